@@ -1,0 +1,1 @@
+"""py-libp2p behind one small interface: gossip, streams, discovery, penalties. Moves bytes, knows no meaning."""
