@@ -1,0 +1,78 @@
+"""What the ledger reads and what it writes: a slice of the state in, a set of changes out.
+
+The state may be larger than memory, so the ledger never asks for a record while it works. `StateKeys` says
+beforehand which records a batch can touch; storage loads them as a `StateSlice`; the ledger turns the slice and the
+batch into `Changes` and receipts; storage writes those in one transaction. A record that was not loaded is a bug
+and raises `KeyError`: it is never taken for an absent one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from step_node.ledger.parameters import Parameters
+from step_node.ledger.records import Account, ChainRecord, NonceRecord, Triangle, TriangleState, ValidatorRecord
+
+
+@dataclass(frozen=True, slots=True)
+class StateKeys:
+    """The records to load. `nonces_before_ms`: also every nonce whose timestamp is below this (they expire)."""
+
+    accounts: frozenset[bytes] = frozenset()
+    triangles: frozenset[int] = frozenset()
+    nonces: frozenset[tuple[bytes, str]] = frozenset()
+    nonces_before_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StateHead:
+    """What every slice carries: where the chain stands.
+
+    `lanes` is the state commitment's 2,048 bytes (see `ledger.commitment`); it covers `chain` too.
+    """
+
+    chain: ChainRecord
+    parameters: Parameters
+    validators: tuple[ValidatorRecord, ...]
+    """Sorted by address."""
+    lanes: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class StateSlice:
+    """The head, and for every key asked for its record, or None where there is none."""
+
+    head: StateHead
+    accounts: Mapping[bytes, Account | None]
+    triangles: Mapping[int, Triangle | None]
+    nonces: Mapping[tuple[bytes, str], NonceRecord | None]
+    expired_nonces: tuple[NonceRecord, ...] = ()
+    """Sorted by (timestamp, account, nonce)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What became of one finalised proof. Amounts are micro-STEP; `clicks` and `balance_ustep` are those after it."""
+
+    proof_id: bytes
+    height: int
+    index: int
+    account: bytes
+    triangle: int
+    reward_ustep: int
+    clicks: int
+    triangle_state: TriangleState
+    balance_ustep: int
+    processed_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """The records that a batch writes and removes; `head` replaces the stored one."""
+
+    head: StateHead
+    accounts: tuple[Account, ...]
+    triangles: tuple[Triangle, ...]
+    nonces_added: tuple[NonceRecord, ...]
+    nonces_removed: tuple[NonceRecord, ...]

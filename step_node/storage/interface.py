@@ -1,0 +1,127 @@
+"""The one interface of the two storage engines (and of the in-memory one that tests and simulations use).
+
+A store holds one chain: its genesis hash and schema version, the head, the records, the finalised batches with their
+commits, and one receipt per finalised proof. A batch is finalised in ONE transaction: after a crash at any point the
+store holds all of it or nothing of it, and a height that is already there is never applied twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from step_node.ledger.records import Account, Triangle
+from step_node.ledger.state import Changes, Receipt, StateHead, StateKeys, StateSlice
+from step_node.proofs.proof import SignedProof
+
+SCHEMA_VERSION = 1
+PAGE_MAX = 500
+"""The largest page any listing returns; a larger `limit` is a caller's error."""
+
+
+class StorageError(Exception):
+    """The store cannot be used. The message says what is wrong and what to do about it."""
+
+
+class StorageUnavailable(StorageError):
+    """The database does not answer just now (the environment's fault): nothing was written; try again."""
+
+
+class StorageMismatch(StorageError):
+    """The store is not this chain's, or not this program's: another genesis, a newer schema, a standalone mongod."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredBatch:
+    """A finalised batch: `batch` and `commit` are the encoded bytes, as they went over the wire."""
+
+    height: int
+    batch_hash: bytes
+    timestamp_ms: int
+    batch: bytes
+    commit: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class FinalisedBatch:
+    """Everything that finalising one height writes. `proofs[i]` belongs to `receipts[i]`."""
+
+    stored: StoredBatch
+    changes: Changes
+    proofs: Sequence[SignedProof]
+    receipts: Sequence[Receipt]
+
+
+@dataclass(frozen=True, slots=True)
+class FinalisedProof:
+    """A finalised proof as histories show it."""
+
+    proof: SignedProof
+    receipt: Receipt
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerTotals:
+    """Sums over all stored records, in micro-STEP, for the check of conservation at start."""
+
+    balances_ustep: int
+    accounts: int
+    triangles: int
+    proofs: int
+
+
+class Storage(Protocol):
+    """One chain's store. Every method may raise `StorageUnavailable`; then nothing has changed."""
+
+    async def initialise(self, genesis_hash: bytes, head: StateHead, accounts: Sequence[Account]) -> None:
+        """Write the genesis state into an empty store.
+
+        A store that already holds this genesis is left as it is, at whatever height it stands.
+        Raises `StorageMismatch` when it holds another chain (naming both hashes) or a newer schema (naming both).
+        """
+        ...
+
+    async def head(self) -> StateHead: ...
+
+    async def load(self, keys: StateKeys) -> StateSlice:
+        """The head and the records asked for, read as one consistent snapshot."""
+        ...
+
+    async def finalise(self, finalised: FinalisedBatch) -> None:
+        """Write one height, in one transaction.
+
+        A height at or below the head with the same batch hash is already there: nothing is done.
+        Raises `ValueError` when it is not the head's successor, or conflicts with what is stored.
+        """
+        ...
+
+    async def batches(self, from_height: int, limit: int) -> Sequence[StoredBatch]:
+        """Up to `limit` consecutive batches from `from_height` upwards; fewer, or none, past the head."""
+        ...
+
+    async def receipts(self, proof_ids: Sequence[bytes]) -> Sequence[Receipt]:
+        """The receipts of those of these proofs that are finalised, in no particular order."""
+        ...
+
+    async def account(self, address: bytes) -> Account | None: ...
+
+    async def account_rank(self, address: bytes) -> int | None:
+        """1 for the highest balance; equal balances are ranked by address."""
+        ...
+
+    async def account_proofs(
+        self, address: bytes, *, before: tuple[int, int] | None, limit: int
+    ) -> Sequence[FinalisedProof]:
+        """The account's finalised proofs, newest first, starting below the (height, index) `before`."""
+        ...
+
+    async def triangle(self, triangle_id: int) -> Triangle | None: ...
+
+    async def leaderboard(self, *, limit: int) -> Sequence[Account]:
+        """Accounts by falling balance, equal balances by address."""
+        ...
+
+    async def totals(self) -> LedgerTotals: ...
+
+    async def close(self) -> None: ...
