@@ -1,0 +1,286 @@
+"""What every implementation of `Network` has in common: registrations, delivery, penalties, events and counts.
+
+Theory of operation. An implementation brings bytes and connections, and tells this class of them; here they are
+checked against the limits, handed to subscribers and handlers, and counted. Nothing here blocks, except a handler.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Final
+
+import trio
+
+from p2p.errors import MessageTooLarge, NetworkClosed, NetworkError, PeerFault
+from p2p.framing import FramedStream
+from p2p.network import (
+    GOSSIP_BYTES_MAX,
+    PEER_EVENTS_BUFFER,
+    STREAM_MESSAGE_BYTES_MAX,
+    Drop,
+    Fault,
+    GossipMessage,
+    GossipValidator,
+    NetworkStatistics,
+    PeerEvent,
+    PeerId,
+    StreamHandler,
+    TopicStatistics,
+)
+from p2p.penalties import PenaltyBook
+
+logger: Final = logging.getLogger("p2p")
+
+
+@dataclass(slots=True)
+class Subscription:
+    """One topic that this node has joined."""
+
+    message_bytes_max: int
+    channel: trio.MemorySendChannel[GossipMessage]
+    validate: GossipValidator | None
+    messages_in: int = 0
+    bytes_in: int = 0
+    messages_out: int = 0
+    bytes_out: int = 0
+
+
+@dataclass(slots=True)
+class ServedProtocol:
+    """One protocol that this node answers."""
+
+    handler: StreamHandler
+    message_bytes_max: int
+    streams_max_per_peer: int
+    open_streams: Counter[PeerId] = field(default_factory=Counter)
+
+
+class BaseNetwork:
+    """The shared half of a `Network`; an implementation adds start, publish, open_stream and disconnect."""
+
+    def __init__(self, peer_id: PeerId, clock: Callable[[], float]) -> None:
+        self._peer_id = peer_id
+        self._penalties = PenaltyBook(clock)
+        self._subscriptions: dict[str, Subscription] = {}
+        self._protocols: dict[str, ServedProtocol] = {}
+        self._peers: dict[PeerId, bool] = {}
+        """Connected peer -> whether we dialled it."""
+        self._event_readers: list[trio.MemorySendChannel[PeerEvent]] = []
+        self._dropped: Counter[Drop] = Counter()
+        self._streams_opened = 0
+        self._streams_served = 0
+        self._handler_failures = 0
+        self._started = False
+        self._closed = False
+
+    @property
+    def peer_id(self) -> PeerId:
+        """This node."""
+        return self._peer_id
+
+    def subscribe(
+        self,
+        topic: str,
+        *,
+        message_bytes_max: int,
+        buffer_messages: int,
+        validate: GossipValidator | None = None,
+    ) -> trio.MemoryReceiveChannel[GossipMessage]:
+        """See `p2p.network.Network.subscribe`."""
+        self._refuse_after_start(f"subscribe({topic!r})")
+        if topic in self._subscriptions:
+            raise ValueError(f"topic {topic!r} has a subscription already")
+        _require_in_range("message_bytes_max", message_bytes_max, GOSSIP_BYTES_MAX)
+        _require_in_range("buffer_messages", buffer_messages, None)
+        sender, receiver = trio.open_memory_channel[GossipMessage](buffer_messages)
+        self._subscriptions[topic] = Subscription(message_bytes_max, sender, validate)
+        return receiver
+
+    def serve(
+        self, protocol: str, handler: StreamHandler, *, message_bytes_max: int, streams_max_per_peer: int
+    ) -> None:
+        """See `p2p.network.Network.serve`."""
+        self._refuse_after_start(f"serve({protocol!r})")
+        if protocol in self._protocols:
+            raise ValueError(f"protocol {protocol!r} has a handler already")
+        _require_in_range("message_bytes_max", message_bytes_max, STREAM_MESSAGE_BYTES_MAX)
+        _require_in_range("streams_max_per_peer", streams_max_per_peer, None)
+        self._protocols[protocol] = ServedProtocol(handler, message_bytes_max, streams_max_per_peer)
+
+    def peers(self) -> tuple[PeerId, ...]:
+        """See `p2p.network.Network.peers`."""
+        return tuple(sorted(self._peers))
+
+    def peer_events(self) -> trio.MemoryReceiveChannel[PeerEvent]:
+        """See `p2p.network.Network.peer_events`."""
+        sender, receiver = trio.open_memory_channel[PeerEvent](PEER_EVENTS_BUFFER)
+        for peer_id, outbound in sorted(self._peers.items()):
+            self._send_event(sender, PeerEvent(peer_id, connected=True, outbound=outbound))
+        if self._closed:
+            sender.close()
+        else:
+            self._event_readers.append(sender)
+        return receiver
+
+    def penalise(self, peer_id: PeerId, fault: Fault) -> None:
+        """See `p2p.network.Network.penalise`."""
+        if self._penalties.charge(peer_id, fault):
+            logger.warning("peer %s is banned: its last fault was %s", peer_id, fault)
+            self._expel(peer_id)
+
+    def statistics(self) -> NetworkStatistics:
+        """See `p2p.network.Network.statistics`."""
+        return NetworkStatistics(
+            peers=len(self._peers),
+            banned=self._penalties.banned_count(),
+            topics=MappingProxyType(
+                {
+                    topic: TopicStatistics(one.messages_in, one.bytes_in, one.messages_out, one.bytes_out)
+                    for topic, one in self._subscriptions.items()
+                }
+            ),
+            dropped=MappingProxyType(dict(self._dropped)),
+            penalties=MappingProxyType(self._penalties.charged()),
+            streams_opened=self._streams_opened,
+            streams_served=self._streams_served,
+            handler_failures=self._handler_failures,
+        )
+
+    def _expel(self, peer_id: PeerId) -> None:
+        """Disconnect a peer that was just banned; must not block."""
+        raise NotImplementedError
+
+    # What an implementation tells of.
+
+    def _mark_started(self) -> None:
+        if self._closed:
+            raise NetworkClosed("the network has been closed")
+        self._refuse_after_start("start()")
+        self._started = True
+
+    def _mark_closed(self) -> None:
+        """End every channel that readers wait on."""
+        self._closed = True
+        self._peers.clear()
+        for subscription in self._subscriptions.values():
+            subscription.channel.close()
+        for reader in self._event_readers:
+            reader.close()
+        self._event_readers.clear()
+
+    def _require_running(self, call: str) -> None:
+        if self._closed:
+            raise NetworkClosed("the network has been closed")
+        if not self._started:
+            raise RuntimeError(f"{call} must come after start()")
+
+    def _connected(self, peer_id: PeerId, *, outbound: bool) -> None:
+        if peer_id not in self._peers and not self._closed:
+            self._peers[peer_id] = outbound
+            self._announce(PeerEvent(peer_id, connected=True, outbound=outbound))
+
+    def _disconnected(self, peer_id: PeerId) -> None:
+        outbound = self._peers.pop(peer_id, None)
+        if outbound is not None:
+            self._announce(PeerEvent(peer_id, connected=False, outbound=outbound))
+
+    def _check_publication(self, topic: str, data: bytes) -> Subscription:
+        self._require_running("publish()")
+        subscription = self._subscriptions.get(topic)
+        if subscription is None:
+            raise ValueError(f"publish() to {topic!r}, which this node does not subscribe to")
+        if len(data) > subscription.message_bytes_max:
+            raise MessageTooLarge(topic, len(data), subscription.message_bytes_max)
+        return subscription
+
+    def _receive_gossip(self, topic: str, data: bytes, sender: PeerId) -> bool:
+        """Check and deliver one message; return whether it may be passed on to other peers."""
+        subscription = self._subscriptions.get(topic)
+        if subscription is None or self._closed:
+            return False
+        if self._penalties.is_banned(sender):
+            self._dropped[Drop.BANNED] += 1
+            return False
+        if len(data) > subscription.message_bytes_max:
+            self._dropped[Drop.OVERSIZED] += 1
+            self.penalise(sender, Fault.OVERSIZED)
+            return False
+        fault = subscription.validate(sender, data) if subscription.validate is not None else None
+        if fault is not None:
+            self._dropped[Drop.INVALID] += 1
+            self.penalise(sender, fault)
+            return False
+        try:
+            subscription.channel.send_nowait(GossipMessage(topic, data, sender))
+        except trio.WouldBlock:
+            # Other peers may have room, so it is passed on all the same.
+            self._dropped[Drop.SUBSCRIBER_FULL] += 1
+        except trio.BrokenResourceError:
+            pass  # The reader has left; the node still relays.
+        else:
+            subscription.messages_in += 1
+            subscription.bytes_in += len(data)
+        return True
+
+    def _stream_message_bytes_max(self, protocol: str, message_bytes_max: int | None) -> int:
+        """The limit for a stream that this node opens."""
+        if message_bytes_max is not None:
+            _require_in_range("message_bytes_max", message_bytes_max, STREAM_MESSAGE_BYTES_MAX)
+            return message_bytes_max
+        served = self._protocols.get(protocol)
+        if served is None:
+            raise ValueError(f"open_stream({protocol!r}) needs message_bytes_max: this node does not serve it")
+        return served.message_bytes_max
+
+    async def _run_handler(self, served: ServedProtocol, stream: FramedStream) -> None:
+        """Serve one stream to its end. Whatever happens in it, only this stream suffers."""
+        peer_id = stream.peer_id
+        if self._penalties.is_banned(peer_id) or served.open_streams[peer_id] >= served.streams_max_per_peer:
+            banned = self._penalties.is_banned(peer_id)
+            self._dropped[Drop.BANNED if banned else Drop.STREAM_LIMIT] += 1
+            await stream.reset()
+            return
+        served.open_streams[peer_id] += 1
+        self._streams_served += 1
+        try:
+            async with stream:
+                await served.handler(stream)
+        except PeerFault as fault:
+            self.penalise(fault.peer_id, fault.fault)
+        except NetworkError as error:
+            logger.debug("%s with %s ended early: %s", stream.protocol, peer_id, error)
+        except Exception:
+            # The one place where an unknown error is caught: it was set off by a peer's bytes, and a peer must not be
+            # able to stop a node by finding a bug. It is not passed over: it is logged whole and counted, and the
+            # stream has been reset.
+            self._handler_failures += 1
+            logger.exception("the handler of %s failed, talking to %s", stream.protocol, peer_id)
+        finally:
+            served.open_streams[peer_id] -= 1
+            if not served.open_streams[peer_id]:
+                del served.open_streams[peer_id]
+
+    def _announce(self, event: PeerEvent) -> None:
+        for reader in tuple(self._event_readers):
+            self._send_event(reader, event)
+
+    def _send_event(self, reader: trio.MemorySendChannel[PeerEvent], event: PeerEvent) -> None:
+        try:
+            reader.send_nowait(event)
+        except trio.WouldBlock:
+            self._dropped[Drop.PEER_EVENT] += 1
+        except trio.BrokenResourceError:
+            self._event_readers.remove(reader)
+
+    def _refuse_after_start(self, call: str) -> None:
+        if self._started:
+            raise RuntimeError(f"{call} must come before start(), and start() only once")
+
+
+def _require_in_range(name: str, value: int, maximum: int | None) -> None:
+    if value < 1 or (maximum is not None and value > maximum):
+        raise ValueError(f"{name} must be at least 1{f' and at most {maximum}' if maximum else ''}, not {value}")
