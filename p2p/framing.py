@@ -66,24 +66,25 @@ class FramedStream:
         """See `p2p.network.Stream.send_message`."""
         if len(data) > self._message_bytes_max:
             raise MessageTooLarge(self._protocol, len(data), self._message_bytes_max)
-        with trio.CancelScope(relative_deadline=SEND_TIMEOUT_SECONDS):
-            try:
+        try:
+            with trio.fail_after(SEND_TIMEOUT_SECONDS):
                 await self._transport.write(len(data).to_bytes(LENGTH_BYTES, "big") + data)
-            except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
-                raise self._broken("the stream broke while sending") from error
-            return
-        await self.reset()
-        raise self._fault(Fault.STALLED, f"it did not take a message within {SEND_TIMEOUT_SECONDS:g} s")
+        except trio.TooSlowError:
+            await self.reset()
+            raise self._fault(Fault.STALLED, f"it did not take a message within {SEND_TIMEOUT_SECONDS:g} s") from None
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            raise self._broken("the stream broke while sending") from error
 
     async def receive_message(self) -> bytes | None:
         """See `p2p.network.Stream.receive_message`."""
-        with trio.CancelScope(relative_deadline=RECEIVE_TIMEOUT_SECONDS):
-            try:
+        try:
+            with trio.fail_after(RECEIVE_TIMEOUT_SECONDS):
                 return await self._receive_frame()
-            except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
-                raise self._broken("the stream broke while receiving") from error
-        await self.reset()
-        raise self._fault(Fault.STALLED, f"it sent no message within {RECEIVE_TIMEOUT_SECONDS:g} s")
+        except trio.TooSlowError:
+            await self.reset()
+            raise self._fault(Fault.STALLED, f"it sent no message within {RECEIVE_TIMEOUT_SECONDS:g} s") from None
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            raise self._broken("the stream broke while receiving") from error
 
     async def _receive_frame(self) -> bytes | None:
         header = await self._read_exactly(LENGTH_BYTES)
@@ -124,7 +125,7 @@ class FramedStream:
 
     async def _finish(self, *, reset: bool) -> None:
         # Shielded, so that a cancelled task still tells the peer; bounded, so that a stuck peer cannot hold us.
-        with trio.CancelScope(relative_deadline=CLOSE_TIMEOUT_SECONDS, shield=True):
+        with trio.CancelScope(deadline=trio.current_time() + CLOSE_TIMEOUT_SECONDS, shield=True):
             try:
                 await (self._transport.reset() if reset else self._transport.close())
             except (trio.BrokenResourceError, trio.ClosedResourceError):
