@@ -35,8 +35,8 @@ def _signed_or_empty(signature: bytes) -> bytes:
 
 Round = Annotated[int, Field(ge=0, le=ROUND_MAX)]
 ValidRound = Annotated[int, Field(ge=-1, le=ROUND_MAX)]
-"""The round in which a batch that is proposed again had its quorum of pre-votes; -1 for a batch proposed the first
-time.""" BatchHash = Annotated[bytes, Field(min_length=32, max_length=32)]
+"""The round in which a batch that is proposed again had its quorum of pre-votes; -1 for a fresh batch."""
+BatchHash = Annotated[bytes, Field(min_length=32, max_length=32)]
 """The identity of a batch: SHA-256 of its canonical header, 32 bytes."""
 Batch = Annotated[bytes, Field(max_length=BATCH_BYTES_MAX)]
 """An encoded batch. Consensus never looks inside."""

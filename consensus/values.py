@@ -99,8 +99,9 @@ class ValidatorSet:
 
     @property
     def hash(self) -> bytes:
-        """SHA-256 over address (20 bytes), key (33), stake (8, big-endian) of each, sorted by address (protocol.md
-        §4).""" digest = hashlib.sha256() for validator in self.validators:
+        """SHA-256 over address (20 bytes), key (33), stake (8, big-endian) of each, sorted by address (§4)."""
+        digest = hashlib.sha256()
+        for validator in self.validators:
             digest.update(validator.address + validator.public_key + validator.stake_ustep.to_bytes(8, "big"))
         return digest.digest()
 
