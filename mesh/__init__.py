@@ -1,1 +1,33 @@
-"""The triangle mesh: ids, exact location, display geometry. Pure (protocol.md §1)."""
+"""The triangle mesh: ids, exact location, display geometry, search. Pure (protocol.md §1).
+
+`locate`, `contains`, `unit_vector` and `within_distance` decide consensus and have the same bits everywhere.
+`polygon`, `centroid`, `area_m2` and the searches are for display.
+"""
+
+from mesh.distance import EARTH_RADIUS_M, within_distance
+from mesh.geometry import area_m2, centroid, polygon
+from mesh.location import contains, corners, locate
+from mesh.location_arrays import contains_array, locate_array
+from mesh.triangle_id import FACE_COUNT, LEVEL_MAX, LEVEL_MIN, TriangleId, TriangleIdError
+from mesh.trigonometry import Vector, unit_vector, unit_vector_array
+
+__all__ = [
+    "EARTH_RADIUS_M",
+    "FACE_COUNT",
+    "LEVEL_MAX",
+    "LEVEL_MIN",
+    "TriangleId",
+    "TriangleIdError",
+    "Vector",
+    "area_m2",
+    "centroid",
+    "contains",
+    "contains_array",
+    "corners",
+    "locate",
+    "locate_array",
+    "polygon",
+    "unit_vector",
+    "unit_vector_array",
+    "within_distance",
+]

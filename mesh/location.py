@@ -1,0 +1,198 @@
+"""Which triangle holds a point, for one point: the test that decides consensus.
+
+Theory of operation. Take the base face (icosahedron.py), then descend. At each level the centre child's three edges
+decide: strictly outside edge m20-m01 is child 0, else outside m01-m12 is child 1, else outside m12-m20 is child 2,
+else, on an edge included, it is child 3 (protocol.md §1). The side of an edge a->b on which p lies is the sign of
+the determinant of (a, b, p), computed as a . ((b - a) x (p - a)). Near the edge the differences are exact or nearly so,
+and the sign stays right at level 21, where dot(p, cross(a, b)) has lost ten of its sixteen digits.
+
+`contains` is by definition `locate(lat, lon, triangle.level) == triangle`. To be fast, it computes the triangle's
+corners and looks at its own three edges first. A point that is farther than `_CLEAR_OF_EDGES_RAD` from all three lies
+so far from every deciding edge above that the descent must agree, since corners are good to 1e-14 rad; only for the
+rare point nearer to an edge is the descent itself made. So no tolerance decides; it only picks the shorter way.
+
+The arrays' form of the same arithmetic is in location_arrays.py, and the specification for other
+implementations in docs/mesh-arithmetic.md. Nothing here uses the C library's trigonometry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import sqrt
+from typing import Final, TypeAlias, cast, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from mesh.icosahedron import FACES, VERTICES, face_of
+from mesh.location_arrays import locate_array
+from mesh.triangle_id import LEVEL_MAX, LEVEL_MIN, TriangleId
+from mesh.trigonometry import Vector, unit_vector
+
+Corners: TypeAlias = tuple[Vector, Vector, Vector]
+Numbers: TypeAlias = Sequence[float] | npt.NDArray[np.floating | np.integer]
+Integers: TypeAlias = Sequence[int] | npt.NDArray[np.integer]
+
+_KEPT_LEVELS_MAX: Final = 6
+"""Triangles down to this level are kept once computed: at most 20 * (4**6 - 1) / 3 = 27,300 of them, some 19 MB."""
+
+_CLEAR_OF_EDGES_RAD: Final = 1e-12
+"""Farther than this from a triangle's edges (6 micrometres on the ground), `contains` needs no descent."""
+
+
+class _Node:
+    """A triangle near the root, with the midpoints of its sides and, once asked for, its children."""
+
+    __slots__ = ("children", "corners", "midpoints")
+
+    def __init__(self, corners: Corners) -> None:
+        v0, v1, v2 = self.corners = corners
+        self.midpoints: Corners = (midpoint(v0, v1), midpoint(v1, v2), midpoint(v2, v0))
+        self.children: list[_Node | None] = [None, None, None, None]
+
+    def child(self, digit: int) -> _Node:
+        node = self.children[digit]
+        if node is None:
+            # Two threads may both come here; they make equal nodes, and it does not matter which one stays.
+            node = self.children[digit] = _Node(_child_corners(self.corners, digit))
+        return node
+
+
+@overload
+def locate(lat: float, lon: float, level: int) -> TriangleId: ...
+@overload
+def locate(lat: Numbers, lon: Numbers, level: int | Integers) -> npt.NDArray[np.int64]: ...
+def locate(lat: float | Numbers, lon: float | Numbers, level: int | Integers) -> TriangleId | npt.NDArray[np.int64]:
+    """The triangle of `level` (1 to 21) that holds the point at `lat`, `lon` in degrees (protocol.md §1).
+
+    For numbers it is a `TriangleId`. For arrays `lat` and `lon` of one shape, and `level` a number or an array of
+    that shape, it is the int64 array, of that shape, of the integer forms (see `locate_array`).
+
+    Raises ValueError naming the argument that is out of range, not a number, or of another shape.
+    """
+    if _is_array(lat) or _is_array(lon) or _is_array(level):
+        return locate_array(lat, lon, level)
+    # None is an array; unit_vector and _checked_level refuse whatever else is not a number.
+    return _locate_point(unit_vector(cast(float, lat), cast(float, lon)), _checked_level(level))
+
+
+def contains(triangle: TriangleId, lat: float, lon: float) -> bool:
+    """Whether `triangle` is the one of its level that holds the point: `locate(lat, lon, level) == triangle`.
+
+    Raises ValueError naming `lat` or `lon` (degrees) when it is out of range or not a number.
+    """
+    point = unit_vector(lat, lon)
+    v0, v1, v2 = corners(triangle)
+    # No edge of a level is longer than 2 / 2**(level - 1), and `side` is at most that times the distance.
+    clear = _CLEAR_OF_EDGES_RAD * 2.0 ** (2 - triangle.level)
+    nearest = min(side(v0, v1, point), side(v1, v2, point), side(v2, v0, point))
+    if nearest > clear:
+        return True
+    if nearest < -clear:
+        return False
+    return _locate_point(point, triangle.level) == triangle
+
+
+def corners(triangle: TriangleId) -> Corners:
+    """The three corners of `triangle` as unit vectors, counter-clockwise from outside, in the order of §1."""
+    node = _FACE_NODES[triangle.face]
+    path = triangle.path
+    shift = 2 * (triangle.level - 1)
+    kept_shift = max(0, shift - 2 * (_KEPT_LEVELS_MAX - 1))
+    while shift > kept_shift:
+        shift -= 2
+        node = node.child(path >> shift & 3)
+    result = node.corners
+    while shift:
+        shift -= 2
+        result = _child_corners(result, path >> shift & 3)
+    return result
+
+
+def midpoint(a: Vector, b: Vector) -> Vector:
+    """The middle of the great-circle arc between two unit vectors; the same bits for (a, b) and (b, a)."""
+    ax, ay, az = a
+    bx, by, bz = b
+    x = ax + bx
+    y = ay + by
+    z = az + bz
+    norm = sqrt(x * x + y * y + z * z)
+    return x / norm, y / norm, z / norm
+
+
+def side(a: Vector, b: Vector, p: Vector) -> float:
+    """Positive when p lies left of the edge a->b seen from outside, negative when right, zero when on it.
+
+    The value is the determinant of (a, b, p): the chord of the edge times the sine of the distance from it.
+    """
+    ax, ay, az = a
+    ex = b[0] - ax
+    ey = b[1] - ay
+    ez = b[2] - az
+    px = p[0] - ax
+    py = p[1] - ay
+    pz = p[2] - az
+    return ax * (ey * pz - ez * py) + ay * (ez * px - ex * pz) + az * (ex * py - ey * px)
+
+
+def _locate_point(point: Vector, level: int) -> TriangleId:
+    face = face_of(point)
+    path = 0
+    depth = level - 1
+    node = _FACE_NODES[face]
+    kept_depth = min(depth, _KEPT_LEVELS_MAX - 1)
+    for _ in range(kept_depth):
+        digit = _holding_child(*node.midpoints, point)
+        path = path << 2 | digit
+        node = node.child(digit)
+    v0, v1, v2 = node.corners
+    for _ in range(depth - kept_depth):
+        m01 = midpoint(v0, v1)
+        m12 = midpoint(v1, v2)
+        m20 = midpoint(v2, v0)
+        digit = _holding_child(m01, m12, m20, point)
+        path = path << 2 | digit
+        if digit == 0:
+            v1, v2 = m01, m20
+        elif digit == 1:
+            v0, v2 = m01, m12
+        elif digit == 2:
+            v0, v1 = m20, m12
+        else:
+            v0, v1, v2 = m01, m12, m20
+    return TriangleId(face, level, path)
+
+
+def _holding_child(m01: Vector, m12: Vector, m20: Vector, point: Vector) -> int:
+    if side(m20, m01, point) < 0.0:
+        return 0
+    if side(m01, m12, point) < 0.0:
+        return 1
+    if side(m12, m20, point) < 0.0:
+        return 2
+    return 3
+
+
+def _child_corners(parent: Corners, digit: int) -> Corners:
+    v0, v1, v2 = parent
+    if digit == 0:
+        return v0, midpoint(v0, v1), midpoint(v2, v0)
+    if digit == 1:
+        return midpoint(v0, v1), v1, midpoint(v1, v2)
+    if digit == 2:
+        return midpoint(v2, v0), midpoint(v1, v2), v2
+    return midpoint(v0, v1), midpoint(v1, v2), midpoint(v2, v0)
+
+
+def _checked_level(level: object) -> int:
+    is_integer = isinstance(level, int | np.integer) and not isinstance(level, bool)
+    if is_integer and LEVEL_MIN <= (number := int(cast(int, level))) <= LEVEL_MAX:
+        return number
+    raise ValueError(f"level: must be an integer from {LEVEL_MIN} to {LEVEL_MAX}")
+
+
+def _is_array(value: object) -> bool:
+    return isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.ndim > 0)
+
+
+_FACE_NODES: Final = tuple(_Node((VERTICES[a], VERTICES[b], VERTICES[c])) for a, b, c in FACES)
