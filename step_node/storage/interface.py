@@ -29,7 +29,10 @@ class StorageUnavailable(StorageError):
 
 
 class StorageMismatch(StorageError):
-    """The store is not this chain's, or not this program's: another genesis, a newer schema, a standalone mongod."""
+    """The store is not this chain's, or not this program's; trying again does not help.
+
+    Another genesis, a newer schema, a damaged file, a standalone mongod, a store that holds no chain yet.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,11 @@ class LedgerTotals:
 
 
 class Storage(Protocol):
-    """One chain's store. Every method may raise `StorageUnavailable`; then nothing has changed."""
+    """One chain's store. Every method may raise `StorageUnavailable`; then nothing has changed.
+
+    Until `initialise` has been called once in the store's life, every other method but `close` raises
+    `StorageMismatch`. Listings raise `ValueError` for a `limit` outside 1..PAGE_MAX.
+    """
 
     async def initialise(self, genesis_hash: bytes, head: StateHead, accounts: Sequence[Account]) -> None:
         """Write the genesis state into an empty store.
@@ -92,7 +99,9 @@ class Storage(Protocol):
         """Write one height, in one transaction.
 
         A height at or below the head with the same batch hash is already there: nothing is done.
-        Raises `ValueError` when it is not the head's successor, or conflicts with what is stored.
+        Raises `ValueError`, with nothing changed, when it is not the head's successor, contradicts itself, holds
+        an integer beyond a signed 64-bit one, or conflicts with what is stored: another batch at this height, a
+        proof or a nonce that is already there, the removal of a nonce that is not.
         """
         ...
 

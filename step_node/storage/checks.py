@@ -1,0 +1,174 @@
+"""What every engine checks before it writes, in one place, so that all engines refuse the same things.
+
+An engine's own constraints (unique indexes, 64-bit columns) stay as the second line: what is said here is said
+before the first byte is written, with a message that names the field and the rule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from step_node.ledger.records import Account, ChainRecord
+from step_node.ledger.state import Changes, Receipt, StateHead
+from step_node.proofs.proof import SignedProof
+from step_node.storage.interface import PAGE_MAX, SCHEMA_VERSION, FinalisedBatch, StorageMismatch, StoredBatch
+
+INT64_MIN = -(2**63)
+INT64_MAX = 2**63 - 1
+ADDRESS_BYTES = 20
+HASH_BYTES = 32
+LANES_BYTES = 2_048
+
+
+def require_limit(limit: int) -> None:
+    """A page holds 1 to PAGE_MAX entries; anything else is a caller's `ValueError`."""
+    if not 1 <= limit <= PAGE_MAX:
+        raise ValueError(f"limit is {limit}: it must be from 1 to {PAGE_MAX}")
+
+
+def require_initial_state(genesis_hash: bytes, head: StateHead, accounts: Sequence[Account]) -> None:
+    """Raises `ValueError` for a genesis state that no engine can hold."""
+    _require_length("genesis_hash", genesis_hash, HASH_BYTES)
+    _require_unique("accounts", [account.address for account in accounts])
+    _require_storable_head(head)
+    for account in accounts:
+        _require_int64(_account_integers(account))
+
+
+def require_same_genesis(stored: bytes, wanted: bytes) -> None:
+    """Raises `StorageMismatch` naming both hashes when the store holds another chain."""
+    if stored != wanted:
+        raise StorageMismatch(
+            f"the store holds the chain of genesis 0x{stored.hex()}, not of 0x{wanted.hex()}:"
+            " give this chain a store of its own"
+        )
+
+
+def require_same_schema(stored: int, where: str) -> None:
+    """Raises `StorageMismatch` naming both versions when the store was written by another schema than this one."""
+    if stored > SCHEMA_VERSION:
+        raise StorageMismatch(
+            f"{where} has schema version {stored}, and this program knows versions up to {SCHEMA_VERSION}:"
+            " use the newer program that wrote it"
+        )
+    if stored != SCHEMA_VERSION:
+        raise StorageMismatch(
+            f"{where} has schema version {stored}, and this program needs {SCHEMA_VERSION}:"
+            " start with an empty store and let the node catch up from its peers"
+        )
+
+
+def no_chain() -> StorageMismatch:
+    """The error for a store that nothing has been written to yet."""
+    return StorageMismatch("the store holds no chain yet: it must be initialised with a genesis first")
+
+
+def already_finalised(chain: ChainRecord, stored_hash: bytes | None, wanted: StoredBatch) -> bool:
+    """Whether `wanted` is there already: True means nothing to do, False that it is the head's successor.
+
+    `stored_hash` is the hash of the batch stored at `wanted.height`, or None.
+    Raises `ValueError` when the height is neither, or is taken by another batch.
+    """
+    if stored_hash is not None:
+        if stored_hash != wanted.batch_hash:
+            raise ValueError(
+                f"height {wanted.height} holds batch 0x{stored_hash.hex()}, which conflicts with"
+                f" 0x{wanted.batch_hash.hex()}"
+            )
+        return True
+    if wanted.height != chain.height + 1:
+        raise ValueError(f"height {wanted.height} is not the successor of the head's height {chain.height}")
+    return False
+
+
+def require_consistent(finalised: FinalisedBatch) -> None:
+    """Raises `ValueError` when the parts of `finalised` contradict each other or do not fit 64 bits."""
+    stored, changes = finalised.stored, finalised.changes
+    chain = changes.head.chain
+    if (chain.height, chain.batch_hash, chain.timestamp_ms) != (stored.height, stored.batch_hash, stored.timestamp_ms):
+        raise ValueError(
+            f"changes.head.chain is of height {chain.height}, batch 0x{chain.batch_hash.hex()}, time"
+            f" {chain.timestamp_ms}; stored is of height {stored.height}, batch 0x{stored.batch_hash.hex()}, time"
+            f" {stored.timestamp_ms}: they must be the same"
+        )
+    _require_length("stored.batch_hash", stored.batch_hash, HASH_BYTES)
+    _require_receipts(stored.height, finalised.proofs, finalised.receipts)
+    _require_storable_head(changes.head)
+    _require_storable_changes(changes)
+
+
+def _require_receipts(height: int, proofs: Sequence[SignedProof], receipts: Sequence[Receipt]) -> None:
+    if len(proofs) != len(receipts):
+        raise ValueError(f"{len(proofs)} proofs have {len(receipts)} receipts: there must be one for each")
+    _require_unique("proofs", [proof.proof_id for proof in proofs])
+    for index, (proof, receipt) in enumerate(zip(proofs, receipts, strict=True)):
+        expected = (proof.proof_id, height, index, proof.account, int(proof.triangle))
+        found = (receipt.proof_id, receipt.height, receipt.index, receipt.account, receipt.triangle)
+        if found != expected:
+            raise ValueError(
+                f"receipts[{index}] is not of proofs[{index}]: its proof_id, height, index, account or triangle differs"
+            )
+        _require_int64(_proof_integers(proof, receipt))
+
+
+def _require_storable_head(head: StateHead) -> None:
+    _require_length("head.lanes", head.lanes, LANES_BYTES)
+    addresses = [validator.address for validator in head.validators]
+    if sorted(set(addresses)) != addresses:
+        raise ValueError("head.validators must be sorted by address, each once")
+    chain = head.chain
+    names = (
+        "height",
+        "timestamp_ms",
+        "paid_ustep",
+        "minted_ustep",
+        "balances_ustep",
+        "stakes_ustep",
+        "burnt_ustep",
+    )
+    _require_int64((f"head.chain.{name}", getattr(chain, name)) for name in names)
+    _require_int64(("validator.stake_ustep", validator.stake_ustep) for validator in head.validators)
+
+
+def _require_storable_changes(changes: Changes) -> None:
+    _require_unique("accounts", [account.address for account in changes.accounts])
+    _require_unique("triangles", [triangle.id for triangle in changes.triangles])
+    _require_unique("nonces_added", [(nonce.account, nonce.nonce) for nonce in changes.nonces_added])
+    _require_unique("nonces_removed", [(nonce.account, nonce.nonce) for nonce in changes.nonces_removed])
+    for account in changes.accounts:
+        _require_int64(_account_integers(account))
+    for triangle in changes.triangles:
+        _require_int64((("triangle.id", triangle.id), ("triangle.clicks", triangle.clicks)))
+    _require_int64(("nonce.timestamp_ms", nonce.timestamp_ms) for nonce in changes.nonces_added)
+
+
+def _account_integers(account: Account) -> Iterator[tuple[str, int]]:
+    _require_length("account.address", account.address, ADDRESS_BYTES)
+    yield "account.balance_ustep", account.balance_ustep
+    yield "account.proofs", account.proofs
+    if account.last_proof is not None:
+        yield "account.last_proof.timestamp_ms", account.last_proof.timestamp_ms
+
+
+def _proof_integers(proof: SignedProof, receipt: Receipt) -> Iterator[tuple[str, int]]:
+    yield "proof.timestamp_ms", proof.timestamp_ms
+    yield "receipt.reward_ustep", receipt.reward_ustep
+    yield "receipt.clicks", receipt.clicks
+    yield "receipt.balance_ustep", receipt.balance_ustep
+    yield "receipt.processed_at_ms", receipt.processed_at_ms
+
+
+def _require_int64(named: Iterable[tuple[str, int]]) -> None:
+    for name, value in named:
+        if not INT64_MIN <= value <= INT64_MAX:
+            raise ValueError(f"{name} is {value}: it must fit a signed 64-bit integer")
+
+
+def _require_length(name: str, value: bytes, length: int) -> None:
+    if len(value) != length:
+        raise ValueError(f"{name} has {len(value)} bytes: it must have {length}")
+
+
+def _require_unique(name: str, keys: Sequence[object]) -> None:
+    if len(set(keys)) != len(keys):
+        raise ValueError(f"{name} names one record twice")

@@ -1,0 +1,158 @@
+"""The store that lives in memory: a real implementation for tests, simulations and throw-away nodes.
+
+Nothing here awaits, so every method is atomic under any event loop, and none needs a lock. `finalise` checks
+everything before it changes anything, which is what a transaction is to the other engines. Nothing is bounded but by
+the chain's length: it is not meant for a long-lived node.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Sequence
+from itertools import takewhile
+
+from step_node.ledger.records import Account, NonceRecord, Triangle
+from step_node.ledger.state import Changes, Receipt, StateHead, StateKeys, StateSlice
+from step_node.storage.checks import (
+    already_finalised,
+    no_chain,
+    require_consistent,
+    require_initial_state,
+    require_limit,
+    require_same_genesis,
+)
+from step_node.storage.interface import FinalisedBatch, FinalisedProof, LedgerTotals, Storage, StoredBatch
+
+
+class MemoryStorage(Storage):
+    """One chain's store in dictionaries. Its contents go with it."""
+
+    def __init__(self) -> None:
+        self._genesis_hash: bytes | None = None
+        self._head: StateHead | None = None
+        self._accounts: dict[bytes, Account] = {}
+        self._triangles: dict[int, Triangle] = {}
+        self._nonces: dict[tuple[bytes, str], NonceRecord] = {}
+        self._batches: dict[int, StoredBatch] = {}
+        self._proofs: dict[bytes, FinalisedProof] = {}
+        self._histories: dict[bytes, list[FinalisedProof]] = {}
+
+    async def initialise(self, genesis_hash: bytes, head: StateHead, accounts: Sequence[Account]) -> None:
+        require_initial_state(genesis_hash, head, accounts)
+        if self._genesis_hash is not None:
+            require_same_genesis(self._genesis_hash, genesis_hash)
+            return
+        self._genesis_hash = genesis_hash
+        self._head = head
+        self._accounts = {account.address: account for account in accounts}
+
+    async def head(self) -> StateHead:
+        return self._required_head()
+
+    async def load(self, keys: StateKeys) -> StateSlice:
+        before_ms = keys.nonces_before_ms
+        expired = [] if before_ms is None else [one for one in self._nonces.values() if one.timestamp_ms < before_ms]
+        return StateSlice(
+            head=self._required_head(),
+            accounts={address: self._accounts.get(address) for address in keys.accounts},
+            triangles={triangle_id: self._triangles.get(triangle_id) for triangle_id in keys.triangles},
+            nonces={key: self._nonces.get(key) for key in keys.nonces},
+            expired_nonces=tuple(sorted(expired, key=lambda one: (one.timestamp_ms, one.account, one.nonce))),
+        )
+
+    async def finalise(self, finalised: FinalisedBatch) -> None:
+        require_consistent(finalised)
+        stored = finalised.stored
+        known = self._batches.get(stored.height)
+        if already_finalised(self._required_head().chain, None if known is None else known.batch_hash, stored):
+            return
+        self._require_no_conflict(finalised)
+        self._batches[stored.height] = stored
+        for proof, receipt in zip(finalised.proofs, finalised.receipts, strict=True):
+            entry = FinalisedProof(proof, receipt)
+            self._proofs[proof.proof_id] = entry
+            self._histories.setdefault(proof.account, []).append(entry)
+        self._apply(finalised.changes)
+
+    def _require_no_conflict(self, finalised: FinalisedBatch) -> None:
+        changes = finalised.changes
+        removed = {(nonce.account, nonce.nonce) for nonce in changes.nonces_removed}
+        if any(proof.proof_id in self._proofs for proof in finalised.proofs):
+            raise ValueError(f"height {finalised.stored.height} holds a proof that is already finalised")
+        if not removed <= self._nonces.keys():
+            raise ValueError(f"height {finalised.stored.height} removes a nonce that is not stored")
+        if any(key in self._nonces and key not in removed for key in map(_nonce_key, changes.nonces_added)):
+            raise ValueError(f"height {finalised.stored.height} adds a nonce that is already stored")
+
+    def _apply(self, changes: Changes) -> None:
+        # Removed before added: a nonce that has just left the window may be used again in the same batch.
+        for nonce in changes.nonces_removed:
+            del self._nonces[_nonce_key(nonce)]
+        self._nonces.update((_nonce_key(nonce), nonce) for nonce in changes.nonces_added)
+        self._accounts.update((account.address, account) for account in changes.accounts)
+        self._triangles.update((triangle.id, triangle) for triangle in changes.triangles)
+        self._head = changes.head
+
+    async def batches(self, from_height: int, limit: int) -> Sequence[StoredBatch]:
+        require_limit(limit)
+        self._required_head()
+        heights = takewhile(self._batches.__contains__, range(from_height, from_height + limit))
+        return tuple(self._batches[height] for height in heights)
+
+    async def receipts(self, proof_ids: Sequence[bytes]) -> Sequence[Receipt]:
+        self._required_head()
+        return tuple(self._proofs[proof_id].receipt for proof_id in set(proof_ids) if proof_id in self._proofs)
+
+    async def account(self, address: bytes) -> Account | None:
+        self._required_head()
+        return self._accounts.get(address)
+
+    async def account_rank(self, address: bytes) -> int | None:
+        self._required_head()
+        if address not in self._accounts:
+            return None
+        own = _by_rank(self._accounts[address])
+        return 1 + sum(_by_rank(other) < own for other in self._accounts.values())
+
+    async def account_proofs(
+        self, address: bytes, *, before: tuple[int, int] | None, limit: int
+    ) -> Sequence[FinalisedProof]:
+        require_limit(limit)
+        self._required_head()
+        newest_first = reversed(self._histories.get(address, []))
+        below = [one for one in newest_first if before is None or (one.receipt.height, one.receipt.index) < before]
+        return tuple(below[:limit])
+
+    async def triangle(self, triangle_id: int) -> Triangle | None:
+        self._required_head()
+        return self._triangles.get(triangle_id)
+
+    async def leaderboard(self, *, limit: int) -> Sequence[Account]:
+        require_limit(limit)
+        self._required_head()
+        return tuple(heapq.nsmallest(limit, self._accounts.values(), key=_by_rank))
+
+    async def totals(self) -> LedgerTotals:
+        self._required_head()
+        return LedgerTotals(
+            balances_ustep=sum(account.balance_ustep for account in self._accounts.values()),
+            accounts=len(self._accounts),
+            triangles=len(self._triangles),
+            proofs=len(self._proofs),
+        )
+
+    async def close(self) -> None:
+        """There is nothing to let go of: the contents stay readable for as long as the object lives."""
+
+    def _required_head(self) -> StateHead:
+        if self._head is None:
+            raise no_chain()
+        return self._head
+
+
+def _nonce_key(nonce: NonceRecord) -> tuple[bytes, str]:
+    return nonce.account, nonce.nonce
+
+
+def _by_rank(account: Account) -> tuple[int, bytes]:
+    return -account.balance_ustep, account.address

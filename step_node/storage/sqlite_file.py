@@ -1,0 +1,189 @@
+"""The SQLite file: its tables, how a connection is opened, and what SQLite's errors mean to the node.
+
+The file is recognised by its `application_id` and carries its schema's version in `user_version`. Both are written
+in the transaction that makes the tables, so a crash leaves either an empty file or a whole schema. Durability rests
+on `journal_mode=WAL` with `synchronous=FULL`: a COMMIT returns after the log has been fsynced.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from step_node.storage.checks import require_same_schema
+from step_node.storage.interface import SCHEMA_VERSION, StorageMismatch, StorageUnavailable
+
+APPLICATION_ID = 0x53544550
+"""'STEP' in ASCII."""
+
+BUSY_TIMEOUT_S = 5.0
+"""How long a statement waits for another process's lock before it is `StorageUnavailable`."""
+
+STATEMENTS_CACHED_MAX = 64
+"""Prepared statements kept per connection; the least recently used one is dropped."""
+
+_SCHEMA = (
+    """
+    CREATE TABLE chain (
+      id INTEGER PRIMARY KEY CHECK (id = 1),
+      genesis_hash BLOB NOT NULL,
+      height INTEGER NOT NULL, batch_hash BLOB NOT NULL, timestamp_ms INTEGER NOT NULL, proposer BLOB NOT NULL,
+      paid_ustep INTEGER NOT NULL, minted_ustep INTEGER NOT NULL, balances_ustep INTEGER NOT NULL,
+      stakes_ustep INTEGER NOT NULL, burnt_ustep INTEGER NOT NULL,
+      parameters BLOB NOT NULL,
+      lanes BLOB NOT NULL CHECK (length(lanes) = 2048)
+    ) STRICT
+    """,
+    """
+    CREATE TABLE validators (
+      address BLOB PRIMARY KEY, public_key BLOB NOT NULL, stake_ustep INTEGER NOT NULL, p2p_address TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE accounts (
+      address BLOB PRIMARY KEY CHECK (length(address) = 20),
+      balance_ustep INTEGER NOT NULL, proofs INTEGER NOT NULL,
+      last_timestamp_ms INTEGER, last_lat REAL, last_lon REAL
+    ) STRICT, WITHOUT ROWID
+    """,
+    "CREATE INDEX accounts_by_rank ON accounts (balance_ustep DESC, address)",
+    "CREATE TABLE triangles (id INTEGER PRIMARY KEY, clicks INTEGER NOT NULL, state INTEGER NOT NULL) STRICT",
+    """
+    CREATE TABLE nonces (
+      account BLOB NOT NULL, nonce TEXT NOT NULL, timestamp_ms INTEGER NOT NULL, PRIMARY KEY (account, nonce)
+    ) STRICT, WITHOUT ROWID
+    """,
+    "CREATE INDEX nonces_by_age ON nonces (timestamp_ms, account, nonce)",
+    """
+    CREATE TABLE batches (
+      height INTEGER PRIMARY KEY, batch_hash BLOB NOT NULL UNIQUE, timestamp_ms INTEGER NOT NULL,
+      batch BLOB NOT NULL, commit_bytes BLOB NOT NULL
+    ) STRICT
+    """,
+    """
+    CREATE TABLE proofs (
+      proof_id BLOB PRIMARY KEY CHECK (length(proof_id) = 32),
+      height INTEGER NOT NULL REFERENCES batches (height), position INTEGER NOT NULL,
+      account BLOB NOT NULL, triangle INTEGER NOT NULL,
+      lat REAL NOT NULL, lon REAL NOT NULL, accuracy_m REAL NOT NULL, timestamp_ms INTEGER NOT NULL,
+      nonce TEXT NOT NULL, signature BLOB NOT NULL,
+      reward_ustep INTEGER NOT NULL, clicks INTEGER NOT NULL, triangle_state INTEGER NOT NULL,
+      balance_ustep INTEGER NOT NULL, processed_at_ms INTEGER NOT NULL
+    ) STRICT
+    """,
+    "CREATE UNIQUE INDEX proofs_by_account ON proofs (account, height DESC, position DESC)",
+)
+
+
+def open_writer(path: Path) -> sqlite3.Connection:
+    """The connection that writes; makes the file and its tables where there are none.
+
+    Raises `StorageMismatch` for a file that is not this program's, is damaged, or has another schema version;
+    `StorageUnavailable` when it cannot be opened or is locked by another process.
+    """
+    with meaningful_errors(path):
+        connection = _connect(path, "rwc")
+        opened = False
+        try:
+            _recognise(connection, path)
+            # Only now: changing the journal mode writes into the file, which must be known to be ours.
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA foreign_keys = ON")
+            opened = True
+        finally:
+            if not opened:
+                connection.close()
+    return connection
+
+
+def open_reader(path: Path) -> sqlite3.Connection:
+    """A connection that can only read. The file must have been opened by a writer before."""
+    with meaningful_errors(path):
+        connection = _connect(path, "rw")
+        connection.execute("PRAGMA query_only = ON")
+    return connection
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection, mode: str) -> Iterator[None]:
+    """BEGIN `mode` … COMMIT, or ROLLBACK when anything at all goes wrong in between."""
+    connection.execute(f"BEGIN {mode}")
+    try:
+        yield
+        connection.execute("COMMIT")
+    finally:
+        # SQLite has ended the transaction by itself after some I/O errors, and stays in it after a refused COMMIT.
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+
+
+_THE_ENVIRONMENT = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_AUTH,
+    }
+)
+
+
+@contextmanager
+def meaningful_errors(path: Path) -> Iterator[None]:
+    """Turn SQLite's errors into the interface's; one that means a bug in this package stays as it is."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        # Absent where the sqlite3 module itself complains, of misuse: a bug, and left as it is.
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_MISUSE) & 0xFF
+        if code in _THE_ENVIRONMENT:
+            raise StorageUnavailable(
+                f"the SQLite store {path} does not answer: {error}; nothing was written"
+            ) from error
+        if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+            raise StorageMismatch(
+                f"{path} is not a usable SQLite database: {error};"
+                " move it away and let the node catch up from its peers"
+            ) from error
+        if code == sqlite3.SQLITE_CONSTRAINT:
+            raise ValueError(f"conflicts with what is stored: {error}") from error
+        raise
+
+
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode={mode}",
+        uri=True,
+        timeout=BUSY_TIMEOUT_S,
+        isolation_level=None,  # transactions are begun and ended by `transaction` alone
+        check_same_thread=False,  # worker threads take turns with it
+        cached_statements=STATEMENTS_CACHED_MAX,
+    )
+    connection.execute("PRAGMA trusted_schema = OFF")
+    return connection
+
+
+def _recognise(connection: sqlite3.Connection, path: Path) -> None:
+    with transaction(connection, "IMMEDIATE"):
+        (application_id,) = connection.execute("PRAGMA application_id").fetchone()
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        (objects,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        if application_id == APPLICATION_ID:
+            require_same_schema(version, str(path))
+        elif application_id == 0 and objects == 0:
+            for statement in _SCHEMA:
+                connection.execute(statement)
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        else:
+            raise StorageMismatch(
+                f"{path} is a SQLite database of another program (application_id 0x{application_id & 0xFFFFFFFF:08x}):"
+                " name another file"
+            )

@@ -1,0 +1,151 @@
+"""Plausible genesis states and batches, made up from a seed: what storage tests write without needing the ledger."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+
+from mesh import TriangleId
+from step_node.ledger.parameters import Parameters
+from step_node.ledger.records import (
+    Account,
+    ChainRecord,
+    LastProof,
+    NonceRecord,
+    Triangle,
+    TriangleState,
+    ValidatorRecord,
+)
+from step_node.ledger.state import Changes, Receipt, StateHead, StateKeys
+from step_node.proofs.proof import SignedProof
+from step_node.storage import FinalisedBatch, StoredBatch
+
+START_MS = 1_700_000_000_000
+WINDOW_MS = 3_000
+"""Short, so that nonces leave it within a few batches."""
+
+
+class MadeUpChain:
+    """A chain that grows by made-up batches, and remembers what it has made."""
+
+    def __init__(self, seed: int, *, accounts: int = 12) -> None:
+        self._random = random.Random(seed)
+        self.genesis_hash = self._random.randbytes(32)
+        self.addresses = [self._random.randbytes(20) for _ in range(accounts)]
+        # Equal balances on purpose: the rank of equals is by address.
+        self.genesis_accounts = tuple(
+            Account(address, balance_ustep=5_000 * (index % 3)) for index, address in enumerate(self.addresses[:6])
+        )
+        self.genesis_head = StateHead(
+            chain=ChainRecord(0, self.genesis_hash, START_MS, b"", 0, 30_000, 20_000, 10_000, 0),
+            parameters=Parameters(proof_max_age_ms=WINDOW_MS),
+            validators=self._validators(4),
+            lanes=self._random.randbytes(2_048),
+        )
+        self.head = self.genesis_head
+        self.accounts = {account.address: account for account in self.genesis_accounts}
+        self.triangles: dict[int, Triangle] = {}
+        self.nonces: dict[tuple[bytes, str], NonceRecord] = {}
+        self.batches: list[FinalisedBatch] = []
+
+    def grow(self, proofs: int = 5) -> FinalisedBatch:
+        """The next batch, which the caller finalises."""
+        height = self.head.chain.height + 1
+        now_ms = self.head.chain.timestamp_ms + 1_000
+        expired = [one for one in self.nonces.values() if one.timestamp_ms < now_ms - WINDOW_MS]
+        signed = [self._proof(now_ms - self._random.randrange(1_000)) for _ in range(proofs)]
+        added = [NonceRecord(proof.account, proof.nonce, proof.timestamp_ms) for proof in signed]
+        receipts = [self._credit(proof, height, index, now_ms) for index, proof in enumerate(signed)]
+        for nonce in expired:
+            del self.nonces[nonce.account, nonce.nonce]
+        self.nonces.update({(nonce.account, nonce.nonce): nonce for nonce in added})
+        batch_hash = self._random.randbytes(32)
+        chain = replace(
+            self.head.chain,
+            height=height,
+            batch_hash=batch_hash,
+            timestamp_ms=now_ms,
+            proposer=self._random.choice(self.head.validators).address,
+            paid_ustep=sum(receipt.reward_ustep for receipt in receipts),
+        )
+        validators = self._validators(self._random.randint(1, 5)) if height % 3 == 0 else self.head.validators
+        self.head = StateHead(chain, self.head.parameters, validators, self._random.randbytes(2_048))
+        finalised = FinalisedBatch(
+            stored=StoredBatch(height, batch_hash, now_ms, self._random.randbytes(300), self._random.randbytes(400)),
+            changes=Changes(
+                head=self.head,
+                accounts=tuple({proof.account: self.accounts[proof.account] for proof in signed}.values()),
+                triangles=tuple({int(one.triangle): self.triangles[int(one.triangle)] for one in signed}.values()),
+                nonces_added=tuple(added),
+                nonces_removed=tuple(expired),
+            ),
+            proofs=tuple(signed),
+            receipts=tuple(receipts),
+        )
+        self.batches.append(finalised)
+        return finalised
+
+    def all_keys(self) -> StateKeys:
+        """Every key this chain has ever used, and one of each kind that it has not."""
+        used = [(proof.account, proof.nonce) for batch in self.batches for proof in batch.proofs]
+        return StateKeys(
+            accounts=frozenset([*self.addresses, bytes(20)]),
+            triangles=frozenset([*self.triangles, (7 << 45) | 1]),
+            nonces=frozenset([*used, (self.addresses[0], "never-used")]),
+            nonces_before_ms=self.head.chain.timestamp_ms + 1,
+        )
+
+    def _proof(self, timestamp_ms: int) -> SignedProof:
+        pick = self._random
+        level = pick.randint(1, 21)
+        path = 0
+        for digit in range(level - 1):
+            # Few distinct triangles, so that some are clicked again.
+            path |= pick.choice((0, 3)) << (38 - 2 * digit)
+        return SignedProof(
+            account=pick.choice(self.addresses),
+            triangle=TriangleId.from_int(pick.randrange(20) << 45 | path << 5 | level),
+            lat=pick.choice((pick.uniform(-90, 90), 47.0, 0.0, -90.0, 5e-324)),
+            lon=pick.choice((pick.uniform(-180, 180), 180.0, -1e-7)),
+            accuracy_m=pick.choice((5.0, 0.1 + 0.2, 49.99999999999999)),
+            timestamp_ms=timestamp_ms,
+            nonce=f"nonce-{pick.getrandbits(64):x}",
+            signature=pick.randbytes(65),
+            proof_id=pick.randbytes(32),
+        )
+
+    def _credit(self, proof: SignedProof, height: int, index: int, now_ms: int) -> Receipt:
+        reward = self._random.choice((1, 1_953, 1_000_000, 2**40))
+        before = self.accounts.get(proof.account, Account(proof.account))
+        account = Account(
+            proof.account,
+            before.balance_ustep + reward,
+            before.proofs + 1,
+            LastProof(proof.timestamp_ms, proof.lat, proof.lon),
+        )
+        key = int(proof.triangle)
+        clicks = self.triangles.get(key, Triangle(key)).clicks + 1
+        triangle = Triangle(key, clicks, TriangleState.SUBDIVIDED if clicks > 10 else TriangleState.ACTIVE)
+        self.accounts[proof.account], self.triangles[key] = account, triangle
+        return Receipt(
+            proof_id=proof.proof_id,
+            height=height,
+            index=index,
+            account=proof.account,
+            triangle=key,
+            reward_ustep=reward,
+            clicks=clicks,
+            triangle_state=triangle.state,
+            balance_ustep=account.balance_ustep,
+            processed_at_ms=now_ms,
+        )
+
+    def _validators(self, count: int) -> tuple[ValidatorRecord, ...]:
+        pick = self._random
+        made = [
+            ValidatorRecord(
+                pick.randbytes(20), b"\x02" + pick.randbytes(32), pick.randrange(2**62), f"/ip4/127.0.0.1/tcp/{n}"
+            )
+            for n in range(count)
+        ]
+        return tuple(sorted(made, key=lambda validator: validator.address))

@@ -1,0 +1,291 @@
+"""What every storage engine promises: the same suite, run against each of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import trio
+
+from step_node.ledger.records import Account, NonceRecord
+from step_node.ledger.state import StateKeys
+from step_node.storage import PAGE_MAX, FinalisedBatch, FinalisedProof, LedgerTotals, Storage, StorageMismatch
+from tests.storage.made_up_chain import MadeUpChain
+
+
+async def grow(store: Storage, chain: MadeUpChain, batches: int, proofs: int = 5) -> None:
+    for _ in range(batches):
+        await store.finalise(chain.grow(proofs))
+
+
+async def assert_holds(store: Storage, chain: MadeUpChain) -> None:
+    """The store holds exactly what the chain has made."""
+    loaded = await store.load(chain.all_keys())
+    assert loaded.head == chain.head
+    assert {key: one for key, one in loaded.accounts.items() if one is not None} == chain.accounts
+    assert {key: one for key, one in loaded.triangles.items() if one is not None} == chain.triangles
+    assert {key: one for key, one in loaded.nonces.items() if one is not None} == chain.nonces
+    by_age = sorted(chain.nonces.values(), key=lambda one: (one.timestamp_ms, one.account, one.nonce))
+    assert loaded.expired_nonces == tuple(by_age)
+    assert await store.totals() == LedgerTotals(
+        balances_ustep=sum(account.balance_ustep for account in chain.accounts.values()),
+        accounts=len(chain.accounts),
+        triangles=len(chain.triangles),
+        proofs=sum(len(batch.proofs) for batch in chain.batches),
+    )
+
+
+async def test_an_empty_store_says_that_it_holds_no_chain(store: Storage) -> None:
+    for call in (
+        store.head,
+        store.totals,
+        lambda: store.load(StateKeys()),
+        lambda: store.leaderboard(limit=1),
+        lambda: store.account(bytes(20)),
+        lambda: store.finalise(MadeUpChain(seed=3).grow()),
+    ):
+        with pytest.raises(StorageMismatch, match="holds no chain yet"):
+            await call()
+
+
+async def test_the_genesis_state_is_read_back_as_it_was_written(started: Storage, chain: MadeUpChain) -> None:
+    assert await started.head() == chain.genesis_head
+    await assert_holds(started, chain)
+
+
+async def test_initialising_again_with_the_same_genesis_changes_nothing(started: Storage, chain: MadeUpChain) -> None:
+    await grow(started, chain, batches=2)
+    await started.initialise(chain.genesis_hash, chain.genesis_head, chain.genesis_accounts)
+    await assert_holds(started, chain)
+
+
+async def test_another_genesis_is_refused_naming_both_hashes(started: Storage, chain: MadeUpChain) -> None:
+    stranger = MadeUpChain(seed=2)
+    with pytest.raises(StorageMismatch) as refusal:
+        await started.initialise(stranger.genesis_hash, stranger.genesis_head, stranger.genesis_accounts)
+    assert chain.genesis_hash.hex() in str(refusal.value)
+    assert stranger.genesis_hash.hex() in str(refusal.value)
+    await assert_holds(started, chain)
+
+
+async def test_finalised_batches_are_read_back_as_they_were_written(started: Storage, chain: MadeUpChain) -> None:
+    await grow(started, chain, batches=8)
+    await assert_holds(started, chain)
+    assert list(await started.batches(1, 500)) == [batch.stored for batch in chain.batches]
+    receipts = [receipt for batch in chain.batches for receipt in batch.receipts]
+    found = await started.receipts([bytes(32), *(receipt.proof_id for receipt in receipts)])
+    assert sorted(found, key=lambda one: (one.height, one.index)) == receipts
+    for triangle in chain.triangles.values():
+        assert await started.triangle(triangle.id) == triangle
+
+
+async def test_a_batch_without_proofs_moves_the_head_alone(started: Storage, chain: MadeUpChain) -> None:
+    await grow(started, chain, batches=2, proofs=0)
+    await assert_holds(started, chain)
+
+
+async def test_what_is_not_there_is_none(started: Storage) -> None:
+    assert await started.account(bytes(20)) is None
+    assert await started.account_rank(bytes(20)) is None
+    assert await started.triangle(1) is None
+    assert list(await started.receipts([])) == []
+    assert list(await started.account_proofs(bytes(20), before=None, limit=5)) == []
+    assert list(await started.batches(1, 5)) == []
+
+
+async def test_batches_are_consecutive_from_the_height_asked_for(started: Storage, chain: MadeUpChain) -> None:
+    await grow(started, chain, batches=5)
+    assert [batch.height for batch in await started.batches(2, 2)] == [2, 3]
+    assert [batch.height for batch in await started.batches(4, 10)] == [4, 5]
+    assert list(await started.batches(6, 10)) == []
+    assert list(await started.batches(0, 10)) == []
+
+
+async def test_only_nonces_older_than_asked_for_are_loaded_as_expired(started: Storage, chain: MadeUpChain) -> None:
+    await grow(started, chain, batches=3)
+    ages = sorted(nonce.timestamp_ms for nonce in chain.nonces.values())
+    loaded = await started.load(StateKeys(nonces_before_ms=ages[4]))
+    assert [nonce.timestamp_ms for nonce in loaded.expired_nonces] == [age for age in ages if age < ages[4]]
+    assert (await started.load(StateKeys())).expired_nonces == ()
+
+
+async def test_finalising_a_height_again_does_nothing(started: Storage, chain: MadeUpChain) -> None:
+    await grow(started, chain, batches=3)
+    for batch in chain.batches:
+        await started.finalise(batch)
+    await assert_holds(started, chain)
+
+
+async def test_the_same_batch_finalised_twice_at_once_is_applied_once(started: Storage, chain: MadeUpChain) -> None:
+    batch = chain.grow()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(started.finalise, batch)
+        nursery.start_soon(started.finalise, batch)
+    await assert_holds(started, chain)
+
+
+def with_hash(batch: FinalisedBatch, batch_hash: bytes) -> FinalisedBatch:
+    head = batch.changes.head
+    changed = replace(head, chain=replace(head.chain, batch_hash=batch_hash))
+    return replace(
+        batch, stored=replace(batch.stored, batch_hash=batch_hash), changes=replace(batch.changes, head=changed)
+    )
+
+
+async def test_another_batch_at_a_stored_height_is_refused(started: Storage, chain: MadeUpChain) -> None:
+    await grow(started, chain, batches=2)
+    with pytest.raises(ValueError, match="height 1 holds batch"):
+        await started.finalise(with_hash(chain.batches[0], bytes(32)))
+    await assert_holds(started, chain)
+
+
+async def test_a_height_that_does_not_follow_the_head_is_refused(started: Storage, chain: MadeUpChain) -> None:
+    ahead = MadeUpChain(seed=1)
+    ahead.grow()
+    with pytest.raises(ValueError, match="not the successor of the head's height 0"):
+        await started.finalise(ahead.grow())
+    await assert_holds(started, chain)
+
+
+def with_conflict(kind: str, batch: FinalisedBatch, earlier: FinalisedBatch) -> FinalisedBatch:
+    changes = batch.changes
+    match kind:
+        case "a proof that is already finalised":
+            proof_id = earlier.proofs[0].proof_id
+            return replace(
+                batch,
+                proofs=(replace(batch.proofs[0], proof_id=proof_id), *batch.proofs[1:]),
+                receipts=(replace(batch.receipts[0], proof_id=proof_id), *batch.receipts[1:]),
+            )
+        case "a nonce that is already there":
+            return replace(batch, changes=replace(changes, nonces_added=earlier.changes.nonces_added[:1]))
+        case "the removal of a nonce that is not there":
+            absent = NonceRecord(bytes(20), "absent", 1)
+            return replace(batch, changes=replace(changes, nonces_removed=(*changes.nonces_removed, absent)))
+        case "a balance beyond 64 bits":
+            return replace(batch, changes=replace(changes, accounts=(Account(bytes(20), 2**63),)))
+        case "a receipt of another proof":
+            return replace(batch, receipts=tuple(reversed(batch.receipts)))
+        case "a proof without a receipt":
+            return replace(batch, receipts=batch.receipts[1:])
+        case _:
+            return replace(batch, stored=replace(batch.stored, timestamp_ms=batch.stored.timestamp_ms + 1))
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "a proof that is already finalised",
+        "a nonce that is already there",
+        "the removal of a nonce that is not there",
+        "a balance beyond 64 bits",
+        "a receipt of another proof",
+        "a proof without a receipt",
+        "a time that is not the head's",
+    ],
+)
+async def test_a_batch_in_conflict_changes_nothing(started: Storage, chain: MadeUpChain, kind: str) -> None:
+    await grow(started, chain, batches=1)
+    ahead = MadeUpChain(seed=1)
+    ahead.grow()
+    with pytest.raises(ValueError, match=r"."):
+        await started.finalise(with_conflict(kind, ahead.grow(), chain.batches[0]))
+    await assert_holds(started, chain)
+    await started.finalise(chain.grow())
+    await assert_holds(started, chain)
+
+
+async def test_a_nonce_may_leave_and_return_in_one_batch(started: Storage, chain: MadeUpChain) -> None:
+    await grow(started, chain, batches=1)
+    nonce = chain.batches[0].changes.nonces_added[0]
+    again = replace(nonce, timestamp_ms=nonce.timestamp_ms + 5_000)
+    batch = chain.grow()
+    await started.finalise(
+        replace(batch, changes=replace(batch.changes, nonces_added=(again,), nonces_removed=(nonce,)))
+    )
+    key = (nonce.account, nonce.nonce)
+    assert (await started.load(StateKeys(nonces=frozenset({key})))).nonces[key] == again
+
+
+async def test_a_history_is_paged_newest_first_without_gap_or_repeat(started: Storage, chain: MadeUpChain) -> None:
+    await grow(started, chain, batches=6, proofs=20)
+    for address in chain.addresses:
+        expected = [
+            FinalisedProof(proof, receipt)
+            for batch in reversed(chain.batches)
+            for proof, receipt in reversed(list(zip(batch.proofs, batch.receipts, strict=True)))
+            if proof.account == address
+        ]
+        found: list[FinalisedProof] = []
+        before = None
+        while page := await started.account_proofs(address, before=before, limit=3):
+            found.extend(page)
+            before = (page[-1].receipt.height, page[-1].receipt.index)
+        assert found == expected
+
+
+async def test_ranks_follow_the_leaderboard_and_equal_balances_the_address(
+    started: Storage, chain: MadeUpChain
+) -> None:
+    for batches in (0, 2):
+        await grow(started, chain, batches)
+        expected = sorted(chain.accounts.values(), key=lambda one: (-one.balance_ustep, one.address))
+        assert list(await started.leaderboard(limit=500)) == expected
+        assert list(await started.leaderboard(limit=3)) == expected[:3]
+        for rank, account in enumerate(expected, start=1):
+            assert await started.account(account.address) == account
+            assert await started.account_rank(account.address) == rank
+
+
+@pytest.mark.parametrize("limit", [0, -1, PAGE_MAX + 1])
+async def test_a_page_outside_its_bounds_is_refused(started: Storage, limit: int) -> None:
+    for call in (
+        lambda: started.leaderboard(limit=limit),
+        lambda: started.batches(1, limit),
+        lambda: started.account_proofs(bytes(20), before=None, limit=limit),
+    ):
+        with pytest.raises(ValueError, match=f"limit is {limit}: it must be from 1 to {PAGE_MAX}"):
+            await call()
+
+
+async def test_reads_during_writes_see_one_height_whole(started: Storage, chain: MadeUpChain) -> None:
+    """Every snapshot is that of some height: its head and its records belong together."""
+    batches = [chain.grow() for _ in range(10)]
+    keys = chain.all_keys()
+    balances = {0: chain.genesis_accounts}
+    replay = {account.address: account for account in chain.genesis_accounts}
+    for batch in batches:
+        replay.update((account.address, account) for account in batch.changes.accounts)
+        balances[batch.stored.height] = tuple(replay.values())
+    done = trio.Event()
+
+    async def read() -> None:
+        while not done.is_set():
+            loaded = await started.load(keys)
+            found = {account for account in loaded.accounts.values() if account is not None}
+            assert found == set(balances[loaded.head.chain.height])
+            await trio.lowlevel.checkpoint()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(read)
+        nursery.start_soon(read)
+        for batch in batches:
+            await started.finalise(batch)
+        done.set()
+    await assert_holds(started, chain)
+
+
+async def test_a_cancelled_finalise_is_applied_once_when_tried_again(started: Storage, chain: MadeUpChain) -> None:
+    for _ in range(3):
+        batch = chain.grow()
+        with trio.CancelScope() as scope:
+            scope.cancel()
+            await started.finalise(batch)
+        await started.finalise(batch)
+    await assert_holds(started, chain)
+
+
+async def test_a_full_sized_batch_is_stored(started: Storage) -> None:
+    big = MadeUpChain(seed=1, accounts=700)
+    await grow(started, big, batches=1, proofs=1_000)
+    await assert_holds(started, big)
