@@ -35,7 +35,7 @@ class Parameters(BaseModel):
     timeout_propose_ms: Annotated[int, Field(ge=1, le=600_000)] = 5_000
     timeout_pre_vote_ms: Annotated[int, Field(ge=1, le=600_000)] = 3_000
     timeout_pre_commit_ms: Annotated[int, Field(ge=1, le=600_000)] = 2_000
-    timeout_delta_ms: Annotated[int, Field(ge=0, le=600_000)] = 500
+    timeout_delta_ms: Annotated[int, Field(ge=1, le=600_000)] = 500
 
     validator_reward_bps: BasisPoints = 500
     epoch_batches: Annotated[int, Field(ge=1, le=10**9)] = 1_000

@@ -1,0 +1,1 @@
+"""Batches of proofs: what consensus agrees on, opaque to `consensus` itself (protocol.md §4)."""

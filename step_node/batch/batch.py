@@ -1,0 +1,141 @@
+"""The batch: header, identity, and its one encoding (protocol.md §4).
+
+A batch's identity is the SHA-256 of its canonical header. The header commits to everything else twice over, on
+purpose: `proof_ids_root` is the Merkle root with which a client can be shown that its proof is in, and `body_hash`
+covers every byte of the body. Proof ids alone would not do: they cover what the client signed, but not the signature
+itself, so a proposer could send one identity with a good signature to some validators and a bad one to others
+(docs/adr/0006-batch-identity.md).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from consensus.messages import BATCH_BYTES_MAX, BatchHash, Commit, Evidence, Round
+from consensus.values import Address
+from consensus.wire import UInt63, WireError, decode, encode, wire_type
+from step_node.merkle import merkle_root
+from step_node.proofs.proof import SignedProof
+from step_node.proofs.wire import MalformedProof, from_wire_fields, to_wire_fields
+
+PROOFS_MAX = 1_000
+EVIDENCE_MAX = 16
+OPERATIONS_MAX = 64
+
+
+class MalformedBatch(ValueError):
+    """The bytes are no batch: the message names the field and the rule."""
+
+
+@wire_type
+class BatchHeader:
+    """What is hashed into the batch's identity. `state_root` is the root before the batch is applied."""
+
+    chain_id: Annotated[str, Field(min_length=1, max_length=64)]
+    height: Annotated[UInt63, Field(ge=1)]
+    round: Round
+    proposer: Address
+    timestamp_ms: Annotated[int, Field(ge=0, lt=2**53)]
+    previous_batch_hash: BatchHash
+    validator_set_hash: BatchHash
+    state_root: BatchHash
+    proof_ids_root: BatchHash
+    body_hash: BatchHash
+
+
+@wire_type
+class _Body:
+    """The wire form of all that the header commits to."""
+
+    proofs: Annotated[tuple[tuple[Any, ...], ...], Field(max_length=PROOFS_MAX)]
+    last_commit: Commit | None
+    evidence: Annotated[tuple[Evidence, ...], Field(max_length=EVIDENCE_MAX)]
+    operations: Annotated[tuple[bytes, ...], Field(max_length=OPERATIONS_MAX)]
+
+
+@wire_type
+class _Envelope:
+    header: BatchHeader
+    body: _Body
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A batch with its proofs decoded. `last_commit` finalised the batch before; None only at height 1.
+
+    `operations` is where validator operations will stand; version 1 of the ledger accepts none.
+    """
+
+    header: BatchHeader
+    proofs: tuple[SignedProof, ...]
+    last_commit: Commit | None
+    evidence: tuple[Evidence, ...] = ()
+    operations: tuple[bytes, ...] = ()
+
+    @cached_property
+    def hash(self) -> bytes:
+        """The batch's identity, 32 bytes."""
+        return hashlib.sha256(encode(self.header)).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class BatchContent:
+    """What a proposer puts into a batch, before its header exists."""
+
+    proofs: tuple[SignedProof, ...]
+    last_commit: Commit | None
+    evidence: tuple[Evidence, ...] = ()
+    operations: tuple[bytes, ...] = ()
+
+    def roots(self) -> tuple[bytes, bytes]:
+        """`(proof_ids_root, body_hash)` for the header."""
+        return merkle_root([proof.proof_id for proof in self.proofs]), _body_hash(_body_of(self))
+
+    def with_header(self, header: BatchHeader) -> Batch:
+        """The finished batch."""
+        return Batch(header, self.proofs, self.last_commit, self.evidence, self.operations)
+
+
+def encode_batch(batch: Batch) -> bytes:
+    """The batch's one encoding, at most `BATCH_BYTES_MAX` bytes for any batch that `decode_batch` accepts."""
+    return encode(_Envelope(batch.header, _body_of(batch)))
+
+
+def decode_batch(data: bytes) -> Batch:
+    """The batch in `data`, its roots checked against its header.
+
+    Raises `MalformedBatch` naming the field and the rule. Whether the batch may follow a given state is not judged
+    here: see `step_node.batch.validation`.
+    """
+    try:
+        envelope = decode(_Envelope, data, bytes_max=BATCH_BYTES_MAX)
+        proofs = tuple(from_wire_fields(fields) for fields in envelope.body.proofs)
+    except WireError as error:
+        raise MalformedBatch(str(error)) from error
+    except MalformedProof as error:
+        raise MalformedBatch(f"body.proofs: {error}") from error
+    body = envelope.body
+    batch = Batch(envelope.header, proofs, body.last_commit, body.evidence, body.operations)
+    if merkle_root([proof.proof_id for proof in proofs]) != batch.header.proof_ids_root:
+        raise MalformedBatch("header.proof_ids_root: is not the Merkle root of the proofs' ids")
+    if _body_hash(body) != batch.header.body_hash:
+        raise MalformedBatch("header.body_hash: is not the hash of the body")
+    return batch
+
+
+def _body_of(content: Batch | BatchContent) -> _Body:
+    return _Body(
+        proofs=tuple(tuple(to_wire_fields(proof)) for proof in content.proofs),
+        last_commit=content.last_commit,
+        evidence=content.evidence,
+        operations=content.operations,
+    )
+
+
+def _body_hash(body: _Body) -> bytes:
+    return hashlib.sha256(encode(body)).digest()

@@ -1,0 +1,176 @@
+"""Genesis: the one JSON file that a chain begins with, and the state it describes (protocol.md §4).
+
+Its identity is the SHA-256 of its canonical JSON (RFC 8785), so the file's layout and key order do not matter. That
+hash stands where height 1 names the batch before it, and two nodes greet one another with it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated
+
+import rfc8785
+from coincurve import PublicKey
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from consensus.values import Validator, ValidatorSet
+from step_node.crypto.eip191 import address_of
+from step_node.errors import describe_validation_error
+from step_node.ledger.commitment import EMPTY_LANES
+from step_node.ledger.parameters import USTEP_PER_STEP, Parameters
+from step_node.ledger.records import Account, ChainRecord, ParametersRecord, Record, ValidatorRecord
+from step_node.ledger.session import check_conservation, head_with_commitment
+from step_node.ledger.state import StateHead
+
+GENESIS_BYTES_MAX = 16_000_000
+AMOUNT_USTEP_MAX = 2**53 - 1
+"""Amounts are JSON integers, which are exact up to here everywhere (RFC 8785 §3.2.2.3)."""
+
+NO_PROPOSER = bytes(20)
+"""Who "proposed" height 0."""
+
+AddressText = Annotated[str, Field(pattern=r"\A0x[0-9a-f]{40}\Z")]
+AmountUstep = Annotated[int, Field(ge=0, le=AMOUNT_USTEP_MAX)]
+
+
+class GenesisError(ValueError):
+    """The genesis file cannot be used; the message names the file, the key and the rule."""
+
+
+class GenesisValidator(BaseModel):
+    """A validator of the first set. `public_key` is the compressed secp256k1 key, `stake_ustep` micro-STEP."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    address: AddressText
+    public_key: Annotated[str, Field(pattern=r"\A0x0[23][0-9a-f]{64}\Z")]
+    stake_ustep: AmountUstep
+    p2p_address: Annotated[str, Field(min_length=1, max_length=256)]
+
+    @model_validator(mode="after")
+    def _address_belongs_to_key(self) -> GenesisValidator:
+        try:
+            key = PublicKey(bytes.fromhex(self.public_key[2:]))
+        except ValueError as error:
+            raise ValueError("public_key: is not a point of secp256k1") from error
+        derived = "0x" + address_of(key.format(compressed=True)).hex()
+        if derived != self.address:
+            raise ValueError(f"address: must be that of public_key, {derived}")
+        return self
+
+
+class Genesis(BaseModel):
+    """The content of `genesis.json`. Unknown keys and impossible values are errors that name the key."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    chain_id: Annotated[str, Field(pattern=r"\A[a-z0-9][a-z0-9-]{0,62}\Z")]
+    genesis_time_ms: Annotated[int, Field(ge=0, lt=2**53)]
+    parameters: Parameters = Parameters()
+    validators: Annotated[tuple[GenesisValidator, ...], Field(min_length=1, max_length=100)]
+    allocations: dict[AddressText, AmountUstep] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Genesis:
+        addresses = [validator.address for validator in self.validators]
+        if len(set(addresses)) != len(addresses):
+            raise ValueError("validators: an address stands there twice")
+        minimum_ustep = self.parameters.min_stake * USTEP_PER_STEP
+        for index, validator in enumerate(self.validators):
+            if validator.stake_ustep < minimum_ustep:
+                raise ValueError(
+                    f"validators.{index}.stake_ustep: {validator.stake_ustep} is below parameters.min_stake,"
+                    f" {minimum_ustep} µSTEP"
+                )
+        if self.supply_ustep > AMOUNT_USTEP_MAX:
+            raise ValueError(f"allocations and stakes together must not pass {AMOUNT_USTEP_MAX} µSTEP")
+        return self
+
+    @property
+    def supply_ustep(self) -> int:
+        """Everything that exists at height 0, in micro-STEP."""
+        return sum(self.allocations.values()) + sum(validator.stake_ustep for validator in self.validators)
+
+    @cached_property
+    def hash(self) -> bytes:
+        """The chain's genesis hash, 32 bytes."""
+        return hashlib.sha256(rfc8785.dumps(self.model_dump(mode="json"))).digest()
+
+    def accounts(self) -> tuple[Account, ...]:
+        """The accounts of the allocations, sorted by address."""
+        return tuple(
+            Account(bytes.fromhex(address[2:]), balance_ustep=amount)
+            for address, amount in sorted(self.allocations.items())
+        )
+
+    def head(self) -> StateHead:
+        """The state's head at height 0, with the commitment to all of the genesis state."""
+        validators = tuple(
+            ValidatorRecord(
+                address=bytes.fromhex(validator.address[2:]),
+                public_key=bytes.fromhex(validator.public_key[2:]),
+                stake_ustep=validator.stake_ustep,
+                p2p_address=validator.p2p_address,
+            )
+            for validator in sorted(self.validators, key=lambda validator: validator.address)
+        )
+        chain = ChainRecord(
+            height=0,
+            batch_hash=self.hash,
+            timestamp_ms=self.genesis_time_ms,
+            proposer=NO_PROPOSER,
+            paid_ustep=0,
+            minted_ustep=self.supply_ustep,
+            balances_ustep=sum(self.allocations.values()),
+            stakes_ustep=sum(validator.stake_ustep for validator in validators),
+            burnt_ustep=0,
+        )
+        check_conservation(chain)
+        records: list[Record] = [
+            *self.accounts(),
+            *validators,
+            ParametersRecord(self.parameters.canonical_json()),
+        ]
+        return head_with_commitment(StateHead(chain, self.parameters, validators, EMPTY_LANES), records)
+
+
+def validator_set(validators: tuple[ValidatorRecord, ...]) -> ValidatorSet:
+    """The consensus engine's view of the validators in the state."""
+    return ValidatorSet(
+        tuple(Validator(record.address, record.public_key, record.stake_ustep) for record in validators)
+    )
+
+
+def load_genesis(path: Path) -> Genesis:
+    """Read `genesis.json`. Raises `GenesisError` naming the file, the key and the rule."""
+    try:
+        size_bytes = path.stat().st_size
+        if size_bytes > GENESIS_BYTES_MAX:
+            raise GenesisError(f"{path}: {size_bytes} bytes; a genesis file has at most {GENESIS_BYTES_MAX}")
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise GenesisError(f"{path}: cannot be read: {error}") from error
+    return parse_genesis(text, name=str(path))
+
+
+def parse_genesis(text: str, *, name: str) -> Genesis:
+    """The genesis in JSON `text`; `name` is what errors call it."""
+    try:
+        json.loads(text, object_pairs_hook=_unique_keys)
+        return Genesis.model_validate_json(text)
+    except ValidationError as error:
+        raise GenesisError(f"{name}: {describe_validation_error(error)}") from error
+    except ValueError as error:
+        raise GenesisError(f"{name}: is not JSON: {error}") from error
+    except RecursionError as error:
+        raise GenesisError(f"{name}: is nested too deeply") from error
+
+
+def _unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    unique = dict(pairs)
+    if len(unique) != len(pairs):
+        raise ValueError("a key stands twice in one object")
+    return unique

@@ -1,0 +1,58 @@
+"""A node home: the one directory that holds all of a node's files, and what each is called."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class NodeHome:
+    """Where a node's files stand. `root` is the directory given as `--home`."""
+
+    root: Path
+
+    @property
+    def config(self) -> Path:
+        """The operator's settings."""
+        return self.root / "config.toml"
+
+    @property
+    def genesis(self) -> Path:
+        """The chain's genesis, the same on every node."""
+        return self.root / "genesis.json"
+
+    @property
+    def validator_keystore(self) -> Path:
+        """The validator's hot key, encrypted. A node without it only observes."""
+        return self.root / "keys" / "validator.json"
+
+    @property
+    def p2p_key(self) -> Path:
+        """The key of the node's libp2p identity, in the clear (it guards no value), mode 0600."""
+        return self.root / "keys" / "p2p.key"
+
+    @property
+    def data(self) -> Path:
+        """Everything the node writes while it runs."""
+        return self.root / "data"
+
+    @property
+    def ledger(self) -> Path:
+        """The embedded store."""
+        return self.data / "ledger.sqlite"
+
+    @property
+    def journal(self) -> Path:
+        """Accepted proofs that the chain has not decided yet."""
+        return self.data / "journal.sqlite"
+
+    @property
+    def consensus_log(self) -> Path:
+        """The write-ahead log of the height that consensus is about."""
+        return self.data / "consensus.log"
+
+    @property
+    def signing_history(self) -> Path:
+        """What the double-sign guard remembers. Never delete or copy it back."""
+        return self.data / "signing_history.log"

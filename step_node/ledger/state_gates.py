@@ -1,0 +1,110 @@
+"""The gates that depend on the ledger's state, in the protocol's order (protocol.md §2).
+
+The same function judges a submission (against the head and the node's clock) and a batch (against the state as the
+proofs before it left it, and the batch's timestamp).
+"""
+
+from __future__ import annotations
+
+from mesh import TriangleId, unit_vector, within_distance
+from step_node.ledger.parameters import Parameters
+from step_node.ledger.records import Account, LastProof, Triangle, TriangleState
+from step_node.proofs.proof import Refusal, RefusalCode, SignedProof
+
+SUBDIVISION_CLICKS = 11
+"""A triangle above the last level is subdivided by this click (protocol.md §3)."""
+
+EXHAUSTION_CLICKS = 28
+"""A triangle of the last level is exhausted by this click (protocol.md §3)."""
+
+LEVEL_MAX = 21
+
+
+def check_state_gates(
+    proof: SignedProof,
+    *,
+    reference_time_ms: int,
+    nonce_used: bool,
+    account: Account | None,
+    triangle: Triangle | None,
+    parent: Triangle | None,
+    parameters: Parameters,
+) -> Refusal | None:
+    """The first state gate that refuses `proof`, or None.
+
+    `account`, `triangle` and `parent` (of the triangle; None at level 1) are the records as they stand, None where
+    there is none.
+    """
+    return (
+        check_clock(proof, reference_time_ms, parameters)
+        or _check_nonce(proof, nonce_used)
+        or _check_triangle(proof.triangle, triangle, parent, parameters)
+        or check_movement(proof, account, parameters)
+    )
+
+
+def check_clock(proof: SignedProof, reference_time_ms: int, parameters: Parameters) -> Refusal | None:
+    """`CLOCK_DRIFT`: the timestamp lies too far from the reference time, either way."""
+    ahead_ms = proof.timestamp_ms - reference_time_ms
+    if ahead_ms > parameters.clock_drift_ms:
+        return Refusal(
+            RefusalCode.CLOCK_DRIFT,
+            f"timestamp: {ahead_ms} ms ahead of the reference time; at most {parameters.clock_drift_ms} ms are allowed",
+        )
+    if -ahead_ms > parameters.proof_max_age_ms:
+        return Refusal(
+            RefusalCode.CLOCK_DRIFT,
+            f"timestamp: {-ahead_ms} ms old; at most {parameters.proof_max_age_ms} ms are allowed",
+        )
+    return None
+
+
+def _check_nonce(proof: SignedProof, nonce_used: bool) -> Refusal | None:
+    if nonce_used:
+        return Refusal(RefusalCode.NONCE_REPLAY, f"nonce: this account has used {proof.nonce!r} already")
+    return None
+
+
+def _check_triangle(
+    triangle_id: TriangleId, triangle: Triangle | None, parent: Triangle | None, parameters: Parameters
+) -> Refusal | None:
+    if triangle_id.level > parameters.seeded_level and (parent is None or parent.state is not TriangleState.SUBDIVIDED):
+        return Refusal(
+            RefusalCode.TRIANGLE_NOT_FOUND,
+            f"triangleId: {triangle_id.text} does not exist: levels above {parameters.seeded_level} come into being"
+            " when their parent is subdivided",
+        )
+    if triangle is not None and triangle.state is not TriangleState.ACTIVE:
+        return Refusal(
+            RefusalCode.TRIANGLE_EXHAUSTED,
+            f"triangleId: {triangle_id.text} is {triangle.state.name.lower()}; choose an active triangle",
+        )
+    return None
+
+
+def check_movement(proof: SignedProof, account: Account | None, parameters: Parameters) -> Refusal | None:
+    """`TOO_FAST` and `MORATORIUM`: where and when `account` was last, against where and when the proof says it is."""
+    if account is None or account.last_proof is None:
+        return None
+    last = account.last_proof
+    elapsed_ms = proof.timestamp_ms - last.timestamp_ms
+    if elapsed_ms > 0 and _is_too_far(proof, last, elapsed_ms, parameters):
+        return Refusal(
+            RefusalCode.TOO_FAST,
+            f"lat, lon: too far from this account's last proof, {elapsed_ms} ms before, for"
+            f" {parameters.speed_limit_mps} m/s",
+        )
+    # At equal or falling timestamps there is no speed to speak of: "not after it at all" is the moratorium's case.
+    if elapsed_ms <= 0 or elapsed_ms < parameters.moratorium_ms:
+        return Refusal(
+            RefusalCode.MORATORIUM,
+            f"timestamp: {elapsed_ms} ms after this account's last proof; at least {parameters.moratorium_ms} ms"
+            " must lie between two",
+        )
+    return None
+
+
+def _is_too_far(proof: SignedProof, last: LastProof, elapsed_ms: int, parameters: Parameters) -> bool:
+    # One correctly rounded division of two integers: the same bit everywhere (protocol.md §1).
+    metres_max = (parameters.speed_limit_mps * elapsed_ms) / 1000
+    return not within_distance(unit_vector(last.lat, last.lon), unit_vector(proof.lat, proof.lon), metres_max)
