@@ -1,0 +1,55 @@
+"""Writing a file so that, after a crash at any moment, its path holds the whole old content or the whole new one.
+
+The content goes to a second file in the same directory, is fsynced, and takes the path by one atomic step; then the
+directory is fsynced, because the name is the directory's data and not the file's.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+PRIVATE_MODE = 0o600
+"""Read and written by the owner alone."""
+
+
+def write_atomically(path: Path, content: bytes, mode: int = PRIVATE_MODE, replace: bool = True) -> None:
+    """Durably make `content` the content of `path`, with permission bits `mode` whatever the umask.
+
+    One writer at a time for a path. With `replace` false an existing file is kept, and FileExistsError raised.
+    Raises OSError as the system gives it; the path is then as before.
+    """
+    new = path.with_name(f".{path.name}.new")
+    # What a crash left half-written; made anew, so that its permissions are `mode` from the first byte.
+    new.unlink(missing_ok=True)
+    try:
+        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        try:
+            os.fchmod(descriptor, mode)
+            write_fully(descriptor, content)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        if replace:
+            new.replace(path)
+        else:
+            path.hardlink_to(new)
+    finally:
+        new.unlink(missing_ok=True)
+    fsync_directory(path.parent)
+
+
+def write_fully(descriptor: int, content: bytes) -> None:
+    """`os.write` until all is written: one call may write a part."""
+    remaining = memoryview(content)
+    while remaining:
+        remaining = remaining[os.write(descriptor, remaining) :]
+
+
+def fsync_directory(directory: Path) -> None:
+    """Make the names in `directory` durable."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

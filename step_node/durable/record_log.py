@@ -1,0 +1,262 @@
+"""An append-only file of records: for the write-ahead log, the signing history and the mempool's journal.
+
+Records are appended in memory; `sync` writes all that wait as *one frame* and fsyncs it. So a frame is begun only
+when the one before is on disk, and a crash can tear only the last frame. That is what tells a torn tail, which is
+normal and is cut off, from damage, which is never skipped: losing a record in the middle would make a node forget
+what it has signed or promised.
+
+    file   = "STEPLOG1" frame(header) frame(records)*
+    frame  = "STPF" length:u32 content_crc:u32 frame_crc:u32 content       (little-endian; frame_crc covers 12 bytes)
+    content = (length:u32 record)*                                         (of a header frame: the header itself)
+
+Reading, at each frame:
+- whole and right: go on;
+- its head is right, and its content is short of the file's end, or ends there with a wrong CRC: torn;
+- its head is wrong, and no right head follows anywhere (so nothing was ever written after it; a tail of zeros, which
+  file systems leave after a crash, is such a case): torn;
+- everything else: damage. The head has a CRC of its own so that a damaged length is not taken for a torn tail.
+
+The header says whose file it is; a log with another header is refused. The file is created, and `reset`, by atomic
+replacement, so its beginning is never torn.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import zlib
+from collections.abc import Iterable
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+
+from step_node.durable.atomic_file import write_atomically, write_fully
+
+RECORD_BYTES_MAX = 8 * 1024 * 1024
+"""`append` refuses a longer record."""
+FRAME_BYTES_MAX = 16 * 1024 * 1024
+"""Records that wait for `sync`; an append that would pass it syncs the others first."""
+LOG_BYTES_MAX = 256 * 1024 * 1024
+"""`sync` raises LogFull rather than let the file pass it: the owner has to `reset`."""
+
+_MAGIC = b"STEPLOG1"
+_FRAME_MAGIC = b"STPF"
+_FRAME_HEAD = struct.Struct("<4sIII")
+_FRAME_HEAD_CHECKED_BYTES = 12
+_LENGTH = struct.Struct("<I")
+
+
+class DamagedLog(RuntimeError):
+    """The file holds something that no crash leaves behind. The message names file, offset, and what to do."""
+
+    def __init__(self, path: Path, place: str, reason: str) -> None:
+        super().__init__(
+            f"{path}: damaged at {place}: {reason}. Nothing was changed. Check the disk, and restore the file"
+            " from a backup; removing it makes the node forget what it has signed or promised."
+        )
+        self.path = path
+        self.place = place
+
+
+class ForeignLog(RuntimeError):
+    """The file belongs to another chain or another purpose: its header is not the expected one."""
+
+    def __init__(self, path: Path, found: bytes, expected: bytes) -> None:
+        super().__init__(f"{path}: must have the header {expected!r}, but has {found[:200]!r}")
+        self.path = path
+        self.found = found
+
+
+class LogFull(RuntimeError):
+    """The file would pass `LOG_BYTES_MAX`; `reset` it, keeping what is still needed."""
+
+
+class RecordLog:
+    """One open log, with one owner: not for several threads at once, nor for two processes (`HomeLock`)."""
+
+    def __init__(self, path: Path, header: bytes, descriptor: int, size_bytes: int, torn_bytes: int) -> None:
+        self.path = path
+        self.header = header
+        self.size_bytes = size_bytes
+        """What is on disk; what waits for `sync` is not counted."""
+        self.torn_bytes = torn_bytes
+        """How much was cut off at opening: more than 0 after a crash during a `sync`."""
+        self._descriptor = descriptor
+        self._waiting: list[bytes] = []
+        self._waiting_bytes = 0
+        self._failed = False
+
+    @classmethod
+    def open(cls, path: Path, header: bytes = b"") -> tuple[RecordLog, list[bytes]]:
+        """Open the log at `path`, or create it with `header`; give it and the records that it holds, in order.
+
+        A torn tail is cut off, durably, before anything is appended.
+        Raises DamagedLog, ForeignLog if the header is not `header`, and OSError.
+        """
+        if not path.exists():
+            write_atomically(path, _MAGIC + _frame(header))
+        with ExitStack() as on_failure:
+            # Opened before it is read, so that what is read is what will be appended to.
+            descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
+            on_failure.callback(os.close, descriptor)
+            size_bytes = os.fstat(descriptor).st_size
+            if size_bytes > LOG_BYTES_MAX:
+                raise DamagedLog(path, f"byte {LOG_BYTES_MAX}", f"{size_bytes} bytes, more than is ever written")
+            data = path.read_bytes()
+            found, records, sound_bytes = _read(path, data)
+            if found != header:
+                raise ForeignLog(path, found, header)
+            if sound_bytes < len(data):
+                os.ftruncate(descriptor, sound_bytes)
+                os.fsync(descriptor)
+            on_failure.pop_all()
+        return cls(path, header, descriptor, sound_bytes, len(data) - sound_bytes), records
+
+    def append(self, record: bytes) -> None:
+        """Add a record to those that the next `sync` makes durable; until then a crash loses it.
+
+        Raises ValueError if it is longer than `RECORD_BYTES_MAX`; and what `sync` raises.
+        """
+        if len(record) > RECORD_BYTES_MAX:
+            raise ValueError(f"record: must be at most {RECORD_BYTES_MAX} bytes, not {len(record)}")
+        if self._waiting_bytes + _LENGTH.size + len(record) > FRAME_BYTES_MAX:
+            self.sync()
+        self._waiting += (_LENGTH.pack(len(record)), record)
+        self._waiting_bytes += _LENGTH.size + len(record)
+
+    def sync(self) -> None:
+        """Make every appended record durable: one write, one fsync; returns when they are on disk. Blocks meanwhile.
+
+        Raises LogFull, with the records still waiting, or OSError. After an OSError it is unknown what is on disk (a
+        second fsync may report success for pages that the first one lost), so the log refuses all further use: open
+        it again.
+        """
+        self._check_usable()
+        if not self._waiting:
+            return
+        frame = _frame(b"".join(self._waiting))
+        if self.size_bytes + len(frame) > LOG_BYTES_MAX:
+            raise LogFull(f"{self.path}: must be at most {LOG_BYTES_MAX} bytes; compact it")
+        self._failed = True
+        write_fully(self._descriptor, frame)
+        os.fsync(self._descriptor)
+        self._failed = False
+        self.size_bytes += len(frame)
+        self._waiting.clear()
+        self._waiting_bytes = 0
+
+    def reset(self, header: bytes, records: Iterable[bytes] = ()) -> None:
+        """Replace the whole log by one with `header` and `records`, durably and atomically; what waits is dropped.
+
+        After a crash meanwhile the file is the old log or the new one. Raises OSError, LogFull, and ValueError for a
+        record that is too long; the log is then as before, except that after an OSError it has to be opened again.
+        """
+        self._check_usable()
+        content = bytearray()
+        for record in records:
+            if len(record) > RECORD_BYTES_MAX:
+                raise ValueError(f"record: must be at most {RECORD_BYTES_MAX} bytes, not {len(record)}")
+            content += _LENGTH.pack(len(record)) + record
+        data = _MAGIC + _frame(header) + (_frame(bytes(content)) if content else b"")
+        if len(data) > LOG_BYTES_MAX:
+            raise LogFull(f"{self.path}: must be at most {LOG_BYTES_MAX} bytes, not {len(data)}")
+        self._failed = True
+        write_atomically(self.path, data)
+        descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
+        os.close(self._descriptor)
+        self._descriptor = descriptor
+        self._failed = False
+        self.header = header
+        self.size_bytes = len(data)
+        self._waiting.clear()
+        self._waiting_bytes = 0
+
+    def close(self) -> None:
+        """Close the file. What was appended and not synced is lost, as in a crash."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def __enter__(self) -> RecordLog:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _check_usable(self) -> None:
+        if self._descriptor < 0:
+            raise ValueError(f"{self.path}: the log is closed")
+        if self._failed:
+            raise OSError(f"{self.path}: a write has failed, and it is unknown what is on disk; open the log again")
+
+
+def _frame(content: bytes) -> bytes:
+    head = _FRAME_MAGIC + _LENGTH.pack(len(content)) + _LENGTH.pack(zlib.crc32(content))
+    return head + _LENGTH.pack(zlib.crc32(head)) + content
+
+
+def _frame_head(data: bytes, offset: int) -> tuple[int, int] | None:
+    """Length and CRC of the content of the frame at `offset`, or None if there is no right frame head."""
+    if len(data) - offset < _FRAME_HEAD.size:
+        return None
+    magic, length, content_crc, frame_crc = _FRAME_HEAD.unpack_from(data, offset)
+    if magic != _FRAME_MAGIC or zlib.crc32(data[offset : offset + _FRAME_HEAD_CHECKED_BYTES]) != frame_crc:
+        return None
+    return length, content_crc
+
+
+def _read(path: Path, data: bytes) -> tuple[bytes, list[bytes], int]:
+    """Header, records, and how many bytes of `data` are sound (the rest is a torn tail). Raises DamagedLog."""
+    if not data.startswith(_MAGIC):
+        raise DamagedLog(path, "byte 0", f"it must begin with {_MAGIC!r}: it is no record log, or of another version")
+    header, offset = _read_frame(path, data, len(_MAGIC))
+    if header is None:
+        # The file is only ever created whole.
+        raise DamagedLog(path, f"byte {len(_MAGIC)}", "the header is incomplete or wrong")
+    records: list[bytes] = []
+    while offset < len(data):
+        content, end = _read_frame(path, data, offset)
+        if content is None:
+            break
+        records += _split(path, offset, content)
+        offset = end
+    return header, records, offset
+
+
+def _read_frame(path: Path, data: bytes, offset: int) -> tuple[bytes | None, int]:
+    """The content of the frame at `offset`, None if it is torn, and where it ends. Raises DamagedLog."""
+    head = _frame_head(data, offset)
+    if head is None:
+        following = data.find(_FRAME_MAGIC, offset + 1)
+        while following >= 0:
+            if _frame_head(data, following) is not None:
+                raise DamagedLog(path, f"byte {offset}", f"no frame begins here, but one begins at byte {following}")
+            following = data.find(_FRAME_MAGIC, following + 1)
+        return None, offset
+    length, content_crc = head
+    start, end = offset + _FRAME_HEAD.size, offset + _FRAME_HEAD.size + length
+    if end > len(data):
+        return None, offset
+    content = data[start:end]
+    if zlib.crc32(content) == content_crc:
+        return content, end
+    if end == len(data):
+        return None, offset
+    raise DamagedLog(path, f"byte {offset}", "the CRC of a frame is wrong, and more was written after it")
+
+
+def _split(path: Path, frame_offset: int, content: bytes) -> list[bytes]:
+    records = []
+    position = 0
+    while position < len(content):
+        if len(content) - position < _LENGTH.size:
+            raise DamagedLog(path, f"byte {frame_offset}", "the records do not fill their frame")
+        (length,) = _LENGTH.unpack_from(content, position)
+        position += _LENGTH.size
+        if len(content) - position < length:
+            raise DamagedLog(path, f"byte {frame_offset}", "the records do not fill their frame")
+        records.append(content[position : position + length])
+        position += length
+    return records
