@@ -8,14 +8,24 @@ from mesh.distance import EARTH_RADIUS_M, within_distance
 from mesh.geometry import area_m2, centroid, polygon
 from mesh.location import contains, corners, locate
 from mesh.location_arrays import contains_array, locate_array
+from mesh.search import (
+    BOUNDING_BOX_LIMIT_MAX,
+    NEAREST_COUNT_MAX,
+    TooManyTrianglesError,
+    nearest_triangles,
+    triangles_in_bounding_box,
+)
 from mesh.triangle_id import FACE_COUNT, LEVEL_MAX, LEVEL_MIN, TriangleId, TriangleIdError
 from mesh.trigonometry import Vector, unit_vector, unit_vector_array
 
 __all__ = [
+    "BOUNDING_BOX_LIMIT_MAX",
     "EARTH_RADIUS_M",
     "FACE_COUNT",
     "LEVEL_MAX",
     "LEVEL_MIN",
+    "NEAREST_COUNT_MAX",
+    "TooManyTrianglesError",
     "TriangleId",
     "TriangleIdError",
     "Vector",
@@ -26,7 +36,9 @@ __all__ = [
     "corners",
     "locate",
     "locate_array",
+    "nearest_triangles",
     "polygon",
+    "triangles_in_bounding_box",
     "unit_vector",
     "unit_vector_array",
     "within_distance",

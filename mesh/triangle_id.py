@@ -96,7 +96,7 @@ class TriangleId:
         return cls(face, level, path)
 
     @classmethod
-    def from_int(cls, number: int) -> TriangleId:
+    def from_int(cls, number: int | np.integer) -> TriangleId:
         """Decode the integer form (an `int`, or a NumPy integer such as `locate_array` gives).
 
         Raises `TriangleIdError`, naming the rule that the number breaks.
