@@ -55,7 +55,7 @@ class ProofPayload(BaseModel):
     nonce: Annotated[str, Field(pattern=f"^[A-Za-z0-9._-]{{1,{NONCE_CHARACTERS_MAX}}}$")]
 
 
-def parse_payload(payload: Mapping[str, object], signature: str) -> SignedProof:
+def parse_payload(payload: object, signature: object) -> SignedProof:
     """Decode a client's payload (parsed JSON) and signature (hex) into a `SignedProof`, its proof id computed.
 
     The proof is of the right form and nothing more: the gates of `step_node.proofs.gates` come next.

@@ -1,0 +1,94 @@
+import contextlib
+
+import pytest
+from eth_account import Account
+from eth_account.messages import _hash_eip191_message, encode_defunct
+from hypothesis import given
+from hypothesis import strategies as st
+
+from step_node.crypto import eip191
+from step_node.crypto.eip191 import BadSignature
+from step_node.crypto.keccak import keccak_256
+from tests.proofs.vectors import VECTORS, Vector
+
+KEY = bytes.fromhex("22" * 32)
+ADDRESS = eip191.address_of(eip191.public_key_of(KEY))
+
+
+def test_keccak_is_ethereums_and_not_sha3() -> None:
+    assert keccak_256(b"").hex() == "c5d2460186f7233c927e7db2dcc703c0e500b653ca82273b7bfad8045d85a470"
+
+
+@pytest.mark.parametrize("vector", VECTORS)
+def test_the_known_answers_agree_with_eth_account(vector: Vector) -> None:
+    signature = bytes.fromhex(vector["signature"][2:])
+    signable = encode_defunct(text=vector["message"])
+    digest = eip191.digest(vector["message"])
+    assert digest == bytes(_hash_eip191_message(signable)) == bytes.fromhex(vector["eip191Hash"][2:])
+    assert eip191.recover_address(digest, signature).hex() == vector["address"][2:]
+    assert Account.recover_message(signable, signature=signature).lower() == vector["address"]
+
+
+@given(text=st.text(max_size=300), key=st.integers(1, eip191.GROUP_ORDER - 1))
+def test_a_signature_recovers_to_its_signer_and_is_eth_accounts_own(text: str, key: int) -> None:
+    private_key = key.to_bytes(32, "big")
+    signature = eip191.sign(text, private_key)
+    assert signature == bytes(Account.sign_message(encode_defunct(text=text), private_key).signature)
+    address = eip191.address_of(eip191.public_key_of(private_key))
+    assert eip191.recover_address(eip191.digest(text), signature) == address
+    assert address.hex() == Account.from_key(private_key).address[2:].lower()
+
+
+def test_an_address_is_the_same_from_both_forms_of_the_key() -> None:
+    digest = eip191.digest("x")
+    uncompressed = eip191.recover_public_key(digest, eip191.sign("x", KEY))
+    assert eip191.address_of(uncompressed) == ADDRESS
+
+
+def test_the_high_s_twin_of_a_signature_is_refused() -> None:
+    signature = eip191.sign("x", KEY)
+    s = eip191.GROUP_ORDER - int.from_bytes(signature[32:64], "big")
+    twin = signature[:32] + s.to_bytes(32, "big") + bytes((55 - signature[64],))
+    # eth-account accepts it for the same signer: that is the malleability.
+    assert Account.recover_message(encode_defunct(text="x"), signature=twin).lower()[2:] == ADDRESS.hex()
+    with pytest.raises(BadSignature, match="s must be between 1 and n / 2"):
+        eip191.recover_address(eip191.digest("x"), twin)
+
+
+@pytest.mark.parametrize(
+    ("signature", "rule"),
+    [
+        (b"", "must be 65 bytes, not 0"),
+        (b"\x01" * 64, "must be 65 bytes"),
+        (b"\x01" * 64 + b"\x00", "v must be 27 or 28"),
+        (bytes(32) + b"\x01" * 32 + b"\x1b", "r must be between"),
+        (b"\xff" * 32 + b"\x01" * 32 + b"\x1b", "r must be between"),
+        (b"\x01" * 32 + bytes(32) + b"\x1b", "s must be between"),
+        # 5 is the abscissa of no point of secp256k1.
+        ((5).to_bytes(32, "big") + b"\x01" * 32 + b"\x1b", "no public key can be recovered"),
+    ],
+)
+def test_what_no_key_can_have_made_is_a_bad_signature(signature: bytes, rule: str) -> None:
+    with pytest.raises(BadSignature, match=rule):
+        eip191.recover_address(bytes(32), signature)
+
+
+@given(st.binary(min_size=65, max_size=65), st.binary(min_size=31, max_size=33))
+def test_arbitrary_bytes_recover_or_are_a_bad_signature(signature: bytes, digest: bytes) -> None:
+    with contextlib.suppress(BadSignature):
+        assert len(eip191.recover_address(digest, signature)) == 20
+
+
+def test_recovering_many_keeps_the_order_and_the_errors() -> None:
+    good = (eip191.digest("x"), eip191.sign("x", KEY))
+    results = eip191.recover_many([good, (bytes(32), b""), good])
+    assert results[0] == results[2] == ADDRESS
+    assert isinstance(results[1], BadSignature)
+
+
+@pytest.mark.parametrize("key", [b"", bytes(32), b"\xff" * 32, b"\x01" * 31])
+def test_a_private_key_out_of_range_is_an_error(key: bytes) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        eip191.sign("x", key)
+    with pytest.raises(ValueError, match=r"."):
+        eip191.public_key_of(key)
