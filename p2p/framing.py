@@ -7,6 +7,7 @@ message leaves nothing to go on from, so the stream is reset and every later cal
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Final, Protocol, Self
 
@@ -117,17 +118,17 @@ class FramedStream:
 
     async def close(self) -> None:
         """See `p2p.network.Stream.close`."""
-        await self._finish(reset=False)
+        await self._finish(self._transport.close)
 
     async def reset(self) -> None:
         """See `p2p.network.Stream.reset`."""
-        await self._finish(reset=True)
+        await self._finish(self._transport.reset)
 
-    async def _finish(self, *, reset: bool) -> None:
+    async def _finish(self, end: Callable[[], Awaitable[None]]) -> None:
         # Shielded, so that a cancelled task still tells the peer; bounded, so that a stuck peer cannot hold us.
         with trio.CancelScope(deadline=trio.current_time() + CLOSE_TIMEOUT_SECONDS, shield=True):
             try:
-                await (self._transport.reset() if reset else self._transport.close())
+                await end()
             except (trio.BrokenResourceError, trio.ClosedResourceError):
                 return  # It was gone already, which is what was asked for.
 
@@ -137,7 +138,22 @@ class FramedStream:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._finish(reset=error is not None)
+        if error is not None or not await self._close_both():
+            await self.reset()
+
+    async def _close_both(self) -> bool:
+        """Close, and wait for the peer to do the same, so that nothing of the stream is left; False if it does not."""
+        await self.close()
+        try:
+            with trio.fail_after(CLOSE_TIMEOUT_SECONDS):
+                while await self._transport.read(READ_BYTES_MAX):
+                    pass
+        except (trio.TooSlowError, trio.BrokenResourceError, trio.ClosedResourceError):
+            return False
+        except trio.Cancelled:
+            await self.reset()
+            raise
+        return True
 
     def _broken(self, detail: str) -> PeerUnreachable:
         return PeerUnreachable(self._peer_id, f"{self._protocol}: {detail}")

@@ -1,0 +1,211 @@
+"""GossipSub, with the losses of py-libp2p 0.8.1 taken out (docs/adr/0003-gossip-settings.md).
+
+Theory of operation. A publication goes to every connected subscriber at once (flood publishing), and each of them
+passes it on to its mesh; messages are signed by their publisher and known by (publisher, sequence number). The hook
+that libp2p calls a validator runs once for each new message, before it is passed on, and knows who handed it over:
+here that is where a message is delivered, so that py-libp2p's own subscription buffer (32 messages) has no part.
+What waits for a slow peer is bounded in messages and bytes, and counted when dropped.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+from libp2p.abc import INetStream
+from libp2p.exceptions import ValidationError
+from libp2p.host.basic_host import BasicHost
+from libp2p.peer.id import ID
+from libp2p.pubsub.gossipsub import PROTOCOL_ID_V11, GossipSub
+from libp2p.pubsub.pb import rpc_pb2
+from libp2p.pubsub.pubsub import Pubsub
+from libp2p.pubsub.rpc_queue import PriorityQueue, RpcQueue
+
+from p2p.libp2p_faults import LIBP2P_ERRORS
+from p2p.network import GOSSIP_BYTES_MAX
+
+DEGREE: Final = 8
+DEGREE_LOW: Final = 6
+DEGREE_HIGH: Final = 12
+"""Up to nine nodes are one full mesh; more are a mesh, with flood publishing and IHAVE for the rest."""
+HEARTBEAT_SECONDS: Final = 1
+GOSSIP_WINDOW_HEARTBEATS: Final = 3
+GOSSIP_HISTORY_HEARTBEATS: Final = 5
+PRUNE_BACK_OFF_SECONDS: Final = 10
+SEEN_SECONDS: Final = 120
+RPC_BYTES_MAX: Final = 1024 * 1024
+SEND_QUEUE_MESSAGES_MAX: Final = 1_024
+SEND_QUEUE_BYTES_MAX: Final = 32 * 1024 * 1024
+"""What may wait for one peer; beyond either, a message is not sent to it, and counted."""
+SUBSCRIPTIONS_PER_RPC_MAX: Final = 64
+VALIDATION_CACHE_MESSAGES: Final = 64
+
+assert GOSSIP_BYTES_MAX < RPC_BYTES_MAX
+
+ReceiveFunction = Callable[[ID, rpc_pb2.Message], bool]
+"""(the neighbour, the message) -> whether it may be passed on."""
+
+
+class GossipRouter(GossipSub):
+    """GossipSub that publishes to every subscriber and has none of the rate limits that lose messages."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            # 1.1 and not later: 1.2 sends an IDONTWANT for every message, however small, to every mesh peer.
+            protocols=[PROTOCOL_ID_V11],
+            degree=DEGREE,
+            degree_low=DEGREE_LOW,
+            degree_high=DEGREE_HIGH,
+            gossip_window=GOSSIP_WINDOW_HEARTBEATS,
+            gossip_history=GOSSIP_HISTORY_HEARTBEATS,
+            heartbeat_initial_delay=0.1,
+            heartbeat_interval=HEARTBEAT_SECONDS,
+            do_px=False,
+            prune_back_off=PRUNE_BACK_OFF_SECONDS,
+            unsubscribe_back_off=PRUNE_BACK_OFF_SECONDS,
+            adaptive_gossip_enabled=False,
+            spam_protection_enabled=False,
+            eclipse_protection_enabled=False,
+        )
+        # Penalties are this package's own (p2p.penalties); two judges would disagree.
+        self.scorer = None
+
+    async def publish(self, msg_forwarder: ID, pubsub_msg: rpc_pb2.Message) -> None:
+        """Send one message on: our own to every subscriber, another's to the mesh."""
+        pubsub = self._attached()
+        self.mcache.put(pubsub_msg)
+        topic = pubsub_msg.topicIDs[0]
+        own = msg_forwarder == pubsub.my_id
+        targets = set(pubsub.peer_topics.get(topic, ())) if own else set(self.mesh.get(topic, ()))
+        targets -= {msg_forwarder, ID(pubsub_msg.from_id)}
+        rpc = rpc_pb2.RPC(publish=[pubsub_msg])
+        for peer_id in targets:
+            self.send_rpc(peer_id, rpc)
+
+    async def send_recent_messages(self, peer_id: ID, topic: str) -> None:
+        """Bring a new subscriber up to date, through its queue.
+
+        py-libp2p's own writes to the stream beside the sending task, and two writers mix up their frames.
+        """
+        for message_id in self.mcache.window(topic):
+            message = self.mcache.get(message_id)
+            if message is not None:
+                self.send_rpc(peer_id, rpc_pb2.RPC(publish=[message]))
+
+    async def handle_prune(self, prune_msg: rpc_pb2.ControlPrune, sender_peer_id: ID) -> None:
+        """Heed a PRUNE of our own topics only: back-offs of others would be remembered for ever."""
+        if prune_msg.topicID in self.mesh:
+            await super().handle_prune(prune_msg, sender_peer_id)
+
+    async def handle_graft(self, graft_msg: rpc_pb2.ControlGraft, sender_peer_id: ID) -> None:
+        """Heed a GRAFT of our own topics only."""
+        if graft_msg.topicID in self.mesh:
+            await super().handle_graft(graft_msg, sender_peer_id)
+
+    def _attached(self) -> Pubsub:
+        if self.pubsub is None:
+            raise RuntimeError("the router is not attached to a Pubsub")
+        return self.pubsub
+
+
+class Gossip(Pubsub):
+    """Pubsub that delivers through `receive`, never through its own subscription channels."""
+
+    def __init__(
+        self,
+        host: BasicHost,
+        router: GossipRouter,
+        topics: frozenset[str],
+        *,
+        receive: ReceiveFunction,
+        on_malformed: Callable[[ID], None],
+        on_drop: Callable[[int], None],
+    ) -> None:
+        super().__init__(
+            host,
+            router,
+            seen_ttl=SEEN_SECONDS,
+            strict_signing=True,
+            validation_cache_size=VALIDATION_CACHE_MESSAGES,
+            validation_cache_ttl=SEEN_SECONDS,
+            max_subscriptions_per_rpc=SUBSCRIPTIONS_PER_RPC_MAX,
+            max_subscriptions_per_peer=SUBSCRIPTIONS_PER_RPC_MAX,
+            max_inbound_rpc_size=RPC_BYTES_MAX,
+            allowed_topics=topics,
+        )
+        self._receive = receive
+        self._on_malformed = on_malformed
+        self.peer_queues = _PeerQueues(on_drop)
+        # Sequence numbers start at the time in seconds by default, so that a node which published faster than one a
+        # second and restarts repeats its numbers, and its new messages are taken for old ones.
+        self.counter = time.time_ns()
+        for topic in topics:
+            self.set_topic_validator(topic, self._validate, False)
+
+    def _validate(self, forwarder: ID, message: rpc_pb2.Message) -> bool:
+        if forwarder == self.my_id:
+            return True  # Our own; it is not delivered back.
+        if len(message.topicIDs) != 1:
+            self._on_malformed(forwarder)
+        elif self._receive(forwarder, message):
+            return True
+        # Returning False would make py-libp2p print the whole message into the text of this very error.
+        raise ValidationError("refused")
+
+    def notify_subscriptions(self, publish_message: rpc_pb2.Message) -> None:
+        """Do nothing: `_validate` has delivered the message."""
+
+    async def push_msg(self, msg_forwarder: ID, msg: rpc_pb2.Message) -> None:
+        """Take in one message; a peer's malformed one must not end the service, whose task this is."""
+        try:
+            await super().push_msg(msg_forwarder, msg)
+        except LIBP2P_ERRORS:
+            if msg_forwarder == self.my_id:
+                raise
+            self._on_malformed(msg_forwarder)
+
+    async def stream_handler(self, stream: INetStream) -> None:
+        """Read a peer's RPCs; malformed ones must not end the connection's task with an error."""
+        try:
+            await super().stream_handler(stream)
+        except LIBP2P_ERRORS:
+            self._on_malformed(stream.muxed_conn.peer_id)
+            await stream.reset()
+
+
+class _PeerQueues(dict[ID, RpcQueue]):
+    """The queues to each peer, made bounded in bytes as they are added (py-libp2p builds them itself, with 32)."""
+
+    def __init__(self, on_drop: Callable[[int], None]) -> None:
+        super().__init__()
+        self._on_drop = on_drop
+
+    def __setitem__(self, peer_id: ID, queue: RpcQueue) -> None:
+        queue._queue = _SendQueue(self._on_drop)
+        super().__setitem__(peer_id, queue)
+
+
+class _SendQueue(PriorityQueue):
+    """What waits for one peer."""
+
+    def __init__(self, on_drop: Callable[[int], None]) -> None:
+        super().__init__(SEND_QUEUE_MESSAGES_MAX)
+        self._on_drop = on_drop
+        self._bytes = 0
+
+    def push(self, rpc: rpc_pb2.RPC, priority: bool = False) -> bool:
+        """Add an RPC; False if it was dropped."""
+        size_bytes = rpc.ByteSize()
+        if self._bytes + size_bytes > SEND_QUEUE_BYTES_MAX or not super().push(rpc, priority):
+            self._on_drop(len(rpc.publish))
+            return False
+        self._bytes += size_bytes
+        return True
+
+    def pop(self) -> rpc_pb2.RPC | None:
+        """Take the next RPC."""
+        rpc = super().pop()
+        if rpc is not None:
+            self._bytes -= rpc.ByteSize()
+        return rpc

@@ -1,0 +1,196 @@
+"""A py-libp2p host with TCP, Noise and Yamux, and every limit set on purpose (docs/adr/0003-gossip-settings.md).
+
+The parts of py-libp2p 0.8.1 that are replaced here, and why:
+
+- its TCP listener binds with SO_REUSEPORT, so that two nodes on one port share the connections between them instead
+  of the second being refused; here the sockets are bound before, exclusively;
+- its swarm gives an accepted connection's place back when the swarm ends, not when the connection does, so that a
+  node refuses everybody after enough reconnections; here it is given back at the connection's end;
+- it refuses to dial a peer for 60 s after a failure, which is for the dialler to decide (`p2p.dialling`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final
+
+import trio
+from libp2p import generate_peer_id_from
+from libp2p.crypto.keys import KeyPair
+from libp2p.crypto.secp256k1 import create_new_key_pair as create_secp256k1_key_pair
+from libp2p.crypto.x25519 import create_new_key_pair as create_x25519_key_pair
+from libp2p.custom_types import TProtocol
+from libp2p.host.basic_host import BasicHost
+from libp2p.io.abc import ReadWriteCloser
+from libp2p.io.trio import TrioTCPStream
+from libp2p.network.config import ConnectionConfig, RetryConfig
+from libp2p.network.connection.raw_connection import RawConnection
+from libp2p.network.swarm import Swarm, _NegativePeerCache
+from libp2p.peer.peerstore import PeerStore
+from libp2p.security.noise.transport import PROTOCOL_ID as NOISE_PROTOCOL
+from libp2p.security.noise.transport import Transport as NoiseTransport
+from libp2p.stream_muxer.yamux.yamux import PROTOCOL_ID as YAMUX_PROTOCOL
+from libp2p.stream_muxer.yamux.yamux import Yamux
+from libp2p.transport.tcp.tcp import TCP, TCPListener
+from libp2p.transport.upgrader import TransportUpgrader
+from multiaddr import Multiaddr
+
+from p2p.errors import AddressInUse
+from p2p.libp2p_faults import LIBP2P_ERRORS
+from p2p.network import PeerId
+
+PRIVATE_KEY_BYTES: Final = 32
+CONNECTIONS_PER_PEER_MAX: Final = 4
+"""Two nodes that dial each other at once have two connections; trimming to one could close both."""
+DIAL_TIMEOUT_SECONDS: Final = 5.0
+UPGRADE_TIMEOUT_SECONDS: Final = 5.0
+"""How long a socket may take to become an authenticated connection."""
+NEGOTIATION_TIMEOUT_SECONDS: Final = 5
+LISTEN_BACKLOG: Final = 128
+
+_ConnectionHandler = Callable[[ReadWriteCloser], Awaitable[None]]
+
+
+def key_pair_from_bytes(private_key: bytes) -> KeyPair:
+    """A secp256k1 identity. Raises ValueError unless it is 32 bytes and a number in the curve's range."""
+    if len(private_key) != PRIVATE_KEY_BYTES:
+        raise ValueError(f"private_key must have {PRIVATE_KEY_BYTES} bytes, not {len(private_key)}")
+    return create_secp256k1_key_pair(private_key)
+
+
+def peer_id_of(private_key: bytes) -> PeerId:
+    """The peer id that belongs to a secp256k1 private key of 32 bytes. Raises ValueError if it is none."""
+    return PeerId(generate_peer_id_from(key_pair_from_bytes(private_key)).to_base58())
+
+
+async def bind_listeners(addresses: Sequence[str]) -> dict[str, list[trio.SocketListener]]:
+    """Bind every address exclusively. Raises `AddressInUse`, with nothing left open, and ValueError."""
+    bound: dict[str, list[trio.SocketListener]] = {}
+    for address in addresses:
+        host, port = tcp_endpoint(address)
+        try:
+            bound[address] = list(await trio.open_tcp_listeners(port, host=host, backlog=LISTEN_BACKLOG))
+        except OSError as error:
+            for listeners in bound.values():
+                for listener in listeners:
+                    await listener.aclose()
+            raise AddressInUse(address, error.strerror or str(error)) from error
+    return bound
+
+
+def tcp_endpoint(address: str) -> tuple[str, int]:
+    """The IP address and port of `/ip4/…/tcp/…` or `/ip6/…/tcp/…`. Raises ValueError, naming the address."""
+    parts = parse_multiaddr(address)
+    names = [protocol.name for protocol in parts.protocols()]
+    if len(names) < 2 or names[0] not in ("ip4", "ip6") or names[1:] not in (["tcp"], ["tcp", "p2p"]):
+        raise ValueError(f"{address!r} must be /ip4/<address>/tcp/<port> or /ip6/<address>/tcp/<port>")
+    return str(parts.value_for_protocol(names[0])), int(parts.value_for_protocol("tcp"))
+
+
+def parse_multiaddr(address: str) -> Multiaddr:
+    """Parse a multiaddr. Raises ValueError, naming it."""
+    try:
+        return Multiaddr(address)
+    except LIBP2P_ERRORS as error:
+        raise ValueError(f"{address!r} is not a multiaddr: {error}") from error
+
+
+class _BoundListener(TCPListener):
+    """A listener on sockets that are bound already."""
+
+    def __init__(self, handler: _ConnectionHandler, transport: ExclusiveTcp) -> None:
+        super().__init__(handler)
+        self._transport = transport
+        self._serving = trio.CancelScope()
+
+    async def listen(self, maddr: Multiaddr) -> None:
+        """Take over the sockets bound for this address, and serve them in the network's own nursery."""
+        self.listeners.extend(self._transport.bound[str(maddr)])
+        self._transport.nursery.start_soon(self._serve)
+
+    async def close(self) -> None:
+        """Stop serving; trio closes the sockets on its way out."""
+        self._serving.cancel()
+        self.listeners.clear()
+        await trio.lowlevel.checkpoint()
+
+    async def _serve(self) -> None:
+        with self._serving:
+            await trio.serve_listeners(self._accept, list(self.listeners))
+
+    async def _accept(self, socket_stream: trio.SocketStream) -> None:
+        try:
+            await self.handler(TrioTCPStream(socket_stream))
+        except LIBP2P_ERRORS:
+            return  # Somebody connected who does not speak libp2p, or went away; trio closes the socket.
+
+
+class ExclusiveTcp(TCP):
+    """TCP whose listeners were bound by `bind_listeners`."""
+
+    def __init__(self, bound: Mapping[str, list[trio.SocketListener]], nursery: trio.Nursery) -> None:
+        super().__init__()
+        self.bound = {str(Multiaddr(address)): listeners for address, listeners in bound.items()}
+        self.nursery = nursery
+
+    def create_listener(self, handler_function: _ConnectionHandler) -> _BoundListener:
+        """See `ITransport.create_listener`."""
+        return _BoundListener(handler_function, self)
+
+
+class BoundedSwarm(Swarm):
+    """A swarm that gives an accepted connection's place back when that connection ends."""
+
+    async def _do_handle_inbound_connection(
+        self, read_write_closer: ReadWriteCloser, maddr: Multiaddr, failure_event: Any
+    ) -> None:
+        del failure_event
+        raw_connection = RawConnection(read_write_closer, False)
+        try:
+            muxed_connection = await self.upgrade_inbound_raw_conn(raw_connection, maddr)
+            if isinstance(muxed_connection, Yamux):
+                await muxed_connection.event_closed.wait()
+        finally:
+            with trio.CancelScope(shield=True, deadline=trio.current_time() + 1.0):
+                await raw_connection.close()
+
+
+def build_host(key_pair: KeyPair, transport: ExclusiveTcp, *, connections_max: int) -> BasicHost:
+    """A host that is not running yet."""
+    upgrader = TransportUpgrader(
+        secure_transports_by_protocol={
+            TProtocol(NOISE_PROTOCOL): NoiseTransport(key_pair, noise_privkey=create_x25519_key_pair().private_key)
+        },
+        muxer_transports_by_protocol={TProtocol(YAMUX_PROTOCOL): Yamux},
+        negotiate_timeout=NEGOTIATION_TIMEOUT_SECONDS,
+    )
+    peer_id = generate_peer_id_from(key_pair)
+    peer_store = PeerStore()
+    peer_store.add_key_pair(peer_id, key_pair)
+    # No resource manager: its rates, memory watermarks and circuit breakers are per process and load, and refuse
+    # honest peers on a busy machine. The limits that count are these, and those of `serve`.
+    swarm = BoundedSwarm(
+        peer_id,
+        peer_store,
+        upgrader,
+        transports=[transport],
+        retry_config=RetryConfig(max_retries=0),
+        connection_config=ConnectionConfig(
+            max_connections=connections_max,
+            # With the lower marks at zero, py-libp2p dials nobody of its own accord.
+            min_connections=0,
+            low_watermark=0,
+            high_watermark=connections_max,
+            max_connections_per_peer=CONNECTIONS_PER_PEER_MAX,
+            dial_timeout=DIAL_TIMEOUT_SECONDS,
+            inbound_upgrade_timeout=UPGRADE_TIMEOUT_SECONDS,
+            outbound_upgrade_timeout=UPGRADE_TIMEOUT_SECONDS,
+            inbound_stream_protocol_negotiation_timeout=float(NEGOTIATION_TIMEOUT_SECONDS),
+            outbound_stream_protocol_negotiation_timeout=float(NEGOTIATION_TIMEOUT_SECONDS),
+            enable_health_monitoring=False,
+        ),
+    )
+    swarm._negative_peer_cache = _NegativePeerCache(ttl=0.0)
+    return BasicHost(
+        network=swarm, negotiate_timeout=NEGOTIATION_TIMEOUT_SECONDS, disable_identify_address_discovery=True
+    )

@@ -1,0 +1,398 @@
+"""The network over libp2p: TCP, Noise, Yamux and GossipSub, by py-libp2p 0.8.1 on trio.
+
+Theory of operation. `open_libp2p_network` gives a network that is not yet listening; `start` binds the sockets
+(the only step that can fail because of the machine), then runs the host, the gossip, the dialler of the bootstrap list
+and mDNS as tasks of the network's own nursery. Publications go through a bounded queue and one task, which waits while
+a peer's send queue is long, so that a burst is paced instead of lost. Connections are watched through libp2p's
+notifications; a peer is announced with its first connection and taken leave of with its last.
+
+Nothing of py-libp2p passes out of this package: `p2p.libp2p_faults` says which of its errors mean that a peer is gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+import trio
+from libp2p.abc import INetConn, INetStream, INetwork, INotifee
+from libp2p.custom_types import TProtocol
+from libp2p.host.basic_host import BasicHost
+from libp2p.network.connection.swarm_connection import SwarmConn
+from libp2p.peer.id import ID
+from libp2p.peer.peerinfo import PeerInfo, info_from_p2p_addr
+from libp2p.pubsub.pb import rpc_pb2
+from libp2p.tools.anyio_service import background_trio_service
+from multiaddr import Multiaddr
+
+from p2p.base import BaseNetwork, ServedProtocol, logger
+from p2p.dialling import stay_connected
+from p2p.discovery import LocalDiscovery
+from p2p.errors import NetworkClosed, PeerUnreachable, ProtocolUnsupported
+from p2p.framing import FramedStream
+from p2p.libp2p_faults import LIBP2P_ERRORS, LIBP2P_SINGLE_ERRORS, quieten_libp2p
+from p2p.libp2p_gossip import Gossip, GossipRouter
+from p2p.libp2p_host import (
+    DIAL_TIMEOUT_SECONDS,
+    UPGRADE_TIMEOUT_SECONDS,
+    ExclusiveTcp,
+    bind_listeners,
+    build_host,
+    key_pair_from_bytes,
+    parse_multiaddr,
+    peer_id_of,
+    tcp_endpoint,
+)
+from p2p.libp2p_stream import Libp2pByteStream
+from p2p.network import Drop, Fault, PeerId
+
+PUBLISH_QUEUE_MESSAGES: Final = 64
+"""Publications that wait to be sent; beyond it `publish` waits."""
+PUBLISH_BUSY_MESSAGES: Final = 256
+"""A peer with more than this waiting for it makes the publisher wait,"""
+PUBLISH_WAIT_SECONDS: Final = 0.25
+"""but for no longer than this: one slow peer must not hold up the others."""
+PUBLISH_POLL_SECONDS: Final = 0.005
+OPEN_STREAM_TIMEOUT_SECONDS: Final = 10.0
+DISCONNECT_TIMEOUT_SECONDS: Final = 3.0
+SHUTDOWN_TIMEOUT_SECONDS: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Libp2pSettings:
+    """What a node decides about its network. Raises ValueError, naming the field and the rule."""
+
+    private_key: bytes
+    """secp256k1, 32 bytes: the identity on the network, which is not the validator's key."""
+    listen_addresses: tuple[str, ...] = ("/ip4/127.0.0.1/tcp/0",)
+    bootstrap_addresses: tuple[str, ...] = ()
+    """Full multiaddrs, with `/p2p/<peer id>`; this node's own is skipped."""
+    mdns: bool = False
+    connections_max: int = 128
+    redial_delay_initial_seconds: float = 0.5
+    redial_delay_max_seconds: float = 30.0
+
+    def __post_init__(self) -> None:
+        peer_id_of(self.private_key)
+        for address in self.listen_addresses:
+            _naming("listen_addresses", tcp_endpoint, address)
+        for address in self.bootstrap_addresses:
+            _naming("bootstrap_addresses", _peer_info, address)
+        if self.connections_max < 1:
+            raise ValueError(f"connections_max must be at least 1, not {self.connections_max}")
+        if not 0 < self.redial_delay_initial_seconds <= self.redial_delay_max_seconds:
+            raise ValueError(
+                "redial_delay_initial_seconds must be above 0 and at most redial_delay_max_seconds, not "
+                f"{self.redial_delay_initial_seconds} and {self.redial_delay_max_seconds}"
+            )
+
+
+@asynccontextmanager
+async def open_libp2p_network(
+    settings: Libp2pSettings, *, clock: Callable[[], float] = trio.current_time
+) -> AsyncIterator[Libp2pNetwork]:
+    """A network that is constructed and not yet listening; leaving the context closes it, within bounds of time.
+
+    `clock` (seconds) is for penalties and bans.
+    """
+    quieten_libp2p()
+    async with trio.open_nursery() as nursery:
+        network = Libp2pNetwork(settings, nursery, clock)
+        try:
+            yield network
+        finally:
+            await network.shut()
+            nursery.cancel_scope.cancel()
+
+
+class Libp2pNetwork(BaseNetwork):
+    """A `p2p.network.Network` over libp2p."""
+
+    def __init__(self, settings: Libp2pSettings, nursery: trio.Nursery, clock: Callable[[], float]) -> None:
+        super().__init__(peer_id_of(settings.private_key), clock)
+        self._settings = settings
+        self._nursery = nursery
+        self._host: BasicHost | None = None
+        self._gossip: Gossip | None = None
+        self._listen_addresses: tuple[str, ...] = ()
+        self._publications, self._to_publish = trio.open_memory_channel[tuple[str, bytes]](PUBLISH_QUEUE_MESSAGES)
+        self._stop = trio.Event()
+        self._stopped = trio.Event()
+        self._peers_changed = trio.Event()
+
+    @property
+    def listen_addresses(self) -> tuple[str, ...]:
+        """See `p2p.network.Network.listen_addresses`."""
+        return self._listen_addresses
+
+    async def start(self) -> None:
+        """See `p2p.network.Network.start`."""
+        self._mark_started()
+        bound = await bind_listeners(self._settings.listen_addresses)
+        await self._nursery.start(self._run, bound)
+        for address in self._settings.bootstrap_addresses:
+            info = _peer_info(address)
+            if _text(info.peer_id) != self._peer_id:
+                self._nursery.start_soon(self._stay_connected, info)
+        if self._settings.mdns:
+            discovery = LocalDiscovery(self._peer_id, self._listen_addresses, self._found)
+            self._nursery.start_soon(discovery.run)
+
+    async def publish(self, topic: str, data: bytes) -> None:
+        """See `p2p.network.Network.publish`."""
+        subscription = self._check_publication(topic, data)
+        try:
+            await self._publications.send((topic, data))
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            raise NetworkClosed("the network has been closed") from error
+        subscription.messages_out += 1
+        subscription.bytes_out += len(data)
+
+    async def open_stream(
+        self, peer_id: PeerId, protocol: str, *, message_bytes_max: int | None = None
+    ) -> FramedStream:
+        """See `p2p.network.Network.open_stream`."""
+        self._require_running("open_stream()")
+        limit = self._stream_message_bytes_max(protocol, message_bytes_max)
+        if peer_id not in self._peers or self._host is None or self._penalties.is_banned(peer_id):
+            await trio.lowlevel.checkpoint()
+            raise PeerUnreachable(peer_id, "it is not connected")
+        try:
+            with trio.fail_after(OPEN_STREAM_TIMEOUT_SECONDS):
+                stream = await self._host.new_stream(ID.from_string(peer_id), [TProtocol(protocol)])
+        except LIBP2P_ERRORS as error:
+            # py-libp2p tells this case apart in the text of its error only.
+            if "not supported" in str(error.__cause__):
+                raise ProtocolUnsupported(peer_id, protocol) from error
+            raise PeerUnreachable(peer_id, f"no stream for {protocol}: {error}") from error
+        self._streams_opened += 1
+        return FramedStream(peer_id, protocol, Libp2pByteStream(stream), message_bytes_max=limit)
+
+    async def disconnect(self, peer_id: PeerId) -> None:
+        """See `p2p.network.Network.disconnect`."""
+        host = self._host
+        if host is None or peer_id not in self._peers:
+            await trio.lowlevel.checkpoint()
+            return
+        with trio.move_on_after(DISCONNECT_TIMEOUT_SECONDS):
+            try:
+                await host.disconnect(ID.from_string(peer_id))
+            except LIBP2P_ERRORS as error:
+                logger.debug("disconnecting %s: %s", peer_id, error)
+        self._refresh(peer_id)
+
+    def _expel(self, peer_id: PeerId) -> None:
+        if not self._closed:
+            self._nursery.start_soon(self.disconnect, peer_id)
+
+    async def shut(self) -> None:
+        """Stop everything within `SHUTDOWN_TIMEOUT_SECONDS`."""
+        running = self._host is not None
+        self._mark_closed()
+        self._publications.close()
+        self._stop.set()
+        if running:
+            with trio.CancelScope(deadline=trio.current_time() + SHUTDOWN_TIMEOUT_SECONDS, shield=True):
+                await self._stopped.wait()
+
+    # The tasks.
+
+    async def _run(
+        self,
+        bound: dict[str, list[trio.SocketListener]],
+        task_status: Any = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """The host and the gossip, from `start` to `shut`."""
+        try:
+            async with trio.open_nursery() as nursery:
+                transport = ExclusiveTcp(bound, nursery)
+                key_pair = key_pair_from_bytes(self._settings.private_key)
+                host = build_host(key_pair, transport, connections_max=self._settings.connections_max)
+                router = GossipRouter()
+                gossip = Gossip(
+                    host,
+                    router,
+                    frozenset(self._subscriptions),
+                    receive=self._take_gossip,
+                    on_malformed=lambda peer_id: self.penalise(_text(peer_id), Fault.MALFORMED),
+                    on_drop=self._count_send_drop,
+                )
+                for protocol, served in self._protocols.items():
+                    host.set_stream_handler(TProtocol(protocol), _StreamServer(self._serve_stream, protocol, served))
+                for topic in self._subscriptions:
+                    await gossip.subscribe(topic)
+                host.get_network().register_notifee(_ConnectionWatcher(self._refresh))
+                # The gossip first: it must know of every connection from the beginning.
+                async with background_trio_service(router), background_trio_service(gossip):
+                    await gossip.wait_until_ready()
+                    async with host.run([parse_multiaddr(address) for address in bound]):
+                        self._host, self._gossip = host, gossip
+                        self._listen_addresses = tuple(
+                            f"{_without_peer_id(str(address))}/p2p/{self._peer_id}"
+                            for address in host.get_transport_addrs()
+                        )
+                        nursery.start_soon(self._publish_queued, gossip)
+                        task_status.started()
+                        await self._stop.wait()
+                        with trio.move_on_after(DISCONNECT_TIMEOUT_SECONDS):
+                            await host.close()
+                nursery.cancel_scope.cancel()
+        except* LIBP2P_SINGLE_ERRORS as errors:
+            if not self._stop.is_set():
+                raise RuntimeError("py-libp2p has ended with an error") from errors
+            logger.debug("while closing: %s", errors)
+        finally:
+            self._stopped.set()
+
+    async def _publish_queued(self, gossip: Gossip) -> None:
+        async for topic, data in self._to_publish:
+            with trio.move_on_after(PUBLISH_WAIT_SECONDS):
+                while any(len(queue) > PUBLISH_BUSY_MESSAGES for queue in gossip.peer_queues.values()):
+                    await trio.sleep(PUBLISH_POLL_SECONDS)
+            await gossip.publish(topic, data)
+
+    async def _stay_connected(self, info: PeerInfo) -> None:
+        peer_id = _text(info.peer_id)
+
+        async def dial() -> bool:
+            return await self._dial(info)
+
+        async def wait_until_lost() -> None:
+            while peer_id in self._peers:
+                await self._peers_changed.wait()
+
+        await stay_connected(
+            dial,
+            wait_until_lost,
+            delay_initial_seconds=self._settings.redial_delay_initial_seconds,
+            delay_max_seconds=self._settings.redial_delay_max_seconds,
+        )
+
+    async def _dial(self, info: PeerInfo) -> bool:
+        """Connect to a peer; return whether it is connected."""
+        peer_id, host = _text(info.peer_id), self._host
+        if peer_id in self._peers:
+            return True
+        if host is None or self._closed or self._penalties.is_banned(peer_id):
+            return False
+        try:
+            with trio.fail_after(DIAL_TIMEOUT_SECONDS + UPGRADE_TIMEOUT_SECONDS):
+                await host.connect(info)
+        except LIBP2P_ERRORS as error:
+            logger.debug("cannot reach %s: %s", peer_id, error)
+        self._refresh(peer_id)
+        return peer_id in self._peers
+
+    def _found(self, address: str) -> None:
+        """Dial a peer that mDNS has found."""
+        try:
+            info = _peer_info(address)
+        except ValueError as error:
+            logger.debug("mDNS: %s", error)
+            return
+        if _text(info.peer_id) not in {self._peer_id, *self._peers} and not self._closed:
+            self._nursery.start_soon(self._dial, info)
+
+    # What py-libp2p calls.
+
+    def _take_gossip(self, sender: ID, message: rpc_pb2.Message) -> bool:
+        return self._receive_gossip(message.topicIDs[0], message.data, _text(sender))
+
+    def _count_send_drop(self, messages: int) -> None:
+        if messages:
+            self._dropped[Drop.SEND_QUEUE_FULL] += messages
+
+    async def _serve_stream(self, protocol: str, served: ServedProtocol, stream: INetStream) -> None:
+        peer_id = _text(stream.muxed_conn.peer_id)
+        framed = FramedStream(peer_id, protocol, Libp2pByteStream(stream), message_bytes_max=served.message_bytes_max)
+        await self._run_handler(served, framed)
+
+    def _refresh(self, peer_id: PeerId) -> None:
+        """Compare what we believe of a peer with py-libp2p's table of connections."""
+        if self._host is None or self._closed:
+            return
+        open_connections = [
+            connection
+            for connection in self._host.get_network().get_connections(ID.from_string(peer_id))
+            if not connection.is_closed
+        ]
+        if not open_connections:
+            self._disconnected(peer_id)
+        elif self._penalties.is_banned(peer_id):
+            self._dropped[Drop.BANNED] += 1
+            self._peers.setdefault(peer_id, False)
+            self._nursery.start_soon(self.disconnect, peer_id)
+        else:
+            self._connected(peer_id, outbound=_is_outbound(open_connections[0]))
+        self._peers_changed.set()
+        self._peers_changed = trio.Event()
+
+
+class _ConnectionWatcher(INotifee):
+    """Tells the network when a peer's connections change."""
+
+    def __init__(self, refresh: Callable[[PeerId], None]) -> None:
+        self._refresh = refresh
+
+    async def connected(self, network: INetwork, conn: INetConn) -> None:
+        """A connection has been made."""
+        del network
+        self._refresh(_text(conn.muxed_conn.peer_id))
+
+    async def disconnected(self, network: INetwork, conn: INetConn) -> None:
+        """A connection has ended."""
+        del network
+        self._refresh(_text(conn.muxed_conn.peer_id))
+
+    async def opened_stream(self, network: INetwork, stream: INetStream) -> None:
+        """Of no interest."""
+
+    async def closed_stream(self, network: INetwork, stream: INetStream) -> None:
+        """Of no interest."""
+
+    async def listen(self, network: INetwork, multiaddr: Multiaddr) -> None:
+        """Of no interest."""
+
+    async def listen_close(self, network: INetwork, multiaddr: Multiaddr) -> None:
+        """Of no interest."""
+
+
+class _StreamServer:
+    """A py-libp2p stream handler, bound to its protocol."""
+
+    def __init__(self, serve: Callable[[str, ServedProtocol, INetStream], Any], protocol: str, served: ServedProtocol):
+        self._serve = serve
+        self._protocol = protocol
+        self._served = served
+
+    async def __call__(self, stream: INetStream) -> None:
+        await self._serve(self._protocol, self._served, stream)
+
+
+def _text(peer_id: ID) -> PeerId:
+    return PeerId(peer_id.to_base58())
+
+
+def _is_outbound(connection: INetConn) -> bool:
+    return isinstance(connection, SwarmConn) and connection.direction.name == "OUTBOUND"
+
+
+def _without_peer_id(address: str) -> str:
+    return address.partition("/p2p/")[0]
+
+
+def _peer_info(address: str) -> PeerInfo:
+    """Raises ValueError unless the address is a multiaddr that ends in `/p2p/<peer id>`."""
+    try:
+        return info_from_p2p_addr(parse_multiaddr(address))
+    except LIBP2P_ERRORS as error:
+        raise ValueError(f"{address!r} must be a multiaddr that ends in /p2p/<peer id>: {error}") from error
+
+
+def _naming(field: str, parse: Callable[[str], object], address: str) -> None:
+    try:
+        parse(address)
+    except ValueError as error:
+        raise ValueError(f"{field}: {error}") from error

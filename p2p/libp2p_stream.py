@@ -1,0 +1,55 @@
+"""A py-libp2p stream as a `p2p.framing.ByteStream`: trio's errors in place of py-libp2p's."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import trio
+from libp2p.abc import INetStream
+from libp2p.network.stream.exceptions import StreamEOF
+from libp2p.network.stream.net_stream import NetStream
+from libp2p.stream_muxer.yamux.yamux import Yamux
+
+from p2p.libp2p_faults import LIBP2P_ERRORS
+
+
+class Libp2pByteStream:
+    """The bytes of one Yamux stream."""
+
+    def __init__(self, stream: INetStream) -> None:
+        # The interface lacks the half-close that its only implementation has.
+        self._stream = cast(NetStream, stream)
+
+    async def read(self, size_bytes_max: int) -> bytes:
+        """See `ByteStream.read`."""
+        try:
+            return bytes(await self._stream.read(size_bytes_max))
+        except StreamEOF as error:
+            # Yamux also calls it an end when the whole connection is lost; only the first kind is a clean one.
+            connection = self._stream.muxed_conn
+            if connection.is_closed or (isinstance(connection, Yamux) and connection.event_shutting_down.is_set()):
+                raise trio.BrokenResourceError("the connection is gone") from error
+            return b""
+        except LIBP2P_ERRORS as error:
+            raise trio.BrokenResourceError(str(error)) from error
+
+    async def write(self, data: bytes) -> None:
+        """See `ByteStream.write`."""
+        try:
+            await self._stream.write(data)
+        except LIBP2P_ERRORS as error:
+            raise trio.BrokenResourceError(str(error)) from error
+
+    async def close(self) -> None:
+        """See `ByteStream.close`."""
+        try:
+            await self._stream.close_write()
+        except LIBP2P_ERRORS as error:
+            raise trio.BrokenResourceError(str(error)) from error
+
+    async def reset(self) -> None:
+        """See `ByteStream.reset`."""
+        try:
+            await self._stream.reset()
+        except LIBP2P_ERRORS as error:
+            raise trio.BrokenResourceError(str(error)) from error
