@@ -62,10 +62,13 @@ class SqliteStorage(Storage):
             if row is not None:
                 require_same_genesis(row[0], genesis_hash)
                 return
-            columns = f"id, genesis_hash, {rows.CHAIN_COLUMNS}"
-            rows.write_rows(connection, "INSERT", "chain", columns, [(1, genesis_hash, *rows.chain_row(head))])
-            _write_validators(connection, head)
-            rows.write_rows(connection, "INSERT", "accounts", rows.ACCOUNT_COLUMNS, map(rows.account_row, accounts))
+            chain_row = (1, genesis_hash, *rows.chain_row(head))
+            places = ", ".join("?" * len(chain_row))
+            connection.execute(
+                f"INSERT INTO chain (id, genesis_hash, {rows.CHAIN.column_list}) VALUES ({places})", chain_row
+            )
+            rows.write_rows(connection, "INSERT", rows.VALIDATORS, map(rows.validator_row, head.validators))
+            rows.write_rows(connection, "INSERT", rows.ACCOUNTS, map(rows.account_row, accounts))
 
         await self._write(work)
 
@@ -81,7 +84,7 @@ class SqliteStorage(Storage):
 
     async def batches(self, from_height: int, limit: int) -> Sequence[StoredBatch]:
         require_limit(limit)
-        query = f"SELECT {rows.BATCH_COLUMNS} FROM batches WHERE height >= ? ORDER BY height LIMIT ?"
+        query = f"SELECT {rows.BATCHES.column_list} FROM batches WHERE height >= ? ORDER BY height LIMIT ?"
 
         def work(connection: sqlite3.Connection) -> Sequence[StoredBatch]:
             found = [StoredBatch(*row) for row in connection.execute(query, (from_height, limit))]
@@ -91,19 +94,17 @@ class SqliteStorage(Storage):
         return await self._read_chain(work)
 
     async def receipts(self, proof_ids: Sequence[bytes]) -> Sequence[Receipt]:
+        keys = [(proof_id,) for proof_id in set(proof_ids)]
+
         def work(connection: sqlite3.Connection) -> Sequence[Receipt]:
-            keys = [(proof_id,) for proof_id in set(proof_ids)]
-            cursors = rows.select_in(connection, "proofs", rows.RECEIPT_COLUMNS, "proof_id", keys)
-            return tuple(rows.receipt_from(row) for cursor in cursors for row in cursor)
+            return tuple(map(rows.receipt_from, rows.read_rows_in(connection, rows.RECEIPTS, "proof_id", keys)))
 
         return await self._read_chain(work)
 
     async def account(self, address: bytes) -> Account | None:
-        query = f"SELECT {rows.ACCOUNT_COLUMNS} FROM accounts WHERE address = ?"
-
         def work(connection: sqlite3.Connection) -> Account | None:
-            row = connection.execute(query, (address,)).fetchone()
-            return None if row is None else rows.account_from(row)
+            found = rows.read_rows(connection, rows.ACCOUNTS, "WHERE address = ?", (address,))
+            return rows.account_from(found[0]) if found else None
 
         return await self._read_chain(work)
 
@@ -125,32 +126,30 @@ class SqliteStorage(Storage):
     ) -> Sequence[FinalisedProof]:
         require_limit(limit)
         below = "" if before is None else "AND (height, position) < (?, ?)"
-        query = (
-            f"SELECT {rows.PROOF_COLUMNS} FROM proofs WHERE account = ? {below}"
-            " ORDER BY height DESC, position DESC LIMIT ?"
-        )
+        where = f"WHERE account = ? {below} ORDER BY height DESC, position DESC LIMIT ?"
 
         def work(connection: sqlite3.Connection) -> Sequence[FinalisedProof]:
-            found = connection.execute(query, (address, *(before or ()), limit))
-            return tuple(rows.finalised_proof_from(row) for row in found)
+            found = rows.read_rows(connection, rows.PROOFS, where, (address, *(before or ()), limit))
+            proofs = map(rows.finalised_proof_from, found)
+            return tuple(sorted(proofs, key=lambda one: (-one.receipt.height, -one.receipt.index)))
 
         return await self._read_chain(work)
 
     async def triangle(self, triangle_id: int) -> Triangle | None:
-        query = f"SELECT {rows.TRIANGLE_COLUMNS} FROM triangles WHERE id = ?"
-
         def work(connection: sqlite3.Connection) -> Triangle | None:
-            row = connection.execute(query, (triangle_id,)).fetchone()
-            return None if row is None else rows.triangle_from(row)
+            found = rows.read_rows(connection, rows.TRIANGLES, "WHERE id = ?", (triangle_id,))
+            return rows.triangle_from(found[0]) if found else None
 
         return await self._read_chain(work)
 
     async def leaderboard(self, *, limit: int) -> Sequence[Account]:
         require_limit(limit)
-        query = f"SELECT {rows.ACCOUNT_COLUMNS} FROM accounts ORDER BY balance_ustep DESC, address LIMIT ?"
-        return await self._read_chain(
-            lambda connection: tuple(map(rows.account_from, connection.execute(query, (limit,))))
-        )
+
+        def work(connection: sqlite3.Connection) -> Sequence[Account]:
+            found = rows.read_rows(connection, rows.ACCOUNTS, "ORDER BY balance_ustep DESC, address LIMIT ?", (limit,))
+            return tuple(sorted(map(rows.account_from, found), key=lambda one: (-one.balance_ustep, one.address)))
+
+        return await self._read_chain(work)
 
     async def totals(self) -> LedgerTotals:
         query = """
@@ -200,31 +199,30 @@ class SqliteStorage(Storage):
 
 
 def _read_head(connection: sqlite3.Connection) -> StateHead:
-    row = connection.execute(f"SELECT {rows.CHAIN_COLUMNS} FROM chain").fetchone()
-    if row is None:
+    found = rows.read_rows(connection, rows.CHAIN)
+    if not found:
         raise no_chain()
-    validators = connection.execute(f"SELECT {rows.VALIDATOR_COLUMNS} FROM validators ORDER BY address")
-    return rows.head_from(row, validators)
+    return rows.head_from(found[0], rows.read_rows(connection, rows.VALIDATORS))
 
 
 def _read_slice(connection: sqlite3.Connection, keys: StateKeys) -> StateSlice:
     head = _read_head(connection)
-    accounts: dict[bytes, Account | None] = dict.fromkeys(keys.accounts)
     addresses = [(address,) for address in keys.accounts]
-    for cursor in rows.select_in(connection, "accounts", rows.ACCOUNT_COLUMNS, "address", addresses):
-        accounts.update((account.address, account) for account in map(rows.account_from, cursor))
-    triangles: dict[int, Triangle | None] = dict.fromkeys(keys.triangles)
+    accounts = map(rows.account_from, rows.read_rows_in(connection, rows.ACCOUNTS, "address", addresses))
     triangle_ids = [(triangle_id,) for triangle_id in keys.triangles]
-    for cursor in rows.select_in(connection, "triangles", rows.TRIANGLE_COLUMNS, "id", triangle_ids):
-        triangles.update((triangle.id, triangle) for triangle in map(rows.triangle_from, cursor))
-    nonces: dict[tuple[bytes, str], NonceRecord | None] = dict.fromkeys(keys.nonces)
-    for cursor in rows.select_in(connection, "nonces", rows.NONCE_COLUMNS, "(account, nonce)", keys.nonces):
-        nonces.update(((row[0], row[1]), NonceRecord(*row)) for row in cursor)
+    triangles = map(rows.triangle_from, rows.read_rows_in(connection, rows.TRIANGLES, "id", triangle_ids))
+    nonces = map(rows.nonce_from, rows.read_rows_in(connection, rows.NONCES, "(account, nonce)", keys.nonces))
     expired: list[NonceRecord] = []
     if keys.nonces_before_ms is not None:
-        query = f"SELECT {rows.NONCE_COLUMNS} FROM nonces WHERE timestamp_ms < ? ORDER BY timestamp_ms, account, nonce"
-        expired = [NonceRecord(*row) for row in connection.execute(query, (keys.nonces_before_ms,))]
-    return StateSlice(head, accounts, triangles, nonces, tuple(expired))
+        found = rows.read_rows(connection, rows.NONCES, "WHERE timestamp_ms < ?", (keys.nonces_before_ms,))
+        expired = sorted(map(rows.nonce_from, found), key=lambda one: (one.timestamp_ms, one.account, one.nonce))
+    return StateSlice(
+        head=head,
+        accounts=dict.fromkeys(keys.accounts) | {account.address: account for account in accounts},
+        triangles=dict.fromkeys(keys.triangles) | {triangle.id: triangle for triangle in triangles},
+        nonces=dict.fromkeys(keys.nonces) | {(nonce.account, nonce.nonce): nonce for nonce in nonces},
+        expired_nonces=tuple(expired),
+    )
 
 
 def _write_finalised(connection: sqlite3.Connection, finalised: FinalisedBatch) -> None:
@@ -234,32 +232,20 @@ def _write_finalised(connection: sqlite3.Connection, finalised: FinalisedBatch) 
     if already_finalised(head.chain, None if row is None else row[0], stored):
         return
     batch_row = (stored.height, stored.batch_hash, stored.timestamp_ms, stored.batch, stored.commit)
-    rows.write_rows(connection, "INSERT", "batches", rows.BATCH_COLUMNS, [batch_row])
-    proof_rows = map(rows.proof_row, finalised.proofs, finalised.receipts)
-    rows.write_rows(connection, "INSERT", "proofs", rows.PROOF_COLUMNS, proof_rows)
+    rows.write_rows(connection, "INSERT", rows.BATCHES, [batch_row])
+    rows.write_rows(connection, "INSERT", rows.PROOFS, map(rows.proof_row, finalised.proofs, finalised.receipts))
     _write_changes(connection, finalised.changes)
 
 
 def _write_changes(connection: sqlite3.Connection, changes: Changes) -> None:
     # Removed before added: a nonce that has just left the window may be used again in the same batch.
-    _delete_nonces(connection, changes.nonces_removed)
-    rows.write_rows(connection, "INSERT", "nonces", rows.NONCE_COLUMNS, map(rows.nonce_row, changes.nonces_added))
-    rows.write_rows(connection, "REPLACE", "accounts", rows.ACCOUNT_COLUMNS, map(rows.account_row, changes.accounts))
-    triangle_rows = map(rows.triangle_row, changes.triangles)
-    rows.write_rows(connection, "REPLACE", "triangles", rows.TRIANGLE_COLUMNS, triangle_rows)
+    removed = [(nonce.account, nonce.nonce) for nonce in changes.nonces_removed]
+    if rows.delete_rows_in(connection, rows.NONCES, "(account, nonce)", removed) != len(removed):
+        raise ValueError("one of the nonces to remove is not stored")
+    rows.write_rows(connection, "INSERT", rows.NONCES, map(rows.nonce_row, changes.nonces_added))
+    rows.write_rows(connection, "REPLACE", rows.ACCOUNTS, map(rows.account_row, changes.accounts))
+    rows.write_rows(connection, "REPLACE", rows.TRIANGLES, map(rows.triangle_row, changes.triangles))
     chain_row = rows.chain_row(changes.head)
-    places = ", ".join("?" * len(chain_row))
-    connection.execute(f"UPDATE chain SET ({rows.CHAIN_COLUMNS}) = ({places})", chain_row)
+    connection.execute(f"UPDATE chain SET ({rows.CHAIN.column_list}) = ({', '.join('?' * len(chain_row))})", chain_row)
     connection.execute("DELETE FROM validators")
-    _write_validators(connection, changes.head)
-
-
-def _write_validators(connection: sqlite3.Connection, head: StateHead) -> None:
-    validator_rows = map(rows.validator_row, head.validators)
-    rows.write_rows(connection, "INSERT", "validators", rows.VALIDATOR_COLUMNS, validator_rows)
-
-
-def _delete_nonces(connection: sqlite3.Connection, removed: Sequence[NonceRecord]) -> None:
-    deleted = rows.delete_in(connection, "nonces", "(account, nonce)", [(one.account, one.nonce) for one in removed])
-    if deleted != len(removed):
-        raise ValueError(f"{len(removed) - deleted} of the nonces to remove are not stored")
+    rows.write_rows(connection, "INSERT", rows.VALIDATORS, map(rows.validator_row, changes.head.validators))

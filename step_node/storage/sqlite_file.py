@@ -45,7 +45,7 @@ _SCHEMA = (
     CREATE TABLE accounts (
       address BLOB PRIMARY KEY CHECK (length(address) = 20),
       balance_ustep INTEGER NOT NULL, proofs INTEGER NOT NULL,
-      last_timestamp_ms INTEGER, last_lat REAL, last_lon REAL
+      last_timestamp_ms INTEGER, last_place BLOB
     ) STRICT, WITHOUT ROWID
     """,
     "CREATE INDEX accounts_by_rank ON accounts (balance_ustep DESC, address)",
@@ -67,10 +67,9 @@ _SCHEMA = (
       proof_id BLOB PRIMARY KEY CHECK (length(proof_id) = 32),
       height INTEGER NOT NULL REFERENCES batches (height), position INTEGER NOT NULL,
       account BLOB NOT NULL, triangle INTEGER NOT NULL,
-      lat REAL NOT NULL, lon REAL NOT NULL, accuracy_m REAL NOT NULL, timestamp_ms INTEGER NOT NULL,
-      nonce TEXT NOT NULL, signature BLOB NOT NULL,
       reward_ustep INTEGER NOT NULL, clicks INTEGER NOT NULL, triangle_state INTEGER NOT NULL,
-      balance_ustep INTEGER NOT NULL, processed_at_ms INTEGER NOT NULL
+      balance_ustep INTEGER NOT NULL, processed_at_ms INTEGER NOT NULL,
+      place BLOB NOT NULL, timestamp_ms INTEGER NOT NULL, nonce TEXT NOT NULL, signature BLOB NOT NULL
     ) STRICT
     """,
     "CREATE UNIQUE INDEX proofs_by_account ON proofs (account, height DESC, position DESC)",
