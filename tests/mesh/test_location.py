@@ -51,8 +51,9 @@ def test_one_and_many_and_contains_agree_on_the_very_edges(
 ) -> None:
     ring = polygon(triangle)
     (lon_a, lat_a), (lon_b, lat_b) = ring[edge], ring[edge + 1]
-    lat = lat_a + share * (lat_b - lat_a)
-    lon = lon_a + share * (lon_b - lon_a)
+    lat = min(90.0, max(-90.0, lat_a + share * (lat_b - lat_a)))
+    # At share 1 the sum may round past the end.
+    lon = min(180.0, max(-180.0, lon_a + share * (lon_b - lon_a)))
     for _ in range(abs(steps)):
         lat = float(np.nextafter(lat, 90.0 if steps > 0 else -90.0))
     located = locate(lat, lon, triangle.level)

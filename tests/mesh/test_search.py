@@ -27,7 +27,7 @@ def whole_level(level: int) -> list[TriangleId]:
     return [TriangleId(face, level, path) for face in range(20) for path in range(4 ** (level - 1))]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(latitudes, latitudes, longitudes, longitudes, small_levels)
 def test_a_box_search_finds_what_looking_at_every_triangle_finds(
     lat_a: float, lat_b: float, west: float, east: float, level: int
@@ -38,7 +38,7 @@ def test_a_box_search_finds_what_looking_at_every_triangle_finds(
     assert triangles_in_bounding_box(south, west, north, east, level) == everything
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(latitudes, latitudes, longitudes, longitudes, small_levels, st.integers(0, 2**32 - 1))
 def test_the_triangle_of_every_point_in_a_box_is_found(
     lat_a: float, lat_b: float, west: float, east: float, level: int, seed: int
@@ -52,7 +52,7 @@ def test_the_triangle_of_every_point_in_a_box_is_found(
     assert set(locate(lats, lons, level).tolist()) <= found
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(latitudes, latitudes, longitudes, longitudes, st.integers(1, 4))
 def test_every_triangle_found_has_a_point_in_the_box(
     lat_a: float, lat_b: float, west: float, east: float, level: int
@@ -120,7 +120,7 @@ def test_a_wrong_box_is_refused_by_name(arguments: tuple[float, float, float, fl
         triangles_in_bounding_box(*arguments)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(latitudes, longitudes, small_levels, st.integers(1, 60))
 def test_a_nearest_search_finds_what_measuring_every_triangle_finds(
     lat: float, lon: float, level: int, count: int
@@ -134,7 +134,7 @@ def test_a_nearest_search_finds_what_measuring_every_triangle_finds(
         assert distance_to_triangle_rad(point, triangle) == pytest.approx(distance, abs=1e-12)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(latitudes, longitudes, st.integers(1, 3), st.integers(0, 2**32 - 1))
 def test_no_point_of_a_triangle_is_nearer_than_its_distance(lat: float, lon: float, level: int, seed: int) -> None:
     generator = np.random.default_rng(seed)
