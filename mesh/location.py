@@ -72,7 +72,7 @@ def locate(lat: float | Numbers, lon: float | Numbers, level: int | Integers) ->
     """
     if _is_array(lat) or _is_array(lon) or _is_array(level):
         return locate_array(lat, lon, level)
-    # None is an array; unit_vector and _checked_level refuse whatever else is not a number.
+    # No argument is an array; unit_vector and _checked_level refuse whatever else is not a number.
     return _locate_point(unit_vector(cast(float, lat), cast(float, lon)), _checked_level(level))
 
 
