@@ -17,7 +17,8 @@ def write_atomically(path: Path, content: bytes, mode: int = PRIVATE_MODE, repla
     """Durably make `content` the content of `path`, with permission bits `mode` whatever the umask.
 
     One writer at a time for a path. With `replace` false an existing file is kept, and FileExistsError raised.
-    Raises OSError as the system gives it; the path is then as before.
+    Raises OSError as the system gives it; the path then holds the old content or, if only the directory could not be
+    fsynced, the new one.
     """
     new = path.with_name(f".{path.name}.new")
     # What a crash left half-written; made anew, so that its permissions are `mode` from the first byte.
