@@ -40,6 +40,9 @@ def quieten_libp2p() -> None:
     """Keep py-libp2p's loggers to critical messages."""
     for name in _LOGGERS:
         logging.getLogger(name).setLevel(logging.CRITICAL)
+    for name, child in logging.root.manager.loggerDict.items():
+        if name.startswith("libp2p.") and isinstance(child, logging.Logger):
+            child.setLevel(logging.NOTSET)  # Some set a level of their own.
     # This module logs through the root logger's functions, which also installs a handler on standard error.
     module: Any = swarm_connection_module
     module.logging = logging.getLogger("libp2p.network.connection.swarm_connection")

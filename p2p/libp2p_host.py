@@ -6,7 +6,8 @@ The parts of py-libp2p 0.8.1 that are replaced here, and why:
   of the second being refused; here the sockets are bound before, exclusively;
 - its swarm gives an accepted connection's place back when the swarm ends, not when the connection does, so that a
   node refuses everybody after enough reconnections; here it is given back at the connection's end;
-- it refuses to dial a peer for 60 s after a failure, which is for the dialler to decide (`p2p.dialling`).
+- it refuses to dial a peer for 60 s after a failure, and dials whom it has heard of until half its connections are in
+  use; both are for the dialler to decide (`p2p.dialling`).
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from libp2p.custom_types import TProtocol
 from libp2p.host.basic_host import BasicHost
 from libp2p.io.abc import ReadWriteCloser
 from libp2p.io.trio import TrioTCPStream
+from libp2p.network.auto_connector import AutoConnector
 from libp2p.network.config import ConnectionConfig, RetryConfig
 from libp2p.network.connection.raw_connection import RawConnection
 from libp2p.network.swarm import Swarm, _NegativePeerCache
@@ -138,8 +140,19 @@ class ExclusiveTcp(TCP):
         return _BoundListener(handler_function, self)
 
 
+class _IdleConnector(AutoConnector):
+    """Dials nobody: a node's peers are its operator's choice, and `p2p.dialling` sees to them."""
+
+    async def maybe_connect(self) -> None:
+        """Do nothing."""
+
+
 class BoundedSwarm(Swarm):
     """A swarm that gives an accepted connection's place back when that connection ends."""
+
+    def _init_connection_management(self) -> None:
+        super()._init_connection_management()
+        self.auto_connector = _IdleConnector(swarm=self)
 
     async def _do_handle_inbound_connection(
         self, read_write_closer: ReadWriteCloser, maddr: Multiaddr, failure_event: Any
@@ -177,7 +190,6 @@ def build_host(key_pair: KeyPair, transport: ExclusiveTcp, *, connections_max: i
         retry_config=RetryConfig(max_retries=0),
         connection_config=ConnectionConfig(
             max_connections=connections_max,
-            # With the lower marks at zero, py-libp2p dials nobody of its own accord.
             min_connections=0,
             low_watermark=0,
             high_watermark=connections_max,

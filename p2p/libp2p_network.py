@@ -27,7 +27,7 @@ from libp2p.pubsub.pb import rpc_pb2
 from libp2p.tools.anyio_service import background_trio_service
 from multiaddr import Multiaddr
 
-from p2p.base import BaseNetwork, ServedProtocol, logger
+from p2p.base import BaseNetwork, ServedProtocol, logger, open_plain_nursery
 from p2p.dialling import stay_connected
 from p2p.discovery import LocalDiscovery
 from p2p.errors import NetworkClosed, PeerUnreachable, ProtocolUnsupported
@@ -98,7 +98,7 @@ async def open_libp2p_network(
     `clock` (seconds) is for penalties and bans.
     """
     quieten_libp2p()
-    async with trio.open_nursery() as nursery:
+    async with open_plain_nursery() as nursery:
         network = Libp2pNetwork(settings, nursery, clock)
         try:
             yield network

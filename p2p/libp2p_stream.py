@@ -8,7 +8,7 @@ import trio
 from libp2p.abc import INetStream
 from libp2p.network.stream.exceptions import StreamEOF
 from libp2p.network.stream.net_stream import NetStream
-from libp2p.stream_muxer.yamux.yamux import Yamux
+from libp2p.stream_muxer.yamux.yamux import Yamux, YamuxStream
 
 from p2p.libp2p_faults import LIBP2P_ERRORS
 
@@ -25,13 +25,20 @@ class Libp2pByteStream:
         try:
             return bytes(await self._stream.read(size_bytes_max))
         except StreamEOF as error:
-            # Yamux also calls it an end when the whole connection is lost; only the first kind is a clean one.
-            connection = self._stream.muxed_conn
-            if connection.is_closed or (isinstance(connection, Yamux) and connection.event_shutting_down.is_set()):
-                raise trio.BrokenResourceError("the connection is gone") from error
+            if self._is_broken():
+                raise trio.BrokenResourceError("the stream was reset, or its connection is gone") from error
             return b""
         except LIBP2P_ERRORS as error:
             raise trio.BrokenResourceError(str(error)) from error
+
+    def _is_broken(self) -> bool:
+        """Whether an end is not a clean one: Yamux reports resets and lost connections as ends too."""
+        muxed, connection = self._stream.muxed_stream, self._stream.muxed_conn
+        return (
+            connection.is_closed
+            or (isinstance(connection, Yamux) and connection.event_shutting_down.is_set())
+            or (isinstance(muxed, YamuxStream) and muxed.reset_received)
+        )
 
     async def write(self, data: bytes) -> None:
         """See `ByteStream.write`."""

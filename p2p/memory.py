@@ -16,7 +16,7 @@ from weakref import WeakSet
 
 import trio
 
-from p2p.base import BaseNetwork
+from p2p.base import BaseNetwork, open_plain_nursery
 from p2p.errors import PeerUnreachable, ProtocolUnsupported
 from p2p.framing import FramedStream
 from p2p.network import PeerId
@@ -45,7 +45,7 @@ class MemoryHub:
         peer_id = PeerId(name)
         if peer_id in self._networks:
             raise ValueError(f"a network named {name!r} has joined already")
-        async with trio.open_nursery() as nursery:
+        async with open_plain_nursery() as nursery:
             network = MemoryNetwork(self, peer_id, nursery, self._clock)
             self._networks[peer_id] = network
             try:
