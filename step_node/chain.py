@@ -10,11 +10,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import trio
-from consensus.commit import InvalidCommit, verify_commit
 
+from consensus.commit import InvalidCommit, verify_commit
 from consensus.messages import Commit
 from consensus.values import ValidatorSet
-from consensus.wire import encode
+from consensus.wire import decode, encode
 from step_node.batch.batch import Batch, BatchContent, BatchHeader, encode_batch
 from step_node.clock import Clock
 from step_node.crypto.lines import recover_signer
@@ -34,6 +34,9 @@ from step_node.ledger.state import Receipt, StateHead
 from step_node.proofs.gates import verify_on_threads
 from step_node.proofs.proof import Refusal, SignedProof
 from step_node.storage.interface import FinalisedBatch, Storage, StoredBatch
+
+COMMIT_BYTES_MAX = 200_000
+"""An encoded commit of the largest validator set is smaller."""
 
 
 class InvalidBatch(ValueError):
@@ -64,6 +67,7 @@ class Chain:
         genesis: Genesis,
         storage: Storage,
         head: StateHead,
+        last_commit: Commit | None,
         clock: Clock,
         known: Callable[[bytes], SignedProof | None],
     ) -> None:
@@ -72,6 +76,7 @@ class Chain:
         self._clock = clock
         self._known = known
         self._head = head
+        self._last_commit = last_commit
         self._validators = validator_set(head.validators)
 
     @classmethod
@@ -79,7 +84,12 @@ class Chain:
         cls, *, genesis: Genesis, storage: Storage, clock: Clock, known: Callable[[bytes], SignedProof | None]
     ) -> Chain:
         """The chain in `storage`, which must have been initialised with `genesis`."""
-        return cls(genesis=genesis, storage=storage, head=await storage.head(), clock=clock, known=known)
+        head = await storage.head()
+        last_commit = None
+        if head.chain.height > 0:
+            (stored,) = await storage.batches(head.chain.height, 1)
+            last_commit = decode(Commit, stored.commit, bytes_max=COMMIT_BYTES_MAX)
+        return cls(genesis=genesis, storage=storage, head=head, last_commit=last_commit, clock=clock, known=known)
 
     @property
     def head(self) -> StateHead:
@@ -136,10 +146,10 @@ class Chain:
         return JudgedBatch(batch, transition)
 
     async def build(
-        self, candidates: Sequence[SignedProof], *, round_number: int, proposer: bytes, last_commit: Commit | None
+        self, candidates: Sequence[SignedProof], *, round_number: int, proposer: bytes
     ) -> JudgedBatch | None:
         """A batch of those candidates that can follow the head now, in their order; None if none can."""
-        head = self._head.chain
+        head, last_commit = self._head.chain, self._last_commit
         timestamp_ms = max(self._clock.now_ms(), head.timestamp_ms + 1)
         signers = _signers(last_commit)
         keys = keys_of(
@@ -198,6 +208,7 @@ class Chain:
             )
         )
         self._head = judged.transition.changes.head
+        self._last_commit = commit
         self._validators = validator_set(self._head.validators)
 
     def check_commit(self, commit: Commit, *, height: int, batch_hash: bytes) -> None:

@@ -6,15 +6,24 @@ name the key. Precedence: environment, then file, then the defaults below.
 
 from __future__ import annotations
 
+import json
+import os
 import tomllib
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from step_node.errors import StepNodeError, describe_validation_error
 from step_node.mempool import PROOFS_MAX
+
+ENVIRONMENT_PREFIX = "STEP_"
+"""`STEP_API__PORT=8601` overrides `port` under `[api]`; a list is given as JSON."""
+
+CONFIG_BYTES_MAX = 1_000_000
+
+_NESTED = "__"
 
 Port = Annotated[int, Field(ge=0, le=65_535)]
 
@@ -58,13 +67,7 @@ class StorageConfig(_Section):
 
     engine: Literal["sqlite", "mongodb"] = "sqlite"
     mongodb_uri: str | None = None
-    mongodb_database: Annotated[str, Field(pattern=r"\A[A-Za-z0-9_-]{1,63}\Z")] = "step"
-
-    @model_validator(mode="after")
-    def _uri_for_mongodb(self) -> StorageConfig:
-        if self.engine == "mongodb" and not self.mongodb_uri:
-            raise ValueError("mongodb_uri: is needed when engine is mongodb")
-        return self
+    mongodb_database: Annotated[str, Field(pattern="^[A-Za-z0-9_-]{1,63}$")] = "step"
 
 
 class MempoolConfig(_Section):
@@ -80,10 +83,8 @@ class LogConfig(_Section):
     format: Literal["console", "json"] = "console"
 
 
-class NodeConfig(BaseSettings):
-    """Everything in `config.toml`. A variable such as `STEP_API__PORT=8601` overrides `port` under `[api]`."""
-
-    model_config = SettingsConfigDict(frozen=True, extra="forbid", env_prefix="STEP_", env_nested_delimiter="__")
+class NodeConfig(_Section):
+    """Everything in `config.toml`."""
 
     api: ApiConfig = ApiConfig()
     p2p: P2pConfig = P2pConfig()
@@ -91,7 +92,11 @@ class NodeConfig(BaseSettings):
     mempool: MempoolConfig = MempoolConfig()
     log: LogConfig = LogConfig()
 
-    _file: ClassVar[Path | None] = None
+
+class _Layered(BaseSettings, NodeConfig):
+    """The environment over what the file says. A variable is text, so here "8601" is a number, as it is not in TOML."""
+
+    model_config = SettingsConfigDict(env_prefix=ENVIRONMENT_PREFIX, env_nested_delimiter=_NESTED)
 
     @classmethod
     def settings_customise_sources(
@@ -102,26 +107,60 @@ class NodeConfig(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Environment first, then the file."""
-        sources: tuple[PydanticBaseSettingsSource, ...] = (init_settings, env_settings)
-        if cls._file is not None:
-            sources = (*sources, TomlConfigSettingsSource(settings_cls, toml_file=cls._file))
-        return sources
+        """Environment first, then what was read from the file."""
+        del settings_cls, dotenv_settings, file_secret_settings
+        return env_settings, init_settings
+
+    @model_validator(mode="after")
+    def _uri_for_mongodb(self) -> _Layered:
+        # Asked of the whole only: the URI may hold a password, and come from the environment.
+        if self.storage.engine == "mongodb" and not self.storage.mongodb_uri:
+            raise ValueError("storage.mongodb_uri: is needed when storage.engine is mongodb")
+        return self
 
 
 def load_config(path: Path) -> NodeConfig:
-    """Read `config.toml`. Raises `ConfigError` naming the file (or the variable's section), the key and the rule."""
-    if not path.is_file():
-        raise ConfigError(f"{path}: is not there; `step-node init` writes one")
+    """Read `config.toml`, and what the environment overrides.
 
-    class _FromFile(NodeConfig):
-        _file = path
-
+    Raises `ConfigError` naming the file, or the variable, and the key and the rule.
+    """
+    content = _read(path)
     try:
-        return _FromFile()
+        # As JSON, since strict validation takes an array for a tuple there, and TOML's dates are no values of ours.
+        NodeConfig.model_validate_json(json.dumps(content), strict=True)
     except ValidationError as error:
         raise ConfigError(f"{path}: {describe_validation_error(error)}") from error
+    except TypeError as error:
+        raise ConfigError(f"{path}: holds a date or a time, and no setting is one") from error
+    try:
+        return NodeConfig.model_validate(_Layered(**content).model_dump())
+    except ValidationError as error:
+        variables = sorted(filter(None, (_variable(item["loc"]) for item in error.errors())))
+        origin = f"{', '.join(variables)} (environment)" if variables else str(path)
+        raise ConfigError(f"{origin}: {describe_validation_error(error)}") from error
+    except SettingsError as error:
+        raise ConfigError(f"environment: a {ENVIRONMENT_PREFIX}… variable cannot be read as JSON: {error}") from error
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise ConfigError(f"{path}: is not there; `step-node init` writes one")
+    try:
+        if path.stat().st_size > CONFIG_BYTES_MAX:
+            raise ConfigError(f"{path}: must be at most {CONFIG_BYTES_MAX} bytes")
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: is not TOML: {error}") from error
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error}") from error
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    except RecursionError as error:
+        raise ConfigError(f"{path}: is nested too deeply") from error
+
+
+def _variable(location: tuple[int | str, ...]) -> str | None:
+    """The variable that set this key, if one did."""
+    for length in range(len(location), 0, -1):
+        name = (ENVIRONMENT_PREFIX + _NESTED.join(map(str, location[:length]))).upper()
+        if any(variable.upper() == name for variable in os.environ):
+            return name
+    return None

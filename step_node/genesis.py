@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from consensus.values import Validator, ValidatorSet
 from step_node.crypto.eip191 import address_of
-from step_node.errors import describe_validation_error
+from step_node.errors import StepNodeError, describe_validation_error
 from step_node.ledger.commitment import EMPTY_LANES
 from step_node.ledger.parameters import USTEP_PER_STEP, Parameters
 from step_node.ledger.records import Account, ChainRecord, ParametersRecord, Record, ValidatorRecord
@@ -32,11 +32,11 @@ AMOUNT_USTEP_MAX = 2**53 - 1
 NO_PROPOSER = bytes(20)
 """Who "proposed" height 0."""
 
-AddressText = Annotated[str, Field(pattern=r"\A0x[0-9a-f]{40}\Z")]
+AddressText = Annotated[str, Field(pattern="^0x[0-9a-f]{40}$")]
 AmountUstep = Annotated[int, Field(ge=0, le=AMOUNT_USTEP_MAX)]
 
 
-class GenesisError(ValueError):
+class GenesisError(StepNodeError):
     """The genesis file cannot be used; the message names the file, the key and the rule."""
 
 
@@ -46,7 +46,7 @@ class GenesisValidator(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     address: AddressText
-    public_key: Annotated[str, Field(pattern=r"\A0x0[23][0-9a-f]{64}\Z")]
+    public_key: Annotated[str, Field(pattern="^0x0[23][0-9a-f]{64}$")]
     stake_ustep: AmountUstep
     p2p_address: Annotated[str, Field(min_length=1, max_length=256)]
 
@@ -67,7 +67,7 @@ class Genesis(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    chain_id: Annotated[str, Field(pattern=r"\A[a-z0-9][a-z0-9-]{0,62}\Z")]
+    chain_id: Annotated[str, Field(pattern="^[a-z0-9][a-z0-9-]{0,62}$")]
     genesis_time_ms: Annotated[int, Field(ge=0, lt=2**53)]
     parameters: Parameters = Parameters()
     validators: Annotated[tuple[GenesisValidator, ...], Field(min_length=1, max_length=100)]

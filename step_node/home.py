@@ -33,6 +33,11 @@ class NodeHome:
         return self.root / "keys" / "p2p.key"
 
     @property
+    def password(self) -> Path:
+        """The keystore's password, mode 0600: only in homes for trying things out, where it guards nothing."""
+        return self.root / "keys" / "password"
+
+    @property
     def data(self) -> Path:
         """Everything the node writes while it runs."""
         return self.root / "data"

@@ -1,0 +1,438 @@
+"""The driver: carries out what the consensus machine wants, and is alone in doing so.
+
+One task owns the machine. It takes events from one bounded queue, one at a time: gives the machine its input, appends
+the input to the log, and carries out the effects in order; their answers are inputs in turn. Everything slow happens
+in that task's own time (a batch is built, judged or stored before the next event is looked at), so there is nothing to
+synchronise, and a history is a list of inputs.
+
+Log first, then act: an input is appended before its effects, and the log is synced before anything is signed. After a
+restart the logged inputs are replayed with all effects ignored, and `resume` says what is still to be done.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import TypeAlias, TypeVar
+
+import structlog
+import trio
+
+from consensus import effects as do
+from consensus import inputs as event
+from consensus.machine import apply, own_messages, resume, wanted_batches
+from consensus.messages import (
+    Commit,
+    Evidence,
+    Message,
+    PreCommit,
+    PreVote,
+    ProofBatch,
+    SignedMessage,
+    TimeoutMessage,
+)
+from consensus.state import ConsensusState, Step
+from consensus.values import Timeouts
+from step_node.batch.batch import Batch, MalformedBatch, decode_batch, encode_batch
+from step_node.bft.input_log import InputLog
+from step_node.chain import Chain, InvalidBatch, JudgedBatch
+from step_node.clock import Clock
+from step_node.errors import InvariantBroken
+from step_node.ledger.parameters import Parameters
+from step_node.mempool import Mempool
+from step_node.metrics import NodeMetrics
+from step_node.signing.guard import DoubleSignRefused, SigningKind
+from step_node.signing.signer import ValidatorSigner
+from step_node.storage.retry import StorageWatch
+
+EVENTS_MAX = 4_096
+"""Events that wait for the driver; a message beyond that is dropped and counted: peers say it again."""
+
+FUTURE_MESSAGES_MAX = 1_024
+"""Messages of the next height kept until this one is done; the oldest goes first. (Later heights come by sync.)"""
+
+BATCHES_KEPT_MAX = 8
+"""Batches of this height that are kept decoded, and with their outcome, so that neither is worked out again."""
+
+WORK_CHECK_MS = 50
+"""How often the mempool is asked whether a batch should be proposed."""
+
+REPEAT_MS = 1_000
+"""How often own messages are sent again, since gossip loses some (protocol.md §5)."""
+
+T = TypeVar("T")
+
+log = structlog.get_logger("consensus")
+
+
+@dataclass(frozen=True, slots=True)
+class _Decided:
+    """A batch and its commit, already checked, from somebody who finalised it before."""
+
+    batch: Batch
+    commit: Commit
+    done: trio.Event
+
+
+@dataclass(frozen=True, slots=True)
+class _Repeat:
+    """Time to send own messages again."""
+
+
+@dataclass(frozen=True, slots=True)
+class _TimerDue:
+    """A timer's time is over. It says for which height it was set: by now that may be past."""
+
+    height: int
+    fired: event.TimerFired
+
+
+_Event: TypeAlias = event.MessageReceived | event.WorkAvailable | _Decided | _Repeat | _TimerDue
+
+
+@dataclass(frozen=True, slots=True)
+class ConsensusHooks:
+    """What the driver calls: `broadcast` sends a message to everybody; `finalised` runs after each batch is stored;
+    `request_batch(height, batch_hash)` has peers asked for a proposal."""
+
+    broadcast: Callable[[Message], Awaitable[None]]
+    finalised: Callable[[JudgedBatch], Awaitable[None]]
+    request_batch: Callable[[int, bytes], None]
+
+
+class ConsensusDriver:
+    """See the module's docstring."""
+
+    def __init__(
+        self,
+        *,
+        chain: Chain,
+        mempool: Mempool,
+        signer: ValidatorSigner | None,
+        input_log: InputLog,
+        replayed: list[event.Input],
+        hooks: ConsensusHooks,
+        clock: Clock,
+        metrics: NodeMetrics,
+        storage_watch: StorageWatch,
+    ) -> None:
+        self._chain = chain
+        self._mempool = mempool
+        self._signer = signer
+        self._log = input_log
+        self._replayed = replayed
+        self._hooks = hooks
+        self._clock = clock
+        self._metrics = metrics
+        self._storage_watch = storage_watch
+        self._send, self._receive = trio.open_memory_channel[_Event](EVENTS_MAX)
+        self._decoded: OrderedDict[bytes, Batch] = OrderedDict()
+        self._judged: OrderedDict[bytes, JudgedBatch] = OrderedDict()
+        self._future: deque[Message] = deque(maxlen=FUTURE_MESSAGES_MAX)
+        self._timers: trio.Nursery | None = None
+        self._height_finished = trio.Event()
+        self._state = self._begin_height()
+
+    @property
+    def state(self) -> ConsensusState:
+        """The machine's state at the height it is about."""
+        return self._state
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no batch is under way: nothing is proposed, locked or voted for at this height."""
+        return self._state.step is Step.IDLE
+
+    async def wait_for_height(self) -> None:
+        """Wait until the present height is finalised."""
+        await self._height_finished.wait()
+
+    def proposal(self, height: int, batch_hash: bytes) -> ProofBatch | None:
+        """A signed proposal of this batch, for a peer that has not seen it; None if it is not here."""
+        batch = self._state.batches.get(batch_hash)
+        if height != self._state.height or batch is None:
+            return None
+        for round_state in self._state.rounds.values():
+            for proposal in round_state.proposals:
+                if proposal.batch_hash == batch_hash and proposal.signature:
+                    return replace(proposal, batch=batch)
+        return None
+
+    def deliver(self, message: Message, batch: Batch | None = None) -> None:
+        """Hand over a message from a peer, whose signatures have been checked. Never waits.
+
+        A `ProofBatch` comes with the decoded `batch`, whose identity is the one that the message names.
+        """
+        if batch is not None:
+            _keep(self._decoded, batch.hash, batch)
+        if message_height(message) > self._state.height:
+            self._future.append(message)
+            return
+        self._offer(event.MessageReceived(message))
+
+    async def apply_decided(self, batch: Batch, commit: Commit) -> None:
+        """Finalise a batch of the present height whose commit the caller has checked; returns when it is stored.
+
+        Does nothing if the height has been finalised meanwhile.
+        """
+        done = trio.Event()
+        await self._send.send(_Decided(batch, commit, done))
+        await done.wait()
+
+    async def run(self) -> None:
+        """Drive consensus until cancelled.
+
+        Raises `InvariantBroken`, OSError or `LogFull` where going on would not be safe.
+        """
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._watch_for_work)
+            nursery.start_soon(self._repeat)
+            while True:
+                async with trio.open_nursery() as timers:
+                    self._timers = timers
+                    await self._run_height()
+                    timers.cancel_scope.cancel()
+
+    async def _run_height(self) -> None:
+        height = self._state.height
+        await self._resume()
+        while self._future and self._state.height == height:
+            message = self._future.popleft()
+            if message_height(message) == height:
+                await self._handle(event.MessageReceived(message))
+        while self._state.height == height:
+            match await self._receive.receive():
+                case _Decided() as decided:
+                    await self._finalise_decided(decided)
+                case _Repeat():
+                    await self._send_again()
+                case _TimerDue(timer_height, fired):
+                    if timer_height == height:
+                        await self._handle(fired)
+                case event.MessageReceived() | event.WorkAvailable() as item:
+                    await self._handle(item)
+
+    # --- events -------------------------------------------------------------------------------------------------
+
+    def _offer(self, item: _Event) -> None:
+        try:
+            self._send.send_nowait(item)
+        except trio.WouldBlock:
+            self._metrics.consensus_event_dropped()
+
+    async def _watch_for_work(self) -> None:
+        while True:
+            await trio.sleep(WORK_CHECK_MS / 1000)
+            if self._mempool.has_work(now_ms=self._clock.now_ms(), parameters=self._chain.parameters):
+                self._offer(event.WorkAvailable())
+
+    async def _repeat(self) -> None:
+        while True:
+            await trio.sleep(REPEAT_MS / 1000)
+            self._offer(_Repeat())
+
+    async def _send_again(self) -> None:
+        for message in own_messages(self._state):
+            await self._hooks.broadcast(message)
+        for batch_hash in wanted_batches(self._state):
+            self._hooks.request_batch(self._state.height, batch_hash)
+
+    async def _resume(self) -> None:
+        for replayed in self._replayed:
+            self._state = apply(self._state, replayed).state
+        if self._replayed:
+            log.info("replayed the log", height=self._state.height, inputs=len(self._replayed))
+        self._replayed = []
+        answers: deque[event.Input] = deque()
+        for effect in resume(self._state):
+            answers.extend(await self._carry_out(effect))
+        await self._handle_all(answers)
+
+    async def _handle(self, first: event.Input) -> None:
+        await self._handle_all(deque([first]))
+
+    async def _handle_all(self, inputs: deque[event.Input]) -> None:
+        height = self._state.height
+        while inputs and self._state.height == height:
+            item = inputs.popleft()
+            transition = apply(self._state, item)
+            if transition.ignored is not None:
+                self._metrics.consensus_input_ignored(transition.ignored)
+                continue
+            self._log.append(item)
+            if isinstance(item, event.LogWritten):
+                await trio.to_thread.run_sync(self._log.sync)
+            self._state = transition.state
+            for effect in transition.effects:
+                inputs.extend(await self._carry_out(effect))
+
+    # --- effects ------------------------------------------------------------------------------------------------
+
+    async def _carry_out(self, effect: do.Effect) -> list[event.Input]:
+        """Do it; the inputs that answer it."""
+        match effect:
+            case do.WriteAhead(entry):
+                return [event.LogWritten(entry)]
+            case do.Sign(message):
+                return await self._sign(message)
+            case do.Broadcast(message):
+                await self._hooks.broadcast(message)
+            case do.SetTimer():
+                self._set_timer(effect)
+            case do.BuildBatch(_, round_number):
+                return [await self._build(round_number)]
+            case do.ValidateBatch():
+                return [await self._validate(effect)]
+            case do.RequestBatch(batch_hash, _):
+                self._hooks.request_batch(self._state.height, batch_hash)
+            case do.Finalise(commit, batch_bytes):
+                await self._finalise(self._decoded_batch(commit.batch_hash, batch_bytes), commit)
+            case do.ReportEvidence(evidence):
+                log.warning("a validator contradicted itself", kind=evidence.kind, signer=evidence.first.signer.hex())
+                self._metrics.equivocation_seen(evidence.kind)
+                await self._hooks.broadcast(evidence)
+        return []
+
+    async def _sign(self, message: SignedMessage) -> list[event.Input]:
+        if self._signer is None:
+            raise InvariantBroken("an observer was asked to sign")
+        kind, value = _signed_value(message)
+        line = message.signing_line(self._chain.chain_id)
+        try:
+            signature = await trio.to_thread.run_sync(
+                lambda signer: signer.sign(kind, message.height, message.round, value, line), self._signer
+            )
+        except DoubleSignRefused as error:
+            # The log was lost or set back, the signing history was not. Staying silent is safe; the others go on.
+            log.error("refused to sign", reason=str(error))
+            self._metrics.double_sign_refused()
+            return []
+        return [event.Signed(replace(message, signature=signature))]
+
+    def _set_timer(self, effect: do.SetTimer) -> None:
+        if self._timers is None:
+            raise InvariantBroken("a timer was set before the driver runs")
+        due = _TimerDue(self._state.height, event.TimerFired(effect.kind, effect.round))
+        self._timers.start_soon(self._wait_for_timer, effect.duration_ms, due)
+
+    async def _wait_for_timer(self, duration_ms: int, due: _TimerDue) -> None:
+        await trio.sleep(duration_ms / 1000)
+        await self._send.send(due)
+
+    async def _build(self, round_number: int) -> event.Input:
+        if self._signer is None:
+            raise InvariantBroken("an observer was asked to build a batch")
+        proposer = self._signer.address
+        parameters = self._chain.parameters
+        candidates = self._mempool.candidates(
+            parameters.batch_max_proofs, now_ms=self._clock.now_ms(), parameters=parameters
+        )
+        judged = await self._storage_watch.when_available(
+            lambda: self._chain.build(candidates, round_number=round_number, proposer=proposer)
+        )
+        if judged is None:
+            return event.BatchNotBuilt(round_number)
+        _keep(self._judged, judged.batch.hash, judged)
+        return event.BatchBuilt(round_number, judged.batch.hash, encode_batch(judged.batch))
+
+    async def _validate(self, effect: do.ValidateBatch) -> event.Input:
+        valid = True
+        if effect.judge_clock or effect.batch_hash not in self._judged:
+            try:
+                batch = self._decoded_batch(effect.batch_hash, effect.batch)
+                judged = await self._judge(batch, effect.round, judge_clock=effect.judge_clock)
+            except (MalformedBatch, InvalidBatch) as error:
+                log.warning("a proposed batch is invalid", round=effect.round, reason=str(error))
+                self._metrics.batch_refused()
+                valid = False
+            else:
+                _keep(self._judged, effect.batch_hash, judged)
+        return event.BatchValidated(effect.batch_hash, effect.round, valid)
+
+    async def _judge(self, batch: Batch, proposed_in_round: int | None, *, judge_clock: bool) -> JudgedBatch:
+        return await self._storage_watch.when_available(
+            lambda: self._chain.judge(batch, proposed_in_round=proposed_in_round, judge_clock=judge_clock)
+        )
+
+    def _decoded_batch(self, batch_hash: bytes, encoded: bytes) -> Batch:
+        judged = self._judged.get(batch_hash)
+        return judged.batch if judged else self._decoded.get(batch_hash) or decode_batch(encoded)
+
+    # --- finalising ---------------------------------------------------------------------------------------------
+
+    async def _finalise_decided(self, decided: _Decided) -> None:
+        if decided.batch.header.height == self._state.height:
+            await self._finalise(decided.batch, decided.commit)
+        decided.done.set()
+
+    async def _finalise(self, batch: Batch, commit: Commit) -> None:
+        judged = self._judged.get(batch.hash)
+        if judged is None:
+            try:
+                judged = await self._judge(batch, None, judge_clock=False)
+            except InvalidBatch as error:
+                raise InvariantBroken(
+                    f"a quorum has finalised batch 0x{batch.hash.hex()} at height {batch.header.height}, which this"
+                    f" node finds invalid: {error}"
+                ) from error
+        rounds = self._state.round + 1
+        await self._storage_watch.when_available(lambda: self._chain.finalise(judged, commit))
+        self._state = self._begin_height()
+        await trio.to_thread.run_sync(self._log.begin, self._state.height)
+        self._judged.clear()
+        self._decoded.clear()
+        self._metrics.batch_finalised(judged.transition.receipts, rounds)
+        log.info(
+            "finalised a batch",
+            height=batch.header.height,
+            round=commit.round,
+            proofs=len(batch.proofs),
+            batch=batch.hash.hex()[:16],
+        )
+        await self._hooks.finalised(judged)
+        self._height_finished.set()
+        self._height_finished = trio.Event()
+
+    def _begin_height(self) -> ConsensusState:
+        return ConsensusState.begin(
+            chain_id=self._chain.chain_id,
+            height=self._chain.next_height,
+            validators=self._chain.validators,
+            own_address=None if self._signer is None else self._signer.address,
+            timeouts=timeouts_of(self._chain.parameters),
+        )
+
+
+def _keep(kept: OrderedDict[bytes, T], batch_hash: bytes, value: T) -> None:
+    kept[batch_hash] = value
+    while len(kept) > BATCHES_KEPT_MAX:
+        kept.popitem(last=False)
+
+
+def timeouts_of(parameters: Parameters) -> Timeouts:
+    """The chain's timeouts as the machine takes them."""
+    return Timeouts(
+        propose_ms=parameters.timeout_propose_ms,
+        pre_vote_ms=parameters.timeout_pre_vote_ms,
+        pre_commit_ms=parameters.timeout_pre_commit_ms,
+        delta_ms=parameters.timeout_delta_ms,
+    )
+
+
+def message_height(message: Message) -> int:
+    """The height that a message is about."""
+    return message.first.height if isinstance(message, Evidence) else message.height
+
+
+def _signed_value(message: SignedMessage) -> tuple[SigningKind, bytes]:
+    """Under which kind, and as what value, the double-sign guard remembers a message."""
+    match message:
+        case ProofBatch(valid_round=valid_round, batch_hash=batch_hash):
+            return SigningKind.PROPOSAL, batch_hash + valid_round.to_bytes(4, "big", signed=True)
+        case PreVote(batch_hash=batch_hash):
+            return SigningKind.PRE_VOTE, batch_hash or b""
+        case PreCommit(batch_hash=batch_hash):
+            return SigningKind.PRE_COMMIT, batch_hash or b""
+        case TimeoutMessage(kind=kind):
+            return SigningKind[f"TIMEOUT_{kind}"], b""

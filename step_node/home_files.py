@@ -1,0 +1,166 @@
+"""Making node homes: keys, `genesis.json` and `config.toml`, for one node or for a whole test network.
+
+Keys are written first and `config.toml` last, so a home that has a `config.toml` is complete. What is there is never
+overwritten: a validator's key may be the only copy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from p2p.libp2p_host import peer_id_of
+from step_node.config import ApiConfig, LogConfig, NodeConfig, P2pConfig, StorageConfig
+from step_node.config_file import render_config
+from step_node.crypto.eip191 import address_of, public_key_of
+from step_node.durable.atomic_file import write_atomically
+from step_node.errors import StepNodeError
+from step_node.genesis import Genesis, GenesisValidator
+from step_node.home import NodeHome
+from step_node.ledger.parameters import USTEP_PER_STEP, Parameters
+from step_node.signing.key_file import create_key_file
+from step_node.signing.keystore import KdfStrength, create_keystore, new_private_key
+from step_node.signing.private_file import create_private_file
+
+TEST_NETWORK_VALIDATORS_MAX = 100
+"""As many as genesis may hold."""
+
+LOOPBACK = "127.0.0.1"
+
+
+class HomeError(StepNodeError):
+    """A home cannot be made, or used; the message names the directory and the rule."""
+
+
+@dataclass(frozen=True, slots=True)
+class HomeKeys:
+    """Private keys of 32 bytes each. `validator` is None for a node that only observes."""
+
+    validator: bytes | None = field(repr=False)
+    p2p: bytes = field(repr=False)
+
+    @classmethod
+    def new(cls, *, is_validator: bool) -> HomeKeys:
+        """Fresh random keys."""
+        return cls(new_private_key() if is_validator else None, new_private_key())
+
+
+@dataclass(frozen=True, slots=True)
+class TestNetworkNode:
+    """Where one node of a test network listens, and its keys."""
+
+    keys: HomeKeys
+    api_port: int
+    p2p_port: int
+    host: str = LOOPBACK
+
+    @property
+    def p2p_address(self) -> str:
+        """The multiaddr by which the others find it."""
+        kind = "ip4" if self.host.replace(".", "").isdigit() else "dns4"
+        return f"/{kind}/{self.host}/tcp/{self.p2p_port}/p2p/{peer_id_of(self.keys.p2p)}"
+
+
+def new_genesis(
+    *,
+    chain_id: str,
+    genesis_time_ms: int,
+    validators: Sequence[tuple[bytes, str]],
+    parameters: Parameters | None = None,
+) -> Genesis:
+    """A genesis with these (private key, P2P multiaddr), each staking just the minimum, and no allocations.
+
+    Raises pydantic.ValidationError naming the field for a chain id or a time that the protocol does not allow.
+    """
+    parameters = Parameters() if parameters is None else parameters
+    members = []
+    for private_key, p2p_address in validators:
+        public_key = public_key_of(private_key)
+        members.append(
+            GenesisValidator(
+                address=f"0x{address_of(public_key).hex()}",
+                public_key=f"0x{public_key.hex()}",
+                stake_ustep=parameters.min_stake * USTEP_PER_STEP,
+                p2p_address=p2p_address,
+            )
+        )
+    return Genesis(chain_id=chain_id, genesis_time_ms=genesis_time_ms, parameters=parameters, validators=tuple(members))
+
+
+def check_no_home(home: NodeHome) -> None:
+    """Raise HomeError if anything stands where a new home is to be made."""
+    if home.root.is_dir() and not any(home.root.iterdir()):
+        return
+    if home.root.exists():
+        raise HomeError(f"{home.root}: exists already; a home is never overwritten, choose another directory")
+
+
+def write_home(
+    home: NodeHome,
+    *,
+    keys: HomeKeys,
+    genesis: Genesis,
+    config: NodeConfig,
+    password: str,
+    strength: KdfStrength = KdfStrength.STANDARD,
+    keep_password: bool = False,
+) -> None:
+    """Make a home. `password` encrypts the validator's keystore, if there is one; `keep_password` writes it beside it.
+
+    Raises HomeError if the home is there already, KeystoreError for a password that cannot be used, OSError.
+    """
+    check_no_home(home)
+    home.p2p_key.parent.mkdir(parents=True, mode=0o700)
+    create_key_file(home.p2p_key, keys.p2p)
+    if keys.validator is not None:
+        create_keystore(home.validator_keystore, keys.validator, password, strength)
+        if keep_password:
+            create_private_file(home.password, password.encode() + b"\n")
+    home.data.mkdir(mode=0o700)
+    write_atomically(home.genesis, genesis.model_dump_json(indent=2).encode() + b"\n", replace=False)
+    write_atomically(home.config, render_config(config).encode(), replace=False)
+
+
+def test_network_homes(root: Path, count: int) -> list[NodeHome]:
+    """The homes of a test network's nodes under `root`: node0, node1, …"""
+    return [NodeHome(root / f"node{index}") for index in range(count)]
+
+
+def write_test_network(
+    homes: Sequence[NodeHome],
+    *,
+    nodes: Sequence[TestNetworkNode],
+    genesis: Genesis,
+    storage: Sequence[StorageConfig],
+    listen_host: str = LOOPBACK,
+    log: LogConfig | None = None,
+    password: str,
+) -> None:
+    """Write one home for each node: one genesis, each knowing all the others.
+
+    The password of the keystores stands beside them, and costs little to try: such a network guards nothing.
+    Raises HomeError before anything is written if one of the homes is there already.
+    """
+    for home in homes:
+        check_no_home(home)
+    addresses = [node.p2p_address for node in nodes]
+    for index, (home, node) in enumerate(zip(homes, nodes, strict=True)):
+        config = NodeConfig(
+            api=ApiConfig(host=listen_host, port=node.api_port),
+            p2p=P2pConfig(
+                listen=(f"/ip4/{listen_host}/tcp/{node.p2p_port}",),
+                bootstrap=tuple(addresses[:index] + addresses[index + 1 :]),
+            ),
+            storage=storage[index],
+            log=LogConfig() if log is None else log,
+        )
+        write_home(
+            home,
+            keys=node.keys,
+            genesis=genesis,
+            config=config,
+            password=password,
+            strength=KdfStrength.DEVNET,
+            keep_password=True,
+        )

@@ -1,0 +1,178 @@
+"""The two topics: messages of consensus, and bundles of proofs.
+
+A message is decoded, and what can be checked from it alone is checked, *before* it is passed on: so garbage goes no
+further than the first honest node, and only its author pays for it. What was decoded there is kept for the reader.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from consensus.commit import InvalidCommit
+from consensus.evidence import InvalidEvidence, verify_evidence
+from consensus.messages import MESSAGE_BYTES_MAX, Commit, Evidence, Message, ProofBatch, decode_message, encode_message
+from consensus.wire import WireError
+from p2p.network import Fault, Network, PeerId
+from step_node.batch.batch import Batch, MalformedBatch, decode_batch
+from step_node.chain import Chain
+from step_node.crypto.eip191 import BadSignature
+from step_node.crypto.lines import recover_signer
+from step_node.network.protocols import consensus_topic, proofs_topic
+from step_node.proofs.proof import SignedProof
+from step_node.proofs.wire import BUNDLE_BYTES_MAX, MalformedProof, decode_bundle
+
+CONSENSUS_BUFFER_MESSAGES = 2_048
+PROOFS_BUFFER_BUNDLES = 512
+
+T = TypeVar("T")
+
+
+class Refused(ValueError):
+    """A gossiped message that must go no further, and what its sender has done wrong."""
+
+    def __init__(self, fault: Fault, reason: str) -> None:
+        super().__init__(reason)
+        self.fault = fault
+
+
+class Topic(Generic[T]):
+    """One topic, decoded. Iterate over it for (sender, what it sent)."""
+
+    def __init__(
+        self,
+        network: Network,
+        name: str,
+        decode: Callable[[bytes], T],
+        *,
+        message_bytes_max: int,
+        buffer_messages: int,
+        on_refused: Callable[[str, Refused], None],
+    ) -> None:
+        self._name = name
+        self._decode = decode
+        self._on_refused = on_refused
+        self._decoded_max = buffer_messages
+        self._decoded: OrderedDict[bytes, T] = OrderedDict()
+        self._network = network
+        self._messages = network.subscribe(
+            name, message_bytes_max=message_bytes_max, buffer_messages=buffer_messages, validate=self._validate
+        )
+
+    async def publish(self, data: bytes) -> None:
+        """Hand encoded bytes to the gossip."""
+        await self._network.publish(self._name, data)
+
+    def _validate(self, _sender: PeerId, data: bytes) -> Fault | None:
+        try:
+            self._decoded[data] = self._decode(data)
+        except Refused as error:
+            self._on_refused(self._name, error)
+            return error.fault
+        while len(self._decoded) > self._decoded_max:
+            self._decoded.popitem(last=False)
+        return None
+
+    async def __aiter__(self) -> AsyncIterator[tuple[PeerId, T]]:
+        async for message in self._messages:
+            decoded = self._decoded.pop(message.data, None)
+            yield message.sender, self._decode(message.data) if decoded is None else decoded
+
+
+@dataclass(frozen=True, slots=True)
+class ConsensusGossipMessage:
+    """A message of consensus; a proposal comes with its decoded batch.
+
+    `proven` is False for a commit or evidence of another height than the next: it could not be checked here, and says
+    no more than that its sender claims there is such a height.
+    """
+
+    message: Message
+    batch: Batch | None
+    proven: bool
+
+
+def consensus_gossip(
+    network: Network, chain: Chain, on_refused: Callable[[str, Refused], None]
+) -> Topic[ConsensusGossipMessage]:
+    """The consensus topic of `chain`."""
+    return Topic(
+        network,
+        consensus_topic(chain.chain_id),
+        lambda data: decode_consensus_message(data, chain),
+        message_bytes_max=MESSAGE_BYTES_MAX,
+        buffer_messages=CONSENSUS_BUFFER_MESSAGES,
+        on_refused=on_refused,
+    )
+
+
+def proofs_gossip(
+    network: Network, chain_id: str, on_refused: Callable[[str, Refused], None]
+) -> Topic[tuple[SignedProof, ...]]:
+    """The proofs topic of a chain."""
+    return Topic(
+        network,
+        proofs_topic(chain_id),
+        _decode_bundle,
+        message_bytes_max=BUNDLE_BYTES_MAX,
+        buffer_messages=PROOFS_BUFFER_BUNDLES,
+        on_refused=on_refused,
+    )
+
+
+async def broadcast(topic: Topic[ConsensusGossipMessage], message: Message) -> None:
+    """Send a message of consensus to everybody."""
+    await topic.publish(encode_message(message))
+
+
+def decode_consensus_message(data: bytes, chain: Chain) -> ConsensusGossipMessage:
+    """The message in `data`, with its signatures checked as far as the present state allows.
+
+    Raises `Refused`. A commit or evidence of another height than the next is let through unproven: its validators
+    may be others than the present ones.
+    """
+    try:
+        message = decode_message(data)
+    except WireError as error:
+        raise Refused(Fault.MALFORMED, str(error)) from error
+    batch = None
+    proven = True
+    try:
+        match message:
+            case Commit():
+                proven = message.height == chain.next_height
+                if proven:
+                    chain.check_commit(message, height=message.height, batch_hash=message.batch_hash)
+            case Evidence():
+                proven = message.first.height == chain.next_height
+                if proven:
+                    verify_evidence(
+                        message, chain_id=chain.chain_id, validators=chain.validators, recover=recover_signer
+                    )
+            case _:
+                if recover_signer(message.signing_line(chain.chain_id), message.signature) != message.signer:
+                    raise Refused(Fault.BAD_SIGNATURE, f"{message.type}: is not signed by 0x{message.signer.hex()}")
+                if isinstance(message, ProofBatch):
+                    batch = _batch_of(message)
+    except (BadSignature, InvalidCommit, InvalidEvidence) as error:
+        raise Refused(Fault.BAD_SIGNATURE, f"{message.type}: {error}") from error
+    return ConsensusGossipMessage(message, batch, proven)
+
+
+def _batch_of(message: ProofBatch) -> Batch:
+    try:
+        batch = decode_batch(message.batch)
+    except MalformedBatch as error:
+        raise Refused(Fault.MALFORMED, f"PROOF_BATCH.batch: {error}") from error
+    if batch.hash != message.batch_hash:
+        raise Refused(Fault.INVALID_DATA, "PROOF_BATCH.batch_hash: is not the identity of the batch")
+    return batch
+
+
+def _decode_bundle(data: bytes) -> tuple[SignedProof, ...]:
+    try:
+        return decode_bundle(data)
+    except MalformedProof as error:
+        raise Refused(Fault.MALFORMED, str(error)) from error

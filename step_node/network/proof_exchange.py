@@ -1,0 +1,192 @@
+"""Proofs between nodes: gossiped in bundles when a client brings them, and asked for when gossip has lost them.
+
+Every now and then a peer, by turns, is asked which proofs wait in its mempool; those that are missing here are fetched.
+So a node that was cut off, or joined late, has what the others have a few seconds later, and nothing rests on one
+delivery.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from itertools import islice
+
+import structlog
+import trio
+
+from consensus.wire import WireError, decode, decode_union, encode
+from p2p.errors import NetworkError, PeerFault
+from p2p.network import Fault, Network, PeerId, Stream
+from step_node.admission import Admission
+from step_node.mempool import Mempool
+from step_node.metrics import NodeMetrics
+from step_node.network.gossip import Topic
+from step_node.network.protocols import (
+    FETCH_BYTES_MAX,
+    FETCH_IDS_MAX,
+    FETCH_PROTOCOL,
+    FETCH_STREAMS_MAX,
+    INVENTORY_IDS_MAX,
+    FetchRequest,
+    Inventory,
+    InventoryRequest,
+    ProofsRequest,
+)
+from step_node.proofs.proof import STATELESS_CODES, RefusalCode, SignedProof
+from step_node.proofs.wire import BUNDLE_PROOFS_MAX, MalformedProof, decode_bundle, encode_bundle
+from step_node.storage.interface import StorageUnavailable
+
+INVENTORY_INTERVAL_MS = 1_000
+"""How often one peer, by turns, is asked what it has."""
+
+SETTLED_IDS_MAX = 100_000
+"""Ids remembered as refused or finalised, so that they are not fetched again; the oldest is forgotten first."""
+
+PASSING_CODES = frozenset(
+    {
+        RefusalCode.CLOCK_DRIFT,
+        RefusalCode.TRIANGLE_NOT_FOUND,
+        RefusalCode.MEMPOOL_FULL,
+        RefusalCode.RATE_LIMITED,
+    }
+)
+"""Refusals that may come right a moment later; a proof refused for another reason is not fetched again."""
+
+log = structlog.get_logger("proofs")
+
+
+class ProofExchange:
+    """Both sides of the proofs topic and of the fetch protocol. Construct before `network.start`."""
+
+    def __init__(
+        self,
+        *,
+        network: Network,
+        topic: Topic[tuple[SignedProof, ...]],
+        mempool: Mempool,
+        admission: Admission,
+        metrics: NodeMetrics,
+    ) -> None:
+        self._network = network
+        self._topic = topic
+        self._mempool = mempool
+        self._admission = admission
+        self._metrics = metrics
+        self._settled: OrderedDict[bytes, None] = OrderedDict()
+        self._turn = 0
+        network.serve(
+            FETCH_PROTOCOL, self._answer, message_bytes_max=FETCH_BYTES_MAX, streams_max_per_peer=FETCH_STREAMS_MAX
+        )
+
+    async def run(self) -> None:
+        """Gossip what clients bring, take in what peers gossip, and fetch what is missing, until cancelled."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._gossip_accepted)
+            nursery.start_soon(self._take_in_gossip)
+            nursery.start_soon(self._fetch_by_turns)
+
+    def note_settled(self, proof_ids: Sequence[bytes]) -> None:
+        """These are finalised or dropped; whoever still lists them is behind."""
+        for proof_id in proof_ids:
+            self._settled[proof_id] = None
+        while len(self._settled) > SETTLED_IDS_MAX:
+            self._settled.popitem(last=False)
+
+    async def _gossip_accepted(self) -> None:
+        async for proofs in self._admission.accepted:
+            for start in range(0, len(proofs), BUNDLE_PROOFS_MAX):
+                await self._topic.publish(encode_bundle(proofs[start : start + BUNDLE_PROOFS_MAX]))
+
+    async def _take_in_gossip(self) -> None:
+        async for sender, proofs in self._topic:
+            try:
+                await self._take_in(sender, proofs)
+            except StorageUnavailable as error:
+                log.info("gossiped proofs are let go", reason=str(error))
+
+    async def _take_in(self, sender: PeerId, proofs: Sequence[SignedProof]) -> bool:
+        """Let proofs in; False if the sender passed on one that anybody can see is bad."""
+        fresh = [
+            proof for proof in proofs if proof.proof_id not in self._mempool and proof.proof_id not in self._settled
+        ]
+        if not fresh:
+            return True
+        honest = True
+        for proof, refusal in zip(fresh, await self._admission.admit_from_peers(fresh), strict=True):
+            if refusal is not None:
+                self._metrics.proof_refused(refusal.code, "peer")
+                if refusal.code not in PASSING_CODES:
+                    self.note_settled([proof.proof_id])
+                honest = honest and refusal.code not in STATELESS_CODES
+        if not honest:
+            # The bundle was well-formed, so others may have passed it on in good faith before they looked closer:
+            # a small penalty, which only a habit makes a large one.
+            self._network.penalise(sender, Fault.INVALID_DATA)
+        return honest
+
+    # --- fetching -----------------------------------------------------------------------------------------------
+
+    async def _fetch_by_turns(self) -> None:
+        while True:
+            await trio.sleep(INVENTORY_INTERVAL_MS / 1000)
+            peers = self._network.peers()
+            if not peers:
+                continue
+            self._turn = (self._turn + 1) % len(peers)
+            peer_id = peers[self._turn]
+            try:
+                await self._fetch_missing(peer_id)
+            except PeerFault as error:
+                log.warning("a peer's proofs are refused", peer=peer_id, reason=error.detail)
+                self._network.penalise(peer_id, error.fault)
+            except NetworkError as error:
+                log.debug("a peer's inventory could not be read", peer=peer_id, reason=str(error))
+            except StorageUnavailable as error:
+                log.info("fetched proofs are let go", reason=str(error))
+
+    async def _fetch_missing(self, peer_id: PeerId) -> None:
+        data = await self._ask(peer_id, encode(InventoryRequest()))
+        if data is None:
+            raise PeerFault(peer_id, Fault.MALFORMED, "Inventory: is missing")
+        try:
+            inventory = decode(Inventory, data, bytes_max=FETCH_BYTES_MAX)
+        except WireError as error:
+            raise PeerFault(peer_id, Fault.MALFORMED, str(error)) from error
+        missing = [
+            proof_id
+            for proof_id in inventory.proof_ids
+            if proof_id not in self._mempool and proof_id not in self._settled
+        ]
+        for start in range(0, len(missing), FETCH_IDS_MAX):
+            asked = tuple(missing[start : start + FETCH_IDS_MAX])
+            data = await self._ask(peer_id, encode(ProofsRequest(asked)))
+            if data is None:
+                return  # All of them were finalised meanwhile.
+            try:
+                proofs = decode_bundle(data)
+            except MalformedProof as error:
+                raise PeerFault(peer_id, Fault.MALFORMED, str(error)) from error
+            if not {proof.proof_id for proof in proofs} <= set(asked):
+                raise PeerFault(peer_id, Fault.UNREQUESTED, "proofs that were not asked for")
+            if not await self._take_in(peer_id, proofs):
+                return
+
+    async def _ask(self, peer_id: PeerId, request: bytes) -> bytes | None:
+        async with await self._network.open_stream(peer_id, FETCH_PROTOCOL) as stream:
+            await stream.send_message(request)
+            return await stream.receive_message()
+
+    async def _answer(self, stream: Stream) -> None:
+        data = await stream.receive_message()
+        if data is None:
+            return
+        try:
+            request: InventoryRequest | ProofsRequest = decode_union(FetchRequest, data, bytes_max=FETCH_BYTES_MAX)
+        except WireError as error:
+            raise PeerFault(stream.peer_id, Fault.MALFORMED, str(error)) from error
+        if isinstance(request, InventoryRequest):
+            await stream.send_message(encode(Inventory(tuple(islice(self._mempool.ids(), INVENTORY_IDS_MAX)))))
+        else:
+            found = [proof for proof_id in request.proof_ids if (proof := self._mempool.get(proof_id)) is not None]
+            if found:
+                await stream.send_message(encode_bundle(found))

@@ -1,0 +1,110 @@
+"""The names, limits and messages of everything that crosses the network (protocol.md §5).
+
+Topics carry `consensus.messages` and bundles of proofs; streams carry the requests and answers below, MessagePack with
+a version, unknown fields being an error.
+"""
+
+from __future__ import annotations
+
+from dataclasses import field
+from typing import Annotated, Literal
+
+from pydantic import Discriminator, Field
+
+from consensus.messages import MESSAGE_BYTES_MAX, BatchHash, Commit
+from consensus.wire import UInt63, wire_type
+from step_node.proofs.proof import PROOF_ID_BYTES
+
+HELLO_PROTOCOL = "/step/hello/1"
+HELLO_BYTES_MAX = 1_024
+HELLO_STREAMS_MAX = 4
+
+SYNC_PROTOCOL = "/step/sync/1"
+SYNC_BYTES_MAX = MESSAGE_BYTES_MAX + 300_000
+"""A batch with its commit."""
+SYNC_STREAMS_MAX = 4
+SYNC_BATCHES_MAX = 256
+"""The most batches that one request gets."""
+
+FETCH_PROTOCOL = "/step/fetch/1"
+FETCH_BYTES_MAX = 300_000
+FETCH_STREAMS_MAX = 4
+FETCH_IDS_MAX = 500
+"""The most proofs that one request asks for: one bundle."""
+INVENTORY_IDS_MAX = 8_000
+"""The most ids that an inventory lists; a longer mempool lists those that wait longest."""
+
+ProofId = Annotated[bytes, Field(min_length=PROOF_ID_BYTES, max_length=PROOF_ID_BYTES)]
+
+
+def proofs_topic(chain_id: str) -> str:
+    """Where bundles of proofs are gossiped."""
+    return f"/step/{chain_id}/proofs/1"
+
+
+def consensus_topic(chain_id: str) -> str:
+    """Where the six messages of consensus are gossiped."""
+    return f"/step/{chain_id}/consensus/1"
+
+
+@wire_type
+class Hello:
+    """Who is there: the chain, and the last finalised height. Each side sends one on a hello stream."""
+
+    chain_id: Annotated[str, Field(max_length=64)]
+    genesis_hash: BatchHash
+    height: UInt63
+
+
+@wire_type
+class BatchesRequest:
+    """On a sync stream: the finalised batches from a height on. Each comes as one `FinalisedBatchMessage`."""
+
+    from_height: Annotated[UInt63, Field(ge=1)]
+    limit: Annotated[int, Field(ge=1, le=SYNC_BATCHES_MAX)]
+    type: Literal["BATCHES"] = field(default="BATCHES", kw_only=True)
+
+
+@wire_type
+class ProposalRequest:
+    """On a sync stream: a batch that consensus is about, as the signed `ProofBatch`; no answer if it is not known."""
+
+    height: Annotated[UInt63, Field(ge=1)]
+    batch_hash: BatchHash
+    type: Literal["PROPOSAL"] = field(default="PROPOSAL", kw_only=True)
+
+
+SyncRequest = Annotated[BatchesRequest | ProposalRequest, Discriminator("type")]
+
+
+@wire_type
+class FinalisedBatchMessage:
+    """A finalised batch with the pre-commits that finalised it."""
+
+    batch: Annotated[bytes, Field(max_length=MESSAGE_BYTES_MAX)]
+    commit: Commit
+
+
+@wire_type
+class InventoryRequest:
+    """On a fetch stream: the ids of the proofs that wait in the mempool. Answered by one `Inventory`."""
+
+    type: Literal["INVENTORY"] = field(default="INVENTORY", kw_only=True)
+
+
+@wire_type
+class ProofsRequest:
+    """On a fetch stream: these proofs, answered by one bundle of those that are there."""
+
+    proof_ids: Annotated[tuple[ProofId, ...], Field(min_length=1, max_length=FETCH_IDS_MAX)]
+    type: Literal["PROOFS"] = field(default="PROOFS", kw_only=True)
+
+
+FetchRequest = Annotated[InventoryRequest | ProofsRequest, Discriminator("type")]
+
+
+@wire_type
+class Inventory:
+    """The ids of waiting proofs, longest-waiting first."""
+
+    proof_ids: Annotated[tuple[ProofId, ...], Field(max_length=INVENTORY_IDS_MAX)]

@@ -1,0 +1,103 @@
+"""Settlement: what a finalised batch means for the proofs that wait, and for the clients that wait for them.
+
+Finalised proofs leave the mempool and the journal. Waiting ones whose account or triangle the batch has touched, or
+that it has left behind in time, are judged against the new state; those that no later batch can hold are dropped, with
+the code of the gate, and their clients are told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from step_node.admission import Admission
+from step_node.chain import Chain, JudgedBatch
+from step_node.clock import Clock
+from step_node.journal import DroppedProof, Journal
+from step_node.ledger.apply import expire_before_ms, keys_of
+from step_node.mempool import Mempool
+from step_node.metrics import NodeMetrics
+from step_node.outcomes import OutcomeWaiters
+from step_node.proofs.proof import Refusal, RefusalCode, SignedProof
+from step_node.storage.retry import StorageWatch
+
+log = structlog.get_logger("settlement")
+
+
+class Settlement:
+    """See the module's docstring. `note_settled` is told the ids that need not be fetched from peers any more."""
+
+    def __init__(
+        self,
+        *,
+        chain: Chain,
+        mempool: Mempool,
+        journal: Journal,
+        admission: Admission,
+        waiters: OutcomeWaiters,
+        note_settled: Callable[[Sequence[bytes]], None],
+        clock: Clock,
+        metrics: NodeMetrics,
+        storage_watch: StorageWatch,
+    ) -> None:
+        self._chain = chain
+        self._mempool = mempool
+        self._journal = journal
+        self._admission = admission
+        self._waiters = waiters
+        self._note_settled = note_settled
+        self._clock = clock
+        self._metrics = metrics
+        self._storage_watch = storage_watch
+
+    async def after_batch(self, judged: JudgedBatch) -> None:
+        """Settle after `judged` has been stored and the head has moved. Raises `JournalError`."""
+        receipts = judged.transition.receipts
+        finalised = [receipt.proof_id for receipt in receipts]
+        for proof_id in finalised:
+            self._mempool.remove(proof_id)
+        self._waiters.announce(receipts, ())
+        changes = judged.transition.changes
+        timestamp_ms = judged.batch.header.timestamp_ms
+        doubtful = self._mempool.touching(
+            (account.address for account in changes.accounts), (triangle.id for triangle in changes.triangles)
+        ) + self._mempool.older_than(expire_before_ms(timestamp_ms, self._chain.parameters))
+        await self._drop(await self._passed_by(doubtful), finalised)
+
+    async def drop_expired(self) -> None:
+        """Drop proofs that are too old for any batch that could still be proposed, while the chain stands idle.
+
+        A fresh batch's timestamp is within `clock_drift_ms` of an honest clock, and so is this node's clock: twice that
+        beyond the window no validator takes the proof any more. Must not be called while a batch is under way: one that
+        is locked may be finalised at any later time.
+        """
+        parameters = self._chain.parameters
+        horizon_ms = self._clock.now_ms() - parameters.proof_max_age_ms - 2 * parameters.clock_drift_ms
+        refusal = Refusal(
+            RefusalCode.CLOCK_DRIFT,
+            f"timestamp: no batch was finalised within {parameters.proof_max_age_ms} ms of it",
+        )
+        expired = [DroppedProof(proof.proof_id, refusal) for proof in self._mempool.older_than(horizon_ms)]
+        await self._drop(expired, [])
+
+    async def _passed_by(self, doubtful: Sequence[SignedProof]) -> list[DroppedProof]:
+        if not doubtful:
+            return []
+        keys = keys_of(doubtful)
+        state = await self._storage_watch.when_available(lambda: self._chain.storage.load(keys))
+        return [
+            DroppedProof(proof_id, refusal)
+            for proof_id, proof in {proof.proof_id: proof for proof in doubtful}.items()
+            if (refusal := self._admission.refusal_for_good(proof, state)) is not None
+        ]
+
+    async def _drop(self, dropped: Sequence[DroppedProof], finalised: Sequence[bytes]) -> None:
+        for item in dropped:
+            self._mempool.remove(item.proof_id)
+            self._metrics.proof_dropped(item.refusal.code)
+            log.info("a waiting proof is dropped", proof_id=item.proof_id.hex(), code=item.refusal.code)
+        self._note_settled([*finalised, *(item.proof_id for item in dropped)])
+        await self._journal.settle(finalised=finalised, dropped=dropped, now_ms=self._clock.now_ms())
+        # Whoever is told "dropped" can ask again after a crash, and hears the same.
+        self._waiters.announce((), dropped)
