@@ -166,7 +166,7 @@ Accusation = Annotated[ProofBatch | PreVote | PreCommit, Discriminator("type")]
 
 @wire_type
 class Evidence:
-    """Two signed messages of one validator that contradict each other; `first.signing_line` sorts before the second's.
+    """Two signed messages of one validator that contradict each other, in the order nil, hash, valid round.
 
     Whether it proves anything is decided by `consensus.evidence.verify_evidence`.
     """

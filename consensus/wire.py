@@ -16,7 +16,6 @@ A union is written `Annotated[A | B, Discriminator("type")]`, each member having
 `type: Literal["A"] = "A"`. `decode_union` reads it. Sequences are tuples, never lists: wire types are immutable.
 """
 
-from collections.abc import Hashable
 from dataclasses import field
 from functools import lru_cache
 from typing import Annotated, Any, TypeVar, cast, dataclass_transform, get_args
@@ -64,7 +63,7 @@ def encode(model: object) -> bytes:
 
     Raises: WireError if a field holds what MessagePack cannot carry (an integer over 64 bits).
     """
-    fields = _adapter(cast(Hashable, type(model))).dump_python(model)
+    fields = _adapter(cast(Any, type(model))).dump_python(model)
     try:
         return cast(bytes, msgpack.packb({"version": WIRE_VERSION, **fields}, use_bin_type=True))
     except (OverflowError, TypeError, ValueError) as error:
@@ -88,7 +87,7 @@ def decode_union(union: Any, data: bytes, *, bytes_max: int) -> Any:
 
 
 @lru_cache(maxsize=WIRE_TYPES_MAX)
-def _adapter(wire: Hashable) -> TypeAdapter[Any]:
+def _adapter(wire: Any) -> TypeAdapter[Any]:
     return TypeAdapter(wire)
 
 

@@ -1,0 +1,69 @@
+"""Evidence: two signed messages of one validator that no honest validator signs both of (protocol.md §4, slashing)."""
+
+from collections.abc import Callable
+
+from consensus.messages import Evidence, EvidenceKind, PreCommit, PreVote, ProofBatch
+from consensus.state import without_batch
+from consensus.values import ValidatorSet
+
+
+class InvalidEvidence(ValueError):
+    """The evidence proves nothing. The message says why."""
+
+
+def contradiction(one: ProofBatch | PreVote | PreCommit, other: ProofBatch | PreVote | PreCommit) -> Evidence:
+    """The evidence that two contradicting messages make, in its one canonical form."""
+    kind = EvidenceKind.CONFLICTING_PROPOSAL if isinstance(one, ProofBatch) else EvidenceKind.DOUBLE_SIGN
+    first, second = sorted(
+        (without_batch(message) if isinstance(message, ProofBatch) else message for message in (one, other)),
+        key=_order,
+    )
+    return Evidence(kind, first, second)
+
+
+def verify_evidence(
+    evidence: Evidence,
+    *,
+    chain_id: str,
+    validators: ValidatorSet,
+    recover: Callable[[str, bytes], bytes],
+) -> bytes:
+    """The address of the validator that `evidence` convicts. `validators` is the set of the evidence's height.
+
+    `recover(line, signature)` gives the address that signed `line` (EIP-191), or raises ValueError.
+
+    Raises: InvalidEvidence unless both messages are of the kind, height, round and validator, differ in what they
+    say, are in canonical order, carry no batch, and are signed by that validator; for a proposal, if it was its turn.
+    """
+    first, second = evidence.first, evidence.second
+    is_proposal = evidence.kind is EvidenceKind.CONFLICTING_PROPOSAL
+    if type(first) is not type(second) or isinstance(first, ProofBatch) is not is_proposal:
+        raise InvalidEvidence(f"{evidence.kind}: {type(first).__name__} and {type(second).__name__} do not make it")
+    if (first.height, first.round) != (second.height, second.round):
+        raise InvalidEvidence(f"{evidence.kind}: the messages must be of one height and round")
+    if first.signer != second.signer:
+        raise InvalidEvidence(f"{evidence.kind}: the messages must be of one validator")
+    if first.signer not in validators:
+        raise InvalidEvidence(f"{evidence.kind}: 0x{first.signer.hex()} is not a validator of height {first.height}")
+    if is_proposal and validators.proposer(first.height, first.round).address != first.signer:
+        raise InvalidEvidence(f"{evidence.kind}: 0x{first.signer.hex()} does not propose in round {first.round}")
+    if _order(first) == _order(second):
+        raise InvalidEvidence(f"{evidence.kind}: the messages say the same")
+    if _order(first) > _order(second):
+        raise InvalidEvidence(f"{evidence.kind}: the messages must be in canonical order")
+    for message in (first, second):
+        if isinstance(message, ProofBatch) and message.batch:
+            raise InvalidEvidence(f"{evidence.kind}: a proposal in evidence must not carry its batch")
+        try:
+            signer = recover(message.signing_line(chain_id), message.signature)
+        except ValueError as error:
+            raise InvalidEvidence(f"{evidence.kind}: a signature cannot be read: {error}") from error
+        if signer != first.signer:
+            raise InvalidEvidence(f"{evidence.kind}: a message is not signed by 0x{first.signer.hex()}")
+    return first.signer
+
+
+def _order(message: ProofBatch | PreVote | PreCommit) -> tuple[bool, bytes, int]:
+    """Nil first, then by hash, then by valid round: the order of the pair, and equal for messages that say the same."""
+    valid_round = message.valid_round if isinstance(message, ProofBatch) else -1
+    return message.batch_hash is not None, message.batch_hash or b"", valid_round
