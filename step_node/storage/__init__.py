@@ -12,7 +12,7 @@ from step_node.storage.interface import (
     StorageUnavailable,
     StoredBatch,
 )
-from step_node.storage.open import MemorySettings, SqliteSettings, StorageSettings, open_storage
+from step_node.storage.open import MemorySettings, MongoSettings, SqliteSettings, StorageSettings, open_storage
 
 __all__ = [
     "PAGE_MAX",
@@ -21,6 +21,7 @@ __all__ = [
     "FinalisedProof",
     "LedgerTotals",
     "MemorySettings",
+    "MongoSettings",
     "SqliteSettings",
     "Storage",
     "StorageError",

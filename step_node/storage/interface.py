@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from step_node.errors import StepNodeError
 from step_node.ledger.records import Account, Triangle
 from step_node.ledger.state import Changes, Receipt, StateHead, StateKeys, StateSlice
 from step_node.proofs.proof import SignedProof
@@ -20,7 +21,7 @@ PAGE_MAX = 500
 """The largest page any listing returns; a larger `limit` is a caller's error."""
 
 
-class StorageError(Exception):
+class StorageError(StepNodeError):
     """The store cannot be used. The message says what is wrong and what to do about it."""
 
 

@@ -10,6 +10,8 @@ from typing import TypeAlias
 
 from step_node.storage.interface import Storage
 from step_node.storage.memory import MemoryStorage
+from step_node.storage.mongo import MongoStorage
+from step_node.storage.mongo_session import RETRY_MAX_S
 from step_node.storage.sqlite import SqliteStorage
 
 
@@ -25,7 +27,19 @@ class SqliteSettings:
     path: Path
 
 
-StorageSettings: TypeAlias = MemorySettings | SqliteSettings
+@dataclass(frozen=True, slots=True)
+class MongoSettings:
+    """A replica set's URI (`mongodb://…`), and the database of this node's own within it.
+
+    After `retry_max_s` seconds of a database that does not answer, a call gives up with `StorageUnavailable`.
+    """
+
+    uri: str
+    database: str
+    retry_max_s: float = RETRY_MAX_S
+
+
+StorageSettings: TypeAlias = MemorySettings | SqliteSettings | MongoSettings
 
 
 @asynccontextmanager
@@ -48,3 +62,5 @@ async def _opened(settings: StorageSettings) -> Storage:
             return MemoryStorage()
         case SqliteSettings(path):
             return await SqliteStorage.open(path)
+        case MongoSettings(uri, database, retry_max_s):
+            return await MongoStorage.open(uri, database, retry_max_s=retry_max_s)

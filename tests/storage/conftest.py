@@ -7,16 +7,21 @@ from pathlib import Path
 
 import pytest
 
-from step_node.storage import MemorySettings, SqliteSettings, Storage, StorageSettings, open_storage
+from step_node.storage import MemorySettings, MongoSettings, SqliteSettings, Storage, StorageSettings, open_storage
+from tests.mongod import mongodb_uri, new_database_name
 from tests.storage.made_up_chain import MadeUpChain
 
+__all__ = ["mongodb_uri"]
 
-@pytest.fixture(params=["memory", "sqlite"])
+
+@pytest.fixture(params=["memory", "sqlite", "mongodb"])
 def settings(request: pytest.FixtureRequest, tmp_path: Path) -> StorageSettings:
     """Where one test's store is: a fresh one of each engine in turn."""
     match request.param:
         case "sqlite":
             return SqliteSettings(tmp_path / "store.sqlite")
+        case "mongodb":
+            return MongoSettings(request.getfixturevalue("mongodb_uri"), new_database_name())
         case _:
             return MemorySettings()
 

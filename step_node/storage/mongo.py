@@ -1,0 +1,309 @@
+"""The production engine: MongoDB, one transaction a batch, through a driver on an asyncio loop in a thread of its own.
+
+Every method hands one piece of work over the bridge and gets its outcome back: one crossing a call. Writes are
+durable on a majority before they return; reads see one moment of what a majority has. Round trips are what costs
+(architecture.md, Storage), so a batch is a fixed dozen of them however many proofs it holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import TypeVar
+
+import trio
+from pymongo import ASCENDING, DESCENDING, DeleteMany, InsertOne, ReplaceOne, UpdateOne
+
+from step_node.ledger.records import Account, NonceRecord, Triangle
+from step_node.ledger.state import Changes, Receipt, StateHead, StateKeys, StateSlice
+from step_node.storage import mongo_documents as documents
+from step_node.storage.asyncio_bridge import AsyncioThread
+from step_node.storage.checks import (
+    already_finalised,
+    no_chain,
+    require_consistent,
+    require_initial_state,
+    require_limit,
+    require_same_genesis,
+)
+from step_node.storage.interface import FinalisedBatch, FinalisedProof, LedgerTotals, Storage, StoredBatch
+from step_node.storage.mongo_documents import Document
+from step_node.storage.mongo_driver import Driver, settled
+from step_node.storage.mongo_session import RETRY_MAX_S, MongoDatabase
+
+ResultT = TypeVar("ResultT")
+
+
+class MongoStorage(Storage):
+    """One chain's store in one database. Made by `MongoStorage.open`; after `close` it cannot be used."""
+
+    def __init__(self, thread: AsyncioThread, database: MongoDatabase) -> None:
+        self._thread = thread
+        self._database = database
+
+    @classmethod
+    async def open(cls, uri: str, database: str, *, retry_max_s: float = RETRY_MAX_S) -> MongoStorage:
+        """Connect to the replica set at `uri`, and make the collections' indexes where there are none.
+
+        Raises `StorageMismatch` for a standalone server, a set that has not been initiated, another schema version
+        or an unusable URI; `StorageUnavailable` when there is no primary.
+        """
+        thread = AsyncioThread()
+        opened: MongoDatabase | None = None
+        ready = False
+
+        async def begin() -> MongoDatabase:
+            return MongoDatabase(uri, database, retry_max_s)
+
+        try:
+            opened = await thread.run(begin)
+            await thread.run(opened.prepare)
+            ready = True
+        finally:
+            if not ready:
+                await _end(thread, opened)
+        return cls(thread, opened)
+
+    async def initialise(self, genesis_hash: bytes, head: StateHead, accounts: Sequence[Account]) -> None:
+        require_initial_state(genesis_hash, head, accounts)
+
+        async def work(session: Driver) -> None:
+            meta = self._database.collection(documents.META)
+            stored = await settled(meta.find_one({"_id": "chain"}, session=session))
+            if stored is not None:
+                require_same_genesis(stored["genesis_hash"], genesis_hash)
+                return
+            chain = {"_id": "chain", "genesis_hash": genesis_hash} | documents.head_document(head)
+            await settled(meta.insert_one(chain, session=session))
+            await self._insert(session, documents.VALIDATORS, map(documents.validator_document, head.validators))
+            await self._insert(session, documents.ACCOUNTS, map(documents.account_document, accounts))
+
+        await self._write(work)
+
+    async def head(self) -> StateHead:
+        return await self._read(self._read_head)
+
+    async def load(self, keys: StateKeys) -> StateSlice:
+        async def work(session: Driver) -> StateSlice:
+            head = await self._read_head(session)
+            accounts = await self._find_ids(session, documents.ACCOUNTS, keys.accounts)
+            triangles = await self._find_ids(session, documents.TRIANGLES, keys.triangles, {"outline": False})
+            nonce_keys = [documents.nonce_key(*key) for key in keys.nonces]
+            nonces = map(documents.nonce_from, await self._find_ids(session, documents.NONCES, nonce_keys))
+            expired: list[NonceRecord] = []
+            if keys.nonces_before_ms is not None:
+                older = {"timestamp_ms": {"$lt": keys.nonces_before_ms}}
+                found = map(documents.nonce_from, await self._find(session, documents.NONCES, older))
+                expired = sorted(found, key=lambda one: (one.timestamp_ms, one.account, one.nonce))
+            return StateSlice(
+                head=head,
+                accounts=dict.fromkeys(keys.accounts)
+                | {account.address: account for account in map(documents.account_from, accounts)},
+                triangles=dict.fromkeys(keys.triangles)
+                | {triangle.id: triangle for triangle in map(documents.triangle_from, triangles)},
+                nonces=dict.fromkeys(keys.nonces) | {(nonce.account, nonce.nonce): nonce for nonce in nonces},
+                expired_nonces=tuple(expired),
+            )
+
+        return await self._read(work)
+
+    async def finalise(self, finalised: FinalisedBatch) -> None:
+        """As the interface says. `StorageUnavailable` may leave the outcome unknown: finalise again settles it."""
+        require_consistent(finalised)
+        stored, changes = finalised.stored, finalised.changes
+
+        async def work(session: Driver) -> None:
+            head = await self._read_head(session)
+            known = await self._find_ids(session, documents.BATCHES, [stored.height], {"batch_hash": True})
+            if already_finalised(head.chain, known[0]["batch_hash"] if known else None, stored):
+                return
+            # The head first: a second opener that finalises this height at the same time is in conflict at once.
+            meta = self._database.collection(documents.META)
+            head_fields = {"$set": documents.head_document(changes.head)}
+            await settled(meta.update_one({"_id": "chain"}, head_fields, session=session))
+            await self._insert(session, documents.BATCHES, [documents.batch_document(stored)])
+            proofs = map(documents.proof_document, finalised.proofs, finalised.receipts)
+            await self._insert(session, documents.PROOFS, proofs)
+            await self._write_changes(session, changes, validators_changed=head.validators != changes.head.validators)
+
+        await self._write(work)
+
+    async def batches(self, from_height: int, limit: int) -> Sequence[StoredBatch]:
+        require_limit(limit)
+
+        async def work(session: Driver) -> Sequence[StoredBatch]:
+            heights = {"_id": {"$gte": from_height, "$lt": from_height + limit}}
+            found = map(documents.batch_from, await self._find(session, documents.BATCHES, heights))
+            in_order = sorted(found, key=lambda batch: batch.height)
+            # Consecutive from `from_height`: a caller below the first stored height gets none, not a gap.
+            return tuple(batch for index, batch in enumerate(in_order) if batch.height == from_height + index)
+
+        return await self._read_chain(work)
+
+    async def receipts(self, proof_ids: Sequence[bytes]) -> Sequence[Receipt]:
+        async def work(session: Driver) -> Sequence[Receipt]:
+            return tuple(map(documents.receipt_from, await self._find_ids(session, documents.PROOFS, set(proof_ids))))
+
+        return await self._read_chain(work)
+
+    async def account(self, address: bytes) -> Account | None:
+        async def work(session: Driver) -> Account | None:
+            found = await self._find_ids(session, documents.ACCOUNTS, [address])
+            return documents.account_from(found[0]) if found else None
+
+        return await self._read_chain(work)
+
+    async def account_rank(self, address: bytes) -> int | None:
+        async def work(session: Driver) -> int | None:
+            own = await self._find_ids(session, documents.ACCOUNTS, [address])
+            if not own:
+                return None
+            balance = own[0]["balance_ustep"]
+            above = {"$or": [{"balance_ustep": {"$gt": balance}}, {"balance_ustep": balance, "_id": {"$lt": address}}]}
+            return 1 + await self._count(session, documents.ACCOUNTS, above)
+
+        return await self._read_chain(work)
+
+    async def account_proofs(
+        self, address: bytes, *, before: tuple[int, int] | None, limit: int
+    ) -> Sequence[FinalisedProof]:
+        require_limit(limit)
+        which: Document = {"account": address}
+        if before is not None:
+            height, index = before
+            which["$or"] = [{"height": {"$lt": height}}, {"height": height, "index": {"$lt": index}}]
+
+        async def work(session: Driver) -> Sequence[FinalisedProof]:
+            proofs = self._database.collection(documents.PROOFS)
+            newest_first = [("height", DESCENDING), ("index", DESCENDING)]
+            cursor = proofs.find(which, session=session).sort(newest_first).limit(limit)
+            return tuple(map(documents.finalised_proof_from, await settled(cursor.to_list(length=None))))
+
+        return await self._read_chain(work)
+
+    async def triangle(self, triangle_id: int) -> Triangle | None:
+        async def work(session: Driver) -> Triangle | None:
+            found = await self._find_ids(session, documents.TRIANGLES, [triangle_id], {"outline": False})
+            return documents.triangle_from(found[0]) if found else None
+
+        return await self._read_chain(work)
+
+    async def leaderboard(self, *, limit: int) -> Sequence[Account]:
+        require_limit(limit)
+
+        async def work(session: Driver) -> Sequence[Account]:
+            accounts = self._database.collection(documents.ACCOUNTS)
+            by_rank = [("balance_ustep", DESCENDING), ("_id", ASCENDING)]
+            cursor = accounts.find({}, session=session).sort(by_rank).limit(limit)
+            return tuple(map(documents.account_from, await settled(cursor.to_list(length=None))))
+
+        return await self._read_chain(work)
+
+    async def totals(self) -> LedgerTotals:
+        async def work(session: Driver) -> LedgerTotals:
+            total = [{"$group": {"_id": None, "ustep": {"$sum": "$balance_ustep"}}}]
+            accounts = self._database.collection(documents.ACCOUNTS)
+            cursor = await settled(accounts.aggregate(total, session=session))
+            sums = await settled(cursor.to_list(length=None))
+            return LedgerTotals(
+                balances_ustep=sums[0]["ustep"] if sums else 0,
+                accounts=await self._count(session, documents.ACCOUNTS, {}),
+                triangles=await self._count(session, documents.TRIANGLES, {}),
+                proofs=await self._count(session, documents.PROOFS, {}),
+            )
+
+        return await self._read_chain(work)
+
+    async def close(self) -> None:
+        """End the connections, once the calls under way have ended."""
+        await _end(self._thread, self._database)
+
+    async def _write(self, work: Callable[[Driver], Awaitable[ResultT]]) -> ResultT:
+        return await self._thread.run(lambda: self._database.transaction(work))
+
+    async def _read(self, work: Callable[[Driver], Awaitable[ResultT]]) -> ResultT:
+        return await self._thread.run(lambda: self._database.snapshot(work))
+
+    async def _read_chain(self, work: Callable[[Driver], Awaitable[ResultT]]) -> ResultT:
+        """As `_read`, in a store that holds a chain."""
+
+        async def checked(session: Driver) -> ResultT:
+            if not await self._find_ids(session, documents.META, ["chain"], {"_id": True}):
+                raise no_chain()
+            return await work(session)
+
+        return await self._read(checked)
+
+    async def _read_head(self, session: Driver) -> StateHead:
+        chain = await self._find_ids(session, documents.META, ["chain"])
+        if not chain:
+            raise no_chain()
+        return documents.head_from(chain[0], await self._find(session, documents.VALIDATORS, {}))
+
+    async def _write_changes(self, session: Driver, changes: Changes, *, validators_changed: bool) -> None:
+        if validators_changed:
+            validators = self._database.collection(documents.VALIDATORS)
+            await settled(validators.delete_many({}, session=session))
+            await self._insert(
+                session, documents.VALIDATORS, map(documents.validator_document, changes.head.validators)
+            )
+        await self._write_nonces(session, changes)
+        account_documents = map(documents.account_document, changes.accounts)
+        accounts = [ReplaceOne({"_id": one["_id"]}, one, upsert=True) for one in account_documents]
+        if accounts:
+            collection = self._database.collection(documents.ACCOUNTS)
+            await settled(collection.bulk_write(accounts, ordered=False, session=session))
+        triangles = [
+            UpdateOne(
+                {"_id": triangle.id},
+                {
+                    "$set": documents.triangle_fields(triangle),
+                    "$setOnInsert": {"outline": documents.triangle_outline(triangle.id)},
+                },
+                upsert=True,
+            )
+            for triangle in changes.triangles
+        ]
+        if triangles:
+            collection = self._database.collection(documents.TRIANGLES)
+            await settled(collection.bulk_write(triangles, ordered=False, session=session))
+
+    async def _write_nonces(self, session: Driver, changes: Changes) -> None:
+        # Removed before added: a nonce that has just left the window may be used again in the same batch.
+        removed = [documents.nonce_key(nonce.account, nonce.nonce) for nonce in changes.nonces_removed]
+        writes: list[DeleteMany | InsertOne[Document]] = [DeleteMany({"_id": {"$in": removed}})] if removed else []
+        writes += [InsertOne(documents.nonce_document(nonce)) for nonce in changes.nonces_added]
+        if not writes:
+            return
+        nonces = self._database.collection(documents.NONCES)
+        result = await settled(nonces.bulk_write(writes, ordered=True, session=session))
+        if result.deleted_count != len(removed):
+            raise ValueError("one of the nonces to remove is not stored")
+
+    async def _insert(self, session: Driver, collection: str, new: Iterable[Document]) -> None:
+        if inserted := list(new):
+            await settled(self._database.collection(collection).insert_many(inserted, ordered=True, session=session))
+
+    async def _find(
+        self, session: Driver, collection: str, which: Document, fields: Document | None = None
+    ) -> list[Document]:
+        cursor = self._database.collection(collection).find(which, fields, session=session)
+        found: list[Document] = await settled(cursor.to_list(length=None))
+        return found
+
+    async def _find_ids(
+        self, session: Driver, collection: str, ids: Iterable[object], fields: Document | None = None
+    ) -> list[Document]:
+        """The documents with these ids, in no particular order; no round trip for none."""
+        wanted = list(ids)
+        return await self._find(session, collection, {"_id": {"$in": wanted}}, fields) if wanted else []
+
+    async def _count(self, session: Driver, collection: str, which: Document) -> int:
+        count: int = await settled(self._database.collection(collection).count_documents(which, session=session))
+        return count
+
+
+async def _end(thread: AsyncioThread, database: MongoDatabase | None) -> None:
+    with trio.CancelScope(shield=True):
+        if database is not None:
+            await thread.run(database.close)
+        await thread.close()

@@ -1,0 +1,212 @@
+"""MongoDB documents and the records they stand for: collections, indexes, and the two directions between both.
+
+A document's `_id` is the record's own key wherever it has one, which makes that key unique without a further index.
+A touched triangle carries its outline as GeoJSON under a `2dsphere` index, for maps and for people with a shell; the
+node computes geometry anew and never reads it back (protocol.md §3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, TypeAlias
+
+from pymongo import ASCENDING, DESCENDING, GEOSPHERE, IndexModel
+
+from mesh import TriangleId, polygon
+from step_node.ledger.parameters import Parameters
+from step_node.ledger.records import (
+    Account,
+    ChainRecord,
+    LastProof,
+    NonceRecord,
+    Triangle,
+    TriangleState,
+    ValidatorRecord,
+)
+from step_node.ledger.state import Receipt, StateHead
+from step_node.proofs.proof import SignedProof
+from step_node.storage.interface import FinalisedProof, StoredBatch
+
+Document: TypeAlias = dict[str, Any]
+
+META = "meta"
+"""Two documents: `schema` (written when the indexes exist) and `chain` (the genesis hash and the head)."""
+BATCHES = "batches"
+PROOFS = "proofs"
+ACCOUNTS = "accounts"
+TRIANGLES = "triangles"
+VALIDATORS = "validators"
+NONCES = "nonces"
+"""Those still in the window; a nonce that has left it is deleted."""
+
+INDEXES: Final[Mapping[str, list[IndexModel]]] = {
+    BATCHES: [IndexModel([("batch_hash", ASCENDING)], unique=True)],
+    PROOFS: [IndexModel([("account", ASCENDING), ("height", DESCENDING), ("index", DESCENDING)], unique=True)],
+    ACCOUNTS: [IndexModel([("balance_ustep", DESCENDING), ("_id", ASCENDING)])],
+    TRIANGLES: [IndexModel([("outline", GEOSPHERE)])],
+    NONCES: [
+        IndexModel([("account", ASCENDING), ("nonce", ASCENDING)], unique=True),
+        IndexModel([("timestamp_ms", ASCENDING)]),
+    ],
+}
+
+_CHAIN_FIELDS = (
+    "height",
+    "batch_hash",
+    "timestamp_ms",
+    "proposer",
+    "paid_ustep",
+    "minted_ustep",
+    "balances_ustep",
+    "stakes_ustep",
+    "burnt_ustep",
+)
+_RECEIPT_FIELDS = (
+    "height",
+    "index",
+    "account",
+    "triangle",
+    "reward_ustep",
+    "clicks",
+    "balance_ustep",
+    "processed_at_ms",
+)
+
+
+def head_document(head: StateHead) -> Document:
+    """What the `chain` document says of the head; its validators are documents of their own."""
+    fields: Document = {name: getattr(head.chain, name) for name in _CHAIN_FIELDS}
+    return fields | {"parameters": head.parameters.canonical_json(), "lanes": head.lanes}
+
+
+def head_from(document: Document, validators: Iterable[Document]) -> StateHead:
+    """The head, its validators sorted by address."""
+    records = (
+        ValidatorRecord(one["_id"], one["public_key"], one["stake_ustep"], one["p2p_address"]) for one in validators
+    )
+    return StateHead(
+        chain=ChainRecord(**{name: document[name] for name in _CHAIN_FIELDS}),
+        parameters=Parameters.model_validate_json(document["parameters"]),
+        validators=tuple(sorted(records, key=lambda validator: validator.address)),
+        lanes=document["lanes"],
+    )
+
+
+def validator_document(validator: ValidatorRecord) -> Document:
+    return {
+        "_id": validator.address,
+        "public_key": validator.public_key,
+        "stake_ustep": validator.stake_ustep,
+        "p2p_address": validator.p2p_address,
+    }
+
+
+def account_document(account: Account) -> Document:
+    last = account.last_proof
+    # float(): BSON, unlike the other engines, would keep a whole number as an integer, and records are told apart by
+    # their bytes.
+    place = (
+        None if last is None else {"timestamp_ms": last.timestamp_ms, "lat": float(last.lat), "lon": float(last.lon)}
+    )
+    return {
+        "_id": account.address,
+        "balance_ustep": account.balance_ustep,
+        "proofs": account.proofs,
+        "last_proof": place,
+    }
+
+
+def account_from(document: Document) -> Account:
+    last = document["last_proof"]
+    return Account(
+        address=document["_id"],
+        balance_ustep=document["balance_ustep"],
+        proofs=document["proofs"],
+        last_proof=None if last is None else LastProof(last["timestamp_ms"], last["lat"], last["lon"]),
+    )
+
+
+def triangle_fields(triangle: Triangle) -> Document:
+    """What a click changes."""
+    return {"clicks": triangle.clicks, "state": int(triangle.state)}
+
+
+def triangle_outline(triangle_id: int) -> Document:
+    """The triangle as a GeoJSON polygon (RFC 7946): great-circle sides, as MongoDB takes them too."""
+    return {"type": "Polygon", "coordinates": [polygon(TriangleId.from_int(triangle_id))]}
+
+
+def triangle_from(document: Document) -> Triangle:
+    return Triangle(document["_id"], document["clicks"], TriangleState(document["state"]))
+
+
+def nonce_key(account: bytes, nonce: str) -> bytes:
+    """One value to look a nonce up by: the address's 20 bytes, then the nonce."""
+    return account + nonce.encode()
+
+
+def nonce_document(nonce: NonceRecord) -> Document:
+    return {
+        "_id": nonce_key(nonce.account, nonce.nonce),
+        "account": nonce.account,
+        "nonce": nonce.nonce,
+        "timestamp_ms": nonce.timestamp_ms,
+    }
+
+
+def nonce_from(document: Document) -> NonceRecord:
+    return NonceRecord(document["account"], document["nonce"], document["timestamp_ms"])
+
+
+def batch_document(stored: StoredBatch) -> Document:
+    return {
+        "_id": stored.height,
+        "batch_hash": stored.batch_hash,
+        "timestamp_ms": stored.timestamp_ms,
+        "batch": stored.batch,
+        "commit": stored.commit,
+    }
+
+
+def batch_from(document: Document) -> StoredBatch:
+    return StoredBatch(
+        document["_id"], document["batch_hash"], document["timestamp_ms"], document["batch"], document["commit"]
+    )
+
+
+def proof_document(proof: SignedProof, receipt: Receipt) -> Document:
+    """The proof with its receipt; what both say is said once."""
+    fields: Document = {name: getattr(receipt, name) for name in _RECEIPT_FIELDS}
+    return fields | {
+        "_id": receipt.proof_id,
+        "triangle_state": int(receipt.triangle_state),
+        "lat": float(proof.lat),
+        "lon": float(proof.lon),
+        "accuracy_m": float(proof.accuracy_m),
+        "timestamp_ms": proof.timestamp_ms,
+        "nonce": proof.nonce,
+        "signature": proof.signature,
+    }
+
+
+def receipt_from(document: Document) -> Receipt:
+    return Receipt(
+        proof_id=document["_id"],
+        triangle_state=TriangleState(document["triangle_state"]),
+        **{name: document[name] for name in _RECEIPT_FIELDS},
+    )
+
+
+def finalised_proof_from(document: Document) -> FinalisedProof:
+    proof = SignedProof(
+        account=document["account"],
+        triangle=TriangleId.from_int(document["triangle"]),
+        lat=document["lat"],
+        lon=document["lon"],
+        accuracy_m=document["accuracy_m"],
+        timestamp_ms=document["timestamp_ms"],
+        nonce=document["nonce"],
+        signature=document["signature"],
+        proof_id=document["_id"],
+    )
+    return FinalisedProof(proof, receipt_from(document))

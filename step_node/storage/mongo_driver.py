@@ -1,0 +1,131 @@
+"""The MongoDB driver, named in one place, and what its errors mean to the node.
+
+The driver is Motor. Its successor is PyMongo's own asynchronous client, and the storage engine keeps to the calls
+that both have: to change over, change the import below to `from pymongo import AsyncMongoClient as AsyncClient`.
+The tests run the contract against both (docs/adr/0005-motor-on-its-own-thread.md). The two differ in which calls are
+awaitable, which `settled` evens out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Iterator
+from contextlib import contextmanager
+from inspect import isawaitable
+from typing import Any, TypeAlias, TypeVar
+
+from motor.motor_asyncio import AsyncIOMotorClient as AsyncClient
+from pymongo.errors import (
+    BulkWriteError,
+    ConfigurationError,
+    ConnectionFailure,
+    DocumentTooLarge,
+    ExecutionTimeout,
+    InvalidURI,
+    OperationFailure,
+    PyMongoError,
+    WTimeoutError,
+)
+from pymongo.uri_parser import parse_uri
+
+from step_node.storage.interface import StorageMismatch, StorageUnavailable
+
+Driver: TypeAlias = Any
+"""A client, database, collection or session: Motor has no types."""
+
+SERVER_SELECTION_TIMEOUT_MS = 5_000
+CONNECT_TIMEOUT_MS = 5_000
+SOCKET_TIMEOUT_MS = 20_000
+"""A server that does not answer a call in this time counts as lost."""
+
+CONNECTIONS_MAX = 8
+"""Connections a node keeps to each server; a further call waits for one."""
+
+_DUPLICATE_KEY = 11_000
+_TRY_AGAIN_CODES = frozenset(
+    {
+        50,  # MaxTimeMSExpired
+        91,  # ShutdownInProgress
+        112,  # WriteConflict
+        239,  # SnapshotTooOld
+        246,  # SnapshotUnavailable: an index was made a moment ago
+        251,  # NoSuchTransaction
+        262,  # ExceededTimeLimit
+        14_031,  # OutOfDiskSpace
+    }
+)
+_NOT_ALLOWED_CODES = frozenset({13, 18})  # Unauthorized, AuthenticationFailed
+_TRY_AGAIN_LABELS = ("TransientTransactionError", "UnknownTransactionCommitResult", "RetryableWriteError")
+
+ResultT = TypeVar("ResultT")
+
+
+def new_client(uri: str, **options: Any) -> Driver:
+    """A client for `uri`; what the URI itself says goes before our defaults, and `options` before both.
+
+    Made on the asyncio loop that will use it. Raises `StorageMismatch` for a URI that is not one.
+    """
+    defaults: dict[str, Any] = {
+        "serverSelectionTimeoutMS": SERVER_SELECTION_TIMEOUT_MS,
+        "connectTimeoutMS": CONNECT_TIMEOUT_MS,
+        "socketTimeoutMS": SOCKET_TIMEOUT_MS,
+        "maxPoolSize": CONNECTIONS_MAX,
+    }
+    try:
+        in_uri = {name.lower() for name in parse_uri(uri)["options"]}
+        unnamed = {name: value for name, value in defaults.items() if name.lower() not in in_uri}
+        return AsyncClient(uri, **(unnamed | options))
+    except (InvalidURI, ConfigurationError, ValueError) as error:
+        # Not the URI itself: it may hold a password.
+        raise StorageMismatch(f"the MongoDB URI cannot be used: {error}") from error
+
+
+async def settled(call: ResultT | Awaitable[ResultT]) -> ResultT:
+    """The outcome of a driver's call, whether or not this driver makes it awaitable.
+
+    A cancelled caller waits for the call to end before it goes on unwinding. Motor's calls run in threads, which
+    cannot be interrupted: one left behind would still use its session while that is being ended. The wait is bounded
+    by the driver's own time-outs.
+    """
+    if not isawaitable(call):
+        return call
+    task = asyncio.ensure_future(call)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        if not task.done():
+            await asyncio.wait([task])
+        if not task.cancelled():
+            task.exception()
+        raise
+
+
+def worth_retrying(error: PyMongoError) -> bool:
+    """Whether the same work, done again from its start, may succeed: the database was at fault, not the work."""
+    if isinstance(error, (ConnectionFailure, ExecutionTimeout, WTimeoutError)):
+        return True
+    if any(error.has_error_label(label) for label in _TRY_AGAIN_LABELS):
+        return True
+    return isinstance(error, OperationFailure) and error.code in _TRY_AGAIN_CODES
+
+
+@contextmanager
+def meaningful_errors() -> Iterator[None]:
+    """Turn the driver's errors into the interface's; one that means a bug in this package stays as it is."""
+    try:
+        yield
+    except PyMongoError as error:
+        if worth_retrying(error):
+            raise StorageUnavailable(f"MongoDB does not answer: {error}") from error
+        if isinstance(error, OperationFailure) and error.code in _NOT_ALLOWED_CODES:
+            raise StorageMismatch(f"MongoDB refuses this user: {error}; give the URI a user who may write") from error
+        if _is_duplicate_key(error) or isinstance(error, DocumentTooLarge):
+            raise ValueError(f"conflicts with what is stored, or with MongoDB's limits: {error}") from error
+        raise
+
+
+def _is_duplicate_key(error: PyMongoError) -> bool:
+    if isinstance(error, BulkWriteError):
+        details: dict[str, Any] = dict(error.details)
+        return any(one.get("code") == _DUPLICATE_KEY for one in details.get("writeErrors", ()))
+    return isinstance(error, OperationFailure) and error.code == _DUPLICATE_KEY

