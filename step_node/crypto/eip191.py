@@ -6,7 +6,7 @@ recovers to the same key; so only s in the lower half of the group's order is ac
 form of each signature.
 
 Recovery is the node's dominant cost, some 28 µs each in libsecp256k1. coincurve calls it through cffi, which lets go
-of the interpreter's lock meanwhile: `recover_many` on two threads does twice the work of one.
+of the interpreter's lock meanwhile, so chunks are recovered on several threads at once.
 """
 
 from __future__ import annotations

@@ -61,8 +61,11 @@ def to_wire_fields(proof: SignedProof) -> list[object]:
 
 
 def from_wire_fields(fields: object) -> SignedProof:
-    """Decode one proof and compute its proof id. Raises MalformedProof, whatever value `fields` is."""
-    if type(fields) is not list or len(fields) != len(WIRE_FIELDS):
+    """Decode one proof and compute its proof id. Raises MalformedProof, whatever value `fields` is.
+
+    MessagePack's arrays come as lists or tuples, as the caller's decoder is set; both are taken.
+    """
+    if not isinstance(fields, list | tuple) or len(fields) != len(WIRE_FIELDS):
         raise MalformedProof(f"proof: must be an array of {len(WIRE_FIELDS)}: {', '.join(WIRE_FIELDS)}")
     account, triangle_int, lat, lon, accuracy_m, timestamp_ms, nonce, signature = fields
     if type(account) is not bytes or len(account) != ADDRESS_BYTES:

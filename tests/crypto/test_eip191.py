@@ -8,15 +8,10 @@ from hypothesis import strategies as st
 
 from step_node.crypto import eip191
 from step_node.crypto.eip191 import BadSignature
-from step_node.crypto.keccak import keccak_256
 from tests.proofs.vectors import VECTORS, Vector
 
 KEY = bytes.fromhex("22" * 32)
 ADDRESS = eip191.address_of(eip191.public_key_of(KEY))
-
-
-def test_keccak_is_ethereums_and_not_sha3() -> None:
-    assert keccak_256(b"").hex() == "c5d2460186f7233c927e7db2dcc703c0e500b653ca82273b7bfad8045d85a470"
 
 
 @pytest.mark.parametrize("vector", VECTORS)

@@ -6,7 +6,7 @@ from mesh import TriangleId, locate
 from step_node.crypto import eip191
 from step_node.ledger.parameters import Parameters
 from step_node.proofs.client_signing import sign_payload
-from step_node.proofs.gates import CHUNK_PROOFS, check_stateless, check_stateless_many, verify_on_threads
+from step_node.proofs.gates import CHUNK_PROOFS_MAX, check_stateless, check_stateless_many, verify_on_threads
 from step_node.proofs.payload import parse_payload
 from step_node.proofs.proof import ProofRefused, RefusalCode, SignedProof
 from tests.proofs.vectors import VECTORS, Vector, decoded
@@ -36,7 +36,7 @@ def with_high_s(proof: SignedProof) -> SignedProof:
 def code(proof: SignedProof) -> RefusalCode | None:
     refusal = check_stateless(proof, PARAMETERS)
     # The vectorised way decides as the single one does.
-    assert check_stateless_many([proof] * 5, PARAMETERS) == [refusal] * 5
+    assert check_stateless_many([proof] * 130, PARAMETERS) == [refusal] * 130
     return None if refusal is None else refusal.code
 
 
@@ -94,7 +94,7 @@ def test_the_parameters_limit_decides_and_not_the_default() -> None:
 
 async def test_verifying_on_threads_answers_in_order() -> None:
     kinds = [signed(), signed(accuracy_m=60), with_high_s(signed()), signed(lat=48)]
-    proofs = [kinds[index % 3 if index < CHUNK_PROOFS else index % 4] for index in range(3 * CHUNK_PROOFS + 7)]
+    proofs = [kinds[index % 3 if index < CHUNK_PROOFS_MAX else index % 4] for index in range(3 * CHUNK_PROOFS_MAX + 7)]
     assert await verify_on_threads(proofs, PARAMETERS) == check_stateless_many(proofs, PARAMETERS)
     assert await verify_on_threads([], PARAMETERS) == []
 
