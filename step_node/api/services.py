@@ -13,9 +13,17 @@ from step_node.clock import Clock
 from step_node.status import Health, NodeStatus
 
 
+def _count_nothing(code: str) -> None:
+    """Where nobody counts."""
+
+
 @dataclass(frozen=True, slots=True)
 class ApiServices:
-    """`chain.storage` answers queries; `admission` takes proofs in; the rest tells about the node itself."""
+    """`chain.storage` answers queries; `admission` takes proofs in; the rest tells about the node itself.
+
+    `wait_ms_max` is the longest that a client may have its submission wait (`api.wait_ms_max` of the configuration),
+    and `count_refusal` is told the code of every submission that is refused.
+    """
 
     chain: Chain
     admission: Admission
@@ -23,3 +31,5 @@ class ApiServices:
     status: Callable[[], NodeStatus]
     health: Callable[[], Health]
     metrics: CollectorRegistry
+    wait_ms_max: int = 30_000
+    count_refusal: Callable[[str], None] = _count_nothing

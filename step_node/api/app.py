@@ -1,0 +1,51 @@
+"""The application: its routes, the limit on bodies in front of them, and the one way of errors behind them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from fastapi import FastAPI
+
+import step_node
+from step_node.api.body import BodyLimit
+from step_node.api.documentation import DocumentedApi
+from step_node.api.errors import install_error_handlers
+from step_node.api.routes_ledger import ledger_routes
+from step_node.api.routes_mesh import mesh_routes
+from step_node.api.routes_node import node_routes
+from step_node.api.routes_proofs import proof_routes
+from step_node.api.services import ApiServices
+
+_DESCRIPTION: Final = """
+STEP pays people for proving that they are somewhere: a client signs where it is with an Ethereum key, and a network of
+validators checks the claim and credits the account.
+
+Every answer but a success is `{ok: false, code, message, timestamp}`: `code` is for programs, `message` names the field
+and the rule. Amounts are decimal strings of STEP with six places. How to build and sign a proof, and what to do about
+each code, is told in `docs/clients.md`.
+"""
+
+_TAGS: Final = [
+    {"name": "proofs", "description": "Submit location proofs and follow them."},
+    {"name": "ledger", "description": "Read what has been finalised."},
+    {"name": "mesh", "description": "Find triangles."},
+    {"name": "node", "description": "Watch the node."},
+]
+
+
+def create_app(services: ApiServices) -> FastAPI:
+    """The HTTP API over `services`, to be served under trio (`step_node.api.server`)."""
+    app = DocumentedApi(
+        title="STEP node",
+        summary="The Spatial Token Ecosystem Protocol over HTTP",
+        description=_DESCRIPTION,
+        version=step_node.__version__,
+        openapi_tags=_TAGS,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.add_middleware(BodyLimit, clock=services.clock)
+    install_error_handlers(app, services.clock)
+    for routes in (proof_routes, ledger_routes, mesh_routes, node_routes):
+        app.include_router(routes(services))
+    return app

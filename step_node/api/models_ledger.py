@@ -1,0 +1,171 @@
+"""The bodies of answers about the ledger, the mesh and the node."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from step_node.api.errors import ErrorAnswer
+from step_node.api.schema import AddressText, Answer, HashText, StepText, TimestampText, TriangleText
+
+
+class LastProofAnswer(Answer):
+    """Where and when an account was last proven to be."""
+
+    timestamp: TimestampText
+    lat: float = Field(description="Degrees.", examples=[47.3769])
+    lon: float = Field(description="Degrees.", examples=[8.5417])
+
+
+class AccountAnswer(Answer):
+    """An account. One that was never paid has a balance of 0 and no rank."""
+
+    ok: Literal[True] = True
+    account: AddressText
+    balance: StepText
+    unit: Literal["STEP"] = "STEP"
+    proofs: int = Field(description="How many of its proofs are finalised.", examples=[7])
+    rank: int | None = Field(description="1 is the highest balance.", examples=[3])
+    last_proof: LastProofAnswer | None
+
+
+class TriangleAnswer(Answer):
+    """A triangle that exists. An untouched one is active and has no clicks."""
+
+    ok: Literal[True] = True
+    triangle_id: TriangleText
+    level: int = Field(description="1 to 21.", examples=[10])
+    state: Literal["active", "subdivided", "exhausted"]
+    clicks: int = Field(examples=[4])
+    reward: StepText = Field(description="What a proof in it earns, in STEP.", examples=["0.001953"])
+    parent_id: TriangleText | None = Field(description="The triangle around it; null at level 1.")
+
+
+class LeaderboardEntry(Answer):
+    """One place."""
+
+    rank: int = Field(examples=[1])
+    account: AddressText
+    balance: StepText
+    proofs: int = Field(examples=[7])
+
+
+class LeaderboardAnswer(Answer):
+    """The accounts with the highest balances."""
+
+    ok: Literal[True] = True
+    unit: Literal["STEP"] = "STEP"
+    accounts: list[LeaderboardEntry]
+
+
+class BatchHeaderAnswer(Answer):
+    """What is hashed into the batch's identity (protocol.md §4)."""
+
+    chain_id: str = Field(examples=["step-devnet"])
+    height: int = Field(examples=[42])
+    round: int = Field(description="The round that the batch was built for.", examples=[0])
+    proposer: AddressText
+    timestamp: TimestampText
+    previous_batch_hash: HashText
+    validator_set_hash: HashText
+    state_root: HashText = Field(description="The root of the state before the batch.")
+    proof_ids_root: HashText = Field(description="The Merkle root of the proofs' ids (RFC 6962).")
+    body_hash: HashText
+
+
+class CommitAnswer(Answer):
+    """The pre-commits that finalised the batch."""
+
+    round: int = Field(description="The round in which it was finalised.", examples=[0])
+    signers: list[AddressText]
+
+
+class BatchAnswer(Answer):
+    """A finalised batch."""
+
+    ok: Literal[True] = True
+    height: int = Field(examples=[42])
+    batch_hash: HashText
+    header: BatchHeaderAnswer
+    proof_ids: list[HashText] = Field(description="In their order in the batch.")
+    commit: CommitAnswer
+
+
+class GeoJsonPolygon(Answer):
+    """A GeoJSON polygon (RFC 7946): one closed ring of [longitude, latitude], counter-clockwise."""
+
+    type: Literal["Polygon"] = "Polygon"
+    coordinates: list[list[tuple[float, float]]]
+
+
+class TriangleAtResult(Answer):
+    """The triangle that holds a point."""
+
+    triangle_id: TriangleText
+    level: int = Field(examples=[10])
+    polygon: GeoJsonPolygon | None = Field(
+        default=None, description="Its corners, for drawing; only with `includePolygon=true`."
+    )
+
+
+class TriangleAtAnswer(Answer):
+    """Pure geometry: whether the triangle can be proven in is told by `GET /triangle/{id}`."""
+
+    ok: Literal[True] = True
+    result: TriangleAtResult
+    timestamp: TimestampText
+
+
+class PeerAnswer(Answer):
+    """A connected peer."""
+
+    peer_id: str = Field(examples=["16Uiu2HAm2k8h1fV7nJ1c"])
+    height: int | None = Field(description="The height it last told; null before it did.", examples=[42])
+
+
+class ValidatorAnswer(Answer):
+    """A member of the present validator set."""
+
+    address: AddressText
+    stake: StepText
+    is_self: bool = Field(description="Whether it is this node.")
+
+
+class StatusAnswer(Answer):
+    """Where the node stands. `round` and `state` are of the height after `height`."""
+
+    ok: Literal[True] = True
+    version: str = Field(examples=["0.1.0"])
+    chain_id: str = Field(examples=["step-devnet"])
+    genesis_hash: HashText
+    peer_id: str = Field(examples=["16Uiu2HAm2k8h1fV7nJ1c"])
+    p2p_addresses: list[str] = Field(examples=[["/ip4/127.0.0.1/tcp/26600/p2p/16Uiu2HAm2k8h1fV7nJ1c"]])
+    validator_address: AddressText | None = Field(description="Null on a node that only observes.")
+    height: int = Field(description="The last finalised.", examples=[42])
+    batch_hash: HashText
+    state_root: HashText = Field(description="The root of the state after the last batch.")
+    batch_timestamp: TimestampText
+    round: int = Field(examples=[0])
+    state: str = Field(description="The state of consensus (protocol.md §4).", examples=["IDLE"])
+    syncing: bool = Field(description="Whether it is catching up with its peers.")
+    mempool_proofs: int = Field(examples=[0])
+    peers: list[PeerAnswer]
+    validators: list[ValidatorAnswer]
+    timestamp: TimestampText
+
+
+class HealthAnswer(Answer):
+    """The node serves. `degraded`: it does, but its operator should look."""
+
+    ok: Literal[True] = True
+    status: Literal["ok", "degraded"]
+    reasons: list[str] = Field(examples=[[]])
+    timestamp: TimestampText
+
+
+class DownAnswer(ErrorAnswer):
+    """The node does not serve: an error like any other, with its reasons."""
+
+    status: Literal["down"] = "down"
+    reasons: list[str] = Field(examples=[["the store does not answer"]])

@@ -1,0 +1,144 @@
+"""The bodies of answers about proofs."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import ConfigDict, Field
+
+from mesh import TriangleId
+from step_node.api.amounts import step_text
+from step_node.api.schema import AddressText, Answer, HashText, StepText, TimestampText, TriangleText, hex_text
+from step_node.ledger.state import Receipt
+from step_node.proofs.proof import SignedProof
+from step_node.proofs.timestamps import format_timestamp
+
+
+class RewardedAnswer(Answer):
+    """A finalised proof: in the ledger, for good."""
+
+    ok: Literal[True] = True
+    proof_id: HashText
+    reward: StepText
+    unit: Literal["STEP"] = "STEP"
+    triangle_id: TriangleText
+    level: int = Field(description="The triangle's level, 1 to 21.", examples=[10])
+    clicks: int = Field(description="The triangle's clicks after this proof.", examples=[1])
+    balance: StepText = Field(description="The account's balance after this proof, in STEP.", examples=["0.003906"])
+    height: int = Field(description="The batch that holds the proof.", examples=[42])
+    processed_at: TimestampText = Field(description="That batch's timestamp.")
+
+    @classmethod
+    def of(cls, receipt: Receipt) -> Self:
+        """What the receipt says."""
+        return cls.model_validate(_rewarded(receipt))
+
+
+class PendingAnswer(Answer):
+    """An accepted proof that is not decided yet: it is on the node's disk and will be."""
+
+    ok: Literal[True] = True
+    proof_id: HashText
+    status: Literal["pending"] = "pending"
+
+
+class FinalisedStatus(RewardedAnswer):
+    """A finalised proof: in the ledger, for good."""
+
+    status: Literal["finalised"] = "finalised"
+    index: int = Field(description="The proof's place in its batch, from 0.", examples=[0])
+
+
+class DroppedStatus(Answer):
+    """A proof that was accepted and that the chain then moved past: it never will be in the ledger."""
+
+    ok: Literal[True] = True
+    proof_id: HashText
+    status: Literal["dropped"] = "dropped"
+    code: str = Field(description="The gate that it fails now.", examples=["TRIANGLE_EXHAUSTED"])
+    message: str = Field(examples=["triangleId: is subdivided; choose an active triangle"])
+
+
+class ProofConfig(Answer):
+    """What a client must know to make proofs that are accepted. The names are constants, written so."""
+
+    model_config = ConfigDict(frozen=True, alias_generator=str.upper, populate_by_name=True)
+
+    ok: Literal[True] = Field(default=True, alias="ok")
+    timestamp: TimestampText = Field(alias="timestamp", description="The node's clock, to set yours by.")
+    chain_id: str = Field(examples=["step-devnet"])
+    proof_version: str = Field(description="The `version` of a payload.", examples=["STEP-PROOF-v1"])
+    gps_max_accuracy_m: int = Field(description="A larger `accuracy` is LOW_GPS_ACCURACY.", examples=[50])
+    proof_speed_limit_mps: int = Field(description="Faster than this between two proofs is TOO_FAST.", examples=[15])
+    proof_moratorium_ms: int = Field(description="Less than this between two proofs is MORATORIUM.", examples=[10_000])
+    proof_clock_drift_ms: int = Field(description="A timestamp further ahead is CLOCK_DRIFT.", examples=[120_000])
+    proof_max_age_ms: int = Field(description="A timestamp further behind is CLOCK_DRIFT.", examples=[300_000])
+    account_waiting_proofs_max: int = Field(
+        description="One more waiting proof of an account is RATE_LIMITED.", examples=[64]
+    )
+    seeded_level: int = Field(description="All triangles up to this level exist from the beginning.", examples=[10])
+    level_max: int = Field(description="The last level.", examples=[21])
+    subdivision_clicks: int = Field(description="This click subdivides a triangle.", examples=[11])
+    exhaustion_clicks: int = Field(description="This click exhausts a triangle of the last level.", examples=[28])
+    batch_interval_ms: int = Field(description="How long a proof waits for others at most.", examples=[1_000])
+    wait_ms_default: int = Field(description="What `wait_ms` is if you do not say.", examples=[5_000])
+    wait_ms_max: int = Field(description="The largest `wait_ms`.", examples=[30_000])
+    body_bytes_max: int = Field(description="The longest body.", examples=[16_384])
+
+
+class HistoryEntry(Answer):
+    """One finalised proof of an account: what it said, and what it earned."""
+
+    proof_id: HashText
+    height: int
+    index: int
+    triangle_id: TriangleText
+    level: int
+    lat: float
+    lon: float
+    accuracy: float
+    timestamp: TimestampText = Field(description="When the client says it was there.")
+    nonce: str
+    reward: StepText
+    unit: Literal["STEP"] = "STEP"
+    clicks: int
+    balance: StepText
+    processed_at: TimestampText
+
+    @classmethod
+    def of(cls, proof: SignedProof, receipt: Receipt) -> HistoryEntry:
+        """The proof with its receipt."""
+        said = {
+            "lat": proof.lat,
+            "lon": proof.lon,
+            "accuracy": proof.accuracy_m,
+            "timestamp": format_timestamp(proof.timestamp_ms),
+            "nonce": proof.nonce,
+        }
+        return cls.model_validate(_rewarded(receipt) | said)
+
+
+class AccountProofs(Answer):
+    """A page of an account's finalised proofs, newest first."""
+
+    ok: Literal[True] = True
+    account: AddressText
+    proofs: list[HistoryEntry]
+    next_cursor: str | None = Field(
+        description="Hand it back as `before` for the next page; null on the last one.", examples=["AAAAAAAAACoAAAAA"]
+    )
+
+
+def _rewarded(receipt: Receipt) -> dict[str, object]:
+    triangle = TriangleId.from_int(receipt.triangle)
+    return {
+        "proof_id": hex_text(receipt.proof_id),
+        "reward": step_text(receipt.reward_ustep),
+        "triangle_id": triangle.text,
+        "level": triangle.level,
+        "clicks": receipt.clicks,
+        "balance": step_text(receipt.balance_ustep),
+        "height": receipt.height,
+        "index": receipt.index,
+        "processed_at": format_timestamp(receipt.processed_at_ms),
+    }

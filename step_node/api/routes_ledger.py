@@ -1,0 +1,221 @@
+"""Reading the ledger: accounts, triangles, the leaderboard, batches."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal
+
+import trio
+from fastapi import APIRouter, Path, Query
+
+from consensus.messages import MESSAGE_BYTES_MAX, Commit
+from consensus.wire import decode
+from mesh import TriangleId, TriangleIdError
+from step_node.api.amounts import step_text
+from step_node.api.cursor import decode_cursor, encode_cursor
+from step_node.api.documentation import WITH_STORE, refusals
+from step_node.api.errors import ApiError, RequestCode
+from step_node.api.models_ledger import (
+    AccountAnswer,
+    BatchAnswer,
+    BatchHeaderAnswer,
+    CommitAnswer,
+    LastProofAnswer,
+    LeaderboardAnswer,
+    LeaderboardEntry,
+    TriangleAnswer,
+)
+from step_node.api.models_proofs import AccountProofs, HistoryEntry
+from step_node.api.schema import ADDRESS_PATTERN, EXAMPLE_ADDRESS, EXAMPLE_TRIANGLE, hex_text
+from step_node.api.services import ApiServices
+from step_node.batch.batch import decode_batch
+from step_node.ledger.records import Account, LastProof, Triangle, TriangleState
+from step_node.ledger.rewards import proof_reward_ustep
+from step_node.ledger.state import StateKeys
+from step_node.proofs.proof import RefusalCode
+from step_node.proofs.timestamps import format_timestamp
+from step_node.storage.interface import StoredBatch
+
+PAGE_DEFAULT: Final = 20
+PAGE_MAX: Final = 100
+"""Entries of one page of a listing; a larger `limit` is refused."""
+
+HEIGHT_MAX: Final = 2**63 - 1
+
+_STATE_NAMES: Final[dict[TriangleState, Literal["active", "subdivided", "exhausted"]]] = {
+    TriangleState.ACTIVE: "active",
+    TriangleState.SUBDIVIDED: "subdivided",
+    TriangleState.EXHAUSTED: "exhausted",
+}
+
+Address = Annotated[
+    str, Path(pattern=ADDRESS_PATTERN, description="0x and 40 hex digits, any case.", examples=[EXAMPLE_ADDRESS])
+]
+Limit = Annotated[int, Query(ge=1, le=PAGE_MAX, description="How many entries at most.")]
+
+
+def ledger_routes(services: ApiServices) -> APIRouter:
+    """The routes that read the ledger."""
+    routes = APIRouter(tags=["ledger"])
+    storage = services.chain.storage
+
+    @routes.get(
+        "/account/{address}",
+        summary="An account",
+        responses=refusals(RefusalCode.INVALID_PAYLOAD, *WITH_STORE),
+    )
+    async def account(address: Address) -> AccountAnswer:
+        """Every address is an account: one that was never paid has nothing yet."""
+        key = bytes.fromhex(address[2:])
+        found = await storage.account(key) or Account(key)
+        return AccountAnswer(
+            account=hex_text(key),
+            balance=step_text(found.balance_ustep),
+            proofs=found.proofs,
+            rank=await storage.account_rank(key),
+            last_proof=_last_proof(found.last_proof),
+        )
+
+    @routes.get(
+        "/account/{address}/proofs",
+        summary="An account's finalised proofs, newest first",
+        responses=refusals(RefusalCode.INVALID_PAYLOAD, *WITH_STORE),
+    )
+    async def account_proofs(
+        address: Address,
+        limit: Limit = PAGE_DEFAULT,
+        before: Annotated[str | None, Query(description="The `nextCursor` of the page before this one.")] = None,
+    ) -> AccountProofs:
+        """Proofs that are finalised while you page come before the first page: no later page changes."""
+        key = bytes.fromhex(address[2:])
+        # One more than asked for tells whether there is another page.
+        found = await storage.account_proofs(key, before=_parse_before(before), limit=limit + 1)
+        page = [HistoryEntry.of(one.proof, one.receipt) for one in found[:limit]]
+        more = len(found) > limit
+        return AccountProofs(
+            account=hex_text(key),
+            proofs=page,
+            next_cursor=encode_cursor(page[-1].height, page[-1].index) if more else None,
+        )
+
+    @routes.get(
+        "/triangle/{id}",
+        summary="A triangle",
+        responses=refusals(RefusalCode.INVALID_PAYLOAD, RefusalCode.TRIANGLE_NOT_FOUND, *WITH_STORE),
+    )
+    async def triangle(
+        id_text: Annotated[
+            str, Path(alias="id", description="A triangle in its text form.", examples=[EXAMPLE_TRIANGLE])
+        ],
+    ) -> TriangleAnswer:
+        """A triangle above `SEEDED_LEVEL` comes into being when its parent is subdivided."""
+        try:
+            triangle_id = TriangleId.parse(id_text)
+        except TriangleIdError as error:
+            raise ApiError(RefusalCode.INVALID_PAYLOAD, f"id: {error}") from error
+        parent = triangle_id.parent
+        found = await _existing_triangle(triangle_id)
+        return TriangleAnswer(
+            triangle_id=triangle_id.text,
+            level=triangle_id.level,
+            state=_STATE_NAMES[found.state],
+            clicks=found.clicks,
+            reward=step_text(proof_reward_ustep(triangle_id.level)),
+            parent_id=None if parent is None else parent.text,
+        )
+
+    async def _existing_triangle(triangle_id: TriangleId) -> Triangle:
+        key = int(triangle_id)
+        parent_key = None if triangle_id.parent is None else int(triangle_id.parent)
+        keys = frozenset({key} if parent_key is None else {key, parent_key})
+        state = await storage.load(StateKeys(triangles=keys))
+        seeded_level = state.head.parameters.seeded_level
+        if triangle_id.level > seeded_level:
+            parent = None if parent_key is None else state.triangles[parent_key]
+            if parent is None or parent.state is not TriangleState.SUBDIVIDED:
+                raise ApiError(
+                    RefusalCode.TRIANGLE_NOT_FOUND,
+                    f"id: {triangle_id.text} does not exist: levels above {seeded_level} come into being when their"
+                    " parent is subdivided",
+                )
+        return state.triangles[key] or Triangle(key)
+
+    @routes.get(
+        "/leaderboard",
+        summary="The accounts with the highest balances",
+        responses=refusals(RefusalCode.INVALID_PAYLOAD, *WITH_STORE),
+    )
+    async def leaderboard(limit: Limit = PAGE_DEFAULT) -> LeaderboardAnswer:
+        """Equal balances stand in the order of their addresses."""
+        accounts = await storage.leaderboard(limit=limit)
+        return LeaderboardAnswer(
+            accounts=[
+                LeaderboardEntry(
+                    rank=rank,
+                    account=hex_text(one.address),
+                    balance=step_text(one.balance_ustep),
+                    proofs=one.proofs,
+                )
+                for rank, one in enumerate(accounts, start=1)
+            ]
+        )
+
+    @routes.get(
+        "/batch/{height}",
+        summary="A finalised batch",
+        responses=refusals(RefusalCode.INVALID_PAYLOAD, RequestCode.BATCH_NOT_FOUND, *WITH_STORE),
+    )
+    async def batch(
+        height: Annotated[int, Path(ge=1, le=HEIGHT_MAX, description="1 is the first.", examples=[42])],
+    ) -> BatchAnswer:
+        """Its header, the ids of its proofs, and who committed it."""
+        last = services.chain.head.chain.height
+        stored = await storage.batches(height, 1) if height <= last else ()
+        if not stored:
+            raise ApiError(
+                RequestCode.BATCH_NOT_FOUND, f"height: {height} is not finalised on this node yet; the last is {last}"
+            )
+        # Decoding hashes each of up to a thousand proofs: too long for the event loop.
+        return await trio.to_thread.run_sync(_batch_answer, stored[0])
+
+    return routes
+
+
+def _last_proof(last: LastProof | None) -> LastProofAnswer | None:
+    if last is None:
+        return None
+    return LastProofAnswer(timestamp=format_timestamp(last.timestamp_ms), lat=last.lat, lon=last.lon)
+
+
+def _parse_before(before: str | None) -> tuple[int, int] | None:
+    if before is None:
+        return None
+    try:
+        return decode_cursor(before)
+    except ValueError as error:
+        raise ApiError(RefusalCode.INVALID_PAYLOAD, f"before: {error}") from error
+
+
+def _batch_answer(stored: StoredBatch) -> BatchAnswer:
+    decoded = decode_batch(stored.batch)
+    header = decoded.header
+    commit = decode(Commit, stored.commit, bytes_max=MESSAGE_BYTES_MAX)
+    return BatchAnswer(
+        height=stored.height,
+        batch_hash=hex_text(stored.batch_hash),
+        header=BatchHeaderAnswer(
+            chain_id=header.chain_id,
+            height=header.height,
+            round=header.round,
+            proposer=hex_text(header.proposer),
+            timestamp=format_timestamp(header.timestamp_ms),
+            previous_batch_hash=hex_text(header.previous_batch_hash),
+            validator_set_hash=hex_text(header.validator_set_hash),
+            state_root=hex_text(header.state_root),
+            proof_ids_root=hex_text(header.proof_ids_root),
+            body_hash=hex_text(header.body_hash),
+        ),
+        proof_ids=[hex_text(proof.proof_id) for proof in decoded.proofs],
+        commit=CommitAnswer(
+            round=commit.round, signers=[hex_text(signature.validator) for signature in commit.signatures]
+        ),
+    )

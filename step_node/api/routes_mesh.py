@@ -1,0 +1,45 @@
+"""Questions about the mesh alone: pure geometry, answered without the ledger."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from mesh import LEVEL_MAX, LEVEL_MIN, locate, polygon
+from step_node.api.documentation import EVERYWHERE, refusals
+from step_node.api.models_ledger import GeoJsonPolygon, TriangleAtAnswer, TriangleAtResult
+from step_node.api.services import ApiServices
+from step_node.proofs.proof import RefusalCode
+from step_node.proofs.timestamps import format_timestamp
+
+Latitude = Annotated[float, Query(ge=-90, le=90, allow_inf_nan=False, description="Degrees.", examples=[47.3769])]
+Longitude = Annotated[float, Query(ge=-180, le=180, allow_inf_nan=False, description="Degrees.", examples=[8.5417])]
+Level = Annotated[int, Query(ge=LEVEL_MIN, le=LEVEL_MAX, description="1 (largest) to 21.", examples=[10])]
+IncludePolygon = Annotated[bool, Query(alias="includePolygon", description="Also give its corners.")]
+
+
+def mesh_routes(services: ApiServices) -> APIRouter:
+    """The routes under `/mesh`."""
+    routes = APIRouter(prefix="/mesh", tags=["mesh"])
+
+    @routes.get(
+        "/triangleAt",
+        summary="The triangle that holds a point",
+        responses=refusals(RefusalCode.INVALID_PAYLOAD, *EVERYWHERE),
+        response_model_exclude_unset=True,
+    )
+    async def triangle_at(
+        lat: Latitude, lon: Longitude, level: Level, include_polygon: IncludePolygon = False
+    ) -> TriangleAtAnswer:
+        """Exactly one triangle of each level holds a point: the same that the validators find (protocol.md §1)."""
+        triangle = locate(lat, lon, level)
+        result: dict[str, object] = {"triangle_id": triangle.text, "level": triangle.level}
+        if include_polygon:
+            ring = [(lon, lat) for lon, lat in polygon(triangle)]
+            result["polygon"] = GeoJsonPolygon(type="Polygon", coordinates=[ring])
+        return TriangleAtAnswer(
+            ok=True, result=TriangleAtResult(**result), timestamp=format_timestamp(services.clock.now_ms())
+        )
+
+    return routes

@@ -1,0 +1,84 @@
+"""Questions about the node itself, for operators and for the programs that watch it."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from step_node.api.amounts import step_text
+from step_node.api.documentation import EVERYWHERE, refusals
+from step_node.api.errors import HTTP_STATUS
+from step_node.api.models_ledger import DownAnswer, HealthAnswer, PeerAnswer, StatusAnswer, ValidatorAnswer
+from step_node.api.schema import hex_text
+from step_node.api.services import ApiServices
+from step_node.proofs.proof import RefusalCode
+from step_node.proofs.timestamps import format_timestamp
+from step_node.status import HealthLevel, NodeStatus
+
+_DOWN = {"model": DownAnswer, "description": "The node is down."}
+_METRICS = {"description": "In Prometheus' text format.", "content": {"text/plain": {"schema": {"type": "string"}}}}
+
+
+def node_routes(services: ApiServices) -> APIRouter:
+    """`/status`, `/health` and `/metrics`."""
+    routes = APIRouter(tags=["node"])
+
+    @routes.get("/status", summary="Where the node stands", responses=refusals(*EVERYWHERE))
+    async def status() -> StatusAnswer:
+        """The last finalised height, the state of consensus above it, peers and validators."""
+        return _status_answer(services.status(), services.clock.now_ms())
+
+    @routes.get(
+        "/health",
+        summary="Whether the node is well",
+        response_model=HealthAnswer,
+        responses={**refusals(*EVERYWHERE), 503: _DOWN},
+    )
+    async def health() -> Response | HealthAnswer:
+        """200 while the node serves, with the reasons if its operator should look; 503 when it does not."""
+        now = format_timestamp(services.clock.now_ms())
+        found = services.health()
+        reasons = list(found.reasons)
+        if found.level is not HealthLevel.DOWN:
+            return HealthAnswer(status=found.level.value, reasons=reasons, timestamp=now)
+        code = RefusalCode.NOT_READY
+        down = DownAnswer(code=code, message="; ".join(reasons) or "the node is down", timestamp=now, reasons=reasons)
+        return Response(down.model_dump_json(by_alias=True), HTTP_STATUS[code], media_type="application/json")
+
+    @routes.get(
+        "/metrics",
+        summary="Counters for Prometheus",
+        response_class=Response,
+        responses={200: _METRICS, **refusals(*EVERYWHERE)},
+    )
+    async def metrics() -> Response:
+        """Every metric has its meaning and unit in its HELP line."""
+        return Response(generate_latest(services.metrics), media_type=CONTENT_TYPE_LATEST)
+
+    return routes
+
+
+def _status_answer(status: NodeStatus, now_ms: int) -> StatusAnswer:
+    address = status.validator_address
+    return StatusAnswer(
+        version=status.version,
+        chain_id=status.chain_id,
+        genesis_hash=hex_text(status.genesis_hash),
+        peer_id=status.peer_id,
+        p2p_addresses=list(status.p2p_addresses),
+        validator_address=None if address is None else hex_text(address),
+        height=status.height,
+        batch_hash=hex_text(status.batch_hash),
+        state_root=hex_text(status.state_root),
+        batch_timestamp=format_timestamp(status.batch_timestamp_ms),
+        round=status.round,
+        state=status.state,
+        syncing=status.syncing,
+        mempool_proofs=status.mempool_proofs,
+        peers=[PeerAnswer(peer_id=peer.peer_id, height=peer.height) for peer in status.peers],
+        validators=[
+            ValidatorAnswer(address=hex_text(one.address), stake=step_text(one.stake_ustep), is_self=one.is_self)
+            for one in status.validators
+        ],
+        timestamp=format_timestamp(now_ms),
+    )

@@ -1,0 +1,92 @@
+"""The body of `POST /proof/submit`: an object of exactly a payload and its signature (protocol.md §2)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, cast
+
+from step_node.api.body import parse_json
+from step_node.api.errors import ApiError
+from step_node.api.schema import ADDRESS_PATTERN, EXAMPLE_ADDRESS, EXAMPLE_TIMESTAMP, EXAMPLE_TRIANGLE
+from step_node.proofs.payload import NONCE_CHARACTERS_MAX, UNKNOWN_FIELD_CHARACTERS_SHOWN, parse_payload
+from step_node.proofs.proof import ProofRefused, RefusalCode, SignedProof
+
+_FIELDS: Final = ("payload", "signature")
+
+
+def parse_submission(body: bytes) -> SignedProof:
+    """The proof in a request's body. Raises `ApiError` (INVALID_PAYLOAD) naming the field and its rule."""
+    document = parse_json(body)
+    if not isinstance(document, dict):
+        raise _refused("body: must be a JSON object of payload and signature")
+    for field in _FIELDS:
+        if field not in document:
+            raise _refused(f"{field}: is missing")
+    for field in document:
+        if field not in _FIELDS:
+            shown = ascii(field[:UNKNOWN_FIELD_CHARACTERS_SHOWN])
+            raise _refused(f"{shown}: is not a field of a submission; it has payload and signature")
+    try:
+        # parse_payload asks both for their types.
+        return parse_payload(cast(Mapping[str, object], document["payload"]), cast(str, document["signature"]))
+    except ProofRefused as error:
+        raise ApiError.of(error.refusal) from error
+
+
+def _refused(message: str) -> ApiError:
+    return ApiError(RefusalCode.INVALID_PAYLOAD, message)
+
+
+def _field(kind: str, description: str, **rules: object) -> dict[str, object]:
+    return {"type": kind, "description": description, **rules}
+
+
+_PAYLOAD_FIELDS: Final[dict[str, object]] = {
+    "version": _field("string", "The form of the signed line.", const="STEP-PROOF-v1"),
+    "account": _field("string", "Who is there, and is paid.", pattern=ADDRESS_PATTERN),
+    "triangleId": _field("string", "The triangle that the point is in, in its text form.", maxLength=64),
+    "lat": _field("number", "Degrees.", minimum=-90, maximum=90),
+    "lon": _field("number", "Degrees.", minimum=-180, maximum=180),
+    "accuracy": _field("number", "Metres; at most GPS_MAX_ACCURACY_M.", exclusiveMinimum=0),
+    "timestamp": _field(
+        "string", "When, by the client's clock.", pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$"
+    ),
+    "nonce": _field(
+        "string", "Never used before by this account.", pattern=f"^[A-Za-z0-9._-]{{1,{NONCE_CHARACTERS_MAX}}}$"
+    ),
+}
+
+SUBMISSION_SCHEMA: Final[dict[str, Any]] = {
+    "type": "object",
+    "title": "Submission",
+    "additionalProperties": False,
+    "required": list(_FIELDS),
+    "properties": {
+        "payload": {
+            "type": "object",
+            "title": "ProofPayload",
+            "additionalProperties": False,
+            "required": list(_PAYLOAD_FIELDS),
+            "properties": _PAYLOAD_FIELDS,
+        },
+        "signature": _field(
+            "string",
+            "EIP-191 personal_sign of the canonical line by `account`: r, s, v.",
+            pattern="^0x[0-9a-fA-F]{130}$",
+        ),
+    },
+    "example": {
+        "payload": {
+            "version": "STEP-PROOF-v1",
+            "account": EXAMPLE_ADDRESS,
+            "triangleId": EXAMPLE_TRIANGLE,
+            "lat": 47.3769,
+            "lon": 8.5417,
+            "accuracy": 5,
+            "timestamp": EXAMPLE_TIMESTAMP,
+            "nonce": "0b4ce9f6-1f2a-4d0e-9c55-8b6f1d1f8a11",
+        },
+        "signature": "0x" + "1b" * 65,
+    },
+}
+"""The body as OpenAPI describes it. It is not parsed with this: `parse_submission` names the field and its rule."""

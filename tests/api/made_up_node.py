@@ -1,0 +1,196 @@
+"""A node without peers: the real chain, admission, mempool and journal, and one validator whose commit is a quorum.
+
+Nothing is finalised until a test says so: `finalise` does what consensus and the driver do, in one call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import trio
+from prometheus_client import CollectorRegistry
+
+from consensus.messages import Commit, CommitSignature, PreCommit
+from mesh import TriangleId, locate
+from step_node.admission import Admission
+from step_node.api.services import ApiServices
+from step_node.chain import Chain
+from step_node.crypto import eip191
+from step_node.genesis import Genesis, GenesisValidator
+from step_node.journal import DroppedProof, Journal, open_journal
+from step_node.ledger.parameters import Parameters
+from step_node.ledger.state import Receipt
+from step_node.mempool import Mempool
+from step_node.outcomes import OutcomeWaiters
+from step_node.proofs.client_signing import SignedPayload, sign_payload
+from step_node.proofs.proof import Refusal
+from step_node.status import Health, HealthLevel, NodeStatus, PeerStatus, ValidatorStatus
+from step_node.storage.interface import Storage
+from step_node.storage.memory import MemoryStorage
+
+START_MS = 1_767_225_600_000
+CHAIN_ID = "step-test"
+VALIDATOR_KEY = b"\x11" * 32
+ZURICH = (47.3769, 8.5417)
+
+
+class SetClock:
+    """A clock that stands where a test puts it."""
+
+    def __init__(self, now_ms: int) -> None:
+        self.time_ms = now_ms
+
+    def now_ms(self) -> int:
+        """Milliseconds since the Unix epoch."""
+        return self.time_ms
+
+
+class Walker:
+    """A client with a key of its own; its nonces count up."""
+
+    def __init__(self, number: int) -> None:
+        self.key = number.to_bytes(32, "big")
+        self.address = eip191.address_of(eip191.public_key_of(self.key))
+        self._nonces = 0
+
+    @property
+    def address_text(self) -> str:
+        """0x and 40 hex digits."""
+        return f"0x{self.address.hex()}"
+
+    def proof(
+        self,
+        timestamp_ms: int,
+        *,
+        place: tuple[float, float] = ZURICH,
+        level: int = 10,
+        triangle: TriangleId | None = None,
+        accuracy_m: float = 5.0,
+        nonce: str | None = None,
+    ) -> SignedPayload:
+        """A signed submission from `place`, by default inside the triangle of `level` that holds it."""
+        self._nonces += 1
+        lat, lon = place
+        return sign_payload(
+            self.key,
+            triangle or locate(lat, lon, level),
+            lat,
+            lon,
+            accuracy_m,
+            timestamp_ms,
+            nonce or f"walk-{self._nonces}",
+        )
+
+
+@dataclass
+class MadeUpNode:
+    """The parts of a node that the API sees. `health` and `refused` are the test's to set and to read."""
+
+    clock: SetClock
+    storage: Storage
+    chain: Chain
+    mempool: Mempool
+    journal: Journal
+    waiters: OutcomeWaiters
+    admission: Admission
+    registry: CollectorRegistry = field(default_factory=CollectorRegistry)
+    health: Health = field(default_factory=lambda: Health(HealthLevel.OK))
+    refused: list[str] = field(default_factory=list)
+
+    def services(self, *, wait_ms_max: int = 30_000) -> ApiServices:
+        """What `create_app` takes."""
+        return ApiServices(
+            chain=self.chain,
+            admission=self.admission,
+            clock=self.clock,
+            status=self.status,
+            health=lambda: self.health,
+            metrics=self.registry,
+            wait_ms_max=wait_ms_max,
+            count_refusal=self.refused.append,
+        )
+
+    def status(self) -> NodeStatus:
+        """A status with a peer that has said hello, and one that has not."""
+        chain = self.chain.head.chain
+        validator = eip191.address_of(eip191.public_key_of(VALIDATOR_KEY))
+        return NodeStatus(
+            version="0.1.0",
+            chain_id=CHAIN_ID,
+            genesis_hash=self.chain.genesis.hash,
+            peer_id="16Uiu2self",
+            p2p_addresses=("/ip4/127.0.0.1/tcp/26600/p2p/16Uiu2self",),
+            validator_address=validator,
+            height=chain.height,
+            batch_hash=chain.batch_hash,
+            state_root=bytes(32),
+            batch_timestamp_ms=chain.timestamp_ms,
+            round=0,
+            state="IDLE",
+            syncing=False,
+            mempool_proofs=len(self.mempool),
+            peers=(PeerStatus("16Uiu2one", 3), PeerStatus("16Uiu2two", None)),
+            validators=(ValidatorStatus(validator, 100_000_000_000, True),),
+        )
+
+    async def finalise(self) -> tuple[Receipt, ...]:
+        """Build a batch of what waits, commit it, write it, and tell whoever waits; the receipts."""
+        candidates = self.mempool.candidates(
+            self.chain.parameters.batch_max_proofs, now_ms=self.clock.now_ms(), parameters=self.chain.parameters
+        )
+        proposer = self.chain.validators.proposer(self.chain.next_height, 0).address
+        judged = await self.chain.build(candidates, round_number=0, proposer=proposer)
+        assert judged is not None, "nothing waits that could be finalised"
+        vote = PreCommit(self.chain.next_height, 0, judged.batch.hash, proposer)
+        signature = CommitSignature(proposer, eip191.sign(vote.signing_line(CHAIN_ID), VALIDATOR_KEY))
+        commit = Commit(self.chain.next_height, 0, judged.batch.hash, (signature,))
+        self.chain.check_commit(commit, height=self.chain.next_height, batch_hash=judged.batch.hash)
+        await self.chain.finalise(judged, commit)
+        receipts = judged.transition.receipts
+        for receipt in receipts:
+            self.mempool.remove(receipt.proof_id)
+        await self.journal.settle(
+            finalised=[receipt.proof_id for receipt in receipts], dropped=[], now_ms=self.clock.now_ms()
+        )
+        self.waiters.announce(receipts, [])
+        return receipts
+
+    async def drop(self, proof_id: bytes, refusal: Refusal) -> None:
+        """Let the chain have moved past a waiting proof."""
+        self.mempool.remove(proof_id)
+        dropped = DroppedProof(proof_id, refusal)
+        await self.journal.settle(finalised=[], dropped=[dropped], now_ms=self.clock.now_ms())
+        self.waiters.announce([], [dropped])
+
+
+def made_up_genesis(parameters: Parameters) -> Genesis:
+    """A chain of one validator."""
+    public_key = eip191.public_key_of(VALIDATOR_KEY)
+    validator = GenesisValidator(
+        address=f"0x{eip191.address_of(public_key).hex()}",
+        public_key=f"0x{public_key.hex()}",
+        stake_ustep=parameters.min_stake * 1_000_000,
+        p2p_address="/ip4/127.0.0.1/tcp/26600",
+    )
+    return Genesis(chain_id=CHAIN_ID, genesis_time_ms=START_MS - 1_000, parameters=parameters, validators=(validator,))
+
+
+@asynccontextmanager
+async def open_node(
+    journal_path: Path, *, storage: Storage | None = None, **parameters: int
+) -> AsyncIterator[MadeUpNode]:
+    """A running node; `parameters` replace the chain's defaults."""
+    genesis = made_up_genesis(Parameters(**parameters))
+    clock = SetClock(START_MS)
+    storage = storage or MemoryStorage()
+    await storage.initialise(genesis.hash, genesis.head(), genesis.accounts())
+    mempool, waiters = Mempool(), OutcomeWaiters()
+    chain = await Chain.open(genesis=genesis, storage=storage, clock=clock, known=mempool.get)
+    async with open_journal(journal_path) as journal, trio.open_nursery() as nursery:
+        admission = Admission(chain=chain, mempool=mempool, journal=journal, waiters=waiters, clock=clock)
+        nursery.start_soon(admission.run)
+        yield MadeUpNode(clock, storage, chain, mempool, journal, waiters, admission)
+        nursery.cancel_scope.cancel()

@@ -1,0 +1,102 @@
+"""The API under its real server, on a real socket."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+
+import httpx
+import pytest
+import trio
+
+from step_node.api.app import create_app
+from step_node.api.body import BODY_BYTES_MAX
+from step_node.api.server import AddressInUse, CannotListen, serve_api
+from tests.api.made_up_node import MadeUpNode, Walker
+
+
+@asynccontextmanager
+async def served(node: MadeUpNode) -> AsyncIterator[tuple[httpx.AsyncClient, trio.Nursery]]:
+    """A client of `node`'s API, and the nursery that serves it."""
+    async with trio.open_nursery() as nursery:
+        port = await nursery.start(partial(serve_api, create_app(node.services()), "127.0.0.1", 0))
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20) as client:
+            yield client, nursery
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_proof_is_submitted_finalised_and_found_in_the_account(node: MadeUpNode) -> None:
+    walker = Walker(1)
+    async with served(node) as (client, nursery):
+
+        async def finalise_when_it_waits() -> None:
+            while not len(node.waiters):
+                await trio.lowlevel.checkpoint()
+            await node.finalise()
+
+        nursery.start_soon(finalise_when_it_waits)
+        answer = await client.post("/proof/submit", json=walker.proof(node.clock.now_ms()))
+        assert answer.status_code == 200
+        account = await client.get(f"/account/{walker.address_text}")
+        assert account.json()["balance"] == answer.json()["balance"] == "0.001953"
+
+
+async def test_a_body_that_says_it_is_too_long_is_refused_before_it_is_sent(node: MadeUpNode) -> None:
+    async with served(node) as (client, _):
+        stream = await trio.open_tcp_stream("127.0.0.1", client.base_url.port or 0)
+        async with stream:
+            await stream.send_all(b"POST /proof/submit HTTP/1.1\r\nHost: node\r\nContent-Length: 10485760\r\n\r\n")
+            received = b""
+            while chunk := await stream.receive_some():
+                received += chunk
+        assert received.startswith(b"HTTP/1.1 413 ")
+        assert b'"code":"PAYLOAD_TOO_LARGE"' in received
+
+
+@pytest.mark.parametrize("path", ["/proof/submit", "/nowhere"])
+async def test_a_client_that_sends_ten_megabytes_all_the_same_reads_its_refusal(node: MadeUpNode, path: str) -> None:
+    async with served(node) as (client, _):
+        for _attempt in range(3):
+            answer = await client.post(path, content=bytes(10_000_000))
+            assert (answer.status_code, answer.json()["code"]) == (413, "PAYLOAD_TOO_LARGE")
+        assert (await client.get("/health")).status_code == 200
+
+
+async def test_a_chunked_body_is_refused_at_the_byte_over_the_limit(node: MadeUpNode) -> None:
+    sent = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal sent
+        while True:
+            sent += 1_000
+            yield b" " * 1_000
+
+    async with served(node) as (client, _):
+        with trio.fail_after(20):
+            answer = await client.post("/proof/submit", content=endless())
+    assert answer.json()["code"] == "PAYLOAD_TOO_LARGE"
+    assert sent > BODY_BYTES_MAX
+
+
+async def test_a_port_in_use_is_named_with_what_to_do(node: MadeUpNode) -> None:
+    async with served(node) as (client, _):
+        port = client.base_url.port or 0
+        with pytest.raises(AddressInUse, match=rf"127\.0\.0\.1:{port}.*\[api\].*--base-port"):
+            await serve_api(create_app(node.services()), "127.0.0.1", port)
+
+
+@pytest.mark.parametrize("host", ["203.0.113.1", "no-such-host.invalid"])
+async def test_a_host_of_another_machine_is_named_with_what_to_do(node: MadeUpNode, host: str) -> None:
+    with pytest.raises(CannotListen, match=rf"{host}:0.*\[api\]"):
+        await serve_api(create_app(node.services()), host, 0)
+
+
+async def test_cancelling_the_server_ends_it_and_frees_its_port(node: MadeUpNode) -> None:
+    async with served(node) as (client, nursery):
+        port = client.base_url.port or 0
+        assert (await client.get("/health")).status_code == 200
+        nursery.cancel_scope.cancel()
+    async with trio.open_nursery() as nursery:
+        assert port == await nursery.start(partial(serve_api, create_app(node.services()), "127.0.0.1", port))
+        nursery.cancel_scope.cancel()
