@@ -36,6 +36,17 @@ class RefusalCode(StrEnum):
     INTERNAL_ERROR = "INTERNAL_ERROR"
 
 
+STATELESS_CODES = frozenset(
+    {
+        RefusalCode.INVALID_PAYLOAD,
+        RefusalCode.LOW_GPS_ACCURACY,
+        RefusalCode.BAD_SIGNATURE,
+        RefusalCode.OUT_OF_BOUNDS,
+    }
+)
+"""Gates that anyone can check from the proof alone: letting such a proof through is provable misbehaviour."""
+
+
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """A gate's answer: its code, and a message that names the field and the rule."""
@@ -57,7 +68,8 @@ class SignedProof:
     """One location proof with its signature.
 
     `account` is 20 bytes; `lat` and `lon` are degrees; `accuracy_m` metres; `timestamp_ms` milliseconds since the
-    Unix epoch; `signature` r‖s‖v, 65 bytes with v of 27 or 28; `proof_id` the EIP-191 digest of the canonical line.
+    Unix epoch; `signature` r‖s‖v, 65 bytes, v of 27 or 28 (any other v that a client sent is refused by the
+    BAD_SIGNATURE gate, so it is on no wire and in no store); `proof_id` the EIP-191 digest of the canonical line.
     """
 
     account: bytes
