@@ -128,8 +128,8 @@ class LedgerSession:
 
     def _commit(self, chain: ChainRecord) -> bytes:
         removed: list[Record] = [self._head.chain, *self._before.expired_nonces]
-        removed.extend(old for key in self._accounts if (old := self._before.accounts[key]) is not None)
-        removed.extend(old for key in self._triangles if (old := self._triangle_before(key)) is not None)
+        removed.extend(account for key in self._accounts if (account := self._before.accounts[key]) is not None)
+        removed.extend(triangle for key in self._triangles if (triangle := self._triangle_before(key)) is not None)
         added: list[Record] = [chain, *self._accounts.values(), *self._triangles.values(), *self._nonces.values()]
         return commit_changes(self._head.lanes, removed=removed, added=added)
 

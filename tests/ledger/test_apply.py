@@ -1,0 +1,271 @@
+"""Batches against the ledger: subdivision, exhaustion, gates inside a batch, conservation, and the state root."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mesh import locate
+from step_node.ledger.apply import BatchRefused, LedgerInput, LedgerTransition, apply_batch, expire_before_ms, keys_of
+from step_node.ledger.commitment import EMPTY_LANES, commit_changes, state_root
+from step_node.ledger.records import (
+    Account,
+    ChainRecord,
+    NonceRecord,
+    ParametersRecord,
+    Record,
+    Triangle,
+    TriangleState,
+)
+from step_node.ledger.session import ConservationBroken, check_conservation
+from step_node.ledger.state import StateHead, StateSlice
+from step_node.proofs.proof import RefusalCode, SignedProof
+from tests.support.chains import make_genesis
+from tests.support.proofs import START_MS, address, signed_proof
+
+
+class World:
+    """The whole state in dictionaries: what storage does for the ledger, in the plainest way."""
+
+    def __init__(self, **parameters: int) -> None:
+        genesis = make_genesis(4, allocations={"alice": 5_000_000}, **parameters)
+        self.head: StateHead = genesis.head()
+        self.accounts = {account.address: account for account in genesis.accounts()}
+        self.triangles: dict[int, Triangle] = {}
+        self.nonces: dict[tuple[bytes, str], NonceRecord] = {}
+        self.time_ms = START_MS
+
+    def slice(self, proofs: list[SignedProof], signers: tuple[bytes, ...]) -> StateSlice:
+        keys = keys_of(
+            proofs,
+            validators=(*signers, self.head.chain.proposer),
+            expire_before_ms=expire_before_ms(self.time_ms, self.head.parameters),
+        )
+        before_ms = keys.nonces_before_ms
+        assert before_ms is not None
+        return StateSlice(
+            self.head,
+            {key: self.accounts.get(key) for key in keys.accounts},
+            {key: self.triangles.get(key) for key in keys.triangles},
+            {key: self.nonces.get(key) for key in keys.nonces},
+            tuple(
+                sorted(
+                    (nonce for nonce in self.nonces.values() if nonce.timestamp_ms < before_ms),
+                    key=lambda nonce: (nonce.timestamp_ms, nonce.account, nonce.nonce),
+                )
+            ),
+        )
+
+    def apply(self, *proofs: SignedProof, at_ms: int | None = None) -> LedgerTransition:
+        self.time_ms = at_ms or self.time_ms + 1_000
+        signers = tuple(validator.address for validator in self.head.validators[:3]) if self.head.chain.height else ()
+        transition = apply_batch(
+            self.slice(list(proofs), signers),
+            LedgerInput(
+                self.time_ms, self.head.validators[0].address, signers, proofs, bytes([self.head.chain.height + 1]) * 32
+            ),
+        )
+        changes = transition.changes
+        self.head = changes.head
+        self.accounts.update((account.address, account) for account in changes.accounts)
+        self.triangles.update((triangle.id, triangle) for triangle in changes.triangles)
+        for nonce in changes.nonces_removed:
+            del self.nonces[nonce.account, nonce.nonce]
+        self.nonces.update(((nonce.account, nonce.nonce), nonce) for nonce in changes.nonces_added)
+        return transition
+
+    def root_from_scratch(self) -> bytes:
+        records: list[Record] = [
+            *self.accounts.values(),
+            *self.triangles.values(),
+            *self.nonces.values(),
+            *self.head.validators,
+            ParametersRecord(self.head.parameters.canonical_json()),
+            self.head.chain,
+        ]
+        return state_root(commit_changes(EMPTY_LANES, removed=(), added=records))
+
+
+def crowd(count: int, *, level: int, timestamp_ms: int = START_MS, prefix: str = "walker") -> list[SignedProof]:
+    """`count` accounts clicking the same triangle."""
+    return [signed_proof(f"{prefix}-{index}", level=level, timestamp_ms=timestamp_ms) for index in range(count)]
+
+
+def test_a_proof_credits_its_account_and_clicks_its_triangle() -> None:
+    world = World()
+    proof = signed_proof("bob", level=10)
+    (receipt,) = world.apply(proof).receipts
+    assert (receipt.height, receipt.index, receipt.reward_ustep, receipt.clicks) == (1, 0, 1_953, 1)
+    assert world.accounts[address("bob")].balance_ustep == 1_953
+    assert world.triangles[int(proof.triangle)] == Triangle(int(proof.triangle), 1, TriangleState.ACTIVE)
+
+
+def test_the_eleventh_click_subdivides_and_the_children_come_into_being_in_the_same_transition() -> None:
+    world = World()
+    proofs = crowd(11, level=10)
+    receipts = world.apply(*proofs).receipts
+    assert [receipt.triangle_state for receipt in receipts] == [TriangleState.ACTIVE] * 10 + [TriangleState.SUBDIVIDED]
+    for child in proofs[0].triangle.children:
+        assert world.triangles[int(child)] == Triangle(int(child), 0, TriangleState.ACTIVE)
+
+
+def test_children_that_genesis_seeded_keep_their_clicks_when_their_parent_is_subdivided() -> None:
+    world = World()
+    child_proof = signed_proof("early", level=6)
+    world.apply(child_proof)
+    world.apply(*crowd(11, level=5))
+    assert world.triangles[int(child_proof.triangle)].clicks == 1
+    assert int(locate(child_proof.lat, child_proof.lon, 5)) in world.triangles
+    assert world.root_from_scratch() == state_root(world.head.lanes)
+
+
+def test_a_child_can_be_clicked_in_the_batch_that_brings_it_into_being() -> None:
+    world = World()
+    receipts = world.apply(*crowd(11, level=10), signed_proof("late", level=11)).receipts
+    assert receipts[-1].clicks == 1
+    assert world.root_from_scratch() == state_root(world.head.lanes)
+
+
+def test_a_twelfth_click_in_the_same_batch_makes_the_batch_invalid() -> None:
+    with pytest.raises(BatchRefused, match="proof 11: TRIANGLE_EXHAUSTED"):
+        World().apply(*crowd(12, level=10))
+
+
+def test_a_triangle_of_the_last_level_is_exhausted_by_its_28th_click() -> None:
+    world = World(seeded_level=21)
+    receipts = world.apply(*crowd(28, level=21)).receipts
+    assert [receipt.clicks for receipt in receipts] == list(range(1, 29))
+    assert {receipt.triangle_state for receipt in receipts[:-1]} == {TriangleState.ACTIVE}
+    assert receipts[-1].triangle_state is TriangleState.EXHAUSTED
+    with pytest.raises(BatchRefused, match="exhausted"):
+        world.apply(signed_proof("too-late", level=21))
+
+
+def test_a_triangle_above_the_seeded_levels_does_not_exist_before_its_parent_is_subdivided() -> None:
+    with pytest.raises(BatchRefused, match="TRIANGLE_NOT_FOUND"):
+        World().apply(signed_proof(level=11))
+
+
+STEP_TABLE: list[tuple[str, list[dict[str, object]], RefusalCode | None]] = [
+    ("the same nonce twice in one batch", [{"nonce": "a"}, {"nonce": "a", "timestamp_ms": START_MS + 60_000}],
+     RefusalCode.NONCE_REPLAY),
+    ("two clicks 9.999 s apart", [{}, {"timestamp_ms": START_MS + 9_999}], RefusalCode.MORATORIUM),
+    ("two clicks 10 s apart", [{}, {"timestamp_ms": START_MS + 10_000}], None),
+    ("a click at the same time", [{}, {}], RefusalCode.MORATORIUM),
+    ("a click before the last one", [{}, {"timestamp_ms": START_MS - 60_000}], RefusalCode.MORATORIUM),
+    ("one degree of latitude in 30 s", [{}, {"lat": 48.3769, "timestamp_ms": START_MS + 30_000}], RefusalCode.TOO_FAST),
+    ("too fast and too soon: speed is asked first", [{}, {"lat": 48.3769, "timestamp_ms": START_MS + 5_000}],
+     RefusalCode.TOO_FAST),
+    ("149 m in 10 s", [{"lat": 0.0, "lon": 0.0}, {"lat": 0.0, "lon": 0.00134, "timestamp_ms": START_MS + 10_000}],
+     None),
+    ("151 m in 10 s", [{"lat": 0.0, "lon": 0.0}, {"lat": 0.0, "lon": 0.00136, "timestamp_ms": START_MS + 10_000}],
+     RefusalCode.TOO_FAST),
+    ("across the antimeridian, 20 m",
+     [{"lat": 0.0, "lon": 179.9999}, {"lat": 0.0, "lon": -179.9999, "timestamp_ms": START_MS + 10_000}], None),
+    ("120.001 s ahead of the batch", [{"timestamp_ms": START_MS + 181_001}], RefusalCode.CLOCK_DRIFT),
+    ("120 s ahead of the batch", [{"timestamp_ms": START_MS + 181_000}], None),
+    ("300 s behind the batch", [{"timestamp_ms": START_MS + 61_000 - 300_000}], None),
+    ("300.001 s behind the batch", [{"timestamp_ms": START_MS + 61_000 - 300_001}], RefusalCode.CLOCK_DRIFT),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("changes", "code"), [row[1:] for row in STEP_TABLE], ids=[row[0] for row in STEP_TABLE])
+def test_the_state_gates(changes: list[dict[str, object]], code: RefusalCode | None) -> None:
+    proofs = [signed_proof("carol", **change) for change in changes]  # type: ignore[arg-type]  # a table of keywords
+    world = World()
+    if code is None:
+        assert len(world.apply(*proofs, at_ms=START_MS + 61_000).receipts) == len(proofs)
+    else:
+        with pytest.raises(BatchRefused) as refused:
+            world.apply(*proofs, at_ms=START_MS + 61_000)
+        assert refused.value.refusal.code is code
+        assert refused.value.index == len(proofs) - 1
+
+
+def test_the_moratorium_counts_from_the_last_finalised_proof_too() -> None:
+    world = World()
+    world.apply(signed_proof("dave"))
+    with pytest.raises(BatchRefused, match="MORATORIUM"):
+        world.apply(signed_proof("dave", timestamp_ms=START_MS + 9_000))
+
+
+def test_a_nonce_is_remembered_as_long_as_its_proof_could_come_back_and_no_longer() -> None:
+    world = World()
+    world.apply(signed_proof("erin", nonce="once"), at_ms=START_MS)
+    with pytest.raises(BatchRefused, match="NONCE_REPLAY"):
+        world.apply(signed_proof("erin", nonce="once", timestamp_ms=START_MS + 300_000), at_ms=START_MS + 300_000)
+    world.apply(signed_proof("frank", timestamp_ms=START_MS + 300_001), at_ms=START_MS + 300_001)
+    assert (address("erin"), "once") not in world.nonces
+    world.apply(signed_proof("erin", nonce="once", timestamp_ms=START_MS + 300_002), at_ms=START_MS + 300_002)
+    assert world.root_from_scratch() == state_root(world.head.lanes)
+
+
+def test_validators_are_rewarded_with_the_batch_after_theirs() -> None:
+    world = World()
+    world.apply(signed_proof("gina", level=1))
+    assert world.head.chain.paid_ustep == 1_000_000
+    minted_before_ustep = world.head.chain.minted_ustep
+    world.apply(signed_proof("hugo", level=10))
+    shares = [world.accounts[validator.address].balance_ustep for validator in world.head.validators[:3]]
+    assert shares == [16_668, 16_666, 16_666]  # 5 % of 1 STEP among three; the first proposed and gets the remainder
+    assert world.head.chain.minted_ustep == minted_before_ustep + 50_000 + 1_953
+
+
+@settings(max_examples=25)
+@given(
+    st.lists(
+        st.lists(
+            st.tuples(
+                st.integers(0, 5), st.integers(1, 10), st.floats(-80, 80, width=32), st.floats(-180, 180, width=32)
+            ),
+            min_size=1,
+            max_size=6,
+            unique_by=lambda click: click[0],
+        ),
+        min_size=1,
+        max_size=4,
+    )
+)
+def test_value_is_conserved_and_the_root_is_that_of_the_records(
+    batches: list[list[tuple[int, int, float, float]]],
+) -> None:
+    world = World(speed_limit_mps=300_000_000, moratorium_ms=0)
+    for number, clicks in enumerate(batches):
+        at_ms = START_MS + number * 60_000
+        world.apply(
+            *(
+                signed_proof(f"p{who}", level=level, lat=lat, lon=lon, timestamp_ms=at_ms)
+                for who, level, lat, lon in clicks
+            ),
+            at_ms=at_ms + 1,
+        )
+        chain = world.head.chain
+        assert sum(account.balance_ustep for account in world.accounts.values()) == chain.balances_ustep
+        assert chain.minted_ustep == chain.balances_ustep + chain.stakes_ustep + chain.burnt_ustep
+        assert world.root_from_scratch() == state_root(world.head.lanes)
+
+
+def test_value_from_nowhere_stops_the_ledger() -> None:
+    chain = World().head.chain
+    with pytest.raises(ConservationBroken, match="minted"):
+        check_conservation(replace(chain, balances_ustep=chain.balances_ustep + 1))
+    with pytest.raises(ConservationBroken, match="negative"):
+        check_conservation(ChainRecord(1, b"", 0, b"", 0, 0, -1, 1, 0))
+
+
+def test_a_record_that_was_not_loaded_is_a_bug_and_not_an_absent_one() -> None:
+    world = World()
+    with pytest.raises(KeyError):
+        apply_batch(
+            world.slice([], ()),
+            LedgerInput(START_MS, address("x"), (), (signed_proof(),), b"h" * 32),
+        )
+
+
+def test_account_and_triangle_records_never_change_in_place() -> None:
+    account = Account(b"a" * 20)
+    with pytest.raises(AttributeError):
+        account.balance_ustep = 1  # type: ignore[misc]  # the point of the test

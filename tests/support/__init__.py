@@ -1,0 +1,1 @@
+"""What tests of several packages share: real proofs, real chains in memory, a clock that stands still."""
