@@ -49,13 +49,14 @@ _LENGTH = struct.Struct("<I")
 class DamagedLog(RuntimeError):
     """The file holds something that no crash leaves behind. The message names file, offset, and what to do."""
 
-    def __init__(self, path: Path, place: str, reason: str) -> None:
+    def __init__(self, path: Path, place: int | str, reason: str) -> None:
+        """`place` is an offset in bytes, or another description of where."""
+        self.path = path
+        self.place = f"byte {place}" if isinstance(place, int) else place
         super().__init__(
-            f"{path}: damaged at {place}: {reason}. Nothing was changed. Check the disk, and restore the file"
+            f"{path}: damaged at {self.place}: {reason}. Nothing was changed. Check the disk, and restore the file"
             " from a backup; removing it makes the node forget what it has signed or promised."
         )
-        self.path = path
-        self.place = place
 
 
 class ForeignLog(RuntimeError):
@@ -101,7 +102,7 @@ class RecordLog:
             on_failure.callback(os.close, descriptor)
             size_bytes = os.fstat(descriptor).st_size
             if size_bytes > LOG_BYTES_MAX:
-                raise DamagedLog(path, f"byte {LOG_BYTES_MAX}", f"{size_bytes} bytes, more than is ever written")
+                raise DamagedLog(path, LOG_BYTES_MAX, f"{size_bytes} bytes, more than is ever written")
             data = path.read_bytes()
             found, records, sound_bytes = _read(path, data)
             if found != header:
@@ -210,11 +211,11 @@ def _frame_head(data: bytes, offset: int) -> tuple[int, int] | None:
 def _read(path: Path, data: bytes) -> tuple[bytes, list[bytes], int]:
     """Header, records, and how many bytes of `data` are sound (the rest is a torn tail). Raises DamagedLog."""
     if not data.startswith(_MAGIC):
-        raise DamagedLog(path, "byte 0", f"it must begin with {_MAGIC!r}: it is no record log, or of another version")
+        raise DamagedLog(path, 0, f"it must begin with {_MAGIC!r}: it is no record log, or of another version")
     header, offset = _read_frame(path, data, len(_MAGIC))
     if header is None:
         # The file is only ever created whole.
-        raise DamagedLog(path, f"byte {len(_MAGIC)}", "the header is incomplete or wrong")
+        raise DamagedLog(path, len(_MAGIC), "the header is incomplete or wrong")
     records: list[bytes] = []
     while offset < len(data):
         content, end = _read_frame(path, data, offset)
@@ -232,7 +233,7 @@ def _read_frame(path: Path, data: bytes, offset: int) -> tuple[bytes | None, int
         following = data.find(_FRAME_MAGIC, offset + 1)
         while following >= 0:
             if _frame_head(data, following) is not None:
-                raise DamagedLog(path, f"byte {offset}", f"no frame begins here, but one begins at byte {following}")
+                raise DamagedLog(path, offset, f"no frame begins here, but one begins at byte {following}")
             following = data.find(_FRAME_MAGIC, following + 1)
         return None, offset
     length, content_crc = head
@@ -244,7 +245,7 @@ def _read_frame(path: Path, data: bytes, offset: int) -> tuple[bytes | None, int
         return content, end
     if end == len(data):
         return None, offset
-    raise DamagedLog(path, f"byte {offset}", "the CRC of a frame is wrong, and more was written after it")
+    raise DamagedLog(path, offset, "the CRC of a frame is wrong, and more was written after it")
 
 
 def _split(path: Path, frame_offset: int, content: bytes) -> list[bytes]:
@@ -252,11 +253,11 @@ def _split(path: Path, frame_offset: int, content: bytes) -> list[bytes]:
     position = 0
     while position < len(content):
         if len(content) - position < _LENGTH.size:
-            raise DamagedLog(path, f"byte {frame_offset}", "the records do not fill their frame")
+            raise DamagedLog(path, frame_offset, "the records do not fill their frame")
         (length,) = _LENGTH.unpack_from(content, position)
         position += _LENGTH.size
         if len(content) - position < length:
-            raise DamagedLog(path, f"byte {frame_offset}", "the records do not fill their frame")
+            raise DamagedLog(path, frame_offset, "the records do not fill their frame")
         records.append(content[position : position + length])
         position += length
     return records
