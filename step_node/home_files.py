@@ -10,13 +10,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from p2p.libp2p_host import peer_id_of
-from step_node.config import ApiConfig, LogConfig, NodeConfig, P2pConfig, StorageConfig
+from step_node.config import ApiConfig, ConfigError, LogConfig, NodeConfig, P2pConfig, StorageConfig
 from step_node.config_file import render_config
 from step_node.crypto.eip191 import address_of, public_key_of
 from step_node.durable.atomic_file import write_atomically
-from step_node.errors import StepNodeError
-from step_node.genesis import Genesis, GenesisValidator
+from step_node.errors import StepNodeError, describe_validation_error
+from step_node.genesis import Genesis, GenesisError, GenesisValidator
 from step_node.home import NodeHome
 from step_node.ledger.parameters import USTEP_PER_STEP, Parameters
 from step_node.signing.key_file import create_key_file
@@ -27,6 +29,7 @@ TEST_NETWORK_VALIDATORS_MAX = 100
 """As many as genesis may hold."""
 
 LOOPBACK = "127.0.0.1"
+ALL_INTERFACES = "0.0.0.0"
 
 
 class HomeError(StepNodeError):
@@ -71,21 +74,42 @@ def new_genesis(
 ) -> Genesis:
     """A genesis with these (private key, P2P multiaddr), each staking just the minimum, and no allocations.
 
-    Raises pydantic.ValidationError naming the field for a chain id or a time that the protocol does not allow.
+    Raises GenesisError naming the field for a chain id or a time that the protocol does not allow.
     """
     parameters = Parameters() if parameters is None else parameters
-    members = []
-    for private_key, p2p_address in validators:
-        public_key = public_key_of(private_key)
-        members.append(
-            GenesisValidator(
-                address=f"0x{address_of(public_key).hex()}",
-                public_key=f"0x{public_key.hex()}",
-                stake_ustep=parameters.min_stake * USTEP_PER_STEP,
-                p2p_address=p2p_address,
-            )
+    try:
+        return Genesis(
+            chain_id=chain_id,
+            genesis_time_ms=genesis_time_ms,
+            parameters=parameters,
+            validators=tuple(_validator(key, address, parameters) for key, address in validators),
         )
-    return Genesis(chain_id=chain_id, genesis_time_ms=genesis_time_ms, parameters=parameters, validators=tuple(members))
+    except ValidationError as error:
+        raise GenesisError(f"new genesis: {describe_validation_error(error)}") from error
+
+
+def new_config(
+    *,
+    api_port: int,
+    p2p_port: int,
+    bootstrap: Sequence[str] = (),
+    listen_host: str | None = None,
+    storage: StorageConfig | None = None,
+    log: LogConfig | None = None,
+) -> NodeConfig:
+    """Settings of a node; with `listen_host` both servers listen there, otherwise the API only on loopback.
+
+    Raises ConfigError naming the key for a bootstrap address that is none.
+    """
+    try:
+        return NodeConfig(
+            api=ApiConfig(host=listen_host or LOOPBACK, port=api_port),
+            p2p=P2pConfig(listen=(f"/ip4/{listen_host or ALL_INTERFACES}/tcp/{p2p_port}",), bootstrap=tuple(bootstrap)),
+            storage=storage or StorageConfig(),
+            log=log or LogConfig(),
+        )
+    except ValidationError as error:
+        raise ConfigError(f"new config.toml: {describe_validation_error(error)}") from error
 
 
 def check_no_home(home: NodeHome) -> None:
@@ -146,14 +170,13 @@ def write_test_network(
         check_no_home(home)
     addresses = [node.p2p_address for node in nodes]
     for index, (home, node) in enumerate(zip(homes, nodes, strict=True)):
-        config = NodeConfig(
-            api=ApiConfig(host=listen_host, port=node.api_port),
-            p2p=P2pConfig(
-                listen=(f"/ip4/{listen_host}/tcp/{node.p2p_port}",),
-                bootstrap=tuple(addresses[:index] + addresses[index + 1 :]),
-            ),
+        config = new_config(
+            api_port=node.api_port,
+            p2p_port=node.p2p_port,
+            bootstrap=addresses[:index] + addresses[index + 1 :],
+            listen_host=listen_host,
             storage=storage[index],
-            log=LogConfig() if log is None else log,
+            log=log,
         )
         write_home(
             home,
@@ -164,3 +187,13 @@ def write_test_network(
             strength=KdfStrength.DEVNET,
             keep_password=True,
         )
+
+
+def _validator(private_key: bytes, p2p_address: str, parameters: Parameters) -> GenesisValidator:
+    public_key = public_key_of(private_key)
+    return GenesisValidator(
+        address=f"0x{address_of(public_key).hex()}",
+        public_key=f"0x{public_key.hex()}",
+        stake_ustep=parameters.min_stake * USTEP_PER_STEP,
+        p2p_address=p2p_address,
+    )

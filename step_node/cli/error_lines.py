@@ -1,0 +1,82 @@
+"""Errors that a person can act on become one line each on standard error, and exit status 1."""
+
+from __future__ import annotations
+
+import errno
+import sys
+from collections.abc import Iterator
+from typing import Any, NoReturn
+
+import typer
+from typer.core import TyperGroup
+
+FAILURE = 1
+
+
+class CommandError(Exception):
+    """Something the caller of a command can put right; the message names the thing and the rule."""
+
+
+class ErrorLinesGroup(TyperGroup):
+    """The top of the commands; see the module's docstring."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command, printing `error: …` for what a person can act on."""
+        try:
+            return super().invoke(ctx)
+        except BaseExceptionGroup as group:
+            # A nursery wraps what its tasks raise. One bug among them is a bug.
+            leaves = list(_leaves(group))
+            if not all(isinstance(leaf, _known_errors()) for leaf in leaves):
+                raise
+            _fail(*leaves)
+        except OSError as error:
+            if error.errno == errno.EPIPE:
+                raise  # The reader of our output went away (`… | head`), which Click ends quietly.
+            _fail(error)
+        # Evaluated only when something was raised, so that commands do not import what they do not need.
+        except _known_errors() as error:
+            _fail(error)
+
+
+def _known_errors() -> tuple[type[BaseException], ...]:
+    from mesh import TriangleIdError
+    from p2p.errors import NetworkError
+    from step_node.durable.home_lock import HomeInUse
+    from step_node.errors import StepNodeError
+    from step_node.genesis import GenesisError
+    from step_node.proofs.proof import ProofRefused
+    from step_node.signing.private_file import KeystoreError
+
+    return (
+        CommandError,
+        StepNodeError,
+        GenesisError,
+        KeystoreError,
+        ProofRefused,
+        TriangleIdError,
+        HomeInUse,
+        NetworkError,
+        OSError,
+    )
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error
+
+
+def _fail(*errors: BaseException) -> NoReturn:
+    sys.stdout.flush()
+    for line in dict.fromkeys(_line(error) for error in errors):
+        typer.echo(f"error: {line}", err=True)
+    raise typer.Exit(FAILURE)
+
+
+def _line(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return str(error) or type(error).__name__

@@ -1,0 +1,181 @@
+"""`step-node init` and `step-node testnet`: node homes."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from step_node.cli.keys_commands import PasswordFileOption
+
+if TYPE_CHECKING:
+    from step_node.genesis import Genesis
+    from step_node.home import NodeHome
+    from step_node.home_files import HomeKeys
+
+P2P_PORT_DEFAULT = 26_600
+BASE_PORT_DEFAULT = 8_600
+VALIDATORS_DEFAULT = 4
+VALIDATORS_MAX = 100
+PORT_MAX = 65_535
+
+
+class StoreChoice(StrEnum):
+    """The two engines."""
+
+    SQLITE = "sqlite"
+    MONGODB = "mongodb"
+
+
+def init(
+    home: Annotated[Path, typer.Option(metavar="DIR", help="The directory to make; it must not exist, or be empty.")],
+    chain_id: Annotated[
+        str | None, typer.Option(help="The chain's name: 1 to 63 of a-z 0-9 -. Needed for a new chain.")
+    ] = None,
+    genesis: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="genesis.json of the chain to join; without it, a new chain.")
+    ] = None,
+    validator: Annotated[bool, typer.Option("--validator", help="Make a validator's key, in a keystore.")] = False,
+    bootstrap: Annotated[
+        list[str] | None,
+        typer.Option(metavar="MULTIADDR", help="A peer to dial, /ip4/…/tcp/…/p2p/…; may be given again."),
+    ] = None,
+    api_port: Annotated[int, typer.Option(min=0, max=PORT_MAX, help="Port of the HTTP API.")] = BASE_PORT_DEFAULT,
+    p2p_port: Annotated[int, typer.Option(min=0, max=PORT_MAX, help="Port of libp2p.")] = P2P_PORT_DEFAULT,
+    password_file: PasswordFileOption = None,
+) -> None:
+    """Make the home of one node: keys, config.toml and genesis.json.
+
+    With --genesis the node joins that chain; with --validator but without --genesis it begins a new chain, of which it
+    is the only validator.
+
+    Example: step-node init --home node --chain-id my-chain --validator --password-file password
+    """
+    from step_node.cli.passwords import find_password
+    from step_node.clock import SystemClock
+    from step_node.home import NodeHome
+    from step_node.home_files import HomeKeys, TestNetworkNode, check_no_home, new_config, new_genesis, write_home
+
+    if genesis is None and not validator:
+        raise typer.BadParameter("give --genesis FILE to join a chain, or --validator to begin one")
+    if genesis is None and chain_id is None:
+        raise typer.BadParameter("is needed for a new chain", param_hint="--chain-id")
+    node_home = NodeHome(home)
+    check_no_home(node_home)
+    keys = HomeKeys.new(is_validator=validator)
+    config = new_config(api_port=api_port, p2p_port=p2p_port, bootstrap=bootstrap or ())
+    address = TestNetworkNode(keys, api_port, p2p_port).p2p_address
+    if genesis is not None:
+        chain = _given_genesis(genesis, chain_id)
+    else:
+        chain = new_genesis(
+            chain_id=chain_id or "",
+            genesis_time_ms=SystemClock().now_ms(),
+            validators=[(keys.validator or b"", address)],
+        )
+    password = find_password(password_file, purpose="for the validator's keystore", confirm=True) if validator else ""
+    write_home(node_home, keys=keys, genesis=chain, config=config, password=password)
+    _tell(node_home, chain, keys)
+
+
+def make_test_network(
+    output: Annotated[Path, typer.Option(metavar="DIR", help="Directory for the homes node0, node1, …")],
+    validators: Annotated[int, typer.Option(min=1, max=VALIDATORS_MAX, help="How many nodes.")] = VALIDATORS_DEFAULT,
+    chain_id: Annotated[str, typer.Option(help="The chain's name: 1 to 63 of a-z 0-9 -.")] = "step-testnet",
+    base_port: Annotated[
+        int, typer.Option(min=1, max=PORT_MAX, help="Node i: API at base + i, libp2p at base + validators + i.")
+    ] = BASE_PORT_DEFAULT,
+    hosts: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAMES", help="Comma-separated names or addresses of the nodes, one each.  [default: 127.0.0.1]"
+        ),
+    ] = None,
+    store: Annotated[StoreChoice, typer.Option(help="Storage engine of all nodes.")] = StoreChoice.SQLITE,
+    mongodb_uri: Annotated[
+        str | None, typer.Option(metavar="URI", help="Replica set for --store mongodb; a database for each node.")
+    ] = None,
+) -> None:
+    """Make the homes of a test network: one genesis, N validators that know each other.
+
+    The keystores' password stands beside each of them (keys/password, mode 0600): such a network guards nothing.
+    With --hosts the nodes are on machines (or in containers) of their own: they listen on all interfaces, all at the
+    same two ports, base and base + 1.
+
+    Example: step-node testnet --validators 4 --output testnet
+    """
+    import secrets
+
+    from step_node.clock import SystemClock
+    from step_node.config import StorageConfig
+    from step_node.home_files import HomeKeys, TestNetworkNode, new_genesis, test_network_homes, write_test_network
+
+    _check_store(store, mongodb_uri)
+    names = [name.strip() for name in hosts.split(",")] if hosts else None
+    if names is not None and (len(names) != validators or len(set(names)) != validators or not all(names)):
+        raise typer.BadParameter(f"must be {validators} different names, one for each node", param_hint="--hosts")
+    if base_port + (1 if names else 2 * validators - 1) > PORT_MAX:
+        raise typer.BadParameter(f"the last node's port would be above {PORT_MAX}", param_hint="--base-port")
+    nodes = [
+        TestNetworkNode(HomeKeys.new(is_validator=True), base_port, base_port + 1, names[index])
+        if names
+        else TestNetworkNode(HomeKeys.new(is_validator=True), base_port + index, base_port + validators + index)
+        for index in range(validators)
+    ]
+    genesis = new_genesis(
+        chain_id=chain_id,
+        genesis_time_ms=SystemClock().now_ms(),
+        validators=[(node.keys.validator or b"", node.p2p_address) for node in nodes],
+    )
+    homes = test_network_homes(output, validators)
+    write_test_network(
+        homes,
+        nodes=nodes,
+        genesis=genesis,
+        storage=[
+            StorageConfig(engine=store.value, mongodb_uri=mongodb_uri, mongodb_database=f"step_node{index}")
+            for index in range(validators)
+        ],
+        listen_host="0.0.0.0" if names else "127.0.0.1",
+        password=secrets.token_hex(16),
+    )
+    typer.echo(f"{validators} homes of the chain {genesis.chain_id} (genesis 0x{genesis.hash.hex()}):")
+    for home, node in zip(homes, nodes, strict=True):
+        typer.echo(f"  {home.root}  API http://{node.host}:{node.api_port}  {node.p2p_address}")
+    typer.echo(f"\nStart each with: step-node start --home {homes[0].root}")
+
+
+def _given_genesis(path: Path, chain_id: str | None) -> Genesis:
+    from step_node.cli.error_lines import CommandError
+    from step_node.genesis import load_genesis
+
+    genesis = load_genesis(path)
+    if chain_id is not None and chain_id != genesis.chain_id:
+        raise CommandError(f"--chain-id: {path} is of the chain {genesis.chain_id!r}, not {chain_id!r}")
+    return genesis
+
+
+def _check_store(store: StoreChoice, mongodb_uri: str | None) -> None:
+    if store is StoreChoice.MONGODB and not mongodb_uri:
+        raise typer.BadParameter("is needed with --store mongodb", param_hint="--mongodb-uri")
+    if store is StoreChoice.SQLITE and mongodb_uri:
+        raise typer.BadParameter("goes with --store mongodb", param_hint="--mongodb-uri")
+
+
+def _tell(home: NodeHome, genesis: Genesis, keys: HomeKeys) -> None:
+    from p2p.libp2p_host import peer_id_of
+    from step_node.crypto.eip191 import address_of, public_key_of
+
+    typer.echo(f"home       {home.root}")
+    typer.echo(f"chain      {genesis.chain_id} (genesis 0x{genesis.hash.hex()})")
+    typer.echo(f"peer id    {peer_id_of(keys.p2p)}")
+    if keys.validator is None:
+        typer.echo("validator  none: this node observes")
+    else:
+        address = f"0x{address_of(public_key_of(keys.validator)).hex()}"
+        typer.echo(f"validator  {address}")
+        if address not in {validator.address for validator in genesis.validators}:
+            typer.echo("           (not among the validators of this genesis: it observes until it is one of the set)")
+    typer.echo(f"\nLook through {home.config}, then: step-node start --home {home.root}")

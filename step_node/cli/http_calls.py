@@ -1,0 +1,46 @@
+"""Calls to a node's API from the command line, with errors that say what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import httpx
+
+from step_node.cli.error_lines import CommandError
+
+TIMEOUT_SECONDS = 10.0
+ANSWER_BYTES_MAX = 10_000_000
+
+
+def get_json(url: str, path: str) -> dict[str, object]:
+    """The JSON object at `path` of the API at `url`. Raises CommandError naming the address and the reason."""
+    return _call("GET", url, path, None, {}, TIMEOUT_SECONDS)
+
+
+def post_json(
+    url: str, path: str, body: object, *, parameters: Mapping[str, int], wait_ms: int = 0
+) -> dict[str, object]:
+    """Post `body` as JSON; a refusal is an answer like any other. `wait_ms` is how long the node itself may wait."""
+    return _call("POST", url, path, body, parameters, TIMEOUT_SECONDS + wait_ms / 1000)
+
+
+def _call(
+    method: str, url: str, path: str, body: object, parameters: Mapping[str, int], timeout_seconds: float
+) -> dict[str, object]:
+    address = url.rstrip("/") + path
+    try:
+        response = httpx.request(
+            method, address, json=body, params=dict(parameters) or None, timeout=timeout_seconds, trust_env=False
+        )
+        answer = response.json()
+    except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
+        raise CommandError(f"--url: {url}: must be an address such as http://127.0.0.1:8600 ({error})") from error
+    except httpx.TimeoutException as error:
+        raise CommandError(f"{address}: no answer within {timeout_seconds:g} s") from error
+    except httpx.HTTPError as error:
+        raise CommandError(f"{address}: cannot be reached ({error}); is the node running, and --url right?") from error
+    except ValueError as error:
+        raise CommandError(f"{address}: the answer is not JSON; is this a STEP node?") from error
+    if not isinstance(answer, dict):
+        raise CommandError(f"{address}: the answer is not a JSON object; is this a STEP node?")
+    return answer

@@ -1,0 +1,75 @@
+"""The entry point: every command of `step-node`, and what becomes of errors.
+
+A command imports what it needs when it runs, so that `--help` and completion answer at once: libp2p alone takes half
+a second to import. Errors that a person can act on are printed as `error: …` on standard error with exit status 1;
+wrong usage is status 2, as usual. Anything else is a bug, and shows its traceback.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from step_node.cli import (
+    home_commands,
+    keys_commands,
+    mesh_commands,
+    proof_commands,
+    start_command,
+    status_command,
+    storage_commands,
+)
+from step_node.cli.error_lines import ErrorLinesGroup
+
+EPILOG = (
+    "Begin with [bold]step-node devnet[/bold]: a network of four validators on this machine. "
+    "Exit status: 0 done, 1 an error that stands on standard error, 2 wrong usage, 130 interrupted."
+)
+
+app = typer.Typer(
+    name="step-node",
+    cls=ErrorLinesGroup,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    epilog=EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from step_node import __version__
+
+        typer.echo(f"step-node {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """A validator of the Spatial Token Ecosystem Protocol: people prove where they are, and are paid for it."""
+    del version
+
+
+app.command("init")(home_commands.init)
+app.command("testnet")(home_commands.make_test_network)
+app.command("start")(start_command.start)
+app.command("status")(status_command.status)
+app.add_typer(keys_commands.app, name="keys")
+app.add_typer(mesh_commands.app, name="mesh")
+app.add_typer(proof_commands.app, name="proof")
+app.add_typer(storage_commands.app, name="storage")
+
+
+def run() -> None:
+    """What the `step-node` script calls."""
+    app()
+
+
+if __name__ == "__main__":
+    run()

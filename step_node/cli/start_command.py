@@ -1,0 +1,109 @@
+"""`step-node start`: run a node until a signal stops it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from step_node.cli.keys_commands import PasswordFileOption
+
+if TYPE_CHECKING:
+    from step_node.config import NodeConfig
+    from step_node.genesis import Genesis
+    from step_node.home import NodeHome
+    from step_node.node import NodeKeys, NodeStarted
+
+
+def start(
+    home: Annotated[Path, typer.Option(metavar="DIR", help="The node's home, as `init` or `testnet` made it.")],
+    password_file: PasswordFileOption = None,
+    stop_with_stdin: Annotated[
+        bool, typer.Option("--stop-with-stdin", help="Also stop when standard input ends, as it does with its parent.")
+    ] = False,
+) -> None:
+    """Run a node until SIGINT or SIGTERM, which stop it cleanly; a second signal ends it at once.
+
+    The keystore's password comes from --password-file, else from the environment, else from the home's own
+    keys/password (which `testnet` writes), else it is asked for. Logs go to standard error.
+
+    Exit status: 0 stopped by a signal, 1 an error the operator can act on, 2 wrong usage; a second signal ends the
+    process with that signal's status.
+
+    Example: step-node start --home node
+    """
+    import trio
+
+    from step_node.config import load_config
+    from step_node.genesis import load_genesis
+    from step_node.home import NodeHome
+    from step_node.logging import configure_logging
+
+    node_home = NodeHome(home)
+    config = load_config(node_home.config)
+    genesis = load_genesis(node_home.genesis)
+    keys = _load_keys(node_home, password_file)
+    configure_logging(config.log)
+    trio.run(_run_until_signal, node_home, config, genesis, keys, stop_with_stdin)
+    typer.echo("stopped")
+
+
+def _load_keys(home: NodeHome, password_file: Path | None) -> NodeKeys:
+    import os
+
+    from step_node.cli.passwords import find_password
+    from step_node.node import NodeKeys
+    from step_node.signing.key_file import load_key_file
+    from step_node.signing.keystore import PASSWORD_ENVIRONMENT_VARIABLE, load_keystore
+
+    p2p = load_key_file(home.p2p_key)
+    if not home.validator_keystore.exists():
+        return NodeKeys(None, p2p)
+    if password_file is None and PASSWORD_ENVIRONMENT_VARIABLE not in os.environ and home.password.exists():
+        password_file = home.password
+    password = find_password(password_file, purpose=f"of {home.validator_keystore}")
+    return NodeKeys(load_keystore(home.validator_keystore, password), p2p)
+
+
+async def _run_until_signal(
+    home: NodeHome, config: NodeConfig, genesis: Genesis, keys: NodeKeys, stop_with_stdin: bool
+) -> None:
+    import trio
+
+    from step_node.cli.signals import cancel_on_signal
+    from step_node.node import run_node
+
+    async with trio.open_nursery() as nursery:
+        await nursery.start(cancel_on_signal, nursery.cancel_scope)
+        if stop_with_stdin:
+            nursery.start_soon(_cancel_at_end_of_input, nursery.cancel_scope)
+        started: NodeStarted = await nursery.start(run_node, home, config, genesis, keys)
+        _tell(started)
+
+
+async def _cancel_at_end_of_input(scope: object) -> None:
+    import trio
+
+    assert isinstance(scope, trio.CancelScope)
+    # A thread rather than trio's own waiting: standard input may be a file, which the latter refuses.
+    await trio.to_thread.run_sync(_read_to_the_end, abandon_on_cancel=True)
+    scope.cancel()
+
+
+def _read_to_the_end() -> None:
+    import os
+
+    while os.read(0, 4_096):
+        pass
+
+
+def _tell(started: NodeStarted) -> None:
+    status = started.status
+    role = "observer" if status.validator_address is None else f"validator 0x{status.validator_address.hex()}"
+    typer.echo(f"chain    {status.chain_id}, height {status.height}")
+    typer.echo(f"role     {role}")
+    typer.echo(f"API      {started.api_url} (documentation at {started.api_url}/docs)")
+    for address in status.p2p_addresses:
+        typer.echo(f"libp2p   {address}")
+    typer.echo(f"Running. `step-node status --url {started.api_url}` asks how it is; Ctrl-C stops it.")
