@@ -82,7 +82,7 @@ class OwnMessage:
     stage: OwnStage = OwnStage.WRITING
 
 
-V = TypeVar("V", PreVote, PreCommit)
+V = TypeVar("V", bound=PreVote | PreCommit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,8 @@ class VoteSet(Generic[V]):
     def votes_for(self, batch_hash: bytes | None) -> tuple[V, ...]:
         """Each validator's vote for `batch_hash`, sorted by validator."""
         votes = [vote for vote in (*self.first.values(), *self.further.values()) if vote.batch_hash == batch_hash]
-        return tuple(sorted(votes, key=attrgetter("validator")))
+        votes.sort(key=attrgetter("validator"))
+        return tuple(votes)
 
     def adding(self, vote: V) -> "VoteSet[V]":
         """With `vote`, which is not in the set already."""

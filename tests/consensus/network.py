@@ -1,0 +1,314 @@
+"""Real machines over a pretend network and pretend disks, driven by a seed: the consensus tests' own small simulator.
+
+Each node has a driver in miniature: it logs inputs as bytes, syncs on `WriteAhead`, and does the effects. A crash
+loses what was not synced; a restart replays the log through `apply` and carries out `resume`.
+"""
+
+import hashlib
+from collections import deque
+from dataclasses import replace
+from random import Random
+from typing import TypeVar
+
+from consensus.commit import verify_commit
+from consensus.effects import (
+    Broadcast,
+    BuildBatch,
+    Effect,
+    Finalise,
+    ReportEvidence,
+    RequestBatch,
+    SetTimer,
+    Sign,
+    ValidateBatch,
+    WriteAhead,
+)
+from consensus.evidence import verify_evidence
+from consensus.inputs import (
+    BatchBuilt,
+    BatchNotBuilt,
+    BatchValidated,
+    Input,
+    LogWritten,
+    MessageReceived,
+    Signed,
+    TimerFired,
+    WorkAvailable,
+    decode_input,
+    encode_input,
+)
+from consensus.machine import apply, own_messages, resume, wanted_batches
+from consensus.messages import (
+    Commit,
+    Evidence,
+    Message,
+    PreCommit,
+    PreVote,
+    ProofBatch,
+    SignedMessage,
+    TimeoutMessage,
+    decode_message,
+    encode_message,
+)
+from consensus.state import ConsensusState, own_key
+from consensus.values import TimeoutKind, Timeouts, Validator, ValidatorSet
+
+CHAIN_ID = "step-test"
+HEIGHT = 5
+
+
+def address(index: int) -> bytes:
+    return bytes([index + 1]) * 20
+
+
+def validator_set(count: int) -> ValidatorSet:
+    return ValidatorSet.of(Validator(address(index), b"\x02" * 33, 100) for index in range(count))
+
+
+def pretend_signature(signer: bytes, line: str) -> bytes:
+    """65 bytes that only stand for a signature: the signer and a digest of the line."""
+    return signer + hashlib.sha256(line.encode()).digest() + bytes(13)
+
+
+def pretend_recover(line: str, signature: bytes) -> bytes:
+    signer = signature[:20]
+    if signature != pretend_signature(signer, line):
+        raise ValueError("the signature is of another line")
+    return signer
+
+
+M = TypeVar("M", bound=SignedMessage)
+
+
+def sign(message: M) -> M:
+    return replace(message, signature=pretend_signature(message.signer, message.signing_line(CHAIN_ID)))
+
+
+def batch_of(text: str) -> tuple[bytes, bytes]:
+    """(hash, bytes) of a pretend batch."""
+    return hashlib.sha256(text.encode()).digest(), text.encode()
+
+
+class Node:
+    """A machine with a log, timers and a queue of effects to do."""
+
+    def __init__(self, network: "Network", index: int) -> None:
+        self.network = network
+        self.index = index
+        self.log: list[bytes] = []
+        self.synced = 0
+        self.started = False
+        self.finalised: Commit | None = None
+        self.said: dict[tuple[int, str], str] = {}
+        self._begin()
+
+    def _begin(self) -> None:
+        network = self.network
+        self.state = ConsensusState.begin(CHAIN_ID, HEIGHT, network.validators, address(self.index), Timeouts())
+        self.timers: list[tuple[TimeoutKind, int]] = []
+        self.effects: deque[Effect] = deque()
+
+    def crash(self, random: Random) -> None:
+        """Lose the queue and, of what was not synced, the end; replay the rest and resume."""
+        self.log = self.log[: random.randint(self.synced, len(self.log))]
+        self.synced = len(self.log)
+        self._begin()
+        for entry in self.log:
+            self.state = apply(self.state, decode_input(entry)).state
+        self.effects.extend(resume(self.state))
+
+    def give(self, event: Input) -> None:
+        transition = apply(self.state, event)
+        if transition.ignored is not None:
+            assert transition.state is self.state
+            assert transition.effects == ()
+            return
+        self.log.append(encode_input(event))
+        self.state = transition.state
+        self.effects.extend(transition.effects)
+
+    def work(self) -> None:
+        """Do one effect."""
+        effect = self.effects.popleft()
+        if isinstance(effect, WriteAhead):
+            self.log.append(encode_input(LogWritten(effect.entry)))
+            self.synced = len(self.log)
+            transition = apply(self.state, LogWritten(effect.entry))
+            self.state = transition.state
+            self.effects.extend(transition.effects)
+        elif isinstance(effect, Sign):
+            self._sign(effect.message)
+        elif isinstance(effect, Broadcast):
+            self.network.send(self.index, effect.message)
+        elif isinstance(effect, SetTimer):
+            self.timers.append((effect.kind, effect.round))
+        elif isinstance(effect, BuildBatch):
+            self._build(effect)
+        elif isinstance(effect, ValidateBatch):
+            valid = not effect.batch.startswith(b"bad")
+            if effect.judge_clock and self.network.random.random() < self.network.clock_trouble:
+                valid = False
+            self.give(BatchValidated(effect.batch_hash, effect.round, valid))
+        elif isinstance(effect, RequestBatch):
+            self.network.answer(self.index, effect.batch_hash)
+        elif isinstance(effect, ReportEvidence):
+            convicted = verify_evidence(
+                effect.evidence, chain_id=CHAIN_ID, validators=self.network.validators, recover=pretend_recover
+            )
+            assert convicted in self.network.byzantine_addresses
+        else:
+            self._finalise(effect)
+
+    def _sign(self, message: SignedMessage) -> None:
+        assert encode_input(LogWritten(message)) in self.log[: self.synced], "signed before it was logged"
+        line = message.signing_line(CHAIN_ID)
+        said_before = self.said.setdefault((message.round, own_key(message)), line)
+        assert said_before == line, "a validator contradicts itself"
+        self.give(Signed(sign(message)))
+
+    def _build(self, effect: BuildBatch) -> None:
+        if self.network.random.random() < self.network.build_trouble:
+            self.give(BatchNotBuilt(effect.round))
+            return
+        batch_hash, batch = batch_of(f"batch of {self.index} in {effect.round}")
+        self.give(BatchBuilt(effect.round, batch_hash, batch))
+
+    def _finalise(self, effect: Finalise) -> None:
+        commit = effect.commit
+        verify_commit(
+            commit,
+            chain_id=CHAIN_ID,
+            height=HEIGHT,
+            batch_hash=hashlib.sha256(effect.batch).digest(),
+            validators=self.network.validators,
+            recover=pretend_recover,
+        )
+        self.finalised = commit
+        self.network.decisions.add(commit.batch_hash)
+        assert len(self.network.decisions) == 1, "two batches are final at one height"
+
+
+class Network:
+    """Nodes, and the messages between them. The first `byzantine` of the validators lie; they have no machine."""
+
+    def __init__(self, seed: int, count: int, byzantine: int) -> None:
+        self.random = Random(seed)
+        self.validators = validator_set(count)
+        self.byzantine_addresses = {address(index) for index in range(byzantine)}
+        self.byzantine = byzantine
+        self.count = count
+        self.pending: list[tuple[int, bytes]] = []
+        self.proposals: dict[bytes, ProofBatch] = {}
+        self.decisions: set[bytes] = set()
+        self.clock_trouble = 0.3
+        self.build_trouble = 0.3
+        self.lying = True
+        self.nodes = {index: Node(self, index) for index in range(byzantine, count)}
+
+    def send(self, sender: int, message: Message) -> None:
+        for receiver in self.nodes:
+            if receiver != sender:
+                self.send_one(receiver, message)
+
+    def send_one(self, receiver: int, message: Message) -> None:
+        if isinstance(message, ProofBatch):
+            self.proposals[message.batch_hash] = message
+        self.pending.append((receiver, encode_message(message)))
+
+    def answer(self, receiver: int, batch_hash: bytes) -> None:
+        """Some peer has the batch that `receiver` asks for."""
+        if batch_hash in self.proposals:
+            self.send_one(receiver, self.proposals[batch_hash])
+
+    def deliver(self, place: int, *, keep: bool = False) -> None:
+        receiver, data = self.pending[place]
+        if not keep:
+            self.pending[place] = self.pending[-1]
+            self.pending.pop()
+        message = decode_message(data)
+        if isinstance(message, Evidence):
+            return
+        self.nodes[receiver].give(MessageReceived(message))
+
+    def chaos(self, steps: int) -> None:
+        """Anything may happen, in any order."""
+        random = self.random
+        for _ in range(steps):
+            dice = random.random()
+            node = self.nodes[random.choice(list(self.nodes))]
+            if dice < 0.40 and self.pending:
+                place = random.randrange(len(self.pending))
+                self.deliver(place, keep=random.random() < 0.1)
+            elif dice < 0.75 and node.effects:
+                node.work()
+            elif dice < 0.80 and node.timers:
+                kind, number = node.timers.pop(random.randrange(len(node.timers)))
+                node.give(TimerFired(kind, number))
+            elif dice < 0.83 and self.pending:
+                self.pending.pop(random.randrange(len(self.pending)))
+            elif dice < 0.84:
+                node.crash(random)
+            elif dice < 0.86:
+                self.repeat(node)
+            elif dice < 0.94 and self.byzantine and self.lying:
+                self.lie()
+            elif not node.started:
+                node.started = True
+                node.give(WorkAvailable())
+
+    def repeat(self, node: Node) -> None:
+        for message in own_messages(node.state):
+            self.send(node.index, message)
+        for batch_hash, _ in wanted_batches(node.state):
+            self.answer(node.index, batch_hash)
+
+    def lie(self) -> None:
+        """A faulty validator says something of its own to a part of the others."""
+        random = self.random
+        liar = random.randrange(self.byzantine)
+        top = max(node.state.round for node in self.nodes.values())
+        number = random.randint(max(0, top - 1), max(0, top) + 1)
+        known = [*self.proposals, None, batch_of("unheard of")[0]]
+        message: Message
+        kind = random.choice(["proposal", "pre_vote", "pre_commit", "timeout"])
+        if kind == "proposal":
+            rounds = range(number, number + self.count)
+            number = next(r for r in rounds if (HEIGHT + r) % self.count == liar)
+            batch_hash, batch = batch_of(random.choice(["good", "other", "bad"]) + str(liar))
+            valid_round = random.randint(-1, number - 1)
+            message = sign(ProofBatch(HEIGHT, number, valid_round, batch_hash, batch, address(liar)))
+        elif kind == "pre_vote":
+            message = sign(PreVote(HEIGHT, number, random.choice(known), address(liar)))
+        elif kind == "pre_commit":
+            message = sign(PreCommit(HEIGHT, number, random.choice(known), address(liar)))
+        else:
+            message = sign(TimeoutMessage(HEIGHT, number, random.choice(list(TimeoutKind)), address(liar)))
+        for receiver in self.nodes:
+            if random.random() < 0.5:
+                self.send_one(receiver, message)
+
+    def settle(self) -> None:
+        """Deliver everything and do everything that there is to do."""
+        while self.pending or any(node.effects for node in self.nodes.values()):
+            while self.pending:
+                self.deliver(len(self.pending) - 1)
+            for node in self.nodes.values():
+                while node.effects:
+                    node.work()
+
+    def become_good(self, rounds_max: int) -> None:
+        """From now on everything arrives before any timer fires, and whoever proposes has something to propose."""
+        self.clock_trouble = self.build_trouble = 0.0
+        for node in self.nodes.values():
+            node.give(WorkAvailable())
+        for _ in range(rounds_max):
+            for node in self.nodes.values():
+                self.repeat(node)
+            self.settle()
+            if all(node.finalised for node in self.nodes.values()):
+                return
+            for node in self.nodes.values():
+                due, node.timers = node.timers, []
+                for kind, number in due:
+                    node.give(TimerFired(kind, number))
+            self.settle()
