@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal
 import trio
 from fastapi import APIRouter, Path, Query
 
-from consensus.messages import MESSAGE_BYTES_MAX, Commit
+from consensus.messages import Commit
 from consensus.wire import decode
 from mesh import TriangleId, TriangleIdError
 from step_node.api.amounts import step_text
@@ -28,6 +28,7 @@ from step_node.api.models_proofs import AccountProofs, HistoryEntry
 from step_node.api.schema import ADDRESS_PATTERN, EXAMPLE_ADDRESS, EXAMPLE_TRIANGLE, hex_text
 from step_node.api.services import ApiServices
 from step_node.batch.batch import decode_batch
+from step_node.chain import COMMIT_BYTES_MAX
 from step_node.ledger.records import Account, LastProof, Triangle, TriangleState
 from step_node.ledger.rewards import proof_reward_ustep
 from step_node.ledger.state import StateKeys
@@ -198,7 +199,7 @@ def _parse_before(before: str | None) -> tuple[int, int] | None:
 def _batch_answer(stored: StoredBatch) -> BatchAnswer:
     decoded = decode_batch(stored.batch)
     header = decoded.header
-    commit = decode(Commit, stored.commit, bytes_max=MESSAGE_BYTES_MAX)
+    commit = decode(Commit, stored.commit, bytes_max=COMMIT_BYTES_MAX)
     return BatchAnswer(
         height=stored.height,
         batch_hash=hex_text(stored.batch_hash),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
+import trio
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from mesh import LEVEL_MAX
@@ -60,12 +61,18 @@ def proof_routes(services: ApiServices) -> APIRouter:
         ),
     ) -> Response | RewardedAnswer:
         """Submitting the same proof again is safe: the answer is what became of it, and it is paid once."""
+        arrived_at = trio.current_time()
         try:
             proof = parse_submission(await request.body())
             receipt = await _submit(proof, wait_ms)
         except ApiError as error:
-            services.count_refusal(error.code)
+            if services.counters is not None:
+                services.counters.proof_refused(error.code, "api")
+                services.counters.submission_answered("refused", trio.current_time() - arrived_at)
             raise
+        if services.counters is not None:
+            answer: Literal["finalised", "pending"] = "pending" if receipt is None else "finalised"
+            services.counters.submission_answered(answer, trio.current_time() - arrived_at)
         if receipt is not None:
             return RewardedAnswer.of(receipt)
         pending = PendingAnswer(proof_id=hex_text(proof.proof_id))

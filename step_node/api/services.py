@@ -10,19 +10,16 @@ from prometheus_client import CollectorRegistry
 from step_node.admission import Admission
 from step_node.chain import Chain
 from step_node.clock import Clock
+from step_node.metrics import NodeMetrics
 from step_node.status import Health, NodeStatus
-
-
-def _count_nothing(code: str) -> None:
-    """Where nobody counts."""
 
 
 @dataclass(frozen=True, slots=True)
 class ApiServices:
     """`chain.storage` answers queries; `admission` takes proofs in; the rest tells about the node itself.
 
-    `wait_ms_max` is the longest that a client may have its submission wait (`api.wait_ms_max` of the configuration),
-    and `count_refusal` is told the code of every submission that is refused.
+    `wait_ms_max` is the longest that a client may have its submission wait (`api.wait_ms_max` of the configuration);
+    `counters`, where there are any, are told how each submission was answered.
     """
 
     chain: Chain
@@ -32,4 +29,4 @@ class ApiServices:
     health: Callable[[], Health]
     metrics: CollectorRegistry
     wait_ms_max: int = 30_000
-    count_refusal: Callable[[str], None] = _count_nothing
+    counters: NodeMetrics | None = None

@@ -24,6 +24,7 @@ from step_node.journal import DroppedProof, Journal, open_journal
 from step_node.ledger.parameters import Parameters
 from step_node.ledger.state import Receipt
 from step_node.mempool import Mempool
+from step_node.metrics import NodeMetrics
 from step_node.outcomes import OutcomeWaiters
 from step_node.proofs.client_signing import SignedPayload, sign_payload
 from step_node.proofs.proof import Refusal
@@ -87,7 +88,7 @@ class Walker:
 
 @dataclass
 class MadeUpNode:
-    """The parts of a node that the API sees. `health` and `refused` are the test's to set and to read."""
+    """The parts of a node that the API sees. `health` is the test's to set."""
 
     clock: SetClock
     storage: Storage
@@ -98,7 +99,10 @@ class MadeUpNode:
     admission: Admission
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     health: Health = field(default_factory=lambda: Health(HealthLevel.OK))
-    refused: list[str] = field(default_factory=list)
+    metrics: NodeMetrics = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.metrics = NodeMetrics(self.registry)
 
     def services(self, *, wait_ms_max: int = 30_000) -> ApiServices:
         """What `create_app` takes."""
@@ -110,7 +114,7 @@ class MadeUpNode:
             health=lambda: self.health,
             metrics=self.registry,
             wait_ms_max=wait_ms_max,
-            count_refusal=self.refused.append,
+            counters=self.metrics,
         )
 
     def status(self) -> NodeStatus:

@@ -1,0 +1,206 @@
+"""What the node counts, for Prometheus (`GET /metrics`).
+
+There are two ways for a figure to get here. What happens is counted where it happens, through the small methods of
+`NodeMetrics`. What *is* (heights, peers, the mempool, the network's own counters) is read when somebody asks: a gauge
+that is set on the side goes wrong, one that is looked up does not. Names and units follow Prometheus' conventions:
+seconds, `_total` for counters, one word for one thing in every label.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, Literal, TypeAlias
+
+from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from p2p.network import Network, NetworkStatistics
+from step_node.ledger.state import Receipt
+from step_node.mempool import Mempool
+from step_node.status import NodeStatus
+
+ProofSource: TypeAlias = Literal["api", "peer"]
+"""Where a proof came from: a client of this node, or another node."""
+
+_FINALITY_SECONDS: Final = (0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0)
+_SUBMISSION_SECONDS: Final = (0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0)
+_ROUNDS: Final = (1, 2, 3, 4, 6, 10)
+
+
+class NodeMetrics:
+    """The node's counters, registered in `registry`. To be used from the event loop."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+
+        def counter(name: str, meaning: str, *labels: str) -> Counter:
+            return Counter(name, meaning, labels, registry=registry)
+
+        self._batches = counter("step_batches_finalised", "Batches that consensus finalised on this node.")
+        self._sync_batches = counter("step_sync_batches_applied", "Batches that were fetched from peers and applied.")
+        self._batches_refused = counter("step_batches_refused", "Proposed batches that this node found invalid.")
+        self._proofs = counter("step_proofs_finalised", "Proofs in the batches that consensus finalised here.")
+        self._proofs_refused = counter(
+            "step_proofs_refused", "Proofs that a gate or a limit refused, by code and by source.", "code", "source"
+        )
+        self._proofs_dropped = counter(
+            "step_proofs_dropped", "Accepted proofs that the chain moved past, by the gate they fail now.", "code"
+        )
+        self._signatures = counter("step_signatures_verified", "Proof signatures that were recovered and compared.")
+        self._inputs_ignored = counter(
+            "step_consensus_inputs_ignored", "Stale or duplicate inputs of consensus, by reason: no errors.", "reason"
+        )
+        self._events_dropped = counter(
+            "step_consensus_events_dropped", "Events for consensus that found its queue full."
+        )
+        self._equivocations = counter(
+            "step_equivocations_seen", "Contradicting messages of one validator, by kind of evidence.", "kind"
+        )
+        self._double_signs = counter(
+            "step_double_signs_refused", "Messages that the double-sign guard did not let this node sign."
+        )
+        self._messages_rejected = counter(
+            "step_messages_rejected", "Gossip from peers that was refused, by their fault.", "reason"
+        )
+        self._storage_retries = counter("step_storage_retries", "Calls to a store that did not answer, tried again.")
+        self._rounds = Histogram(
+            "step_consensus_rounds", "Rounds that a height took.", registry=registry, buckets=_ROUNDS
+        )
+        self._finality = Histogram(
+            "step_proof_finality_seconds",
+            "From the acceptance of a proof on this node to its finality here.",
+            registry=registry,
+            buckets=_FINALITY_SECONDS,
+        )
+        self._submissions = Histogram(
+            "step_submission_duration_seconds",
+            "From the arrival of a client's submission to its answer, by the answer: finalised, pending or refused.",
+            ("answer",),
+            registry=registry,
+            buckets=_SUBMISSION_SECONDS,
+        )
+
+    def watch(self, network: Network, mempool: Mempool, status: Callable[[], NodeStatus]) -> None:
+        """Report what these say of themselves whenever somebody asks. To be called once."""
+        self._registry.register(_Observed(network, mempool, status))
+
+    def batch_finalised(self, receipts: Sequence[Receipt], rounds: int) -> None:
+        """Consensus has finalised a batch with these receipts, after so many rounds (1 is the least)."""
+        self._batches.inc()
+        self._proofs.inc(len(receipts))
+        self._rounds.observe(rounds)
+
+    def sync_batch_applied(self) -> None:
+        """A batch that peers finalised has been fetched and applied."""
+        self._sync_batches.inc()
+
+    def batch_refused(self) -> None:
+        """A proposed batch was found invalid."""
+        self._batches_refused.inc()
+
+    def proof_refused(self, code: str, source: ProofSource) -> None:
+        """A proof was refused with this code."""
+        self._proofs_refused.labels(code, source).inc()
+
+    def proof_dropped(self, code: str) -> None:
+        """An accepted proof has been dropped with this code."""
+        self._proofs_dropped.labels(code).inc()
+
+    def proof_final_after(self, duration_ms: int) -> None:
+        """A proof that this node accepted has become final so many milliseconds later."""
+        self._finality.observe(duration_ms / 1000)
+
+    def submission_answered(self, answer: Literal["finalised", "pending", "refused"], duration_seconds: float) -> None:
+        """A client's submission has been answered so long after it arrived."""
+        self._submissions.labels(answer).observe(duration_seconds)
+
+    def signatures_verified(self, count: int) -> None:
+        """So many signatures of proofs have been recovered."""
+        self._signatures.inc(count)
+
+    def consensus_input_ignored(self, reason: str) -> None:
+        """Consensus had no use for an input."""
+        self._inputs_ignored.labels(reason).inc()
+
+    def consensus_event_dropped(self) -> None:
+        """An event for consensus found its queue full."""
+        self._events_dropped.inc()
+
+    def equivocation_seen(self, kind: str) -> None:
+        """A validator has contradicted itself."""
+        self._equivocations.labels(kind).inc()
+
+    def double_sign_refused(self) -> None:
+        """The double-sign guard has refused to sign."""
+        self._double_signs.inc()
+
+    def message_rejected(self, reason: str) -> None:
+        """A peer's message was refused."""
+        self._messages_rejected.labels(reason).inc()
+
+    def storage_retried(self) -> None:
+        """The store did not answer, and is asked again."""
+        self._storage_retries.inc()
+
+
+class _Observed(Collector):
+    """Figures that are looked up when they are asked for."""
+
+    def __init__(self, network: Network, mempool: Mempool, status: Callable[[], NodeStatus]) -> None:
+        self._network = network
+        self._mempool = mempool
+        self._status = status
+
+    def collect(self) -> Iterator[Metric]:
+        """All of them, as of now."""
+        yield from _of_status(self._status())
+        mempool = self._mempool.statistics()
+        yield GaugeMetricFamily("step_mempool_proofs", "Proofs that wait to be finalised.", mempool.proofs)
+        yield GaugeMetricFamily("step_mempool_accounts", "Accounts whose proofs wait.", mempool.accounts)
+        yield GaugeMetricFamily("step_mempool_proofs_max", "Proofs that may wait.", mempool.proofs_max)
+        yield from _of_network(self._network.statistics())
+
+
+def _of_status(status: NodeStatus) -> Iterator[Metric]:
+    yield GaugeMetricFamily("step_height", "The last finalised height.", status.height)
+    yield GaugeMetricFamily("step_consensus_round", "The round of the height that is being decided.", status.round)
+    yield GaugeMetricFamily("step_validators", "Members of the present validator set.", len(status.validators))
+    yield GaugeMetricFamily("step_syncing", "1 while the node catches up with its peers.", int(status.syncing))
+    yield GaugeMetricFamily(
+        "step_last_batch_timestamp_seconds", "The last batch's timestamp.", status.batch_timestamp_ms / 1000
+    )
+
+
+def _of_network(statistics: NetworkStatistics) -> Iterator[Metric]:
+    yield GaugeMetricFamily("step_peers", "Connected peers.", statistics.peers)
+    yield GaugeMetricFamily("step_peers_banned", "Peers that are refused for a while.", statistics.banned)
+    messages = CounterMetricFamily("step_gossip_messages", "Gossip, by topic and direction.", None, _TOPIC_LABELS)
+    volume = CounterMetricFamily("step_gossip_bytes", "Bytes of gossip, by topic and direction.", None, _TOPIC_LABELS)
+    for topic, one in statistics.topics.items():
+        for direction, message_count, byte_count in (
+            ("in", one.messages_in, one.bytes_in),
+            ("out", one.messages_out, one.bytes_out),
+        ):
+            messages.add_metric((topic, direction), message_count)
+            volume.add_metric((topic, direction), byte_count)
+    yield messages
+    yield volume
+    drops = CounterMetricFamily("step_network_drops", "What the network threw away, by reason.", None, ("reason",))
+    for reason, count in statistics.dropped.items():
+        drops.add_metric((reason.value,), count)
+    yield drops
+    penalties = CounterMetricFamily("step_peer_penalties", "Peers' faults that were charged.", None, ("fault",))
+    for fault, count in statistics.penalties.items():
+        penalties.add_metric((fault.value,), count)
+    yield penalties
+    streams = CounterMetricFamily("step_streams", "Streams, by who opened them.", None, ("opened_by",))
+    streams.add_metric(("self",), statistics.streams_opened)
+    streams.add_metric(("peer",), statistics.streams_served)
+    yield streams
+    yield CounterMetricFamily(
+        "step_stream_handler_failures", "Streams that ended by a bug of this node.", statistics.handler_failures
+    )
+
+
+_TOPIC_LABELS: Final = ("topic", "direction")
