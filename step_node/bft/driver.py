@@ -235,7 +235,7 @@ class ConsensusDriver:
     async def _send_again(self) -> None:
         for message in own_messages(self._state):
             await self._hooks.broadcast(message)
-        for batch_hash in wanted_batches(self._state):
+        for batch_hash, _ in wanted_batches(self._state):
             self._hooks.request_batch(self._state.height, batch_hash)
 
     async def _resume(self) -> None:

@@ -1,0 +1,129 @@
+"""Four whole nodes over an in-memory network: finality, a node that goes and comes back, one that missed everything."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+import trio
+
+from p2p.memory import MemoryHub
+from step_node.node import Node
+from step_node.outcomes import Finalised
+from step_node.proofs.proof import RefusalCode, SignedProof
+from tests.support.chains import make_genesis, validator_names
+from tests.support.nodes import QUICK, running_node
+from tests.support.proofs import signed_proof
+
+LONGEST_SECONDS = 60.0
+
+
+def fresh_proofs(count: int, *, prefix: str) -> list[SignedProof]:
+    """Proofs of now, by different accounts, each in a triangle of its own."""
+    now_ms = time.time_ns() // 1_000_000
+    return [
+        signed_proof(f"{prefix}-{index}", lat=-60.0 + index * 0.9, lon=20.0 + index, timestamp_ms=now_ms)
+        for index in range(count)
+    ]
+
+
+async def submit_all(nodes: Sequence[Node], proofs: Sequence[SignedProof]) -> None:
+    """Submit to the nodes in turn, and wait until each is finalised."""
+
+    async def submit(node: Node, proof: SignedProof) -> None:
+        answer = await node.admission.submit(proof, wait_ms=int(LONGEST_SECONDS * 1000))
+        assert isinstance(answer, Finalised), answer
+
+    async with trio.open_nursery() as nursery:
+        for index, proof in enumerate(proofs):
+            nursery.start_soon(submit, nodes[index % len(nodes)], proof)
+
+
+async def reach(nodes: Sequence[Node], height: int) -> None:
+    """Wait until every node has finalised `height`."""
+    with trio.fail_after(LONGEST_SECONDS):
+        for node in nodes:
+            while node.status().height < height:
+                await node.driver.wait_for_height()
+
+
+async def test_four_nodes_finalise_the_same_ledger(tmp_path: Path) -> None:
+    genesis, hub = make_genesis(4, **QUICK), MemoryHub()
+    async with AsyncExitStack() as stack:
+        nodes = [
+            await stack.enter_async_context(running_node(hub, name, genesis, tmp_path / name))
+            for name in validator_names(4)
+        ]
+        proofs = fresh_proofs(40, prefix="four")
+        await submit_all(nodes, proofs)
+        height = max(node.status().height for node in nodes)
+        await reach(nodes, height)
+        assert len({node.status().state_root for node in nodes}) == 1
+        for node in nodes:
+            outcomes = [await node.admission.outcome(proof.proof_id) for proof in proofs]
+            assert all(isinstance(outcome, Finalised) for outcome in outcomes)
+
+
+async def test_the_chain_goes_on_without_one_node_which_catches_up_when_it_is_back(tmp_path: Path) -> None:
+    genesis, hub = make_genesis(4, **QUICK), MemoryHub()
+    names = validator_names(4)
+    async with AsyncExitStack() as stack:
+        nodes = [
+            await stack.enter_async_context(running_node(hub, name, genesis, tmp_path / name)) for name in names[:3]
+        ]
+        async with running_node(hub, names[3], genesis, tmp_path / names[3]) as leaver:
+            await submit_all([*nodes, leaver], fresh_proofs(8, prefix="before"))
+            height_at_leaving = leaver.status().height
+        missed = fresh_proofs(12, prefix="missed")
+        for proof in missed:
+            await submit_all(nodes, [proof])
+        height = max(node.status().height for node in nodes)
+        assert height > height_at_leaving
+        async with running_node(hub, names[3], genesis, tmp_path / names[3]) as returner:
+            await reach([*nodes, returner], height)
+            assert returner.status().state_root == nodes[0].status().state_root
+            await submit_all([returner], fresh_proofs(4, prefix="after"))
+
+
+async def test_a_node_that_was_cut_off_learns_what_it_missed_without_a_restart(tmp_path: Path) -> None:
+    genesis, hub = make_genesis(4, **QUICK), MemoryHub()
+    names = validator_names(4)
+    async with AsyncExitStack() as stack:
+        nodes = [await stack.enter_async_context(running_node(hub, name, genesis, tmp_path / name)) for name in names]
+        hub.partition(set(names[:3]), {names[3]})
+        await submit_all(nodes[:3], fresh_proofs(6, prefix="cut"))
+        height = max(node.status().height for node in nodes[:3])
+        hub.heal()
+        await reach(nodes, height)
+        assert len({node.status().state_root for node in nodes}) == 1
+
+
+async def test_a_proof_submitted_twice_is_finalised_once_and_gives_its_outcome(tmp_path: Path) -> None:
+    genesis, hub = make_genesis(1, **QUICK), MemoryHub()
+    (name,) = validator_names(1)
+    async with running_node(hub, name, genesis, tmp_path / name) as node:
+        (proof,) = fresh_proofs(1, prefix="twice")
+        first = await node.admission.submit(proof, wait_ms=30_000)
+        second = await node.admission.submit(proof, wait_ms=30_000)
+        assert isinstance(first, Finalised)
+        assert first == second
+        replay = signed_proof("twice-0", timestamp_ms=proof.timestamp_ms + 20_000, nonce=proof.nonce)
+        refusal = await node.admission.submit(replay, wait_ms=0)
+        assert getattr(refusal, "code", None) is RefusalCode.NONCE_REPLAY
+
+
+@pytest.mark.parametrize("validators", [2, 7])
+async def test_other_numbers_of_validators_finalise_too(tmp_path: Path, validators: int) -> None:
+    genesis, hub = make_genesis(validators, **QUICK), MemoryHub()
+    async with AsyncExitStack() as stack:
+        nodes = [
+            await stack.enter_async_context(running_node(hub, name, genesis, tmp_path / name))
+            for name in validator_names(validators)
+        ]
+        await submit_all(nodes, fresh_proofs(5, prefix=f"of-{validators}"))
+        height = max(node.status().height for node in nodes)
+        await reach(nodes, height)
+        assert len({node.status().state_root for node in nodes}) == 1

@@ -1,0 +1,74 @@
+"""Whole nodes in one process: everything real but the wire, which is an in-memory hub."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import trio
+
+from p2p.memory import MemoryHub
+from step_node.bft.input_log import InputLog
+from step_node.chain import Chain
+from step_node.clock import SystemClock
+from step_node.genesis import Genesis
+from step_node.journal import open_journal
+from step_node.mempool import Mempool
+from step_node.node import Node, NodeParts
+from step_node.signing.guard import SigningGuard
+from step_node.signing.signer import ValidatorSigner
+from step_node.storage.interface import Storage
+from step_node.storage.open import SqliteSettings, open_storage
+from tests.support.proofs import private_key
+
+QUICK: dict[str, int] = {
+    "batch_interval_ms": 20,
+    "timeout_propose_ms": 400,
+    "timeout_pre_vote_ms": 200,
+    "timeout_pre_commit_ms": 200,
+    "timeout_delta_ms": 100,
+}
+"""Parameters with which a network of nodes in one process is quick."""
+
+
+@asynccontextmanager
+async def running_node(
+    hub: MemoryHub, name: str, genesis: Genesis, home: Path, *, storage: Storage | None = None
+) -> AsyncIterator[Node]:
+    """The node of validator `name`, with its files in `home`; it is stopped, as in a crash, at the end."""
+    home.mkdir(exist_ok=True)
+    async with (
+        open_storage(SqliteSettings(home / "ledger.sqlite")) as own_storage,
+        open_journal(home / "journal.sqlite") as journal,
+        hub.join(name) as network,
+    ):
+        store = storage or own_storage
+        await store.initialise(genesis.hash, genesis.head(), genesis.accounts())
+        mempool = Mempool()
+        clock = SystemClock()
+        chain = await Chain.open(genesis=genesis, storage=store, clock=clock, known=mempool.get)
+        guard = SigningGuard.open(home / "signing_history.log", genesis.chain_id)
+        input_log, replayed = InputLog.open(home / "consensus.log", chain_id=genesis.chain_id, height=chain.next_height)
+        node = Node(
+            NodeParts(
+                genesis=genesis,
+                storage=store,
+                journal=journal,
+                network=network,
+                signer=ValidatorSigner(private_key(name), guard),
+                clock=clock,
+                mempool=mempool,
+                chain=chain,
+                input_log=input_log,
+                replayed=replayed,
+            )
+        )
+        try:
+            async with trio.open_nursery() as nursery:
+                await nursery.start(node.run)
+                yield node
+                nursery.cancel_scope.cancel()
+        finally:
+            input_log.close()
+            guard.close()
