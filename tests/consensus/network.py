@@ -200,12 +200,14 @@ class Network:
         self.pending: list[tuple[int, bytes]] = []
         self.proposals: dict[bytes, ProofBatch] = {}
         self.decisions: set[bytes] = set()
-        self.clock_trouble = 0.3
-        self.build_trouble = 0.3
-        self.lying = True
+        self.clock_trouble = 0.1
+        self.build_trouble = 0.1
+        self.is_good = False
         self.nodes = {index: Node(self, index) for index in range(byzantine, count)}
 
     def send(self, sender: int, message: Message) -> None:
+        if isinstance(message, Commit) and not self.is_good and self.random.random() < 0.9:
+            return
         for receiver in self.nodes:
             if receiver != sender:
                 self.send_one(receiver, message)
@@ -231,26 +233,30 @@ class Network:
         self.nodes[receiver].give(MessageReceived(message))
 
     def chaos(self, steps: int) -> None:
-        """Anything may happen, in any order."""
+        """Anything may happen, in any order; some nodes are cut off for a while, and news of a decision travels badly."""
         random = self.random
-        for _ in range(steps):
+        cut_off: set[int] = set()
+        for step in range(steps):
+            if step % 100 == 0:
+                cut_off = {index for index in self.nodes if random.random() < 0.3}
             dice = random.random()
             node = self.nodes[random.choice(list(self.nodes))]
-            if dice < 0.40 and self.pending:
+            if dice < 0.45 and self.pending:
                 place = random.randrange(len(self.pending))
-                self.deliver(place, keep=random.random() < 0.1)
-            elif dice < 0.75 and node.effects:
+                if self.pending[place][0] not in cut_off:
+                    self.deliver(place, keep=random.random() < 0.1)
+            elif dice < 0.80 and node.effects:
                 node.work()
-            elif dice < 0.80 and node.timers:
+            elif dice < 0.83 and node.timers:
                 kind, number = node.timers.pop(random.randrange(len(node.timers)))
                 node.give(TimerFired(kind, number))
-            elif dice < 0.83 and self.pending:
+            elif dice < 0.85 and self.pending:
                 self.pending.pop(random.randrange(len(self.pending)))
-            elif dice < 0.84:
+            elif dice < 0.857:
                 node.crash(random)
-            elif dice < 0.86:
+            elif dice < 0.87:
                 self.repeat(node)
-            elif dice < 0.94 and self.byzantine and self.lying:
+            elif dice < 0.97 and self.byzantine:
                 self.lie()
             elif not node.started:
                 node.started = True
@@ -263,29 +269,27 @@ class Network:
             self.answer(node.index, batch_hash)
 
     def lie(self) -> None:
-        """A faulty validator says something of its own to a part of the others."""
+        """A faulty validator tells one node what suits it there: another story for everybody."""
         random = self.random
-        liar = random.randrange(self.byzantine)
-        top = max(node.state.round for node in self.nodes.values())
-        number = random.randint(max(0, top - 1), max(0, top) + 1)
-        known = [*self.proposals, None, batch_of("unheard of")[0]]
+        liar = address(random.randrange(self.byzantine))
+        receiver = random.choice(list(self.nodes))
+        state = self.nodes[receiver].state
+        number = max(0, state.round + random.choice([0, 0, 0, 0, 0, 0, -1, 1]))
+        stories = [proposal.batch_hash for proposal in state.round_state(number).proposals] or [None]
+        value = random.choice([*stories * 4, None, *self.proposals])
         message: Message
-        kind = random.choice(["proposal", "pre_vote", "pre_commit", "timeout"])
-        if kind == "proposal":
-            rounds = range(number, number + self.count)
-            number = next(r for r in rounds if (HEIGHT + r) % self.count == liar)
-            batch_hash, batch = batch_of(random.choice(["good", "other", "bad"]) + str(liar))
-            valid_round = random.randint(-1, number - 1)
-            message = sign(ProofBatch(HEIGHT, number, valid_round, batch_hash, batch, address(liar)))
-        elif kind == "pre_vote":
-            message = sign(PreVote(HEIGHT, number, random.choice(known), address(liar)))
-        elif kind == "pre_commit":
-            message = sign(PreCommit(HEIGHT, number, random.choice(known), address(liar)))
+        dice = random.random()
+        if self.validators.proposer(HEIGHT, number).address == liar and dice < 0.5:
+            batch_hash, batch = batch_of(random.choice([f"good for {receiver}", "other", "bad"]))
+            valid_round = random.choice([-1, -1, random.randint(-1, number - 1)])
+            message = sign(ProofBatch(HEIGHT, number, valid_round, batch_hash, batch, liar))
+        elif dice < 0.48:
+            message = sign(PreVote(HEIGHT, number, value, liar))
+        elif dice < 0.96:
+            message = sign(PreCommit(HEIGHT, number, value, liar))
         else:
-            message = sign(TimeoutMessage(HEIGHT, number, random.choice(list(TimeoutKind)), address(liar)))
-        for receiver in self.nodes:
-            if random.random() < 0.5:
-                self.send_one(receiver, message)
+            message = sign(TimeoutMessage(HEIGHT, number, random.choice(list(TimeoutKind)), liar))
+        self.send_one(receiver, message)
 
     def settle(self) -> None:
         """Deliver everything and do everything that there is to do."""
@@ -299,6 +303,7 @@ class Network:
     def become_good(self, rounds_max: int) -> None:
         """From now on everything arrives before any timer fires, and whoever proposes has something to propose."""
         self.clock_trouble = self.build_trouble = 0.0
+        self.is_good = True
         for node in self.nodes.values():
             node.give(WorkAvailable())
         for _ in range(rounds_max):
