@@ -210,7 +210,11 @@ class ConsensusDriver:
                 case _TimerDue(timer_height, fired):
                     if timer_height == height:
                         await self._handle(fired)
-                case event.MessageReceived() | event.WorkAvailable() as item:
+                case event.WorkAvailable() as item:
+                    # What was noticed some time ago may have been finalised meanwhile.
+                    if self._has_work():
+                        await self._handle(item)
+                case event.MessageReceived() as item:
                     await self._handle(item)
 
     # --- events -------------------------------------------------------------------------------------------------
@@ -224,8 +228,11 @@ class ConsensusDriver:
     async def _watch_for_work(self) -> None:
         while True:
             await trio.sleep(WORK_CHECK_MS / 1000)
-            if self._mempool.has_work(now_ms=self._clock.now_ms(), parameters=self._chain.parameters):
+            if self._has_work():
                 self._offer(event.WorkAvailable())
+
+    def _has_work(self) -> bool:
+        return self._mempool.has_work(now_ms=self._clock.now_ms(), parameters=self._chain.parameters)
 
     async def _repeat(self) -> None:
         while True:
