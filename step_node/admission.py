@@ -20,6 +20,7 @@ from step_node.ledger.apply import keys_of
 from step_node.ledger.state import Receipt, StateSlice
 from step_node.ledger.state_gates import check_state_gates
 from step_node.mempool import Mempool
+from step_node.metrics import NodeMetrics
 from step_node.outcomes import Dropped, Finalised, Outcome, OutcomeWaiters, Pending
 from step_node.proofs.gates import verify_on_threads
 from step_node.proofs.proof import Refusal, RefusalCode, SignedProof
@@ -46,13 +47,21 @@ class Admission:
     """See the module's docstring. `run` must be running while `submit` is called."""
 
     def __init__(
-        self, *, chain: Chain, mempool: Mempool, journal: Journal, waiters: OutcomeWaiters, clock: Clock
+        self,
+        *,
+        chain: Chain,
+        mempool: Mempool,
+        journal: Journal,
+        waiters: OutcomeWaiters,
+        clock: Clock,
+        metrics: NodeMetrics,
     ) -> None:
         self._chain = chain
         self._mempool = mempool
         self._journal = journal
         self._waiters = waiters
         self._clock = clock
+        self._metrics = metrics
         self._send, self._receive = trio.open_memory_channel[_Submission](QUEUE_SUBMISSIONS_MAX)
         self._accepted_send, self.accepted = trio.open_memory_channel[tuple[SignedProof, ...]](QUEUE_SUBMISSIONS_MAX)
         """Chunks that were accepted from clients, for the gossip; when nobody takes them they are dropped: peers ask
@@ -260,6 +269,7 @@ class Admission:
         )
 
     async def _verify(self, proofs: Sequence[SignedProof]) -> list[Refusal | None]:
+        self._metrics.signatures_verified(len(proofs))
         return await verify_on_threads(proofs, self._chain.parameters)
 
     async def _receipts(self, proofs: Sequence[SignedProof]) -> Sequence[Receipt]:

@@ -115,6 +115,11 @@ class Mempool:
             del self._by_triangle[int(proof.triangle)]
         return proof
 
+    def waited_ms(self, proof_id: bytes, *, now_ms: int) -> int | None:
+        """How long a proof has waited here; None if it does not."""
+        arrived_at_ms = self._arrived_at_ms.get(proof_id)
+        return None if arrived_at_ms is None else now_ms - arrived_at_ms
+
     def touching(self, accounts: Iterable[bytes], triangles: Iterable[int]) -> list[SignedProof]:
         """The waiting proofs whose account or triangle is among these: those a finalised batch may have decided."""
         found: dict[bytes, SignedProof] = {}

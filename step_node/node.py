@@ -98,7 +98,12 @@ class Node:
         self._storage_watch = StorageWatch(self._metrics.storage_retried)
         self._waiters = OutcomeWaiters()
         self.admission = Admission(
-            chain=parts.chain, mempool=parts.mempool, journal=parts.journal, waiters=self._waiters, clock=parts.clock
+            chain=parts.chain,
+            mempool=parts.mempool,
+            journal=parts.journal,
+            waiters=self._waiters,
+            clock=parts.clock,
+            metrics=self._metrics,
         )
         self._consensus_topic = consensus_gossip(parts.network, parts.chain, self._gossip_refused)
         self._exchange = ProofExchange(
@@ -156,8 +161,8 @@ class Node:
             nursery.start_soon(self.driver.run)
             task_status.started()
 
-    def services(self) -> ApiServices:
-        """What the HTTP API needs."""
+    def services(self, *, wait_ms_max: int) -> ApiServices:
+        """What the HTTP API needs. `wait_ms_max` bounds how long a submission may wait for finality."""
         return ApiServices(
             chain=self._chain,
             admission=self.admission,
@@ -165,6 +170,8 @@ class Node:
             status=self.status,
             health=self.health,
             metrics=self.registry,
+            wait_ms_max=wait_ms_max,
+            counters=self._metrics,
         )
 
     def status(self) -> NodeStatus:
@@ -258,7 +265,12 @@ async def run_node(
         async with _open_parts(home, config, genesis, keys) as parts, trio.open_nursery() as nursery:
             node = Node(parts)
             await nursery.start(node.run)
-            port = await nursery.start(serve_api, create_app(node.services()), config.api.host, config.api.port)
+            port = await nursery.start(
+                serve_api,
+                create_app(node.services(wait_ms_max=config.api.wait_ms_max)),
+                config.api.host,
+                config.api.port,
+            )
             started = NodeStarted(f"http://{config.api.host}:{port}", node.status())
             log.info("serving", api=started.api_url, peer_id=started.status.peer_id, height=started.status.height)
             task_status.started(started)

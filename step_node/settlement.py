@@ -55,8 +55,12 @@ class Settlement:
         """Settle after `judged` has been stored and the head has moved. Raises `JournalError`."""
         receipts = judged.transition.receipts
         finalised = [receipt.proof_id for receipt in receipts]
+        now_ms = self._clock.now_ms()
         for proof_id in finalised:
-            self._mempool.remove(proof_id)
+            waited_ms = self._mempool.waited_ms(proof_id, now_ms=now_ms)
+            if waited_ms is not None:
+                self._metrics.proof_final_after(waited_ms)
+                self._mempool.remove(proof_id)
         self._waiters.announce(receipts, ())
         changes = judged.transition.changes
         timestamp_ms = judged.batch.header.timestamp_ms

@@ -194,7 +194,14 @@ async def open_node(
     mempool, waiters = Mempool(), OutcomeWaiters()
     chain = await Chain.open(genesis=genesis, storage=storage, clock=clock, known=mempool.get)
     async with open_journal(journal_path) as journal, trio.open_nursery() as nursery:
-        admission = Admission(chain=chain, mempool=mempool, journal=journal, waiters=waiters, clock=clock)
+        admission = Admission(
+            chain=chain,
+            mempool=mempool,
+            journal=journal,
+            waiters=waiters,
+            clock=clock,
+            metrics=NodeMetrics(CollectorRegistry()),
+        )
         nursery.start_soon(admission.run)
         yield MadeUpNode(clock, storage, chain, mempool, journal, waiters, admission)
         nursery.cancel_scope.cancel()

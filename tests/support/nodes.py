@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import trio
 
@@ -22,7 +23,7 @@ from step_node.storage.interface import Storage
 from step_node.storage.open import SqliteSettings, open_storage
 from tests.support.proofs import private_key
 
-QUICK: dict[str, int] = {
+QUICK: dict[str, Any] = {
     "batch_interval_ms": 20,
     "timeout_propose_ms": 400,
     "timeout_pre_vote_ms": 200,
