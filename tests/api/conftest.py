@@ -9,13 +9,20 @@ import httpx
 import pytest
 
 from step_node.api.app import create_app
+from step_node.storage.memory import MemoryStorage
 from tests.api.made_up_node import MadeUpNode, open_node
 
 
 @pytest.fixture
-async def node(tmp_path: Path) -> AsyncIterator[MadeUpNode]:
+def storage() -> MemoryStorage:
+    """The store under the node; a module of tests may name another."""
+    return MemoryStorage()
+
+
+@pytest.fixture
+async def node(tmp_path: Path, storage: MemoryStorage) -> AsyncIterator[MadeUpNode]:
     """A node that finalises when told to."""
-    async with open_node(tmp_path / "journal.sqlite") as node:
+    async with open_node(tmp_path / "journal.sqlite", storage=storage) as node:
         yield node
 
 

@@ -1,0 +1,256 @@
+"""What clients can read: the status of proofs, accounts with their histories, triangles, batches, the mesh."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+
+from mesh import TriangleId, contains, locate, polygon
+from step_node.proofs.proof import Refusal, RefusalCode
+from tests.api.made_up_node import CHAIN_ID, START_MS, ZURICH, MadeUpNode, Walker
+from tests.api.test_submit import require_refusal, submit
+
+
+async def read(client: httpx.AsyncClient, path: str, **parameters: str | int) -> dict[str, Any]:
+    """A successful answer."""
+    answer = await client.get(path, params=parameters)
+    assert answer.status_code == 200, answer.text
+    document: dict[str, Any] = answer.json()
+    assert document["ok"] is True
+    return document
+
+
+async def test_the_status_of_a_proof_follows_it(node: MadeUpNode, client: httpx.AsyncClient) -> None:
+    submitted = await submit(client, Walker(1).proof(START_MS))
+    proof_id = submitted.json()["proofId"]
+    assert await read(client, f"/proof/status/{proof_id}") == submitted.json()
+    await node.finalise()
+    assert await read(client, f"/proof/status/{proof_id.upper().replace('0X', '0x')}") == {
+        "ok": True,
+        "proofId": proof_id,
+        "status": "finalised",
+        "reward": "0.001953",
+        "unit": "STEP",
+        "triangleId": locate(*ZURICH, 10).text,
+        "level": 10,
+        "clicks": 1,
+        "balance": "0.001953",
+        "height": 1,
+        "index": 0,
+        "processedAt": "2026-01-01T00:00:00.000Z",
+    }
+
+
+async def test_the_status_of_a_dropped_proof_tells_the_gate(node: MadeUpNode, client: httpx.AsyncClient) -> None:
+    proof_id = (await submit(client, Walker(1).proof(START_MS))).json()["proofId"]
+    await node.drop(bytes.fromhex(proof_id[2:]), Refusal(RefusalCode.CLOCK_DRIFT, "timestamp: too old"))
+    assert await read(client, f"/proof/status/{proof_id}") == {
+        "ok": True,
+        "proofId": proof_id,
+        "status": "dropped",
+        "code": "CLOCK_DRIFT",
+        "message": "timestamp: too old",
+    }
+
+
+async def test_a_proof_that_nobody_submitted_is_not_found(client: httpx.AsyncClient) -> None:
+    require_refusal(await client.get(f"/proof/status/0x{'ab' * 32}"), 404, "PROOF_NOT_FOUND")
+
+
+@pytest.mark.parametrize("proof_id", ["0x12", "ab" * 32, f"0x{'g' * 64}", f"0x{'ab' * 33}"])
+async def test_what_is_no_proof_id_is_refused(client: httpx.AsyncClient, proof_id: str) -> None:
+    message = require_refusal(await client.get(f"/proof/status/{proof_id}"), 400, "INVALID_PAYLOAD")
+    assert message.startswith("proofId: ")
+
+
+async def test_the_configuration_names_the_rules(client: httpx.AsyncClient) -> None:
+    assert await read(client, "/proof/config") == {
+        "ok": True,
+        "timestamp": "2026-01-01T00:00:00.000Z",
+        "CHAIN_ID": CHAIN_ID,
+        "PROOF_VERSION": "STEP-PROOF-v1",
+        "GPS_MAX_ACCURACY_M": 50,
+        "PROOF_SPEED_LIMIT_MPS": 15,
+        "PROOF_MORATORIUM_MS": 10_000,
+        "PROOF_CLOCK_DRIFT_MS": 120_000,
+        "PROOF_MAX_AGE_MS": 300_000,
+        "ACCOUNT_WAITING_PROOFS_MAX": 64,
+        "SEEDED_LEVEL": 10,
+        "LEVEL_MAX": 21,
+        "SUBDIVISION_CLICKS": 11,
+        "EXHAUSTION_CLICKS": 28,
+        "BATCH_INTERVAL_MS": 1_000,
+        "WAIT_MS_DEFAULT": 5_000,
+        "WAIT_MS_MAX": 30_000,
+        "BODY_BYTES_MAX": 16_384,
+    }
+
+
+async def test_an_account_shows_its_balance_rank_and_last_proof(node: MadeUpNode, client: httpx.AsyncClient) -> None:
+    richer, poorer = Walker(1), Walker(2)
+    await submit(client, richer.proof(START_MS - 1, level=1))
+    await submit(client, poorer.proof(START_MS))
+    await node.finalise()
+    assert await read(client, f"/account/{richer.address_text}") == {
+        "ok": True,
+        "account": richer.address_text,
+        "balance": "1.000000",
+        "unit": "STEP",
+        "proofs": 1,
+        "rank": 1,
+        "lastProof": {"timestamp": "2025-12-31T23:59:59.999Z", "lat": ZURICH[0], "lon": ZURICH[1]},
+    }
+    leaderboard = await read(client, "/leaderboard", limit=2)
+    assert [(one["rank"], one["account"], one["balance"]) for one in leaderboard["accounts"]] == [
+        (1, richer.address_text, "1.000000"),
+        (2, poorer.address_text, "0.001953"),
+    ]
+    assert len((await read(client, "/leaderboard", limit=1))["accounts"]) == 1
+
+
+async def test_an_account_that_was_never_paid_has_nothing_yet(client: httpx.AsyncClient) -> None:
+    account = await read(client, "/account/0x" + "AB" * 20)
+    assert account == {
+        "ok": True,
+        "account": "0x" + "ab" * 20,
+        "balance": "0.000000",
+        "unit": "STEP",
+        "proofs": 0,
+        "rank": None,
+        "lastProof": None,
+    }
+
+
+async def test_the_pages_of_a_history_hold_every_proof_once_newest_first(
+    node: MadeUpNode, client: httpx.AsyncClient
+) -> None:
+    walker = Walker(1)
+    submitted = []
+    for number in range(5):
+        node.clock.time_ms = START_MS + number * 10_000
+        submitted.append((await submit(client, walker.proof(node.clock.time_ms))).json()["proofId"])
+        if number % 2:
+            await node.finalise()
+    await node.finalise()
+    path = f"/account/{walker.address_text}/proofs"
+    paged: list[dict[str, Any]] = []
+    cursor: dict[str, str] = {}
+    while True:
+        page = await read(client, path, limit=2, **cursor)
+        paged += page["proofs"]
+        if page["nextCursor"] is None:
+            break
+        assert len(page["proofs"]) == 2
+        cursor = {"before": page["nextCursor"]}
+    assert [entry["proofId"] for entry in paged] == submitted[::-1]
+    assert paged == (await read(client, path))["proofs"]
+    assert paged[-1] == {
+        "proofId": submitted[0],
+        "height": 1,
+        "index": 0,
+        "triangleId": locate(*ZURICH, 10).text,
+        "level": 10,
+        "lat": ZURICH[0],
+        "lon": ZURICH[1],
+        "accuracy": 5.0,
+        "timestamp": "2026-01-01T00:00:00.000Z",
+        "nonce": "walk-1",
+        "reward": "0.001953",
+        "unit": "STEP",
+        "clicks": 1,
+        "balance": "0.001953",
+        "processedAt": "2026-01-01T00:00:10.000Z",
+    }
+
+
+@pytest.mark.parametrize("parameters", ["limit=0", "limit=101", "limit=x", "before=", "before=AAAA", "before=%2B" * 16])
+async def test_an_impossible_page_is_refused(client: httpx.AsyncClient, parameters: str) -> None:
+    answer = await client.get(f"/account/0x{'ab' * 20}/proofs?{parameters}")
+    assert require_refusal(answer, 400, "INVALID_PAYLOAD").startswith(f"{parameters.partition('=')[0]}: ")
+
+
+async def test_an_untouched_seeded_triangle_is_active(client: httpx.AsyncClient) -> None:
+    triangle = locate(*ZURICH, 10)
+    assert triangle.parent is not None
+    assert await read(client, f"/triangle/{triangle.text}") == {
+        "ok": True,
+        "triangleId": triangle.text,
+        "level": 10,
+        "state": "active",
+        "clicks": 0,
+        "reward": "0.001953",
+        "parentId": triangle.parent.text,
+    }
+    assert (await read(client, f"/triangle/{TriangleId(0, 1, 0).text}"))["parentId"] is None
+
+
+async def test_a_triangle_comes_into_being_when_its_parent_is_subdivided(
+    node: MadeUpNode, client: httpx.AsyncClient
+) -> None:
+    triangle, child = locate(*ZURICH, 10), locate(*ZURICH, 11)
+    message = require_refusal(await client.get(f"/triangle/{child.text}"), 404, "TRIANGLE_NOT_FOUND")
+    assert message.startswith("id: ")
+    for number in range(1, 12):
+        await submit(client, Walker(number).proof(START_MS))
+    await node.finalise()
+    parent = await read(client, f"/triangle/{triangle.text}")
+    assert (parent["state"], parent["clicks"]) == ("subdivided", 11)
+    born = await read(client, f"/triangle/{child.text}")
+    assert (born["state"], born["clicks"], born["parentId"]) == ("active", 0, triangle.text)
+
+
+async def test_what_is_no_triangle_is_refused(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/triangle/STEP-TRI-v1:A1-00000000000000000000-AAA")
+    assert require_refusal(answer, 400, "INVALID_PAYLOAD").startswith("id: checksum: ")
+
+
+async def test_a_batch_shows_its_header_proofs_and_signers(node: MadeUpNode, client: httpx.AsyncClient) -> None:
+    proof_id = (await submit(client, Walker(1).proof(START_MS))).json()["proofId"]
+    await node.finalise()
+    batch = await read(client, "/batch/1")
+    proposer = f"0x{node.chain.validators.proposer(1, 0).address.hex()}"
+    assert batch["batchHash"] == f"0x{node.chain.head.chain.batch_hash.hex()}"
+    assert batch["proofIds"] == [proof_id]
+    assert batch["commit"] == {"round": 0, "signers": [proposer]}
+    header = batch["header"]
+    assert header["previousBatchHash"] == f"0x{node.chain.genesis.hash.hex()}"
+    assert (header["chainId"], header["height"], header["proposer"]) == (CHAIN_ID, 1, proposer)
+    require_refusal(await client.get("/batch/2"), 404, "BATCH_NOT_FOUND")
+
+
+@pytest.mark.parametrize("height", ["0", "-1", "x", str(2**63), "9" * 5_000])
+async def test_an_impossible_height_is_refused(client: httpx.AsyncClient, height: str) -> None:
+    assert require_refusal(await client.get(f"/batch/{height}"), 400, "INVALID_PAYLOAD").startswith("height: ")
+
+
+async def test_the_triangle_at_a_point_holds_it(client: httpx.AsyncClient) -> None:
+    lat, lon = ZURICH
+    answer = await read(client, "/mesh/triangleAt", lat=str(lat), lon=str(lon), level=21)
+    assert answer.keys() == {"ok", "result", "timestamp"}
+    assert answer["result"].keys() == {"triangleId", "level"}
+    assert contains(TriangleId.parse(answer["result"]["triangleId"]), lat, lon)
+
+
+async def test_the_polygon_of_a_triangle_is_a_closed_geojson_ring(client: httpx.AsyncClient) -> None:
+    lat, lon = ZURICH
+    answer = await read(client, "/mesh/triangleAt", lat=str(lat), lon=str(lon), level=5, includePolygon="true")
+    assert answer["result"]["polygon"] == {"type": "Polygon", "coordinates": [polygon(locate(lat, lon, 5))]}
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("lon=0&level=1", "lat"),
+        ("lat=91&lon=0&level=1", "lat"),
+        ("lat=nan&lon=0&level=1", "lat"),
+        ("lat=0&lon=inf&level=1", "lon"),
+        ("lat=0&lon=0&level=22", "level"),
+        ("lat=0&lon=0&level=1.5", "level"),
+        ("lat=0&lon=0&level=1&includePolygon=perhaps", "includePolygon"),
+    ],
+)
+async def test_an_impossible_point_is_refused(client: httpx.AsyncClient, query: str, field: str) -> None:
+    answer = await client.get(f"/mesh/triangleAt?{query}")
+    assert require_refusal(answer, 400, "INVALID_PAYLOAD").startswith(f"{field}: ")
