@@ -120,6 +120,9 @@ def _take_in_message(progress: Progress, message: Message) -> Ignored | None:
     if sender not in state.validators:
         return Ignored.UNKNOWN_VALIDATOR
     if sender == state.own_address:
+        if isinstance(message, PreVote | PreCommit) and message.round < state.round:
+            # The own vote of a round that was forgotten, in a quorum that somebody repeats: it must count there (L28).
+            return receive_vote(progress, message)
         return Ignored.OWN_MESSAGE
     if isinstance(message, ProofBatch):
         proposer = state.validators.proposer(state.height, message.round).address

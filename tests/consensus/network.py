@@ -233,7 +233,7 @@ class Network:
         self.nodes[receiver].give(MessageReceived(message))
 
     def chaos(self, steps: int) -> None:
-        """Anything may happen, in any order; some nodes are cut off for a while, and news of a decision travels badly."""
+        """Anything may happen, in any order; nodes are cut off for a while, and news of a decision travels badly."""
         random = self.random
         cut_off: set[int] = set()
         for step in range(steps):
@@ -275,7 +275,7 @@ class Network:
         receiver = random.choice(list(self.nodes))
         state = self.nodes[receiver].state
         number = max(0, state.round + random.choice([0, 0, 0, 0, 0, 0, -1, 1]))
-        stories = [proposal.batch_hash for proposal in state.round_state(number).proposals] or [None]
+        stories: list[bytes | None] = [proposal.batch_hash for proposal in state.round_state(number).proposals]
         value = random.choice([*stories * 4, None, *self.proposals])
         message: Message
         dice = random.random()

@@ -4,15 +4,26 @@ Four validators, height 5: the proposer of round r is number (5 + r) mod 4, so 1
 proposes in round 3. Own messages are logged and signed at once by `Seat`, unless a test does it by hand.
 """
 
+from dataclasses import replace
+
 import pytest
 
+from consensus.commit import commit_of
 from consensus.effects import (
     Broadcast,
+    BuildBatch,
     Effect,
+    Finalise,
+    ReportEvidence,
+    RequestBatch,
+    SetTimer,
     Sign,
+    ValidateBatch,
     WriteAhead,
 )
 from consensus.inputs import (
+    BatchBuilt,
+    BatchNotBuilt,
     BatchValidated,
     Input,
     LogWritten,
@@ -21,8 +32,8 @@ from consensus.inputs import (
     TimerFired,
     WorkAvailable,
 )
-from consensus.machine import apply, describe
-from consensus.messages import Message, PreCommit, PreVote, ProofBatch, TimeoutMessage
+from consensus.machine import ConsensusFault, Ignored, apply, describe, own_messages, resume, wanted_batches
+from consensus.messages import Commit, Message, PreCommit, PreVote, ProofBatch, TimeoutMessage
 from consensus.state import ROUNDS_AHEAD_MAX, ConsensusState, Step
 from consensus.values import TimeoutKind, Timeouts
 from tests.consensus.network import CHAIN_ID, HEIGHT, address, batch_of, sign, validator_set
@@ -180,6 +191,28 @@ TABLE: list[tuple[str, list[Input], Step, int, list[str]]] = [
         ["PRE_VOTE 0 a", "PRE_COMMIT 0 nil"],
     ),
     (
+        "L44: a quorum of nil pre-votes does not open a lock",
+        [
+            *LOCKED_IN_1,
+            proposal(1, B),
+            *pre_votes(1, None, 1, 2, 3),
+            *pre_commits(1, None, 1, 2, 3),
+            fired(PRE_COMMIT, 1),
+            proposal(2, B),
+        ],
+        Step.PRE_VOTE,
+        2,
+        [
+            "PRE_VOTE 0 a",
+            "PRE_COMMIT 0 a",
+            "TIMEOUT 0 PRE_COMMIT",
+            "PRE_VOTE 1 nil",
+            "PRE_COMMIT 1 nil",
+            "TIMEOUT 1 PRE_COMMIT",
+            "PRE_VOTE 2 nil",
+        ],
+    ),
+    (
         "L47: a quorum of different pre-commits starts the wait",
         [*LOCKED, *pre_commits(0, None, 1, 2)],
         Step.PRE_COMMIT_WAIT,
@@ -248,3 +281,150 @@ def test_a_rule_of_the_paper(events: list[Input], step: Step, number: int, said:
     # And the same inputs lead to the same state: that is what the log relies on.
     assert Seat().give(*events).state == seat.state
     assert describe(seat.state).step is step
+
+
+def test_the_proposer_builds_and_proposes_and_a_late_batch_is_dropped() -> None:
+    seat = Seat(own=1).give(WorkAvailable())
+    assert seat.effects == [SetTimer(PROPOSER, 0, 5_000), BuildBatch(HEIGHT, 0)]
+    seat.give(BatchNotBuilt(0), BatchBuilt(0, A, BATCH_A))
+    assert seat.said() == ["PROOF_BATCH 0 a", "PRE_VOTE 0 a"]
+    whole = next(effect.message for effect in seat.effects if isinstance(effect, Broadcast))
+    assert isinstance(whole, ProofBatch)
+    assert whole.batch == BATCH_A
+    assert apply(seat.state, BatchBuilt(0, B, BATCH_B)).ignored is Ignored.LATE_BATCH
+
+
+def test_the_proposer_proposes_the_valid_batch_again_with_its_round() -> None:
+    seat = Seat().give(*LOCKED, *timeouts(2, PRE_COMMIT, 1, 2, 3))
+    assert seat.state.round == 3
+    assert seat.asked(BuildBatch) == []
+    again = own_messages(seat.state)
+    proposals = [message for message in again if isinstance(message, ProofBatch)]
+    assert [(message.valid_round, message.batch_hash, message.batch) for message in proposals] == [(0, A, BATCH_A)]
+    # The polka goes with it, for those who have not seen it.
+    assert sum(isinstance(message, PreVote) and message.round == 0 for message in again) >= 3
+
+
+def test_an_own_message_is_logged_then_signed_then_sent() -> None:
+    state = ConsensusState.begin(CHAIN_ID, HEIGHT, validator_set(4), address(0), Timeouts())
+    state = apply(state, WorkAvailable()).state
+    first = apply(state, fired(PROPOSER, 0))
+    vote = PreVote(HEIGHT, 0, None, address(0))
+    assert first.state.step is Step.TIMEOUT_PROPOSER
+    assert first.effects[0] == WriteAhead(vote)
+    assert not any(isinstance(effect, Sign | Broadcast) for effect in first.effects)
+    assert apply(first.state, Signed(sign(vote))).ignored is Ignored.UNEXPECTED
+    second = apply(first.state, LogWritten(vote))
+    assert second.effects == (Sign(vote),)
+    assert apply(second.state, Signed(sign(replace(vote, batch_hash=A)))).ignored is Ignored.UNEXPECTED
+    third = apply(second.state, Signed(sign(vote)))
+    assert third.effects == (Broadcast(sign(vote)),)
+    assert third.state.step is Step.TIMEOUT_PROPOSER  # the timeout message is still to be signed
+    assert WriteAhead(TimeoutMessage(HEIGHT, 0, PROPOSER, address(0))) in resume(third.state)
+
+
+@pytest.mark.parametrize(
+    ("before", "kind", "step"),
+    [
+        ([*ACCEPTED, *pre_votes(0, None, 1, 2)], PRE_VOTE, Step.TIMEOUT_PRE_VOTE),
+        ([WorkAvailable(), *pre_commits(0, None, 1, 2, 3)], PRE_COMMIT, Step.TIMEOUT_PRE_COMMIT),
+    ],
+)
+def test_a_wait_that_is_over_shows_until_it_is_answered(before: list[Input], kind: TimeoutKind, step: Step) -> None:
+    state = Seat().give(*before).state
+    assert apply(state, fired(kind, 0)).state.step is step
+
+
+def test_a_decision_is_finalised_and_told() -> None:
+    seat = Seat().give(*LOCKED, *pre_commits(0, A, 1, 2))
+    (finalise,) = seat.asked(Finalise)
+    assert isinstance(finalise, Finalise)
+    assert finalise.batch == BATCH_A
+    assert own_messages(seat.state) == (finalise.commit,)
+    assert resume(seat.state) == (finalise, Broadcast(finalise.commit))
+    assert apply(seat.state, WorkAvailable()).ignored is Ignored.DECIDED
+
+
+def committed(batch_hash: bytes) -> Commit:
+    return commit_of(sign(PreCommit(HEIGHT, 9, batch_hash, address(voter))) for voter in (1, 2, 3))
+
+
+def test_a_commit_brings_an_idle_node_to_the_decision_once_it_has_the_batch() -> None:
+    seat = Seat().give(got(committed(A)))
+    assert seat.effects == [RequestBatch(A, 9)]
+    assert wanted_batches(seat.state) == ((A, 9),)
+    seat.give(proposal(40, A))  # of any round
+    (question,) = seat.asked(ValidateBatch)
+    assert question == ValidateBatch(9, -1, A, BATCH_A, judge_clock=False)
+    seat.give(valid(A, 9))
+    assert seat.state.step is Step.COMMIT
+
+
+def test_two_committed_batches_or_an_invalid_one_stop_the_node() -> None:
+    with pytest.raises(ConsensusFault, match="a quorum committed"):
+        Seat().give(got(committed(A)), got(committed(B)))
+    with pytest.raises(ConsensusFault, match="finds invalid"):
+        Seat().give(got(committed(A)), proposal(9, A), invalid(A, 9))
+
+
+def test_a_batch_refused_for_its_time_is_still_locked_on_when_a_quorum_accepted_it() -> None:
+    seat = Seat().give(proposal(0, A), invalid(A, 0), *pre_votes(0, A, 1, 2, 3))
+    questions = [effect.judge_clock for effect in seat.effects if isinstance(effect, ValidateBatch)]
+    assert questions == [True, False]
+    seat.give(valid(A, 0))
+    assert seat.said() == ["PRE_VOTE 0 nil", "PRE_COMMIT 0 a"]
+
+
+def test_contradictions_are_reported_once_each() -> None:
+    seat = Seat().give(*pre_votes(0, A, 2), *pre_votes(0, None, 2), *pre_votes(0, B, 2))
+    seat.give(proposal(0, A), proposal(0, B), proposal(0, B, -1))
+    assert len(seat.asked(ReportEvidence)) == 2
+    votes = seat.state.current.pre_votes
+    assert (votes.voters, votes.tally(A), votes.tally(None), votes.tally(B)) == (1, 1, 1, 0)
+
+
+def test_a_watching_node_follows_without_a_word() -> None:
+    seat = Seat(own=None).give(*ACCEPTED, *pre_votes(0, A, 1, 2, 3), *pre_commits(0, A, 1, 2, 3))
+    assert seat.state.step is Step.COMMIT
+    assert seat.asked(WriteAhead) == []
+    assert seat.said() == ["COMMIT 0 a"]
+
+
+STRANGE = sign(PreVote(HEIGHT, 0, None, address(9)))
+IGNORED: list[tuple[Ignored, list[Input], Input]] = [
+    (Ignored.ALREADY_STARTED, [WorkAvailable()], WorkAvailable()),
+    (Ignored.PAST_HEIGHT, [], got(sign(PreVote(HEIGHT - 1, 0, None, address(1))))),
+    (Ignored.FUTURE_HEIGHT, [], got(sign(PreVote(HEIGHT + 1, 0, None, address(1))))),
+    (Ignored.UNKNOWN_VALIDATOR, [], got(STRANGE)),
+    (Ignored.NOT_THE_PROPOSER, [], got(sign(ProofBatch(HEIGHT, 0, -1, A, BATCH_A, address(2))))),
+    (Ignored.OWN_MESSAGE, [WorkAvailable()], got(sign(PreVote(HEIGHT, 0, None, address(0))))),
+    (Ignored.DUPLICATE, pre_votes(0, A, 1), pre_votes(0, A, 1)[0]),
+    (Ignored.DUPLICATE, timeouts(0, PROPOSER, 1), timeouts(0, PROPOSER, 1)[0]),
+    (Ignored.DUPLICATE, [proposal(0, A)], proposal(0, A)),
+    (Ignored.DUPLICATE, [got(committed(A))], got(committed(A))),
+    (Ignored.ROUND_NOT_TRACKED, pre_votes(90, None, 1), pre_votes(89, None, 1)[0]),
+    (Ignored.STALE_TIMER, [WorkAvailable()], fired(PRE_VOTE, 0)),
+    (Ignored.STALE_TIMER, [WorkAvailable(), fired(PROPOSER, 0)], fired(PROPOSER, 0)),
+    (Ignored.STALE_TIMER, [], fired(PROPOSER, 0)),
+    (Ignored.LATE_BATCH, [WorkAvailable()], BatchBuilt(0, A, BATCH_A)),
+    (Ignored.UNEXPECTED, [WorkAvailable()], valid(A, 0)),
+    (Ignored.UNEXPECTED, [WorkAvailable()], LogWritten(PreVote(HEIGHT, 0, None, address(0)))),
+    (Ignored.NOTHING_TO_DO, [WorkAvailable()], BatchNotBuilt(0)),
+]
+
+
+@pytest.mark.parametrize(("reason", "before", "event"), IGNORED)
+def test_an_ignored_input_leaves_the_state_as_it_is(reason: Ignored, before: list[Input], event: Input) -> None:
+    state = Seat().give(*before).state
+    transition = apply(state, event)
+    assert transition.ignored is reason
+    assert transition.state is state
+    assert transition.effects == ()
+
+
+def test_what_is_stored_for_far_rounds_is_bounded() -> None:
+    seat = Seat()
+    for number in range(200):
+        seat.give(*pre_votes(number, None, 1))
+    assert max(seat.state.rounds) <= ROUNDS_AHEAD_MAX
+    assert len(seat.state.highest_rounds) == 1
