@@ -25,9 +25,6 @@ from step_node.signing.key_file import create_key_file
 from step_node.signing.keystore import KdfStrength, create_keystore, new_private_key
 from step_node.signing.private_file import create_private_file
 
-TEST_NETWORK_VALIDATORS_MAX = 100
-"""As many as genesis may hold."""
-
 LOOPBACK = "127.0.0.1"
 ALL_INTERFACES = "0.0.0.0"
 
@@ -50,7 +47,7 @@ class HomeKeys:
 
 
 @dataclass(frozen=True, slots=True)
-class TestNetworkNode:
+class NetworkNode:
     """Where one node of a test network listens, and its keys."""
 
     keys: HomeKeys
@@ -146,15 +143,15 @@ def write_home(
     write_atomically(home.config, render_config(config).encode(), replace=False)
 
 
-def test_network_homes(root: Path, count: int) -> list[NodeHome]:
+def network_homes(root: Path, count: int) -> list[NodeHome]:
     """The homes of a test network's nodes under `root`: node0, node1, …"""
     return [NodeHome(root / f"node{index}") for index in range(count)]
 
 
-def write_test_network(
+def write_network_homes(
     homes: Sequence[NodeHome],
     *,
-    nodes: Sequence[TestNetworkNode],
+    nodes: Sequence[NetworkNode],
     genesis: Genesis,
     storage: Sequence[StorageConfig],
     listen_host: str = LOOPBACK,

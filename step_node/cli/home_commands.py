@@ -56,7 +56,7 @@ def init(
     from step_node.cli.passwords import find_password
     from step_node.clock import SystemClock
     from step_node.home import NodeHome
-    from step_node.home_files import HomeKeys, TestNetworkNode, check_no_home, new_config, new_genesis, write_home
+    from step_node.home_files import HomeKeys, NetworkNode, check_no_home, new_config, new_genesis, write_home
 
     if genesis is None and not validator:
         raise typer.BadParameter("give --genesis FILE to join a chain, or --validator to begin one")
@@ -66,7 +66,7 @@ def init(
     check_no_home(node_home)
     keys = HomeKeys.new(is_validator=validator)
     config = new_config(api_port=api_port, p2p_port=p2p_port, bootstrap=bootstrap or ())
-    address = TestNetworkNode(keys, api_port, p2p_port).p2p_address
+    address = NetworkNode(keys, api_port, p2p_port).p2p_address
     if genesis is not None:
         chain = _given_genesis(genesis, chain_id)
     else:
@@ -110,7 +110,7 @@ def make_test_network(
 
     from step_node.clock import SystemClock
     from step_node.config import StorageConfig
-    from step_node.home_files import HomeKeys, TestNetworkNode, new_genesis, test_network_homes, write_test_network
+    from step_node.home_files import HomeKeys, NetworkNode, network_homes, new_genesis, write_network_homes
 
     _check_store(store, mongodb_uri)
     names = [name.strip() for name in hosts.split(",")] if hosts else None
@@ -119,9 +119,9 @@ def make_test_network(
     if base_port + (1 if names else 2 * validators - 1) > PORT_MAX:
         raise typer.BadParameter(f"the last node's port would be above {PORT_MAX}", param_hint="--base-port")
     nodes = [
-        TestNetworkNode(HomeKeys.new(is_validator=True), base_port, base_port + 1, names[index])
+        NetworkNode(HomeKeys.new(is_validator=True), base_port, base_port + 1, names[index])
         if names
-        else TestNetworkNode(HomeKeys.new(is_validator=True), base_port + index, base_port + validators + index)
+        else NetworkNode(HomeKeys.new(is_validator=True), base_port + index, base_port + validators + index)
         for index in range(validators)
     ]
     genesis = new_genesis(
@@ -129,8 +129,8 @@ def make_test_network(
         genesis_time_ms=SystemClock().now_ms(),
         validators=[(node.keys.validator or b"", node.p2p_address) for node in nodes],
     )
-    homes = test_network_homes(output, validators)
-    write_test_network(
+    homes = network_homes(output, validators)
+    write_network_homes(
         homes,
         nodes=nodes,
         genesis=genesis,

@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from step_node.cli import (
+    devnet_command,
     home_commands,
     keys_commands,
     mesh_commands,
@@ -56,6 +57,7 @@ def main(
     del version
 
 
+app.command("devnet")(devnet_command.devnet)
 app.command("init")(home_commands.init)
 app.command("testnet")(home_commands.make_test_network)
 app.command("start")(start_command.start)

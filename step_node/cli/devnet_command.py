@@ -1,0 +1,165 @@
+"""`step-node devnet`: a whole network on this machine, and walkers who use it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from step_node.cli.home_commands import VALIDATORS_DEFAULT, StoreChoice
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from step_node.devnet.network import Devnet, DevnetSettings
+
+VALIDATORS_MAX = 32
+PROOFS_MAX = 100_000
+INTERRUPTED = 130
+
+
+def devnet(
+    validators: Annotated[
+        int, typer.Option(min=1, max=VALIDATORS_MAX, help="How many nodes, each a validator.")
+    ] = VALIDATORS_DEFAULT,
+    store: Annotated[StoreChoice, typer.Option(help="Storage engine of all nodes.")] = StoreChoice.SQLITE,
+    mongodb_uri: Annotated[
+        str | None,
+        typer.Option(metavar="URI", help="Replica set for --store mongodb.  [default: a throw-away one]"),
+    ] = None,
+    base_port: Annotated[
+        int | None,
+        typer.Option(
+            metavar="PORT",
+            min=0,
+            max=65_535,
+            help="APIs at PORT + i, libp2p at PORT + validators + i; 0 takes any free ones."
+            "  [default: 8600, or free ones if those are in use]",
+        ),
+    ] = None,
+    home: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Keep the nodes' homes here, or go on with them.  [default: removed at the end]"
+        ),
+    ] = None,
+    proofs: Annotated[
+        int | None, typer.Option(min=1, max=PROOFS_MAX, help="Let walkers submit so many proofs, check, and stop.")
+    ] = None,
+    rate: Annotated[
+        float | None, typer.Option(min=0.01, max=10_000, help="Proofs a second, with --proofs.  [default: no limit]")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Results as JSON on standard output, all else on standard error.")
+    ] = False,
+) -> None:
+    """Run a network of validators on this machine: real processes on loopback, which find each other over libp2p.
+
+    Without --proofs it runs until Ctrl-C. With --proofs N simulated walkers submit N valid proofs, spread over the
+    nodes; then every node is asked for every proof, and for its state root, and the network stops. The exit status is
+    0 only if all N are final on every node and the state roots are equal; 1 if not; 130 if interrupted before that.
+
+    With --json the last line of standard output is one JSON object: submitted, finalised, rejected, proofs_per_second,
+    finality_ms, height, state_roots_equal, validators.
+
+    Example: step-node devnet --proofs 200
+    """
+    import trio
+
+    from step_node.devnet.network import DevnetSettings
+
+    if store is StoreChoice.SQLITE and mongodb_uri:
+        raise typer.BadParameter("goes with --store mongodb", param_hint="--mongodb-uri")
+    if store is StoreChoice.MONGODB and home is not None and not mongodb_uri:
+        raise typer.BadParameter(
+            "keeps the nodes' data, and a throw-away replica set does not: give --mongodb-uri", param_hint="--home"
+        )
+    if rate is not None and proofs is None:
+        raise typer.BadParameter("goes with --proofs", param_hint="--rate")
+    settings = DevnetSettings(
+        validators=validators, store=store.value, mongodb_uri=mongodb_uri, base_port=base_port, home=home
+    )
+    raise typer.Exit(trio.run(_run, settings, proofs, rate, as_json))
+
+
+async def _run(settings: DevnetSettings, proofs: int | None, rate: float | None, as_json: bool) -> int:
+    import trio
+
+    from step_node.cli.output import console
+    from step_node.cli.signals import cancel_on_signal
+    from step_node.devnet.network import Devnet
+
+    screen = console(stderr=as_json)
+    exit_status = INTERRUPTED if proofs else 0
+    async with trio.open_nursery() as signals:
+        await signals.start(cancel_on_signal, signals.cancel_scope)
+        async with (
+            Devnet(settings, report=lambda line: screen.print(line, style="dim")) as network,
+            trio.open_nursery() as nursery,
+        ):
+            nursery.start_soon(network.watch)
+            _print_banner(screen, network)
+            if proofs is None:
+                if as_json:
+                    _print_ready(network)
+                screen.print("[bold]Ctrl-C stops the network.[/bold]")
+                await trio.sleep_forever()
+            else:
+                exit_status = await _walk(network, screen, proofs, rate, as_json)
+            nursery.cancel_scope.cancel()
+        signals.cancel_scope.cancel()
+    screen.print("stopped", style="dim")
+    return exit_status
+
+
+async def _walk(network: Devnet, screen: Console, proofs: int, rate: float | None, as_json: bool) -> int:
+    from step_node.cli.devnet_results import print_table, progress_of, summarise
+    from step_node.cli.output import print_json
+    from step_node.devnet.agreement import check_agreement
+    from step_node.devnet.walkers import Walkers
+
+    with progress_of(screen, proofs) as advance:
+        walkers = Walkers(network.clients, network.genesis.parameters, proofs=proofs, rate=rate, report=advance)
+        walked = await walkers.run()
+    screen.print("asking every node for every proof", style="dim")
+    agreement = await check_agreement(network.clients, [record.proof_id for record in walked.final])
+    summary = summarise(walked, agreement, proofs=proofs, validators=len(network.nodes))
+    print_table(screen, summary)
+    sys.stderr.flush()
+    if as_json:
+        print_json(summary.as_json())
+    return 0 if summary.is_success else 1
+
+
+def _print_banner(screen: Console, network: Devnet) -> None:
+    from step_node.clock import SystemClock
+    from step_node.devnet.accounts import dev_accounts, example_request
+
+    def line(text: str) -> None:
+        screen.print(text, soft_wrap=True)
+
+    genesis = network.genesis
+    line(f"\n[bold]STEP devnet[/bold]  chain {genesis.chain_id}, {len(network.nodes)} validators")
+    line(f"homes and logs: {network.root}\n")
+    line("[bold]Nodes[/bold]")
+    for validator, url, node in zip(genesis.validators, network.urls, network.nodes, strict=True):
+        line(f"  {node.index}  {url}  (documentation {url}/docs)")
+        line(f"     validator {validator.address}")
+        line(f"     peer id   {validator.p2p_address.rpartition('/')[2]}")
+    line("\n[bold]Test accounts[/bold]  [red]everyone knows these keys: never use them for anything of value[/red]")
+    for index, account in enumerate(dev_accounts()):
+        line(f"  {index}  {account.address}  key 0x{account.private_key.hex()}")
+    line("\n[bold]Try it[/bold]  (valid for the next five minutes)")
+    request = example_request(
+        network.urls[0], now_ms=SystemClock().now_ms(), level=min(10, genesis.parameters.seeded_level)
+    )
+    screen.print(request, soft_wrap=True, markup=False)
+    line("")
+
+
+def _print_ready(network: Devnet) -> None:
+    from step_node.cli.output import print_json
+
+    print_json({"ready": True, "chain_id": network.genesis.chain_id, "urls": network.urls, "home": str(network.root)})
