@@ -33,7 +33,7 @@ from consensus.proposals import (
     record_own_proposal,
 )
 from consensus.reasons import Ignored
-from consensus.recovery import own_messages, resume, wanted_batches
+from consensus.recovery import own_messages, resume, stored_proposal, wanted_batches
 from consensus.rounds import (
     leave_failed_round,
     note_round,
@@ -62,6 +62,7 @@ __all__ = [
     "describe",
     "own_messages",
     "resume",
+    "stored_proposal",
     "wanted_batches",
 ]
 

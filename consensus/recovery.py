@@ -17,6 +17,8 @@ has acted on and without which others could be stuck:
 Everything else is either an honest validator's own message, which it repeats itself, or contained in a `Commit`.
 """
 
+from dataclasses import replace
+
 from consensus.effects import (
     Broadcast,
     BuildBatch,
@@ -85,6 +87,15 @@ def wanted_batches(state: ConsensusState) -> tuple[tuple[bytes, int], ...]:
     return tuple(sorted(wanted_hashes(state).items()))
 
 
+def stored_proposal(state: ConsensusState, batch_hash: bytes) -> ProofBatch | None:
+    """The latest stored proposal of a batch, with the batch: the answer to a peer's request for it. None: not here."""
+    for _, round_state in sorted(state.rounds.items(), reverse=True):
+        for proposal in round_state.proposals:
+            if proposal.batch_hash == batch_hash and batch_hash in state.batches:
+                return replace(proposal, batch=state.batches[batch_hash])
+    return None
+
+
 def _timers(state: ConsensusState) -> list[TimeoutKind]:
     current = state.current
     timers = [TimeoutKind.PROPOSER] if state.phase is Phase.PROPOSE else []
@@ -101,15 +112,7 @@ def _rounds_spoken_of(state: ConsensusState) -> set[int]:
 
 
 def _with_justification(state: ConsensusState, proposal: ProofBatch) -> list[Message]:
-    whole = ProofBatch(
-        proposal.height,
-        proposal.round,
-        proposal.valid_round,
-        proposal.batch_hash,
-        state.batches[proposal.batch_hash],
-        proposal.proposer,
-        proposal.signature,
-    )
+    whole = replace(proposal, batch=state.batches[proposal.batch_hash])
     if proposal.valid_round < 0:
         return [whole]
     polka = state.round_state(proposal.valid_round).pre_votes.votes_for(proposal.batch_hash)

@@ -32,7 +32,16 @@ from consensus.inputs import (
     TimerFired,
     WorkAvailable,
 )
-from consensus.machine import ConsensusFault, Ignored, apply, describe, own_messages, resume, wanted_batches
+from consensus.machine import (
+    ConsensusFault,
+    Ignored,
+    apply,
+    describe,
+    own_messages,
+    resume,
+    stored_proposal,
+    wanted_batches,
+)
 from consensus.messages import Commit, Message, PreCommit, PreVote, ProofBatch, TimeoutMessage
 from consensus.state import ROUNDS_AHEAD_MAX, ConsensusState, Step
 from consensus.values import TimeoutKind, Timeouts
@@ -343,6 +352,12 @@ def test_a_decision_is_finalised_and_told() -> None:
     assert own_messages(seat.state) == (finalise.commit,)
     assert resume(seat.state) == (finalise, Broadcast(finalise.commit))
     assert apply(seat.state, WorkAvailable()).ignored is Ignored.DECIDED
+
+
+def test_a_peer_that_asks_for_a_batch_gets_a_proposal_of_it() -> None:
+    state = Seat().give(*LOCKED).state
+    assert got(stored_proposal(state, A)) == proposal(0, A)  # type: ignore[arg-type]  # None would not be equal
+    assert stored_proposal(state, B) is None
 
 
 def committed(batch_hash: bytes) -> Commit:
