@@ -1,0 +1,60 @@
+# Everything that is done often. `make` alone lists it. PYTHON=python3.12 chooses another interpreter for .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
+PROOFS ?= 200
+export PIP_ROOT_USER_ACTION := ignore
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo setup setup-dev test test-fast check lint lock clean
+
+help: ## List what can be done
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: setup ## Four validators finalise 200 real location proofs (PROOFS=n for another number)
+	@$(BIN)/step-node devnet --proofs $(PROOFS)
+
+setup: $(VENV)/.run-installed ## Make .venv with what the node needs, and step-node in it
+
+setup-dev: $(VENV)/.dev-installed ## The same, and what the tests and checks need
+
+test: setup-dev ## Every test
+	@$(BIN)/python -m pytest
+
+test-fast: setup-dev ## The tests that start no processes
+	@$(BIN)/python -m pytest -m "not slow"
+
+check: lint ## Before a commit: style, types, layers, then every test
+	@$(BIN)/python -m pytest
+
+lint: setup-dev ## Style, types and layers, without the tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+lock: ## Resolve the dependencies anew into requirements/ (needs uv)
+	scripts/lock
+
+clean: ## Remove .venv and every cache
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .grimp_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Exact versions with hashes, and nothing but those: what was tested is what is installed.
+$(VENV)/.run-installed: requirements/run.txt pyproject.toml | $(BIN)/python
+	@echo "installing what step-node needs into $(VENV) (once; a minute or two)"
+	@$(PIP) install --no-deps --require-hashes -r requirements/run.txt
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.dev-installed: requirements/dev.txt $(VENV)/.run-installed
+	@echo "installing what the tests and checks need into $(VENV)"
+	@$(PIP) install --no-deps --require-hashes -r requirements/dev.txt
+	@touch $@
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "error: $(PYTHON) is not Python 3.11 or newer; name another: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
