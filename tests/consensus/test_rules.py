@@ -149,7 +149,7 @@ TABLE: list[tuple[str, list[Input], Step, int, list[str]]] = [
     ),
     (
         "L28: an older batch without its polka is not answered",
-        [WorkAvailable(), *TO_ROUND_1, proposal(1, A, 0), *pre_votes(0, A, 1, 2)],
+        [WorkAvailable(), *TO_ROUND_1, proposal(1, A, 0), *pre_votes(0, A, 1, 2), valid(A, 1)],
         Step.PROPOSE,
         1,
         ["TIMEOUT 0 PRE_COMMIT"],
@@ -183,6 +183,23 @@ TABLE: list[tuple[str, list[Input], Step, int, list[str]]] = [
             "TIMEOUT 1 PRE_COMMIT",
             "PRE_VOTE 2 b",
         ],
+    ),
+    (
+        "L32: a polka older than the lock does not open it",
+        [
+            WorkAvailable(),
+            *TO_ROUND_1,
+            proposal(1, A),
+            valid(A, 1),
+            *pre_votes(1, A, 1, 2),
+            *pre_commits(1, None, 1, 2, 3),
+            fired(PRE_COMMIT, 1),
+            *pre_votes(0, B, 1, 2, 3),
+            proposal(2, B, 0),
+        ],
+        Step.PRE_VOTE,
+        2,
+        ["TIMEOUT 0 PRE_COMMIT", "PRE_VOTE 1 a", "PRE_COMMIT 1 a", "TIMEOUT 1 PRE_COMMIT", "PRE_VOTE 2 nil"],
     ),
     (
         "L34: a quorum of different pre-votes starts the wait",
