@@ -26,7 +26,10 @@ class StorageError(StepNodeError):
 
 
 class StorageUnavailable(StorageError):
-    """The database does not answer just now (the environment's fault): nothing was written; try again."""
+    """The database does not answer just now (the environment's fault): try again. Nothing was written in part.
+
+    When a network fails under a commit, whether all of it was written is unknown; the same call again settles it.
+    """
 
 
 class StorageMismatch(StorageError):
@@ -76,7 +79,9 @@ class LedgerTotals:
 
 
 class Storage(Protocol):
-    """One chain's store. Every method may raise `StorageUnavailable`; then nothing has changed.
+    """One chain's store. Every method may raise `StorageUnavailable`; then nothing has been written in part.
+
+    A call that is cancelled ends whole as well, written or not, before the cancellation goes on.
 
     Until `initialise` has been called once in the store's life, every other method but `close` raises
     `StorageMismatch`. Listings raise `ValueError` for a `limit` outside 1..PAGE_MAX.

@@ -9,10 +9,10 @@ awaitable, which `settled` evens out.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from inspect import isawaitable
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias
 
 from motor.motor_asyncio import AsyncIOMotorClient as AsyncClient
 from pymongo.errors import (
@@ -31,7 +31,7 @@ from pymongo.uri_parser import parse_uri
 from step_node.storage.interface import StorageMismatch, StorageUnavailable
 
 Driver: TypeAlias = Any
-"""A client, database, collection or session: Motor has no types."""
+"""A client, database, collection, session, or what a call to one gives: the two drivers share no types."""
 
 SERVER_SELECTION_TIMEOUT_MS = 5_000
 CONNECT_TIMEOUT_MS = 5_000
@@ -57,8 +57,6 @@ _TRY_AGAIN_CODES = frozenset(
 _NOT_ALLOWED_CODES = frozenset({13, 18})  # Unauthorized, AuthenticationFailed
 _TRY_AGAIN_LABELS = ("TransientTransactionError", "UnknownTransactionCommitResult", "RetryableWriteError")
 
-ResultT = TypeVar("ResultT")
-
 
 def new_client(uri: str, **options: Any) -> Driver:
     """A client for `uri`; what the URI itself says goes before our defaults, and `options` before both.
@@ -80,7 +78,7 @@ def new_client(uri: str, **options: Any) -> Driver:
         raise StorageMismatch(f"the MongoDB URI cannot be used: {error}") from error
 
 
-async def settled(call: ResultT | Awaitable[ResultT]) -> ResultT:
+async def settled(call: Driver) -> Driver:
     """The outcome of a driver's call, whether or not this driver makes it awaitable.
 
     A cancelled caller waits for the call to end before it goes on unwinding. Motor's calls run in threads, which

@@ -162,11 +162,14 @@ class SqliteStorage(Storage):
         """Let go of the file, once the calls under way have ended."""
         with trio.CancelScope(shield=True):
             async with self._write_turn:
-                for _ in range(READERS_MAX):
-                    await self._read_turns.acquire_on_behalf_of(object())
+                turns = [object() for _ in range(READERS_MAX)]
+                for turn in turns:
+                    await self._read_turns.acquire_on_behalf_of(turn)
                 for connection in (*self._idle_readers, self._writer):
                     connection.close()
                 self._idle_readers.clear()
+                for turn in turns:
+                    self._read_turns.release_on_behalf_of(turn)
 
     async def _write(self, work: Callable[[sqlite3.Connection], ResultT]) -> ResultT:
         def in_thread() -> ResultT:

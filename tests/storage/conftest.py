@@ -6,21 +6,24 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from pymongo import AsyncMongoClient
 
 from step_node.storage import MemorySettings, MongoSettings, SqliteSettings, Storage, StorageSettings, open_storage
 from tests.mongod import mongodb_uri, new_database_name
-from tests.storage.made_up_chain import MadeUpChain
+from tests.storage.made_up_chain import MadeUpChain, begin
 
 __all__ = ["mongodb_uri"]
 
 
-@pytest.fixture(params=["memory", "sqlite", "mongodb"])
-def settings(request: pytest.FixtureRequest, tmp_path: Path) -> StorageSettings:
-    """Where one test's store is: a fresh one of each engine in turn."""
+@pytest.fixture(params=["memory", "sqlite", "mongodb", "mongodb through PyMongo"])
+def settings(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StorageSettings:
+    """Where one test's store is: a fresh one of each engine in turn, MongoDB through two drivers."""
+    if request.param == "mongodb through PyMongo":
+        monkeypatch.setattr("step_node.storage.mongo_driver.AsyncClient", AsyncMongoClient)
     match request.param:
         case "sqlite":
             return SqliteSettings(tmp_path / "store.sqlite")
-        case "mongodb":
+        case "mongodb" | "mongodb through PyMongo":
             return MongoSettings(request.getfixturevalue("mongodb_uri"), new_database_name())
         case _:
             return MemorySettings()
@@ -41,5 +44,5 @@ def chain() -> MadeUpChain:
 @pytest.fixture
 async def started(store: Storage, chain: MadeUpChain) -> Storage:
     """An open store that holds `chain`'s genesis."""
-    await store.initialise(chain.genesis_hash, chain.genesis_head, chain.genesis_accounts)
+    await begin(store, chain)
     return store

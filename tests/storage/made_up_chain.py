@@ -18,7 +18,7 @@ from step_node.ledger.records import (
 )
 from step_node.ledger.state import Changes, Receipt, StateHead, StateKeys
 from step_node.proofs.proof import SignedProof
-from step_node.storage import FinalisedBatch, StoredBatch
+from step_node.storage import FinalisedBatch, LedgerTotals, Storage, StoredBatch
 
 START_MS = 1_700_000_000_000
 WINDOW_MS = 3_000
@@ -149,3 +149,26 @@ class MadeUpChain:
             for n in range(count)
         ]
         return tuple(sorted(made, key=lambda validator: validator.address))
+
+
+async def begin(store: Storage, chain: MadeUpChain) -> None:
+    """Put the chain's genesis state into the store."""
+    await store.initialise(chain.genesis_hash, chain.genesis_head, chain.genesis_accounts)
+
+
+async def assert_holds(store: Storage, chain: MadeUpChain) -> None:
+    """The store holds exactly what the chain has made: no record more or less, each proof once."""
+    loaded = await store.load(chain.all_keys())
+    assert loaded.head == chain.head
+    assert {key: one for key, one in loaded.accounts.items() if one is not None} == chain.accounts
+    assert {key: one for key, one in loaded.triangles.items() if one is not None} == chain.triangles
+    assert {key: one for key, one in loaded.nonces.items() if one is not None} == chain.nonces
+    by_age = sorted(chain.nonces.values(), key=lambda one: (one.timestamp_ms, one.account, one.nonce))
+    assert loaded.expired_nonces == tuple(by_age)
+    assert list(await store.batches(1, 500)) == [batch.stored for batch in chain.batches]
+    assert await store.totals() == LedgerTotals(
+        balances_ustep=sum(account.balance_ustep for account in chain.accounts.values()),
+        accounts=len(chain.accounts),
+        triangles=len(chain.triangles),
+        proofs=sum(len(batch.proofs) for batch in chain.batches),
+    )

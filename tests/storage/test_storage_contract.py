@@ -9,30 +9,13 @@ import trio
 
 from step_node.ledger.records import Account, NonceRecord
 from step_node.ledger.state import StateKeys
-from step_node.storage import PAGE_MAX, FinalisedBatch, FinalisedProof, LedgerTotals, Storage, StorageMismatch
-from tests.storage.made_up_chain import MadeUpChain
+from step_node.storage import PAGE_MAX, FinalisedBatch, FinalisedProof, Storage, StorageMismatch
+from tests.storage.made_up_chain import MadeUpChain, assert_holds
 
 
 async def grow(store: Storage, chain: MadeUpChain, batches: int, proofs: int = 5) -> None:
     for _ in range(batches):
         await store.finalise(chain.grow(proofs))
-
-
-async def assert_holds(store: Storage, chain: MadeUpChain) -> None:
-    """The store holds exactly what the chain has made."""
-    loaded = await store.load(chain.all_keys())
-    assert loaded.head == chain.head
-    assert {key: one for key, one in loaded.accounts.items() if one is not None} == chain.accounts
-    assert {key: one for key, one in loaded.triangles.items() if one is not None} == chain.triangles
-    assert {key: one for key, one in loaded.nonces.items() if one is not None} == chain.nonces
-    by_age = sorted(chain.nonces.values(), key=lambda one: (one.timestamp_ms, one.account, one.nonce))
-    assert loaded.expired_nonces == tuple(by_age)
-    assert await store.totals() == LedgerTotals(
-        balances_ustep=sum(account.balance_ustep for account in chain.accounts.values()),
-        accounts=len(chain.accounts),
-        triangles=len(chain.triangles),
-        proofs=sum(len(batch.proofs) for batch in chain.batches),
-    )
 
 
 async def test_an_empty_store_says_that_it_holds_no_chain(store: Storage) -> None:

@@ -1,0 +1,175 @@
+"""What is MongoDB's own: the replica set, the indexes, the outlines, and what can be wrong with the server."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pymongo
+import pytest
+
+from mesh import TriangleId, centroid, locate
+from step_node.storage import (
+    SCHEMA_VERSION,
+    MongoSettings,
+    StorageMismatch,
+    StorageUnavailable,
+    open_storage,
+)
+from step_node.storage import throwaway_mongod as throwaway
+from step_node.storage.mongo import MongoStorage
+from step_node.storage.mongo_documents import triangle_outline
+from step_node.storage.mongo_replica_set import initiate_replica_set
+from tests.mongod import new_database_name
+from tests.storage.made_up_chain import MadeUpChain, assert_holds, begin
+
+NOBODY = "mongodb://127.0.0.1:1/?replicaSet=step&serverSelectionTimeoutMS=300"
+"""Nothing listens on port 1."""
+
+
+@pytest.fixture
+def database(mongodb_uri: str) -> Iterator[Any]:
+    """A database of its own, seen with a plain client."""
+    with pymongo.MongoClient[dict[str, Any]](mongodb_uri) as client:
+        yield client[new_database_name()]
+
+
+async def test_a_standalone_mongod_is_refused_saying_what_to_do() -> None:
+    async with throwaway.throwaway_mongod(replica_set=False) as mongod:
+        for uri in (mongod.uri, f"{mongod.uri}?replicaSet=step&serverSelectionTimeoutMS=300"):
+            with pytest.raises(StorageMismatch, match=r"standalone mongod.*--replSet step.*`step-node storage init`"):
+                await MongoStorage.open(uri, "any")
+        with pytest.raises(StorageMismatch, match=r"standalone mongod.*--replSet step"):
+            await initiate_replica_set(mongod.uri)
+
+
+async def test_a_set_is_initiated_once_and_until_then_refused() -> None:
+    mongod = throwaway.ThrowawayMongod()
+    try:
+        mongod.start()
+        # Waits for the server to answer, which is all there is to wait for: the set has no member by this name.
+        with pytest.raises(StorageMismatch, match="refuses to form the set"):
+            await initiate_replica_set(mongod.uri, members=["198.51.100.1:27017"])
+        with pytest.raises(StorageMismatch, match="has not been initiated: run `step-node storage init`"):
+            await MongoStorage.open(f"{mongod.uri}&serverSelectionTimeoutMS=300", "any")
+        said: list[str] = []
+        await initiate_replica_set(mongod.uri, report=said.append)
+        assert said[-1].endswith("has a primary")
+        await initiate_replica_set(mongod.uri)
+        async with open_storage(MongoSettings(mongod.uri, "any")) as store:
+            await begin(store, MadeUpChain(seed=1))
+    finally:
+        mongod.discard()
+
+
+async def test_a_server_that_is_not_there_is_unavailable() -> None:
+    with pytest.raises(StorageUnavailable, match="MongoDB does not answer"):
+        await MongoStorage.open(NOBODY, "any")
+    with pytest.raises(StorageUnavailable, match=r"127\.0\.0\.1:1 has no primary after 0\.1 s"):
+        await initiate_replica_set(NOBODY, wait_max_s=0.1)
+
+
+@pytest.mark.parametrize("uri", ["http://localhost/", "mongodb://", "mongodb://user:secret@host:99999/"])
+async def test_a_uri_that_is_none_is_refused_without_showing_its_password(uri: str) -> None:
+    with pytest.raises(StorageMismatch, match="MongoDB URI cannot be used") as refusal:
+        await MongoStorage.open(uri, "any")
+    assert "secret" not in str(refusal.value)
+    with pytest.raises(StorageMismatch, match="MongoDB URI cannot be used"):
+        await initiate_replica_set(uri)
+
+
+async def test_a_database_that_goes_away_is_unavailable_and_comes_back() -> None:
+    chain = MadeUpChain(seed=1)
+    async with throwaway.throwaway_mongod() as mongod:
+        uri = f"{mongod.uri}&serverSelectionTimeoutMS=300"
+        async with open_storage(MongoSettings(uri, "any", retry_max_s=0.1)) as store:
+            await begin(store, chain)
+            batch = chain.grow()
+            mongod.kill()
+            with pytest.raises(StorageUnavailable, match=r"does not answer, tried for 0\.1 s"):
+                await store.finalise(batch)
+            with pytest.raises(StorageUnavailable):
+                await store.head()
+            await mongod.restart()
+            async with open_storage(MongoSettings(mongod.uri, "any")) as reopened:
+                await reopened.finalise(batch)
+                await assert_holds(reopened, chain)
+
+
+async def test_a_newer_schema_is_refused_naming_both_versions(mongodb_uri: str, database: Any) -> None:
+    database.meta.insert_one({"_id": "schema", "version": 7})
+    with pytest.raises(StorageMismatch, match=rf"schema version 7.*versions up to {SCHEMA_VERSION}"):
+        await MongoStorage.open(mongodb_uri, database.name)
+
+
+async def test_a_closed_store_is_reopened_as_it_was(mongodb_uri: str) -> None:
+    chain = MadeUpChain(seed=1)
+    settings = MongoSettings(mongodb_uri, new_database_name())
+    async with open_storage(settings) as store:
+        await begin(store, chain)
+        await store.finalise(chain.grow())
+    async with open_storage(settings) as store:
+        await begin(store, chain)
+        await assert_holds(store, chain)
+
+
+async def test_two_openers_of_one_database_apply_a_height_once(mongodb_uri: str) -> None:
+    chain = MadeUpChain(seed=1)
+    settings = MongoSettings(mongodb_uri, new_database_name())
+    async with open_storage(settings) as first, open_storage(settings) as second:
+        await begin(first, chain)
+        await begin(second, chain)
+        batch = chain.grow()
+        await first.finalise(batch)
+        await second.finalise(batch)
+        await second.finalise(chain.grow())
+        await assert_holds(first, chain)
+
+
+async def test_the_promised_indexes_are_there(mongodb_uri: str, database: Any) -> None:
+    async with open_storage(MongoSettings(mongodb_uri, database.name)):
+        pass
+    nonces = database.nonces.index_information()
+    assert nonces["account_1_nonce_1"]["unique"]
+    assert "account_1_height_-1_index_-1" in database.proofs.index_information()
+    assert "balance_ustep_-1__id_1" in database.accounts.index_information()
+    assert "outline_2dsphere" in database.triangles.index_information()
+
+
+def awkward_triangles() -> list[TriangleId]:
+    """All of levels 1 to 3, and at every level those at the poles and across the antimeridian."""
+    small = [
+        TriangleId.from_int(face << 45 | path << (47 - 2 * level) | level)
+        for level in (1, 2, 3)
+        for face, path in itertools.product(range(20), range(4 ** (level - 1)))
+    ]
+    latitudes = (90.0, 89.9999999, 58.2825255, 31.7174744, 10.0, 0.0)
+    places = [(sign * lat, lon) for lat in latitudes for sign in (1, -1) for lon in (180.0, -179.9999999, 0.0, 90.0)]
+    deep = [locate(lat, lon, level) for lat, lon in places for level in range(1, 22)]
+    return list(dict.fromkeys(small + deep))
+
+
+async def test_every_triangle_can_be_indexed_and_is_found_from_its_centroid(mongodb_uri: str, database: Any) -> None:
+    async with open_storage(MongoSettings(mongodb_uri, database.name)):
+        pass
+    triangles = awkward_triangles()
+    database.triangles.insert_many([{"_id": int(one), "outline": triangle_outline(int(one))} for one in triangles])
+    for one in triangles:
+        point = {"type": "Point", "coordinates": list(centroid(one))}
+        assert database.triangles.find_one({"_id": int(one), "outline": {"$geoIntersects": {"$geometry": point}}}), one
+
+
+def test_without_a_binary_the_error_names_the_ways_to_get_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(StorageUnavailable, match=r"step-node\[mongod\].*PATH.*URI"):
+        throwaway.find_mongod()
+
+
+async def test_a_mongod_that_ends_by_itself_is_reported_with_its_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(throwaway, "CACHE_GB", 0.0)
+    with pytest.raises(StorageUnavailable, match="ended by itself"):
+        async with throwaway.throwaway_mongod():
+            pass

@@ -1,0 +1,153 @@
+"""What is SQLite's own: the file, and what can be wrong with it."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from step_node.storage import (
+    SCHEMA_VERSION,
+    SqliteSettings,
+    StorageMismatch,
+    StorageUnavailable,
+    open_storage,
+)
+from step_node.storage.sqlite import SqliteStorage
+from tests.storage.made_up_chain import MadeUpChain, assert_holds, begin
+
+
+async def make_store(path: Path, batches: int = 2) -> MadeUpChain:
+    chain = MadeUpChain(seed=1)
+    async with open_storage(SqliteSettings(path)) as store:
+        await begin(store, chain)
+        for _ in range(batches):
+            await store.finalise(chain.grow())
+    return chain
+
+
+async def test_a_closed_store_is_reopened_as_it_was(tmp_path: Path) -> None:
+    chain = await make_store(tmp_path / "store")
+    async with open_storage(SqliteSettings(tmp_path / "store")) as store:
+        await begin(store, chain)
+        await assert_holds(store, chain)
+
+
+async def test_a_commit_is_durable_and_readers_do_not_wait_for_it(tmp_path: Path) -> None:
+    store = await SqliteStorage.open(tmp_path / "store")
+    assert store._writer.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    assert store._writer.execute("PRAGMA synchronous").fetchone() == (2,)
+    await store.close()
+
+
+async def test_closing_twice_is_harmless(tmp_path: Path) -> None:
+    store = await SqliteStorage.open(tmp_path / "store")
+    await store.close()
+    await store.close()
+
+
+async def test_two_openers_of_one_file_apply_a_height_once(tmp_path: Path) -> None:
+    chain = await make_store(tmp_path / "store")
+    settings = SqliteSettings(tmp_path / "store")
+    async with open_storage(settings) as first, open_storage(settings) as second:
+        batch = chain.grow()
+        await first.finalise(batch)
+        await second.finalise(batch)
+        await second.finalise(chain.grow())
+        await assert_holds(first, chain)
+        await assert_holds(second, chain)
+
+
+async def open_and_expect(path: Path, message: str) -> None:
+    with pytest.raises(StorageMismatch, match=message):
+        await SqliteStorage.open(path)
+
+
+async def test_a_newer_schema_is_refused_naming_both_versions(tmp_path: Path) -> None:
+    await make_store(tmp_path / "store")
+    with sqlite3.connect(tmp_path / "store") as connection:
+        connection.execute("PRAGMA user_version = 7")
+    connection.close()
+    await open_and_expect(tmp_path / "store", rf"schema version 7.*versions up to {SCHEMA_VERSION}")
+
+
+async def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path) -> None:
+    content = b"These are not the pages you are looking for. " * 100
+    (tmp_path / "store").write_bytes(content)
+    await open_and_expect(tmp_path / "store", "not a usable SQLite database")
+    assert (tmp_path / "store").read_bytes() == content
+
+
+async def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
+    await make_store(tmp_path / "store")
+    damaged = bytearray((tmp_path / "store").read_bytes())
+    damaged[100:3_000] = b"\xff" * 2_900
+    (tmp_path / "store").write_bytes(damaged)
+    await open_and_expect(tmp_path / "store", "not a usable SQLite database")
+
+
+async def test_a_database_of_another_program_is_refused_and_left_alone(tmp_path: Path) -> None:
+    connection = sqlite3.connect(tmp_path / "store")
+    connection.execute("CREATE TABLE recipes (name TEXT)")
+    connection.close()
+    content = (tmp_path / "store").read_bytes()
+    await open_and_expect(tmp_path / "store", "of another program")
+    assert (tmp_path / "store").read_bytes() == content
+
+
+async def test_an_empty_file_becomes_a_store(tmp_path: Path) -> None:
+    (tmp_path / "store").touch()
+    await make_store(tmp_path / "store")
+
+
+async def test_a_folder_that_does_not_exist_is_unavailable(tmp_path: Path) -> None:
+    with pytest.raises(StorageUnavailable, match="unable to open database file"):
+        await SqliteStorage.open(tmp_path / "absent" / "store")
+
+
+async def test_a_full_disk_is_unavailable_and_changes_nothing(tmp_path: Path) -> None:
+    chain = MadeUpChain(seed=1)
+    store = await SqliteStorage.open(tmp_path / "store")
+    await begin(store, chain)
+    (pages,) = store._writer.execute("PRAGMA page_count").fetchone()
+    store._writer.execute(f"PRAGMA max_page_count = {pages}")
+    kept = MadeUpChain(seed=1)
+    batch = chain.grow(proofs=500)
+    with pytest.raises(StorageUnavailable, match="disk is full; nothing was written"):
+        await store.finalise(batch)
+    await assert_holds(store, kept)
+    store._writer.execute("PRAGMA max_page_count = 1000000")
+    await store.finalise(batch)
+    await assert_holds(store, chain)
+    await store.close()
+
+
+async def test_a_file_locked_by_another_process_is_unavailable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("step_node.storage.sqlite_file.BUSY_TIMEOUT_S", 0.05)
+    chain = await make_store(tmp_path / "store")
+    async with open_storage(SqliteSettings(tmp_path / "store")) as store:
+        other = sqlite3.connect(tmp_path / "store", isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        batch = chain.grow()
+        with pytest.raises(StorageUnavailable, match="database is locked"):
+            await store.finalise(batch)
+        other.close()
+        await store.finalise(batch)
+        await assert_holds(store, chain)
+
+
+async def test_look_ups_use_their_indexes(tmp_path: Path) -> None:
+    store = await SqliteStorage.open(tmp_path / "store")
+    for query in (
+        "SELECT * FROM accounts ORDER BY balance_ustep DESC, address LIMIT 5",
+        "SELECT * FROM proofs WHERE account = ? AND (height, position) < (?, ?) ORDER BY height DESC, position DESC",
+        "SELECT * FROM proofs WHERE proof_id IN (VALUES (?), (?))",
+        "SELECT * FROM nonces WHERE (account, nonce) IN (VALUES (?, ?), (?, ?))",
+        "SELECT * FROM nonces WHERE timestamp_ms < ?",
+    ):
+        plan = store._writer.execute(f"EXPLAIN QUERY PLAN {query}", [0] * query.count("?")).fetchall()
+        details = [row[3] for row in plan]
+        assert any("USING" in detail for detail in details), details
+        assert not any("USE TEMP B-TREE" in detail for detail in details), details
+    await store.close()
