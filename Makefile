@@ -52,6 +52,8 @@ $(VENV)/.run-installed: requirements/run.txt pyproject.toml | $(BIN)/python
 $(VENV)/.dev-installed: requirements/dev.txt $(VENV)/.run-installed
 	@echo "installing what the tests and checks need into $(VENV)"
 	@$(PIP) install --no-deps --require-hashes -r requirements/dev.txt
+	@# libp2p brings trio-typing, whose stubs describe the trio of years ago and would hide trio's own types from mypy.
+	@rm -rf $(VENV)/lib/python*/site-packages/trio-stubs
 	@touch $@
 
 $(BIN)/python:
