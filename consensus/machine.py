@@ -27,7 +27,9 @@ from consensus.messages import Commit, Evidence, Message, PreCommit, PreVote, Pr
 from consensus.progress import ConsensusFault, Progress
 from consensus.proposals import (
     batch_built,
+    batch_not_built,
     batch_validated,
+    build_again,
     pre_vote_on_proposal,
     receive_proposal,
     record_own_proposal,
@@ -105,7 +107,7 @@ def _take_in(progress: Progress, event: Input) -> Ignored | None:
     if isinstance(event, BatchBuilt):
         return batch_built(progress, event)
     if isinstance(event, BatchNotBuilt):
-        return Ignored.NOTHING_TO_DO  # the propose timer runs
+        return batch_not_built(progress, event)
     return _wake(progress)
 
 
@@ -129,9 +131,10 @@ def _take_in_message(progress: Progress, message: Message) -> Ignored | None:
         proposer = state.validators.proposer(state.height, message.round).address
         if sender != proposer:
             return Ignored.NOT_THE_PROPOSER
-    # Whoever speaks of this height has work. And it is in that round, whether its message can be stored or not.
-    _wake(progress)
+    # The sender is in that round, whether its message can be stored or not.
     note_round(progress, sender, message.round)
+    if isinstance(message, ProofBatch) or len(progress.state.highest_rounds) > state.validators.faults_max:
+        _wake(progress)
     if isinstance(message, ProofBatch):
         return receive_proposal(progress, message)
     if isinstance(message, TimeoutMessage):
@@ -153,10 +156,15 @@ def _take_in_own(progress: Progress, event: Signed) -> Ignored | None:
 
 
 def _wake(progress: Progress) -> Ignored | None:
-    if progress.state.phase is not Phase.IDLE:
-        return Ignored.ALREADY_STARTED
-    start_round(progress, 0)  # L10
-    return None
+    """There is work: leave IDLE, or, as a proposer that had nothing to propose, try again to build.
+
+    What others say is a sign of work when it is a proposal, or when f + 1 of them say something: one liar alone must not
+    be able to send an idle network through empty rounds, each longer than the one before.
+    """
+    if progress.state.phase is Phase.IDLE:
+        start_round(progress, 0)  # L10
+        return None
+    return build_again(progress)
 
 
 def _follow_rules(progress: Progress) -> None:

@@ -1,8 +1,8 @@
 """Proposals: building one's own, taking in those of others, and the pre-vote that answers them (paper, L11 to L33)."""
 
-from consensus.effects import ReportEvidence
+from consensus.effects import BuildBatch, ReportEvidence
 from consensus.evidence import contradiction
-from consensus.inputs import BatchBuilt, BatchValidated
+from consensus.inputs import BatchBuilt, BatchNotBuilt, BatchValidated
 from consensus.messages import PreVote, ProofBatch
 from consensus.progress import Progress
 from consensus.reasons import Ignored
@@ -31,6 +31,25 @@ def batch_built(progress: Progress, built: BatchBuilt) -> Ignored | None:
         fresh_verdicts={**state.fresh_verdicts, (built.round, built.batch_hash): True},
     )
     propose(progress, built.batch_hash, NO_ROUND)
+    return None
+
+
+def batch_not_built(progress: Progress, answer: BatchNotBuilt) -> Ignored | None:
+    """L18: there was nothing to propose. The propose timer runs; `build_again` when there is work after all."""
+    state = progress.state
+    if answer.round != state.round or state.phase is not Phase.PROPOSE or "PROOF_BATCH" in state.current.own:
+        return Ignored.LATE_BATCH
+    progress.update(nothing_built_in=state.round)
+    return None
+
+
+def build_again(progress: Progress) -> Ignored | None:
+    """L18, once more: a proposer that had nothing to propose in this round hears of work while it still can."""
+    state = progress.state
+    if state.phase is not Phase.PROPOSE or state.nothing_built_in != state.round:
+        return Ignored.ALREADY_STARTED
+    progress.update(nothing_built_in=NO_ROUND)
+    progress.emit(BuildBatch(state.height, state.round))
     return None
 
 

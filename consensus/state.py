@@ -200,6 +200,8 @@ class ConsensusState:
     """Verdicts that have been asked for, by (round, hash): is the clock judged?"""
     requested: frozenset[bytes] = frozenset()
     """Hashes of batches that peers have been asked for."""
+    nothing_built_in: int = NO_ROUND
+    """The round in which this proposer was told that there is nothing to build a batch of."""
     commit: Commit | None = None
     """The pre-commits that decide this height. The height is finished (DECIDED) when the batch is here and
     validated."""

@@ -21,7 +21,7 @@ import trio
 
 from consensus import effects as do
 from consensus import inputs as event
-from consensus.machine import apply, own_messages, resume, wanted_batches
+from consensus.machine import apply, own_messages, resume, stored_proposal, wanted_batches
 from consensus.messages import (
     Commit,
     Evidence,
@@ -150,14 +150,7 @@ class ConsensusDriver:
 
     def proposal(self, height: int, batch_hash: bytes) -> ProofBatch | None:
         """A signed proposal of this batch, for a peer that has not seen it; None if it is not here."""
-        batch = self._state.batches.get(batch_hash)
-        if height != self._state.height or batch is None:
-            return None
-        for round_state in self._state.rounds.values():
-            for proposal in round_state.proposals:
-                if proposal.batch_hash == batch_hash and proposal.signature:
-                    return replace(proposal, batch=batch)
-        return None
+        return stored_proposal(self._state, batch_hash) if height == self._state.height else None
 
     def deliver(self, message: Message, batch: Batch | None = None) -> None:
         """Hand over a message from a peer, whose signatures have been checked. Never waits.

@@ -130,7 +130,14 @@ TABLE: list[tuple[str, list[Input], Step, int, list[str]]] = [
     ("nothing happens in an idle chain", [], Step.IDLE, -1, []),
     ("L10: work starts round 0", [WorkAvailable()], Step.PROPOSE, 0, []),
     ("L10: another's proposal starts round 0", [proposal(0, A)], Step.PROPOSE, 0, []),
-    ("L10: another's vote starts round 0", pre_votes(0, None, 1), Step.PROPOSE, 0, []),
+    (
+        "L10: one other's vote, which a liar can send at any time, starts nothing",
+        pre_votes(0, None, 1),
+        Step.IDLE,
+        -1,
+        [],
+    ),
+    ("L10: the votes of f + 1 others start round 0", pre_votes(0, None, 1, 2), Step.PROPOSE, 0, []),
     ("L23: a valid proposal is pre-voted", ACCEPTED, Step.PRE_VOTE, 0, ["PRE_VOTE 0 a"]),
     ("L25: an invalid proposal is rejected", [proposal(0, A), invalid(A, 0)], Step.PRE_VOTE, 0, ["PRE_VOTE 0 nil"]),
     (
@@ -253,7 +260,7 @@ TABLE: list[tuple[str, list[Input], Step, int, list[str]]] = [
         ["PRE_VOTE 0 a", "PRE_COMMIT 0 a", "COMMIT 0 a"],
     ),
     ("L55: f + 1 in a later round pull along", pre_votes(6, None, 1, 2), Step.PROPOSE, 6, []),
-    ("L55: f are not enough", pre_votes(6, None, 1), Step.PROPOSE, 0, []),
+    ("L55: f are not enough", [WorkAvailable(), *pre_votes(6, None, 1)], Step.PROPOSE, 0, []),
     (
         "L55: rounds beyond the window count too",
         pre_votes(ROUNDS_AHEAD_MAX + 90, None, 1, 2),
@@ -415,6 +422,23 @@ def test_contradictions_are_reported_once_each() -> None:
     assert (votes.voters, votes.tally(A), votes.tally(None), votes.tally(B)) == (1, 1, 1, 0)
 
 
+def test_a_proposer_that_had_nothing_to_propose_builds_when_there_is_work_after_all() -> None:
+    seat = Seat(own=1).give(WorkAvailable())
+    assert seat.asked(BuildBatch) == [BuildBatch(HEIGHT, 0)]
+    seat.give(WorkAvailable())  # the first answer is still to come
+    assert len(seat.asked(BuildBatch)) == 1
+    seat.give(BatchNotBuilt(0), WorkAvailable())
+    assert seat.asked(BuildBatch) == [BuildBatch(HEIGHT, 0)] * 2
+    seat.give(BatchBuilt(0, A, BATCH_A), WorkAvailable())
+    assert len(seat.asked(BuildBatch)) == 2
+    assert seat.said()[0] == "PROOF_BATCH 0 a"
+
+
+def test_votes_that_came_while_idle_count_when_work_comes() -> None:
+    seat = Seat().give(*pre_votes(0, None, 1), WorkAvailable())
+    assert seat.state.round_state(0).pre_votes.tally(None) == 1
+
+
 def test_a_watching_node_follows_without_a_word() -> None:
     seat = Seat(own=None).give(*ACCEPTED, *pre_votes(0, A, 1, 2, 3), *pre_commits(0, A, 1, 2, 3))
     assert seat.state.step is Step.COMMIT
@@ -441,7 +465,7 @@ IGNORED: list[tuple[Ignored, list[Input], Input]] = [
     (Ignored.LATE_BATCH, [WorkAvailable()], BatchBuilt(0, A, BATCH_A)),
     (Ignored.UNEXPECTED, [WorkAvailable()], valid(A, 0)),
     (Ignored.UNEXPECTED, [WorkAvailable()], LogWritten(PreVote(HEIGHT, 0, None, address(0)))),
-    (Ignored.NOTHING_TO_DO, [WorkAvailable()], BatchNotBuilt(0)),
+    (Ignored.LATE_BATCH, [WorkAvailable()], BatchNotBuilt(1)),
 ]
 
 
