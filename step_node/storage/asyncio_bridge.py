@@ -27,7 +27,10 @@ class AsyncioThread:
         self._thread.start()
 
     async def run(self, function: Callable[[], Coroutine[Any, Any, ResultT]]) -> ResultT:
-        """What the coroutine returns or raises, run on the asyncio loop. Called from trio."""
+        """What the coroutine returns or raises, run on the asyncio loop. Called from trio.
+
+        Raises `trio.ClosedResourceError` when `cancel_all` has cut it short.
+        """
         ended = trio.Event()
         trio_token = trio.lowlevel.current_trio_token()
         tasks: list[asyncio.Task[ResultT]] = []
@@ -49,10 +52,24 @@ class AsyncioThread:
                 # Looked at, so that asyncio does not report it as overlooked. The caller is gone: it gets Cancelled.
                 tasks[0].exception()
             raise
+        if tasks[0].cancelled():
+            raise trio.ClosedResourceError("the call was cut short, because its store was closed")
         return tasks[0].result()
 
+    async def cancel_all(self) -> None:
+        """Cut short what is running; its callers get `trio.ClosedResourceError` once it has unwound."""
+
+        async def cancel_others() -> None:
+            others = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in others:
+                task.cancel()
+            if others:
+                await asyncio.wait(others)
+
+        await self.run(cancel_others)
+
     async def close(self) -> None:
-        """End the loop and its thread. Every `run` must have returned."""
+        """End the loop and its thread. What is still running must have been cut short before (`cancel_all`)."""
         self._loop.call_soon_threadsafe(self._loop.stop)
         with trio.CancelScope(shield=True):
             await trio.to_thread.run_sync(self._thread.join)

@@ -214,7 +214,7 @@ class MongoStorage(Storage):
         return await self._read_chain(work)
 
     async def close(self) -> None:
-        """End the connections, once the calls under way have ended."""
+        """End the connections. Calls under way are cut short, and raise `trio.ClosedResourceError`."""
         await _end(self._thread, self._database)
 
     async def _write(self, work: Callable[[Driver], Awaitable[ResultT]]) -> ResultT:
@@ -305,5 +305,6 @@ class MongoStorage(Storage):
 async def _end(thread: AsyncioThread, database: MongoDatabase | None) -> None:
     with trio.CancelScope(shield=True):
         if database is not None:
+            await thread.cancel_all()
             await thread.run(database.close)
         await thread.close()

@@ -18,7 +18,7 @@ from pymongo.write_concern import WriteConcern
 
 from step_node.storage import mongo_documents as documents
 from step_node.storage.checks import require_same_schema
-from step_node.storage.interface import SCHEMA_VERSION, StorageUnavailable
+from step_node.storage.interface import SCHEMA_VERSION, StorageMismatch, StorageUnavailable
 from step_node.storage.mongo_driver import Driver, meaningful_errors, new_client, settled, worth_retrying
 from step_node.storage.mongo_replica_set import explain_missing_primary, require_replica_set, where_is
 
@@ -33,6 +33,10 @@ DURABLE_TIMEOUT_MS = 10_000
 
 DURABLE = WriteConcern("majority", j=True, wtimeout=DURABLE_TIMEOUT_MS)
 
+DATABASE_NAME_MAX_BYTES = 63
+FORBIDDEN = '/\\. "$*<>:|?\0'
+"""What no database name may contain."""
+
 ResultT = TypeVar("ResultT")
 
 
@@ -45,6 +49,7 @@ class MongoDatabase:
         self._retry_max_s = retry_max_s
         # The name that leftover transactions are recognised by.
         self._application = f"step-node {name}"
+        _require_database_name(name)
         self._client = new_client(uri, appname=self._application)
         self.database: Driver = self._client.get_database(
             name, write_concern=DURABLE, read_concern=ReadConcern("majority")
@@ -149,3 +154,12 @@ class MongoDatabase:
         sessions = [{"id": one["lsid"]["id"]} for one in await settled(cursor.to_list(length=None))]
         if sessions:
             await settled(self._client.admin.command("killSessions", sessions))
+
+
+def _require_database_name(name: str) -> None:
+    """MongoDB's rule for names (Manual, "Naming Restrictions"), the stricter one of both platforms."""
+    if not 1 <= len(name.encode()) <= DATABASE_NAME_MAX_BYTES or any(character in FORBIDDEN for character in name):
+        raise StorageMismatch(
+            f"the MongoDB database is named {name!r}: it must have 1 to {DATABASE_NAME_MAX_BYTES} bytes, and none of"
+            f" {' '.join(map(repr, FORBIDDEN))}"
+        )

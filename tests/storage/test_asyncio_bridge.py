@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 import trio
+import trio.testing
 
 from step_node.storage.asyncio_bridge import AsyncioThread
 from step_node.storage.mongo_driver import settled
@@ -85,6 +86,21 @@ async def test_a_caller_that_is_cancelled_beforehand_leaves_nothing_running(thre
         await thread.run(work)
     assert scope.cancelled_caught
     assert await thread.run(tasks) == 1
+
+
+async def test_cancelling_all_tells_each_caller_that_its_call_was_cut_short(thread: AsyncioThread) -> None:
+    async def work() -> None:
+        await asyncio.Event().wait()
+
+    async def call() -> None:
+        with pytest.raises(trio.ClosedResourceError, match="cut short"):
+            await thread.run(work)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(call)
+        nursery.start_soon(call)
+        await trio.testing.wait_all_tasks_blocked()
+        await thread.cancel_all()
 
 
 async def test_a_coroutine_that_fails_while_it_unwinds_does_not_hide_the_cancellation(thread: AsyncioThread) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pymongo
 import pytest
+import trio.testing
 
 from mesh import TriangleId, centroid, locate
 from step_node.storage import (
@@ -78,6 +79,28 @@ async def test_a_uri_that_is_none_is_refused_without_showing_its_password(uri: s
     assert "secret" not in str(refusal.value)
     with pytest.raises(StorageMismatch, match="MongoDB URI cannot be used"):
         await initiate_replica_set(uri)
+
+
+@pytest.mark.parametrize("name", ["", "a.b", "a b", "x" * 64])
+async def test_a_name_that_no_database_can_have_is_refused(name: str) -> None:
+    with pytest.raises(StorageMismatch, match="the MongoDB database is named"):
+        await MongoStorage.open(NOBODY, name)
+
+
+async def test_closing_a_store_cuts_short_a_call_under_way() -> None:
+    async with throwaway.throwaway_mongod() as mongod:
+        store = await MongoStorage.open(f"{mongod.uri}&serverSelectionTimeoutMS=300", "any", retry_max_s=3_600)
+        await begin(store, MadeUpChain(seed=1))
+        mongod.kill()
+
+        async def read() -> None:
+            with pytest.raises(trio.ClosedResourceError):
+                await store.head()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(read)
+            await trio.testing.wait_all_tasks_blocked()
+            await store.close()
 
 
 async def test_a_database_that_goes_away_is_unavailable_and_comes_back() -> None:
