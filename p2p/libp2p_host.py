@@ -14,9 +14,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
+from weakref import WeakSet
 
 import trio
 from libp2p import generate_peer_id_from
+from libp2p.abc import IRawConnection
 from libp2p.crypto.keys import KeyPair
 from libp2p.crypto.secp256k1 import create_new_key_pair as create_secp256k1_key_pair
 from libp2p.crypto.x25519 import create_new_key_pair as create_x25519_key_pair
@@ -134,6 +136,19 @@ class ExclusiveTcp(TCP):
         super().__init__()
         self.bound = {str(Multiaddr(address)): listeners for address, listeners in bound.items()}
         self.nursery = nursery
+        self._dialled: WeakSet[trio.SocketStream] = WeakSet()
+
+    async def dial(self, maddr: Multiaddr) -> IRawConnection:
+        """See `ITransport.dial`."""
+        connection = await super().dial(maddr)
+        if isinstance(connection, RawConnection) and isinstance(connection.stream, TrioTCPStream):
+            self._dialled.add(connection.stream.stream)
+        return connection
+
+    async def close_dialled(self) -> None:
+        """Close the sockets that were dialled and that py-libp2p, cancelled in the middle of closing, left open."""
+        for stream in tuple(self._dialled):
+            await trio.aclose_forcefully(stream)
 
     def create_listener(self, handler_function: _ConnectionHandler) -> _BoundListener:
         """See `ITransport.create_listener`."""

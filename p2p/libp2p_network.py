@@ -57,6 +57,7 @@ PUBLISH_WAIT_SECONDS: Final = 0.25
 PUBLISH_POLL_SECONDS: Final = 0.005
 OPEN_STREAM_TIMEOUT_SECONDS: Final = 10.0
 DISCONNECT_TIMEOUT_SECONDS: Final = 3.0
+CLOSE_TIMEOUT_SECONDS: Final = 3.0
 SHUTDOWN_TIMEOUT_SECONDS: Final = 5.0
 
 
@@ -205,9 +206,9 @@ class Libp2pNetwork(BaseNetwork):
         task_status: Any = trio.TASK_STATUS_IGNORED,
     ) -> None:
         """The host and the gossip, from `start` to `shut`."""
+        transport = ExclusiveTcp(bound, self._nursery)
         try:
             async with trio.open_nursery() as nursery:
-                transport = ExclusiveTcp(bound, nursery)
                 key_pair = key_pair_from_bytes(self._settings.private_key)
                 host = build_host(key_pair, transport, connections_max=self._settings.connections_max)
                 router = GossipRouter()
@@ -235,15 +236,20 @@ class Libp2pNetwork(BaseNetwork):
                         )
                         nursery.start_soon(self._publish_queued, gossip)
                         task_status.started()
-                        await self._stop.wait()
-                        with trio.move_on_after(DISCONNECT_TIMEOUT_SECONDS):
-                            await host.close()
+                        try:
+                            await self._stop.wait()
+                        finally:
+                            # Shielded, because a cancelled network has sockets to close too.
+                            with trio.CancelScope(deadline=trio.current_time() + CLOSE_TIMEOUT_SECONDS, shield=True):
+                                await host.close()
                 nursery.cancel_scope.cancel()
         except* LIBP2P_SINGLE_ERRORS as errors:
             if not self._stop.is_set():
                 raise RuntimeError("py-libp2p has ended with an error") from errors
             logger.debug("while closing: %s", errors)
         finally:
+            with trio.CancelScope(deadline=trio.current_time() + CLOSE_TIMEOUT_SECONDS, shield=True):
+                await transport.close_dialled()
             self._stopped.set()
 
     async def _publish_queued(self, gossip: Gossip) -> None:

@@ -1,0 +1,292 @@
+"""What the libp2p network promises beyond the contract: addresses, dialling, and peers that mean harm."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+
+import pytest
+import trio
+from libp2p.crypto.secp256k1 import create_new_key_pair
+from libp2p.custom_types import TProtocol
+from libp2p.host.basic_host import BasicHost
+from libp2p.network.stream.exceptions import StreamError
+from libp2p.peer.id import ID
+from libp2p.peer.peerinfo import info_from_p2p_addr
+from libp2p.pubsub.gossipsub import PROTOCOL_ID_V11
+from libp2p.pubsub.pb import rpc_pb2
+from libp2p.utils.varint import encode_varint_prefixed
+from multiaddr import Multiaddr
+
+from p2p.errors import AddressInUse
+from p2p.libp2p_gossip import RPC_BYTES_MAX
+from p2p.libp2p_host import ExclusiveTcp, build_host, peer_id_of
+from p2p.libp2p_network import Libp2pNetwork, Libp2pSettings, open_libp2p_network
+from p2p.network import Drop, Fault, GossipMessage, Network
+from tests.p2p.worlds import TEST_TIMEOUT_SECONDS, TOPIC, connected, eventually, private_key_of
+
+SETTINGS = Libp2pSettings(
+    private_key=private_key_of("settings"), redial_delay_initial_seconds=0.05, redial_delay_max_seconds=0.2
+)
+
+
+@asynccontextmanager
+async def running(name: str, *bootstrap: str, settings: Libp2pSettings = SETTINGS) -> AsyncIterator[Libp2pNetwork]:
+    """A started network with its subscription, on a free port unless the settings say otherwise."""
+    chosen = replace(settings, private_key=private_key_of(name), bootstrap_addresses=bootstrap)
+    with trio.fail_after(TEST_TIMEOUT_SECONDS):
+        async with open_libp2p_network(chosen) as network:
+            await network.start()
+            yield network
+
+
+@asynccontextmanager
+async def gossiping(
+    name: str, *bootstrap: str
+) -> AsyncIterator[tuple[Libp2pNetwork, trio.MemoryReceiveChannel[GossipMessage]]]:
+    """A started network that subscribes to the topic and serves one protocol."""
+    chosen = replace(SETTINGS, private_key=private_key_of(name), bootstrap_addresses=bootstrap)
+    with trio.fail_after(TEST_TIMEOUT_SECONDS):
+        async with open_libp2p_network(chosen) as network:
+            channel = network.subscribe(TOPIC, message_bytes_max=1_000, buffer_messages=10)
+
+            async def swallow(stream: object) -> None:
+                while await stream.receive_message() is not None:  # type: ignore[attr-defined]
+                    pass
+
+            network.serve("/test/swallow/1", swallow, message_bytes_max=10, streams_max_per_peer=1)
+            await network.start()
+            yield network, channel
+
+
+@asynccontextmanager
+async def stranger(name: str, victim: Network) -> AsyncIterator[BasicHost]:
+    """A bare py-libp2p host, connected to the victim, that can say what it likes."""
+    async with trio.open_nursery() as nursery:
+        transport = ExclusiveTcp({}, nursery)
+        host = build_host(create_new_key_pair(private_key_of(name)), transport, connections_max=8)
+        async with host.run([]):
+            await host.connect(info_from_p2p_addr(Multiaddr(victim.listen_addresses[0])))
+            yield host
+            await host.close()
+        await transport.close_dialled()
+        nursery.cancel_scope.cancel()
+
+
+async def still_gossips(victim: Network, channel: trio.MemoryReceiveChannel[GossipMessage]) -> None:
+    """An honest newcomer can still reach the victim."""
+    async with gossiping("honest", victim.listen_addresses[0]) as (honest, _):
+        await connected(honest, 1)
+        await honest.publish(TOPIC, b"still there?")
+        assert (await channel.receive()).data == b"still there?"
+
+
+# Addresses.
+
+
+async def test_a_port_of_the_systems_choice_is_reported_as_it_is() -> None:
+    async with running("one") as network:
+        (address,) = network.listen_addresses
+        assert address.startswith("/ip4/127.0.0.1/tcp/")
+        assert address.endswith(f"/p2p/{peer_id_of(private_key_of('one'))}")
+        assert int(address.split("/")[4]) > 0
+
+
+async def test_a_port_in_use_is_refused_by_its_address_even_by_another_node() -> None:
+    async with running("one") as network:
+        taken = network.listen_addresses[0].partition("/p2p/")[0]
+        with pytest.raises(AddressInUse, match=f"cannot listen on {taken}: ") as caught:
+            async with running("two", settings=replace(SETTINGS, listen_addresses=("/ip4/127.0.0.1/tcp/0", taken))):
+                pytest.fail("two nodes share a port")
+        assert caught.value.address == taken
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"private_key": b"short"}, "private_key must have 32 bytes, not 5"),
+        ({"listen_addresses": ("/ip4/127.0.0.1/udp/1",)}, "listen_addresses: .* must be /ip4/"),
+        ({"listen_addresses": ("nonsense",)}, "listen_addresses: 'nonsense' is not a multiaddr"),
+        ({"bootstrap_addresses": ("/ip4/127.0.0.1/tcp/1",)}, "bootstrap_addresses: .* must .*ends in /p2p/<peer id>"),
+        ({"connections_max": 0}, "connections_max must be at least 1, not 0"),
+        ({"redial_delay_initial_seconds": 9.0, "redial_delay_max_seconds": 1.0}, "at most redial_delay_max_seconds"),
+    ],
+)
+def test_impossible_settings_are_refused_by_name(change: dict[str, object], complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        replace(SETTINGS, **change)  # type: ignore[arg-type]
+
+
+# Dialling.
+
+
+async def test_a_node_does_not_dial_itself() -> None:
+    async with running("one") as network:
+        own = network.listen_addresses[0]
+    port = own.partition("/p2p/")[0]
+    async with (
+        running("one", own, settings=replace(SETTINGS, listen_addresses=(port,))) as network,
+        running("two", own) as other,
+    ):
+        await connected(other, 1)
+        assert network.peers() == (other.peer_id,)
+
+
+async def test_two_nodes_that_dial_each_other_at_once_stay_connected() -> None:
+    async with running("one") as one, running("two") as two:
+        first, second = one.listen_addresses[0], two.listen_addresses[0]
+    ports = [replace(SETTINGS, listen_addresses=(address.partition("/p2p/")[0],)) for address in (first, second)]
+    async with running("one", second, settings=ports[0]) as one, running("two", first, settings=ports[1]) as two:
+        await connected(one, 1)
+        await connected(two, 1)
+        events = one.peer_events()
+        assert (await events.receive()).connected
+        with pytest.raises(trio.TooSlowError), trio.fail_after(1.0):
+            await events.receive()  # It would be the news that the connection did not last.
+        assert [one.peers(), two.peers()] == [(two.peer_id,), (one.peer_id,)]
+
+
+async def test_a_lost_bootstrap_peer_is_dialled_until_it_is_back() -> None:
+    async with running("one") as one:
+        address = one.listen_addresses[0]
+    same_port = replace(SETTINGS, listen_addresses=(address.partition("/p2p/")[0],))
+    async with running("two", address) as two:
+        for _ in range(2):
+            async with running("one", settings=same_port) as one:
+                await connected(two, 1)
+                await connected(one, 1)
+            await connected(two, 0)
+
+
+async def test_a_place_is_given_back_when_its_connection_ends() -> None:
+    async with running("small", settings=replace(SETTINGS, connections_max=2)) as network:
+        for number in range(5):
+            async with stranger(f"passer-by {number}", network):
+                await connected(network, 1)
+            await connected(network, 0)
+
+
+# Peers that mean harm.
+
+
+@pytest.mark.parametrize(
+    "garbage", [b"\n", b"GET / HTTP/1.1\r\n\r\n", bytes(100_000), b"\x13/multistream/1.0.0\n" * 500]
+)
+async def test_garbage_on_the_port_does_no_harm(garbage: bytes) -> None:
+    async with gossiping("victim") as (victim, channel):
+        port = int(victim.listen_addresses[0].split("/")[4])
+        for _ in range(3):
+            connection = await trio.open_tcp_stream("127.0.0.1", port)
+            async with connection:
+                try:
+                    await connection.send_all(garbage)
+                    await connection.send_eof()
+                except trio.BrokenResourceError:
+                    continue
+        await still_gossips(victim, channel)
+
+
+def unparsable() -> bytes:
+    return encode_varint_prefixed(b"\xff\xff\xff\xff")
+
+
+def oversized() -> bytes:
+    return encode_varint_prefixed(bytes(RPC_BYTES_MAX + 1))
+
+
+def without_signature() -> bytes:
+    message = rpc_pb2.Message(data=b"x", topicIDs=[TOPIC], from_id=b"\x00\x01", seqno=b"1", key=b"junk", signature=b"1")
+    return encode_varint_prefixed(rpc_pb2.RPC(publish=[message]).SerializeToString())
+
+
+def strange_control() -> bytes:
+    control = rpc_pb2.ControlMessage(
+        graft=[rpc_pb2.ControlGraft(topicID="/nobody/knows/it")],
+        prune=[rpc_pb2.ControlPrune(topicID="/nobody/knows/it", backoff=2**60)],
+        iwant=[rpc_pb2.ControlIWant(messageIDs=[b"not hex"])],
+        ihave=[rpc_pb2.ControlIHave(topicID="/nobody/knows/it", messageIDs=[b"zz"])],
+    )
+    return encode_varint_prefixed(rpc_pb2.RPC(control=control, senderRecord=b"junk").SerializeToString())
+
+
+@pytest.mark.parametrize("attack", [unparsable, oversized, without_signature, strange_control])
+async def test_a_malformed_rpc_hurts_only_the_one_that_sent_it(attack: Callable[[], bytes]) -> None:
+    async with gossiping("victim") as (victim, channel), stranger("attacker", victim) as attacker:
+        stream = await attacker.new_stream(ID.from_string(victim.peer_id), [PROTOCOL_ID_V11])
+        with suppress(StreamError):  # The victim may hang up before all of it is written.
+            await stream.write(attack())
+        await still_gossips(victim, channel)
+
+
+async def test_messages_that_are_malformed_again_and_again_end_in_a_ban() -> None:
+    async with gossiping("victim") as (victim, _), stranger("attacker", victim) as attacker:
+        for _ in range(3):
+            charged = victim.statistics().penalties.get(Fault.MALFORMED, 0)
+            stream = await attacker.new_stream(ID.from_string(victim.peer_id), [PROTOCOL_ID_V11])
+            await stream.write(without_signature())
+            await eventually(lambda before=charged: victim.statistics().penalties.get(Fault.MALFORMED, 0) > before)  # type: ignore[misc]
+        await connected(victim, 0)
+        assert victim.statistics().banned == 1
+
+
+async def test_a_length_beyond_the_limit_is_refused_before_anything_is_read() -> None:
+    async with gossiping("victim") as (victim, channel), stranger("attacker", victim) as attacker:
+        stream = await attacker.new_stream(ID.from_string(victim.peer_id), [TProtocol("/test/swallow/1")])
+        await stream.write(b"\xff\xff\xff\xff")
+        await eventually(lambda: victim.statistics().penalties == {Fault.OVERSIZED: 1})
+        await still_gossips(victim, channel)
+
+
+async def test_a_banned_peer_that_connects_again_is_turned_away() -> None:
+    async with gossiping("victim") as (victim, channel):
+        async with stranger("attacker", victim):
+            await connected(victim, 1)
+            victim.penalise(victim.peers()[0], Fault.WRONG_CHAIN)
+            await connected(victim, 0)
+        async with stranger("attacker", victim):
+            await eventually(lambda: victim.statistics().dropped.get(Drop.BANNED, 0) >= 1)
+            await connected(victim, 0)
+        await still_gossips(victim, channel)
+
+
+async def test_a_network_that_is_cancelled_closes_its_sockets_too() -> None:
+    async with running("one") as one, trio.open_nursery() as nursery:
+        async with running("two", one.listen_addresses[0]) as two:
+            await connected(one, 1)
+            nursery.cancel_scope.cancel()
+            await trio.lowlevel.checkpoint()
+        assert two.peers() == ()
+
+
+async def test_py_libp2p_stays_out_of_the_log() -> None:
+    handlers_before = list(logging.root.handlers)
+    async with running("one") as one, running("two", one.listen_addresses[0], "/ip4/127.0.0.1/tcp/1" + _someone()):
+        await connected(one, 1)
+    assert logging.root.handlers == handlers_before
+    assert logging.getLogger("libp2p.network.auto_connector").getEffectiveLevel() == logging.CRITICAL
+
+
+def _someone() -> str:
+    return f"/p2p/{peer_id_of(private_key_of('someone'))}"
+
+
+async def test_an_ipv6_address_works_where_the_machine_has_one() -> None:
+    if not _has_ipv6():
+        pytest.skip("no IPv6 loopback here")
+    async with (
+        running("one", settings=replace(SETTINGS, listen_addresses=("/ip6/::1/tcp/0",))) as one,
+        running("two", one.listen_addresses[0]) as two,
+    ):
+        await connected(two, 1)
+
+
+def _has_ipv6() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
