@@ -42,6 +42,8 @@ class _Submission:
 
 Answer: TypeAlias = Refusal | Outcome
 
+_STOPPING = Refusal(RefusalCode.NOT_READY, "the node is stopping; submit to another node")
+
 
 class Admission:
     """See the module's docstring. `run` must be running while `submit` is called."""
@@ -80,9 +82,11 @@ class Admission:
             return Refusal(
                 RefusalCode.MEMPOOL_FULL, f"{QUEUE_SUBMISSIONS_MAX} submissions wait already; try again in a second"
             )
+        except trio.BrokenResourceError:
+            return _STOPPING
         await submission.done.wait()
         if submission.answer is None:
-            return Refusal(RefusalCode.NOT_READY, "the node is stopping; submit to another node")
+            return _STOPPING
         if isinstance(submission.answer, Pending):
             # The chain may have decided between the chunk's answer and this step.
             if proof.proof_id not in self._mempool:
@@ -115,6 +119,10 @@ class Admission:
                         break
                 await self._serve(held)
         finally:
+            # Nobody serves any more, so nobody may be left waiting: neither these, nor who is still in the queue.
+            while self._receive.statistics().current_buffer_used:
+                held.append(self._receive.receive_nowait())
+            self._receive.close()
             self._release(held)
 
     async def restore(self) -> int:
@@ -126,17 +134,17 @@ class Admission:
         restored = 0
         for start in range(0, len(waiting), CHUNK_PROOFS_MAX):
             chunk = waiting[start : start + CHUNK_PROOFS_MAX]
-            finalised = {receipt.proof_id for receipt in await self._receipts(chunk)}
-            undecided = [proof for proof in chunk if proof.proof_id not in finalised]
-            state = await self._load(undecided)
+            state, receipts = await self._look_up(chunk)
             dropped = []
-            for proof in undecided:
+            for proof in chunk:
+                if proof.proof_id in receipts:
+                    continue
                 refusal = self.refusal_for_good(proof, state)
                 if refusal is not None:
                     dropped.append(DroppedProof(proof.proof_id, refusal))
                 elif self._mempool.add(proof, now_ms=self._clock.now_ms()):
                     restored += 1
-            await self._journal.settle(finalised=sorted(finalised), dropped=dropped, now_ms=self._clock.now_ms())
+            await self._journal.settle(finalised=sorted(receipts), dropped=dropped, now_ms=self._clock.now_ms())
         return restored
 
     def refusal_for_good(self, proof: SignedProof, state: StateSlice) -> Refusal | None:
@@ -148,11 +156,10 @@ class Admission:
         from every proof that could follow it first.) A timestamp ahead of the clock, or a triangle whose parent is not
         subdivided yet, may come right.
         """
-        refusal = self._check(proof, state, state.head.chain.timestamp_ms)
-        if refusal is None or refusal.code is RefusalCode.TRIANGLE_NOT_FOUND:
-            return None
-        ahead = proof.timestamp_ms > state.head.chain.timestamp_ms
-        return None if refusal.code is RefusalCode.CLOCK_DRIFT and ahead else refusal
+        # A proof that is ahead of the chain is judged as of its own time: the other gates do not ask for the time, and
+        # what they refuse now they refuse then.
+        refusal = self._check(proof, state, max(state.head.chain.timestamp_ms, proof.timestamp_ms))
+        return None if refusal is not None and refusal.code is RefusalCode.TRIANGLE_NOT_FOUND else refusal
 
     async def admit_from_peers(self, proofs: Sequence[SignedProof]) -> list[Refusal | None]:
         """Take in proofs that a peer passed on; for each, why it was refused, or None (also if it was here already).
@@ -165,11 +172,9 @@ class Admission:
             for proof, verdict in zip(proofs, verdicts, strict=True)
             if verdict is None and proof.proof_id not in self._mempool
         ]
-        finalised = {receipt.proof_id for receipt in await self._receipts(fresh)}
-        fresh = [proof for proof in fresh if proof.proof_id not in finalised]
         if fresh:
-            state = await self._load(fresh)
-            refused = {proof.proof_id: self._admit(proof, state) for proof in fresh}
+            state, receipts = await self._look_up(fresh)
+            refused = {proof.proof_id: self._admit(proof, state) for proof in fresh if proof.proof_id not in receipts}
             verdicts = [verdict or refused.get(proof.proof_id) for proof, verdict in zip(proofs, verdicts, strict=True)]
         return verdicts
 
@@ -184,71 +189,87 @@ class Admission:
             self._release(chunk)
 
     async def _answer(self, chunk: list[_Submission]) -> None:
-        for submission in chunk:
-            if submission.proof.proof_id in self._mempool:
-                submission.answer = Pending()
+        # What waits already was verified when it came. It may have come from a peer: the promise is still to be made.
+        waiting = [submission for submission in chunk if submission.proof.proof_id in self._mempool]
+        await self._promise(
+            [proof for each in waiting if (proof := self._mempool.get(each.proof.proof_id)) is not None]
+        )
+        for submission in waiting:
+            submission.answer = Pending()
         undecided = [submission for submission in chunk if submission.answer is None]
         verdicts = await self._verify([submission.proof for submission in undecided])
         for submission, verdict in zip(undecided, verdicts, strict=True):
             submission.answer = verdict
-        undecided = [submission for submission in undecided if submission.answer is None]
-        receipts = {receipt.proof_id: receipt for receipt in await self._receipts([s.proof for s in undecided])}
-        dropped = await self._journal.dropped([submission.proof.proof_id for submission in undecided])
-        for submission in undecided:
-            proof_id = submission.proof.proof_id
-            if proof_id in receipts:
-                submission.answer = Finalised(receipts[proof_id])
-            elif proof_id in dropped:
-                submission.answer = Dropped(dropped[proof_id])
         await self._accept([submission for submission in undecided if submission.answer is None])
 
     async def _accept(self, submissions: list[_Submission]) -> None:
         if not submissions:
             return
-        state = await self._load([submission.proof for submission in submissions])
+        proofs = [submission.proof for submission in submissions]
+        dropped = await self._journal.dropped([proof.proof_id for proof in proofs])
+        state, receipts = await self._look_up(proofs)
         accepted: list[_Submission] = []
         for submission in submissions:
-            refusal = self._admit(submission.proof, state)
-            if refusal is not None:
+            proof_id = submission.proof.proof_id
+            if proof_id in receipts:
+                submission.answer = Finalised(receipts[proof_id])
+            elif proof_id in dropped:
+                submission.answer = Dropped(dropped[proof_id])
+            elif (refusal := self._admit(submission.proof, state)) is not None:
                 submission.answer = refusal
             else:
                 accepted.append(submission)
-        proofs = tuple(submission.proof for submission in accepted)
+        promised = {submission.proof.proof_id: submission.proof for submission in accepted}
         try:
-            await self._journal.accept(proofs, now_ms=self._clock.now_ms())
+            await self._promise(tuple(promised.values()))
         except JournalError:
-            for proof in proofs:
-                self._mempool.remove(proof.proof_id)
+            for proof_id in promised:
+                self._mempool.remove(proof_id)
             raise
         for submission in accepted:
             submission.answer = Pending()
-        await self._settle_overtaken([proof for proof in proofs if proof.proof_id not in self._mempool])
-        if proofs:
+        if promised:
             try:
-                self._accepted_send.send_nowait(proofs)
+                self._accepted_send.send_nowait(tuple(promised.values()))
             except trio.WouldBlock:
                 return
+
+    async def _promise(self, proofs: Sequence[SignedProof]) -> None:
+        """Journal these proofs of the mempool. Only when this has returned may a client be told of it."""
+        if not proofs:
+            return
+        await self._journal.accept(proofs, now_ms=self._clock.now_ms())
+        await self._settle_overtaken([proof for proof in proofs if proof.proof_id not in self._mempool])
 
     async def _settle_overtaken(self, proofs: Sequence[SignedProof]) -> None:
         """Settle what the chain decided while it was being journalled, when the journal did not know it yet."""
         if not proofs:
             return
-        finalised = {receipt.proof_id for receipt in await self._receipts(proofs)}
-        passed = [proof for proof in proofs if proof.proof_id not in finalised]
-        state = await self._load(passed)
-        dropped = [
-            DroppedProof(proof.proof_id, refusal)
-            for proof in passed
-            if (refusal := self.refusal_for_good(proof, state)) is not None
-        ]
-        await self._journal.settle(finalised=sorted(finalised), dropped=dropped, now_ms=self._clock.now_ms())
+        state, receipts = await self._look_up(proofs)
+        dropped = []
+        for proof in proofs:
+            if proof.proof_id in receipts:
+                continue
+            refusal = self.refusal_for_good(proof, state)
+            if refusal is not None:
+                dropped.append(DroppedProof(proof.proof_id, refusal))
+            else:
+                # The clock had dropped it, not the chain, and the journal could not keep the reason: let the clock
+                # find it again.
+                self._mempool.add(proof, now_ms=self._clock.now_ms())
+        await self._journal.settle(finalised=sorted(receipts), dropped=dropped, now_ms=self._clock.now_ms())
 
-    async def _load(self, proofs: Sequence[SignedProof]) -> StateSlice:
-        """The state these proofs depend on, no older than the head: a batch may be finalised while it is read."""
+    async def _look_up(self, proofs: Sequence[SignedProof]) -> tuple[StateSlice, dict[bytes, Receipt]]:
+        """The state these proofs depend on, no older than the head, and the receipts of those that are finalised.
+
+        The state is read first: a nonce that a proof itself has used there is then never seen without its receipt. A
+        batch may be finalised while they are read; no step lies between this and what the caller does with the state.
+        """
         while True:
             state = await self._chain.storage.load(keys_of(proofs))
+            found = await self._chain.storage.receipts([proof.proof_id for proof in proofs]) if proofs else ()
             if state.head.chain.height >= self._chain.head.chain.height:
-                return state
+                return state, {receipt.proof_id: receipt for receipt in found}
 
     def _admit(self, proof: SignedProof, state: StateSlice) -> Refusal | None:
         refusal = self._check(proof, state, self._clock.now_ms()) or self._mempool.check(proof, state.head.parameters)
@@ -271,9 +292,6 @@ class Admission:
     async def _verify(self, proofs: Sequence[SignedProof]) -> list[Refusal | None]:
         self._metrics.signatures_verified(len(proofs))
         return await verify_on_threads(proofs, self._chain.parameters)
-
-    async def _receipts(self, proofs: Sequence[SignedProof]) -> Sequence[Receipt]:
-        return await self._chain.storage.receipts([proof.proof_id for proof in proofs]) if proofs else []
 
     @staticmethod
     def _refuse_unanswered(chunk: list[_Submission], refusal: Refusal) -> None:
