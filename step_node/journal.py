@@ -148,11 +148,10 @@ def _connect(path: Path) -> sqlite3.Connection:
     except sqlite3.Error as error:
         raise JournalError(f"{path}: cannot be opened: {error}") from error
     try:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         application_id = connection.execute("PRAGMA application_id").fetchone()[0]
-        if version == 0 and application_id == 0:
+        is_empty = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0] == 0
+        if is_empty and version == 0 and application_id == 0:
             with connection:
                 connection.executescript(
                     f"BEGIN; {_SCHEMA} PRAGMA application_id = {APPLICATION_ID};"
@@ -164,6 +163,9 @@ def _connect(path: Path) -> sqlite3.Connection:
             raise JournalError(
                 f"{path}: has schema version {version}, this program reads {SCHEMA_VERSION}: start the newer program"
             )
+        # Only now, since these write to the file.
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
     except (sqlite3.Error, JournalError) as error:
         connection.close()
         if isinstance(error, JournalError):
