@@ -75,9 +75,11 @@ class Genesis(BaseModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> Genesis:
-        addresses = [validator.address for validator in self.validators]
-        if len(set(addresses)) != len(addresses):
-            raise ValueError("validators: an address stands there twice")
+        seen: set[str] = set()
+        for index, validator in enumerate(self.validators):
+            if validator.address in seen:
+                raise ValueError(f"validators.{index}.address: {validator.address} stands there twice")
+            seen.add(validator.address)
         minimum_ustep = self.parameters.min_stake * USTEP_PER_STEP
         for index, validator in enumerate(self.validators):
             if validator.stake_ustep < minimum_ustep:
@@ -170,7 +172,9 @@ def parse_genesis(text: str, *, name: str) -> Genesis:
 
 
 def _unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    unique = dict(pairs)
-    if len(unique) != len(pairs):
-        raise ValueError("a key stands twice in one object")
+    unique: dict[str, object] = {}
+    for key, value in pairs:
+        if key in unique:
+            raise ValueError(f"the key {key[:80]!r} stands twice in one object")
+        unique[key] = value
     return unique
