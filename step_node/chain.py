@@ -136,7 +136,7 @@ class Chain:
             expire_before_ms=expire_before_ms(batch.header.timestamp_ms, self.parameters),
         )
         state = await self.storage.load(keys)
-        if state.head.chain.height != head.height:
+        if state.head.chain.height != batch.header.height - 1:
             raise InvalidBatch(f"height: {batch.header.height} has been finalised meanwhile")
         try:
             # A thousand proofs take some tens of milliseconds: too long for the event loop.
@@ -148,7 +148,10 @@ class Chain:
     async def build(
         self, candidates: Sequence[SignedProof], *, round_number: int, proposer: bytes
     ) -> JudgedBatch | None:
-        """A batch of those candidates that can follow the head now, in their order; None if none can."""
+        """A batch of those candidates that can follow the head now, in their order; None if none can.
+
+        It takes `batch_max_proofs` at most; later candidates are left for another.
+        """
         head, last_commit = self._head.chain, self._last_commit
         timestamp_ms = max(self._clock.now_ms(), head.timestamp_ms + 1)
         signers = _signers(last_commit)
@@ -162,6 +165,8 @@ class Chain:
         proofs: list[SignedProof] = []
         receipts: list[Receipt] = []
         for proof in candidates:
+            if len(proofs) == self.parameters.batch_max_proofs:
+                break
             outcome = session.try_proof(proof, len(proofs))
             if not isinstance(outcome, Refusal):
                 proofs.append(proof)

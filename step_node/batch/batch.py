@@ -110,7 +110,7 @@ def decode_batch(data: bytes) -> Batch:
     """The batch in `data`, its roots checked against its header.
 
     Raises `MalformedBatch` naming the field and the rule. Whether the batch may follow a given state is not judged
-    here: see `step_node.batch.validation`.
+    here: see `step_node.chain`.
     """
     try:
         envelope = decode(_Envelope, data, bytes_max=BATCH_BYTES_MAX)
