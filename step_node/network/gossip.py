@@ -7,9 +7,11 @@ further than the first honest node, and only its author pays for it. What was de
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, Self, TypeVar
+
+import trio
 
 from consensus.commit import InvalidCommit
 from consensus.evidence import InvalidEvidence, verify_evidence
@@ -75,18 +77,29 @@ class Topic(Generic[T]):
             self._decoded.popitem(last=False)
         return None
 
-    async def __aiter__(self) -> AsyncIterator[tuple[PeerId, T]]:
-        async for message in self._messages:
-            decoded = self._decoded.pop(message.data, None)
-            yield message.sender, self._decode(message.data) if decoded is None else decoded
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> tuple[PeerId, T]:
+        while True:
+            try:
+                message = await self._messages.receive()
+            except trio.EndOfChannel:
+                raise StopAsyncIteration from None
+            try:
+                decoded = self._decoded.pop(message.data, None) or self._decode(message.data)
+            except Refused as error:
+                # It passed when it came, and waited so long that it has been forgotten; the state has moved on since.
+                self._on_refused(self._name, error)
+            else:
+                return message.sender, decoded
 
 
 @dataclass(frozen=True, slots=True)
 class ConsensusGossipMessage:
     """A message of consensus; a proposal comes with its decoded batch.
 
-    `proven` is False for a commit or evidence of another height than the next: it could not be checked here, and says
-    no more than that its sender claims there is such a height.
+    `proven` is False for a commit or evidence of another height than the next: it is for peers that are elsewhere.
     """
 
     message: Message
@@ -128,10 +141,11 @@ async def broadcast(topic: Topic[ConsensusGossipMessage], message: Message) -> N
 
 
 def decode_consensus_message(data: bytes, chain: Chain) -> ConsensusGossipMessage:
-    """The message in `data`, with its signatures checked as far as the present state allows.
+    """The message in `data`, with its signatures checked.
 
-    Raises `Refused`. A commit or evidence of another height than the next is let through unproven: its validators
-    may be others than the present ones.
+    Raises `Refused`, which the neighbour that passed the message on has to answer for. So it must not depend on how
+    far this node has come: a neighbour one height behind would be punished for what it could not know. It does not,
+    since the validators of version 1 are the same at every height.
     """
     try:
         message = decode_message(data)
@@ -142,16 +156,14 @@ def decode_consensus_message(data: bytes, chain: Chain) -> ConsensusGossipMessag
     try:
         match message:
             case Commit():
+                chain.check_commit(message, height=message.height, batch_hash=message.batch_hash)
                 proven = message.height == chain.next_height
-                if proven:
-                    chain.check_commit(message, height=message.height, batch_hash=message.batch_hash)
             case Evidence():
+                verify_evidence(message, chain_id=chain.chain_id, validators=chain.validators, recover=recover_signer)
                 proven = message.first.height == chain.next_height
-                if proven:
-                    verify_evidence(
-                        message, chain_id=chain.chain_id, validators=chain.validators, recover=recover_signer
-                    )
             case _:
+                if message.signer not in chain.validators:
+                    raise Refused(Fault.INVALID_DATA, f"{message.type}: 0x{message.signer.hex()} is no validator")
                 if recover_signer(message.signing_line(chain.chain_id), message.signature) != message.signer:
                     raise Refused(Fault.BAD_SIGNATURE, f"{message.type}: is not signed by 0x{message.signer.hex()}")
                 if isinstance(message, ProofBatch):
