@@ -44,13 +44,18 @@ SETTLED_IDS_MAX = 100_000
 
 PASSING_CODES = frozenset(
     {
+        RefusalCode.BAD_SIGNATURE,
         RefusalCode.CLOCK_DRIFT,
         RefusalCode.TRIANGLE_NOT_FOUND,
         RefusalCode.MEMPOOL_FULL,
         RefusalCode.RATE_LIMITED,
     }
 )
-"""Refusals that may come right a moment later; a proof refused for another reason is not fetched again."""
+"""Refusals that may come right a moment later; a proof refused for another reason is not fetched again.
+
+A bad signature is among them, since the proof id does not cover the signature: whoever sends a proof with another one
+must not keep the real proof out.
+"""
 
 log = structlog.get_logger("proofs")
 
