@@ -105,11 +105,11 @@ class Sync:
         try:
             async with await self._network.open_stream(peer_id, SYNC_PROTOCOL) as stream:
                 await stream.send_message(encode(request))
-                for _ in range(request.limit):
+                for height in range(request.from_height, request.from_height + request.limit):
                     data = await stream.receive_message()
                     if data is None:
                         break
-                    await self._apply(peer_id, data)
+                    await self._apply(peer_id, height, data)
         except PeerFault as error:
             log.warning("a peer's batches are refused", peer=peer_id, reason=error.detail)
             self._network.penalise(peer_id, error.fault)
@@ -117,14 +117,15 @@ class Sync:
             log.info("a peer stopped answering", peer=peer_id, reason=str(error))
         return self._chain.next_height > height_before
 
-    async def _apply(self, peer_id: PeerId, data: bytes) -> None:
+    async def _apply(self, peer_id: PeerId, height: int, data: bytes) -> None:
         try:
             message = decode(FinalisedBatchMessage, data, bytes_max=SYNC_BYTES_MAX)
             batch = decode_batch(message.batch)
         except (WireError, MalformedBatch) as error:
             raise PeerFault(peer_id, Fault.MALFORMED, str(error)) from error
-        height = self._chain.next_height
-        if batch.header.height < height:
+        if batch.header.height != height:
+            raise PeerFault(peer_id, Fault.UNREQUESTED, f"batch {batch.header.height} in place of {height}")
+        if height < self._chain.next_height:
             return  # Consensus was quicker.
         try:
             self._chain.check_commit(message.commit, height=height, batch_hash=batch.hash)
@@ -184,7 +185,8 @@ class Sync:
             await self._send_batches(stream, request)
 
     async def _send_batches(self, stream: Stream, request: BatchesRequest) -> None:
-        height, end = request.from_height, request.from_height + request.limit
+        height = request.from_height
+        end = min(height + request.limit, self._chain.next_height)
         while height < end:
             try:
                 batches = await self._chain.storage.batches(height, min(READ_BATCHES_MAX, end - height))
