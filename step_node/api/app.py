@@ -43,6 +43,8 @@ def create_app(services: ApiServices) -> FastAPI:
         openapi_tags=_TAGS,
         redoc_url=None,
         redirect_slashes=False,
+        # Client generators name their methods after this.
+        generate_unique_id_function=lambda route: route.name,
     )
     app.add_middleware(BodyLimit, clock=services.clock)
     install_error_handlers(app, services.clock)

@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from step_node.api.errors import HTTP_STATUS, Code, ErrorAnswer, RequestCode
+from step_node.api.errors import HTTP_STATUS, PATIENCE_STATUSES, Code, ErrorAnswer, RequestCode
 from step_node.api.schema import EXAMPLE_TIMESTAMP
 from step_node.proofs.proof import RefusalCode
 
@@ -41,6 +41,9 @@ WITH_STORE = (*EVERYWHERE, RefusalCode.NOT_READY)
 """What any route that asks the store can answer."""
 
 
+_RETRY_AFTER = {"headers": {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}}}
+
+
 def refusals(*codes: Code) -> dict[int | str, dict[str, Any]]:
     """The `responses` of a route that can answer with these codes."""
     by_status: defaultdict[int, list[Code]] = defaultdict(list)
@@ -49,6 +52,7 @@ def refusals(*codes: Code) -> dict[int | str, dict[str, Any]]:
     return {
         status: {
             "model": ErrorAnswer,
+            **(_RETRY_AFTER if status in PATIENCE_STATUSES else {}),
             "description": " or ".join(f"`{code}`" for code in of_status),
             "content": {"application/json": {"examples": {str(code): {"value": _example(code)} for code in of_status}}},
         }

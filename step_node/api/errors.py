@@ -24,8 +24,11 @@ from step_node.proofs.proof import Refusal, RefusalCode
 from step_node.proofs.timestamps import format_timestamp
 from step_node.storage.interface import StorageUnavailable
 
+PATIENCE_STATUSES: Final = (429, 503)
+"""The statuses that mean: the same request may succeed a little later."""
+
 RETRY_AFTER_SECONDS: Final = 1
-"""What an answer that asks for patience (429, 503) says in its `Retry-After` header."""
+"""How much later, as such an answer says in its `Retry-After` header."""
 
 
 class RequestCode(StrEnum):
@@ -97,7 +100,7 @@ def error_response(error: ApiError, clock: Clock, headers: Mapping[str, str] | N
     status = HTTP_STATUS[error.code]
     envelope = ErrorAnswer(code=error.code, message=error.message, timestamp=format_timestamp(clock.now_ms()))
     all_headers = dict(headers or {})
-    if status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
+    if status in PATIENCE_STATUSES:
         all_headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     return Response(envelope.model_dump_json(by_alias=True), status, all_headers, "application/json")
 

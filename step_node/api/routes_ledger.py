@@ -25,7 +25,7 @@ from step_node.api.models_ledger import (
     TriangleAnswer,
 )
 from step_node.api.models_proofs import AccountProofs, HistoryEntry
-from step_node.api.schema import ADDRESS_PATTERN, EXAMPLE_ADDRESS, EXAMPLE_TRIANGLE, hex_text
+from step_node.api.schema import ADDRESS_PATTERN, EXAMPLE_ADDRESS, EXAMPLE_TRIANGLE, TRIANGLE_PATTERN, hex_text
 from step_node.api.services import ApiServices
 from step_node.batch.batch import decode_batch
 from step_node.chain import COMMIT_BYTES_MAX
@@ -50,6 +50,16 @@ _STATE_NAMES: Final[dict[TriangleState, Literal["active", "subdivided", "exhaust
 
 Address = Annotated[
     str, Path(pattern=ADDRESS_PATTERN, description="0x and 40 hex digits, any case.", examples=[EXAMPLE_ADDRESS])
+]
+TriangleIdText = Annotated[
+    str,
+    Path(
+        alias="id",
+        description="A triangle in its text form.",
+        examples=[EXAMPLE_TRIANGLE],
+        # Only described so: `TriangleId.parse` says which rule a text breaks.
+        json_schema_extra={"pattern": TRIANGLE_PATTERN},
+    ),
 ]
 Limit = Annotated[int, Query(ge=1, le=PAGE_MAX, description="How many entries at most.")]
 
@@ -104,9 +114,7 @@ def ledger_routes(services: ApiServices) -> APIRouter:
         responses=refusals(RefusalCode.INVALID_PAYLOAD, RefusalCode.TRIANGLE_NOT_FOUND, *WITH_STORE),
     )
     async def triangle(
-        id_text: Annotated[
-            str, Path(alias="id", description="A triangle in its text form.", examples=[EXAMPLE_TRIANGLE])
-        ],
+        id_text: TriangleIdText,
     ) -> TriangleAnswer:
         """A triangle above `SEEDED_LEVEL` comes into being when its parent is subdivided."""
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
 import trio
 from fastapi import APIRouter, Path, Query, Request, Response
@@ -66,15 +66,13 @@ def proof_routes(services: ApiServices) -> APIRouter:
             proof = parse_submission(await request.body())
             receipt = await _submit(proof, wait_ms)
         except ApiError as error:
-            if services.counters is not None:
-                services.counters.proof_refused(error.code, "api")
-                services.counters.submission_answered("refused", trio.current_time() - arrived_at)
+            services.counters.proof_refused(error.code, "api")
+            services.counters.submission_answered("refused", trio.current_time() - arrived_at)
             raise
-        if services.counters is not None:
-            answer: Literal["finalised", "pending"] = "pending" if receipt is None else "finalised"
-            services.counters.submission_answered(answer, trio.current_time() - arrived_at)
         if receipt is not None:
+            services.counters.submission_answered("finalised", trio.current_time() - arrived_at)
             return RewardedAnswer.of(receipt)
+        services.counters.submission_answered("pending", trio.current_time() - arrived_at)
         pending = PendingAnswer(proof_id=hex_text(proof.proof_id))
         return Response(pending.model_dump_json(by_alias=True), 202, media_type="application/json")
 

@@ -18,8 +18,8 @@ from step_node.status import Health, NodeStatus
 class ApiServices:
     """`chain.storage` answers queries; `admission` takes proofs in; the rest tells about the node itself.
 
-    `wait_ms_max` is the longest that a client may have its submission wait (`api.wait_ms_max` of the configuration);
-    `counters`, where there are any, are told how each submission was answered.
+    `counters` are told how each submission was answered, and `metrics` is what `/metrics` shows. `wait_ms_max` is the
+    longest that a client may have its submission wait (`api.wait_ms_max` of the configuration).
     """
 
     chain: Chain
@@ -28,5 +28,5 @@ class ApiServices:
     status: Callable[[], NodeStatus]
     health: Callable[[], Health]
     metrics: CollectorRegistry
+    counters: NodeMetrics
     wait_ms_max: int = 30_000
-    counters: NodeMetrics | None = None

@@ -7,7 +7,7 @@ from typing import Any, Final, cast
 
 from step_node.api.body import parse_json
 from step_node.api.errors import ApiError
-from step_node.api.schema import ADDRESS_PATTERN, EXAMPLE_ADDRESS, EXAMPLE_TIMESTAMP, EXAMPLE_TRIANGLE
+from step_node.api.schema import ADDRESS_PATTERN, EXAMPLE_SUBMISSION, TRIANGLE_PATTERN
 from step_node.proofs.payload import NONCE_CHARACTERS_MAX, UNKNOWN_FIELD_CHARACTERS_SHOWN, parse_payload
 from step_node.proofs.proof import ProofRefused, RefusalCode, SignedProof
 
@@ -44,7 +44,7 @@ def _field(kind: str, description: str, **rules: object) -> dict[str, object]:
 _PAYLOAD_FIELDS: Final[dict[str, object]] = {
     "version": _field("string", "The form of the signed line.", const="STEP-PROOF-v1"),
     "account": _field("string", "Who is there, and is paid.", pattern=ADDRESS_PATTERN),
-    "triangleId": _field("string", "The triangle that the point is in, in its text form.", maxLength=64),
+    "triangleId": _field("string", "The triangle that the point is in, in its text form.", pattern=TRIANGLE_PATTERN),
     "lat": _field("number", "Degrees.", minimum=-90, maximum=90),
     "lon": _field("number", "Degrees.", minimum=-180, maximum=180),
     "accuracy": _field("number", "Metres; at most GPS_MAX_ACCURACY_M.", exclusiveMinimum=0),
@@ -75,18 +75,6 @@ SUBMISSION_SCHEMA: Final[dict[str, Any]] = {
             pattern="^0x[0-9a-fA-F]{130}$",
         ),
     },
-    "example": {
-        "payload": {
-            "version": "STEP-PROOF-v1",
-            "account": EXAMPLE_ADDRESS,
-            "triangleId": EXAMPLE_TRIANGLE,
-            "lat": 47.3769,
-            "lon": 8.5417,
-            "accuracy": 5,
-            "timestamp": EXAMPLE_TIMESTAMP,
-            "nonce": "0b4ce9f6-1f2a-4d0e-9c55-8b6f1d1f8a11",
-        },
-        "signature": "0x" + "1b" * 65,
-    },
+    "example": EXAMPLE_SUBMISSION,
 }
 """The body as OpenAPI describes it. It is not parsed with this: `parse_submission` names the field and its rule."""

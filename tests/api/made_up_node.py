@@ -97,12 +97,9 @@ class MadeUpNode:
     journal: Journal
     waiters: OutcomeWaiters
     admission: Admission
-    registry: CollectorRegistry = field(default_factory=CollectorRegistry)
+    registry: CollectorRegistry
+    metrics: NodeMetrics
     health: Health = field(default_factory=lambda: Health(HealthLevel.OK))
-    metrics: NodeMetrics = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.metrics = NodeMetrics(self.registry)
 
     def services(self, *, wait_ms_max: int = 30_000) -> ApiServices:
         """What `create_app` takes."""
@@ -194,14 +191,11 @@ async def open_node(
     mempool, waiters = Mempool(), OutcomeWaiters()
     chain = await Chain.open(genesis=genesis, storage=storage, clock=clock, known=mempool.get)
     async with open_journal(journal_path) as journal, trio.open_nursery() as nursery:
+        registry = CollectorRegistry()
+        metrics = NodeMetrics(registry)
         admission = Admission(
-            chain=chain,
-            mempool=mempool,
-            journal=journal,
-            waiters=waiters,
-            clock=clock,
-            metrics=NodeMetrics(CollectorRegistry()),
+            chain=chain, mempool=mempool, journal=journal, waiters=waiters, clock=clock, metrics=metrics
         )
         nursery.start_soon(admission.run)
-        yield MadeUpNode(clock, storage, chain, mempool, journal, waiters, admission)
+        yield MadeUpNode(clock, storage, chain, mempool, journal, waiters, admission, registry, metrics)
         nursery.cancel_scope.cancel()

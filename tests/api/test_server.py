@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from functools import partial
 
 import httpx
 import pytest
 import trio
+import trio.testing
 
 from step_node.api.app import create_app
 from step_node.api.server import AddressInUse, CannotListen, serve_api
+from step_node.ledger.records import Account
+from step_node.storage.memory import MemoryStorage
 from tests.api.made_up_node import MadeUpNode, Walker
 
 
@@ -23,6 +27,22 @@ async def served(node: MadeUpNode) -> AsyncIterator[tuple[httpx.AsyncClient, tri
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20) as client:
             yield client, nursery
         nursery.cancel_scope.cancel()
+
+
+@dataclass(frozen=True)
+class RunningServer:
+    """Where a server listens, and the scope whose cancellation ends it."""
+
+    url: str
+    scope: trio.CancelScope
+
+
+async def start_server(node: MadeUpNode, *, task_status: trio.TaskStatus[RunningServer]) -> None:
+    """Serve `node`'s API in a scope of its own."""
+    with trio.CancelScope() as scope:
+        async with trio.open_nursery() as nursery:
+            port = await nursery.start(partial(serve_api, create_app(node.services()), "127.0.0.1", 0))
+            task_status.started(RunningServer(f"http://127.0.0.1:{port}", scope))
 
 
 async def test_a_proof_is_submitted_finalised_and_found_in_the_account(node: MadeUpNode) -> None:
@@ -115,3 +135,58 @@ async def test_cancelling_the_server_ends_it_and_frees_its_port(node: MadeUpNode
     async with trio.open_nursery() as nursery:
         assert port == await nursery.start(partial(serve_api, create_app(node.services()), "127.0.0.1", port))
         nursery.cancel_scope.cancel()
+
+
+class SlowStorage(MemoryStorage):
+    """A store whose leaderboard comes when a test says so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = trio.Event()
+        self.answer = trio.Event()
+
+    async def leaderboard(self, *, limit: int) -> Sequence[Account]:
+        """Wait for `answer`."""
+        self.asked.set()
+        await self.answer.wait()
+        return await super().leaderboard(limit=limit)
+
+
+@pytest.fixture
+def storage() -> SlowStorage:
+    """The store under the node of this module."""
+    return SlowStorage()
+
+
+async def test_a_request_under_way_is_answered_while_the_server_ends(node: MadeUpNode, storage: SlowStorage) -> None:
+    answers: list[httpx.Response] = []
+    async with trio.open_nursery() as nursery:
+        server = await nursery.start(start_server, node)
+        async with httpx.AsyncClient(base_url=server.url, timeout=20) as client, trio.open_nursery() as requests:
+
+            async def ask() -> None:
+                answers.append(await client.get("/leaderboard"))
+
+            requests.start_soon(ask)
+            await storage.asked.wait()
+            server.scope.cancel()
+            await trio.testing.wait_all_tasks_blocked()
+            storage.answer.set()
+    assert [answer.status_code for answer in answers] == [200]
+
+
+async def test_a_submission_that_still_waits_does_not_keep_the_server_from_ending(node: MadeUpNode) -> None:
+    with trio.fail_after(20):
+        async with trio.open_nursery() as nursery:
+            server = await nursery.start(start_server, node)
+            async with httpx.AsyncClient(base_url=server.url, timeout=60) as client, trio.open_nursery() as requests:
+
+                async def submit() -> None:
+                    with pytest.raises(httpx.RemoteProtocolError):
+                        await client.post("/proof/submit?wait_ms=30000", json=Walker(1).proof(node.clock.now_ms()))
+
+                requests.start_soon(submit)
+                while not len(node.waiters):
+                    await trio.lowlevel.checkpoint()
+                server.scope.cancel()
+    assert len(await node.journal.waiting()) == 1

@@ -8,6 +8,7 @@ import httpx
 import pytest
 import trio
 from starlette.types import Message
+from trio.testing import MockClock
 
 from step_node.api.app import create_app
 from step_node.api.body import BODY_BYTES_MAX, BodyLimit
@@ -86,8 +87,7 @@ async def test_a_body_over_the_limit_is_refused_on_every_path(client: httpx.Asyn
     require_refusal(at_the_limit, 400, "INVALID_PAYLOAD")
 
 
-@pytest.mark.usefixtures("autojump_clock")
-async def test_a_body_that_trickles_in_is_given_up() -> None:
+async def test_a_body_that_trickles_in_is_given_up(autojump_clock: MockClock) -> None:  # noqa: ARG001 - it runs by it
     sent: list[Message] = []
 
     async def never_asked(*_request: object) -> None:

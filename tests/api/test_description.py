@@ -1,0 +1,84 @@
+"""The OpenAPI description, as the author of a client reads it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+
+from step_node.api.documentation import refusals
+from step_node.api.schema import EXAMPLE_ADDRESS, EXAMPLE_PROOF_ID, EXAMPLE_SUBMISSION, EXAMPLE_TRIANGLE
+from step_node.ledger.parameters import Parameters
+from step_node.proofs.gates import check_stateless
+from step_node.proofs.payload import parse_payload
+from step_node.proofs.proof import RefusalCode
+
+
+@pytest.fixture
+async def description(client: httpx.AsyncClient) -> dict[str, Any]:
+    """`/openapi.json`."""
+    document: dict[str, Any] = (await client.get("/openapi.json")).json()
+    return document
+
+
+async def test_every_route_of_the_protocol_is_described(description: dict[str, Any]) -> None:
+    routes = {f"{method.upper()} {path}" for path, found in description["paths"].items() for method in found}
+    assert routes == {
+        "POST /proof/submit",
+        "GET /proof/status/{proofId}",
+        "GET /proof/config",
+        "GET /account/{address}",
+        "GET /account/{address}/proofs",
+        "GET /triangle/{id}",
+        "GET /leaderboard",
+        "GET /mesh/triangleAt",
+        "GET /batch/{height}",
+        "GET /status",
+        "GET /health",
+        "GET /metrics",
+    }
+
+
+async def test_every_route_has_a_summary_a_tag_a_name_and_described_answers(description: dict[str, Any]) -> None:
+    operations = [operation for found in description["paths"].values() for operation in found.values()]
+    assert len({operation["operationId"] for operation in operations}) == len(operations)
+    for operation in operations:
+        assert operation["summary"]
+        assert operation["description"]
+        assert operation["tags"]
+        assert {"200", "413", "500"} <= operation["responses"].keys()
+        for status, answer in operation["responses"].items():
+            schema = next(iter(answer["content"].values()))["schema"]
+            assert "$ref" in schema or "anyOf" in schema or schema == {"type": "string"}, (operation, status)
+
+
+async def test_nothing_is_announced_that_the_framework_would_have_answered(description: dict[str, Any]) -> None:
+    assert not {"HTTPValidationError", "ValidationError"} & description["components"]["schemas"].keys()
+
+
+async def test_a_submission_announces_every_code_of_the_protocol(description: dict[str, Any]) -> None:
+    answers = description["paths"]["/proof/submit"]["post"]["responses"].values()
+    announced = {code for answer in answers for code in answer["content"]["application/json"].get("examples", ())}
+    assert announced >= {code.value for code in RefusalCode}
+
+
+def test_the_example_of_a_submission_is_a_real_proof() -> None:
+    payload: Any = EXAMPLE_SUBMISSION["payload"]
+    proof = parse_payload(payload, str(EXAMPLE_SUBMISSION["signature"]))
+    assert check_stateless(proof, Parameters()) is None
+    assert f"0x{proof.proof_id.hex()}" == EXAMPLE_PROOF_ID
+    assert f"0x{proof.account.hex()}" == EXAMPLE_ADDRESS
+    assert proof.triangle.text == EXAMPLE_TRIANGLE
+
+
+def test_codes_of_one_status_are_told_apart_by_their_examples() -> None:
+    (answer,) = refusals(RefusalCode.TOO_FAST, RefusalCode.MORATORIUM).values()
+    assert answer["description"] == "`TOO_FAST` or `MORATORIUM`"
+    assert answer["content"]["application/json"]["examples"].keys() == {"TOO_FAST", "MORATORIUM"}
+
+
+async def test_the_description_is_shown_at_docs(client: httpx.AsyncClient) -> None:
+    page = await client.get("/docs")
+    assert page.status_code == 200
+    assert "/openapi.json" in page.text
