@@ -158,8 +158,8 @@ def _take_in_own(progress: Progress, event: Signed) -> Ignored | None:
 def _wake(progress: Progress) -> Ignored | None:
     """There is work: leave IDLE, or, as a proposer that had nothing to propose, try again to build.
 
-    What others say is a sign of work when it is a proposal, or when f + 1 of them say something: one liar alone must not
-    be able to send an idle network through empty rounds, each longer than the one before.
+    What others say is a sign of work when it is a proposal, or when f + 1 of them say something: one liar alone must
+    not be able to send an idle network through empty rounds, each longer than the one before.
     """
     if progress.state.phase is Phase.IDLE:
         start_round(progress, 0)  # L10
