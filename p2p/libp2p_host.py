@@ -12,6 +12,7 @@ The parts of py-libp2p 0.8.1 that are replaced here, and why:
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 from weakref import WeakSet
@@ -51,6 +52,13 @@ UPGRADE_TIMEOUT_SECONDS: Final = 5.0
 """How long a socket may take to become an authenticated connection."""
 NEGOTIATION_TIMEOUT_SECONDS: Final = 5
 LISTEN_BACKLOG: Final = 128
+KEEPALIVE_OPTIONS: Final = (
+    ("TCP_KEEPIDLE", 10),
+    ("TCP_KEEPINTVL", 5),
+    ("TCP_KEEPCNT", 4),
+    ("TCP_USER_TIMEOUT", 30_000),
+)
+"""Seconds, seconds, probes, milliseconds: a peer that answers nothing is lost after half a minute."""
 
 _ConnectionHandler = Callable[[ReadWriteCloser], Awaitable[None]]
 
@@ -99,6 +107,14 @@ def parse_multiaddr(address: str) -> Multiaddr:
         raise ValueError(f"{address!r} is not a multiaddr: {error}") from error
 
 
+def keep_watch(stream: trio.SocketStream) -> None:
+    """Have the kernel notice a peer whose machine is gone; Yamux's pings measure, but end nothing."""
+    stream.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in KEEPALIVE_OPTIONS:
+        if hasattr(socket, name):  # Not every system has them all.
+            stream.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
 class _BoundListener(TCPListener):
     """A listener on sockets that are bound already."""
 
@@ -124,6 +140,7 @@ class _BoundListener(TCPListener):
 
     async def _accept(self, socket_stream: trio.SocketStream) -> None:
         try:
+            keep_watch(socket_stream)
             await self.handler(TrioTCPStream(socket_stream))
         except LIBP2P_ERRORS:
             return  # Somebody connected who does not speak libp2p, or went away; trio closes the socket.
@@ -142,6 +159,7 @@ class ExclusiveTcp(TCP):
         """See `ITransport.dial`."""
         connection = await super().dial(maddr)
         if isinstance(connection, RawConnection) and isinstance(connection.stream, TrioTCPStream):
+            keep_watch(connection.stream.stream)
             self._dialled.add(connection.stream.stream)
         return connection
 
@@ -165,9 +183,17 @@ class _IdleConnector(AutoConnector):
 class BoundedSwarm(Swarm):
     """A swarm that gives an accepted connection's place back when that connection ends."""
 
+    on_refused: Callable[[], None]
+    """Called for each connection over the limit."""
+
     def _init_connection_management(self) -> None:
         super()._init_connection_management()
         self.auto_connector = _IdleConnector(swarm=self)
+
+    async def _handle_inbound_connection(self, read_write_closer: ReadWriteCloser, maddr: Multiaddr) -> None:
+        if self._inbound_limiter.available_tokens < 1:
+            self.on_refused()
+        await super()._handle_inbound_connection(read_write_closer, maddr)
 
     async def _do_handle_inbound_connection(
         self, read_write_closer: ReadWriteCloser, maddr: Multiaddr, failure_event: Any
@@ -183,7 +209,9 @@ class BoundedSwarm(Swarm):
                 await raw_connection.close()
 
 
-def build_host(key_pair: KeyPair, transport: ExclusiveTcp, *, connections_max: int) -> BasicHost:
+def build_host(
+    key_pair: KeyPair, transport: ExclusiveTcp, *, connections_max: int, on_refused: Callable[[], None]
+) -> BasicHost:
     """A host that is not running yet."""
     upgrader = TransportUpgrader(
         secure_transports_by_protocol={
@@ -217,6 +245,7 @@ def build_host(key_pair: KeyPair, transport: ExclusiveTcp, *, connections_max: i
             enable_health_monitoring=False,
         ),
     )
+    swarm.on_refused = on_refused
     swarm._negative_peer_cache = _NegativePeerCache(ttl=0.0)
     return BasicHost(
         network=swarm, negotiate_timeout=NEGOTIATION_TIMEOUT_SECONDS, disable_identify_address_discovery=True

@@ -173,9 +173,14 @@ class Libp2pNetwork(BaseNetwork):
 
     async def disconnect(self, peer_id: PeerId) -> None:
         """See `p2p.network.Network.disconnect`."""
-        host = self._host
-        if host is None or peer_id not in self._peers:
+        if peer_id in self._peers:
+            await self._close_connections(peer_id)
+        else:
             await trio.lowlevel.checkpoint()
+
+    async def _close_connections(self, peer_id: PeerId) -> None:
+        host = self._host
+        if host is None:
             return
         with trio.move_on_after(DISCONNECT_TIMEOUT_SECONDS):
             try:
@@ -210,7 +215,9 @@ class Libp2pNetwork(BaseNetwork):
         try:
             async with trio.open_nursery() as nursery:
                 key_pair = key_pair_from_bytes(self._settings.private_key)
-                host = build_host(key_pair, transport, connections_max=self._settings.connections_max)
+                host = build_host(
+                    key_pair, transport, connections_max=self._settings.connections_max, on_refused=self._count_refusal
+                )
                 router = GossipRouter()
                 gossip = Gossip(
                     host,
@@ -310,6 +317,9 @@ class Libp2pNetwork(BaseNetwork):
         if messages:
             self._dropped[Drop.SEND_QUEUE_FULL] += messages
 
+    def _count_refusal(self) -> None:
+        self._dropped[Drop.CONNECTION_LIMIT] += 1
+
     async def _serve_stream(self, protocol: str, served: ServedProtocol, stream: INetStream) -> None:
         peer_id = _text(stream.muxed_conn.peer_id)
         framed = FramedStream(peer_id, protocol, Libp2pByteStream(stream), message_bytes_max=served.message_bytes_max)
@@ -328,8 +338,7 @@ class Libp2pNetwork(BaseNetwork):
             self._disconnected(peer_id)
         elif self._penalties.is_banned(peer_id):
             self._dropped[Drop.BANNED] += 1
-            self._peers.setdefault(peer_id, False)
-            self._nursery.start_soon(self.disconnect, peer_id)
+            self._nursery.start_soon(self._close_connections, peer_id)
         else:
             self._connected(peer_id, outbound=_is_outbound(open_connections[0]))
         self._peers_changed.set()

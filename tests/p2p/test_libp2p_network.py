@@ -67,7 +67,9 @@ async def stranger(name: str, victim: Network) -> AsyncIterator[BasicHost]:
     """A bare py-libp2p host, connected to the victim, that can say what it likes."""
     async with trio.open_nursery() as nursery:
         transport = ExclusiveTcp({}, nursery)
-        host = build_host(create_new_key_pair(private_key_of(name)), transport, connections_max=8)
+        host = build_host(
+            create_new_key_pair(private_key_of(name)), transport, connections_max=8, on_refused=lambda: None
+        )
         async with host.run([]):
             await host.connect(info_from_p2p_addr(Multiaddr(victim.listen_addresses[0])))
             yield host
@@ -167,6 +169,15 @@ async def test_a_place_is_given_back_when_its_connection_ends() -> None:
             async with stranger(f"passer-by {number}", network):
                 await connected(network, 1)
             await connected(network, 0)
+
+
+async def test_connections_over_the_limit_are_refused_and_counted() -> None:
+    async with running("small", settings=replace(SETTINGS, connections_max=1)) as network:
+        port = int(network.listen_addresses[0].split("/")[4])
+        first = await trio.open_tcp_stream("127.0.0.1", port)
+        second = await trio.open_tcp_stream("127.0.0.1", port)
+        async with first, second:
+            await eventually(lambda: network.statistics().dropped == {Drop.CONNECTION_LIMIT: 1})
 
 
 # Peers that mean harm.
