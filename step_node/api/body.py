@@ -12,6 +12,7 @@ keys through, and each means different things to different readers.
 from __future__ import annotations
 
 import json
+import re
 from typing import Final, Never
 
 import trio
@@ -26,6 +27,13 @@ BODY_BYTES_MAX: Final = 16 * 1024
 
 BODY_SECONDS_MAX: Final = 10
 """How long a client may take to send its body."""
+
+NESTING_MAX: Final = 16
+"""How deep arrays and objects may stand in one another; a submission is 2 deep. Python's own limit is the stack's."""
+
+# A string without its end counts to the end of the text: looking for one again from each quote would be quadratic.
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*"?', re.DOTALL)
+_BRACKET = re.compile(r"[\[\]{}]")
 
 
 class BodyLimit:
@@ -56,9 +64,10 @@ class BodyLimit:
 def parse_json(body: bytes) -> object:
     """The value in `body`. Raises `ApiError` (INVALID_PAYLOAD) for anything but strict JSON in UTF-8."""
     try:
-        return json.loads(
-            body.decode("utf-8"), parse_constant=_refuse_constant, object_pairs_hook=_object_with_unique_keys
-        )
+        text = body.decode("utf-8")
+        if _nesting(text) > NESTING_MAX:
+            raise _not_json(f"must not be nested more than {NESTING_MAX} deep")
+        return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_object_with_unique_keys)
     except UnicodeDecodeError as error:
         raise _not_json(f"must be UTF-8 (byte {error.start} is not)") from error
     except json.JSONDecodeError as error:
@@ -66,8 +75,16 @@ def parse_json(body: bytes) -> object:
     except ValueError as error:
         # What is left are numbers with more digits than Python converts.
         raise _not_json("must not hold a number of thousands of digits") from error
-    except RecursionError as error:
-        raise _not_json("must not be nested so deeply") from error
+
+
+def _nesting(text: str) -> int:
+    if text.count("[") + text.count("{") <= NESTING_MAX:
+        return 0  # It cannot be too deep, and this is what bodies look like.
+    deepest = depth = 0
+    for bracket in _BRACKET.findall(_STRING.sub("", text)):
+        depth += 1 if bracket in "[{" else -1
+        deepest = max(deepest, depth)
+    return deepest
 
 
 async def _read_body(scope: Scope, receive: Receive) -> bytes | None:

@@ -73,7 +73,7 @@ class ErrorAnswer(Answer):
     """Anything but a success."""
 
     ok: Literal[False] = False
-    code: str = Field(description="What went wrong, for programs.", examples=["INVALID_PAYLOAD"])
+    code: Code = Field(description="What went wrong, for programs.", examples=["INVALID_PAYLOAD"])
     message: str = Field(
         description="What went wrong, for people: the field and its rule.",
         examples=["lat: must be a finite number of degrees from -90 to 90"],
@@ -97,8 +97,13 @@ class ApiError(Exception):
 
 def error_response(error: ApiError, clock: Clock, headers: Mapping[str, str] | None = None) -> Response:
     """The one form of an error: the envelope, with the status of its code."""
-    status = HTTP_STATUS[error.code]
-    envelope = ErrorAnswer(code=error.code, message=error.message, timestamp=format_timestamp(clock.now_ms()))
+    timestamp = format_timestamp(clock.now_ms())
+    return envelope_response(ErrorAnswer(code=error.code, message=error.message, timestamp=timestamp), headers)
+
+
+def envelope_response(envelope: ErrorAnswer, headers: Mapping[str, str] | None = None) -> Response:
+    """The response that carries `envelope`."""
+    status = HTTP_STATUS[envelope.code]
     all_headers = dict(headers or {})
     if status in PATIENCE_STATUSES:
         all_headers["Retry-After"] = str(RETRY_AFTER_SECONDS)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from mesh import LEVEL_MAX, LEVEL_MIN, locate, polygon
+from mesh import LEVEL_MAX, LEVEL_MIN, TriangleId, locate, polygon
 from step_node.api.documentation import EVERYWHERE, refusals
 from step_node.api.models_ledger import GeoJsonPolygon, TriangleAtAnswer, TriangleAtResult
 from step_node.api.services import ApiServices
@@ -27,19 +27,24 @@ def mesh_routes(services: ApiServices) -> APIRouter:
         "/triangleAt",
         summary="The triangle that holds a point",
         responses=refusals(RefusalCode.INVALID_PAYLOAD, *EVERYWHERE),
-        response_model_exclude_unset=True,
+        response_model_exclude_none=True,
     )
     async def triangle_at(
         lat: Latitude, lon: Longitude, level: Level, include_polygon: IncludePolygon = False
     ) -> TriangleAtAnswer:
         """Exactly one triangle of each level holds a point: the same that the validators find (protocol.md §1)."""
         triangle = locate(lat, lon, level)
-        result: dict[str, object] = {"triangle_id": triangle.text, "level": triangle.level}
-        if include_polygon:
-            ring = [(lon, lat) for lon, lat in polygon(triangle)]
-            result["polygon"] = GeoJsonPolygon(type="Polygon", coordinates=[ring])
         return TriangleAtAnswer(
-            ok=True, result=TriangleAtResult(**result), timestamp=format_timestamp(services.clock.now_ms())
+            result=TriangleAtResult(
+                triangle_id=triangle.text,
+                level=triangle.level,
+                polygon=_geojson(triangle) if include_polygon else None,
+            ),
+            timestamp=format_timestamp(services.clock.now_ms()),
         )
 
     return routes
+
+
+def _geojson(triangle: TriangleId) -> GeoJsonPolygon:
+    return GeoJsonPolygon(coordinates=[[(lon, lat) for lon, lat in polygon(triangle)]])

@@ -7,7 +7,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from step_node.api.amounts import step_text
 from step_node.api.documentation import EVERYWHERE, refusals
-from step_node.api.errors import HTTP_STATUS
+from step_node.api.errors import envelope_response
 from step_node.api.models_ledger import DownAnswer, HealthAnswer, PeerAnswer, StatusAnswer, ValidatorAnswer
 from step_node.api.schema import hex_text
 from step_node.api.services import ApiServices
@@ -41,9 +41,10 @@ def node_routes(services: ApiServices) -> APIRouter:
         reasons = list(found.reasons)
         if found.level is not HealthLevel.DOWN:
             return HealthAnswer(status=found.level.value, reasons=reasons, timestamp=now)
-        code = RefusalCode.NOT_READY
-        down = DownAnswer(code=code, message="; ".join(reasons) or "the node is down", timestamp=now, reasons=reasons)
-        return Response(down.model_dump_json(by_alias=True), HTTP_STATUS[code], media_type="application/json")
+        down = DownAnswer(
+            code=RefusalCode.NOT_READY, message="; ".join(reasons) or "the node is down", timestamp=now, reasons=reasons
+        )
+        return envelope_response(down)
 
     @routes.get(
         "/metrics",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -57,8 +58,8 @@ async def test_a_proof_is_submitted_finalised_and_found_in_the_account(node: Mad
         nursery.start_soon(finalise_when_it_waits)
         answer = await client.post("/proof/submit", json=walker.proof(node.clock.now_ms()))
         assert answer.status_code == 200
-        account = await client.get(f"/account/{walker.address_text}")
-        assert account.json()["balance"] == answer.json()["balance"] == "0.001953"
+        history = await client.get(f"/account/{walker.address_text}/proofs")
+        assert [entry["proofId"] for entry in history.json()["proofs"]] == [answer.json()["proofId"]]
 
 
 async def talk(client: httpx.AsyncClient, *pieces: bytes) -> bytes:
@@ -137,13 +138,17 @@ async def test_cancelling_the_server_ends_it_and_frees_its_port(node: MadeUpNode
         nursery.cancel_scope.cancel()
 
 
-class SlowStorage(MemoryStorage):
-    """A store whose leaderboard comes when a test says so."""
+class AwkwardStorage(MemoryStorage):
+    """A store whose leaderboard comes when a test says so, and which fails at accounts."""
 
     def __init__(self) -> None:
         super().__init__()
         self.asked = trio.Event()
         self.answer = trio.Event()
+
+    async def account(self, address: bytes) -> Account | None:
+        """A bug."""
+        raise RuntimeError(f"no account of {len(address)} bytes")
 
     async def leaderboard(self, *, limit: int) -> Sequence[Account]:
         """Wait for `answer`."""
@@ -153,12 +158,12 @@ class SlowStorage(MemoryStorage):
 
 
 @pytest.fixture
-def storage() -> SlowStorage:
+def storage() -> AwkwardStorage:
     """The store under the node of this module."""
-    return SlowStorage()
+    return AwkwardStorage()
 
 
-async def test_a_request_under_way_is_answered_while_the_server_ends(node: MadeUpNode, storage: SlowStorage) -> None:
+async def test_a_request_under_way_is_answered_while_the_server_ends(node: MadeUpNode, storage: AwkwardStorage) -> None:
     answers: list[httpx.Response] = []
     async with trio.open_nursery() as nursery:
         server = await nursery.start(start_server, node)
@@ -190,3 +195,16 @@ async def test_a_submission_that_still_waits_does_not_keep_the_server_from_endin
                     await trio.lowlevel.checkpoint()
                 server.scope.cancel()
     assert len(await node.journal.waiting()) == 1
+
+
+async def test_a_bug_is_logged_once_with_its_traceback_and_the_request(
+    node: MadeUpNode, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with served(node) as (client, _):
+        assert (await client.get(f"/account/0x{'ab' * 20}")).status_code == 500
+        assert (await client.get("/health")).status_code == 200
+    (record,) = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert record.exc_info is not None
+    shown = "".join(traceback.format_exception(record.exc_info[1]))
+    assert "no account of 20 bytes" in shown
+    assert f"while answering GET /account/0x{'ab' * 20}" in shown
