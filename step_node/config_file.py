@@ -61,7 +61,7 @@ format = {_text(config.log.format)}
 
 def _text(value: str) -> str:
     # TOML's basic strings have JSON's escapes; only DEL must be escaped in TOML and is not in JSON.
-    return json.dumps(value).replace("\x7f", "\\u007f")
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _boolean(value: bool) -> str:

@@ -1,0 +1,56 @@
+"""What the command line says of itself, and how quickly."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.cli.conftest import Command
+
+COMMANDS = (
+    "devnet",
+    "init",
+    "testnet",
+    "start",
+    "status",
+    "keys new",
+    "keys show",
+    "keys import",
+    "mesh locate",
+    "proof sign",
+    "proof submit",
+    "proof check",
+    "storage init",
+)
+HEAVY_MODULES = ("libp2p", "numpy", "pydantic", "trio", "fastapi", "httpx", "motor", "shapely", "rich.table")
+
+
+def test_the_overview_names_every_command(command: Command) -> None:
+    result = command("--help")
+    assert result.exit_code == 0
+    for name in COMMANDS:
+        assert name.split()[0] in result.stdout
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_explains_itself_with_an_example(command: Command, name: str) -> None:
+    result = command(*name.split(), "--help")
+    assert result.exit_code == 0
+    assert f"Example: step-node {name}" in " ".join(result.stdout.split())
+
+
+def test_the_version_is_printed(command: Command) -> None:
+    assert command("--version").stdout.startswith("step-node 0.")
+
+
+def test_help_imports_nothing_heavy() -> None:
+    program = f"import sys, step_node.cli.main; print([name for name in {HEAVY_MODULES!r} if name in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
+
+
+def test_wrong_usage_is_status_2(command: Command) -> None:
+    assert command("no-such-command").exit_code == 2
+    assert command("mesh", "locate", "--level", "x").exit_code == 2

@@ -1,0 +1,219 @@
+"""`start` and `devnet` as real processes: what they print, how they stop, and what is left of them: nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from step_node.config import load_config
+from step_node.devnet.ports import free_ports
+from step_node.home import NodeHome
+from tests.cli.conftest import Command
+
+STEP_NODE = (sys.executable, "-m", "step_node.cli.main")
+SECONDS_MAX = 120.0
+
+Start = Callable[..., subprocess.Popen[str]]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Start `step-node` with these arguments, in a directory of temporary files of its own; killed in the end."""
+    processes: list[subprocess.Popen[str]] = []
+    environment = os.environ | {"TMPDIR": str(tmp_path), "PYTHONUNBUFFERED": "1"}
+
+    def call(*arguments: object) -> subprocess.Popen[str]:
+        command = [*STEP_NODE, *map(str, arguments)]
+        pipe = subprocess.PIPE
+        process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, env=environment)
+        processes.append(process)
+        return process
+
+    yield call
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def home(command: Command, password_file: Path, tmp_path: Path) -> NodeHome:
+    """A node that is a chain by itself, with its password beside its key."""
+    (ports,) = free_ports(1)
+    options = ("--chain-id", "alone", "--validator", "--api-port", ports.api, "--p2p-port", ports.p2p)
+    made = command("init", "--home", tmp_path / "home", *options, "--password-file", password_file)
+    assert made.exit_code == 0, made.stderr
+    return NodeHome(tmp_path / "home")
+
+
+def read_until(process: subprocess.Popen[str], beginning: str) -> list[str]:
+    """Its lines on standard output, up to the one that begins so."""
+    assert process.stdout is not None
+    lines: list[str] = []
+    for line in process.stdout:
+        lines.append(line)
+        if line.startswith(beginning):
+            return lines
+    raise AssertionError(f"it ended with {process.wait()}: {process.stderr.read() if process.stderr else ''}")
+
+
+def processes_of(directory: Path) -> list[str]:
+    """The command lines of running processes that name this directory."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            arguments = entry.read_bytes().decode(errors="replace").split("\0")
+        except OSError:
+            continue
+        if any(str(directory) in argument for argument in arguments) and str(os.getpid()) != entry.parent.name:
+            found.append(" ".join(arguments))
+    return found
+
+
+def assert_nothing_is_left(directory: Path) -> None:
+    deadline = time.monotonic() + SECONDS_MAX
+    while (left := processes_of(directory)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not left
+    assert not list(directory.glob("step-devnet-*"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_node_says_what_it_serves_and_a_signal_stops_it_cleanly(
+    start: Start, command: Command, home: NodeHome, password_file: Path, number: signal.Signals
+) -> None:
+    node = start("start", "--home", home.root, "--password-file", password_file)
+    shown = read_until(node, "Running.")
+    url = f"http://127.0.0.1:{load_config(home.config).api.port}"
+    assert any(url in line for line in shown)
+
+    status = command("status", "--url", url, "--json")
+    assert (status.exit_code, json.loads(status.stdout)["health"]["status"]) == (0, "ok")
+    assert "alone" in command("status", "--url", url).stdout
+
+    second = command("start", "--home", home.root, "--password-file", password_file)
+    assert second.exit_code == 1
+    assert "in use by process" in second.stderr
+
+    node.send_signal(number)
+    output, _ = node.communicate(timeout=SECONDS_MAX)
+    assert node.returncode == 0
+    assert output.endswith("stopped\n")
+
+
+@pytest.mark.slow
+def test_a_port_in_use_is_an_error_that_names_it(
+    start: Start, command: Command, home: NodeHome, password_file: Path, tmp_path: Path
+) -> None:
+    read_until(start("start", "--home", home.root, "--password-file", password_file), "Running.")
+    port = load_config(home.config).api.port
+    options = ("--chain-id", "other", "--validator", "--api-port", port, "--p2p-port", 0)
+    command("init", "--home", tmp_path / "other", *options, "--password-file", password_file)
+    result = command("start", "--home", tmp_path / "other", "--password-file", password_file)
+    assert result.exit_code == 1
+    assert str(port) in result.stderr
+    assert result.stderr.splitlines()[-1].startswith("error: ")
+
+
+def test_a_node_does_not_start_without_its_home_or_with_a_wrong_password(
+    command: Command, home: NodeHome, password_file: Path, tmp_path: Path
+) -> None:
+    missing = command("start", "--home", tmp_path / "nowhere")
+    assert (missing.exit_code, "step-node init" in missing.stderr) == (1, True)
+    password_file.write_text("wrong\n")
+    wrong = command("start", "--home", home.root, "--password-file", password_file)
+    assert wrong.exit_code == 1
+    assert "the password is wrong" in wrong.stderr
+    home.genesis.write_text("{}")
+    bad = command("start", "--home", home.root, "--password-file", password_file)
+    assert bad.exit_code == 1
+    assert str(home.genesis) in bad.stderr
+    assert "chain_id" in bad.stderr
+
+
+@pytest.mark.slow
+def test_a_devnet_finalises_every_proof_and_ends_with_one_json_object(start: Start, tmp_path: Path) -> None:
+    network = start("devnet", "--base-port", 0, "--proofs", 30, "--json")
+    output, errors = network.communicate(timeout=SECONDS_MAX)
+    assert network.returncode == 0, errors
+    result: dict[str, Any] = json.loads(output.splitlines()[-1])
+    assert (result["submitted"], result["finalised"], result["rejected"]) == (30, 30, {})
+    assert (result["state_roots_equal"], result["validators"]) == (True, 4)
+    assert result["height"] >= 1
+    assert 0 < result["finality_ms"]["p50"] <= result["finality_ms"]["p95"] <= result["finality_ms"]["p99"]
+    assert result["proofs_per_second"] > 0
+    assert set(result) == {
+        *("submitted", "finalised", "rejected", "proofs_per_second", "finality_ms"),
+        *("height", "state_roots_equal", "validators"),
+    }
+    assert "curl" in errors
+    assert_nothing_is_left(tmp_path)
+
+
+@pytest.mark.slow
+def test_a_devnet_stops_at_a_signal_and_leaves_no_process_or_file(start: Start, tmp_path: Path) -> None:
+    network = start("devnet", "--base-port", 0, "--validators", 2, "--json")
+    ready = json.loads(read_until(network, "{")[-1])
+    assert len(ready["urls"]) == 2
+    network.send_signal(signal.SIGTERM)
+    network.communicate(timeout=SECONDS_MAX)
+    assert network.returncode == 0
+    assert_nothing_is_left(tmp_path)
+
+
+@pytest.mark.slow
+def test_a_node_that_dies_ends_the_devnet_which_says_which_one(start: Start, tmp_path: Path) -> None:
+    network = start("devnet", "--base-port", 0, "--validators", 2, "--json")
+    home = Path(json.loads(read_until(network, "{")[-1])["home"])
+    os.kill(int((home / "node1" / "lock").read_text()), signal.SIGKILL)
+    _, errors = network.communicate(timeout=SECONDS_MAX)
+    assert network.returncode == 1
+    assert "error: node 1 ended with SIGKILL; the end of" in errors
+    assert "Traceback" not in errors
+    assert_nothing_is_left(tmp_path)
+
+
+@pytest.mark.slow
+def test_the_nodes_stop_even_when_the_devnet_is_killed(start: Start, tmp_path: Path) -> None:
+    network = start("devnet", "--base-port", 0, "--validators", 2, "--home", tmp_path / "kept", "--json")
+    read_until(network, "{")
+    network.kill()
+    network.communicate(timeout=SECONDS_MAX)
+    assert_nothing_is_left(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--mongodb-uri", "mongodb://x"),
+        ("--store", "mongodb", "--home", "kept"),
+        ("--rate", "3"),
+        ("--validators", "0"),
+        ("--proofs", "0"),
+        ("--store", "paper"),
+    ],
+)
+def test_a_devnet_that_cannot_be_is_wrong_usage(command: Command, options: tuple[str, ...]) -> None:
+    assert command("devnet", *options).exit_code == 2
+
+
+def test_a_devnet_goes_on_only_with_homes_that_fit(command: Command, tmp_path: Path) -> None:
+    made = command("testnet", "--output", tmp_path / "net", "--validators", 2)
+    assert made.exit_code == 0
+    for validators in (1, 3):
+        result = command("devnet", "--home", tmp_path / "net", "--validators", validators)
+        assert result.exit_code == 1
+        assert "--validators" in result.stderr
+    uri = ("--store", "mongodb", "--mongodb-uri", "mongodb://127.0.0.1:9/?replicaSet=rs0")
+    result = command("devnet", "--home", tmp_path / "net", "--validators", 2, *uri)
+    assert result.exit_code == 1
+    assert "storage.engine is sqlite" in result.stderr
