@@ -158,7 +158,8 @@ class Admission:
         """
         # A proof that is ahead of the chain is judged as of its own time: the other gates do not ask for the time, and
         # what they refuse now they refuse then.
-        refusal = self._check(proof, state, max(state.head.chain.timestamp_ms, proof.timestamp_ms))
+        earliest_ms = max(state.head.chain.timestamp_ms + 1, proof.timestamp_ms)
+        refusal = self._check(proof, state, earliest_ms)
         return None if refusal is not None and refusal.code is RefusalCode.TRIANGLE_NOT_FOUND else refusal
 
     async def admit_from_peers(self, proofs: Sequence[SignedProof]) -> list[Refusal | None]:

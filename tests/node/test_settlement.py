@@ -1,0 +1,167 @@
+"""Settlement: who is dropped after a batch, and that nobody is dropped whom a later batch could hold."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import trio
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from step_node.ledger.apply import expire_before_ms, keys_of, open_session
+from step_node.outcomes import Dropped, Finalised, Pending
+from step_node.proofs.proof import Refusal, RefusalCode, SignedProof
+from step_node.storage.memory import MemoryStorage
+from tests.node.parts import GatedStorage, Parts, open_parts
+from tests.support.chains import finalise, make_genesis
+from tests.support.clock import SetClock
+from tests.support.proofs import START_MS, signed_proof
+
+PLACES = ((47.3769, 8.5417), (47.3790, 8.5417), (47.4, 8.6))
+"""The first two are 233 m apart, and lie in one triangle of level 4, as the third does."""
+
+POOL = [
+    signed_proof(name, lat=lat, lon=lon, level=level, timestamp_ms=START_MS + second * 1_000)
+    for name in ("alice", "bob")
+    for lat, lon in PLACES
+    for level in (4, 5)
+    for second in (-100, 0, 9, 10, 30, 110)
+]
+
+
+async def applicable(parts: Parts, proof: SignedProof, timestamp_ms: int) -> bool:
+    """Whether a batch of this time, on top of the head, could hold the proof."""
+    parameters = parts.chain.parameters
+    keys = keys_of([proof], expire_before_ms=expire_before_ms(timestamp_ms, parameters))
+    state = await parts.chain.storage.load(keys)
+    session = open_session(state, timestamp_ms=timestamp_ms, signers=())
+    return not isinstance(session.try_proof(proof, 0), Refusal)
+
+
+@settings(max_examples=100)
+@given(
+    batches=st.lists(
+        st.tuples(st.lists(st.sampled_from(POOL), min_size=1, max_size=14, unique=True), st.integers(0, 200_000)),
+        min_size=1,
+        max_size=5,
+    )
+)
+def test_what_is_refused_for_good_no_later_batch_can_hold_and_what_is_let_live_one_can(
+    batches: list[tuple[list[SignedProof], int]],
+) -> None:
+    async def scenario() -> None:
+        refused: set[bytes] = set()
+        clock = SetClock(START_MS)
+        genesis = make_genesis(seeded_level=4)
+        async with open_parts(Path(folder), genesis=genesis, clock=clock, serving=False) as parts:
+            for proofs, passing_ms in batches:
+                clock.advance(passing_ms)
+                candidates = sorted(proofs, key=lambda proof: proof.timestamp_ms)
+                proposer = parts.chain.validators.proposer(parts.chain.next_height, 0).address
+                if await parts.chain.build(candidates, round_number=0, proposer=proposer) is None:
+                    continue
+                judged = await parts.finalise(candidates)
+                in_batch = {proof.proof_id for proof in judged.batch.proofs}
+                assert not in_batch & refused
+                head_ms = parts.chain.head.chain.timestamp_ms
+                state = await parts.chain.storage.load(keys_of(POOL))
+                for proof in POOL:
+                    refusal = parts.admission.refusal_for_good(proof, state)
+                    if refusal is not None:
+                        refused.add(proof.proof_id)
+                    elif proof.triangle.level == 4:
+                        assert await applicable(parts, proof, max(head_ms + 1, proof.timestamp_ms))
+                    if proof.proof_id in refused:
+                        for later_ms in (1, 5_000, 60_000, 290_000):
+                            assert not await applicable(parts, proof, head_ms + later_ms)
+
+    with tempfile.TemporaryDirectory() as folder:
+        trio.run(scenario)
+
+
+async def submit_all(parts: Parts, *proofs: SignedProof) -> None:
+    for proof in proofs:
+        assert await parts.admission.submit(proof, wait_ms=0) == Pending()
+
+
+async def test_a_finalised_batch_settles_its_proofs_and_those_it_has_passed_by(tmp_path: Path) -> None:
+    taken, passed = signed_proof("alice", timestamp_ms=START_MS + 10_000), signed_proof("alice")
+    untouched = signed_proof("bob", lat=-33.0, lon=151.0)
+    async with open_parts(tmp_path) as parts:
+        await submit_all(parts, taken, passed, untouched)
+        await parts.finalise([taken])
+        outcomes = [await parts.admission.outcome(proof.proof_id) for proof in (taken, passed, untouched)]
+        assert isinstance(outcomes[0], Finalised)
+        assert isinstance(outcomes[1], Dropped)
+        assert outcomes[2] == Pending()
+        assert list(parts.mempool.ids()) == [untouched.proof_id]
+        assert await parts.journal.waiting() == [untouched]
+        assert sorted(parts.settled) == sorted([taken.proof_id, passed.proof_id])
+
+
+async def test_the_click_that_subdivides_a_triangle_drops_who_waits_for_it(tmp_path: Path) -> None:
+    clicks = [signed_proof(f"walker-{index}") for index in range(11)]
+    late = signed_proof("late")
+    async with open_parts(tmp_path) as parts:
+        await submit_all(parts, *clicks, late)
+        await parts.finalise(clicks)
+        dropped = await parts.admission.outcome(late.proof_id)
+        assert isinstance(dropped, Dropped)
+        assert dropped.refusal.code is RefusalCode.TRIANGLE_EXHAUSTED
+
+
+async def test_proofs_that_a_batch_has_left_behind_in_time_are_dropped(tmp_path: Path) -> None:
+    clock = SetClock(START_MS)
+    old = signed_proof("alice", lat=-33.0, lon=151.0)
+    async with open_parts(tmp_path, clock=clock) as parts:
+        await submit_all(parts, old)
+        clock.advance(300_001)
+        new = signed_proof("bob", timestamp_ms=clock.now_ms())
+        await submit_all(parts, new)
+        await parts.finalise([new])
+        dropped = await parts.admission.outcome(old.proof_id)
+        assert isinstance(dropped, Dropped)
+        assert dropped.refusal.code is RefusalCode.CLOCK_DRIFT
+
+
+async def test_a_proof_ahead_of_the_batch_is_dropped_when_another_gate_refuses_it_for_good(tmp_path: Path) -> None:
+    """Its clock is fast: within the drift for this node, beyond it for the batch's proposer, whose clock is slow."""
+    clock = SetClock(START_MS)
+    ahead = signed_proof("alice", nonce="twice", timestamp_ms=START_MS + 119_000)
+    async with open_parts(tmp_path, clock=clock) as parts:
+        await submit_all(parts, ahead)
+        clock.advance(-5_000)
+        await parts.finalise([signed_proof("alice", nonce="twice", timestamp_ms=START_MS)])
+        dropped = await parts.admission.outcome(ahead.proof_id)
+        assert isinstance(dropped, Dropped)
+        assert dropped.refusal.code is RefusalCode.NONCE_REPLAY
+
+
+async def test_a_proof_ahead_of_an_old_head_is_let_live(tmp_path: Path) -> None:
+    storage, clock, proof = MemoryStorage(), SetClock(START_MS), signed_proof(timestamp_ms=START_MS + 10 * 86_400_000)
+    clock.advance(10 * 86_400_000)
+    async with open_parts(tmp_path, storage=storage, clock=clock) as parts:
+        await submit_all(parts, proof)
+    async with open_parts(tmp_path, storage=storage, clock=clock) as parts:
+        assert list(parts.mempool.ids()) == [proof.proof_id]
+
+
+async def test_settling_waits_for_a_store_that_does_not_answer(tmp_path: Path, autojump_clock: object) -> None:
+    del autojump_clock
+    storage = GatedStorage()
+    taken, passed = signed_proof("alice", timestamp_ms=START_MS + 10_000), signed_proof("alice")
+    async with open_parts(tmp_path, storage=storage, serving=False) as parts:
+        parts.mempool.add(passed, now_ms=START_MS)
+        await parts.journal.accept([passed], now_ms=START_MS)
+
+        async def recover() -> None:
+            await trio.sleep(20)
+            storage.is_available = True
+
+        async with trio.open_nursery() as nursery:
+            judged = await finalise(parts.chain, [taken])
+            storage.is_available = False
+            nursery.start_soon(recover)
+            await parts.settlement.after_batch(judged)
+        assert isinstance(await parts.admission.outcome(passed.proof_id), Dropped)
