@@ -40,6 +40,11 @@ BODY_CHUNKS_MAX: Final = 10
 """Chunks of a body that wait for the application; further ones stay in the socket, and the client waits."""
 
 
+STALLED_CLIENT_MS: Final = 5_000
+"""A client that takes nothing of its answer for so long is disconnected (where the system can: Linux). The server
+shields what it is sending from cancellation, so without this one stalled client could keep the node from stopping."""
+
+
 class CannotListen(StepNodeError):
     """The API cannot listen where the configuration says."""
 
@@ -83,7 +88,7 @@ async def _listen(host: str, port: int) -> socket.socket:
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE | socket.AI_NUMERICSERV
         )
         family, _, _, _, address = found[0]
-        return socket.create_server(address, family=family, backlog=BACKLOG_CONNECTIONS_MAX)
+        listening = socket.create_server(address, family=family, backlog=BACKLOG_CONNECTIONS_MAX)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise AddressInUse(
@@ -94,6 +99,10 @@ async def _listen(host: str, port: int) -> socket.socket:
             f"the API cannot listen on {where}: {error.strerror or error}; set `host` and `port` under [api] in"
             " config.toml to an address of this machine"
         ) from error
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        # Accepted connections inherit it.
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STALLED_CLIENT_MS)
+    return listening
 
 
 def _config(listening_descriptor: int) -> Config:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 import traceback
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import httpx
@@ -36,6 +37,7 @@ class RunningServer:
 
     url: str
     scope: trio.CancelScope
+    ended: trio.Event = field(default_factory=trio.Event)
 
 
 async def start_server(node: MadeUpNode, *, task_status: trio.TaskStatus[RunningServer]) -> None:
@@ -43,7 +45,9 @@ async def start_server(node: MadeUpNode, *, task_status: trio.TaskStatus[Running
     with trio.CancelScope() as scope:
         async with trio.open_nursery() as nursery:
             port = await nursery.start(partial(serve_api, create_app(node.services()), "127.0.0.1", 0))
-            task_status.started(RunningServer(f"http://127.0.0.1:{port}", scope))
+            server = RunningServer(f"http://127.0.0.1:{port}", scope)
+            task_status.started(server)
+    server.ended.set()
 
 
 async def test_a_proof_is_submitted_finalised_and_found_in_the_account(node: MadeUpNode) -> None:
@@ -208,3 +212,21 @@ async def test_a_bug_is_logged_once_with_its_traceback_and_the_request(
     shown = "".join(traceback.format_exception(record.exc_info[1]))
     assert "no account of 20 bytes" in shown
     assert f"while answering GET /account/0x{'ab' * 20}" in shown
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="needs TCP_USER_TIMEOUT")
+async def test_a_client_that_reads_nothing_does_not_keep_the_server_from_ending(
+    node: MadeUpNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("step_node.api.server.STALLED_CLIENT_MS", 1_000)
+    request = b"GET /openapi.json HTTP/1.1\r\nHost: node\r\n\r\n"
+    with trio.fail_after(60):
+        async with trio.open_nursery() as nursery:
+            server = await nursery.start(start_server, node)
+            stream = await trio.open_tcp_stream("127.0.0.1", int(server.url.rpartition(":")[2]))
+            async with stream:
+                await stream.send_all(request * 2_000)
+                # Every task waits for a socket now: the server's for this client to read.
+                await trio.testing.wait_all_tasks_blocked(0.2)
+                server.scope.cancel()
+                await server.ended.wait()
