@@ -88,17 +88,14 @@ async def _run(settings: DevnetSettings, proofs: int | None, rate: float | None,
     import trio
 
     from step_node.cli.output import console
-    from step_node.cli.signals import cancel_on_signal
+    from step_node.cli.signals import cancelled_by_signals
     from step_node.devnet.network import Devnet
 
     screen = console(stderr=as_json)
+    network = Devnet(settings, report=lambda line: screen.print(line, style="dim"))
     exit_status = INTERRUPTED if proofs else 0
-    async with trio.open_nursery() as signals:
-        await signals.start(cancel_on_signal, signals.cancel_scope)
-        async with (
-            Devnet(settings, report=lambda line: screen.print(line, style="dim")) as network,
-            trio.open_nursery() as nursery,
-        ):
+    with trio.CancelScope() as scope, cancelled_by_signals(scope, before_the_end=network.kill_at_once):
+        async with network, trio.open_nursery() as nursery:
             nursery.start_soon(network.watch)
             _print_banner(screen, network)
             if proofs is None:
@@ -109,7 +106,6 @@ async def _run(settings: DevnetSettings, proofs: int | None, rate: float | None,
             else:
                 exit_status = await _walk(network, screen, proofs, rate, as_json)
             nursery.cancel_scope.cancel()
-        signals.cancel_scope.cancel()
     screen.print("stopped", style="dim")
     return exit_status
 

@@ -4,31 +4,41 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import trio
 
 STOPPING_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-async def cancel_on_signal(
-    scope: trio.CancelScope, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
-) -> None:
-    """Cancel `scope` at the first signal; at a second one, die of it as if nobody had listened.
+def _nothing() -> None:
+    """What to do before ending at once, where there is nothing to do."""
 
-    Listens until the process ends, whatever happens to the caller, so that the second one is heard while stopping.
+
+@contextmanager
+def cancelled_by_signals(scope: trio.CancelScope, *, before_the_end: Callable[[], None] = _nothing) -> Iterator[None]:
+    """Cancel `scope` at the first signal; at a second one call `before_the_end`, and die of the signal.
+
+    Must be entered in trio's main thread, and held until everything has stopped, so that the second one is heard.
     """
-    loop = trio.lowlevel.current_trio_token()
+    token = trio.lowlevel.current_trio_token()
+    is_stopping = False
 
     def hear(number: int, _frame: object) -> None:
-        for each in STOPPING_SIGNALS:
-            signal.signal(each, signal.SIG_DFL)
+        nonlocal is_stopping
+        if is_stopping:
+            before_the_end()
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+            return
+        is_stopping = True
         os.write(2, b"stopping; once more to end at once\n")
-        try:
-            loop.run_sync_soon(scope.cancel)
-        except trio.RunFinishedError:
-            sys.exit(128 + number)
+        token.run_sync_soon(scope.cancel)
 
-    for each in STOPPING_SIGNALS:
-        signal.signal(each, hear)
-    task_status.started()
+    previous = {number: signal.signal(number, hear) for number in STOPPING_SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

@@ -10,6 +10,8 @@ import typer
 from step_node.cli.keys_commands import PasswordFileOption
 
 if TYPE_CHECKING:
+    import trio
+
     from step_node.config import NodeConfig
     from step_node.genesis import Genesis
     from step_node.home import NodeHome
@@ -71,21 +73,20 @@ async def _run_until_signal(
 ) -> None:
     import trio
 
-    from step_node.cli.signals import cancel_on_signal
+    from step_node.cli.signals import cancelled_by_signals
     from step_node.node import run_node
 
-    async with trio.open_nursery() as nursery:
-        await nursery.start(cancel_on_signal, nursery.cancel_scope)
-        if stop_with_stdin:
-            nursery.start_soon(_cancel_at_end_of_input, nursery.cancel_scope)
-        started: NodeStarted = await nursery.start(run_node, home, config, genesis, keys)
-        _tell(started)
+    with trio.CancelScope() as scope, cancelled_by_signals(scope):
+        async with trio.open_nursery() as nursery:
+            if stop_with_stdin:
+                nursery.start_soon(_cancel_at_end_of_input, scope)
+            started: NodeStarted = await nursery.start(run_node, home, config, genesis, keys)
+            _tell(started)
 
 
-async def _cancel_at_end_of_input(scope: object) -> None:
+async def _cancel_at_end_of_input(scope: trio.CancelScope) -> None:
     import trio
 
-    assert isinstance(scope, trio.CancelScope)
     # A thread rather than trio's own waiting: standard input may be a file, which the latter refuses.
     await trio.to_thread.run_sync(_read_to_the_end, abandon_on_cancel=True)
     scope.cancel()

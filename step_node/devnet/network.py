@@ -7,6 +7,7 @@ import shutil
 import signal
 import tempfile
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -80,11 +81,10 @@ class Devnet:
         self.clients: list[NodeClient] = []
 
     async def __aenter__(self) -> Self:
-        try:
+        async with AsyncExitStack() as if_it_fails:
+            if_it_fails.push_async_callback(self.stop)
             await self.start()
-        except BaseException:
-            await self.stop()
-            raise
+            if_it_fails.pop_all()
         return self
 
     async def __aexit__(
@@ -181,6 +181,13 @@ class Devnet:
             if self._temporary is not None:
                 shutil.rmtree(self._temporary, ignore_errors=True)
                 self._temporary = None
+
+    def kill_at_once(self) -> None:
+        """The last resort, from a signal's handler: SIGKILL to every process, and no tidying up."""
+        for node in self.nodes:
+            node.kill_at_once()
+        if self.mongod is not None:
+            self.mongod.kill()
 
     async def _until_connected(self, node: NodeProcess, peers: int) -> None:
         while await self._peer_count(node) < peers:

@@ -92,6 +92,11 @@ class NodeProcess:
                 await process.stdin.aclose()
         self._process = None
 
+    def kill_at_once(self) -> None:
+        """SIGKILL, without waiting."""
+        if self._process is not None:
+            self._process.kill()
+
     async def raise_when_it_dies(self) -> None:
         """Wait until the process ends without having been asked to; then raise NodeDied."""
         process = self._process

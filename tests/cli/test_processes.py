@@ -100,9 +100,10 @@ def test_a_node_says_what_it_serves_and_a_signal_stops_it_cleanly(
     assert (status.exit_code, json.loads(status.stdout)["health"]["status"]) == (0, "ok")
     assert "alone" in command("status", "--url", url).stdout
 
-    second = command("start", "--home", home.root, "--password-file", password_file)
-    assert second.exit_code == 1
-    assert "in use by process" in second.stderr
+    second = start("start", "--home", home.root, "--password-file", password_file)
+    _, errors = second.communicate(timeout=SECONDS_MAX)
+    assert second.returncode == 1
+    assert "in use by process" in errors
 
     node.send_signal(number)
     output, _ = node.communicate(timeout=SECONDS_MAX)
@@ -118,10 +119,11 @@ def test_a_port_in_use_is_an_error_that_names_it(
     port = load_config(home.config).api.port
     options = ("--chain-id", "other", "--validator", "--api-port", port, "--p2p-port", 0)
     command("init", "--home", tmp_path / "other", *options, "--password-file", password_file)
-    result = command("start", "--home", tmp_path / "other", "--password-file", password_file)
-    assert result.exit_code == 1
-    assert str(port) in result.stderr
-    assert result.stderr.splitlines()[-1].startswith("error: ")
+    other = start("start", "--home", tmp_path / "other", "--password-file", password_file)
+    _, errors = other.communicate(timeout=SECONDS_MAX)
+    assert other.returncode == 1
+    assert errors.splitlines()[-1].startswith("error: ")
+    assert str(port) in errors.splitlines()[-1]
 
 
 def test_a_node_does_not_start_without_its_home_or_with_a_wrong_password(
@@ -167,6 +169,23 @@ def test_a_devnet_stops_at_a_signal_and_leaves_no_process_or_file(start: Start, 
     network.send_signal(signal.SIGTERM)
     network.communicate(timeout=SECONDS_MAX)
     assert network.returncode == 0
+    assert_nothing_is_left(tmp_path)
+
+
+@pytest.mark.slow
+def test_a_second_signal_ends_a_devnet_at_once_and_its_nodes_with_it(start: Start, tmp_path: Path) -> None:
+    network = start("devnet", "--base-port", 0, "--validators", 2, "--home", tmp_path / "kept", "--json")
+    home = Path(json.loads(read_until(network, "{")[-1])["home"])
+    for index in range(2):
+        # A node that has been halted does not stop when it is asked to, so the first signal has to wait for it.
+        os.kill(int((home / f"node{index}" / "lock").read_text()), signal.SIGSTOP)
+    network.send_signal(signal.SIGINT)
+    assert network.stderr is not None
+    while "once more" not in network.stderr.readline():
+        pass
+    network.send_signal(signal.SIGINT)
+    network.communicate(timeout=SECONDS_MAX)
+    assert network.returncode == -signal.SIGINT
     assert_nothing_is_left(tmp_path)
 
 
