@@ -1,8 +1,11 @@
-"""Serving the API: Hypercorn's trio worker, inside the caller's nursery.
+"""Serving the API: Hypercorn's HTTP on trio, inside the caller's nursery.
 
-The socket is bound here, so that the caller learns the real port and a port in use is an error of its own. When the
-caller's scope is cancelled, the server stops listening, lets requests that are under way finish for
-`SHUTDOWN_GRACE_SECONDS`, and ends. It installs no signal handlers: what a signal means is the node's business.
+The socket is bound here, so that the caller learns the real port and a port in use is an error of its own; and
+connections are accepted here, each with Hypercorn's own connection handler, so that what goes wrong in one ends that
+one: under Hypercorn's `serve`, a header that its HTTP/2 upgrade cannot decode raises through all of them and would
+take the node with it. When the caller's scope is cancelled, the server stops listening, lets requests that are under
+way finish for `SHUTDOWN_GRACE_SECONDS`, and ends. It installs no signal handlers: what a signal means is the node's
+business.
 """
 
 from __future__ import annotations
@@ -11,15 +14,22 @@ import errno
 import logging
 import socket
 from functools import partial
-from typing import Final, cast
+from typing import Any, Final, cast
 
 import trio
 from fastapi import FastAPI
+from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.config import Config
-from hypercorn.trio import serve
-from hypercorn.typing import ASGIFramework
+from hypercorn.trio.tcp_server import TCPServer
+from hypercorn.trio.worker_context import WorkerContext
+from hypercorn.typing import ASGIFramework, LifespanState
 
 from step_node.errors import StepNodeError
+
+log = logging.getLogger(__name__)
+
+CONNECTIONS_MAX: Final = 4_096
+"""Open connections; one more is closed at once."""
 
 SHUTDOWN_GRACE_SECONDS: Final = 1.0
 """Requests under way at shutdown have this long; a submission that waits for finality is cut off, and is journalled."""
@@ -63,21 +73,43 @@ async def serve_api(
     listening = await _listen(host, port)
     bound_port: int = listening.getsockname()[1]
     stopping = trio.Event()
-    framework = cast(ASGIFramework, app)
-    run_server = partial(serve, framework, _config(listening.detach()), shutdown_trigger=stopping.wait)
     async with trio.open_nursery() as nursery:
-
-        async def run_to_the_end(*, task_status: trio.TaskStatus[list[str]]) -> None:
-            # Its own end is asked for by `stopping`: cancelling it would cut off requests under way.
-            with trio.CancelScope(shield=True):
-                await run_server(task_status=task_status)
-
         try:
-            await nursery.start(run_to_the_end)
+            await nursery.start(_serve_until, stopping, app, listening)
             task_status.started(bound_port)
             await trio.sleep_forever()
         finally:
             stopping.set()
+
+
+async def _serve_until(
+    stopping: trio.Event, app: FastAPI, listening: socket.socket, *, task_status: trio.TaskStatus[None]
+) -> None:
+    framework = ASGIWrapper(cast(ASGIFramework, app))
+    config, context = _config(), WorkerContext(None)
+
+    async def serve_connection(stream: trio.SocketStream) -> None:
+        if len(connections.child_tasks) > CONNECTIONS_MAX:
+            await stream.aclose()
+            return
+        try:
+            # The annotation of the last parameter says TLS, but a plain stream is what it expects here.
+            await TCPServer(framework, config, context, LifespanState(), cast(Any, stream)).run()
+        except ExceptionGroup as error:
+            log.warning("an HTTP connection ended by an error of the server", exc_info=error)
+
+    listener = trio.SocketListener(trio.socket.from_stdlib_socket(listening))
+    # Its own end is asked for by `stopping`: cancelling it would cut off requests under way.
+    with trio.CancelScope(shield=True):
+        async with trio.open_nursery() as connections, trio.open_nursery() as acceptor:
+            await acceptor.start(
+                partial(trio.serve_listeners, serve_connection, [listener], handler_nursery=connections)
+            )
+            task_status.started()
+            await stopping.wait()
+            acceptor.cancel_scope.cancel()
+            await context.terminated.set()
+            connections.cancel_scope.deadline = trio.current_time() + SHUTDOWN_GRACE_SECONDS
 
 
 async def _listen(host: str, port: int) -> socket.socket:
@@ -105,14 +137,11 @@ async def _listen(host: str, port: int) -> socket.socket:
     return listening
 
 
-def _config(listening_descriptor: int) -> Config:
+def _config() -> Config:
     config = Config()
-    config.bind = f"fd://{listening_descriptor}"
-    config.backlog = BACKLOG_CONNECTIONS_MAX
     config.accesslog = None
-    config.errorlog = logging.getLogger(__name__)
+    config.errorlog = log
     config.include_server_header = False
-    config.graceful_timeout = SHUTDOWN_GRACE_SECONDS
     config.h11_max_incomplete_size = HEADER_BYTES_MAX
     config.keep_alive_timeout = KEEP_ALIVE_SECONDS
     config.keep_alive_max_requests = KEEP_ALIVE_REQUESTS_MAX

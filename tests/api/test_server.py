@@ -119,6 +119,14 @@ async def test_a_chunked_body_without_end_is_refused_at_the_limit(node: MadeUpNo
         assert (await client.get("/health")).status_code == 200
 
 
+async def test_a_connection_that_breaks_the_http_library_ends_alone(node: MadeUpNode) -> None:
+    upgrade = "Upgrade: h2c", "Connection: Upgrade, HTTP2-Settings", "HTTP2-Settings: AAMAAABkA\xe1QAAP__"
+    request = "\r\n".join(("GET / HTTP/1.1", "Host: node", *upgrade, "", "")).encode("latin-1")
+    async with served(node) as (client, _):
+        await talk(client, request)
+        assert (await client.get("/health")).status_code == 200
+
+
 async def test_a_port_in_use_is_named_with_what_to_do(node: MadeUpNode) -> None:
     async with served(node) as (client, _):
         port = client.base_url.port or 0
