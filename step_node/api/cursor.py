@@ -6,6 +6,7 @@ it. Only the node reads it; clients are told to hand it back as it is (docs/clie
 
 from __future__ import annotations
 
+import binascii
 import struct
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 
@@ -25,7 +26,10 @@ def decode_cursor(text: str) -> tuple[int, int]:
     """The (height, index) in a cursor. Raises ValueError, its message the rule, for any other text."""
     if len(text) != _TEXT_CHARACTERS or not text.isascii():
         raise ValueError(CURSOR_RULE)
-    packed = urlsafe_b64decode(text)
+    try:
+        packed = urlsafe_b64decode(text)
+    except binascii.Error as error:
+        raise ValueError(CURSOR_RULE) from error
     # Base64 decoding skips characters that are not of its alphabet.
     if len(packed) != _FORM.size or urlsafe_b64encode(packed).decode() != text:
         raise ValueError(CURSOR_RULE)
