@@ -1,0 +1,113 @@
+"""Nodes on an in-memory network: as much of a node as the test is about, and peers that do what the test says."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import trio
+from prometheus_client import CollectorRegistry
+
+from consensus.messages import Message
+from consensus.wire import encode
+from p2p.memory import MemoryHub, MemoryNetwork
+from p2p.network import Fault, PeerId, Stream
+from step_node.bft.driver import ConsensusDriver, ConsensusHooks
+from step_node.bft.input_log import InputLog
+from step_node.chain import Chain, JudgedBatch
+from step_node.mempool import Mempool
+from step_node.metrics import NodeMetrics
+from step_node.network.peers import Peers
+from step_node.network.protocols import HELLO_BYTES_MAX, HELLO_PROTOCOL, SYNC_BYTES_MAX, SYNC_PROTOCOL, Hello
+from step_node.network.sync import Sync
+from step_node.storage.retry import StorageWatch
+from tests.support.clock import SetClock
+from tests.support.proofs import START_MS
+
+TEST_TIMEOUT_SECONDS = 30.0
+
+Answer = Callable[[Stream], Awaitable[None]]
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for a condition that nothing signals."""
+    with trio.fail_after(TEST_TIMEOUT_SECONDS):
+        while not condition():
+            await trio.sleep(0.002)
+
+
+@dataclass
+class SyncingNode:
+    """A node that greets and catches up, and observes consensus."""
+
+    network: MemoryNetwork
+    chain: Chain
+    peers: Peers
+    sync: Sync
+    driver: ConsensusDriver
+
+    @property
+    def height(self) -> int:
+        """The last finalised height."""
+        return self.chain.head.chain.height
+
+    def faults(self) -> dict[Fault, int]:
+        """What peers have been charged with."""
+        return dict(self.network.statistics().penalties)
+
+
+@asynccontextmanager
+async def syncing_node(hub: MemoryHub, name: str, chain: Chain, home: Path) -> AsyncIterator[SyncingNode]:
+    """Start it on `chain`, with its consensus log in `home`."""
+    metrics = NodeMetrics(CollectorRegistry())
+
+    async def broadcast(_message: Message) -> None: ...
+
+    async def finalised(_judged: JudgedBatch) -> None: ...
+
+    def request_batch(_height: int, _batch_hash: bytes) -> None: ...
+
+    input_log, replayed = InputLog.open(home / f"{name}.log", chain_id=chain.chain_id, height=chain.next_height)
+    async with hub.join(name) as network, trio.open_nursery() as nursery:
+        driver = ConsensusDriver(
+            chain=chain,
+            mempool=Mempool(),
+            signer=None,
+            input_log=input_log,
+            replayed=replayed,
+            hooks=ConsensusHooks(broadcast, finalised, request_batch),
+            clock=SetClock(START_MS),
+            metrics=metrics,
+            storage_watch=StorageWatch(metrics.storage_retried),
+        )
+
+        def on_height(_peer_id: PeerId, height: int) -> None:
+            if height >= chain.next_height:
+                sync.hint()
+
+        peers = Peers(network, chain, on_height=on_height)
+        sync = Sync(network=network, chain=chain, driver=driver, peers=peers, metrics=metrics)
+        nursery.start_soon(peers.run)
+        await network.start()
+        nursery.start_soon(sync.run)
+        nursery.start_soon(driver.run)
+        yield SyncingNode(network, chain, peers, sync, driver)
+        nursery.cancel_scope.cancel()
+    input_log.close()
+
+
+@asynccontextmanager
+async def stranger(hub: MemoryHub, name: str, hello: Hello, answer_sync: Answer) -> AsyncIterator[MemoryNetwork]:
+    """A peer that says what `hello` says, and answers requests for batches as it likes."""
+
+    async def answer_hello(stream: Stream) -> None:
+        await stream.receive_message()
+        await stream.send_message(encode(hello))
+
+    async with hub.join(name) as network:
+        network.serve(HELLO_PROTOCOL, answer_hello, message_bytes_max=HELLO_BYTES_MAX, streams_max_per_peer=4)
+        network.serve(SYNC_PROTOCOL, answer_sync, message_bytes_max=SYNC_BYTES_MAX, streams_max_per_peer=4)
+        await network.start()
+        yield network
