@@ -1,0 +1,302 @@
+"""The topics: what is refused, as whose fault, and that it goes no further than the first honest node."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field, replace
+
+import pytest
+import trio
+from hypothesis import given
+from hypothesis import strategies as st
+
+from consensus.messages import (
+    MESSAGE_BYTES_MAX,
+    Evidence,
+    EvidenceKind,
+    Message,
+    PreCommit,
+    PreVote,
+    ProofBatch,
+    SignedMessage,
+    TimeoutMessage,
+    decode_message,
+    encode_message,
+)
+from consensus.values import TimeoutKind
+from p2p.memory import MemoryHub, MemoryNetwork
+from p2p.network import Fault
+from step_node.batch.batch import encode_batch
+from step_node.chain import Chain
+from step_node.crypto.eip191 import sign
+from step_node.network import gossip
+from step_node.network.gossip import (
+    ConsensusGossipMessage,
+    Refused,
+    Topic,
+    broadcast,
+    consensus_gossip,
+    decode_consensus_message,
+    proofs_gossip,
+)
+from step_node.network.protocols import consensus_topic, proofs_topic
+from step_node.proofs.proof import SignedProof
+from step_node.proofs.wire import BUNDLE_BYTES_MAX, encode_bundle
+from tests.support.chains import CHAIN_ID, build, commit_for, finalise, make_genesis, open_chain, validator_names
+from tests.support.proofs import address, private_key, signed_proof
+
+GENESIS = make_genesis(4)
+NAMES = validator_names(4)
+HASH, OTHER_HASH = b"\x01" * 32, b"\x02" * 32
+
+
+def signed(message: SignedMessage, name: str, *, chain_id: str = CHAIN_ID) -> SignedMessage:
+    return replace(message, signature=sign(message.signing_line(chain_id), private_key(name)))
+
+
+def pre_vote(name: str, batch_hash: bytes | None = HASH, height: int = 1) -> PreVote:
+    message = signed(PreVote(height, 0, batch_hash, address(name)), name)
+    assert isinstance(message, PreVote)
+    return message
+
+
+async def proposal(chain: Chain) -> ProofBatch:
+    judged = await build(chain, [signed_proof("alice")])
+    proposer = next(name for name in NAMES if address(name) == judged.batch.header.proposer)
+    unsigned = ProofBatch(1, 0, -1, judged.batch.hash, encode_batch(judged.batch), judged.batch.header.proposer)
+    message = signed(unsigned, proposer)
+    assert isinstance(message, ProofBatch)
+    return message
+
+
+def evidence() -> Evidence:
+    return Evidence(EvidenceKind.DOUBLE_SIGN, pre_vote(NAMES[0]), pre_vote(NAMES[0], OTHER_HASH))
+
+
+async def good_messages(chain: Chain) -> dict[str, Message]:
+    judged = await build(chain, [signed_proof("alice")])
+    return {
+        "proposal": await proposal(chain),
+        "pre-vote": pre_vote(NAMES[0]),
+        "pre-vote for nil": pre_vote(NAMES[0], None),
+        "pre-commit": signed(PreCommit(1, 3, HASH, address(NAMES[1])), NAMES[1]),
+        "timeout": signed(TimeoutMessage(1, 0, TimeoutKind.PRE_VOTE, address(NAMES[2])), NAMES[2]),
+        "commit": commit_for(judged.batch, NAMES[:3]),
+        "evidence": evidence(),
+        "a vote of a later height": pre_vote(NAMES[0], height=9),
+    }
+
+
+async def test_good_messages_of_every_kind_pass_as_they_are() -> None:
+    chain = await open_chain(GENESIS)
+    for message in (await good_messages(chain)).values():
+        decoded = decode_consensus_message(encode_message(message), chain)
+        assert decoded.message == message
+        assert (decoded.batch is not None) is isinstance(message, ProofBatch)
+        assert decoded.batch is None or (isinstance(message, ProofBatch) and decoded.batch.hash == message.batch_hash)
+
+
+async def bad_messages(chain: Chain) -> dict[str, tuple[bytes, Fault]]:
+    good = await good_messages(chain)
+    proposed = await proposal(chain)
+    other = await build(chain, [signed_proof("bob")])
+    proposer = next(name for name in NAMES if address(name) == proposed.proposer)
+    commit = commit_for((await build(chain, [signed_proof("alice")])).batch, NAMES[:3])
+    accusation = evidence()
+
+    def another_signer(message: Message) -> bytes:
+        assert isinstance(message, PreVote)
+        return encode_message(signed(message, NAMES[3]))
+
+    flipped = bytearray(encode_message(good["pre-commit"]))
+    flipped[-1] ^= 1
+    return {
+        "garbage": (b"\x00garbage", Fault.MALFORMED),
+        "nothing": (b"", Fault.MALFORMED),
+        "more than one message": (encode_message(good["timeout"]) + b"\x00", Fault.MALFORMED),
+        "an unsigned vote": (encode_unsigned(PreVote(1, 0, HASH, address(NAMES[0]))), Fault.MALFORMED),
+        "another's signature": (another_signer(good["pre-vote"]), Fault.BAD_SIGNATURE),
+        "a signature for another chain": (
+            encode_message(signed(PreVote(1, 0, HASH, address(NAMES[0])), NAMES[0], chain_id="step-other-1")),
+            Fault.BAD_SIGNATURE,
+        ),
+        "a signature of no form": (
+            encode_message(replace(pre_vote(NAMES[0]), signature=bytes(65))),
+            Fault.BAD_SIGNATURE,
+        ),
+        "a vote of no validator": (encode_message(pre_vote("mallory")), Fault.INVALID_DATA),
+        "a batch that is none": (
+            encode_message(signed(replace(proposed, batch=b"no batch"), proposer)),
+            Fault.MALFORMED,
+        ),
+        "a batch of another identity": (
+            encode_message(replace(proposed, batch=encode_batch(other.batch))),
+            Fault.INVALID_DATA,
+        ),
+        "a commit without a quorum": (
+            encode_message(replace(commit, signatures=commit.signatures[:2])),
+            Fault.BAD_SIGNATURE,
+        ),
+        "a commit of another batch": (encode_message(replace(commit, batch_hash=HASH)), Fault.BAD_SIGNATURE),
+        "a made-up commit of a later height": (encode_message(replace(commit, height=2)), Fault.BAD_SIGNATURE),
+        "evidence of nothing": (
+            encode_message(replace(accusation, second=accusation.first)),
+            Fault.BAD_SIGNATURE,
+        ),
+        "made-up evidence of a later height": (
+            encode_message(
+                Evidence(
+                    EvidenceKind.DOUBLE_SIGN,
+                    replace(pre_vote(NAMES[0]), height=2),
+                    replace(pre_vote(NAMES[0], OTHER_HASH), height=2),
+                )
+            ),
+            Fault.BAD_SIGNATURE,
+        ),
+    }
+
+
+def encode_unsigned(message: PreVote) -> bytes:
+    encoded = encode_message(replace(message, signature=bytes(65)))
+    return encoded.replace(b"\xc4\x41" + bytes(65), b"\xc4\x00")
+
+
+@dataclass
+class Line:
+    """Three nodes in a row: what the first publishes reaches the last only through the one in the middle."""
+
+    networks: list[MemoryNetwork]
+    chains: list[Chain]
+    consensus: list[Topic[ConsensusGossipMessage]]
+    proofs: list[Topic[tuple[SignedProof, ...]]]
+    refused: list[tuple[str, Fault]] = field(default_factory=list)
+
+    def faults(self) -> list[dict[Fault, int]]:
+        return [dict(network.statistics().penalties) for network in self.networks]
+
+    def delivered(self, topic: str) -> list[int]:
+        return [network.statistics().topics[topic].messages_in for network in self.networks]
+
+
+@asynccontextmanager
+async def three_in_a_row(*, middle_is_behind: bool = False) -> AsyncIterator[Line]:
+    hub = MemoryHub()
+    hub.cut("a", "c")
+    async with AsyncExitStack() as stack:
+        networks = [await stack.enter_async_context(hub.join(name)) for name in ("a", "b", "c")]
+        chains = [await open_chain(GENESIS) for _ in networks]
+        if middle_is_behind:
+            for chain in (chains[0], chains[2]):
+                await finalise(chain, [signed_proof("first", nonce="first")])
+        line = Line(networks, chains, [], [])
+
+        def note(topic: str, error: Refused) -> None:
+            line.refused.append((topic, error.fault))
+
+        for network, chain in zip(networks, chains, strict=True):
+            line.consensus.append(consensus_gossip(network, chain, note))
+            line.proofs.append(proofs_gossip(network, CHAIN_ID, note))
+            await network.start()
+        yield line
+
+
+BAD = (
+    "garbage",
+    "nothing",
+    "more than one message",
+    "an unsigned vote",
+    "another's signature",
+    "a signature for another chain",
+    "a signature of no form",
+    "a vote of no validator",
+    "a batch that is none",
+    "a batch of another identity",
+    "a commit without a quorum",
+    "a commit of another batch",
+    "a made-up commit of a later height",
+    "evidence of nothing",
+    "made-up evidence of a later height",
+)
+
+
+@pytest.mark.parametrize("middle_is_behind", [False, True])
+@pytest.mark.parametrize("case", BAD)
+async def test_a_bad_message_is_its_senders_fault_and_goes_no_further(case: str, middle_is_behind: bool) -> None:
+    """Also through a node that is a height behind: it must not pass on what the next would punish it for."""
+    data, fault = (await bad_messages(await open_chain(GENESIS)))[case]
+    async with three_in_a_row(middle_is_behind=middle_is_behind) as line:
+        await line.networks[0].publish(consensus_topic(CHAIN_ID), data)
+        assert line.faults() == [{}, {fault: 1}, {}]
+        assert line.delivered(consensus_topic(CHAIN_ID)) == [0, 0, 0]
+        assert line.refused == [(consensus_topic(CHAIN_ID), fault)]
+
+
+async def test_every_bad_message_has_its_test() -> None:
+    assert tuple(await bad_messages(await open_chain(GENESIS))) == BAD
+
+
+async def test_good_messages_reach_everybody_decoded() -> None:
+    async with three_in_a_row() as line:
+        for message in (await good_messages(line.chains[0])).values():
+            await broadcast(line.consensus[0], message)
+            for topic, sender in ((line.consensus[1], "a"), (line.consensus[2], "b")):
+                found_sender, found = await anext(topic)
+                assert (found_sender, found.message) == (sender, message)
+        assert line.faults() == [{}, {}, {}]
+
+
+async def test_a_message_over_the_limit_is_charged_and_goes_no_further() -> None:
+    async with three_in_a_row() as line:
+        line.networks[0]._subscriptions[proofs_topic(CHAIN_ID)].message_bytes_max = MESSAGE_BYTES_MAX
+        await line.networks[0].publish(proofs_topic(CHAIN_ID), bytes(BUNDLE_BYTES_MAX + 1))
+        assert line.faults() == [{}, {Fault.OVERSIZED: 1}, {}]
+
+
+async def test_bundles_reach_everybody_and_garbage_nobody() -> None:
+    proofs = (signed_proof("alice"), signed_proof("bob"))
+    async with three_in_a_row() as line:
+        await line.proofs[0].publish(encode_bundle(proofs))
+        for topic in line.proofs[1:]:
+            assert (await anext(topic))[1] == proofs
+        await line.proofs[0].publish(b"\x00")
+        assert line.faults() == [{}, {Fault.MALFORMED: 1}, {}]
+
+
+async def test_a_message_that_waited_until_it_was_forgotten_is_decoded_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gossip, "CONSENSUS_BUFFER_MESSAGES", 2)
+    async with three_in_a_row() as line:
+        votes = [pre_vote(name) for name in NAMES]
+        for vote in votes:
+            await broadcast(line.consensus[0], vote)
+        assert [(await anext(line.consensus[1]))[1].message for _ in range(2)] == votes[:2]
+        assert len(line.consensus[1]._decoded) <= 2
+
+
+async def test_a_topic_ends_with_its_network() -> None:
+    async with three_in_a_row() as line:
+        topic = line.consensus[0]
+    with trio.fail_after(5):
+        assert [item async for item in topic] == []
+
+
+@given(st.binary(max_size=300))
+def test_garbage_is_refused_and_nothing_else_happens(data: bytes) -> None:
+    async def decode() -> None:
+        chain = await open_chain(GENESIS)
+        with pytest.raises(Refused) as caught:
+            decode_consensus_message(data, chain)
+        assert caught.value.fault is Fault.MALFORMED
+
+    trio.run(decode)
+
+
+async def test_any_flipped_byte_of_a_vote_is_refused_or_says_the_same() -> None:
+    chain = await open_chain(GENESIS)
+    encoded = encode_message(pre_vote(NAMES[0]))
+    for position in range(len(encoded)):
+        flipped = bytearray(encoded)
+        flipped[position] ^= 0x01
+        with pytest.raises(Refused):
+            decode_consensus_message(bytes(flipped), chain)
+    assert decode_message(encoded) == pre_vote(NAMES[0])
