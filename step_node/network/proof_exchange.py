@@ -103,14 +103,16 @@ class ProofExchange:
                 await self._topic.publish(encode_bundle(proofs[start : start + BUNDLE_PROOFS_MAX]))
 
     async def _take_in_gossip(self) -> None:
-        async for sender, proofs in self._topic:
+        # Nobody is charged for a bad proof here: the bundle was well-formed, and neighbours pass it on before they look
+        # closer. Otherwise a stranger could, with three such bundles, make honest nodes ban one another.
+        async for _, proofs in self._topic:
             try:
-                await self._take_in(sender, proofs)
+                await self._take_in(proofs)
             except StorageUnavailable as error:
                 log.info("gossiped proofs are let go", reason=str(error))
 
-    async def _take_in(self, sender: PeerId, proofs: Sequence[SignedProof]) -> bool:
-        """Let proofs in; False if the sender passed on one that anybody can see is bad."""
+    async def _take_in(self, proofs: Sequence[SignedProof]) -> bool:
+        """Let proofs in; False if there is one among them that anybody can see is bad."""
         fresh = [
             proof for proof in proofs if proof.proof_id not in self._mempool and proof.proof_id not in self._settled
         ]
@@ -123,10 +125,6 @@ class ProofExchange:
                 if refusal.code not in PASSING_CODES:
                     self.note_settled([proof.proof_id])
                 honest = honest and refusal.code not in STATELESS_CODES
-        if not honest:
-            # The bundle was well-formed, so others may have passed it on in good faith before they looked closer:
-            # a small penalty, which only a habit makes a large one.
-            self._network.penalise(sender, Fault.INVALID_DATA)
         return honest
 
     # --- fetching -----------------------------------------------------------------------------------------------
@@ -173,8 +171,9 @@ class ProofExchange:
                 raise PeerFault(peer_id, Fault.MALFORMED, str(error)) from error
             if not {proof.proof_id for proof in proofs} <= set(asked):
                 raise PeerFault(peer_id, Fault.UNREQUESTED, "proofs that were not asked for")
-            if not await self._take_in(peer_id, proofs):
-                return
+            if not await self._take_in(proofs):
+                # What waits in an honest node's mempool has been verified there.
+                raise PeerFault(peer_id, Fault.INVALID_DATA, "proofs that fail a stateless gate")
 
     async def _ask(self, peer_id: PeerId, request: bytes) -> bytes | None:
         async with await self._network.open_stream(peer_id, FETCH_PROTOCOL) as stream:
