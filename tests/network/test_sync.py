@@ -8,17 +8,19 @@ from pathlib import Path
 import pytest
 import trio
 
-from consensus.messages import Commit
+from consensus.messages import Commit, PreVote, ProofBatch, encode_message
 from consensus.wire import decode, encode
 from p2p.memory import MemoryHub
 from p2p.network import Fault, Stream
+from step_node.batch.batch import encode_batch
 from step_node.chain import COMMIT_BYTES_MAX, Chain
+from step_node.crypto.eip191 import sign
 from step_node.ledger.commitment import state_root
 from step_node.network import peers, sync
 from step_node.network.protocols import SYNC_BYTES_MAX, SYNC_PROTOCOL, BatchesRequest, FinalisedBatchMessage, Hello
 from tests.network.nodes import Answer, stranger, syncing_node, until
 from tests.support.chains import CHAIN_ID, build, commit_for, finalise, make_genesis, open_chain, validator_names
-from tests.support.proofs import signed_proof
+from tests.support.proofs import address, private_key, signed_proof
 
 GENESIS = make_genesis(4)
 HEIGHT = 3
@@ -224,3 +226,34 @@ async def test_requests_for_heights_that_are_not_there_are_answered_with_nothing
             await stream.send_message(b"\x81\xa7version\x01")
         await until(lambda: node.faults() == {Fault.MALFORMED: 1})
         assert node.network.statistics().handler_failures == 0
+
+
+async def test_a_missing_proposal_is_asked_for_until_somebody_has_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sync, "ANSWER_TIMEOUT_MS", 50)
+    hub, chain = MemoryHub(), await open_chain(GENESIS)
+    judged = await build(chain, [signed_proof("alice")])
+    header = judged.batch.header
+    unsigned = ProofBatch(1, 0, -1, judged.batch.hash, encode_batch(judged.batch), header.proposer)
+    proposer = next(name for name in validator_names(4) if address(name) == header.proposer)
+    proposal = replace(unsigned, signature=sign(unsigned.signing_line(CHAIN_ID), private_key(proposer)))
+    vote_line = PreVote(1, 0, None, header.proposer)
+    vote = replace(vote_line, signature=sign(vote_line.signing_line(CHAIN_ID), private_key(proposer)))
+    async with (
+        syncing_node(hub, "a", chain, tmp_path) as node,
+        stranger(hub, "b", hello(0), silent),
+        stranger(hub, "c", hello(0), stalling),
+        stranger(hub, "d", hello(0), serving(b"\x00")),
+        stranger(hub, "e", hello(0), serving(encode_message(vote))),
+        stranger(hub, "f", hello(0), serving(encode_message(replace(proposal, signature=vote.signature)))),
+        stranger(hub, "g", hello(0), serving(encode_message(proposal))),
+    ):
+        node.sync.want_proposal(1, judged.batch.hash)
+        await until(lambda: node.driver.proposal(1, judged.batch.hash) == proposal)
+        assert node.faults() == {
+            Fault.STALLED: 1,
+            Fault.MALFORMED: 1,
+            Fault.UNREQUESTED: 1,
+            Fault.BAD_SIGNATURE: 1,
+        }
