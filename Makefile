@@ -8,7 +8,7 @@ export PIP_ROOT_USER_ACTION := ignore
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo setup setup-dev test test-fast check lint lock clean
+.PHONY: help demo setup setup-dev test test-fast check lint lock clean compose-check
 
 help: ## List what can be done
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,3 +60,6 @@ $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "error: $(PYTHON) is not Python 3.11 or newer; name another: make PYTHON=python3.12 ..." >&2; exit 1; }
 	@$(PYTHON) -m venv $(VENV)
+
+compose-check: setup ## 50 proofs to the network of compose.yaml, which must be up; its four nodes are compared
+	@$(BIN)/python scripts/prove_network.py --proofs 50 $(foreach port,8600 8601 8602 8603,http://127.0.0.1:$(port))

@@ -73,7 +73,10 @@ class ThrowawayMongod:
         ]
         if self._replica_set:
             command += ["--replSet", DEFAULT_NAME, "--oplogSize", str(OPLOG_MIB)]
-        self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        # In a session of its own: Ctrl-C at a terminal is for whoever started it, who then stops it in good order.
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True
+        )
 
     async def ready(self) -> None:
         """Wait until it answers, as the primary of its set. Raises `StorageUnavailable` with its log if it ended."""
