@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -110,3 +111,17 @@ async def open_parts(
                 nursery.start_soon(admission.run)
             yield Parts(chain, mempool, journal, admission, settlement, waiters, clock, settled)
             nursery.cancel_scope.cancel()
+
+
+def break_journal(home: Path) -> sqlite3.Connection:
+    """Take the journal's table away, as a disk that fails would; `mend_journal` puts it back."""
+    other = sqlite3.connect(home / "journal.sqlite")
+    with other:
+        other.execute("ALTER TABLE waiting RENAME TO elsewhere")
+    return other
+
+
+def mend_journal(other: sqlite3.Connection) -> None:
+    with other:
+        other.execute("ALTER TABLE elsewhere RENAME TO waiting")
+    other.close()

@@ -14,7 +14,7 @@ from step_node.admission import QUEUE_SUBMISSIONS_MAX
 from step_node.outcomes import Dropped, Finalised, Pending
 from step_node.proofs.proof import Refusal, RefusalCode, SignedProof
 from step_node.storage.memory import MemoryStorage
-from tests.node.parts import GatedStorage, Parts, open_parts
+from tests.node.parts import GatedStorage, Parts, break_journal, mend_journal, open_parts
 from tests.support.chains import finalise
 from tests.support.clock import SetClock
 from tests.support.proofs import START_MS, signed_proof
@@ -27,20 +27,6 @@ def with_bad_signature(proof: SignedProof) -> SignedProof:
 def code_of(answer: object) -> RefusalCode:
     assert isinstance(answer, Refusal)
     return answer.code
-
-
-def break_journal(home: Path) -> sqlite3.Connection:
-    """Take the journal's table away, as a disk that fails would; `restore_journal` puts it back."""
-    other = sqlite3.connect(home / "journal.sqlite")
-    with other:
-        other.execute("ALTER TABLE waiting RENAME TO elsewhere")
-    return other
-
-
-def restore_journal(other: sqlite3.Connection) -> None:
-    with other:
-        other.execute("ALTER TABLE elsewhere RENAME TO waiting")
-    other.close()
 
 
 async def test_an_accepted_proof_is_on_disk_before_the_answer(tmp_path: Path) -> None:
@@ -182,7 +168,7 @@ async def test_a_proof_that_cannot_be_journalled_is_refused_and_does_not_wait(tm
         for each in (proof, brought_by_a_peer):
             assert code_of(await parts.admission.submit(each, wait_ms=60_000)) is RefusalCode.NOT_READY
         assert list(parts.mempool.ids()) == [brought_by_a_peer.proof_id]
-        restore_journal(other)
+        mend_journal(other)
         for each in (proof, brought_by_a_peer):
             assert await parts.admission.submit(each, wait_ms=0) == Pending()
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+import pytest
 import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from step_node.journal import JournalError
 from step_node.ledger.apply import expire_before_ms, keys_of, open_session
 from step_node.outcomes import Dropped, Finalised, Pending
 from step_node.proofs.proof import Refusal, RefusalCode, SignedProof
 from step_node.storage.memory import MemoryStorage
-from tests.node.parts import GatedStorage, Parts, open_parts
+from tests.node.parts import GatedStorage, Parts, break_journal, mend_journal, open_parts
 from tests.support.chains import finalise, make_genesis
 from tests.support.clock import SetClock
 from tests.support.proofs import START_MS, signed_proof
@@ -165,3 +167,18 @@ async def test_settling_waits_for_a_store_that_does_not_answer(tmp_path: Path, a
             nursery.start_soon(recover)
             await parts.settlement.after_batch(judged)
         assert isinstance(await parts.admission.outcome(passed.proof_id), Dropped)
+
+
+async def test_a_journal_that_fails_while_settling_stops_the_node_and_a_restart_settles(tmp_path: Path) -> None:
+    storage = MemoryStorage()
+    taken, passed = signed_proof("alice", timestamp_ms=START_MS + 10_000), signed_proof("alice")
+    async with open_parts(tmp_path, storage=storage) as parts:
+        await submit_all(parts, taken, passed)
+        other = break_journal(tmp_path)
+        with pytest.raises(JournalError, match=str(tmp_path)):
+            await parts.finalise([taken])
+        mend_journal(other)
+    async with open_parts(tmp_path, storage=storage) as parts:
+        assert isinstance(await parts.admission.outcome(taken.proof_id), Finalised)
+        assert isinstance(await parts.admission.outcome(passed.proof_id), Dropped)
+        assert await parts.journal.waiting() == []
