@@ -70,6 +70,8 @@ class Peers:
         while True:
             await trio.sleep(GREETING_INTERVAL_MS / 1000)
             peers = self._network.peers()
+            # A greeting may cross a disconnection; so that such heights do not add up, only the connected are kept.
+            self._heights = {peer_id: self._heights[peer_id] for peer_id in peers if peer_id in self._heights}
             if peers:
                 self._turn = (self._turn + 1) % len(peers)
                 await self._greet(peers[self._turn])
