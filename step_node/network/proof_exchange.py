@@ -31,6 +31,7 @@ from step_node.network.protocols import (
     Inventory,
     InventoryRequest,
     ProofsRequest,
+    receive_answer,
 )
 from step_node.proofs.proof import STATELESS_CODES, RefusalCode, SignedProof
 from step_node.proofs.wire import BUNDLE_PROOFS_MAX, MalformedProof, decode_bundle, encode_bundle
@@ -178,7 +179,7 @@ class ProofExchange:
     async def _ask(self, peer_id: PeerId, request: bytes) -> bytes | None:
         async with await self._network.open_stream(peer_id, FETCH_PROTOCOL) as stream:
             await stream.send_message(request)
-            return await stream.receive_message()
+            return await receive_answer(stream)
 
     async def _answer(self, stream: Stream) -> None:
         data = await stream.receive_message()

@@ -9,10 +9,13 @@ from __future__ import annotations
 from dataclasses import field
 from typing import Annotated, Literal
 
+import trio
 from pydantic import Discriminator, Field
 
 from consensus.messages import MESSAGE_BYTES_MAX, BatchHash, Commit
 from consensus.wire import UInt63, wire_type
+from p2p.errors import PeerFault
+from p2p.network import Fault, Stream
 from step_node.proofs.proof import PROOF_ID_BYTES
 
 HELLO_PROTOCOL = "/step/hello/1"
@@ -33,6 +36,9 @@ FETCH_IDS_MAX = 500
 """The most proofs that one request asks for: one bundle."""
 INVENTORY_IDS_MAX = 8_000
 """The most ids that an inventory lists; a longer mempool lists those that wait longest."""
+
+ANSWER_TIMEOUT_MS = 10_000
+"""How long a peer has for each message of its answer: less than the network allows, since others may be quicker."""
 
 ProofId = Annotated[bytes, Field(min_length=PROOF_ID_BYTES, max_length=PROOF_ID_BYTES)]
 
@@ -108,3 +114,13 @@ class Inventory:
     """The ids of waiting proofs, longest-waiting first."""
 
     proof_ids: Annotated[tuple[ProofId, ...], Field(max_length=INVENTORY_IDS_MAX)]
+
+
+async def receive_answer(stream: Stream) -> bytes | None:
+    """The next message of a peer's answer, None at its end.
+
+    Raises `PeerFault` STALLED after `ANSWER_TIMEOUT_MS`, and what `Stream.receive_message` raises.
+    """
+    with trio.move_on_after(ANSWER_TIMEOUT_MS / 1000):
+        return await stream.receive_message()
+    raise PeerFault(stream.peer_id, Fault.STALLED, f"{stream.protocol}: no message within {ANSWER_TIMEOUT_MS} ms")

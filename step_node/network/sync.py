@@ -30,6 +30,7 @@ from step_node.network.protocols import (
     FinalisedBatchMessage,
     ProposalRequest,
     SyncRequest,
+    receive_answer,
 )
 from step_node.storage.interface import StorageUnavailable
 
@@ -41,9 +42,6 @@ WANTED_MAX = 16
 
 GRACE_MS = 300
 """How long consensus has, after a peer says it is ahead, to finish the height by itself: usually it does."""
-
-ANSWER_TIMEOUT_MS = 10_000
-"""How long a peer has for each message of its answer: less than the network allows, since others may be quicker."""
 
 log = structlog.get_logger("sync")
 
@@ -109,7 +107,7 @@ class Sync:
             async with await self._network.open_stream(peer_id, SYNC_PROTOCOL) as stream:
                 await stream.send_message(encode(request))
                 for height in range(request.from_height, request.from_height + request.limit):
-                    data = await _receive(stream)
+                    data = await receive_answer(stream)
                     if data is None:
                         break
                     await self._apply(peer_id, height, data)
@@ -149,7 +147,7 @@ class Sync:
         try:
             async with await self._network.open_stream(peer_id, SYNC_PROTOCOL) as stream:
                 await stream.send_message(encode(ProposalRequest(height, batch_hash)))
-                data = await _receive(stream)
+                data = await receive_answer(stream)
         except PeerFault as error:
             self._network.penalise(peer_id, error.fault)
             return False
@@ -202,9 +200,3 @@ class Sync:
                 commit = decode(Commit, stored.commit, bytes_max=COMMIT_BYTES_MAX)
                 await stream.send_message(encode(FinalisedBatchMessage(stored.batch, commit)))
             height += len(batches)
-
-
-async def _receive(stream: Stream) -> bytes | None:
-    with trio.move_on_after(ANSWER_TIMEOUT_MS / 1000):
-        return await stream.receive_message()
-    raise PeerFault(stream.peer_id, Fault.STALLED, f"sync: no message within {ANSWER_TIMEOUT_MS} ms")

@@ -15,7 +15,7 @@ from consensus.wire import encode
 from p2p.memory import MemoryHub, MemoryNetwork
 from p2p.network import Fault, Stream
 from step_node.metrics import NodeMetrics
-from step_node.network import proof_exchange
+from step_node.network import proof_exchange, protocols
 from step_node.network.gossip import Refused, proofs_gossip
 from step_node.network.proof_exchange import ProofExchange
 from step_node.network.protocols import FETCH_BYTES_MAX, FETCH_PROTOCOL, Inventory, ProofsRequest, proofs_topic
@@ -161,6 +161,26 @@ async def test_who_answers_with_something_else_is_charged_and_nothing_is_let_in(
     async with exchanging_node(hub, "a", tmp_path) as node, stranger(hub, "liar", answer):
         await until(lambda: fault in node.faults())
         assert node.waiting() == set()
+
+
+async def stalling(stream: Stream) -> None:
+    await stream.receive_message()
+    await trio.sleep_forever()
+
+
+async def test_a_peer_that_never_answers_keeps_nobody_from_asking_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocols, "ANSWER_TIMEOUT_MS", 50)
+    hub, proof = MemoryHub(), signed_proof("bob")
+    async with (
+        exchanging_node(hub, "a", tmp_path) as node,
+        stranger(hub, "b", stalling),
+        exchanging_node(hub, "c", tmp_path) as honest,
+    ):
+        await until(lambda: Fault.STALLED in node.faults())
+        honest.parts.mempool.add(proof, now_ms=START_MS)
+        await until(lambda: node.waiting() == {proof.proof_id})
 
 
 async def test_an_inventory_of_what_is_not_there_is_no_fault(tmp_path: Path) -> None:

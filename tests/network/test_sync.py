@@ -16,7 +16,7 @@ from step_node.batch.batch import encode_batch
 from step_node.chain import COMMIT_BYTES_MAX, Chain
 from step_node.crypto.eip191 import sign
 from step_node.ledger.commitment import state_root
-from step_node.network import peers, sync
+from step_node.network import peers, protocols, sync
 from step_node.network.protocols import SYNC_BYTES_MAX, SYNC_PROTOCOL, BatchesRequest, FinalisedBatchMessage, Hello
 from tests.network.nodes import Answer, stranger, syncing_node, until
 from tests.support.chains import CHAIN_ID, build, commit_for, finalise, make_genesis, open_chain, validator_names
@@ -172,7 +172,7 @@ async def silent(stream: Stream) -> None:
 async def test_a_peer_that_claims_a_height_it_does_not_have_holds_nobody_up(
     tmp_path: Path, answer: Answer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sync, "ANSWER_TIMEOUT_MS", 100)
+    monkeypatch.setattr(protocols, "ANSWER_TIMEOUT_MS", 100)
     hub, chain, honest = MemoryHub(), await open_chain(GENESIS), await chain_of(HEIGHT)
     async with (
         syncing_node(hub, "a", chain, tmp_path) as node,
@@ -231,7 +231,7 @@ async def test_requests_for_heights_that_are_not_there_are_answered_with_nothing
 async def test_a_missing_proposal_is_asked_for_until_somebody_has_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sync, "ANSWER_TIMEOUT_MS", 50)
+    monkeypatch.setattr(protocols, "ANSWER_TIMEOUT_MS", 50)
     hub, chain = MemoryHub(), await open_chain(GENESIS)
     judged = await build(chain, [signed_proof("alice")])
     header = judged.batch.header
