@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from contextlib import AsyncExitStack
 
 import httpx
 import trio
@@ -22,8 +23,10 @@ from step_node.ledger.parameters import Parameters
 
 async def prove(urls: list[str], proofs: int) -> bool:
     """Submit `proofs` proofs, spread over the nodes at `urls`, and print what became of them."""
-    async with httpx.AsyncClient(trust_env=False) as http:
-        clients = [NodeClient(http, url) for url in urls]
+    async with AsyncExitStack() as stack:
+        clients = [
+            NodeClient(await stack.enter_async_context(httpx.AsyncClient(trust_env=False)), url) for url in urls
+        ]
         result = await Walkers(clients, Parameters(), proofs=proofs).run()
         agreement = await check_agreement(clients, [record.proof_id for record in result.final])
     summary = {

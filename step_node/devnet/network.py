@@ -40,8 +40,9 @@ READY_SECONDS_MAX = 120.0
 """Four processes that start at once on a busy machine take some ten seconds."""
 
 POLL_SECONDS = 0.1
-CONNECTIONS_MAX = 300
-"""HTTP connections to all nodes together; a request above it waits."""
+CONNECTIONS_MAX = 64
+"""HTTP connections to one node; a request above it waits. The pool looks at every connection for every request, so one
+pool for each node, and not a large one, is much cheaper for the client."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +75,7 @@ class Devnet:
         self._ports: list[NodePorts] = []
         self._genesis: Genesis | None = None
         self.mongod: ThrowawayMongod | None = None
-        self._http = httpx.AsyncClient(
-            limits=httpx.Limits(max_connections=CONNECTIONS_MAX, max_keepalive_connections=CONNECTIONS_MAX),
-            trust_env=False,
-        )
+        self._connections: list[httpx.AsyncClient] = []
         self.clients: list[NodeClient] = []
 
     async def __aenter__(self) -> Self:
@@ -123,7 +121,14 @@ class Devnet:
         else:
             storage = await self._storage()
             await trio.to_thread.run_sync(self._write_homes, storage)
-        self.clients = [NodeClient(self._http, url) for url in self.urls]
+        self._connections = [
+            httpx.AsyncClient(
+                limits=httpx.Limits(max_connections=CONNECTIONS_MAX, max_keepalive_connections=CONNECTIONS_MAX),
+                trust_env=False,
+            )
+            for _ in self.nodes
+        ]
+        self.clients = [NodeClient(http, url) for http, url in zip(self._connections, self.urls, strict=True)]
         self._report(f"starting {len(self.nodes)} nodes")
         for node in self.nodes:
             await node.spawn()
@@ -177,7 +182,8 @@ class Devnet:
             if self.mongod is not None:
                 await trio.to_thread.run_sync(self.mongod.discard)
                 self.mongod = None
-            await self._http.aclose()
+            for http in self._connections:
+                await http.aclose()
             if self._temporary is not None:
                 shutil.rmtree(self._temporary, ignore_errors=True)
                 self._temporary = None
