@@ -242,10 +242,13 @@ class Node:
             if item.proven and not isinstance(item.message, Evidence):
                 self.driver.deliver(item.message, item.batch)
 
+    def _hears_a_quorum(self) -> bool:
+        return len(self._network.peers()) >= self._chain.validators.quorum - 1
+
     async def _expire(self) -> None:
         while True:
             await trio.sleep(EXPIRY_CHECK_MS / 1000)
-            if self.driver.is_idle and not self._sync.active:
+            if self.driver.is_idle and not self._sync.active and self._hears_a_quorum():
                 await self._settlement.drop_expired()
 
 

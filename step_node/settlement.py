@@ -15,7 +15,7 @@ from step_node.admission import Admission
 from step_node.chain import Chain, JudgedBatch
 from step_node.clock import Clock
 from step_node.journal import DroppedProof, Journal
-from step_node.ledger.apply import expire_before_ms, keys_of
+from step_node.ledger.apply import keys_of
 from step_node.mempool import Mempool
 from step_node.metrics import NodeMetrics
 from step_node.outcomes import OutcomeWaiters
@@ -66,7 +66,7 @@ class Settlement:
         timestamp_ms = judged.batch.header.timestamp_ms
         doubtful = self._mempool.touching(
             (account.address for account in changes.accounts), (triangle.id for triangle in changes.triangles)
-        ) + self._mempool.older_than(expire_before_ms(timestamp_ms, self._chain.parameters))
+        ) + self._mempool.older_than(timestamp_ms - self._chain.parameters.proof_max_age_ms)
         await self._drop(await self._passed_by(doubtful), finalised)
 
     async def drop_expired(self) -> None:

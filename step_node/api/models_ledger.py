@@ -140,7 +140,9 @@ class StatusAnswer(Answer):
     chain_id: str = Field(examples=["step-devnet"])
     genesis_hash: HashText
     peer_id: str = Field(examples=["16Uiu2HAm2k8h1fV7nJ1c"])
-    p2p_addresses: list[str] = Field(alias="p2pAddresses", examples=[["/ip4/127.0.0.1/tcp/26600/p2p/16Uiu2HAm2k8h1fV7nJ1c"]])
+    p2p_addresses: list[str] = Field(
+        alias="p2pAddresses", examples=[["/ip4/127.0.0.1/tcp/26600/p2p/16Uiu2HAm2k8h1fV7nJ1c"]]
+    )
     validator_address: AddressText | None = Field(description="Null on a node that only observes.")
     height: int = Field(description="The last finalised.", examples=[42])
     batch_hash: HashText

@@ -52,6 +52,9 @@ EVENTS_MAX = 4_096
 FUTURE_MESSAGES_MAX = 1_024
 """Messages of the next height kept until this one is done; the oldest goes first. (Later heights come by sync.)"""
 
+FUTURE_PROPOSALS_MAX = 8
+"""How many of them may be proposals, of up to 1 MB each; a further one is dropped, and comes again."""
+
 BATCHES_KEPT_MAX = 8
 """Batches of this height that are kept decoded, and with their outcome, so that neither is worked out again."""
 
@@ -160,7 +163,7 @@ class ConsensusDriver:
         if batch is not None:
             _keep(self._decoded, batch.hash, batch)
         if message_height(message) > self._state.height:
-            self._future.append(message)
+            self._keep_for_later(message)
             return
         self._offer(event.MessageReceived(message))
 
@@ -172,6 +175,14 @@ class ConsensusDriver:
         done = trio.Event()
         await self._send.send(_Decided(batch, commit, done))
         await done.wait()
+
+    def _keep_for_later(self, message: Message) -> None:
+        """Of the next height, which peers may have begun already; what is later comes by sync."""
+        if message_height(message) != self._state.height + 1:
+            return
+        proposals = sum(isinstance(kept, ProofBatch) for kept in self._future)
+        if not isinstance(message, ProofBatch) or proposals < FUTURE_PROPOSALS_MAX:
+            self._future.append(message)
 
     async def run(self) -> None:
         """Drive consensus until cancelled.

@@ -12,11 +12,13 @@ import os
 from pathlib import Path
 from types import TracebackType
 
+from step_node.errors import StepNodeError
+
 LOCK_FILE_NAME = "lock"
 _PROCESS_ID_BYTES_MAX = 32
 
 
-class HomeInUse(RuntimeError):
+class HomeInUse(StepNodeError):
     """Another process runs on this home. `pid` is its process id, or None if it has not written it yet."""
 
     def __init__(self, home: Path, pid: int | None) -> None:

@@ -31,6 +31,7 @@ from pathlib import Path
 from types import TracebackType
 
 from step_node.durable.atomic_file import write_atomically, write_fully
+from step_node.errors import StepNodeError
 
 RECORD_BYTES_MAX = 8 * 1024 * 1024
 """`append` refuses a longer record."""
@@ -46,7 +47,7 @@ _FRAME_HEAD_CHECKED_BYTES = 12
 _LENGTH = struct.Struct("<I")
 
 
-class DamagedLog(RuntimeError):
+class DamagedLog(StepNodeError):
     """The file holds something that no crash leaves behind. The message names file, offset, and what to do."""
 
     def __init__(self, path: Path, place: int | str, reason: str) -> None:
@@ -59,7 +60,7 @@ class DamagedLog(RuntimeError):
         )
 
 
-class ForeignLog(RuntimeError):
+class ForeignLog(StepNodeError):
     """The file belongs to another chain or another purpose: its header is not the expected one."""
 
     def __init__(self, path: Path, found: bytes, expected: bytes) -> None:
@@ -68,7 +69,7 @@ class ForeignLog(RuntimeError):
         self.found = found
 
 
-class LogFull(RuntimeError):
+class LogFull(StepNodeError):
     """The file would pass `LOG_BYTES_MAX`; `reset` it, keeping what is still needed."""
 
 

@@ -58,8 +58,12 @@ def keys_of(
 
 
 def expire_before_ms(timestamp_ms: int, parameters: Parameters) -> int:
-    """Nonces of proofs older than this leave the window in a batch at `timestamp_ms`: such proofs cannot come back."""
-    return timestamp_ms - parameters.proof_max_age_ms
+    """Nonces of proofs older than this leave the window in a batch at `timestamp_ms` (docs/adr/0008-nonces.md).
+
+    Such proofs cannot come back; and neither can any proof that was waiting, or could have been, while they were in the
+    ledger: a waiting proof that is told that its nonce is used must not find it free again later.
+    """
+    return timestamp_ms - 2 * (parameters.proof_max_age_ms + parameters.clock_drift_ms)
 
 
 def open_session(state: StateSlice, *, timestamp_ms: int, signers: Sequence[bytes]) -> LedgerSession:

@@ -79,6 +79,7 @@ class ProofExchange:
         self._admission = admission
         self._metrics = metrics
         self._settled: OrderedDict[bytes, None] = OrderedDict()
+        self._refused: OrderedDict[bytes, None] = OrderedDict()
         self._turn = 0
         network.serve(
             FETCH_PROTOCOL, self._answer, message_bytes_max=FETCH_BYTES_MAX, streams_max_per_peer=FETCH_STREAMS_MAX
@@ -92,11 +93,21 @@ class ProofExchange:
             nursery.start_soon(self._fetch_by_turns)
 
     def note_settled(self, proof_ids: Sequence[bytes]) -> None:
-        """These are finalised or dropped; whoever still lists them is behind."""
+        """The head has moved: these are finalised or dropped, and whoever still lists them is behind."""
+        # What was refused because of the old head, or of a proof that waited then, may pass now.
+        self._refused.clear()
         for proof_id in proof_ids:
             self._settled[proof_id] = None
         while len(self._settled) > SETTLED_IDS_MAX:
             self._settled.popitem(last=False)
+
+    def _note_refused(self, proof_id: bytes) -> None:
+        self._refused[proof_id] = None
+        while len(self._refused) > SETTLED_IDS_MAX:
+            self._refused.popitem(last=False)
+
+    def _is_wanted(self, proof_id: bytes) -> bool:
+        return not (proof_id in self._mempool or proof_id in self._settled or proof_id in self._refused)
 
     async def _gossip_accepted(self) -> None:
         async for proofs in self._admission.accepted:
@@ -114,9 +125,7 @@ class ProofExchange:
 
     async def _take_in(self, proofs: Sequence[SignedProof]) -> bool:
         """Let proofs in; False if there is one among them that anybody can see is bad."""
-        fresh = [
-            proof for proof in proofs if proof.proof_id not in self._mempool and proof.proof_id not in self._settled
-        ]
+        fresh = [proof for proof in proofs if self._is_wanted(proof.proof_id)]
         if not fresh:
             return True
         honest = True
@@ -124,7 +133,7 @@ class ProofExchange:
             if refusal is not None:
                 self._metrics.proof_refused(refusal.code, "peer")
                 if refusal.code not in PASSING_CODES:
-                    self.note_settled([proof.proof_id])
+                    self._note_refused(proof.proof_id)
                 honest = honest and refusal.code not in STATELESS_CODES
         return honest
 
@@ -156,11 +165,7 @@ class ProofExchange:
             inventory = decode(Inventory, data, bytes_max=FETCH_BYTES_MAX)
         except WireError as error:
             raise PeerFault(peer_id, Fault.MALFORMED, str(error)) from error
-        missing = [
-            proof_id
-            for proof_id in inventory.proof_ids
-            if proof_id not in self._mempool and proof_id not in self._settled
-        ]
+        missing = [proof_id for proof_id in inventory.proof_ids if self._is_wanted(proof_id)]
         for start in range(0, len(missing), FETCH_IDS_MAX):
             asked = tuple(missing[start : start + FETCH_IDS_MAX])
             data = await self._ask(peer_id, encode(ProofsRequest(asked)))

@@ -14,10 +14,10 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Annotated, Literal
 
-from eth_keyfile.keyfile import create_keyfile_json, decode_keyfile_json
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from step_node.crypto.eip191 import GROUP_ORDER, PRIVATE_KEY_BYTES, address_of, public_key_of
+from step_node.signing.keyfile_format import create_keyfile_json, decode_keyfile_json
 from step_node.signing.private_file import KeystoreError, create_private_file, read_private_file
 
 KEYSTORE_BYTES_MAX = 16_384

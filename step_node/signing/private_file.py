@@ -7,9 +7,10 @@ import stat
 from pathlib import Path
 
 from step_node.durable.atomic_file import write_atomically
+from step_node.errors import StepNodeError
 
 
-class KeystoreError(RuntimeError):
+class KeystoreError(StepNodeError):
     """A file of keys, or a password, that cannot be used. The message names the file and the rule, never a secret."""
 
     def __init__(self, path: Path | None, rule: str) -> None:

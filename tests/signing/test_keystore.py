@@ -1,6 +1,8 @@
 import json
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any, Literal
 
@@ -178,3 +180,11 @@ def test_what_is_no_key_is_refused(tmp_path: Path, content: bytes, rule: str) ->
     path.chmod(0o600)
     with pytest.raises(KeystoreError, match=rule):
         load_key_file(path)
+
+
+def test_reading_keystores_leaves_the_recursion_limit_as_it_was() -> None:
+    """With the limit that a library below would set, deeply nested JSON ends the process."""
+    program = "import sys; before = sys.getrecursionlimit(); import step_node.signing.keystore; " + (
+        "sys.exit(sys.getrecursionlimit() != before)"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
