@@ -1,13 +1,14 @@
 """The triangle mesh: ids, exact location, display geometry, search. Pure (protocol.md §1).
 
 `locate`, `contains`, `unit_vector` and `within_distance` decide consensus and have the same bits everywhere.
-`polygon`, `centroid`, `area_m2` and the searches are for display.
+`polygon`, `outline`, `centroid`, `area_m2` and the searches are for display.
 """
 
 from mesh.distance import EARTH_RADIUS_M, within_distance
 from mesh.geometry import area_m2, centroid, polygon
 from mesh.location import contains, corners, locate
 from mesh.location_arrays import contains_array, locate_array
+from mesh.outline import OUTLINE_TOLERANCE_SHARE, outline
 from mesh.search import (
     BOUNDING_BOX_LIMIT_MAX,
     NEAREST_COUNT_MAX,
@@ -25,6 +26,7 @@ __all__ = [
     "LEVEL_MAX",
     "LEVEL_MIN",
     "NEAREST_COUNT_MAX",
+    "OUTLINE_TOLERANCE_SHARE",
     "TooManyTrianglesError",
     "TriangleId",
     "TriangleIdError",
@@ -37,6 +39,7 @@ __all__ = [
     "locate",
     "locate_array",
     "nearest_triangles",
+    "outline",
     "polygon",
     "triangles_in_bounding_box",
     "unit_vector",
