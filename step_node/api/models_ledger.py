@@ -92,11 +92,22 @@ class BatchAnswer(Answer):
     commit: CommitAnswer
 
 
+GeoJsonRings = list[list[tuple[float, float]]]
+"""One closed ring of [longitude, latitude], counter-clockwise (RFC 7946 §3.1.6)."""
+
+
 class GeoJsonPolygon(Answer):
     """A GeoJSON polygon (RFC 7946): one closed ring of [longitude, latitude], counter-clockwise."""
 
     type: Literal["Polygon"] = "Polygon"
-    coordinates: list[list[tuple[float, float]]]
+    coordinates: GeoJsonRings
+
+
+class GeoJsonMultiPolygon(Answer):
+    """A GeoJSON multi-polygon (RFC 7946 §3.1.9): a shape that the antimeridian cuts in two."""
+
+    type: Literal["MultiPolygon"] = "MultiPolygon"
+    coordinates: list[GeoJsonRings]
 
 
 class TriangleAtResult(Answer):
@@ -104,8 +115,11 @@ class TriangleAtResult(Answer):
 
     triangle_id: TriangleText
     level: int = Field(examples=[10])
-    polygon: GeoJsonPolygon | None = Field(
-        default=None, description="Its corners, for drawing; only with `includePolygon=true`."
+    polygon: GeoJsonPolygon | GeoJsonMultiPolygon | None = Field(
+        default=None,
+        discriminator="type",
+        description="Its outline on a flat map, a `MultiPolygon` where it crosses the antimeridian; only with "
+        "`includePolygon=true`.",
     )
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Query
+from shapely.geometry import mapping
 
-from mesh import LEVEL_MAX, LEVEL_MIN, TriangleId, locate, polygon
+from mesh import LEVEL_MAX, LEVEL_MIN, locate, outline
 from step_node.api.documentation import EVERYWHERE, refusals
-from step_node.api.models_ledger import GeoJsonPolygon, TriangleAtAnswer, TriangleAtResult
+from step_node.api.models_ledger import TriangleAtAnswer, TriangleAtResult
 from step_node.api.services import ApiServices
 from step_node.proofs.proof import RefusalCode
 from step_node.proofs.timestamps import format_timestamp
@@ -16,7 +17,7 @@ from step_node.proofs.timestamps import format_timestamp
 Latitude = Annotated[float, Query(ge=-90, le=90, allow_inf_nan=False, description="Degrees.", examples=[47.3769])]
 Longitude = Annotated[float, Query(ge=-180, le=180, allow_inf_nan=False, description="Degrees.", examples=[8.5417])]
 Level = Annotated[int, Query(ge=LEVEL_MIN, le=LEVEL_MAX, description="1 (largest) to 21.", examples=[10])]
-IncludePolygon = Annotated[bool, Query(alias="includePolygon", description="Also give its corners.")]
+IncludePolygon = Annotated[bool, Query(alias="includePolygon", description="Also give its outline as GeoJSON.")]
 
 
 def mesh_routes(services: ApiServices) -> APIRouter:
@@ -38,13 +39,9 @@ def mesh_routes(services: ApiServices) -> APIRouter:
             result=TriangleAtResult(
                 triangle_id=triangle.text,
                 level=triangle.level,
-                polygon=_geojson(triangle) if include_polygon else None,
+                polygon=mapping(outline(triangle)) if include_polygon else None,
             ),
             timestamp=format_timestamp(services.clock.now_ms()),
         )
 
     return routes
-
-
-def _geojson(triangle: TriangleId) -> GeoJsonPolygon:
-    return GeoJsonPolygon(coordinates=[[(lon, lat) for lon, lat in polygon(triangle)]])

@@ -6,8 +6,9 @@ from typing import Any
 
 import httpx
 import pytest
+from shapely.geometry import shape
 
-from mesh import TriangleId, contains, locate, polygon
+from mesh import TriangleId, contains, locate, outline, polygon
 from step_node.proofs.proof import Refusal, RefusalCode
 from tests.api.made_up_node import CHAIN_ID, START_MS, ZURICH, MadeUpNode, Walker
 from tests.api.test_submit import require_refusal, submit
@@ -235,8 +236,28 @@ async def test_the_triangle_at_a_point_holds_it(client: httpx.AsyncClient) -> No
 
 async def test_the_polygon_of_a_triangle_is_a_closed_geojson_ring(client: httpx.AsyncClient) -> None:
     lat, lon = ZURICH
-    answer = await read(client, "/mesh/triangleAt", lat=str(lat), lon=str(lon), level=5, includePolygon="true")
-    assert answer["result"]["polygon"] == {"type": "Polygon", "coordinates": [polygon(locate(lat, lon, 5))]}
+    answer = await read(client, "/mesh/triangleAt", lat=str(lat), lon=str(lon), level=12, includePolygon="true")
+    assert answer["result"]["polygon"] == {"type": "Polygon", "coordinates": [polygon(locate(lat, lon, 12))]}
+
+
+@pytest.mark.parametrize(
+    ("lat", "lon", "level", "type_name"),
+    [
+        (60, 180, 1, "MultiPolygon"),
+        (60, -180, 6, "MultiPolygon"),
+        (90, 0, 1, "MultiPolygon"),
+        (-90, 0, 21, "MultiPolygon"),
+        (-89, 90, 2, "Polygon"),
+        (0, 180, 3, "Polygon"),
+    ],
+)
+async def test_a_polygon_stays_within_the_map_at_its_edges(
+    client: httpx.AsyncClient, lat: int, lon: int, level: int, type_name: str
+) -> None:
+    answer = await read(client, "/mesh/triangleAt", lat=str(lat), lon=str(lon), level=level, includePolygon="true")
+    drawn = answer["result"]["polygon"]
+    assert drawn["type"] == type_name
+    assert shape(drawn) == outline(locate(lat, lon, level))
 
 
 @pytest.mark.parametrize(
