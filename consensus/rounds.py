@@ -16,7 +16,7 @@ from consensus.messages import TimeoutMessage
 from consensus.progress import Progress
 from consensus.proposals import cast_pre_vote, propose
 from consensus.reasons import Ignored
-from consensus.state import ROUNDS_AHEAD_MAX, ROUNDS_BEHIND_MAX, ConsensusState, Phase, timeout_key
+from consensus.state import NO_ROUND, ROUNDS_AHEAD_MAX, ROUNDS_BEHIND_MAX, ConsensusState, Phase, timeout_key
 from consensus.values import TimeoutKind
 from consensus.votes import cast_pre_commit
 
@@ -88,9 +88,14 @@ def receive_timeout(progress: Progress, message: TimeoutMessage) -> Ignored | No
 
 
 def note_round(progress: Progress, validator: bytes, number: int) -> None:
-    """Remember the latest round that `validator` was seen in."""
+    """Remember the latest round that `validator` was seen in.
+
+    Of one that was seen beyond the window already, no later round is noted before this node has come nearer: it counts
+    for L55 as it is, and a liar who names ever later rounds changes nothing, so that nothing of him has to be logged.
+    """
     highest = progress.state.highest_rounds
-    if number > highest.get(validator, -1):
+    noted = highest.get(validator, NO_ROUND)
+    if number > noted and noted <= max(progress.state.round, 0) + ROUNDS_AHEAD_MAX:
         progress.update(highest_rounds={**highest, validator: number})
         progress.later_round_seen = progress.later_round_seen or number > progress.state.round
 

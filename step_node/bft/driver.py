@@ -11,17 +11,18 @@ restart the logged inputs are replayed with all effects ignored, and `resume` sa
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from typing import TypeAlias, TypeVar
+from typing import TypeVar
 
 import structlog
 import trio
 
 from consensus import effects as do
 from consensus import inputs as event
-from consensus.machine import apply, own_messages, resume, stored_proposal, wanted_batches
+from consensus.machine import ConsensusFault, Ignored, apply, own_messages, resume, stored_proposal, wanted_batches
 from consensus.messages import (
     Commit,
     Evidence,
@@ -35,6 +36,7 @@ from consensus.messages import (
 from consensus.state import ConsensusState, Step
 from consensus.values import Timeouts
 from step_node.batch.batch import Batch, MalformedBatch, decode_batch, encode_batch
+from step_node.bft.events import Decided, EventQueue, Repeat, TimerDue
 from step_node.bft.input_log import InputLog
 from step_node.chain import Chain, InvalidBatch, JudgedBatch
 from step_node.clock import Clock
@@ -45,9 +47,6 @@ from step_node.metrics import NodeMetrics
 from step_node.signing.guard import DoubleSignRefused, SigningKind
 from step_node.signing.signer import ValidatorSigner
 from step_node.storage.retry import StorageWatch
-
-EVENTS_MAX = 4_096
-"""Events that wait for the driver; a message beyond that is dropped and counted: peers say it again."""
 
 FUTURE_MESSAGES_MAX = 1_024
 """Messages of the next height kept until this one is done; the oldest goes first. (Later heights come by sync.)"""
@@ -61,37 +60,16 @@ BATCHES_KEPT_MAX = 8
 WORK_CHECK_MS = 50
 """How often the mempool is asked whether a batch should be proposed."""
 
+NOTHING_BUILT_PAUSE_MS = 1_000
+"""How long waiting proofs are no reason to propose after none of them could follow the head: something must change
+first, and asking the store for all of them every `WORK_CHECK_MS` would change nothing."""
+
 REPEAT_MS = 1_000
 """How often own messages are sent again, since gossip loses some (protocol.md §5)."""
 
 T = TypeVar("T")
 
 log = structlog.get_logger("consensus")
-
-
-@dataclass(frozen=True, slots=True)
-class _Decided:
-    """A batch and its commit, already checked, from somebody who finalised it before."""
-
-    batch: Batch
-    commit: Commit
-    done: trio.Event
-
-
-@dataclass(frozen=True, slots=True)
-class _Repeat:
-    """Time to send own messages again."""
-
-
-@dataclass(frozen=True, slots=True)
-class _TimerDue:
-    """A timer's time is over. It says for which height it was set: by now that may be past."""
-
-    height: int
-    fired: event.TimerFired
-
-
-_Event: TypeAlias = event.MessageReceived | event.WorkAvailable | _Decided | _Repeat | _TimerDue
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,10 +107,11 @@ class ConsensusDriver:
         self._clock = clock
         self._metrics = metrics
         self._storage_watch = storage_watch
-        self._send, self._receive = trio.open_memory_channel[_Event](EVENTS_MAX)
+        self._events = EventQueue(metrics)
         self._decoded: OrderedDict[bytes, Batch] = OrderedDict()
         self._judged: OrderedDict[bytes, JudgedBatch] = OrderedDict()
         self._future: deque[Message] = deque(maxlen=FUTURE_MESSAGES_MAX)
+        self._work_pauses_until = -math.inf
         self._timers: trio.Nursery | None = None
         self._height_finished = trio.Event()
         self._state = self._begin_height()
@@ -162,10 +141,15 @@ class ConsensusDriver:
         """
         if batch is not None:
             _keep(self._decoded, batch.hash, batch)
-        if message_height(message) > self._state.height:
+        height = message_height(message)
+        if height == self._state.height:
+            self._events.offer(event.MessageReceived(message))
+        elif height == self._state.height + 1:
             self._keep_for_later(message)
-            return
-        self._offer(event.MessageReceived(message))
+        else:
+            # Before the queue, so that old messages, which anybody can repeat, take no place in it.
+            past = height < self._state.height
+            self._metrics.consensus_input_ignored(Ignored.PAST_HEIGHT if past else Ignored.FUTURE_HEIGHT)
 
     async def apply_decided(self, batch: Batch, commit: Commit) -> None:
         """Finalise a batch of the present height whose commit the caller has checked; returns when it is stored.
@@ -173,13 +157,11 @@ class ConsensusDriver:
         Does nothing if the height has been finalised meanwhile.
         """
         done = trio.Event()
-        await self._send.send(_Decided(batch, commit, done))
+        await self._events.put(Decided(batch, commit, done))
         await done.wait()
 
     def _keep_for_later(self, message: Message) -> None:
         """Of the next height, which peers may have begun already; what is later comes by sync."""
-        if message_height(message) != self._state.height + 1:
-            return
         proposals = sum(isinstance(kept, ProofBatch) for kept in self._future)
         if not isinstance(message, ProofBatch) or proposals < FUTURE_PROPOSALS_MAX:
             self._future.append(message)
@@ -187,7 +169,7 @@ class ConsensusDriver:
     async def run(self) -> None:
         """Drive consensus until cancelled.
 
-        Raises `InvariantBroken`, OSError or `LogFull` where going on would not be safe.
+        Raises `InvariantBroken`, `ConsensusFault`, OSError or `LogFull` where going on would not be safe.
         """
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._watch_for_work)
@@ -201,17 +183,20 @@ class ConsensusDriver:
     async def _run_height(self) -> None:
         height = self._state.height
         await self._resume()
-        while self._future and self._state.height == height:
-            message = self._future.popleft()
-            if message_height(message) == height:
+        kept = [message for message in self._future if message_height(message) == height]
+        # Messages of the height after this one may have come already, and may come while these are handled.
+        later = (message for message in self._future if message_height(message) > height)
+        self._future = deque(later, maxlen=FUTURE_MESSAGES_MAX)
+        for message in kept:
+            if self._state.height == height:
                 await self._handle(event.MessageReceived(message))
         while self._state.height == height:
-            match await self._receive.receive():
-                case _Decided() as decided:
+            match await self._events.next():
+                case Decided() as decided:
                     await self._finalise_decided(decided)
-                case _Repeat():
+                case Repeat():
                     await self._send_again()
-                case _TimerDue(timer_height, fired):
+                case TimerDue(timer_height, fired):
                     if timer_height == height:
                         await self._handle(fired)
                 case event.WorkAvailable() as item:
@@ -223,17 +208,11 @@ class ConsensusDriver:
 
     # --- events -------------------------------------------------------------------------------------------------
 
-    def _offer(self, item: _Event) -> None:
-        try:
-            self._send.send_nowait(item)
-        except trio.WouldBlock:
-            self._metrics.consensus_event_dropped()
-
     async def _watch_for_work(self) -> None:
         while True:
             await trio.sleep(WORK_CHECK_MS / 1000)
-            if self._has_work():
-                self._offer(event.WorkAvailable())
+            if trio.current_time() >= self._work_pauses_until and self._has_work():
+                self._events.remind(event.WorkAvailable())
 
     def _has_work(self) -> bool:
         return self._mempool.has_work(now_ms=self._clock.now_ms(), parameters=self._chain.parameters)
@@ -241,7 +220,7 @@ class ConsensusDriver:
     async def _repeat(self) -> None:
         while True:
             await trio.sleep(REPEAT_MS / 1000)
-            self._offer(_Repeat())
+            self._events.remind(Repeat())
 
     async def _send_again(self) -> None:
         for message in own_messages(self._state):
@@ -271,7 +250,7 @@ class ConsensusDriver:
             if transition.ignored is not None:
                 self._metrics.consensus_input_ignored(transition.ignored)
                 continue
-            self._log.append(item)
+            self._log.append(_as_logged(item, self._state, transition.state))
             if isinstance(item, event.LogWritten):
                 await trio.to_thread.run_sync(self._log.sync)
             self._state = transition.state
@@ -324,12 +303,12 @@ class ConsensusDriver:
     def _set_timer(self, effect: do.SetTimer) -> None:
         if self._timers is None:
             raise InvariantBroken("a timer was set before the driver runs")
-        due = _TimerDue(self._state.height, event.TimerFired(effect.kind, effect.round))
+        due = TimerDue(self._state.height, event.TimerFired(effect.kind, effect.round))
         self._timers.start_soon(self._wait_for_timer, effect.duration_ms, due)
 
-    async def _wait_for_timer(self, duration_ms: int, due: _TimerDue) -> None:
+    async def _wait_for_timer(self, duration_ms: int, due: TimerDue) -> None:
         await trio.sleep(duration_ms / 1000)
-        await self._send.send(due)
+        await self._events.put(due)
 
     async def _build(self, round_number: int) -> event.Input:
         if self._signer is None:
@@ -339,10 +318,13 @@ class ConsensusDriver:
         candidates = self._mempool.candidates(
             parameters.batch_max_proofs, now_ms=self._clock.now_ms(), parameters=parameters
         )
+        if not candidates:
+            return event.BatchNotBuilt(round_number)
         judged = await self._storage_watch.when_available(
             lambda: self._chain.build(candidates, round_number=round_number, proposer=proposer)
         )
         if judged is None:
+            self._work_pauses_until = trio.current_time() + NOTHING_BUILT_PAUSE_MS / 1000
             return event.BatchNotBuilt(round_number)
         _keep(self._judged, judged.batch.hash, judged)
         return event.BatchBuilt(round_number, judged.batch.hash, encode_batch(judged.batch))
@@ -372,8 +354,15 @@ class ConsensusDriver:
 
     # --- finalising ---------------------------------------------------------------------------------------------
 
-    async def _finalise_decided(self, decided: _Decided) -> None:
+    async def _finalise_decided(self, decided: Decided) -> None:
         if decided.batch.header.height == self._state.height:
+            known = self._state.commit
+            if known is not None and known.batch_hash != decided.batch.hash:
+                raise ConsensusFault(
+                    f"height {self._state.height}: a quorum committed 0x{known.batch_hash.hex()} in round"
+                    f" {known.round}, and a quorum committed 0x{decided.batch.hash.hex()} in round"
+                    f" {decided.commit.round}"
+                )
             await self._finalise(decided.batch, decided.commit)
         decided.done.set()
 
@@ -390,6 +379,7 @@ class ConsensusDriver:
         rounds = self._state.round + 1
         await self._storage_watch.when_available(lambda: self._chain.finalise(judged, commit))
         self._state = self._begin_height()
+        self._work_pauses_until = -math.inf
         await trio.to_thread.run_sync(self._log.begin, self._state.height)
         self._judged.clear()
         self._decoded.clear()
@@ -413,6 +403,18 @@ class ConsensusDriver:
             own_address=None if self._signer is None else self._signer.address,
             timeouts=timeouts_of(self._chain.parameters),
         )
+
+
+def _as_logged(item: event.Input, before: ConsensusState, after: ConsensusState) -> event.Input:
+    """What the log needs of an input: a proposal without its batch, if the machine did not take the batch in.
+
+    Replayed, it leads to the same state. A validator that proposes for ever later rounds cannot fill the disk so.
+    """
+    if isinstance(item, event.MessageReceived) and isinstance(item.message, ProofBatch):
+        batch_hash = item.message.batch_hash
+        if batch_hash in before.batches or batch_hash not in after.batches:
+            return event.MessageReceived(replace(item.message, batch=b""))
+    return item
 
 
 def _keep(kept: OrderedDict[bytes, T], batch_hash: bytes, value: T) -> None:

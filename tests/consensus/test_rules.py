@@ -484,3 +484,17 @@ def test_what_is_stored_for_far_rounds_is_bounded() -> None:
         seat.give(*pre_votes(number, None, 1))
     assert max(seat.state.rounds) <= ROUNDS_AHEAD_MAX
     assert len(seat.state.highest_rounds) == 1
+
+
+def test_a_liar_who_names_ever_later_rounds_changes_nothing_so_that_the_log_stays_small() -> None:
+    state = Seat().give(*pre_votes(10**6, None, 1)).state
+    for number in range(10**6 + 1, 10**6 + 100):
+        (event,) = pre_votes(number, None, 1)
+        assert apply(state, event).state is state
+
+
+def test_a_liar_does_not_hide_how_far_an_honest_validator_has_come() -> None:
+    seat = Seat().give(*pre_votes(10**6, None, 1), *pre_votes(20, None, 2))
+    assert seat.state.round == 20
+    seat.give(*pre_votes(50, None, 2))
+    assert seat.state.round == 50
