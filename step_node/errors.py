@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from pydantic import ValidationError
 
 _SHOWN_MAX = 5
@@ -10,6 +12,9 @@ _VALUE_SHOWN_CHARACTERS = 60
 
 class StepNodeError(Exception):
     """An error the operator can act on: the message names the thing and the rule, and says what to do."""
+
+    exit_status: ClassVar[int] = 1
+    """With which a command ends that fails so. Those with a status of their own are in docs/operators.md."""
 
 
 class InvariantBroken(AssertionError):

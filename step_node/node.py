@@ -20,6 +20,7 @@ from step_node.admission import Admission
 from step_node.api.app import create_app
 from step_node.api.server import serve_api
 from step_node.api.services import ApiServices
+from step_node.bft.doppelganger import DoppelgangerWatch
 from step_node.bft.driver import ConsensusDriver, ConsensusHooks, message_height
 from step_node.bft.input_log import InputLog
 from step_node.chain import Chain, JudgedBatch
@@ -62,6 +63,18 @@ class NodeKeys:
 
 
 @dataclass(frozen=True, slots=True)
+class StartOptions:
+    """What an operator may ask of one start.
+
+    `listen_first_seconds`: listen for so long whether somebody else signs with this validator's key, before signing.
+    `new_signing_history`: begin an empty signing history although this home has run before.
+    """
+
+    listen_first_seconds: float = 0.0
+    new_signing_history: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class NodeStarted:
     """What a node that serves tells whoever started it."""
 
@@ -83,6 +96,9 @@ class NodeParts:
     chain: Chain
     input_log: InputLog
     replayed: list[Input]
+    doppelganger: DoppelgangerWatch | None = None
+    listen_first_seconds: float = 0.0
+    """How long to listen for a doppelganger before anything is signed."""
 
 
 class Node:
@@ -155,11 +171,14 @@ class Node:
             nursery.start_soon(self._peers.run)
             await self._network.start()
             nursery.start_soon(self._exchange.run)
-            nursery.start_soon(self._sync.run)
             nursery.start_soon(self._read_consensus)
+            task_status.started()
+            if self._parts.doppelganger is not None and self._parts.listen_first_seconds > 0:
+                log.info("listening for a doppelganger", seconds=self._parts.listen_first_seconds)
+                await trio.sleep(self._parts.listen_first_seconds)
+            nursery.start_soon(self._sync.run)
             nursery.start_soon(self._expire)
             nursery.start_soon(self.driver.run)
-            task_status.started()
 
     def services(self, *, wait_ms_max: int) -> ApiServices:
         """What the HTTP API needs. `wait_ms_max` bounds how long a submission may wait for finality."""
@@ -235,6 +254,8 @@ class Node:
     async def _read_consensus(self) -> None:
         async for sender, item in self._consensus_topic:
             height = message_height(item.message)
+            if self._parts.doppelganger is not None:
+                self._parts.doppelganger.hear(item.message)
             if isinstance(item.message, Commit):
                 self._peers.note_height(sender, height)
             elif height > self._chain.next_height:
@@ -258,6 +279,7 @@ async def run_node(
     genesis: Genesis,
     keys: NodeKeys,
     *,
+    options: StartOptions = StartOptions(),  # immutable
     task_status: trio.TaskStatus[NodeStarted] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Run the node in `home` until cancelled. `task_status` is told once it serves.
@@ -265,7 +287,7 @@ async def run_node(
     Raises `StepNodeError` for whatever the operator can do something about.
     """
     try:
-        async with _open_parts(home, config, genesis, keys) as parts, trio.open_nursery() as nursery:
+        async with _open_parts(home, config, genesis, keys, options) as parts, trio.open_nursery() as nursery:
             node = Node(parts)
             await nursery.start(node.run)
             port = await nursery.start(
@@ -282,7 +304,9 @@ async def run_node(
 
 
 @asynccontextmanager
-async def _open_parts(home: NodeHome, config: NodeConfig, genesis: Genesis, keys: NodeKeys) -> AsyncIterator[NodeParts]:
+async def _open_parts(
+    home: NodeHome, config: NodeConfig, genesis: Genesis, keys: NodeKeys, options: StartOptions
+) -> AsyncIterator[NodeParts]:
     clock = SystemClock()
     try:
         home.data.mkdir(parents=True, exist_ok=True)
@@ -298,7 +322,9 @@ async def _open_parts(home: NodeHome, config: NodeConfig, genesis: Genesis, keys
             mempool = Mempool(proofs_max=config.mempool.proofs_max)
             chain = await Chain.open(genesis=genesis, storage=storage, clock=clock, known=mempool.get)
             await _check_totals(storage, chain)
+            _check_history_is_there(home, keys, chain, options)
             guard = SigningGuard.open(home.signing_history, genesis.chain_id)
+            signer = _signer(keys, guard, chain)
             input_log, replayed = InputLog.open(home.consensus_log, chain_id=genesis.chain_id, height=chain.next_height)
             try:
                 yield NodeParts(
@@ -306,12 +332,16 @@ async def _open_parts(home: NodeHome, config: NodeConfig, genesis: Genesis, keys
                     storage=storage,
                     journal=journal,
                     network=network,
-                    signer=_signer(keys, guard, chain),
+                    signer=signer,
                     clock=clock,
                     mempool=mempool,
                     chain=chain,
                     input_log=input_log,
                     replayed=replayed,
+                    doppelganger=None
+                    if signer is None
+                    else DoppelgangerWatch(address=signer.address, chain_id=genesis.chain_id, guard=guard),
+                    listen_first_seconds=options.listen_first_seconds,
                 )
             finally:
                 input_log.close()
@@ -326,6 +356,18 @@ def _signer(keys: NodeKeys, guard: SigningGuard, chain: Chain) -> ValidatorSigne
         log.warning("this key is not a validator's; the node only observes", address="0x" + address.hex())
         return None
     return ValidatorSigner(keys.validator, guard)
+
+
+def _check_history_is_there(home: NodeHome, keys: NodeKeys, chain: Chain, options: StartOptions) -> None:
+    """A validator that has run here before must not begin an empty history: it may have signed what is not in it."""
+    if keys.validator is None or home.signing_history.exists() or options.new_signing_history:
+        return
+    if chain.head.chain.height > 0 or home.consensus_log.exists():
+        raise StepNodeError(
+            f"{home.signing_history}: the signing history is not there, but this home is at height"
+            f" {chain.head.chain.height}. Put it back with `step-node keys import-history`. Only if this key has never"
+            " signed on this chain, begin a new one: `step-node start --new-signing-history`."
+        )
 
 
 async def _check_totals(storage: Storage, chain: Chain) -> None:

@@ -27,24 +27,22 @@ from consensus.messages import (
     Commit,
     Evidence,
     Message,
-    PreCommit,
-    PreVote,
     ProofBatch,
     SignedMessage,
-    TimeoutMessage,
 )
 from consensus.state import ConsensusState, Step
 from consensus.values import Timeouts
 from step_node.batch.batch import Batch, MalformedBatch, decode_batch, encode_batch
 from step_node.bft.events import Decided, EventQueue, Repeat, TimerDue
 from step_node.bft.input_log import InputLog
+from step_node.bft.signed_value import signed_value
 from step_node.chain import Chain, InvalidBatch, JudgedBatch
 from step_node.clock import Clock
 from step_node.errors import InvariantBroken
 from step_node.ledger.parameters import Parameters
 from step_node.mempool import Mempool
 from step_node.metrics import NodeMetrics
-from step_node.signing.guard import DoubleSignRefused, SigningKind
+from step_node.signing.guard import DoubleSignRefused
 from step_node.signing.signer import ValidatorSigner
 from step_node.storage.retry import StorageWatch
 
@@ -287,7 +285,7 @@ class ConsensusDriver:
     async def _sign(self, message: SignedMessage) -> list[event.Input]:
         if self._signer is None:
             raise InvariantBroken("an observer was asked to sign")
-        kind, value = _signed_value(message)
+        kind, value = signed_value(message)
         line = message.signing_line(self._chain.chain_id)
         try:
             signature = await trio.to_thread.run_sync(
@@ -436,16 +434,3 @@ def timeouts_of(parameters: Parameters) -> Timeouts:
 def message_height(message: Message) -> int:
     """The height that a message is about."""
     return message.first.height if isinstance(message, Evidence) else message.height
-
-
-def _signed_value(message: SignedMessage) -> tuple[SigningKind, bytes]:
-    """Under which kind, and as what value, the double-sign guard remembers a message."""
-    match message:
-        case ProofBatch(valid_round=valid_round, batch_hash=batch_hash):
-            return SigningKind.PROPOSAL, batch_hash + valid_round.to_bytes(4, "big", signed=True)
-        case PreVote(batch_hash=batch_hash):
-            return SigningKind.PRE_VOTE, batch_hash or b""
-        case PreCommit(batch_hash=batch_hash):
-            return SigningKind.PRE_COMMIT, batch_hash or b""
-        case TimeoutMessage(kind=kind):
-            return SigningKind[f"TIMEOUT_{kind}"], b""

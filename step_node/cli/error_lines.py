@@ -73,7 +73,7 @@ def _fail(*errors: BaseException) -> NoReturn:
     sys.stdout.flush()
     for line in dict.fromkeys(_line(error) for error in errors):
         typer.echo(f"error: {line}", err=True)
-    raise typer.Exit(FAILURE)
+    raise typer.Exit(max((getattr(error, "exit_status", FAILURE) for error in errors), default=FAILURE))
 
 
 def _line(error: BaseException) -> str:

@@ -80,6 +80,62 @@ def show(
     _print(shown, as_json)
 
 
+@app.command("export-history", epilog="Example: step-node keys export-history --home node > history.json")
+def export_signing_history(
+    home: Annotated[Path, typer.Option(metavar="DIR", help="The validator's home; its node must not run.")],
+) -> None:
+    """Print what this validator's signing history binds it to, as JSON, to take along to another machine.
+
+    The node must be stopped, and must not be started here again afterwards.
+    """
+    from step_node.durable.home_lock import HomeLock
+    from step_node.genesis import load_genesis
+    from step_node.home import NodeHome
+    from step_node.signing.guard import SigningGuard
+    from step_node.signing.history_file import export_history
+    from step_node.signing.keystore import keystore_address
+
+    node_home = NodeHome(home)
+    genesis = load_genesis(node_home.genesis)
+    validator = keystore_address(node_home.validator_keystore)
+    _check_history_exists(node_home.signing_history)
+    with HomeLock(home), SigningGuard.open(node_home.signing_history, genesis.chain_id) as guard:
+        typer.echo(export_history(guard, chain_id=genesis.chain_id, validator=validator), nl=False)
+
+
+@app.command("import-history", epilog="Example: step-node keys import-history --home node --input history.json")
+def import_signing_history(
+    home: Annotated[Path, typer.Option(metavar="DIR", help="The validator's new home; its node must not run.")],
+    history: Annotated[Path, typer.Option("--input", metavar="FILE", help="What `export-history` printed.")],
+) -> None:
+    """Bind this validator by a signing history from elsewhere, in addition to what is in its own.
+
+    Of the two histories the one that reaches further counts, so importing an old one does no harm.
+    """
+    from step_node.durable.home_lock import HomeLock
+    from step_node.genesis import load_genesis
+    from step_node.home import NodeHome
+    from step_node.signing.guard import SigningGuard
+    from step_node.signing.history_file import import_history, read_history
+    from step_node.signing.keystore import keystore_address
+
+    node_home = NodeHome(home)
+    genesis = load_genesis(node_home.genesis)
+    validator = keystore_address(node_home.validator_keystore)
+    document = read_history(history)
+    node_home.data.mkdir(exist_ok=True)
+    with HomeLock(home), SigningGuard.open(node_home.signing_history, genesis.chain_id) as guard:
+        new_records = import_history(guard, document, chain_id=genesis.chain_id, validator=validator)
+        typer.echo(f"{new_records} new records; the history now stands at height {guard.height}")
+
+
+def _check_history_exists(path: Path) -> None:
+    from step_node.cli.error_lines import CommandError
+
+    if not path.exists():
+        raise CommandError(f"{path}: is not there: this validator has not run in this home")
+
+
 def load_private_key(keystore: Path | None, key_file: Path | None, password_file: Path | None) -> bytes:
     """The 32-byte key in exactly one of the two files. Raises typer.BadParameter unless one is given, KeystoreError."""
     if (keystore is None) == (key_file is None):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from step_node.config import NodeConfig
     from step_node.genesis import Genesis
     from step_node.home import NodeHome
-    from step_node.node import NodeKeys, NodeStarted
+    from step_node.node import NodeKeys, NodeStarted, StartOptions
 
 
 def start(
@@ -24,14 +24,29 @@ def start(
     stop_with_stdin: Annotated[
         bool, typer.Option("--stop-with-stdin", help="Also stop when standard input ends, as it does with its parent.")
     ] = False,
+    check_doppelganger: Annotated[
+        float,
+        typer.Option(
+            metavar="SECONDS",
+            min=0,
+            max=3_600,
+            help="Listen for so long whether another process signs with this validator's key, before signing anything.",
+        ),
+    ] = 0.0,
+    new_signing_history: Annotated[
+        bool,
+        typer.Option(
+            "--new-signing-history", help="This validator's key has never signed on this chain: begin its history."
+        ),
+    ] = False,
 ) -> None:
     """Run a node until SIGINT or SIGTERM, which stop it cleanly; a second signal ends it at once.
 
     The keystore's password comes from --password-file, else from the environment, else from the home's own
     keys/password (which `testnet` writes), else it is asked for. Logs go to standard error.
 
-    Exit status: 0 stopped by a signal, 1 an error the operator can act on, 2 wrong usage; a second signal ends the
-    process with that signal's status.
+    Exit status: 0 stopped by a signal, 1 an error the operator can act on, 2 wrong usage, 4 another process signs with
+    this validator's key; a second signal ends the process with that signal's status.
 
     Example: step-node start --home node
     """
@@ -41,13 +56,15 @@ def start(
     from step_node.genesis import load_genesis
     from step_node.home import NodeHome
     from step_node.logging import configure_logging
+    from step_node.node import StartOptions
 
     node_home = NodeHome(home)
     config = load_config(node_home.config)
     genesis = load_genesis(node_home.genesis)
     keys = _load_keys(node_home, password_file)
     configure_logging(config.log)
-    trio.run(_run_until_signal, node_home, config, genesis, keys, stop_with_stdin)
+    options = StartOptions(check_doppelganger, new_signing_history)
+    trio.run(_run_until_signal, node_home, config, genesis, keys, options, stop_with_stdin)
     typer.echo("stopped")
 
 
@@ -69,8 +86,15 @@ def _load_keys(home: NodeHome, password_file: Path | None) -> NodeKeys:
 
 
 async def _run_until_signal(
-    home: NodeHome, config: NodeConfig, genesis: Genesis, keys: NodeKeys, stop_with_stdin: bool
+    home: NodeHome,
+    config: NodeConfig,
+    genesis: Genesis,
+    keys: NodeKeys,
+    options: StartOptions,
+    stop_with_stdin: bool,
 ) -> None:
+    from functools import partial
+
     import trio
 
     from step_node.cli.signals import cancelled_by_signals
@@ -80,7 +104,7 @@ async def _run_until_signal(
         async with trio.open_nursery() as nursery:
             if stop_with_stdin:
                 nursery.start_soon(_cancel_at_end_of_input, scope)
-            started: NodeStarted = await nursery.start(run_node, home, config, genesis, keys)
+            started: NodeStarted = await nursery.start(partial(run_node, options=options), home, config, genesis, keys)
             _tell(started)
 
 

@@ -27,6 +27,7 @@ from typing import NamedTuple
 import msgpack
 
 from step_node.durable.record_log import DamagedLog, RecordLog
+from step_node.errors import StepNodeError
 
 RECORDS_MAX = 1_000
 """Above this many records in the file, the next new one compacts it."""
@@ -47,7 +48,7 @@ class SigningKind(StrEnum):
     TIMEOUT_PRE_COMMIT = "TIMEOUT_PRE_COMMIT"
 
 
-class DoubleSignRefused(RuntimeError):
+class DoubleSignRefused(StepNodeError):
     """Signing this would contradict what this validator has signed. The message says what, and which rule."""
 
 
@@ -121,6 +122,30 @@ class SigningGuard:
             # Only now: if the disk failed, nothing was authorised.
             self._height = record.height
             self._present = {**kept, (record.round, record.kind): record}
+
+    def merge(self, records: list[SignedRecord]) -> int:
+        """Let another history of the same key bind this one too; on disk when it returns. How many records were new.
+
+        Of two histories the one that reaches the higher height counts; at the same height both do.
+        Raises DoubleSignRefused, and changes nothing, if they contradict one another; OSError.
+        """
+        height = max((record.height for record in records), default=0)
+        with self._lock:
+            if height < self._height:
+                return 0
+            kept = self._present if height == self._height else {}
+            merged = dict(kept)
+            for record in (each for each in records if each.height == height):
+                present = merged.setdefault((record.round, record.kind), record)
+                if present.value != record.value:
+                    raise DoubleSignRefused(
+                        f"{record.kind} at height {height}, round {record.round}: the two histories have different"
+                        f" values, 0x{present.value.hex()} and 0x{record.value.hex()}: this key has signed twice"
+                    )
+            self._log.reset(self._log.header, [_encode(merged[key]) for key in sorted(merged)])
+            self._record_count = len(merged)
+            self._height, self._present = height, merged
+            return len(merged) - len(kept)
 
     def close(self) -> None:
         """Close the file; every record is on disk already."""

@@ -1,0 +1,55 @@
+"""A second process with a validator's key, as an operator might start by mistake after moving a machine."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+import pytest
+import trio
+
+from step_node.devnet.network import Devnet, DevnetSettings
+from step_node.devnet.walkers import Walkers
+from step_node.ledger.parameters import Parameters
+from step_node.signing.key_file import create_key_file
+from step_node.signing.keystore import new_private_key
+
+LONGEST_SECONDS = 180.0
+QUICK = Parameters(batch_interval_ms=300)
+
+
+@pytest.mark.slow
+async def test_a_second_process_with_the_same_key_stops_before_it_signs_anything(tmp_path: Path) -> None:
+    with trio.fail_after(LONGEST_SECONDS):
+        async with Devnet(DevnetSettings(base_port=0, parameters=QUICK)) as devnet:
+            double = tmp_path / "double"
+            shutil.copytree(devnet.nodes[1].home.root, double, ignore=shutil.ignore_patterns("data", "lock", "p2p.key"))
+            create_key_file(double / "keys" / "p2p.key", new_private_key())
+            walkers = Walkers(devnet.clients, QUICK, proofs=10_000, rate=5)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(walkers.run)
+                ended = await trio.run_process(
+                    [
+                        *(sys.executable, "-m", "step_node.cli.main", "start", "--home", str(double)),
+                        *("--check-doppelganger", "120"),
+                    ],
+                    env={**os.environ, "STEP_API__PORT": "0", "STEP_P2P__LISTEN": '["/ip4/127.0.0.1/tcp/0"]'},
+                    capture_stdout=True,
+                    capture_stderr=True,
+                    check=False,
+                )
+                nursery.cancel_scope.cancel()
+            assert ended.returncode == 4, ended.stderr.decode()[-2_000:]
+            assert b"another process signs with the key of validator" in ended.stderr
+            assert not signed_anything(double)
+
+
+def signed_anything(home: Path) -> bool:
+    """Whether the home's signing history holds a record; `export-history` prints them."""
+    run = partial(subprocess.run, capture_output=True, check=True, text=True)
+    exported = run([sys.executable, "-m", "step_node.cli.main", "keys", "export-history", "--home", str(home)])
+    return '"records": []' not in exported.stdout and '"records":[]' not in exported.stdout
