@@ -263,6 +263,7 @@ class BaseNetwork:
             async with stream:
                 await served.handler(stream)
         except PeerFault as fault:
+            logger.warning("peer %s is at fault: %s", fault.peer_id, fault.detail)
             self.penalise(fault.peer_id, fault.fault)
         except NetworkError as error:
             logger.debug("%s with %s ended early: %s", stream.protocol, peer_id, error)

@@ -88,8 +88,9 @@ class Peers:
             log.debug("a peer could not be greeted", peer=peer_id, reason=str(error))
 
     async def _answer(self, stream: Stream) -> None:
-        await self._receive_hello(stream)
+        # Ours first: one who dials the wrong chain shall see in its own log why it is sent away.
         await stream.send_message(self._hello())
+        await self._receive_hello(stream)
 
     def _hello(self) -> bytes:
         return encode(Hello(self._chain.chain_id, self._chain.genesis.hash, self._chain.head.chain.height))

@@ -197,6 +197,8 @@ async def test_a_stranger_from_another_chain_is_sent_away(tmp_path: Path, other:
         if name == "0":  # It dials, and greets.
             async with await network.open_stream(node.network.peer_id, "/step/hello/1") as stream:
                 await stream.send_message(encode(other))
+                answer = await stream.receive_message()
+                assert answer == encode(Hello(CHAIN_ID, GENESIS.hash, 0)), "it is told which chain this is"
         await until(lambda: node.network.peers() == ())
         assert node.faults() == {Fault.WRONG_CHAIN: 1}
         assert node.network.statistics().banned == 1
