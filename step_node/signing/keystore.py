@@ -134,7 +134,8 @@ def read_password(password_file: Path | None = None) -> str:
     """The password in `password_file` (without the newline at its end), or, with None, in the environment variable
     `STEP_NODE_KEYSTORE_PASSWORD`.
 
-    Raises KeystoreError if the file cannot be read or may be read by others, or the variable is not set.
+    Raises KeystoreError if the file cannot be read or may be read by others, the variable is not set, or the password
+    is one that no keystore can have: a command that makes things must learn that before it makes any.
     """
     if password_file is None:
         password = os.environ.get(PASSWORD_ENVIRONMENT_VARIABLE)
@@ -142,12 +143,15 @@ def read_password(password_file: Path | None = None) -> str:
             raise KeystoreError(
                 None, f"password: give a password file, or set the variable {PASSWORD_ENVIRONMENT_VARIABLE}"
             )
+        _encoded(None, password, name=PASSWORD_ENVIRONMENT_VARIABLE)
         return password
     content = read_private_file(password_file, PASSWORD_BYTES_MAX + 2)
     try:
-        return content.decode().removesuffix("\n").removesuffix("\r")
+        password = content.decode().removesuffix("\n").removesuffix("\r")
     except UnicodeDecodeError as error:
         raise KeystoreError(password_file, "must be UTF-8 text") from error
+    _encoded(password_file, password)
+    return password
 
 
 def _parse(path: Path, content: bytes) -> _Keystore:
@@ -168,8 +172,8 @@ def _parse(path: Path, content: bytes) -> _Keystore:
     return keystore
 
 
-def _encoded(path: Path, password: str) -> bytes:
+def _encoded(path: Path | None, password: str, *, name: str = "password") -> bytes:
     encoded = password.encode()
     if not 1 <= len(encoded) <= PASSWORD_BYTES_MAX:
-        raise KeystoreError(path, f"password: must be 1 to {PASSWORD_BYTES_MAX} bytes of UTF-8")
+        raise KeystoreError(path, f"{name}: must be 1 to {PASSWORD_BYTES_MAX} bytes of UTF-8")
     return encoded

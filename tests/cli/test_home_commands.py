@@ -76,6 +76,16 @@ def test_what_cannot_be_made_is_an_error_and_leaves_nothing(
     assert not (tmp_path / "home").exists()
 
 
+def test_an_empty_password_is_refused_before_anything_is_made(command: Command, tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.touch(mode=0o600)
+    options = ("--chain-id", "a", "--validator", "--password-file", empty)
+    result = command("init", "--home", tmp_path / "home", *options)
+    assert result.exit_code == 1
+    assert f"error: {empty}: password: must be 1 to 1024 bytes" in result.stderr
+    assert not (tmp_path / "home").exists()
+
+
 def test_a_home_is_never_overwritten(command: Command, password_file: Path, tmp_path: Path) -> None:
     home = init(command, tmp_path / "home", password_file)
     before = home.validator_keystore.read_bytes()
