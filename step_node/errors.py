@@ -23,8 +23,12 @@ class InvariantBroken(AssertionError):
 
 def describe_validation_error(error: ValidationError) -> str:
     """`field: rule; field: rule`, naming at most five fields, with the offending value cut short."""
+    found = error.errors(include_url=False, include_context=False)
+    # A list that only lacks the items refused by themselves is not too short: that would hide the one real error.
+    refused_in = {item["loc"][:depth] for item in found for depth in range(len(item["loc"]))}
+    items = [item for item in found if item["type"] != "too_short" or item["loc"] not in refused_in]
     lines = []
-    for item in error.errors(include_url=False, include_context=False)[:_SHOWN_MAX]:
+    for item in items[:_SHOWN_MAX]:
         field = ".".join(str(part) for part in item["loc"])
         message = item["msg"].removeprefix("Value error, ")
         if item["type"] == "extra_forbidden":
@@ -32,7 +36,7 @@ def describe_validation_error(error: ValidationError) -> str:
         elif item["type"] not in ("missing", "value_error"):
             message += f" (not {_shorten(repr(item['input']))})"
         lines.append(f"{field}: {message}" if field else message)
-    hidden = error.error_count() - len(lines)
+    hidden = len(items) - len(lines)
     return "; ".join(lines) + (f"; and {hidden} more" if hidden > 0 else "")
 
 
