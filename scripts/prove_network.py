@@ -24,9 +24,7 @@ from step_node.ledger.parameters import Parameters
 async def prove(urls: list[str], proofs: int) -> bool:
     """Submit `proofs` proofs, spread over the nodes at `urls`, and print what became of them."""
     async with AsyncExitStack() as stack:
-        clients = [
-            NodeClient(await stack.enter_async_context(httpx.AsyncClient(trust_env=False)), url) for url in urls
-        ]
+        clients = [NodeClient(await stack.enter_async_context(httpx.AsyncClient(trust_env=False)), url) for url in urls]
         result = await Walkers(clients, Parameters(), proofs=proofs).run()
         agreement = await check_agreement(clients, [record.proof_id for record in result.final])
     summary = {
