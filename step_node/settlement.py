@@ -7,9 +7,12 @@ the code of the gate, and their clients are told.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import structlog
+import trio
 
 from step_node.admission import Admission
 from step_node.chain import Chain, JudgedBatch
@@ -21,6 +24,9 @@ from step_node.metrics import NodeMetrics
 from step_node.outcomes import OutcomeWaiters
 from step_node.proofs.proof import Refusal, RefusalCode, SignedProof
 from step_node.storage.retry import StorageWatch
+
+JUDGED_AT_ONCE_MAX = 500
+"""Waiting proofs judged, some 10 µs each, before other tasks have their turn: a batch may touch a crowded triangle."""
 
 log = structlog.get_logger("settlement")
 
@@ -86,21 +92,26 @@ class Settlement:
         await self._drop(expired, [])
 
     async def _passed_by(self, doubtful: Sequence[SignedProof]) -> list[DroppedProof]:
-        if not doubtful:
-            return []
-        keys = keys_of(doubtful)
-        state = await self._storage_watch.when_available(lambda: self._chain.storage.load(keys))
-        return [
-            DroppedProof(proof_id, refusal)
-            for proof_id, proof in {proof.proof_id: proof for proof in doubtful}.items()
-            if (refusal := self._admission.refusal_for_good(proof, state)) is not None
-        ]
+        proofs = list({proof.proof_id: proof for proof in doubtful}.values())
+        dropped = []
+        for start in range(0, len(proofs), JUDGED_AT_ONCE_MAX):
+            await trio.lowlevel.checkpoint()  # The head stays where it is meanwhile: only the caller moves it.
+            chunk = proofs[start : start + JUDGED_AT_ONCE_MAX]
+            keys = keys_of(chunk)
+            state = await self._storage_watch.when_available(partial(self._chain.storage.load, keys))
+            for proof in chunk:
+                refusal = self._admission.refusal_for_good(proof, state)
+                if refusal is not None:
+                    dropped.append(DroppedProof(proof.proof_id, refusal))
+        return dropped
 
     async def _drop(self, dropped: Sequence[DroppedProof], finalised: Sequence[bytes]) -> None:
         for item in dropped:
             self._mempool.remove(item.proof_id)
             self._metrics.proof_dropped(item.refusal.code)
-            log.info("a waiting proof is dropped", proof_id=item.proof_id.hex(), code=item.refusal.code)
+            log.debug("a waiting proof is dropped", proof_id=item.proof_id.hex(), code=item.refusal.code)
+        if dropped:
+            log.info("waiting proofs are dropped", codes=dict(Counter(item.refusal.code.value for item in dropped)))
         self._note_settled([*finalised, *(item.proof_id for item in dropped)])
         await self._journal.settle(finalised=finalised, dropped=dropped, now_ms=self._clock.now_ms())
         # Whoever is told "dropped" can ask again after a crash, and hears the same.

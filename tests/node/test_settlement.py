@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -16,7 +17,7 @@ from step_node.outcomes import Dropped, Finalised, Pending
 from step_node.proofs.proof import Refusal, RefusalCode, SignedProof
 from step_node.storage.memory import MemoryStorage
 from tests.node.parts import GatedStorage, Parts, break_journal, mend_journal, open_parts
-from tests.support.chains import finalise, make_genesis
+from tests.support.chains import build, commit_for, finalise, make_genesis, validator_names
 from tests.support.clock import SetClock
 from tests.support.proofs import START_MS, signed_proof
 
@@ -182,3 +183,38 @@ async def test_a_journal_that_fails_while_settling_stops_the_node_and_a_restart_
         assert isinstance(await parts.admission.outcome(taken.proof_id), Finalised)
         assert isinstance(await parts.admission.outcome(passed.proof_id), Dropped)
         assert await parts.journal.waiting() == []
+
+
+async def test_a_crowded_triangle_is_settled_in_portions_between_which_others_have_their_turn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("step_node.settlement.JUDGED_AT_ONCE_MAX", 1)
+    crowd = [signed_proof(f"crowd-{index}") for index in range(11 + 10)]
+    turns = 0
+
+    async def other_task() -> None:
+        nonlocal turns
+        while True:
+            await trio.lowlevel.checkpoint()
+            turns += 1
+
+    async with open_parts(tmp_path) as parts, trio.open_nursery() as nursery:
+        for proof in crowd:
+            parts.mempool.add(proof, now_ms=START_MS)
+        judged = await build(parts.chain, crowd)
+        await parts.chain.finalise(judged, commit_for(judged.batch, validator_names(1)))
+        # What is on threads gives turns too; here they are counted until the journal is asked.
+        turns_until_settled: list[int] = []
+        settle = parts.journal.settle
+
+        async def settling(**what: Any) -> None:
+            turns_until_settled.append(turns)
+            await settle(**what)
+
+        monkeypatch.setattr(parts.journal, "settle", settling)
+        nursery.start_soon(other_task)
+        await parts.settlement.after_batch(judged)
+        nursery.cancel_scope.cancel()
+    assert len(judged.batch.proofs) == 11  # the eleventh click subdivides it
+    assert len(parts.mempool) == 0
+    assert turns_until_settled[0] >= 5
