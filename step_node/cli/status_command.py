@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from step_node.cli.output import console, print_json
+from step_node.cli.output import print_json
 
 
 def status(
@@ -26,31 +26,30 @@ def status(
     if as_json:
         print_json({**answer, "health": health})
     else:
-        _print_table(answer, health)
+        _print_lines(answer, health)
     if health.get("status") == "down":
         raise typer.Exit(1)
 
 
-def _print_table(answer: dict[str, object], health: dict[str, object]) -> None:
-    from rich.table import Table
-
-    table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_column(style="bold")
-    table.add_column(overflow="fold")
+def _print_lines(answer: dict[str, object], health: dict[str, object]) -> None:
+    """One line for each thing, never broken or cut: an address or a hash is copied whole, and found by grep."""
     reasons = health.get("reasons")
     shown = [str(reason) for reason in reasons] if isinstance(reasons, list) else []
-    table.add_row("health", " · ".join([str(health.get("status")), *shown]))
+    lines = [("health", " · ".join([str(health.get("status")), *shown]))]
     for name, value in answer.items():
         if isinstance(value, list):
-            table.add_row(name, str(len(value)))
-            for item in value:
-                table.add_row("", _one_line(item))
+            lines.append((name, str(len(value))))
+            lines.extend(("", _one_line(item)) for item in value)
         elif name != "ok":
-            table.add_row(name, _one_line(value))
-    console().print(table)
+            lines.append((name, _one_line(value)))
+    width = max(len(name) for name, _ in lines)
+    for name, text in lines:
+        typer.echo(f"{name:<{width}}  {text}".rstrip())
 
 
 def _one_line(value: object) -> str:
     if isinstance(value, dict):
         return "  ".join(f"{key} {_one_line(item)}" for key, item in value.items())
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return "-" if value is None else str(value)

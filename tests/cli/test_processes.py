@@ -98,7 +98,9 @@ def test_a_node_says_what_it_serves_and_a_signal_stops_it_cleanly(
 
     status = command("status", "--url", url, "--json")
     assert (status.exit_code, json.loads(status.stdout)["health"]["status"]) == (0, "ok")
-    assert "alone" in command("status", "--url", url).stdout
+    told = command("status", "--url", url).stdout
+    assert "alone" in told
+    assert json.loads(status.stdout)["p2pAddresses"][0] in told, "however long, it is not broken"
 
     second = start("start", "--home", home.root, "--password-file", password_file)
     _, errors = second.communicate(timeout=SECONDS_MAX)
