@@ -64,7 +64,10 @@ class ForeignLog(StepNodeError):
     """The file belongs to another chain or another purpose: its header is not the expected one."""
 
     def __init__(self, path: Path, found: bytes, expected: bytes) -> None:
-        super().__init__(f"{path}: must have the header {expected!r}, but has {found[:200]!r}")
+        super().__init__(
+            f"{path}: is of another chain, or of another version of this program: it begins with {found[:200]!r}, not"
+            f" with {expected!r}. Nothing was changed. Put back the file that belongs to this home."
+        )
         self.path = path
         self.found = found
 

@@ -111,7 +111,7 @@ def test_a_file_that_is_no_log_is_refused(path: Path, content: bytes) -> None:
 
 def test_a_log_of_another_owner_is_refused(path: Path) -> None:
     write_frames(path, RECORDS)
-    with pytest.raises(ForeignLog, match="must have the header b'other', but has b'test log'"):
+    with pytest.raises(ForeignLog, match=r"is of another chain.* begins with b'test log', not with b'other'"):
         RecordLog.open(path, b"other")
 
 
