@@ -154,7 +154,9 @@ def load_genesis(path: Path) -> Genesis:
         if size_bytes > GENESIS_BYTES_MAX:
             raise GenesisError(f"{path}: {size_bytes} bytes; a genesis file has at most {GENESIS_BYTES_MAX}")
         text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise GenesisError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
         raise GenesisError(f"{path}: cannot be read: {error}") from error
     return parse_genesis(text, name=str(path))
 
