@@ -133,7 +133,8 @@ def _take_in_message(progress: Progress, message: Message) -> Ignored | None:
             return Ignored.NOT_THE_PROPOSER
     # The sender is in that round, whether its message can be stored or not.
     note_round(progress, sender, message.round)
-    if isinstance(message, ProofBatch) or len(progress.state.highest_rounds) > state.validators.faults_max:
+    is_first_proposal = isinstance(message, ProofBatch) and message.round == 0
+    if is_first_proposal or len(progress.state.highest_rounds) > state.validators.faults_max:
         _wake(progress)
     if isinstance(message, ProofBatch):
         return receive_proposal(progress, message)
@@ -158,8 +159,9 @@ def _take_in_own(progress: Progress, event: Signed) -> Ignored | None:
 def _wake(progress: Progress) -> Ignored | None:
     """There is work: leave IDLE, or, as a proposer that had nothing to propose, try again to build.
 
-    What others say is a sign of work when it is a proposal, or when f + 1 of them say something: one liar alone must
-    not be able to send an idle network through empty rounds, each longer than the one before.
+    What others say is a sign of work when it is the proposal of round 0, or when f + 1 of them say something: one liar
+    alone must not be able to send an idle network through empty rounds, each longer than the one before, but at the
+    heights where it is its turn to propose first.
     """
     if progress.state.phase is Phase.IDLE:
         start_round(progress, 0)  # L10

@@ -104,7 +104,8 @@ class Admission:
         dropped = await self._journal.dropped([proof_id])
         if proof_id in dropped:
             return Dropped(dropped[proof_id])
-        return Pending() if proof_id in self._mempool else None
+        # A batch has taken it out of the mempool, and the journal has not been settled yet.
+        return Pending() if proof_id in self._mempool or await self._journal.holds(proof_id) else None
 
     async def run(self) -> None:
         """Serve submissions, chunk by chunk, until cancelled."""

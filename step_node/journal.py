@@ -85,6 +85,15 @@ class Journal:
                 " away to start without the proofs that were waiting in it"
             ) from error
 
+    async def holds(self, proof_id: bytes) -> bool:
+        """Whether this proof is accepted and not settled yet."""
+
+        def read() -> bool:
+            row = self._connection.execute("SELECT 1 FROM waiting WHERE proof_id = ?", (proof_id,)).fetchone()
+            return row is not None
+
+        return await self._run(read)
+
     async def settle(self, *, finalised: Sequence[bytes], dropped: Sequence[DroppedProof], now_ms: int) -> None:
         """Forget the waiting proofs that are finalised, and mark those of them that are dropped."""
         finalised_rows = [(proof_id,) for proof_id in finalised]

@@ -137,6 +137,7 @@ TABLE: list[tuple[str, list[Input], Step, int, list[str]]] = [
         -1,
         [],
     ),
+    ("L10: nor does one other's proposal of a later round", [proposal(1, A)], Step.IDLE, -1, []),
     ("L10: the votes of f + 1 others start round 0", pre_votes(0, None, 1, 2), Step.PROPOSE, 0, []),
     ("L23: a valid proposal is pre-voted", ACCEPTED, Step.PRE_VOTE, 0, ["PRE_VOTE 0 a"]),
     ("L25: an invalid proposal is rejected", [proposal(0, A), invalid(A, 0)], Step.PRE_VOTE, 0, ["PRE_VOTE 0 nil"]),

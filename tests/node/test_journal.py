@@ -127,3 +127,13 @@ async def test_a_damaged_proof_is_an_error_that_says_what_to_do(tmp_path: Path) 
         other.close()
         with pytest.raises(JournalError, match="cannot be read"):
             await journal.waiting()
+
+
+async def test_an_accepted_proof_is_held_until_it_is_settled(tmp_path: Path) -> None:
+    proof = signed_proof("holder")
+    async with open_journal(tmp_path / "journal.sqlite") as journal:
+        assert not await journal.holds(proof.proof_id)
+        await journal.accept([proof], now_ms=1)
+        assert await journal.holds(proof.proof_id)
+        await journal.settle(finalised=[proof.proof_id], dropped=[], now_ms=2)
+        assert not await journal.holds(proof.proof_id)
