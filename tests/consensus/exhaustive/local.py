@@ -1,0 +1,417 @@
+"""One honest validator: the shipped `apply`, stepped from state to state, each state found once.
+
+An event is a delivery, a timer or a built batch. What the machine asks for in answer to it (log, signature, verdict) is
+given at once, so a step is one event with all of that. Two states are one here if they have the same `key`: what is left
+out of it is what no rule reads any more. Why both are sound: docs/exhaustive-check.md.
+"""
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import cache
+from hashlib import sha256
+from itertools import combinations
+from typing import NamedTuple
+
+from consensus.effects import Broadcast, Effect, Finalise, ReportEvidence, Sign, ValidateBatch, WriteAhead
+from consensus.evidence import verify_evidence
+from consensus.inputs import (
+    BatchBuilt,
+    BatchValidated,
+    Input,
+    LogWritten,
+    MessageReceived,
+    Signed,
+    TimerFired,
+    WorkAvailable,
+)
+from consensus.machine import ConsensusFault, apply
+from consensus.messages import (
+    Commit,
+    CommitSignature,
+    Message,
+    PreCommit,
+    PreVote,
+    ProofBatch,
+    SignedMessage,
+    TimeoutMessage,
+)
+from consensus.state import ConsensusState, Phase, V, VoteSet
+from consensus.values import TimeoutKind, Timeouts, ValidatorSet
+from tests.consensus.network import CHAIN_ID, address, pretend_recover, sign, validator_set
+
+HEIGHT = 4
+"""So that validator r proposes in round r."""
+VALIDATORS = 4
+QUORUM = 3
+LIARS = 1
+"""Said here again, so that a machine which counts wrongly is found out."""
+NIL = "nil"
+BATCHES = {"A": b"batch A", "B": b"batch B"}
+HASHES: dict[str, bytes | None] = {NIL: None, **{name: sha256(batch).digest() for name, batch in BATCHES.items()}}
+NAMES = {batch_hash: name for name, batch_hash in HASHES.items()}
+
+
+class Unsafe(Exception):
+    """What must never happen has happened: in a step of the validator `own`, or, with -1, by what several have done."""
+
+    own: int = -1
+    here: "Local | None" = None
+    events: "tuple[Event, ...]" = ()
+
+
+class Said(NamedTuple):
+    """A message, in short. `kind` is a proposal, pre-vote, pre-commit, timeout, commit or decision."""
+
+    kind: str
+    round: int
+    value: str
+    sender: int
+    valid_round: int = -1
+
+    def __str__(self) -> str:
+        again = f" (valid round {self.valid_round})" if self.valid_round >= 0 else ""
+        return f"{self.kind} {self.value}{again}, round {self.round}".replace("  ", " ").replace(" ,", ",")
+
+
+PROPOSAL, PRE_VOTE, PRE_COMMIT, TIMEOUT, PRESENCE, COMMIT, DECISION = (
+    "PROPOSAL",
+    "PRE_VOTE",
+    "PRE_COMMIT",
+    "TIMEOUT",
+    "PRESENCE",
+    "COMMIT",
+    "DECISION",
+)
+"""TIMEOUT is a timeout message of kind PRE_COMMIT, the only kind that is counted. PRESENCE is one of kind PROPOSER: it
+only shows that its sender is in that round."""
+
+
+class Choice(NamedTuple):
+    """An event that is no delivery: a timer that fires, or a batch that is built."""
+
+    kind: str
+    value: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.value}"
+
+
+Event = Said | Choice
+
+
+class Key(NamedTuple):
+    """What decides how a machine will go on, when it has forgotten what others have said."""
+
+    said: frozenset[Said]
+    control: tuple[object, ...]
+
+
+@dataclass(slots=True, eq=False)
+class Local:
+    """A state of one machine, with what it has said to get there. It remembers no messages of others."""
+
+    number: int
+    key: Key
+    state: ConsensusState
+
+
+class Step(NamedTuple):
+    """Events given one after the other, what was said in answer, and the state after them."""
+
+    events: tuple[Event, ...]
+    said: tuple[Said, ...]
+    target: Local
+
+
+@cache
+def message_of(said: Said) -> Message:
+    """The real message."""
+    batch_hash, sender = HASHES.get(said.value), address(said.sender)
+    if said.kind == PROPOSAL:
+        assert batch_hash is not None
+        return sign(ProofBatch(HEIGHT, said.round, said.valid_round, batch_hash, BATCHES[said.value], sender))
+    if said.kind == PRE_VOTE:
+        return sign(PreVote(HEIGHT, said.round, batch_hash, sender))
+    if said.kind == PRE_COMMIT:
+        return sign(PreCommit(HEIGHT, said.round, batch_hash, sender))
+    kind = TimeoutKind.PRE_COMMIT if said.kind == TIMEOUT else TimeoutKind.PROPOSER
+    return sign(TimeoutMessage(HEIGHT, said.round, kind, sender))
+
+
+@cache
+def commit_by(number: int, value: str, signers: tuple[int, ...]) -> Commit:
+    """The commit that these signers' pre-commits make."""
+    batch_hash = HASHES[value]
+    assert batch_hash is not None
+    votes = [sign(PreCommit(HEIGHT, number, batch_hash, address(signer))) for signer in signers]
+    return Commit(
+        HEIGHT, number, batch_hash, tuple(CommitSignature(vote.validator, vote.signature) for vote in votes)
+    )
+
+
+@cache
+def _signed(message: SignedMessage) -> Signed:
+    return Signed(sign(message))
+
+
+@cache
+def _received(said: Said) -> MessageReceived:
+    return MessageReceived(message_of(said))
+
+
+def _index(validator: bytes) -> int:
+    return validator[0] - 1
+
+
+class Machine:
+    """Every state that one honest validator has been found in, and every step between them."""
+
+    def __init__(self, own: int, byzantine: int, rounds: int, *, watch_locks: bool = True) -> None:
+        self.own = own
+        self.byzantine = byzantine
+        self.rounds = rounds
+        self.watch_locks = watch_locks
+        self.applied = 0
+        self.steps = 0
+        self.states: dict[Key, Local] = {}
+        self._steps: dict[tuple[int, str, int, tuple[Event, ...], int], tuple[Step, ...]] = {}
+        self.validators: ValidatorSet = validator_set(VALIDATORS)
+        begin = ConsensusState.begin(CHAIN_ID, HEIGHT, self.validators, address(own), Timeouts())
+        self.start = self._local(self._run(begin, frozenset(), WorkAvailable())[0][0], frozenset())
+        self.lies = self._lies()
+
+    def _lies(self) -> dict[tuple[str, int], tuple[Said, ...]]:
+        """All that the Byzantine validator can say, by kind and round."""
+        liar = self.byzantine
+        lies: dict[tuple[str, int], tuple[Said, ...]] = {}
+        for number in range(self.rounds):
+            for kind in (PRE_VOTE, PRE_COMMIT):
+                lies[kind, number] = tuple(Said(kind, number, value, liar) for value in ("A", "B", NIL))
+            lies[TIMEOUT, number] = (Said(TIMEOUT, number, "", liar),)
+            lies[PRESENCE, number] = (Said(PRESENCE, number, "", liar),)
+            if number % VALIDATORS == liar:
+                lies[PROPOSAL, number] = tuple(
+                    Said(PROPOSAL, number, value, liar, valid) for value in ("A", "B") for valid in range(-1, number)
+                )
+        return lies
+
+    def successors(self, here: Local, heard: frozenset[Said]) -> list[Step]:
+        """Every step from `here`, when the other honest validators have said `heard`: one event that changes how the
+        machine goes on, or a smallest set of messages that does so together.
+
+        Raises: Unsafe, with `own`, `here` and `events`.
+        """
+        state = here.state
+        if state.phase is Phase.DECIDED:
+            return []
+        by_group: dict[tuple[str, int], list[Said]] = {}
+        for said in heard:
+            by_group.setdefault((said.kind, said.round), []).append(said)
+        current = state.round
+        groups = [("CHOICE", current, tuple(self._choices(state)), 1)]
+        for number in range(self.rounds):
+            for kind in (PROPOSAL, PRE_VOTE, PRE_COMMIT, TIMEOUT):
+                if kind == PROPOSAL or number <= current:
+                    candidates = (*sorted(by_group.get((kind, number), ())), *self.lies.get((kind, number), ()))
+                    groups.append((kind, number, candidates, 1 if kind == PROPOSAL else QUORUM))
+        ahead = sorted(said for said in heard if said.round > current)
+        lies = [self.lies[PRESENCE, later][0] for later in range(current + 1, self.rounds)]
+        groups.append(("AHEAD", current, (*ahead, *lies), LIARS + 1))
+        commits = [Said(COMMIT, *vote, self.byzantine) for vote in sorted(_committable(heard | here.key.said))]
+        groups.append((COMMIT, current, tuple(commits), 1))
+        found: list[Step] = []
+        for group in groups:
+            if group[2]:
+                memo = (here.number, *group)
+                known = self._steps.get(memo)
+                if known is None:
+                    known = self._steps[memo] = self._sufficient(here, group[2], group[3])
+                    self.steps += len(known)
+                found += known
+        return found
+
+    def _choices(self, state: ConsensusState) -> Iterable[Choice]:
+        if state.phase is Phase.PROPOSE:
+            yield Choice("timer", TimeoutKind.PROPOSER)
+            if state.is_proposer and "PROOF_BATCH" not in state.current.own:
+                yield from (Choice("build", value) for value in BATCHES)
+        if state.phase is Phase.PRE_VOTE and TimeoutKind.PRE_VOTE in state.current.waiting:
+            yield Choice("timer", TimeoutKind.PRE_VOTE)
+        if TimeoutKind.PRE_COMMIT in state.current.waiting:
+            yield Choice("timer", TimeoutKind.PRE_COMMIT)
+
+    def _sufficient(self, here: Local, candidates: tuple[Event, ...], largest: int) -> tuple[Step, ...]:
+        """A step for each smallest set of at most `largest` candidates that changes more than what is stored.
+
+        Smallest sets first: a larger one that contains one is that one, and deliveries after it.
+        """
+        found: list[Step] = []
+        sufficient: list[frozenset[Event]] = []
+        before = control_of(here.state)
+        frontier: list[tuple[tuple[Event, ...], ConsensusState]] = [((), here.state)]
+        for _ in range(largest):
+            following = []
+            for done, state in frontier:
+                first = candidates.index(done[-1]) + 1 if done else 0
+                for event in candidates[first:]:
+                    events = (*done, event)
+                    if any(one <= frozenset(events) for one in sufficient):
+                        continue
+                    try:
+                        outcomes = self._run(state, here.key.said, self._input(state, event))
+                    except Unsafe as unsafe:
+                        unsafe.own, unsafe.here, unsafe.events = self.own, here, events
+                        raise
+                    for after, said in outcomes:
+                        if said or control_of(after) != before:
+                            sufficient.append(frozenset(events))
+                            if after.round < self.rounds:
+                                found.append(Step(events, said, self._local(after, here.key.said | frozenset(said))))
+                        elif after is not state:
+                            following.append((events, after))
+            frontier = following
+        return tuple(found)
+
+    def _input(self, state: ConsensusState, event: Event) -> Input:
+        if isinstance(event, Said):
+            if event.kind == COMMIT:
+                # Who signed it makes no difference to the machine; the pre-commits exist, `_committable` says.
+                return MessageReceived(commit_by(event.round, event.value, (0, 1, 2, 3)[:QUORUM]))
+            return _received(event)
+        if event.kind == "build":
+            batch_hash = HASHES[event.value]
+            assert batch_hash is not None
+            return BatchBuilt(state.round, batch_hash, BATCHES[event.value])
+        return TimerFired(TimeoutKind(event.value), state.round)
+
+    def _run(
+        self, state: ConsensusState, already: frozenset[Said], first: Input, *, fresh: bool = True
+    ) -> list[tuple[ConsensusState, tuple[Said, ...]]]:
+        """Give `first`, then the answers to all that the machine asks; once for each answer that the clock allows."""
+        before = state
+        said: list[Said] = []
+        effects: deque[Effect] = deque()
+        clock_asked = False
+        pending: Input | None = first
+        while pending is not None or effects:
+            if pending is not None:
+                self.applied += 1
+                try:
+                    transition = apply(state, pending)
+                except ConsensusFault as fault:
+                    raise Unsafe(f"validator {self.own} stops: {fault}") from fault
+                if self.watch_locks:
+                    _check_lock(self.own, state, transition.state)
+                state = transition.state
+                effects.extend(transition.effects)
+                pending = None
+                continue
+            effect = effects.popleft()
+            if isinstance(effect, WriteAhead):
+                pending = LogWritten(effect.entry)
+            elif isinstance(effect, Sign):
+                pending = _signed(effect.message)
+            elif isinstance(effect, ValidateBatch):
+                clock_asked = clock_asked or effect.judge_clock
+                pending = BatchValidated(effect.batch_hash, effect.round, fresh or not effect.judge_clock)
+            elif isinstance(effect, Broadcast):
+                said += self._short(effect.message)
+            elif isinstance(effect, Finalise):
+                said.append(Said(DECISION, effect.commit.round, NAMES[effect.commit.batch_hash], self.own))
+            elif isinstance(effect, ReportEvidence):
+                convicted = verify_evidence(
+                    effect.evidence, chain_id=CHAIN_ID, validators=self.validators, recover=pretend_recover
+                )
+                if _index(convicted) != self.byzantine:
+                    raise Unsafe(f"validator {self.own} accuses {_index(convicted)}, which is honest")
+        _check_said(self.own, (*already, *said))
+        outcomes = [(state, tuple(said))]
+        if clock_asked and fresh:
+            outcomes += self._run(before, already, first, fresh=False)
+        return outcomes
+
+    def _local(self, state: ConsensusState, said: frozenset[Said]) -> Local:
+        key = Key(said, ("DECIDED",) if state.phase is Phase.DECIDED else control_of(state))
+        local = self.states.get(key)
+        if local is None:
+            local = self.states[key] = Local(len(self.states), key, forget(state))
+        return local
+
+    def _short(self, message: Message) -> tuple[Said, ...]:
+        if isinstance(message, ProofBatch):
+            return (Said(PROPOSAL, message.round, NAMES[message.batch_hash], self.own, message.valid_round),)
+        if isinstance(message, PreVote | PreCommit):
+            kind = PRE_VOTE if isinstance(message, PreVote) else PRE_COMMIT
+            return (Said(kind, message.round, NAMES[message.batch_hash], self.own),)
+        if isinstance(message, TimeoutMessage) and message.kind is TimeoutKind.PRE_COMMIT:
+            return (Said(TIMEOUT, message.round, "", self.own),)
+        return ()
+
+
+def _committable(said: Iterable[Said]) -> set[tuple[int, str]]:
+    """(round, batch) that a quorum has pre-committed, if the Byzantine validator does: anybody can send the commit."""
+    votes = [(one.round, one.value) for one in said if one.kind == PRE_COMMIT and one.value != NIL]
+    return {vote for vote in votes if votes.count(vote) >= QUORUM - 1}
+
+
+def control_of(state: ConsensusState) -> tuple[object, ...]:
+    """All of a state that rules read, but for the messages of others (which can be delivered again) and the own ones
+    (which are what the machine has said)."""
+    current = state.current
+    answering = state.phase is Phase.PROPOSE
+    return (
+        state.round,
+        state.phase,
+        state.locked_round,
+        state.locked_hash,
+        state.valid_round,
+        state.valid_hash,
+        frozenset(state.batches),
+        tuple((one.batch_hash, one.valid_round) for one in current.proposals) if answering else (),
+        state.phase is Phase.PRE_VOTE and TimeoutKind.PRE_VOTE in current.waiting,
+        TimeoutKind.PRE_COMMIT in current.waiting,
+        current.polka_used,
+        None if state.commit is None else (state.commit.round, state.commit.batch_hash),
+    )
+
+
+def forget(state: ConsensusState) -> ConsensusState:
+    """`state` without what others have said, but for the proposal that waits for an answer, and without verdicts.
+
+    It can be told all of it again at any time, so it can do all that `state` can, and more: it is free to act on fewer.
+    """
+    own = state.own_address
+
+    def only_own(votes: VoteSet[V]) -> VoteSet[V]:
+        kept = {validator: vote for validator, vote in votes.first.items() if validator == own}
+        return VoteSet(kept, {}, {vote.batch_hash: 1 for vote in kept.values()})
+
+    rounds = {}
+    for number, known in state.rounds.items():
+        waits = number == state.round and state.phase is Phase.PROPOSE
+        rounds[number] = replace(
+            known,
+            proposals=known.proposals if waits else (),
+            pre_votes=only_own(known.pre_votes),
+            pre_commits=only_own(known.pre_commits),
+            timeouts={key: message for key, message in known.timeouts.items() if key[0] == own},
+            accused=frozenset(),
+        )
+    return replace(state, rounds=rounds, highest_rounds={}, fresh_verdicts={}, verdicts={}, requested=frozenset())
+
+
+def _check_lock(own: int, before: ConsensusState, after: ConsensusState) -> None:
+    """A lock only ever moves to a later round (L36)."""
+    if (after.locked_round, after.locked_hash) != (before.locked_round, before.locked_hash) and (
+        after.locked_round <= before.locked_round
+    ):
+        raise Unsafe(f"validator {own}: the lock of round {before.locked_round} is gone")
+
+
+def _check_said(own: int, said: Iterable[Said]) -> None:
+    """One validator says one thing of a kind in a round."""
+    for one, other in combinations(said, 2):
+        if (one.kind, one.round) == (other.kind, other.round):
+            raise Unsafe(f"validator {own} contradicts itself: {one}; {other}")
+
