@@ -13,7 +13,8 @@ Why this misses no joint state of the machines: docs/exhaustive-check.md.
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import combinations
 
 from tests.consensus.exhaustive.local import (
     DECISION,
@@ -43,6 +44,8 @@ class Crowd:
 
     states: States
     next: dict[tuple[Said, ...], States]
+    decisions: frozenset[Said]
+    """What it can decide. Nobody can tell whether it has: a pre-commit is what the others hear."""
 
 
 @dataclass(slots=True, eq=False)
@@ -71,7 +74,7 @@ class Figures:
     applied: int = 0
     """Calls of the shipped `apply`."""
     decided: int = 0
-    """Nodes in which somebody has decided."""
+    """Nodes in which somebody can decide."""
     wall_seconds: float = 0.0
     exhausted: bool = False
     """Whether everything within the bounds was seen."""
@@ -106,7 +109,7 @@ class Search:
                 combinations *= len(crowd.states)
                 figures.edges += len(crowd.next)
             figures.joint_states += combinations
-            figures.decided += any(one.kind == DECISION for said in node.said for one in said)
+            figures.decided += any(crowd.decisions for crowd in crowds)
             if new_depth:
                 self._count(began)
                 told(figures)
@@ -154,7 +157,7 @@ class Search:
                     if not note(node, crowds, new_depth):
                         return False
                     new_depth = False
-                    self._check(node.said)
+                    self._check(node.said, crowds)
                     for trying in _speeches(node.said, crowds, exact_within):
                         self._add(levels, node, crowds, *trying, exact=exact_within is not None)
                 except Unsafe as unsafe:
@@ -200,19 +203,25 @@ class Search:
                 elif step.target not in closed:
                     closed.add(step.target)
                     waiting.append(step.target)
-        crowd = Crowd(frozenset(closed), {said: frozenset(targets) for said, targets in sorted(following.items())})
+        decisions = frozenset(one for said in following for one in said if one.kind == DECISION)
+        speeches = sorted(said for said in following if _audible(said))
+        crowd = Crowd(frozenset(closed), {said: frozenset(following[said]) for said in speeches}, decisions)
         self._crowds[memo] = crowd
         return crowd
 
-    def _check(self, said_by_each: SaidByEach) -> None:
-        """What must hold of every joint state. It is a matter of what has been said."""
+    def _check(self, said_by_each: SaidByEach, crowds: list[Crowd]) -> None:
+        """What must hold of every joint state. It is a matter of what has been said, and of what can be decided."""
         said = [one for said in said_by_each for one in said]
-        if len({one.value for one in said if one.kind == DECISION}) > 1:
-            raise Unsafe("two honest validators have decided differently")
+        for one, other in combinations(said, 2):
+            if (one.kind, one.round, one.sender) == (other.kind, other.round, other.sender):
+                raise Unsafe(f"validator {one.sender} contradicts itself: {one}; {other}")
+        decisions = {one for crowd in crowds for one in crowd.decisions}
+        if len({one.value for one in decisions}) > 1:
+            raise Unsafe("two batches can be decided: " + "; ".join(map(_decided, sorted(decisions))))
         commits = [(one.round, one.value) for one in said if one.kind == PRE_COMMIT and one.value != NIL]
-        for one in said:
-            if one.kind == DECISION and commits.count((one.round, one.value)) < QUORUM - LIARS:
-                raise Unsafe(f"validator {one.sender} has decided {one.value} without a quorum of pre-commits")
+        for one in decisions:
+            if commits.count((one.round, one.value)) < QUORUM - LIARS:
+                raise Unsafe(f"without a quorum of pre-commits: {_decided(one)}")
         if not self.watch_locks:
             return
         votes = [(one.round, one.value) for one in said if one.kind == PRE_VOTE and one.value != NIL]
@@ -255,8 +264,13 @@ class Search:
                 lines += [(tick, _told(machine, event)) for event in step.events]
                 lines += [(tick, f"validator {machine.own}   says {one}") for one in step.said]
             lines += [(len(speeches), line) for line in last]
+            lines += [(len(speeches) + 1, line) for line in _deciding(machine, chains, heard)]
         lines.sort(key=lambda line: line[0])
         return tuple(line for _, line in lines)
+
+
+def _decided(one: Said) -> str:
+    return f"validator {one.sender} decides {one.value} of round {one.round}"
 
 
 def _heard(said: SaidByEach, place: int) -> frozenset[Said]:
@@ -278,6 +292,21 @@ def _speeches(
                 continue
             if within is None or within[place].issuperset(speech):
                 yield place, speech
+
+
+def _deciding(machine: Machine, chains: dict[Local, Chain], heard: frozenset[Said]) -> list[str]:
+    """How it decides, for each batch that it can decide."""
+    lines: dict[str, list[str]] = {}
+    for local in sorted(chains, key=lambda one: len(chains[one])):
+        try:
+            steps = machine.successors(local, heard)
+        except Unsafe:
+            continue
+        for step in steps:
+            for one in step.said:
+                if one.kind == DECISION and one.value not in lines:
+                    lines[one.value] = [*(_told(machine, event) for event in step.events), _decided(one)]
+    return [line for told in lines.values() for line in told]
 
 
 def _told(machine: Machine, event: Event) -> str:

@@ -10,7 +10,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cache
 from hashlib import sha256
-from itertools import combinations
 from typing import NamedTuple
 
 from consensus.effects import Broadcast, Effect, Finalise, ReportEvidence, Sign, ValidateBatch, WriteAhead
@@ -98,22 +97,25 @@ class Choice(NamedTuple):
 
 
 Event = Said | Choice
+Group = tuple[str, int, tuple[Event, ...], int]
+"""Events that can have an effect together: kind, round, events, and how many of them it can take."""
 
 
-class Key(NamedTuple):
-    """What decides how a machine will go on, when it has forgotten what others have said."""
-
-    said: frozenset[Said]
-    control: tuple[object, ...]
+Key = tuple[object, ...]
+"""What decides how a machine will go on, once it has forgotten what others have said."""
 
 
 @dataclass(slots=True, eq=False)
 class Local:
-    """A state of one machine, with what it has said to get there. It remembers no messages of others."""
+    """A state of one machine. It remembers no messages of others."""
 
     number: int
     key: Key
     state: ConsensusState
+    commits: frozenset[Said]
+    """The machine's own pre-commits for batches."""
+    choices: tuple[Choice, ...]
+    """What can happen to it without a message."""
 
 
 class Step(NamedTuple):
@@ -121,7 +123,8 @@ class Step(NamedTuple):
 
     events: tuple[Event, ...]
     said: tuple[Said, ...]
-    target: Local
+    target: Local | None
+    """None: a round that is out of bounds."""
 
 
 @cache
@@ -175,10 +178,12 @@ class Machine:
         self.applied = 0
         self.steps = 0
         self.states: dict[Key, Local] = {}
-        self._steps: dict[tuple[int, str, int, tuple[Event, ...], int], tuple[Step, ...]] = {}
+        self._steps: dict[tuple[int, Group], tuple[Step, ...]] = {}
+        self._groups: dict[tuple[frozenset[Said], int], tuple[Group, ...]] = {}
+        self._outcome_of: dict[tuple[int, tuple[Event, ...]], list[tuple[ConsensusState, Step | None]]] = {}
         self.validators: ValidatorSet = validator_set(VALIDATORS)
         begin = ConsensusState.begin(CHAIN_ID, HEIGHT, self.validators, address(own), Timeouts())
-        self.start = self._local(self._run(begin, frozenset(), WorkAvailable())[0][0], frozenset())
+        self.start = self._local(self._run(begin, WorkAvailable())[0][0])
         self.lies = self._lies()
 
     def _lies(self) -> dict[tuple[str, int], tuple[Said, ...]]:
@@ -205,11 +210,31 @@ class Machine:
         state = here.state
         if state.phase is Phase.DECIDED:
             return []
+        commits = tuple(Said(COMMIT, *vote, self.byzantine) for vote in sorted(_committable(heard, here.commits)))
+        groups = self._deliveries(heard, state.round)
+        if commits:
+            groups = (*groups, (COMMIT, state.round, commits, 1))
+        if here.choices:
+            groups = (*groups, ("CHOICE", state.round, here.choices, 1))
+        found: list[Step] = []
+        for group in groups:
+            memo = (here.number, group)
+            known = self._steps.get(memo)
+            if known is None:
+                known = self._steps[memo] = self._sufficient(here, group[2], group[3])
+            found += known
+        return found
+
+    def _deliveries(self, heard: frozenset[Said], current: int) -> tuple[Group, ...]:
+        """What can be delivered in the round `current`, put together as it can have an effect together: the votes of
+        one kind and round, and what shows that others are ahead."""
+        known = self._groups.get((heard, current))
+        if known is not None:
+            return known
         by_group: dict[tuple[str, int], list[Said]] = {}
         for said in heard:
             by_group.setdefault((said.kind, said.round), []).append(said)
-        current = state.round
-        groups = [("CHOICE", current, tuple(self._choices(state)), 1)]
+        groups: list[Group] = []
         for number in range(self.rounds):
             for kind in (PROPOSAL, PRE_VOTE, PRE_COMMIT, TIMEOUT):
                 if kind == PROPOSAL or number <= current:
@@ -218,20 +243,11 @@ class Machine:
         ahead = sorted(said for said in heard if said.round > current)
         lies = [self.lies[PRESENCE, later][0] for later in range(current + 1, self.rounds)]
         groups.append(("AHEAD", current, (*ahead, *lies), LIARS + 1))
-        commits = [Said(COMMIT, *vote, self.byzantine) for vote in sorted(_committable(heard | here.key.said))]
-        groups.append((COMMIT, current, tuple(commits), 1))
-        found: list[Step] = []
-        for group in groups:
-            if group[2]:
-                memo = (here.number, *group)
-                known = self._steps.get(memo)
-                if known is None:
-                    known = self._steps[memo] = self._sufficient(here, group[2], group[3])
-                    self.steps += len(known)
-                found += known
-        return found
+        self._groups[heard, current] = result = tuple(group for group in groups if group[2])
+        return result
 
-    def _choices(self, state: ConsensusState) -> Iterable[Choice]:
+    @staticmethod
+    def _choices(state: ConsensusState) -> Iterable[Choice]:
         if state.phase is Phase.PROPOSE:
             yield Choice("timer", TimeoutKind.PROPOSER)
             if state.is_proposer and "PROOF_BATCH" not in state.current.own:
@@ -248,7 +264,6 @@ class Machine:
         """
         found: list[Step] = []
         sufficient: list[frozenset[Event]] = []
-        before = control_of(here.state)
         frontier: list[tuple[tuple[Event, ...], ConsensusState]] = [((), here.state)]
         for _ in range(largest):
             following = []
@@ -258,20 +273,39 @@ class Machine:
                     events = (*done, event)
                     if any(one <= frozenset(events) for one in sufficient):
                         continue
-                    try:
-                        outcomes = self._run(state, here.key.said, self._input(state, event))
-                    except Unsafe as unsafe:
-                        unsafe.own, unsafe.here, unsafe.events = self.own, here, events
-                        raise
-                    for after, said in outcomes:
-                        if said or control_of(after) != before:
+                    for after, step in self._outcomes(here, state, events):
+                        if step is not None:
                             sufficient.append(frozenset(events))
-                            if after.round < self.rounds:
-                                found.append(Step(events, said, self._local(after, here.key.said | frozenset(said))))
+                            if step.target is not None:
+                                found.append(step)
                         elif after is not state:
                             following.append((events, after))
             frontier = following
         return tuple(found)
+
+    def _outcomes(
+        self, here: Local, state: ConsensusState, events: tuple[Event, ...]
+    ) -> list[tuple[ConsensusState, Step | None]]:
+        """What the last of `events` leads to from `state`, where those before have led: a step if it changes more than
+        what is stored. Two outcomes if it depends on the clock."""
+        memo = (here.number, events)
+        known = self._outcome_of.get(memo)
+        if known is None:
+            try:
+                outcomes = self._run(state, self._input(state, events[-1]))
+            except Unsafe as unsafe:
+                unsafe.own, unsafe.here, unsafe.events = self.own, here, events
+                raise
+            before = control_of(here.state)
+            known = self._outcome_of[memo] = []
+            for after, said in outcomes:
+                if not said and control_of(after) == before:
+                    known.append((after, None))
+                else:
+                    self.steps += 1
+                    within = after.round < self.rounds
+                    known.append((after, Step(events, said, self._local(after) if within else None)))
+        return known
 
     def _input(self, state: ConsensusState, event: Event) -> Input:
         if isinstance(event, Said):
@@ -286,7 +320,7 @@ class Machine:
         return TimerFired(TimeoutKind(event.value), state.round)
 
     def _run(
-        self, state: ConsensusState, already: frozenset[Said], first: Input, *, fresh: bool = True
+        self, state: ConsensusState, first: Input, *, fresh: bool = True
     ) -> list[tuple[ConsensusState, tuple[Said, ...]]]:
         """Give `first`, then the answers to all that the machine asks; once for each answer that the clock allows."""
         before = state
@@ -325,17 +359,22 @@ class Machine:
                 )
                 if _index(convicted) != self.byzantine:
                     raise Unsafe(f"validator {self.own} accuses {_index(convicted)}, which is honest")
-        _check_said(self.own, (*already, *said))
         outcomes = [(state, tuple(said))]
         if clock_asked and fresh:
-            outcomes += self._run(before, already, first, fresh=False)
+            outcomes += self._run(before, first, fresh=False)
         return outcomes
 
-    def _local(self, state: ConsensusState, said: frozenset[Said]) -> Local:
-        key = Key(said, ("DECIDED",) if state.phase is Phase.DECIDED else control_of(state))
+    def _local(self, state: ConsensusState) -> Local:
+        key = key_of(state)
         local = self.states.get(key)
         if local is None:
-            local = self.states[key] = Local(len(self.states), key, forget(state))
+            commits = frozenset(
+                Said(PRE_COMMIT, number, NAMES[vote.batch_hash], self.own)
+                for number, known in state.rounds.items()
+                for validator, vote in known.pre_commits.first.items()
+                if validator == state.own_address and vote.batch_hash is not None
+            )
+            local = self.states[key] = Local(len(self.states), key, forget(state), commits, tuple(self._choices(state)))
         return local
 
     def _short(self, message: Message) -> tuple[Said, ...]:
@@ -349,15 +388,15 @@ class Machine:
         return ()
 
 
-def _committable(said: Iterable[Said]) -> set[tuple[int, str]]:
+def _committable(heard: frozenset[Said], own: frozenset[Said]) -> set[tuple[int, str]]:
     """(round, batch) that a quorum has pre-committed, if the Byzantine validator does: anybody can send the commit."""
-    votes = [(one.round, one.value) for one in said if one.kind == PRE_COMMIT and one.value != NIL]
-    return {vote for vote in votes if votes.count(vote) >= QUORUM - 1}
+    votes = [(one.round, one.value) for one in (*heard, *own) if one.kind == PRE_COMMIT and one.value != NIL]
+    return {vote for vote in votes if votes.count(vote) >= QUORUM - LIARS} if len(votes) > 1 else set()
 
 
 def control_of(state: ConsensusState) -> tuple[object, ...]:
-    """All of a state that rules read, but for the messages of others (which can be delivered again) and the own ones
-    (which are what the machine has said)."""
+    """All of a state that rules read, but for messages: those of others can be delivered again, and of the own ones
+    `key_of` keeps what counts."""
     current = state.current
     answering = state.phase is Phase.PROPOSE
     return (
@@ -374,6 +413,21 @@ def control_of(state: ConsensusState) -> tuple[object, ...]:
         current.polka_used,
         None if state.commit is None else (state.commit.round, state.commit.batch_hash),
     )
+
+
+def key_of(state: ConsensusState) -> Key:
+    """What decides how a machine will go on when it has forgotten the others' messages."""
+    if state.phase is Phase.DECIDED:
+        return ("DECIDED",)
+    # A timeout message is intended when its wait ends, and no wait ends twice.
+    own: set[object] = {key for key in state.current.own if not key.startswith("TIMEOUT")}
+    for number, known in state.rounds.items():
+        for kind, votes in ((PRE_VOTE, known.pre_votes), (PRE_COMMIT, known.pre_commits)):
+            vote = votes.first.get(state.own_address or b"")
+            # No rule reads a nil vote of an earlier round.
+            if vote is not None and (number == state.round or vote.batch_hash is not None):
+                own.add((kind, number, vote.batch_hash))
+    return (*control_of(state), frozenset(own))
 
 
 def forget(state: ConsensusState) -> ConsensusState:
@@ -407,11 +461,3 @@ def _check_lock(own: int, before: ConsensusState, after: ConsensusState) -> None
         after.locked_round <= before.locked_round
     ):
         raise Unsafe(f"validator {own}: the lock of round {before.locked_round} is gone")
-
-
-def _check_said(own: int, said: Iterable[Said]) -> None:
-    """One validator says one thing of a kind in a round."""
-    for one, other in combinations(said, 2):
-        if (one.kind, one.round) == (other.kind, other.round):
-            raise Unsafe(f"validator {own} contradicts itself: {one}; {other}")
-
