@@ -8,7 +8,7 @@ export PIP_ROOT_USER_ACTION := ignore
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo setup setup-dev test test-fast check lint lock clean compose-check
+.PHONY: help demo setup setup-dev test test-fast explore check lint lock clean compose-check
 
 help: ## List what can be done
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -63,3 +63,7 @@ $(BIN)/python:
 
 compose-check: setup ## 50 proofs to the network of compose.yaml, which must be up; its four nodes are compared
 	@$(BIN)/python scripts/prove_network.py --proofs 50 $(foreach port,8600 8601 8602 8603,http://127.0.0.1:$(port))
+
+explore: setup-dev ## Every interleaving of the consensus machine, two rounds, and the planted bugs (some minutes)
+	@$(BIN)/python -m scripts.explore_consensus --rounds 2
+	@$(BIN)/python -m scripts.explore_consensus --bugs

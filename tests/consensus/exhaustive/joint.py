@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import combinations
+from math import inf
 
 from tests.consensus.exhaustive.local import (
     DECISION,
@@ -95,14 +96,21 @@ class Search:
         self._crowds: dict[tuple[int, States, frozenset[Said]], Crowd] = {}
 
     def run(
-        self, *, seconds: float = float("inf"), told: Callable[[Figures], None] = lambda _figures: None
+        self,
+        *,
+        seconds: float = inf,
+        depth: float = inf,
+        told: Callable[[Figures], None] = lambda _figures: None,
     ) -> Figures:
-        """Search until there is nothing left, something unsafe is found, or the time is over."""
+        """Search until there is nothing left, something unsafe is found, so many `seconds` are over, or all nodes are
+        seen in which at most `depth` messages have been sent. `told` is called once for each depth."""
         figures, began = self.figures, time.monotonic()
 
         def note(node: Node, crowds: list[Crowd], new_depth: bool) -> bool:
-            depth = sum(map(len, node.said))
-            figures.depth = depth
+            here = sum(map(len, node.said))
+            if here > depth or time.monotonic() - began > seconds:
+                return False
+            figures.depth = here
             figures.nodes += 1
             combinations = 1
             for crowd in crowds:
@@ -113,7 +121,7 @@ class Search:
             if new_depth:
                 self._count(began)
                 told(figures)
-            return time.monotonic() - began <= seconds
+            return True
 
         outcome = self._search(note, exact_within=None)
         figures.exhausted = outcome is True
@@ -127,7 +135,7 @@ class Search:
             if isinstance(again, tuple):
                 figures.confirmed = True
                 figures.violation = str(again[0])
-                figures.trace = self._trace(*again)
+                figures.trace = self._trace(again[0], again[1])
         self._count(began)
         return figures
 
@@ -184,7 +192,9 @@ class Search:
         if known is None:
             level[key] = Node(tuple(said), states, (node, place, speech) if exact else None)
         elif not exact:
-            known.states = [one if one >= other else one | other for one, other in zip(known.states, states, strict=True)]
+            known.states = [
+                one if one >= other else one | other for one, other in zip(known.states, states, strict=True)
+            ]
 
     def _crowd(self, place: int, states: States, heard: frozenset[Said]) -> Crowd:
         """The crowd of `states` and of all that they can become without saying anything."""
@@ -228,13 +238,13 @@ class Search:
         for number, value in set(commits):
             if commits.count((number, value)) < QUORUM - LIARS:
                 continue
-            for later, other in set(votes):
-                if later > number and other != value and votes.count((later, other)) >= QUORUM - LIARS:
+            for later, rival in set(votes):
+                if later > number and rival != value and votes.count((later, rival)) >= QUORUM - LIARS:
                     raise Unsafe(
-                        f"{value} may be final by round {number}, and {other} can have a quorum in round {later}"
+                        f"{value} may be final by round {number}, and {rival} can have a quorum in round {later}"
                     )
 
-    def _trace(self, unsafe: Unsafe, node: Node, trying: tuple[int, tuple[Said, ...]] | None) -> tuple[str, ...]:
+    def _trace(self, unsafe: Unsafe, node: Node) -> tuple[str, ...]:
         """One history that leads to `node`, and on to `unsafe`.
 
         For each validator a way from state to state is found that says what it said when it said it; then these ways
@@ -246,6 +256,7 @@ class Search:
             here, place, speech = here.parent
             speeches.insert(0, (place, speech))
         lines: list[tuple[int, str]] = []
+        endings: dict[str, list[str]] = {}
         for place, machine in enumerate(self.machines):
             chains: dict[Local, Chain] = {machine.start: ()}
             heard: frozenset[Said] = frozenset()
@@ -264,9 +275,11 @@ class Search:
                 lines += [(tick, _told(machine, event)) for event in step.events]
                 lines += [(tick, f"validator {machine.own}   says {one}") for one in step.said]
             lines += [(len(speeches), line) for line in last]
-            lines += [(len(speeches) + 1, line) for line in _deciding(machine, chains, heard)]
+            if unsafe.own < 0:
+                for one, told in _deciding(machine, chains, heard):
+                    endings.setdefault(one.value, told)
         lines.sort(key=lambda line: line[0])
-        return tuple(line for _, line in lines)
+        return (*(line for _, line in lines), *(line for told in endings.values() for line in told))
 
 
 def _decided(one: Said) -> str:
@@ -294,25 +307,19 @@ def _speeches(
                 yield place, speech
 
 
-def _deciding(machine: Machine, chains: dict[Local, Chain], heard: frozenset[Said]) -> list[str]:
-    """How it decides, for each batch that it can decide."""
-    lines: dict[str, list[str]] = {}
+def _deciding(machine: Machine, chains: dict[Local, Chain], heard: frozenset[Said]) -> Iterator[tuple[Said, list[str]]]:
+    """What it can decide, and what happens then."""
     for local in sorted(chains, key=lambda one: len(chains[one])):
-        try:
-            steps = machine.successors(local, heard)
-        except Unsafe:
-            continue
-        for step in steps:
+        for step in machine.successors(local, heard):
             for one in step.said:
-                if one.kind == DECISION and one.value not in lines:
-                    lines[one.value] = [*(_told(machine, event) for event in step.events), _decided(one)]
-    return [line for told in lines.values() for line in told]
+                if one.kind == DECISION:
+                    yield one, [*(_told(machine, event) for event in step.events), _decided(one)]
 
 
 def _told(machine: Machine, event: Event) -> str:
     if isinstance(event, Said):
         return f"validator {machine.own} receives {event}, of {event.sender}"
-    return f"validator {machine.own} {event}"
+    return f"validator {machine.own}: {event}"
 
 
 def _spread(machine: Machine, chains: dict[Local, Chain], heard: frozenset[Said], tick: int) -> dict[Local, Chain]:

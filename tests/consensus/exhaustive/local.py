@@ -1,12 +1,13 @@
 """One honest validator: the shipped `apply`, stepped from state to state, each state found once.
 
 An event is a delivery, a timer or a built batch. What the machine asks for in answer to it (log, signature, verdict) is
-given at once, so a step is one event with all of that. Two states are one here if they have the same `key`: what is left
-out of it is what no rule reads any more. Why both are sound: docs/exhaustive-check.md.
+given at once, so a step is one event with all of that. After each step the machine forgets what others have said, as it
+can be told again. Two states are one here if they have the same `key`: what is left out of it is what no rule reads any
+more. Why all this is sound: docs/exhaustive-check.md.
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 from hashlib import sha256
@@ -123,8 +124,15 @@ class Step(NamedTuple):
 
     events: tuple[Event, ...]
     said: tuple[Said, ...]
-    target: Local | None
-    """None: a round that is out of bounds."""
+    target: Local
+
+
+class Outcome(NamedTuple):
+    """Where an event leads; whether that is more than something stored; and then the step, if within bounds."""
+
+    after: ConsensusState
+    has_effect: bool
+    step: Step | None
 
 
 @cache
@@ -148,9 +156,7 @@ def commit_by(number: int, value: str, signers: tuple[int, ...]) -> Commit:
     batch_hash = HASHES[value]
     assert batch_hash is not None
     votes = [sign(PreCommit(HEIGHT, number, batch_hash, address(signer))) for signer in signers]
-    return Commit(
-        HEIGHT, number, batch_hash, tuple(CommitSignature(vote.validator, vote.signature) for vote in votes)
-    )
+    return Commit(HEIGHT, number, batch_hash, tuple(CommitSignature(vote.validator, vote.signature) for vote in votes))
 
 
 @cache
@@ -180,10 +186,10 @@ class Machine:
         self.states: dict[Key, Local] = {}
         self._steps: dict[tuple[int, Group], tuple[Step, ...]] = {}
         self._groups: dict[tuple[frozenset[Said], int], tuple[Group, ...]] = {}
-        self._outcome_of: dict[tuple[int, tuple[Event, ...]], list[tuple[ConsensusState, Step | None]]] = {}
+        self._outcome_of: dict[tuple[int, tuple[Event, ...]], list[Outcome]] = {}
         self.validators: ValidatorSet = validator_set(VALIDATORS)
         begin = ConsensusState.begin(CHAIN_ID, HEIGHT, self.validators, address(own), Timeouts())
-        self.start = self._local(self._run(begin, WorkAvailable())[0][0])
+        self.start = self._local(self.run(begin, WorkAvailable())[0][0])
         self.lies = self._lies()
 
     def _lies(self) -> dict[tuple[str, int], tuple[Said, ...]]:
@@ -210,7 +216,7 @@ class Machine:
         state = here.state
         if state.phase is Phase.DECIDED:
             return []
-        commits = tuple(Said(COMMIT, *vote, self.byzantine) for vote in sorted(_committable(heard, here.commits)))
+        commits = tuple(Said(COMMIT, *vote, self.byzantine) for vote in sorted(committable(heard, here.commits)))
         groups = self._deliveries(heard, state.round)
         if commits:
             groups = (*groups, (COMMIT, state.round, commits, 1))
@@ -247,7 +253,8 @@ class Machine:
         return result
 
     @staticmethod
-    def _choices(state: ConsensusState) -> Iterable[Choice]:
+    def choices(state: ConsensusState) -> Iterator[Choice]:
+        """What can happen in `state` without a message."""
         if state.phase is Phase.PROPOSE:
             yield Choice("timer", TimeoutKind.PROPOSER)
             if state.is_proposer and "PROOF_BATCH" not in state.current.own:
@@ -273,44 +280,41 @@ class Machine:
                     events = (*done, event)
                     if any(one <= frozenset(events) for one in sufficient):
                         continue
-                    for after, step in self._outcomes(here, state, events):
-                        if step is not None:
+                    for after, has_effect, step in self._outcomes(here, state, events):
+                        if has_effect:
                             sufficient.append(frozenset(events))
-                            if step.target is not None:
-                                found.append(step)
                         elif after is not state:
                             following.append((events, after))
+                        if step is not None:
+                            found.append(step)
             frontier = following
         return tuple(found)
 
-    def _outcomes(
-        self, here: Local, state: ConsensusState, events: tuple[Event, ...]
-    ) -> list[tuple[ConsensusState, Step | None]]:
+    def _outcomes(self, here: Local, state: ConsensusState, events: tuple[Event, ...]) -> list[Outcome]:
         """What the last of `events` leads to from `state`, where those before have led: a step if it changes more than
         what is stored. Two outcomes if it depends on the clock."""
         memo = (here.number, events)
         known = self._outcome_of.get(memo)
         if known is None:
             try:
-                outcomes = self._run(state, self._input(state, events[-1]))
+                outcomes = self.run(state, self.input(state, events[-1]))
             except Unsafe as unsafe:
                 unsafe.own, unsafe.here, unsafe.events = self.own, here, events
                 raise
             before = control_of(here.state)
             known = self._outcome_of[memo] = []
             for after, said in outcomes:
-                if not said and control_of(after) == before:
-                    known.append((after, None))
-                else:
-                    self.steps += 1
-                    within = after.round < self.rounds
-                    known.append((after, Step(events, said, self._local(after) if within else None)))
+                has_effect = bool(said) or control_of(after) != before
+                within = has_effect and after.round < self.rounds
+                known.append(Outcome(after, has_effect, Step(events, said, self._local(after)) if within else None))
+                self.steps += has_effect
         return known
 
-    def _input(self, state: ConsensusState, event: Event) -> Input:
+    def input(self, state: ConsensusState, event: Event) -> Input:
+        """The input that `event` is in `state`."""
         if isinstance(event, Said):
             if event.kind == COMMIT:
-                # Who signed it makes no difference to the machine; the pre-commits exist, `_committable` says.
+                # Who signed it makes no difference to the machine; the pre-commits exist, `committable` says.
                 return MessageReceived(commit_by(event.round, event.value, (0, 1, 2, 3)[:QUORUM]))
             return _received(event)
         if event.kind == "build":
@@ -319,7 +323,7 @@ class Machine:
             return BatchBuilt(state.round, batch_hash, BATCHES[event.value])
         return TimerFired(TimeoutKind(event.value), state.round)
 
-    def _run(
+    def run(
         self, state: ConsensusState, first: Input, *, fresh: bool = True
     ) -> list[tuple[ConsensusState, tuple[Said, ...]]]:
         """Give `first`, then the answers to all that the machine asks; once for each answer that the clock allows."""
@@ -361,7 +365,7 @@ class Machine:
                     raise Unsafe(f"validator {self.own} accuses {_index(convicted)}, which is honest")
         outcomes = [(state, tuple(said))]
         if clock_asked and fresh:
-            outcomes += self._run(before, first, fresh=False)
+            outcomes += self.run(before, first, fresh=False)
         return outcomes
 
     def _local(self, state: ConsensusState) -> Local:
@@ -374,7 +378,7 @@ class Machine:
                 for validator, vote in known.pre_commits.first.items()
                 if validator == state.own_address and vote.batch_hash is not None
             )
-            local = self.states[key] = Local(len(self.states), key, forget(state), commits, tuple(self._choices(state)))
+            local = self.states[key] = Local(len(self.states), key, forget(state), commits, tuple(self.choices(state)))
         return local
 
     def _short(self, message: Message) -> tuple[Said, ...]:
@@ -388,7 +392,7 @@ class Machine:
         return ()
 
 
-def _committable(heard: frozenset[Said], own: frozenset[Said]) -> set[tuple[int, str]]:
+def committable(heard: frozenset[Said], own: frozenset[Said]) -> set[tuple[int, str]]:
     """(round, batch) that a quorum has pre-committed, if the Byzantine validator does: anybody can send the commit."""
     votes = [(one.round, one.value) for one in (*heard, *own) if one.kind == PRE_COMMIT and one.value != NIL]
     return {vote for vote in votes if votes.count(vote) >= QUORUM - LIARS} if len(votes) > 1 else set()
