@@ -66,7 +66,8 @@ def _walk(machine: Machine, random: Random) -> int:
     while state.phase is not Phase.DECIDED and compared < 40:
         lies = [lie for told in machine.lies.values() for lie in told]
         proofs = [Said(COMMIT, *vote, machine.byzantine) for vote in sorted(committable(heard, commits))]
-        event: Event = random.choice([*machine.choices(state), *sorted(heard), *lies, *proofs])
+        events: list[Event] = [*machine.choices(state), *sorted(heard), *lies, *proofs]
+        event = random.choice(events)
         state, said = random.choice(machine.run(state, machine.input(state, event)))
         if state.round >= machine.rounds:
             return compared
