@@ -26,6 +26,11 @@ ROUND_MAX = 2**31 - 1
 """The largest round number. Rounds get longer by timeout_delta_ms each, so no height lives to see it."""
 SIGNATURE_BYTES = 65
 
+EXHIBIT_HEADER_BYTES_MAX = 1_024
+EXHIBIT_PROOF_BYTES_MAX = 1_024
+EXHIBIT_PATH_STEPS_MAX = 16
+"""Evidence stays small: a header has some 500 bytes, a proof at most 200, a batch at most 2^10 proofs."""
+
 
 def _signed_or_empty(signature: bytes) -> bytes:
     if len(signature) not in (0, SIGNATURE_BYTES):
@@ -154,10 +159,16 @@ class TimeoutMessage:
 
 
 class EvidenceKind(StrEnum):
-    """What a piece of evidence proves. Kinds for an invalid vote and for absence will be added to this one."""
+    """What a piece of evidence proves. (Absence needs none: every batch shows who has signed the one before.)"""
 
     DOUBLE_SIGN = "DOUBLE_SIGN"
+    """Two different votes of one kind for a height and round."""
     CONFLICTING_PROPOSAL = "CONFLICTING_PROPOSAL"
+    """Two different proposals for a height and round."""
+    INVALID_PROPOSAL = "INVALID_PROPOSAL"
+    """A proposal of a batch in which anybody can see a bad proof."""
+    INVALID_VOTE = "INVALID_VOTE"
+    """A vote for such a batch."""
 
 
 Accusation = Annotated[ProofBatch | PreVote | PreCommit, Discriminator("type")]
@@ -165,15 +176,33 @@ Accusation = Annotated[ProofBatch | PreVote | PreCommit, Discriminator("type")]
 
 
 @wire_type
-class Evidence:
-    """Two signed messages of one validator that contradict each other, in the order nil, hash, valid round.
+class Exhibit:
+    """One proof of a batch, shown to be in it: what makes a batch invalid for everybody (docs/adr/0006).
 
-    Whether it proves anything is decided by `consensus.evidence.verify_evidence`.
+    `header` is the batch's canonical header, whose SHA-256 is the batch hash; `proof` the wire bytes of one proof;
+    `path` the Merkle path from it to the header's `proofs_root`, from the leaf upwards, each step one byte (0: the
+    sibling is on the left, 1: on the right) and the sibling's 32 bytes. Consensus never looks inside.
+    """
+
+    header: Annotated[bytes, Field(max_length=EXHIBIT_HEADER_BYTES_MAX)]
+    proof: Annotated[bytes, Field(max_length=EXHIBIT_PROOF_BYTES_MAX)]
+    path: Annotated[
+        tuple[Annotated[bytes, Field(min_length=33, max_length=33)], ...], Field(max_length=EXHIBIT_PATH_STEPS_MAX)
+    ]
+
+
+@wire_type
+class Evidence:
+    """Two signed messages of one validator that contradict each other, in the order nil, hash, valid round; or one
+    message that speaks for a batch, and the exhibit that shows the batch to be invalid.
+
+    Whether it proves anything is decided by `consensus.evidence` (and, for an exhibit, by `step_node.evidence`).
     """
 
     kind: Annotated[EvidenceKind, Field(strict=False)]
     first: Accusation
-    second: Accusation
+    second: Accusation | None = None
+    exhibit: Exhibit | None = None
     type: Literal["EVIDENCE"] = field(default="EVIDENCE", kw_only=True, repr=False)
 
 
@@ -213,6 +242,7 @@ def decode_message(data: bytes) -> Message:
 def _require_signatures(message: Message) -> None:
     if isinstance(message, Evidence):
         _require_signatures(message.first)
-        _require_signatures(message.second)
+        if message.second is not None:
+            _require_signatures(message.second)
     elif not isinstance(message, Commit) and not message.signature:
         raise WireError(f"{type(message).__name__}.signature: must have {SIGNATURE_BYTES} bytes, not none")

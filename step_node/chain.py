@@ -12,12 +12,14 @@ from dataclasses import dataclass
 import trio
 
 from consensus.commit import InvalidCommit, verify_commit
-from consensus.messages import Commit
+from consensus.evidence import InvalidEvidence
+from consensus.messages import Commit, Evidence
 from consensus.values import ValidatorSet
 from consensus.wire import decode, encode
-from step_node.batch.batch import Batch, BatchContent, BatchHeader, encode_batch
+from step_node.batch.batch import EVIDENCE_MAX, OPERATIONS_MAX, Batch, BatchContent, BatchHeader, encode_batch
 from step_node.clock import Clock
 from step_node.crypto.lines import recover_signer
+from step_node.evidence import offence_in
 from step_node.genesis import Genesis, validator_set
 from step_node.ledger.apply import (
     BatchRefused,
@@ -27,10 +29,22 @@ from step_node.ledger.apply import (
     expire_before_ms,
     keys_of,
     open_session,
+    owners_rewarded,
 )
 from step_node.ledger.commitment import state_root
+from step_node.ledger.offences import Offence, Slashing
 from step_node.ledger.parameters import Parameters
+from step_node.ledger.session import LedgerSession
 from step_node.ledger.state import Receipt, StateHead
+from step_node.ledger.validators import ValidatorSheet
+from step_node.operations.operation import (
+    Operation,
+    OperationRefused,
+    decode_operation,
+    encode_operation,
+    hot_address,
+    verify_operation,
+)
 from step_node.proofs.gates import verify_on_threads
 from step_node.proofs.proof import Refusal, SignedProof
 from step_node.storage.interface import FinalisedBatch, Storage, StoredBatch
@@ -42,12 +56,14 @@ COMMIT_BYTES_MAX = 200_000
 class InvalidBatch(ValueError):
     """The batch may not follow the head. The message names the field and the rule.
 
-    `stateless` is True where anyone could see it from the batch's proofs alone: then proposing it is misbehaviour.
+    `stateless` is True where anyone could see it from the batch's proofs alone: then proposing it is misbehaviour, and
+    `bad_proof` is the index of the first such proof.
     """
 
-    def __init__(self, message: str, *, stateless: bool = False) -> None:
+    def __init__(self, message: str, *, bad_proof: int | None = None) -> None:
         super().__init__(message)
-        self.stateless = stateless
+        self.stateless = bad_proof is not None
+        self.bad_proof = bad_proof
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +93,13 @@ class Chain:
         self._known = known
         self._head = head
         self._last_commit = last_commit
-        self._validators = validator_set(head.validators)
+        self._set_validators()
+
+    def _set_validators(self) -> None:
+        records, height = self._head.validators, self._head.chain.height
+        self._validators = validator_set(records)
+        # Of the head's own height, for the commit that the next batch carries.
+        self._last_validators = validator_set(records, height=height) if height > 0 else self._validators
 
     @classmethod
     async def open(
@@ -129,10 +151,14 @@ class Chain:
         self._check_content(batch)
         self._check_last_commit(batch)
         await self._check_proofs(batch.proofs)
-        head = self._head.chain
+        offences: tuple[Offence, ...] = ()
+        operations: tuple[Operation, ...] = ()
+        if batch.evidence or batch.operations:
+            offences, operations = await trio.to_thread.run_sync(self._check_accusations_and_operations, batch)
         keys = keys_of(
             batch.proofs,
-            validators=(*_signers(batch.last_commit), head.proposer),
+            validators=owners_rewarded(self._head, _signers(batch.last_commit)),
+            operations=operations,
             expire_before_ms=expire_before_ms(batch.header.timestamp_ms, self.parameters),
         )
         state = await self.storage.load(keys)
@@ -140,28 +166,44 @@ class Chain:
             raise InvalidBatch(f"height: {batch.header.height} has been finalised meanwhile")
         try:
             # A thousand proofs take some tens of milliseconds: too long for the event loop.
-            transition = await trio.to_thread.run_sync(apply_batch, state, _ledger_input(batch))
+            transition = await trio.to_thread.run_sync(apply_batch, state, _ledger_input(batch, offences, operations))
         except BatchRefused as error:
-            raise InvalidBatch(f"proofs: {error}") from error
+            raise InvalidBatch(f"{error.field}: {error}") from error
         return JudgedBatch(batch, transition)
 
     async def build(
-        self, candidates: Sequence[SignedProof], *, round_number: int, proposer: bytes
+        self,
+        candidates: Sequence[SignedProof],
+        *,
+        round_number: int,
+        proposer: bytes,
+        evidence: Sequence[tuple[Evidence, Offence]] = (),
+        operations: Sequence[Operation] = (),
     ) -> JudgedBatch | None:
         """A batch of those candidates that can follow the head now, in their order; None if none can.
 
-        It takes `batch_max_proofs` at most; later candidates are left for another.
+        It takes `batch_max_proofs`, `EVIDENCE_MAX` and `OPERATIONS_MAX` at most; what comes later is left for another.
+        The signatures of all of them must have been checked.
         """
         head, last_commit = self._head.chain, self._last_commit
         timestamp_ms = max(self._clock.now_ms(), head.timestamp_ms + 1)
         signers = _signers(last_commit)
         keys = keys_of(
             candidates,
-            validators=(*signers, head.proposer),
+            validators=owners_rewarded(self._head, signers),
+            operations=operations,
             expire_before_ms=expire_before_ms(timestamp_ms, self.parameters),
         )
         state = await self.storage.load(keys)
         session = open_session(state, timestamp_ms=timestamp_ms, signers=signers)
+        accepted_evidence = [
+            piece for piece, offence in evidence[:EVIDENCE_MAX] if isinstance(session.try_offence(offence), Slashing)
+        ]
+        accepted_operations = [
+            encode_operation(operation)
+            for operation in operations[:OPERATIONS_MAX]
+            if session.try_operation(operation) is None
+        ]
         proofs: list[SignedProof] = []
         receipts: list[Receipt] = []
         for proof in candidates:
@@ -171,10 +213,10 @@ class Chain:
             if not isinstance(outcome, Refusal):
                 proofs.append(proof)
                 receipts.append(outcome)
-        if not proofs:
+        if not (proofs or accepted_evidence or accepted_operations):
             return None
-        content = BatchContent(tuple(proofs), last_commit)
-        proof_ids_root, body_hash = content.roots()
+        content = BatchContent(tuple(proofs), last_commit, tuple(accepted_evidence), tuple(accepted_operations))
+        proof_ids_root, proofs_root, body_hash = content.roots()
         batch = content.with_header(
             BatchHeader(
                 chain_id=self.chain_id,
@@ -186,11 +228,12 @@ class Chain:
                 validator_set_hash=self._validators.hash,
                 state_root=state_root(self._head.lanes),
                 proof_ids_root=proof_ids_root,
+                proofs_root=proofs_root,
                 body_hash=body_hash,
             )
         )
         changes = session.close(batch_hash=batch.hash, proposer=proposer)
-        return JudgedBatch(batch, LedgerTransition(changes, tuple(receipts)))
+        return JudgedBatch(batch, LedgerTransition(changes, tuple(receipts), session.slashings))
 
     async def finalise(self, judged: JudgedBatch, commit: Commit) -> None:
         """Write the batch and its commit to the store in one transaction, then move the head.
@@ -210,22 +253,51 @@ class Chain:
                 changes=judged.transition.changes,
                 proofs=batch.proofs,
                 receipts=judged.transition.receipts,
+                slashings=judged.transition.slashings,
             )
         )
         self._head = judged.transition.changes.head
         self._last_commit = commit
-        self._validators = validator_set(self._head.validators)
+        self._set_validators()
 
     def check_commit(self, commit: Commit, *, height: int, batch_hash: bytes) -> None:
         """Raise `InvalidCommit` unless a quorum of the present validators has pre-committed `batch_hash`."""
+        self._check_commit_by(self._validators, commit, height=height, batch_hash=batch_hash)
+
+    def _check_commit_by(self, validators: ValidatorSet, commit: Commit, *, height: int, batch_hash: bytes) -> None:
         verify_commit(
             commit,
             chain_id=self.chain_id,
             height=height,
             batch_hash=batch_hash,
-            validators=self._validators,
+            validators=validators,
             recover=recover_signer,
         )
+
+    def knows_validator(self, address: bytes) -> bool:
+        """Whether anything is known of a validator with this address: in the set now, before, or soon."""
+        return any(
+            record.address == address or (record.next_public_key and hot_address(record.next_public_key) == address)
+            for record in self._head.validators
+        )
+
+    def offence_in(self, evidence: Evidence) -> Offence:
+        """What `evidence` proves, whether it can be punished or not. Raises `InvalidEvidence` if that is nothing."""
+        return offence_in(evidence, chain_id=self.chain_id, parameters=self.parameters)
+
+    def offence_refusal(self, offence: Offence) -> str | None:
+        """Why the next batch cannot punish this, or None if it can."""
+        slashed = ValidatorSheet(self._head, timestamp_ms=self._head.chain.timestamp_ms + 1).try_offence(offence)
+        return slashed if isinstance(slashed, str) else None
+
+    async def operation_refusals(self, operations: Sequence[Operation]) -> list[OperationRefused | None]:
+        """Why the next batch could not hold each of these operations alone, or None. Signatures are not checked.
+
+        Raises `StorageUnavailable`.
+        """
+        state = await self.storage.load(keys_of((), operations=operations))
+        timestamp_ms = max(self._clock.now_ms(), state.head.chain.timestamp_ms + 1)
+        return [LedgerSession(state, timestamp_ms=timestamp_ms).try_operation(operation) for operation in operations]
 
     def _check_header(self, batch: Batch) -> None:
         header, head = batch.header, self._head.chain
@@ -254,14 +326,27 @@ class Chain:
             )
 
     def _check_content(self, batch: Batch) -> None:
-        if not batch.proofs:
-            raise InvalidBatch("proofs: a batch must hold at least one")
+        if not (batch.proofs or batch.evidence or batch.operations):
+            raise InvalidBatch("proofs: a batch must hold at least one proof, piece of evidence or operation")
         if len(batch.proofs) > self.parameters.batch_max_proofs:
             raise InvalidBatch(f"proofs: {len(batch.proofs)}; at most {self.parameters.batch_max_proofs} are allowed")
-        if batch.evidence:
-            raise InvalidBatch("evidence: this version of the ledger takes none")
-        if batch.operations:
-            raise InvalidBatch("operations: this version of the ledger takes none")
+
+    def _check_accusations_and_operations(self, batch: Batch) -> tuple[tuple[Offence, ...], tuple[Operation, ...]]:
+        """What the batch's evidence proves, and its operations, all signatures checked; for a worker thread."""
+        offences, operations = [], []
+        for index, piece in enumerate(batch.evidence):
+            try:
+                offences.append(self.offence_in(piece))
+            except InvalidEvidence as error:
+                raise InvalidBatch(f"evidence: evidence {index}: {error}") from error
+        for index, encoded in enumerate(batch.operations):
+            try:
+                operation = decode_operation(encoded)
+                verify_operation(operation, self.chain_id)
+            except OperationRefused as error:
+                raise InvalidBatch(f"operations: operation {index}: {error}") from error
+            operations.append(operation)
+        return tuple(offences), tuple(operations)
 
     def _check_last_commit(self, batch: Batch) -> None:
         head = self._head.chain
@@ -272,16 +357,19 @@ class Chain:
         if batch.last_commit is None:
             raise InvalidBatch("last_commit: is missing")
         try:
-            self.check_commit(batch.last_commit, height=head.height, batch_hash=head.batch_hash)
+            self._check_commit_by(
+                self._last_validators, batch.last_commit, height=head.height, batch_hash=head.batch_hash
+            )
         except InvalidCommit as error:
             raise InvalidBatch(f"last_commit: {error}") from error
 
     async def _check_proofs(self, proofs: Sequence[SignedProof]) -> None:
-        unknown = [proof for proof in proofs if self._known(proof.proof_id) != proof]
-        for proof, refusal in zip(unknown, await verify_on_threads(unknown, self.parameters), strict=True):
+        unknown = [(index, proof) for index, proof in enumerate(proofs) if self._known(proof.proof_id) != proof]
+        refusals = await verify_on_threads([proof for _, proof in unknown], self.parameters)
+        for (index, proof), refusal in zip(unknown, refusals, strict=True):
             if refusal is not None:
                 raise InvalidBatch(
-                    f"proofs: 0x{proof.proof_id.hex()}: {refusal.code}: {refusal.message}", stateless=True
+                    f"proofs: 0x{proof.proof_id.hex()}: {refusal.code}: {refusal.message}", bad_proof=index
                 )
 
 
@@ -289,13 +377,17 @@ def _signers(commit: Commit | None) -> tuple[bytes, ...]:
     return () if commit is None else tuple(signature.validator for signature in commit.signatures)
 
 
-def _ledger_input(batch: Batch) -> LedgerInput:
+def _ledger_input(
+    batch: Batch, offences: tuple[Offence, ...], operations: tuple[Operation, ...]
+) -> LedgerInput:
     return LedgerInput(
         timestamp_ms=batch.header.timestamp_ms,
         proposer=batch.header.proposer,
         signers=_signers(batch.last_commit),
         proofs=batch.proofs,
         batch_hash=batch.hash,
+        offences=offences,
+        operations=operations,
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated
@@ -50,6 +51,8 @@ class GenesisValidator(BaseModel):
     public_key: Annotated[str, Field(pattern="^0x0[23][0-9a-f]{64}$")]
     stake_ustep: AmountUstep
     p2p_address: Annotated[str, Field(min_length=1, max_length=256)]
+    owner: AddressText | None = None
+    """The cold key, which may take the stake back; without one, the validator's own."""
 
     @model_validator(mode="after")
     def _address_belongs_to_key(self) -> GenesisValidator:
@@ -100,7 +103,7 @@ class Genesis(BaseModel):
     @cached_property
     def hash(self) -> bytes:
         """The chain's genesis hash, 32 bytes."""
-        return hashlib.sha256(rfc8785.dumps(self.model_dump(mode="json"))).digest()
+        return hashlib.sha256(rfc8785.dumps(self.model_dump(mode="json", exclude_none=True))).digest()
 
     def accounts(self) -> tuple[Account, ...]:
         """The accounts of the allocations, sorted by address."""
@@ -117,6 +120,7 @@ class Genesis(BaseModel):
                 public_key=bytes.fromhex(validator.public_key[2:]),
                 stake_ustep=validator.stake_ustep,
                 p2p_address=validator.p2p_address,
+                owner=bytes.fromhex((validator.owner or validator.address)[2:]),
             )
             for validator in sorted(self.validators, key=lambda validator: validator.address)
         )
@@ -130,6 +134,7 @@ class Genesis(BaseModel):
             balances_ustep=sum(self.allocations.values()),
             stakes_ustep=sum(validator.stake_ustep for validator in validators),
             burnt_ustep=0,
+            evidence_mark_ms=self.genesis_time_ms,
         )
         check_conservation(chain)
         records: list[Record] = [
@@ -140,10 +145,18 @@ class Genesis(BaseModel):
         return head_with_commitment(StateHead(chain, self.parameters, validators, EMPTY_LANES), records)
 
 
-def validator_set(validators: tuple[ValidatorRecord, ...]) -> ValidatorSet:
-    """The consensus engine's view of the validators in the state."""
+def validator_set(records: Iterable[ValidatorRecord], *, height: int | None = None) -> ValidatorSet:
+    """The consensus engine's view of the validators in the state: those of the next height, or of the head's.
+
+    `height` may be the head's, whose commit is in the next batch; the stakes are those of now. Other sets cannot be
+    told from the state.
+    """
     return ValidatorSet(
-        tuple(Validator(record.address, record.public_key, record.stake_ustep) for record in validators)
+        tuple(
+            Validator(record.address, record.public_key, record.stake_ustep)
+            for record in records
+            if (record.is_in_set if height is None else record.was_in_set(height))
+        )
     )
 
 

@@ -139,7 +139,7 @@ def write_home(
         if keep_password:
             create_private_file(home.password, password.encode() + b"\n")
     home.data.mkdir(mode=0o700)
-    write_atomically(home.genesis, genesis.model_dump_json(indent=2).encode() + b"\n", replace=False)
+    write_atomically(home.genesis, genesis.model_dump_json(indent=2, exclude_none=True).encode() + b"\n", replace=False)
     write_atomically(home.config, render_config(config).encode(), replace=False)
 
 

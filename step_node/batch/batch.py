@@ -14,18 +14,20 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any
 
+import msgpack
 from pydantic import Field
 
-from consensus.messages import BATCH_BYTES_MAX, BatchHash, Commit, Evidence, Round
+from consensus.messages import BATCH_BYTES_MAX, BatchHash, Commit, Evidence, Exhibit, Round
 from consensus.values import Address
 from consensus.wire import UInt63, WireError, decode, encode, wire_type
-from step_node.merkle import merkle_root
+from step_node.merkle import merkle_path, merkle_root
 from step_node.proofs.proof import SignedProof
 from step_node.proofs.wire import MalformedProof, from_wire_fields, to_wire_fields
 
 PROOFS_MAX = 1_000
 EVIDENCE_MAX = 16
 OPERATIONS_MAX = 64
+OPERATION_BYTES_MAX = 1_024
 
 
 class MalformedBatch(ValueError):
@@ -45,7 +47,17 @@ class BatchHeader:
     validator_set_hash: BatchHash
     state_root: BatchHash
     proof_ids_root: BatchHash
+    proofs_root: BatchHash
     body_hash: BatchHash
+
+
+@wire_type
+class _Rest:
+    """What `body_hash` covers: the body but for its proofs."""
+
+    last_commit: Commit | None
+    evidence: tuple[Evidence, ...]
+    operations: tuple[bytes, ...]
 
 
 @wire_type
@@ -55,7 +67,9 @@ class _Body:
     proofs: Annotated[tuple[tuple[Any, ...], ...], Field(max_length=PROOFS_MAX)]
     last_commit: Commit | None
     evidence: Annotated[tuple[Evidence, ...], Field(max_length=EVIDENCE_MAX)]
-    operations: Annotated[tuple[bytes, ...], Field(max_length=OPERATIONS_MAX)]
+    operations: Annotated[
+        tuple[Annotated[bytes, Field(max_length=OPERATION_BYTES_MAX)], ...], Field(max_length=OPERATIONS_MAX)
+    ]
 
 
 @wire_type
@@ -68,7 +82,7 @@ class _Envelope:
 class Batch:
     """A batch with its proofs decoded. `last_commit` finalised the batch before; None only at height 1.
 
-    `operations` is where validator operations will stand; version 1 of the ledger accepts none.
+    `operations` are validator operations in their wire form (`step_node.operations`), not decoded yet.
     """
 
     header: BatchHeader
@@ -92,9 +106,13 @@ class BatchContent:
     evidence: tuple[Evidence, ...] = ()
     operations: tuple[bytes, ...] = ()
 
-    def roots(self) -> tuple[bytes, bytes]:
-        """`(proof_ids_root, body_hash)` for the header."""
-        return merkle_root([proof.proof_id for proof in self.proofs]), _body_hash(_body_of(self))
+    def roots(self) -> tuple[bytes, bytes, bytes]:
+        """`(proof_ids_root, proofs_root, body_hash)` for the header."""
+        return (
+            merkle_root([proof.proof_id for proof in self.proofs]),
+            merkle_root([proof_leaf(proof) for proof in self.proofs]),
+            _body_hash(self),
+        )
 
     def with_header(self, header: BatchHeader) -> Batch:
         """The finished batch."""
@@ -123,9 +141,23 @@ def decode_batch(data: bytes) -> Batch:
     batch = Batch(envelope.header, proofs, body.last_commit, body.evidence, body.operations)
     if merkle_root([proof.proof_id for proof in proofs]) != batch.header.proof_ids_root:
         raise MalformedBatch("header.proof_ids_root: is not the Merkle root of the proofs' ids")
-    if _body_hash(body) != batch.header.body_hash:
-        raise MalformedBatch("header.body_hash: is not the hash of the body")
+    if merkle_root([proof_leaf(proof) for proof in proofs]) != batch.header.proofs_root:
+        raise MalformedBatch("header.proofs_root: is not the Merkle root of the proofs")
+    if _body_hash(batch) != batch.header.body_hash:
+        raise MalformedBatch("header.body_hash: is not the hash of the rest of the body")
     return batch
+
+
+def proof_leaf(proof: SignedProof) -> bytes:
+    """A proof's wire bytes: its leaf under `proofs_root`, which covers its signature as well."""
+    encoded: bytes = msgpack.packb(to_wire_fields(proof))
+    return encoded
+
+
+def exhibit_of(batch: Batch, index: int) -> Exhibit:
+    """What shows to anybody that the proof at `index` is in the batch with this hash."""
+    leaves = [proof_leaf(proof) for proof in batch.proofs]
+    return Exhibit(encode(batch.header), leaves[index], merkle_path(leaves, index))
 
 
 def _body_of(content: Batch | BatchContent) -> _Body:
@@ -137,5 +169,5 @@ def _body_of(content: Batch | BatchContent) -> _Body:
     )
 
 
-def _body_hash(body: _Body) -> bytes:
-    return hashlib.sha256(encode(body)).digest()
+def _body_hash(content: Batch | BatchContent) -> bytes:
+    return hashlib.sha256(encode(_Rest(content.last_commit, content.evidence, content.operations))).digest()

@@ -5,22 +5,29 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from step_node.ledger.offences import Offence, Slashing
 from step_node.ledger.parameters import Parameters
 from step_node.ledger.rewards import validator_rewards_ustep
 from step_node.ledger.session import LedgerSession
-from step_node.ledger.state import Changes, Receipt, StateKeys, StateSlice
+from step_node.ledger.state import Changes, Receipt, StateHead, StateKeys, StateSlice
+from step_node.operations.operation import Operation
 from step_node.proofs.proof import Refusal, SignedProof
 
 
 @dataclass(frozen=True, slots=True)
 class LedgerInput:
-    """What of a batch the ledger needs. `signers`: whose pre-commits are in its `last_commit`, sorted."""
+    """What of a batch the ledger needs. `signers`: whose pre-commits are in its `last_commit`, sorted.
+
+    `offences` are what its evidence proves, `operations` those whose signatures hold; both in the batch's order.
+    """
 
     timestamp_ms: int
     proposer: bytes
     signers: tuple[bytes, ...]
     proofs: tuple[SignedProof, ...]
     batch_hash: bytes
+    offences: tuple[Offence, ...] = ()
+    operations: tuple[Operation, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,22 +36,30 @@ class LedgerTransition:
 
     changes: Changes
     receipts: tuple[Receipt, ...]
+    slashings: tuple[Slashing, ...] = ()
 
 
 class BatchRefused(ValueError):
-    """A proof in the batch does not pass a state gate, so the batch as a whole is invalid."""
+    """A proof, a piece of evidence or an operation cannot be applied, so the batch as a whole is invalid.
 
-    def __init__(self, index: int, refusal: Refusal) -> None:
-        super().__init__(f"proof {index}: {refusal.code}: {refusal.message}")
+    `field` is the batch's field that it stands in, `index` its place there.
+    """
+
+    def __init__(self, field: str, index: int, reason: str) -> None:
+        super().__init__(f"{field.removesuffix('s')} {index}: {reason}")
+        self.field = field
         self.index = index
-        self.refusal = refusal
 
 
 def keys_of(
-    proofs: Iterable[SignedProof], *, validators: Iterable[bytes] = (), expire_before_ms: int | None = None
+    proofs: Iterable[SignedProof],
+    *,
+    validators: Iterable[bytes] = (),
+    operations: Iterable[Operation] = (),
+    expire_before_ms: int | None = None,
 ) -> StateKeys:
-    """The records that these proofs, and rewards to these validators, can read or write."""
-    accounts: set[bytes] = set(validators)
+    """The records that these proofs and operations, and rewards to these `validators`' owners, can read or write."""
+    accounts: set[bytes] = {*validators, *(operation.owner for operation in operations)}
     triangles: set[int] = set()
     nonces: set[tuple[bytes, str]] = set()
     for proof in proofs:
@@ -66,28 +81,44 @@ def expire_before_ms(timestamp_ms: int, parameters: Parameters) -> int:
     return timestamp_ms - 2 * (parameters.proof_max_age_ms + parameters.clock_drift_ms)
 
 
+def owners_rewarded(head: StateHead, signers: Iterable[bytes]) -> frozenset[bytes]:
+    """Whose accounts the batch before may pay rewards to: the owners of those who signed, and of its proposer."""
+    owners = {record.address: record.owner for record in head.validators}
+    return frozenset(owners.get(address, address) for address in (*signers, head.chain.proposer))
+
+
 def open_session(state: StateSlice, *, timestamp_ms: int, signers: Sequence[bytes]) -> LedgerSession:
-    """A session in which the validators of the batch before have been rewarded, ready for proofs."""
+    """A session in which the validators of the batch before have been rewarded, and the absent ones counted."""
     session = LedgerSession(state, timestamp_ms=timestamp_ms)
     chain = state.head.chain
     rewards = validator_rewards_ustep(
         chain.paid_ustep, state.head.parameters.validator_reward_bps, signers, chain.proposer
     )
-    for address in sorted(rewards):
-        session.mint(address, rewards[address])
+    session.begin(signers, rewards)
     return session
 
 
 def apply_batch(state: StateSlice, batch: LedgerInput) -> LedgerTransition:
-    """Apply `batch` to `state`, which holds all of `keys_of` its proofs, signers and the last proposer.
+    """Apply `batch` to `state`, which holds all of `keys_of` its proofs, operations and `owners_rewarded`.
 
-    Raises `BatchRefused` at the first proof that a state gate refuses.
+    In this order: rewards and absences, evidence, operations, proofs, the end of an epoch. Evidence comes before
+    operations, so that a culprit cannot withdraw its stake in the batch that convicts it.
+    Raises `BatchRefused` at the first part that cannot be applied.
     """
     session = open_session(state, timestamp_ms=batch.timestamp_ms, signers=batch.signers)
+    for index, offence in enumerate(batch.offences):
+        slashed = session.try_offence(offence)
+        if isinstance(slashed, str):
+            raise BatchRefused("evidence", index, slashed)
+    for index, operation in enumerate(batch.operations):
+        refused = session.try_operation(operation)
+        if refused is not None:
+            raise BatchRefused("operations", index, str(refused))
     receipts: list[Receipt] = []
     for index, proof in enumerate(batch.proofs):
         outcome = session.try_proof(proof, index)
         if isinstance(outcome, Refusal):
-            raise BatchRefused(index, outcome)
+            raise BatchRefused("proofs", index, f"{outcome.code}: {outcome.message}")
         receipts.append(outcome)
-    return LedgerTransition(session.close(batch_hash=batch.batch_hash, proposer=batch.proposer), tuple(receipts))
+    changes = session.close(batch_hash=batch.batch_hash, proposer=batch.proposer)
+    return LedgerTransition(changes, tuple(receipts), session.slashings)

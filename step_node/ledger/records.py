@@ -33,12 +33,16 @@ class LastProof:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """An account that has been credited at least once. `address` is 20 bytes; amounts are micro-STEP."""
+    """An account that has been credited at least once. `address` is 20 bytes; amounts are micro-STEP.
+
+    `operations` counts the validator operations that it has signed: the sequence number of its next one.
+    """
 
     address: bytes
     balance_ustep: int = 0
     proofs: int = 0
     last_proof: LastProof | None = None
+    operations: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +54,61 @@ class Triangle:
     state: TriangleState = TriangleState.ACTIVE
 
 
+class ValidatorState(IntEnum):
+    """Life of a validator (protocol.md §4); the numbers are what is stored and committed to."""
+
+    WAITING = 0
+    """Registered; joins the set at `active_from_height`."""
+    ACTIVE = 1
+    LEAVING = 2
+    """Has asked to leave; in the set until the epoch's end."""
+    UNBONDING = 3
+    """Has left; the stake may be withdrawn from `locked_until_ms` on."""
+    JAILED = 4
+    """Slashed; from `locked_until_ms` on the stake may be withdrawn, or the validator registered again."""
+    ROTATED = 5
+    """Its key has been replaced by `next_public_key`, whose record has the stake and answers for what it signed."""
+
+
 @dataclass(frozen=True, slots=True)
 class ValidatorRecord:
-    """A member of the validator set. `address` is 20 bytes, `public_key` 33 (compressed secp256k1)."""
+    """A validator, from its registration until its stake is withdrawn.
+
+    `address` (20 bytes) is that of the hot key `public_key` (33 bytes, compressed secp256k1), `owner` (20 bytes) that
+    of the cold key, whose account pays the stake and earns the rewards.
+    """
 
     address: bytes
     public_key: bytes
     stake_ustep: int
     p2p_address: str
+    owner: bytes
+    state: ValidatorState = ValidatorState.ACTIVE
+    active_from_height: int = 1
+    """The first height of its latest term in the set (while WAITING: of the coming one)."""
+    active_until_height: int = 0
+    """The first height after that term; 0 while it lasts."""
+    slashed_at_height: int = 0
+    """Evidence up to this height is settled; 0 if there was none."""
+    locked_until_ms: int = 0
+    """By batch time; see the states."""
+    absent_since_ms: int = 0
+    """The batch time since which no `last_commit` has had its pre-commit; 0 if the last one had."""
+    absent_batches: int = 0
+    """How many batches that were."""
+    next_public_key: bytes = b""
+    """The hot key from the epoch's end on; in the state ROTATED, the one that has come after. Else empty."""
+
+    @property
+    def is_in_set(self) -> bool:
+        """Whether it is a member of the set of the next height."""
+        return self.state in (ValidatorState.ACTIVE, ValidatorState.LEAVING)
+
+    def was_in_set(self, height: int) -> bool:
+        """Whether its latest term covers `height`."""
+        return self.active_from_height <= height and (
+            self.active_until_height == 0 or height < self.active_until_height
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +126,9 @@ class ChainRecord:
 
     `paid_ustep` is what the batch paid to provers; its validators are rewarded from it when the next batch shows
     who pre-committed. `minted = balances + stakes + burnt` holds after every batch.
+
+    Evidence about heights up to `evidence_floor_height` is too old. `evidence_mark_height`, of batch time
+    `evidence_mark_ms`, becomes the floor once it is `unbonding_ms` old, and another mark is set (ADR 11).
     """
 
     height: int
@@ -86,6 +140,9 @@ class ChainRecord:
     balances_ustep: int
     stakes_ustep: int
     burnt_ustep: int
+    evidence_floor_height: int = 0
+    evidence_mark_height: int = 0
+    evidence_mark_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,13 +158,28 @@ Record: TypeAlias = Account | Triangle | ValidatorRecord | NonceRecord | ChainRe
 def record_bytes(record: Record) -> bytes:
     """The canonical encoding of a record, under its kind and key."""
     match record:
-        case Account(address, balance_ustep, proofs, last):
+        case Account(address, balance_ustep, proofs, last, operations):
             place = None if last is None else [last.timestamp_ms, last.lat, last.lon]
-            fields: list[object] = ["account", address, balance_ustep, proofs, place]
+            fields: list[object] = ["account", address, balance_ustep, proofs, place, operations]
         case Triangle(triangle_id, clicks, state):
             fields = ["triangle", triangle_id, clicks, int(state)]
-        case ValidatorRecord(address, public_key, stake_ustep, p2p_address):
-            fields = ["validator", address, public_key, stake_ustep, p2p_address]
+        case ValidatorRecord():
+            fields = [
+                "validator",
+                record.address,
+                record.public_key,
+                record.stake_ustep,
+                record.p2p_address,
+                record.owner,
+                int(record.state),
+                record.active_from_height,
+                record.active_until_height,
+                record.slashed_at_height,
+                record.locked_until_ms,
+                record.absent_since_ms,
+                record.absent_batches,
+                record.next_public_key,
+            ]
         case NonceRecord(account, nonce, timestamp_ms):
             fields = ["nonce", account, nonce, timestamp_ms]
         case ChainRecord():
@@ -122,6 +194,9 @@ def record_bytes(record: Record) -> bytes:
                 record.balances_ustep,
                 record.stakes_ustep,
                 record.burnt_ustep,
+                record.evidence_floor_height,
+                record.evidence_mark_height,
+                record.evidence_mark_ms,
             ]
         case ParametersRecord(canonical_json):
             fields = ["parameters", canonical_json]

@@ -1,4 +1,4 @@
-"""Proofs applied one after the other to a slice of the state: the working sheet of one batch.
+"""Evidence, operations and proofs applied one after the other to a slice of the state: the working sheet of one batch.
 
 Both sides of a batch use it. The proposer tries waiting proofs and keeps those that pass; a validator applies a
 proposed batch and refuses it at the first proof that does not. Nothing outside the sheet changes.
@@ -6,9 +6,11 @@ proposed batch and refuses it at the first proof that does not. Nothing outside 
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from step_node.ledger.commitment import commit_changes
+from step_node.ledger.offences import Offence, Slashing
 from step_node.ledger.records import (
     Account,
     ChainRecord,
@@ -21,6 +23,8 @@ from step_node.ledger.records import (
 from step_node.ledger.rewards import proof_reward_ustep
 from step_node.ledger.state import Changes, Receipt, StateHead, StateSlice
 from step_node.ledger.state_gates import EXHAUSTION_CLICKS, LEVEL_MAX, SUBDIVISION_CLICKS, check_state_gates
+from step_node.ledger.validators import ValidatorSheet
+from step_node.operations.operation import Operation, OperationCode, OperationRefused
 from step_node.proofs.proof import Refusal, SignedProof
 
 
@@ -39,6 +43,7 @@ class LedgerSession:
         self._expired = {(nonce.account, nonce.nonce) for nonce in state.expired_nonces}
         self._minted_ustep = 0
         self._paid_ustep = 0
+        self._validators = ValidatorSheet(state.head, timestamp_ms=timestamp_ms)
 
     @property
     def height(self) -> int:
@@ -49,6 +54,37 @@ class LedgerSession:
     def paid_ustep(self) -> int:
         """What the proofs applied so far have paid to their accounts."""
         return self._paid_ustep
+
+    @property
+    def slashings(self) -> tuple[Slashing, ...]:
+        """Who has been slashed in this batch so far."""
+        return tuple(self._validators.slashings)
+
+    def begin(self, signers: Sequence[bytes], rewards: Mapping[bytes, int]) -> None:
+        """What the last commit means: `rewards` (by validator) are minted to the owners, absences are counted."""
+        for address in sorted(rewards):
+            self.mint(self._validators.owner_of(address), rewards[address])
+        self._validators.note_signers(signers)
+
+    def try_offence(self, offence: Offence) -> Slashing | str:
+        """Slash for it; or say why it cannot be, and then nothing has changed."""
+        return self._validators.try_offence(offence)
+
+    def try_operation(self, operation: Operation) -> OperationRefused | None:
+        """Apply it, its signatures being checked; or say why it cannot be, and then nothing has changed."""
+        account = self._account(operation.owner) or Account(operation.owner)
+        if operation.sequence != account.operations:
+            return OperationRefused(
+                OperationCode.WRONG_SEQUENCE, f"sequence: the owner's next is {account.operations}"
+            )
+        try:
+            balance_ustep = self._validators.apply_operation(operation, account.balance_ustep)
+        except OperationRefused as refused:
+            return refused
+        self._accounts[operation.owner] = replace(
+            account, balance_ustep=balance_ustep, operations=account.operations + 1
+        )
+        return None
 
     def try_proof(self, proof: SignedProof, index: int) -> Receipt | Refusal:
         """Apply `proof` if every state gate lets it pass; a refused proof changes nothing."""
@@ -101,11 +137,14 @@ class LedgerSession:
 
     def close(self, *, batch_hash: bytes, proposer: bytes) -> Changes:
         """The changes that the batch makes, with the new head and its commitment."""
+        self._validators.end_batch()
         before = self._head.chain
         balances_delta_ustep = sum(
             account.balance_ustep - (old.balance_ustep if (old := self._before.accounts[address]) else 0)
             for address, account in self._accounts.items()
         )
+        removed, added = self._validators.changes()
+        stakes_delta_ustep = sum(one.stake_ustep for one in added) - sum(one.stake_ustep for one in removed)
         chain = ChainRecord(
             height=self.height,
             batch_hash=batch_hash,
@@ -114,23 +153,34 @@ class LedgerSession:
             paid_ustep=self._paid_ustep,
             minted_ustep=before.minted_ustep + self._minted_ustep,
             balances_ustep=before.balances_ustep + balances_delta_ustep,
-            stakes_ustep=before.stakes_ustep,
-            burnt_ustep=before.burnt_ustep,
+            stakes_ustep=before.stakes_ustep + stakes_delta_ustep,
+            burnt_ustep=before.burnt_ustep + self._validators.burnt_ustep,
+            evidence_floor_height=before.evidence_floor_height,
+            evidence_mark_height=before.evidence_mark_height,
+            evidence_mark_ms=before.evidence_mark_ms,
         )
+        if self._timestamp_ms - before.evidence_mark_ms >= self._parameters.unbonding_ms:
+            chain = replace(
+                chain,
+                evidence_floor_height=before.evidence_mark_height,
+                evidence_mark_height=self.height,
+                evidence_mark_ms=self._timestamp_ms,
+            )
         check_conservation(chain)
+        lanes = self._commit(removed=[before, *removed], added=[chain, *added])
         return Changes(
-            head=replace(self._head, chain=chain, lanes=self._commit(chain)),
+            head=replace(self._head, chain=chain, validators=self._validators.records(), lanes=lanes),
             accounts=tuple(self._accounts[address] for address in sorted(self._accounts)),
             triangles=tuple(self._triangles[triangle] for triangle in sorted(self._triangles)),
             nonces_added=tuple(self._nonces[key] for key in sorted(self._nonces)),
             nonces_removed=self._before.expired_nonces,
         )
 
-    def _commit(self, chain: ChainRecord) -> bytes:
-        removed: list[Record] = [self._head.chain, *self._before.expired_nonces]
+    def _commit(self, *, removed: list[Record], added: list[Record]) -> bytes:
+        removed = [*removed, *self._before.expired_nonces]
         removed.extend(account for key in self._accounts if (account := self._before.accounts[key]) is not None)
         removed.extend(triangle for key in self._triangles if (triangle := self._triangle_before(key)) is not None)
-        added: list[Record] = [chain, *self._accounts.values(), *self._triangles.values(), *self._nonces.values()]
+        added = [*added, *self._accounts.values(), *self._triangles.values(), *self._nonces.values()]
         return commit_changes(self._head.lanes, removed=removed, added=added)
 
     def _account(self, address: bytes) -> Account | None:

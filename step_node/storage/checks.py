@@ -18,6 +18,15 @@ INT64_MAX = 2**63 - 1
 ADDRESS_BYTES = 20
 HASH_BYTES = 32
 LANES_BYTES = 2_048
+_VALIDATOR_INTEGERS = (
+    "stake_ustep",
+    "active_from_height",
+    "active_until_height",
+    "slashed_at_height",
+    "locked_until_ms",
+    "absent_since_ms",
+    "absent_batches",
+)
 
 
 def require_limit(limit: int) -> None:
@@ -95,6 +104,10 @@ def require_consistent(finalised: FinalisedBatch) -> None:
     _require_receipts(stored.height, finalised.proofs, finalised.receipts)
     _require_storable_head(changes.head)
     _require_storable_changes(changes)
+    for index, slashing in enumerate(finalised.slashings):
+        if (slashing.height, slashing.index) != (stored.height, index):
+            raise ValueError(f"slashings[{index}] is of height {slashing.height}, index {slashing.index}")
+        _require_int64((("slashing.amount_ustep", slashing.amount_ustep),))
 
 
 def _require_receipts(height: int, proofs: Sequence[SignedProof], receipts: Sequence[Receipt]) -> None:
@@ -125,9 +138,14 @@ def _require_storable_head(head: StateHead) -> None:
         "balances_ustep",
         "stakes_ustep",
         "burnt_ustep",
+        "evidence_floor_height",
+        "evidence_mark_height",
+        "evidence_mark_ms",
     )
     _require_int64((f"head.chain.{name}", getattr(chain, name)) for name in names)
-    _require_int64(("validator.stake_ustep", validator.stake_ustep) for validator in head.validators)
+    for validator in head.validators:
+        _require_length("validator.owner", validator.owner, ADDRESS_BYTES)
+        _require_int64((f"validator.{name}", getattr(validator, name)) for name in _VALIDATOR_INTEGERS)
 
 
 def _require_storable_changes(changes: Changes) -> None:
@@ -146,6 +164,7 @@ def _account_integers(account: Account) -> Iterator[tuple[str, int]]:
     _require_length("account.address", account.address, ADDRESS_BYTES)
     yield "account.balance_ustep", account.balance_ustep
     yield "account.proofs", account.proofs
+    yield "account.operations", account.operations
     if account.last_proof is not None:
         yield "account.last_proof.timestamp_ms", account.last_proof.timestamp_ms
 

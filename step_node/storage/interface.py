@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from step_node.errors import StepNodeError
+from step_node.ledger.offences import Slashing
 from step_node.ledger.records import Account, Triangle
 from step_node.ledger.state import Changes, Receipt, StateHead, StateKeys, StateSlice
 from step_node.proofs.proof import SignedProof
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 PAGE_MAX = 500
 """The largest page any listing returns; a larger `limit` is a caller's error."""
 
@@ -58,6 +59,7 @@ class FinalisedBatch:
     changes: Changes
     proofs: Sequence[SignedProof]
     receipts: Sequence[Receipt]
+    slashings: Sequence[Slashing] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +137,10 @@ class Storage(Protocol):
 
     async def leaderboard(self, *, limit: int) -> Sequence[Account]:
         """Accounts by falling balance, equal balances by address."""
+        ...
+
+    async def slashings(self, *, limit: int, before: tuple[int, int] | None = None) -> Sequence[Slashing]:
+        """Who has been slashed, newest first, starting below the (height, index) `before`."""
         ...
 
     async def totals(self) -> LedgerTotals: ...

@@ -11,6 +11,7 @@ import heapq
 from collections.abc import Sequence
 from itertools import takewhile
 
+from step_node.ledger.offences import Slashing
 from step_node.ledger.records import Account, NonceRecord, Triangle
 from step_node.ledger.state import Changes, Receipt, StateHead, StateKeys, StateSlice
 from step_node.storage.checks import (
@@ -36,6 +37,7 @@ class MemoryStorage(Storage):
         self._batches: dict[int, StoredBatch] = {}
         self._proofs: dict[bytes, FinalisedProof] = {}
         self._histories: dict[bytes, list[FinalisedProof]] = {}
+        self._slashings: list[Slashing] = []
 
     async def initialise(self, genesis_hash: bytes, head: StateHead, accounts: Sequence[Account]) -> None:
         require_initial_state(genesis_hash, head, accounts)
@@ -72,6 +74,7 @@ class MemoryStorage(Storage):
             entry = FinalisedProof(proof, receipt)
             self._proofs[proof.proof_id] = entry
             self._histories.setdefault(proof.account, []).append(entry)
+        self._slashings.extend(finalised.slashings)
         self._apply(finalised.changes)
 
     def _require_no_conflict(self, finalised: FinalisedBatch) -> None:
@@ -131,6 +134,12 @@ class MemoryStorage(Storage):
         require_limit(limit)
         self._required_head()
         return tuple(heapq.nsmallest(limit, self._accounts.values(), key=_by_rank))
+
+    async def slashings(self, *, limit: int, before: tuple[int, int] | None = None) -> Sequence[Slashing]:
+        require_limit(limit)
+        self._required_head()
+        below = [one for one in reversed(self._slashings) if before is None or (one.height, one.index) < before]
+        return tuple(below[:limit])
 
     async def totals(self) -> LedgerTotals:
         self._required_head()

@@ -13,6 +13,7 @@ from typing import TypeVar
 import trio
 from pymongo import ASCENDING, DESCENDING, DeleteMany, InsertOne, ReplaceOne, UpdateOne
 
+from step_node.ledger.offences import Slashing
 from step_node.ledger.records import Account, NonceRecord, Triangle
 from step_node.ledger.state import Changes, Receipt, StateHead, StateKeys, StateSlice
 from step_node.storage import mongo_documents as documents
@@ -123,6 +124,8 @@ class MongoStorage(Storage):
             await self._insert(session, documents.BATCHES, [documents.batch_document(stored)])
             proofs = map(documents.proof_document, finalised.proofs, finalised.receipts)
             await self._insert(session, documents.PROOFS, proofs)
+            slashings = map(documents.slashing_document, finalised.slashings)
+            await self._insert(session, documents.SLASHINGS, slashings)
             await self._write_changes(session, changes, validators_changed=head.validators != changes.head.validators)
 
         await self._write(work)
@@ -195,6 +198,21 @@ class MongoStorage(Storage):
             by_rank = [("balance_ustep", DESCENDING), ("_id", ASCENDING)]
             cursor = accounts.find({}, session=session).sort(by_rank).limit(limit)
             return tuple(map(documents.account_from, await settled(cursor.to_list(length=None))))
+
+        return await self._read_chain(work)
+
+    async def slashings(self, *, limit: int, before: tuple[int, int] | None = None) -> Sequence[Slashing]:
+        require_limit(limit)
+        which: Document = {}
+        if before is not None:
+            height, index = before
+            which["$or"] = [{"height": {"$lt": height}}, {"height": height, "index": {"$lt": index}}]
+
+        async def work(session: Driver) -> Sequence[Slashing]:
+            newest_first = [("height", DESCENDING), ("index", DESCENDING)]
+            slashings = self._database.collection(documents.SLASHINGS)
+            cursor = slashings.find(which, session=session).sort(newest_first).limit(limit)
+            return tuple(map(documents.slashing_from, await settled(cursor.to_list(length=None))))
 
         return await self._read_chain(work)
 

@@ -13,6 +13,7 @@ from typing import Any, Final, TypeAlias
 from pymongo import ASCENDING, DESCENDING, GEOSPHERE, IndexModel
 
 from mesh import TriangleId, polygon
+from step_node.ledger.offences import OffenceKind, Slashing
 from step_node.ledger.parameters import Parameters
 from step_node.ledger.records import (
     Account,
@@ -22,6 +23,7 @@ from step_node.ledger.records import (
     Triangle,
     TriangleState,
     ValidatorRecord,
+    ValidatorState,
 )
 from step_node.ledger.state import Receipt, StateHead
 from step_node.proofs.proof import SignedProof
@@ -36,6 +38,7 @@ PROOFS = "proofs"
 ACCOUNTS = "accounts"
 TRIANGLES = "triangles"
 VALIDATORS = "validators"
+SLASHINGS = "slashings"
 NONCES = "nonces"
 """Those still in the window; a nonce that has left it is deleted."""
 
@@ -44,6 +47,7 @@ INDEXES: Final[Mapping[str, list[IndexModel]]] = {
     PROOFS: [IndexModel([("account", ASCENDING), ("height", DESCENDING), ("index", DESCENDING)], unique=True)],
     ACCOUNTS: [IndexModel([("balance_ustep", DESCENDING), ("_id", ASCENDING)])],
     TRIANGLES: [IndexModel([("outline", GEOSPHERE)])],
+    SLASHINGS: [IndexModel([("height", DESCENDING), ("index", DESCENDING)], unique=True)],
     NONCES: [
         IndexModel([("account", ASCENDING), ("nonce", ASCENDING)], unique=True),
         IndexModel([("timestamp_ms", ASCENDING)]),
@@ -60,6 +64,32 @@ _CHAIN_FIELDS = (
     "balances_ustep",
     "stakes_ustep",
     "burnt_ustep",
+    "evidence_floor_height",
+    "evidence_mark_height",
+    "evidence_mark_ms",
+)
+_VALIDATOR_FIELDS = (
+    "public_key",
+    "stake_ustep",
+    "p2p_address",
+    "owner",
+    "active_from_height",
+    "active_until_height",
+    "slashed_at_height",
+    "locked_until_ms",
+    "absent_since_ms",
+    "absent_batches",
+    "next_public_key",
+)
+_SLASHING_FIELDS = (
+    "height",
+    "index",
+    "accused",
+    "validator",
+    "offence_height",
+    "amount_ustep",
+    "timestamp_ms",
+    "evidence",
 )
 _RECEIPT_FIELDS = (
     "height",
@@ -81,9 +111,7 @@ def head_document(head: StateHead) -> Document:
 
 def head_from(document: Document, validators: Iterable[Document]) -> StateHead:
     """The head, its validators sorted by address."""
-    records = (
-        ValidatorRecord(one["_id"], one["public_key"], one["stake_ustep"], one["p2p_address"]) for one in validators
-    )
+    records = map(_validator_from, validators)
     return StateHead(
         chain=ChainRecord(**{name: document[name] for name in _CHAIN_FIELDS}),
         parameters=Parameters.model_validate_json(document["parameters"]),
@@ -93,12 +121,25 @@ def head_from(document: Document, validators: Iterable[Document]) -> StateHead:
 
 
 def validator_document(validator: ValidatorRecord) -> Document:
-    return {
-        "_id": validator.address,
-        "public_key": validator.public_key,
-        "stake_ustep": validator.stake_ustep,
-        "p2p_address": validator.p2p_address,
-    }
+    fields: Document = {name: getattr(validator, name) for name in _VALIDATOR_FIELDS}
+    return fields | {"_id": validator.address, "state": int(validator.state)}
+
+
+def _validator_from(document: Document) -> ValidatorRecord:
+    return ValidatorRecord(
+        address=document["_id"],
+        state=ValidatorState(document["state"]),
+        **{name: document[name] for name in _VALIDATOR_FIELDS},
+    )
+
+
+def slashing_document(slashing: Slashing) -> Document:
+    fields: Document = {name: getattr(slashing, name) for name in _SLASHING_FIELDS}
+    return fields | {"kind": slashing.kind.value}
+
+
+def slashing_from(document: Document) -> Slashing:
+    return Slashing(kind=OffenceKind(document["kind"]), **{name: document[name] for name in _SLASHING_FIELDS})
 
 
 def account_document(account: Account) -> Document:
@@ -113,6 +154,7 @@ def account_document(account: Account) -> Document:
         "balance_ustep": account.balance_ustep,
         "proofs": account.proofs,
         "last_proof": place,
+        "operations": account.operations,
     }
 
 
@@ -123,6 +165,7 @@ def account_from(document: Document) -> Account:
         balance_ustep=document["balance_ustep"],
         proofs=document["proofs"],
         last_proof=None if last is None else LastProof(last["timestamp_ms"], last["lat"], last["lon"]),
+        operations=document["operations"],
     )
 
 

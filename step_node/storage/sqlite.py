@@ -15,6 +15,7 @@ from typing import TypeVar
 
 import trio
 
+from step_node.ledger.offences import Slashing
 from step_node.ledger.records import Account, NonceRecord, Triangle
 from step_node.ledger.state import Changes, Receipt, StateHead, StateKeys, StateSlice
 from step_node.storage import sqlite_rows as rows
@@ -151,6 +152,17 @@ class SqliteStorage(Storage):
 
         return await self._read_chain(work)
 
+    async def slashings(self, *, limit: int, before: tuple[int, int] | None = None) -> Sequence[Slashing]:
+        require_limit(limit)
+        below = "" if before is None else "WHERE (height, position) < (?, ?)"
+        order = f"{below} ORDER BY height DESC, position DESC LIMIT ?"
+
+        def work(connection: sqlite3.Connection) -> Sequence[Slashing]:
+            found = rows.read_rows(connection, rows.SLASHINGS, order, (*(before or ()), limit))
+            return tuple(sorted(map(rows.slashing_from, found), key=lambda one: (-one.height, -one.index)))
+
+        return await self._read_chain(work)
+
     async def totals(self) -> LedgerTotals:
         query = """
             SELECT (SELECT coalesce(sum(balance_ustep), 0) FROM accounts), (SELECT count(*) FROM accounts),
@@ -237,6 +249,7 @@ def _write_finalised(connection: sqlite3.Connection, finalised: FinalisedBatch) 
     batch_row = (stored.height, stored.batch_hash, stored.timestamp_ms, stored.batch, stored.commit)
     rows.write_rows(connection, "INSERT", rows.BATCHES, [batch_row])
     rows.write_rows(connection, "INSERT", rows.PROOFS, map(rows.proof_row, finalised.proofs, finalised.receipts))
+    rows.write_rows(connection, "INSERT", rows.SLASHINGS, map(rows.slashing_row, finalised.slashings))
     _write_changes(connection, finalised.changes)
 
 

@@ -32,20 +32,25 @@ _SCHEMA = (
       height INTEGER NOT NULL, batch_hash BLOB NOT NULL, timestamp_ms INTEGER NOT NULL, proposer BLOB NOT NULL,
       paid_ustep INTEGER NOT NULL, minted_ustep INTEGER NOT NULL, balances_ustep INTEGER NOT NULL,
       stakes_ustep INTEGER NOT NULL, burnt_ustep INTEGER NOT NULL,
+      evidence_floor_height INTEGER NOT NULL, evidence_mark_height INTEGER NOT NULL, evidence_mark_ms INTEGER NOT NULL,
       parameters BLOB NOT NULL,
       lanes BLOB NOT NULL CHECK (length(lanes) = 2048)
     ) STRICT
     """,
     """
     CREATE TABLE validators (
-      address BLOB PRIMARY KEY, public_key BLOB NOT NULL, stake_ustep INTEGER NOT NULL, p2p_address TEXT NOT NULL
+      address BLOB PRIMARY KEY, public_key BLOB NOT NULL, stake_ustep INTEGER NOT NULL, p2p_address TEXT NOT NULL,
+      owner BLOB NOT NULL, state INTEGER NOT NULL,
+      active_from_height INTEGER NOT NULL, active_until_height INTEGER NOT NULL, slashed_at_height INTEGER NOT NULL,
+      locked_until_ms INTEGER NOT NULL, absent_since_ms INTEGER NOT NULL, absent_batches INTEGER NOT NULL,
+      next_public_key BLOB NOT NULL
     ) STRICT, WITHOUT ROWID
     """,
     """
     CREATE TABLE accounts (
       address BLOB PRIMARY KEY CHECK (length(address) = 20),
       balance_ustep INTEGER NOT NULL, proofs INTEGER NOT NULL,
-      last_timestamp_ms INTEGER, last_place BLOB
+      last_timestamp_ms INTEGER, last_place BLOB, operations INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID
     """,
     "CREATE INDEX accounts_by_rank ON accounts (balance_ustep DESC, address)",
@@ -73,6 +78,13 @@ _SCHEMA = (
     ) STRICT
     """,
     "CREATE UNIQUE INDEX proofs_by_account ON proofs (account, height DESC, position DESC)",
+    """
+    CREATE TABLE slashings (
+      height INTEGER NOT NULL REFERENCES batches (height), position INTEGER NOT NULL, kind TEXT NOT NULL,
+      accused BLOB NOT NULL, validator BLOB NOT NULL, offence_height INTEGER NOT NULL, amount_ustep INTEGER NOT NULL,
+      timestamp_ms INTEGER NOT NULL, evidence BLOB NOT NULL, PRIMARY KEY (height, position)
+    ) STRICT, WITHOUT ROWID
+    """,
 )
 
 

@@ -19,6 +19,7 @@ from itertools import islice
 from typing import Any, TypeAlias
 
 from mesh import TriangleId
+from step_node.ledger.offences import OffenceKind, Slashing
 from step_node.ledger.parameters import Parameters
 from step_node.ledger.records import (
     Account,
@@ -28,6 +29,7 @@ from step_node.ledger.records import (
     Triangle,
     TriangleState,
     ValidatorRecord,
+    ValidatorState,
 )
 from step_node.ledger.state import Receipt, StateHead
 from step_node.proofs.proof import SignedProof
@@ -66,13 +68,20 @@ def _table(name: str, columns: str) -> Table:
 CHAIN = _table(
     "chain",
     "height *batch_hash timestamp_ms *proposer paid_ustep minted_ustep balances_ustep stakes_ustep burnt_ustep"
-    " *parameters *lanes",
+    " evidence_floor_height evidence_mark_height evidence_mark_ms *parameters *lanes",
 )
-VALIDATORS = _table("validators", "*address *public_key stake_ustep p2p_address")
-ACCOUNTS = _table("accounts", "*address balance_ustep proofs last_timestamp_ms *last_place")
+VALIDATORS = _table(
+    "validators",
+    "*address *public_key stake_ustep p2p_address *owner state active_from_height active_until_height"
+    " slashed_at_height locked_until_ms absent_since_ms absent_batches *next_public_key",
+)
+ACCOUNTS = _table("accounts", "*address balance_ustep proofs last_timestamp_ms *last_place operations")
 TRIANGLES = _table("triangles", "id clicks state")
 NONCES = _table("nonces", "*account nonce timestamp_ms")
 BATCHES = _table("batches", "height *batch_hash timestamp_ms *batch *commit_bytes")
+SLASHINGS = _table(
+    "slashings", "height position kind *accused *validator offence_height amount_ustep timestamp_ms *evidence"
+)
 _RECEIPT_COLUMNS = (
     "*proof_id height position *account triangle reward_ustep clicks triangle_state balance_ustep processed_at_ms"
 )
@@ -124,6 +133,9 @@ def chain_row(head: StateHead) -> Row:
         chain.balances_ustep,
         chain.stakes_ustep,
         chain.burnt_ustep,
+        chain.evidence_floor_height,
+        chain.evidence_mark_height,
+        chain.evidence_mark_ms,
         head.parameters.canonical_json(),
         head.lanes,
     )
@@ -132,7 +144,7 @@ def chain_row(head: StateHead) -> Row:
 def head_from(row: Sequence[Any], validators: Iterable[Sequence[Any]]) -> StateHead:
     """From a row of CHAIN and the rows of VALIDATORS, in any order."""
     *chain, parameters, lanes = row
-    records = (ValidatorRecord(*validator) for validator in validators)
+    records = map(_validator_from, validators)
     return StateHead(
         chain=ChainRecord(*chain),
         parameters=Parameters.model_validate_json(parameters),
@@ -142,19 +154,57 @@ def head_from(row: Sequence[Any], validators: Iterable[Sequence[Any]]) -> StateH
 
 
 def validator_row(validator: ValidatorRecord) -> Row:
-    return validator.address, validator.public_key, validator.stake_ustep, validator.p2p_address
+    return (
+        validator.address,
+        validator.public_key,
+        validator.stake_ustep,
+        validator.p2p_address,
+        validator.owner,
+        int(validator.state),
+        validator.active_from_height,
+        validator.active_until_height,
+        validator.slashed_at_height,
+        validator.locked_until_ms,
+        validator.absent_since_ms,
+        validator.absent_batches,
+        validator.next_public_key,
+    )
+
+
+def _validator_from(row: Sequence[Any]) -> ValidatorRecord:
+    address, public_key, stake_ustep, p2p_address, owner, state, *rest = row
+    return ValidatorRecord(address, public_key, stake_ustep, p2p_address, owner, ValidatorState(state), *rest)
+
+
+def slashing_row(slashing: Slashing) -> Row:
+    return (
+        slashing.height,
+        slashing.index,
+        slashing.kind.value,
+        slashing.accused,
+        slashing.validator,
+        slashing.offence_height,
+        slashing.amount_ustep,
+        slashing.timestamp_ms,
+        slashing.evidence,
+    )
+
+
+def slashing_from(row: Sequence[Any]) -> Slashing:
+    height, index, kind, *rest = row
+    return Slashing(height, index, OffenceKind(kind), *rest)
 
 
 def account_row(account: Account) -> Row:
     last = account.last_proof
     place: Row = (None, None) if last is None else (last.timestamp_ms, _LAST_PLACE.pack(last.lat, last.lon))
-    return account.address, account.balance_ustep, account.proofs, *place
+    return account.address, account.balance_ustep, account.proofs, *place, account.operations
 
 
 def account_from(row: Sequence[Any]) -> Account:
-    address, balance_ustep, proofs, timestamp_ms, place = row
+    address, balance_ustep, proofs, timestamp_ms, place, operations = row
     last = None if timestamp_ms is None else LastProof(timestamp_ms, *_LAST_PLACE.unpack(place))
-    return Account(address, balance_ustep, proofs, last)
+    return Account(address, balance_ustep, proofs, last, operations)
 
 
 def triangle_row(triangle: Triangle) -> Row:

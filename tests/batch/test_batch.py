@@ -34,10 +34,9 @@ def batch() -> Batch:
 
 def with_content(original: Batch, proofs: tuple[SignedProof, ...]) -> Batch:
     """The batch with other proofs, and the header that they have."""
-    proof_ids_root, body_hash = BatchContent(proofs, original.last_commit).roots()
-    return Batch(
-        replace(original.header, proof_ids_root=proof_ids_root, body_hash=body_hash), proofs, original.last_commit
-    )
+    proof_ids_root, proofs_root, body_hash = BatchContent(proofs, original.last_commit).roots()
+    header = replace(original.header, proof_ids_root=proof_ids_root, proofs_root=proofs_root, body_hash=body_hash)
+    return Batch(header, proofs, original.last_commit)
 
 
 def test_a_batch_comes_back_as_it_was() -> None:
@@ -74,7 +73,7 @@ def test_the_identity_covers_signatures_which_proof_ids_do_not() -> None:
     assert other.header.proof_ids_root == batch().header.proof_ids_root
     assert other.hash != batch().hash
     smuggled = Batch(batch().header, forged, batch().last_commit)
-    with pytest.raises(MalformedBatch, match=r"header\.body_hash: is not the hash of the body"):
+    with pytest.raises(MalformedBatch, match=r"header\.proofs_root: is not the Merkle root of the proofs"):
         decode_batch(encode_batch(smuggled))
 
 

@@ -47,8 +47,9 @@ def with_header(batch: Batch, **changes: object) -> Batch:
 def with_content(batch: Batch, **changes: object) -> Batch:
     """The batch with other content, and the header that this content has."""
     other = replace(batch, **changes)  # type: ignore[arg-type]  # any field of it
-    proof_ids_root, body_hash = BatchContent(other.proofs, other.last_commit, other.evidence, other.operations).roots()
-    return with_header(other, proof_ids_root=proof_ids_root, body_hash=body_hash)
+    content = BatchContent(other.proofs, other.last_commit, other.evidence, other.operations)
+    proof_ids_root, proofs_root, body_hash = content.roots()
+    return with_header(other, proof_ids_root=proof_ids_root, proofs_root=proofs_root, body_hash=body_hash)
 
 
 def commit_of(batch: Batch) -> Commit:
@@ -83,8 +84,8 @@ BROKEN_RULES: dict[str, tuple[Callable[[Batch], Batch], str]] = {
     "the time of the last batch": (lambda batch: with_header(batch, timestamp_ms=START_MS), "timestamp_ms: must be ab"),
     "no proofs": (lambda batch: with_content(batch, proofs=()), "proofs: a batch must hold at least one"),
     "too many proofs": (lambda batch: with_content(batch, proofs=(SECOND,) * 21), "proofs: 21; at most 20"),
-    "evidence": (lambda batch: with_content(batch, evidence=(EVIDENCE,)), "evidence: this version"),
-    "operations": (lambda batch: with_content(batch, operations=(b"register",)), "operations: this version"),
+    "evidence of nothing": (lambda batch: with_content(batch, evidence=(EVIDENCE,)), "evidence: evidence 0: DOUBLE_SIGN: a signature cannot be read"),
+    "an operation that is none": (lambda batch: with_content(batch, operations=(b"register",)), "operations: operation 0: INVALID_OPERATION"),
     "no commit": (lambda batch: with_content(batch, last_commit=None), "last_commit: is missing"),
     "a commit of another height": (
         lambda batch: with_content(batch, last_commit=replace(commit_of(batch), height=2)),

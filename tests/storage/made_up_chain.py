@@ -6,6 +6,7 @@ import random
 from dataclasses import replace
 
 from mesh import TriangleId
+from step_node.ledger.offences import OffenceKind, Slashing
 from step_node.ledger.parameters import Parameters
 from step_node.ledger.records import (
     Account,
@@ -15,6 +16,7 @@ from step_node.ledger.records import (
     Triangle,
     TriangleState,
     ValidatorRecord,
+    ValidatorState,
 )
 from step_node.ledger.state import Changes, Receipt, StateHead, StateKeys
 from step_node.proofs.proof import SignedProof
@@ -81,6 +83,7 @@ class MadeUpChain:
             ),
             proofs=tuple(signed),
             receipts=tuple(receipts),
+            slashings=tuple(self._slashing(height, index, now_ms) for index in range(self._random.choice((0, 0, 2)))),
         )
         self.batches.append(finalised)
         return finalised
@@ -122,6 +125,7 @@ class MadeUpChain:
             before.balance_ustep + reward,
             before.proofs + 1,
             LastProof(proof.timestamp_ms, proof.lat, proof.lon),
+            self._random.randrange(3),
         )
         key = int(proof.triangle)
         clicks = self.triangles.get(key, Triangle(key)).clicks + 1
@@ -140,11 +144,37 @@ class MadeUpChain:
             processed_at_ms=now_ms,
         )
 
+    def _slashing(self, height: int, index: int, now_ms: int) -> Slashing:
+        pick = self._random
+        return Slashing(
+            height=height,
+            index=index,
+            kind=pick.choice(list(OffenceKind)),
+            accused=pick.randbytes(20),
+            validator=pick.randbytes(20),
+            offence_height=pick.randint(1, height),
+            amount_ustep=pick.randrange(2**62),
+            timestamp_ms=now_ms,
+            evidence=pick.randbytes(pick.choice((0, 300))),
+        )
+
     def _validators(self, count: int) -> tuple[ValidatorRecord, ...]:
         pick = self._random
         made = [
             ValidatorRecord(
-                pick.randbytes(20), b"\x02" + pick.randbytes(32), pick.randrange(2**62), f"/ip4/127.0.0.1/tcp/{n}"
+                pick.randbytes(20),
+                b"\x02" + pick.randbytes(32),
+                pick.randrange(2**62),
+                f"/ip4/127.0.0.1/tcp/{n}",
+                pick.randbytes(20),
+                pick.choice(list(ValidatorState)),
+                active_from_height=pick.randrange(2**62),
+                active_until_height=pick.randrange(2**62),
+                slashed_at_height=pick.randrange(2**62),
+                locked_until_ms=pick.randrange(2**62),
+                absent_since_ms=pick.randrange(2**62),
+                absent_batches=pick.randrange(2**62),
+                next_public_key=pick.choice((b"", b"\x03" + pick.randbytes(32))),
             )
             for n in range(count)
         ]
@@ -166,6 +196,11 @@ async def assert_holds(store: Storage, chain: MadeUpChain) -> None:
     by_age = sorted(chain.nonces.values(), key=lambda one: (one.timestamp_ms, one.account, one.nonce))
     assert loaded.expired_nonces == tuple(by_age)
     assert list(await store.batches(1, 500)) == [batch.stored for batch in chain.batches]
+    slashings = [slashing for batch in chain.batches for slashing in batch.slashings]
+    assert list(await store.slashings(limit=500)) == slashings[::-1]
+    if slashings:
+        newest = slashings[-1]
+        assert list(await store.slashings(limit=1, before=(newest.height, newest.index))) == slashings[-2:-1]
     assert await store.totals() == LedgerTotals(
         balances_ustep=sum(account.balance_ustep for account in chain.accounts.values()),
         accounts=len(chain.accounts),
