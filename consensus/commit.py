@@ -56,8 +56,16 @@ def verify_commit(
         if entry.validator not in validators:
             raise InvalidCommit(f"signatures: 0x{entry.validator.hex()} is not a validator of height {height}")
         previous = entry.validator
+    verify_commit_signatures(commit, chain_id=chain_id, recover=recover)
+
+
+def verify_commit_signatures(commit: Commit, *, chain_id: str, recover: Callable[[str, bytes], bytes]) -> None:
+    """Check that each pre-commit in `commit` is signed by the validator that it names, whoever the validators are.
+
+    Raises: InvalidCommit.
+    """
     for entry in commit.signatures:
-        line = PreCommit(height, commit.round, batch_hash, entry.validator).signing_line(chain_id)
+        line = PreCommit(commit.height, commit.round, commit.batch_hash, entry.validator).signing_line(chain_id)
         try:
             signer = recover(line, entry.signature)
         except ValueError as error:

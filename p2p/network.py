@@ -52,6 +52,8 @@ class Fault(StrEnum):
     """Well-formed, but breaks a rule that the peer could check itself."""
     UNREQUESTED = "unrequested"
     """An answer to a question nobody asked, or to another one."""
+    UNVERIFIABLE = "unverifiable"
+    """What only a node further ahead can judge: it goes no further, and costs nothing."""
     FLOOD = "flood"
     """More than its share."""
     STALLED = "stalled"

@@ -28,6 +28,8 @@ PENALTY_POINTS: Final[Mapping[Fault, float]] = {
     Fault.UNREQUESTED: 20.0,
     Fault.FLOOD: 20.0,
     Fault.STALLED: 10.0,
+    # Passed on in good faith.
+    Fault.UNVERIFIABLE: 0.0,
 }
 
 PENALISED_PEERS_MAX: Final = 1_024

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import trio
 
-from consensus.commit import InvalidCommit, verify_commit
+from consensus.commit import InvalidCommit, verify_commit, verify_commit_signatures
 from consensus.evidence import InvalidEvidence
 from consensus.messages import Commit, Evidence
 from consensus.values import ValidatorSet
@@ -264,6 +264,14 @@ class Chain:
         """Raise `InvalidCommit` unless a quorum of the present validators has pre-committed `batch_hash`."""
         self._check_commit_by(self._validators, commit, height=height, batch_hash=batch_hash)
 
+    def is_signed(self, commit: Commit) -> bool:
+        """Whether each signature in it is of whom it names; nothing is said of who they are."""
+        try:
+            verify_commit_signatures(commit, chain_id=self.chain_id, recover=recover_signer)
+        except InvalidCommit:
+            return False
+        return True
+
     def _check_commit_by(self, validators: ValidatorSet, commit: Commit, *, height: int, batch_hash: bytes) -> None:
         verify_commit(
             commit,
@@ -377,9 +385,7 @@ def _signers(commit: Commit | None) -> tuple[bytes, ...]:
     return () if commit is None else tuple(signature.validator for signature in commit.signatures)
 
 
-def _ledger_input(
-    batch: Batch, offences: tuple[Offence, ...], operations: tuple[Operation, ...]
-) -> LedgerInput:
+def _ledger_input(batch: Batch, offences: tuple[Offence, ...], operations: tuple[Operation, ...]) -> LedgerInput:
     return LedgerInput(
         timestamp_ms=batch.header.timestamp_ms,
         proposer=batch.header.proposer,

@@ -15,6 +15,7 @@ from typing import Annotated
 
 import msgpack
 import structlog
+import trio
 from pydantic import Field
 
 from consensus.evidence import InvalidEvidence, check_accusation, verify_contradiction
@@ -29,7 +30,7 @@ from step_node.ledger.parameters import Parameters
 from step_node.merkle import root_of_path
 from step_node.proofs.gates import check_stateless
 from step_node.proofs.proof import SignedProof
-from step_node.proofs.wire import MalformedProof, from_wire_fields
+from step_node.proofs.wire import from_wire_fields
 
 POOL_EVIDENCE_MAX = 64
 """Pieces that wait at once; a further one is not taken: the sender repeats it."""
@@ -96,14 +97,14 @@ class _PoolFile:
 class EvidencePool:
     """Evidence that waits to be put into a batch: verified, bounded, and kept in a small file.
 
-    Not everybody has seen what one node
-    has, and that node may be the only witness: so a piece is on disk before `add` returns. With `path` None it is in
-    memory only.
+    One node may be the only witness, and may crash before others have heard it: so a piece is on disk when `add`
+    returns. With `path` None it is in memory only. Lives on the event loop.
     """
 
     def __init__(self, *, path: Path | None = None) -> None:
         self._path = path
         self._waiting: dict[bytes, tuple[Evidence, Offence]] = {}
+        self._write_turn = trio.Lock()
 
     @classmethod
     def open(cls, path: Path, *, chain_id: str, parameters: Parameters) -> EvidencePool:
@@ -142,11 +143,8 @@ class EvidencePool:
                 gravest[offence.accused] = (evidence, offence)
         return tuple(gravest[accused] for accused in sorted(gravest))[:EVIDENCE_MAX]
 
-    def add(self, evidence: Evidence, offence: Offence) -> bool:
-        """Take it, unless it is there, or there are too many (False). The file is synced before this returns.
-
-        Blocks for the sync: for a worker thread, or rarely. Raises OSError; then it waits in memory only.
-        """
+    async def add(self, evidence: Evidence, offence: Offence) -> bool:
+        """Take it, unless it is there, or there are too many (False). It is on disk when this returns."""
         of_accused = sum(other.accused == offence.accused for _, other in self._waiting.values())
         if (
             offence.evidence in self._waiting
@@ -155,17 +153,23 @@ class EvidencePool:
         ):
             return False
         self._waiting[offence.evidence] = (evidence, offence)
-        self._save()
+        await self._save()
         return True
 
-    def drop_settled(self, refusal: Callable[[Offence], str | None]) -> None:
-        """Forget what `refusal` says cannot be punished any more. Blocks for a sync if there was any. Raises OSError."""
+    async def drop_settled(self, refusal: Callable[[Offence], str | None]) -> None:
+        """Forget what `refusal` says cannot be punished any more."""
         settled = [key for key, (_, offence) in self._waiting.items() if refusal(offence) is not None]
         for key in settled:
             log.info("evidence is settled", accused=self._waiting.pop(key)[1].accused.hex())
         if settled:
-            self._save()
+            await self._save()
 
-    def _save(self) -> None:
-        if self._path is not None:
-            write_atomically(self._path, encode(_PoolFile(self.pieces())))
+    async def _save(self) -> None:
+        if self._path is None:
+            return
+        async with self._write_turn:
+            try:
+                await trio.to_thread.run_sync(write_atomically, self._path, encode(_PoolFile(self.pieces())))
+            except OSError as error:
+                # It waits in memory all the same, and others have been told.
+                log.error("evidence could not be written down", path=str(self._path), reason=str(error))

@@ -61,3 +61,8 @@ class NodeHome:
     def signing_history(self) -> Path:
         """What the double-sign guard remembers. Never delete or copy it back."""
         return self.data / "signing_history.log"
+
+    @property
+    def evidence(self) -> Path:
+        """Evidence against validators that waits for a batch."""
+        return self.data / "evidence"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 
 import structlog
 import trio
@@ -29,16 +30,18 @@ from step_node.config import NodeConfig, StorageConfig
 from step_node.crypto.eip191 import address_of, public_key_of
 from step_node.durable.home_lock import HomeLock
 from step_node.errors import StepNodeError
+from step_node.evidence import EvidencePool
 from step_node.genesis import Genesis
 from step_node.home import NodeHome
 from step_node.journal import Journal, open_journal
 from step_node.ledger.commitment import state_root
 from step_node.mempool import Mempool
 from step_node.metrics import NodeMetrics
-from step_node.network.gossip import Refused, broadcast, consensus_gossip, proofs_gossip
+from step_node.network.gossip import Refused, broadcast, consensus_gossip, operations_gossip, proofs_gossip
 from step_node.network.peers import Peers
 from step_node.network.proof_exchange import ProofExchange
 from step_node.network.sync import Sync
+from step_node.operations.pool import OperationDesk, OperationPool
 from step_node.outcomes import OutcomeWaiters
 from step_node.settlement import Settlement
 from step_node.signing.guard import SigningGuard
@@ -50,6 +53,9 @@ from step_node.storage.retry import StorageWatch
 
 EXPIRY_CHECK_MS = 10_000
 """How often an idle node looks for waiting proofs that have become too old."""
+
+SAY_AGAIN_MS = 2_000
+"""How often evidence and operations that wait are sent again, since gossip loses some."""
 
 log = structlog.get_logger("node")
 
@@ -99,6 +105,7 @@ class NodeParts:
     doppelganger: DoppelgangerWatch | None = None
     listen_first_seconds: float = 0.0
     """How long to listen for a doppelganger before anything is signed."""
+    evidence: EvidencePool = field(default_factory=EvidencePool)
 
 
 class Node:
@@ -122,6 +129,13 @@ class Node:
             metrics=self._metrics,
         )
         self._consensus_topic = consensus_gossip(parts.network, parts.chain, self._gossip_refused)
+        self._operations_topic = operations_gossip(parts.network, parts.chain.chain_id, self._gossip_refused)
+        self._evidence = parts.evidence
+        self._operation_pool = OperationPool()
+        self.operations = OperationDesk(
+            chain=parts.chain, pool=self._operation_pool, publish=self._operations_topic.publish
+        )
+        """Where validator operations are handed in."""
         self._exchange = ProofExchange(
             network=parts.network,
             topic=proofs_gossip(parts.network, parts.chain.chain_id, self._gossip_refused),
@@ -155,6 +169,8 @@ class Node:
             clock=parts.clock,
             metrics=self._metrics,
             storage_watch=self._storage_watch,
+            evidence=self._evidence,
+            operations=self._operation_pool,
         )
         self._sync = Sync(
             network=parts.network, chain=parts.chain, driver=self.driver, peers=self._peers, metrics=self._metrics
@@ -166,12 +182,15 @@ class Node:
         restored = await self.admission.restore()
         if restored:
             log.info("accepted proofs wait again", proofs=restored)
+        await self._evidence.drop_settled(self._chain.offence_refusal)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.admission.run)
             nursery.start_soon(self._peers.run)
             await self._network.start()
             nursery.start_soon(self._exchange.run)
             nursery.start_soon(self._read_consensus)
+            nursery.start_soon(self._read_operations)
+            nursery.start_soon(self._say_again)
             task_status.started()
             if self._parts.doppelganger is not None and self._parts.listen_first_seconds > 0:
                 log.info("listening for a doppelganger", seconds=self._parts.listen_first_seconds)
@@ -196,7 +215,8 @@ class Node:
     def status(self) -> NodeStatus:
         """Where the node stands, now."""
         head = self._chain.head
-        own_address = None if self._parts.signer is None else self._parts.signer.address
+        signer, members = self._parts.signer, self._chain.validators
+        own_address = None if signer is None or signer.address not in members else signer.address
         return NodeStatus(
             version=__version__,
             chain_id=self._chain.chain_id,
@@ -215,7 +235,7 @@ class Node:
             peers=tuple(PeerStatus(peer_id, self._peers.height(peer_id)) for peer_id in self._network.peers()),
             validators=tuple(
                 ValidatorStatus(validator.address, validator.stake_ustep, validator.address == own_address)
-                for validator in head.validators
+                for validator in members
             ),
         )
 
@@ -242,6 +262,15 @@ class Node:
 
     async def _finalised(self, judged: JudgedBatch) -> None:
         await self._settlement.after_batch(judged)
+        await self._evidence.drop_settled(self._chain.offence_refusal)
+        await self._storage_watch.when_available(self.operations.after_batch)
+        for slashing in judged.transition.slashings:
+            log.warning(
+                "a validator is slashed",
+                kind=slashing.kind.value,
+                validator="0x" + slashing.validator.hex(),
+                burnt_ustep=slashing.amount_ustep,
+            )
 
     def _peer_height(self, _peer_id: PeerId, height: int) -> None:
         if height >= self._chain.next_height:
@@ -260,8 +289,29 @@ class Node:
                 self._peers.note_height(sender, height)
             elif height > self._chain.next_height:
                 self._peers.note_height(sender, height - 1)
-            if item.proven and not isinstance(item.message, Evidence):
+            if isinstance(item.message, Evidence):
+                await self._take_evidence(item.message)
+            elif item.proven:
                 self.driver.deliver(item.message, item.batch)
+
+    async def _take_evidence(self, evidence: Evidence) -> None:
+        offence = self._chain.offence_in(evidence)
+        if self._chain.offence_refusal(offence) is None:
+            await self._evidence.add(evidence, offence)
+
+    async def _read_operations(self) -> None:
+        async for _, operation in self._operations_topic:
+            take = partial(self.operations.take, operation)
+            refused = await self._storage_watch.when_available(take)
+            if refused is not None:
+                log.debug("an operation is not taken", kind=operation.type, reason=str(refused))
+
+    async def _say_again(self) -> None:
+        while True:
+            await trio.sleep(SAY_AGAIN_MS / 1000)
+            for evidence in self._evidence.pieces():
+                await self._broadcast(evidence)
+            await self.operations.say_again()
 
     def _hears_a_quorum(self) -> bool:
         return len(self._network.peers()) >= self._chain.validators.quorum - 1
@@ -342,6 +392,7 @@ async def _open_parts(
                     if signer is None
                     else DoppelgangerWatch(address=signer.address, chain_id=genesis.chain_id, guard=guard),
                     listen_first_seconds=options.listen_first_seconds,
+                    evidence=EvidencePool.open(home.evidence, chain_id=genesis.chain_id, parameters=chain.parameters),
                 )
             finally:
                 input_log.close()
@@ -353,8 +404,7 @@ def _signer(keys: NodeKeys, guard: SigningGuard, chain: Chain) -> ValidatorSigne
         return None
     address = address_of(public_key_of(keys.validator))
     if address not in chain.validators:
-        log.warning("this key is not a validator's; the node only observes", address="0x" + address.hex())
-        return None
+        log.warning("this key is not a validator's: the node only observes until it is", address="0x" + address.hex())
     return ValidatorSigner(keys.validator, guard)
 
 
@@ -373,10 +423,12 @@ def _check_history_is_there(home: NodeHome, keys: NodeKeys, chain: Chain, option
 async def _check_totals(storage: Storage, chain: Chain) -> None:
     """Conservation over every stored record, once at start: later it is checked batch by batch."""
     totals = await storage.totals()
-    expected_ustep = chain.head.chain.balances_ustep
-    if totals.balances_ustep != expected_ustep:
+    stakes_ustep = sum(validator.stake_ustep for validator in chain.head.validators)
+    found_ustep = (totals.balances_ustep, stakes_ustep)
+    expected_ustep = (chain.head.chain.balances_ustep, chain.head.chain.stakes_ustep)
+    if found_ustep != expected_ustep:
         raise StorageMismatch(
-            f"the stored accounts hold {totals.balances_ustep} µSTEP, but the ledger's head says {expected_ustep}:"
+            f"the stored accounts and stakes hold {found_ustep} µSTEP, but the ledger's head says {expected_ustep}:"
             " the store has been changed from outside. Restore it from a backup, or remove it and sync anew."
         )
 

@@ -26,22 +26,27 @@ from consensus.machine import ConsensusFault, Ignored, apply, own_messages, resu
 from consensus.messages import (
     Commit,
     Evidence,
+    Exhibit,
     Message,
+    PreCommit,
+    PreVote,
     ProofBatch,
     SignedMessage,
 )
-from consensus.state import ConsensusState, Step
+from consensus.state import ConsensusState, Step, without_batch
 from consensus.values import Timeouts
-from step_node.batch.batch import Batch, MalformedBatch, decode_batch, encode_batch
+from step_node.batch.batch import Batch, MalformedBatch, decode_batch, encode_batch, exhibit_of
 from step_node.bft.events import Decided, EventQueue, Repeat, TimerDue
 from step_node.bft.input_log import InputLog
 from step_node.bft.signed_value import signed_value
 from step_node.chain import Chain, InvalidBatch, JudgedBatch
 from step_node.clock import Clock
 from step_node.errors import InvariantBroken
+from step_node.evidence import EvidencePool, accuse_of_invalid_batch
 from step_node.ledger.parameters import Parameters
 from step_node.mempool import Mempool
 from step_node.metrics import NodeMetrics
+from step_node.operations.pool import OperationPool
 from step_node.signing.guard import DoubleSignRefused
 from step_node.signing.signer import ValidatorSigner
 from step_node.storage.retry import StorageWatch
@@ -95,8 +100,12 @@ class ConsensusDriver:
         clock: Clock,
         metrics: NodeMetrics,
         storage_watch: StorageWatch,
+        evidence: EvidencePool | None = None,
+        operations: OperationPool | None = None,
     ) -> None:
         self._chain = chain
+        self._evidence = EvidencePool() if evidence is None else evidence
+        self._operations = OperationPool() if operations is None else operations
         self._mempool = mempool
         self._signer = signer
         self._log = input_log
@@ -108,6 +117,7 @@ class ConsensusDriver:
         self._events = EventQueue(metrics)
         self._decoded: OrderedDict[bytes, Batch] = OrderedDict()
         self._judged: OrderedDict[bytes, JudgedBatch] = OrderedDict()
+        self._condemned: OrderedDict[bytes, Exhibit] = OrderedDict()
         self._future: deque[Message] = deque(maxlen=FUTURE_MESSAGES_MAX)
         self._work_pauses_until = -math.inf
         self._timers: trio.Nursery | None = None
@@ -213,6 +223,8 @@ class ConsensusDriver:
                 self._events.remind(event.WorkAvailable())
 
     def _has_work(self) -> bool:
+        if len(self._evidence) or len(self._operations):
+            return True
         return self._mempool.has_work(now_ms=self._clock.now_ms(), parameters=self._chain.parameters)
 
     async def _repeat(self) -> None:
@@ -254,6 +266,8 @@ class ConsensusDriver:
             self._state = transition.state
             for effect in transition.effects:
                 inputs.extend(await self._carry_out(effect))
+            if isinstance(item, event.MessageReceived):
+                await self._accuse_if_condemned(item.message)
 
     # --- effects ------------------------------------------------------------------------------------------------
 
@@ -279,8 +293,40 @@ class ConsensusDriver:
             case do.ReportEvidence(evidence):
                 log.warning("a validator contradicted itself", kind=evidence.kind, signer=evidence.first.signer.hex())
                 self._metrics.equivocation_seen(evidence.kind)
-                await self._hooks.broadcast(evidence)
+                await self._accuse(evidence)
         return []
+
+    # --- evidence -----------------------------------------------------------------------------------------------
+
+    async def _accuse(self, evidence: Evidence) -> None:
+        """Keep it for a batch, and tell everybody."""
+        offence = self._chain.offence_in(evidence)
+        if self._chain.offence_refusal(offence) is None and await self._evidence.add(evidence, offence):
+            await self._hooks.broadcast(evidence)
+
+    async def _condemn(self, batch: Batch, bad_proof: int) -> None:
+        """Anybody can see that the batch is invalid: accuse who has proposed it, and who has voted for it."""
+        exhibit = exhibit_of(batch, bad_proof)
+        _keep(self._condemned, batch.hash, exhibit)
+        for round_state in self._state.rounds.values():
+            messages: list[Message] = [
+                *round_state.proposals,
+                *round_state.pre_votes.votes_for(batch.hash),
+                *round_state.pre_commits.votes_for(batch.hash),
+            ]
+            for message in messages:
+                await self._accuse_if_condemned(message)
+
+    async def _accuse_if_condemned(self, message: Message) -> None:
+        if not isinstance(message, ProofBatch | PreVote | PreCommit) or message.height != self._state.height:
+            return
+        exhibit = None if message.batch_hash is None else self._condemned.get(message.batch_hash)
+        if exhibit is None or message.signer == self._state.own_address:
+            return
+        accusation = without_batch(message) if isinstance(message, ProofBatch) else message
+        evidence = accuse_of_invalid_batch(accusation, exhibit)
+        log.warning("a validator stands by an invalid batch", kind=evidence.kind, signer=message.signer.hex())
+        await self._accuse(evidence)
 
     async def _sign(self, message: SignedMessage) -> list[event.Input]:
         if self._signer is None:
@@ -316,10 +362,17 @@ class ConsensusDriver:
         candidates = self._mempool.candidates(
             parameters.batch_max_proofs, now_ms=self._clock.now_ms(), parameters=parameters
         )
-        if not candidates:
+        evidence, operations = self._evidence.candidates(parameters), self._operations.candidates()
+        if not (candidates or evidence or operations):
             return event.BatchNotBuilt(round_number)
         judged = await self._storage_watch.when_available(
-            lambda: self._chain.build(candidates, round_number=round_number, proposer=proposer)
+            lambda: self._chain.build(
+                candidates,
+                round_number=round_number,
+                proposer=proposer,
+                evidence=evidence,
+                operations=operations,
+            )
         )
         if judged is None:
             self._work_pauses_until = trio.current_time() + NOTHING_BUILT_PAUSE_MS / 1000
@@ -337,6 +390,8 @@ class ConsensusDriver:
                 log.warning("a proposed batch is invalid", round=effect.round, reason=str(error))
                 self._metrics.batch_refused()
                 valid = False
+                if isinstance(error, InvalidBatch) and error.bad_proof is not None:
+                    await self._condemn(batch, error.bad_proof)
             else:
                 _keep(self._judged, effect.batch_hash, judged)
         return event.BatchValidated(effect.batch_hash, effect.round, valid)
@@ -381,6 +436,7 @@ class ConsensusDriver:
         await trio.to_thread.run_sync(self._log.begin, self._state.height)
         self._judged.clear()
         self._decoded.clear()
+        self._condemned.clear()
         self._metrics.batch_finalised(judged.transition.receipts, rounds)
         log.info(
             "finalised a batch",

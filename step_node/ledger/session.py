@@ -74,9 +74,7 @@ class LedgerSession:
         """Apply it, its signatures being checked; or say why it cannot be, and then nothing has changed."""
         account = self._account(operation.owner) or Account(operation.owner)
         if operation.sequence != account.operations:
-            return OperationRefused(
-                OperationCode.WRONG_SEQUENCE, f"sequence: the owner's next is {account.operations}"
-            )
+            return OperationRefused(OperationCode.WRONG_SEQUENCE, f"sequence: the owner's next is {account.operations}")
         try:
             balance_ustep = self._validators.apply_operation(operation, account.balance_ustep)
         except OperationRefused as refused:

@@ -238,9 +238,7 @@ class ValidatorSheet:
     def _owned(self, operation: Unbond | Withdraw | RotateKey) -> ValidatorRecord:
         record = self._records.get(operation.validator)
         if record is None:
-            raise OperationRefused(
-                OperationCode.UNKNOWN_VALIDATOR, f"validator: 0x{operation.validator.hex()} is none"
-            )
+            raise OperationRefused(OperationCode.UNKNOWN_VALIDATOR, f"validator: 0x{operation.validator.hex()} is none")
         if record.owner != operation.owner:
             raise OperationRefused(
                 OperationCode.NOT_THE_OWNER, f"owner: of 0x{operation.validator.hex()} is 0x{record.owner.hex()}"

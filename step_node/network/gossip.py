@@ -1,4 +1,4 @@
-"""The two topics: messages of consensus, and bundles of proofs.
+"""The three topics: messages of consensus, bundles of proofs, validator operations.
 
 A message is decoded, and what can be checked from it alone is checked, *before* it is passed on: so garbage goes no
 further than the first honest node, and only its author pays for it. What was decoded there is kept for the reader.
@@ -14,20 +14,28 @@ from typing import Generic, Self, TypeVar
 import trio
 
 from consensus.commit import InvalidCommit
-from consensus.evidence import InvalidEvidence, verify_evidence
+from consensus.evidence import InvalidEvidence
 from consensus.messages import MESSAGE_BYTES_MAX, Commit, Evidence, Message, ProofBatch, decode_message, encode_message
 from consensus.wire import WireError
 from p2p.network import Fault, Network, PeerId
-from step_node.batch.batch import Batch, MalformedBatch, decode_batch
+from step_node.batch.batch import OPERATION_BYTES_MAX, Batch, MalformedBatch, decode_batch
 from step_node.chain import Chain
 from step_node.crypto.eip191 import BadSignature
 from step_node.crypto.lines import recover_signer
-from step_node.network.protocols import consensus_topic, proofs_topic
+from step_node.network.protocols import consensus_topic, operations_topic, proofs_topic
+from step_node.operations.operation import (
+    Operation,
+    OperationCode,
+    OperationRefused,
+    decode_operation,
+    verify_operation,
+)
 from step_node.proofs.proof import SignedProof
 from step_node.proofs.wire import BUNDLE_BYTES_MAX, MalformedProof, decode_bundle
 
 CONSENSUS_BUFFER_MESSAGES = 2_048
 PROOFS_BUFFER_BUNDLES = 512
+OPERATIONS_BUFFER_MESSAGES = 512
 
 T = TypeVar("T")
 
@@ -135,6 +143,18 @@ def proofs_gossip(
     )
 
 
+def operations_gossip(network: Network, chain_id: str, on_refused: Callable[[str, Refused], None]) -> Topic[Operation]:
+    """The operations topic of a chain."""
+    return Topic(
+        network,
+        operations_topic(chain_id),
+        lambda data: decode_operation_message(data, chain_id),
+        message_bytes_max=OPERATION_BYTES_MAX,
+        buffer_messages=OPERATIONS_BUFFER_MESSAGES,
+        on_refused=on_refused,
+    )
+
+
 async def broadcast(topic: Topic[ConsensusGossipMessage], message: Message) -> None:
     """Send a message of consensus to everybody."""
     await topic.publish(encode_message(message))
@@ -143,9 +163,11 @@ async def broadcast(topic: Topic[ConsensusGossipMessage], message: Message) -> N
 def decode_consensus_message(data: bytes, chain: Chain) -> ConsensusGossipMessage:
     """The message in `data`, with its signatures checked.
 
-    Raises `Refused`, which the neighbour that passed the message on has to answer for. So it must not depend on how
-    far this node has come: a neighbour one height behind would be punished for what it could not know. It does not,
-    since the validators of version 1 are the same at every height.
+    Raises `Refused`, which the neighbour that passed the message on has to answer for. So a fault that costs points
+    must not depend on how far this node has come: a neighbour one height behind would be punished for what it could not
+    know. Signatures are judged from the message alone. Who may sign is judged strictly for the next height; for others
+    a validator is whoever has a record (a newcomer has one an epoch before it votes), and what this node cannot judge
+    goes no further, at nobody's cost (`UNVERIFIABLE`).
     """
     try:
         message = decode_message(data)
@@ -156,21 +178,48 @@ def decode_consensus_message(data: bytes, chain: Chain) -> ConsensusGossipMessag
     try:
         match message:
             case Commit():
-                chain.check_commit(message, height=message.height, batch_hash=message.batch_hash)
-                proven = message.height == chain.next_height
+                proven = _check_commit(message, chain)
             case Evidence():
-                verify_evidence(message, chain_id=chain.chain_id, validators=chain.validators, recover=recover_signer)
+                _check_known(message.type, chain.offence_in(message).accused, message.first.height, chain)
                 proven = message.first.height == chain.next_height
             case _:
-                if message.signer not in chain.validators:
-                    raise Refused(Fault.INVALID_DATA, f"{message.type}: 0x{message.signer.hex()} is no validator")
                 if recover_signer(message.signing_line(chain.chain_id), message.signature) != message.signer:
                     raise Refused(Fault.BAD_SIGNATURE, f"{message.type}: is not signed by 0x{message.signer.hex()}")
+                _check_known(message.type, message.signer, message.height, chain)
                 if isinstance(message, ProofBatch):
                     batch = _batch_of(message)
     except (BadSignature, InvalidCommit, InvalidEvidence) as error:
         raise Refused(Fault.BAD_SIGNATURE, f"{message.type}: {error}") from error
     return ConsensusGossipMessage(message, batch, proven)
+
+
+def decode_operation_message(data: bytes, chain_id: str) -> Operation:
+    """The operation in `data`, with its signatures checked. Raises `Refused`."""
+    try:
+        operation = decode_operation(data)
+        verify_operation(operation, chain_id)
+    except OperationRefused as error:
+        bad_signature = error.code is OperationCode.BAD_SIGNATURE
+        raise Refused(Fault.BAD_SIGNATURE if bad_signature else Fault.MALFORMED, str(error)) from error
+    return operation
+
+
+def _check_commit(commit: Commit, chain: Chain) -> bool:
+    """Whether it is of the next height; then it is proven. Of another height, the set may have been another."""
+    try:
+        chain.check_commit(commit, height=commit.height, batch_hash=commit.batch_hash)
+    except InvalidCommit as error:
+        if commit.height == chain.next_height or not chain.is_signed(commit):
+            raise
+        raise Refused(Fault.UNVERIFIABLE, f"{commit.type}: {error}") from error
+    return commit.height == chain.next_height
+
+
+def _check_known(kind: str, signer: bytes, height: int, chain: Chain) -> None:
+    if chain.knows_validator(signer):
+        return
+    fault = Fault.UNVERIFIABLE if height > chain.next_height else Fault.INVALID_DATA
+    raise Refused(fault, f"{kind}: 0x{signer.hex()} is no validator")
 
 
 def _batch_of(message: ProofBatch) -> Batch:

@@ -53,6 +53,11 @@ def consensus_topic(chain_id: str) -> str:
     return f"/step/{chain_id}/consensus/1"
 
 
+def operations_topic(chain_id: str) -> str:
+    """Where validator operations are gossiped, one a message."""
+    return f"/step/{chain_id}/operations/1"
+
+
 @wire_type
 class Hello:
     """Who is there: the chain, and the last finalised height. Each side sends one on a hello stream."""

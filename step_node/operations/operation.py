@@ -115,9 +115,7 @@ OperationUnion = Annotated[Operation, Discriminator("type")]
 def signing_line(operation: Operation, chain_id: str) -> str:
     """The text that the owner signs, and the hot key where one comes into use."""
     kind = operation.type.replace("_", "-")
-    start = (
-        f"STEP-VALIDATOR-{kind}-v1|chain:{chain_id}|owner:0x{operation.owner.hex()}|sequence:{operation.sequence}"
-    )
+    start = f"STEP-VALIDATOR-{kind}-v1|chain:{chain_id}|owner:0x{operation.owner.hex()}|sequence:{operation.sequence}"
     match operation:
         case Register():
             return (

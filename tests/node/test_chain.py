@@ -84,8 +84,14 @@ BROKEN_RULES: dict[str, tuple[Callable[[Batch], Batch], str]] = {
     "the time of the last batch": (lambda batch: with_header(batch, timestamp_ms=START_MS), "timestamp_ms: must be ab"),
     "no proofs": (lambda batch: with_content(batch, proofs=()), "proofs: a batch must hold at least one"),
     "too many proofs": (lambda batch: with_content(batch, proofs=(SECOND,) * 21), "proofs: 21; at most 20"),
-    "evidence of nothing": (lambda batch: with_content(batch, evidence=(EVIDENCE,)), "evidence: evidence 0: DOUBLE_SIGN: a signature cannot be read"),
-    "an operation that is none": (lambda batch: with_content(batch, operations=(b"register",)), "operations: operation 0: INVALID_OPERATION"),
+    "evidence of nothing": (
+        lambda batch: with_content(batch, evidence=(EVIDENCE,)),
+        "evidence: evidence 0: DOUBLE_SIGN: a signature cannot be read",
+    ),
+    "an operation that is none": (
+        lambda batch: with_content(batch, operations=(b"register",)),
+        "operations: operation 0: INVALID_OPERATION",
+    ),
     "no commit": (lambda batch: with_content(batch, last_commit=None), "last_commit: is missing"),
     "a commit of another height": (
         lambda batch: with_content(batch, last_commit=replace(commit_of(batch), height=2)),
