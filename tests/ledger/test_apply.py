@@ -9,84 +9,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mesh import locate
-from step_node.ledger.apply import BatchRefused, LedgerInput, LedgerTransition, apply_batch, expire_before_ms, keys_of
-from step_node.ledger.commitment import EMPTY_LANES, commit_changes, state_root
+from step_node.ledger.apply import BatchRefused, LedgerInput, apply_batch
+from step_node.ledger.commitment import state_root
 from step_node.ledger.records import (
     Account,
     ChainRecord,
-    NonceRecord,
-    ParametersRecord,
-    Record,
     Triangle,
     TriangleState,
 )
 from step_node.ledger.session import ConservationBroken, check_conservation
-from step_node.ledger.state import StateHead, StateSlice
 from step_node.proofs.proof import RefusalCode, SignedProof
-from tests.support.chains import make_genesis
+from tests.ledger.world import World
 from tests.support.proofs import START_MS, address, signed_proof
-
-
-class World:
-    """The whole state in dictionaries: what storage does for the ledger, in the plainest way."""
-
-    def __init__(self, **parameters: int) -> None:
-        genesis = make_genesis(4, allocations={"alice": 5_000_000}, **parameters)
-        self.head: StateHead = genesis.head()
-        self.accounts = {account.address: account for account in genesis.accounts()}
-        self.triangles: dict[int, Triangle] = {}
-        self.nonces: dict[tuple[bytes, str], NonceRecord] = {}
-        self.time_ms = START_MS
-
-    def slice(self, proofs: list[SignedProof], signers: tuple[bytes, ...]) -> StateSlice:
-        keys = keys_of(
-            proofs,
-            validators=(*signers, self.head.chain.proposer),
-            expire_before_ms=expire_before_ms(self.time_ms, self.head.parameters),
-        )
-        before_ms = keys.nonces_before_ms
-        assert before_ms is not None
-        return StateSlice(
-            self.head,
-            {key: self.accounts.get(key) for key in keys.accounts},
-            {key: self.triangles.get(key) for key in keys.triangles},
-            {key: self.nonces.get(key) for key in keys.nonces},
-            tuple(
-                sorted(
-                    (nonce for nonce in self.nonces.values() if nonce.timestamp_ms < before_ms),
-                    key=lambda nonce: (nonce.timestamp_ms, nonce.account, nonce.nonce),
-                )
-            ),
-        )
-
-    def apply(self, *proofs: SignedProof, at_ms: int | None = None) -> LedgerTransition:
-        self.time_ms = at_ms or self.time_ms + 1_000
-        signers = tuple(validator.address for validator in self.head.validators[:3]) if self.head.chain.height else ()
-        transition = apply_batch(
-            self.slice(list(proofs), signers),
-            LedgerInput(
-                self.time_ms, self.head.validators[0].address, signers, proofs, bytes([self.head.chain.height + 1]) * 32
-            ),
-        )
-        changes = transition.changes
-        self.head = changes.head
-        self.accounts.update((account.address, account) for account in changes.accounts)
-        self.triangles.update((triangle.id, triangle) for triangle in changes.triangles)
-        for nonce in changes.nonces_removed:
-            del self.nonces[nonce.account, nonce.nonce]
-        self.nonces.update(((nonce.account, nonce.nonce), nonce) for nonce in changes.nonces_added)
-        return transition
-
-    def root_from_scratch(self) -> bytes:
-        records: list[Record] = [
-            *self.accounts.values(),
-            *self.triangles.values(),
-            *self.nonces.values(),
-            *self.head.validators,
-            ParametersRecord(self.head.parameters.canonical_json()),
-            self.head.chain,
-        ]
-        return state_root(commit_changes(EMPTY_LANES, removed=(), added=records))
 
 
 def crowd(count: int, *, level: int, timestamp_ms: int = START_MS, prefix: str = "walker") -> list[SignedProof]:
@@ -262,7 +196,7 @@ def test_a_record_that_was_not_loaded_is_a_bug_and_not_an_absent_one() -> None:
     world = World()
     with pytest.raises(KeyError):
         apply_batch(
-            world.slice([], ()),
+            world.slice([], (), ()),
             LedgerInput(START_MS, address("x"), (), (signed_proof(),), b"h" * 32),
         )
 

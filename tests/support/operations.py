@@ -1,0 +1,43 @@
+"""Really signed validator operations: `cold` owns the stake, `hot` signs votes; both are names of test keys."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from step_node.crypto.eip191 import public_key_of, sign
+from step_node.ledger.parameters import USTEP_PER_STEP
+from step_node.operations.operation import Operation, Register, RotateKey, Unbond, Withdraw, signing_line
+from tests.support.chains import CHAIN_ID
+from tests.support.proofs import address, private_key
+
+UNSIGNED = bytes(65)
+STAKE_USTEP = 100_000 * USTEP_PER_STEP
+
+
+def signed(operation: Operation, *, cold: str, hot: str | None = None, chain_id: str = CHAIN_ID) -> Operation:
+    """The operation with the signatures of these keys."""
+    line = signing_line(operation, chain_id)
+    if hot is not None:
+        assert isinstance(operation, Register | RotateKey)
+        operation = replace(operation, possession=sign(line, private_key(hot)))
+    return replace(operation, signature=sign(line, private_key(cold)))
+
+
+def register(cold: str, hot: str, sequence: int, *, stake_ustep: int = STAKE_USTEP) -> Operation:
+    key = public_key_of(private_key(hot))
+    operation = Register(address(cold), sequence, key, stake_ustep, f"/memory/{hot}", UNSIGNED, UNSIGNED)
+    return signed(operation, cold=cold, hot=hot)
+
+
+def unbond(cold: str, hot: str, sequence: int) -> Operation:
+    return signed(Unbond(address(cold), sequence, address(hot), UNSIGNED), cold=cold)
+
+
+def withdraw(cold: str, hot: str, sequence: int) -> Operation:
+    return signed(Withdraw(address(cold), sequence, address(hot), UNSIGNED), cold=cold)
+
+
+def rotate(cold: str, hot: str, new_hot: str, sequence: int) -> Operation:
+    key = public_key_of(private_key(new_hot))
+    operation = RotateKey(address(cold), sequence, address(hot), key, UNSIGNED, UNSIGNED)
+    return signed(operation, cold=cold, hot=new_hot)
