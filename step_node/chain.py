@@ -261,18 +261,11 @@ class Chain:
         self._set_validators()
 
     def check_commit(self, commit: Commit, *, height: int, batch_hash: bytes) -> None:
-        """Raise `InvalidCommit` unless a quorum of the present validators has pre-committed `batch_hash`."""
-        self._check_commit_by(self._validators, commit, height=height, batch_hash=batch_hash)
+        """Raise `InvalidCommit` unless a quorum has pre-committed `batch_hash`.
 
-    def is_signed(self, commit: Commit) -> bool:
-        """Whether each signature in it is of whom it names; nothing is said of who they are."""
-        try:
-            verify_commit_signatures(commit, chain_id=self.chain_id, recover=recover_signer)
-        except InvalidCommit:
-            return False
-        return True
-
-    def _check_commit_by(self, validators: ValidatorSet, commit: Commit, *, height: int, batch_hash: bytes) -> None:
+        The validators are those of the next height, and of the head's height for that; others are not known here.
+        """
+        validators = self._last_validators if height == self._head.chain.height else self._validators
         verify_commit(
             commit,
             chain_id=self.chain_id,
@@ -281,6 +274,14 @@ class Chain:
             validators=validators,
             recover=recover_signer,
         )
+
+    def is_signed(self, commit: Commit) -> bool:
+        """Whether each signature in it is of whom it names; nothing is said of who they are."""
+        try:
+            verify_commit_signatures(commit, chain_id=self.chain_id, recover=recover_signer)
+        except InvalidCommit:
+            return False
+        return True
 
     def knows_validator(self, address: bytes) -> bool:
         """Whether anything is known of a validator with this address: in the set now, before, or soon."""
@@ -365,9 +366,7 @@ class Chain:
         if batch.last_commit is None:
             raise InvalidBatch("last_commit: is missing")
         try:
-            self._check_commit_by(
-                self._last_validators, batch.last_commit, height=head.height, batch_hash=head.batch_hash
-            )
+            self.check_commit(batch.last_commit, height=head.height, batch_hash=head.batch_hash)
         except InvalidCommit as error:
             raise InvalidBatch(f"last_commit: {error}") from error
 

@@ -199,6 +199,10 @@ class Node:
             nursery.start_soon(self._expire)
             nursery.start_soon(self.driver.run)
 
+    def waiting_evidence(self) -> tuple[Evidence, ...]:
+        """Evidence that waits for a batch."""
+        return self._evidence.pieces()
+
     def services(self, *, wait_ms_max: int) -> ApiServices:
         """What the HTTP API needs. `wait_ms_max` bounds how long a submission may wait for finality."""
         return ApiServices(

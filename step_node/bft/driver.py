@@ -291,7 +291,6 @@ class ConsensusDriver:
             case do.Finalise(commit, batch_bytes):
                 await self._finalise(self._decoded_batch(commit.batch_hash, batch_bytes), commit)
             case do.ReportEvidence(evidence):
-                log.warning("a validator contradicted itself", kind=evidence.kind, signer=evidence.first.signer.hex())
                 self._metrics.equivocation_seen(evidence.kind)
                 await self._accuse(evidence)
         return []
@@ -302,6 +301,7 @@ class ConsensusDriver:
         """Keep it for a batch, and tell everybody."""
         offence = self._chain.offence_in(evidence)
         if self._chain.offence_refusal(offence) is None and await self._evidence.add(evidence, offence):
+            log.warning("a validator is accused", kind=evidence.kind, signer=evidence.first.signer.hex())
             await self._hooks.broadcast(evidence)
 
     async def _condemn(self, batch: Batch, bad_proof: int) -> None:
@@ -324,9 +324,7 @@ class ConsensusDriver:
         if exhibit is None or message.signer == self._state.own_address:
             return
         accusation = without_batch(message) if isinstance(message, ProofBatch) else message
-        evidence = accuse_of_invalid_batch(accusation, exhibit)
-        log.warning("a validator stands by an invalid batch", kind=evidence.kind, signer=message.signer.hex())
-        await self._accuse(evidence)
+        await self._accuse(accuse_of_invalid_batch(accusation, exhibit))
 
     async def _sign(self, message: SignedMessage) -> list[event.Input]:
         if self._signer is None:

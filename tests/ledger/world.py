@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from step_node.ledger.apply import (
     LedgerInput,
@@ -78,7 +78,7 @@ class World:
         at_ms: int | None = None,
         offences: Sequence[Offence] = (),
         operations: Sequence[Operation] = (),
-        signers: Sequence[bytes] | None = None,
+        signers: Collection[bytes] | None = None,
     ) -> LedgerTransition:
         time_before_ms = self.time_ms
         self.time_ms = at_ms or self.time_ms + 1_000
