@@ -27,6 +27,7 @@ from consensus.messages import (
 from consensus.values import TimeoutKind
 from p2p.memory import MemoryHub, MemoryNetwork
 from p2p.network import Fault
+from p2p.penalties import PENALTY_POINTS
 from step_node.batch.batch import encode_batch
 from step_node.chain import Chain
 from step_node.crypto.eip191 import sign
@@ -38,12 +39,16 @@ from step_node.network.gossip import (
     broadcast,
     consensus_gossip,
     decode_consensus_message,
+    operations_gossip,
     proofs_gossip,
 )
 from step_node.network.protocols import consensus_topic, proofs_topic
+from step_node.operations.operation import Operation, encode_operation
 from step_node.proofs.proof import SignedProof
 from step_node.proofs.wire import BUNDLE_BYTES_MAX, encode_bundle
 from tests.support.chains import CHAIN_ID, build, commit_for, finalise, make_genesis, open_chain, validator_names
+from tests.support.operations import register
+from tests.support.operations import signed as signed_operation
 from tests.support.proofs import address, private_key, signed_proof
 
 GENESIS = make_genesis(4)
@@ -170,6 +175,7 @@ class Line:
     chains: list[Chain]
     consensus: list[Topic[ConsensusGossipMessage]]
     proofs: list[Topic[tuple[SignedProof, ...]]]
+    operations: list[Topic[Operation]] = field(default_factory=list)
     refused: list[tuple[str, Fault]] = field(default_factory=list)
 
     def faults(self) -> list[dict[Fault, int]]:
@@ -197,6 +203,7 @@ async def three_in_a_row(*, middle_is_behind: bool = False) -> AsyncIterator[Lin
         for network, chain in zip(networks, chains, strict=True):
             line.consensus.append(consensus_gossip(network, chain, note))
             line.proofs.append(proofs_gossip(network, CHAIN_ID, note))
+            line.operations.append(operations_gossip(network, CHAIN_ID, note))
             await network.start()
         yield line
 
@@ -230,6 +237,43 @@ async def test_a_bad_message_is_its_senders_fault_and_goes_no_further(case: str,
         assert line.faults() == [{}, {fault: 1}, {}]
         assert line.delivered(consensus_topic(CHAIN_ID)) == [0, 0, 0]
         assert line.refused == [(consensus_topic(CHAIN_ID), fault)]
+
+
+async def unknowable_messages(chain: Chain) -> dict[str, bytes]:
+    """What a node further ahead may know to be good."""
+    judged = await build(chain, [signed_proof("alice")])
+    later = replace(judged.batch, header=replace(judged.batch.header, height=7))
+    return {
+        "a later vote of a validator that is not known": encode_message(pre_vote("newcomer", height=7)),
+        "a later commit by a set that is not known": encode_message(commit_for(later, [*NAMES[:2], "newcomer"])),
+        "later evidence against one that is not known": encode_message(
+            Evidence(
+                EvidenceKind.DOUBLE_SIGN,
+                pre_vote("newcomer", height=7),
+                pre_vote("newcomer", OTHER_HASH, height=7),
+            )
+        ),
+    }
+
+
+async def test_what_cannot_be_judged_here_goes_no_further_and_costs_nothing() -> None:
+    for data in (await unknowable_messages(await open_chain(GENESIS))).values():
+        async with three_in_a_row() as line:
+            await line.networks[0].publish(consensus_topic(CHAIN_ID), data)
+            assert line.refused == [(consensus_topic(CHAIN_ID), Fault.UNVERIFIABLE)]
+            assert line.delivered(consensus_topic(CHAIN_ID)) == [0, 0, 0]
+            assert PENALTY_POINTS[Fault.UNVERIFIABLE] == 0
+
+
+async def test_operations_reach_everybody_and_forged_ones_nobody() -> None:
+    good = register("alice", "hot", 0)
+    async with three_in_a_row() as line:
+        await line.operations[0].publish(encode_operation(good))
+        for topic in line.operations[1:]:
+            assert (await anext(topic))[1] == good
+        await line.operations[0].publish(encode_operation(signed_operation(good, cold="bob")))
+        await line.operations[0].publish(b"\x00")
+        assert line.faults() == [{}, {Fault.BAD_SIGNATURE: 1, Fault.MALFORMED: 1}, {}]
 
 
 async def test_every_bad_message_has_its_test() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TypeVar
 
 from step_node.crypto.eip191 import public_key_of, sign
 from step_node.ledger.parameters import USTEP_PER_STEP
@@ -13,8 +14,10 @@ from tests.support.proofs import address, private_key
 UNSIGNED = bytes(65)
 STAKE_USTEP = 100_000 * USTEP_PER_STEP
 
+OperationT = TypeVar("OperationT", bound=Operation)
 
-def signed(operation: Operation, *, cold: str, hot: str | None = None, chain_id: str = CHAIN_ID) -> Operation:
+
+def signed(operation: OperationT, *, cold: str, hot: str | None = None, chain_id: str = CHAIN_ID) -> OperationT:
     """The operation with the signatures of these keys."""
     line = signing_line(operation, chain_id)
     if hot is not None:
@@ -23,7 +26,7 @@ def signed(operation: Operation, *, cold: str, hot: str | None = None, chain_id:
     return replace(operation, signature=sign(line, private_key(cold)))
 
 
-def register(cold: str, hot: str, sequence: int, *, stake_ustep: int = STAKE_USTEP) -> Operation:
+def register(cold: str, hot: str, sequence: int, *, stake_ustep: int = STAKE_USTEP) -> Register:
     key = public_key_of(private_key(hot))
     operation = Register(address(cold), sequence, key, stake_ustep, f"/memory/{hot}", UNSIGNED, UNSIGNED)
     return signed(operation, cold=cold, hot=hot)

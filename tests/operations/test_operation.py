@@ -1,0 +1,129 @@
+"""Operations: one wire form, signed lines that mean nothing elsewhere, and keys that nobody can borrow."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from step_node.batch.batch import OPERATION_BYTES_MAX
+from step_node.crypto.eip191 import public_key_of
+from step_node.operations.operation import (
+    P2P_ADDRESS_CHARACTERS_MAX,
+    Operation,
+    OperationRefused,
+    decode_operation,
+    encode_operation,
+    signing_line,
+    verify_operation,
+)
+from tests.support.chains import CHAIN_ID
+from tests.support.operations import STAKE_USTEP, register, rotate, signed, unbond, withdraw
+from tests.support.proofs import address, private_key
+
+REGISTER = register("cold", "hot", 7)
+OPERATIONS: dict[str, Operation] = {
+    "register": REGISTER,
+    "unbond": unbond("cold", "hot", 7),
+    "withdraw": withdraw("cold", "hot", 7),
+    "rotate": rotate("cold", "hot", "new", 7),
+}
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_an_operation_comes_back_as_it_was_and_its_signatures_hold(name: str) -> None:
+    operation = OPERATIONS[name]
+    assert decode_operation(encode_operation(operation)) == operation
+    verify_operation(operation, CHAIN_ID)
+
+
+def test_the_signed_lines() -> None:
+    cold, hot = address("cold").hex(), address("hot").hex()
+    start = f"chain:{CHAIN_ID}|owner:0x{cold}|sequence:7"
+    assert [signing_line(operation, CHAIN_ID) for operation in OPERATIONS.values()] == [
+        f"STEP-VALIDATOR-REGISTER-v1|{start}|key:0x{public_key_of(private_key('hot')).hex()}"
+        f"|stake_ustep:{STAKE_USTEP}|p2p:/memory/hot",
+        f"STEP-VALIDATOR-UNBOND-v1|{start}|validator:0x{hot}",
+        f"STEP-VALIDATOR-WITHDRAW-v1|{start}|validator:0x{hot}",
+        f"STEP-VALIDATOR-ROTATE-KEY-v1|{start}|validator:0x{hot}|key:0x{public_key_of(private_key('new')).hex()}",
+    ]
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+@pytest.mark.parametrize("field", ["owner", "sequence", "validator", "public_key", "stake_ustep", "p2p_address"])
+def test_a_signature_covers_every_field(name: str, field: str) -> None:
+    operation = OPERATIONS[name]
+    if not hasattr(operation, field):
+        return
+    other = {
+        "owner": address("thief"),
+        "sequence": 8,
+        "validator": address("other"),
+        "public_key": public_key_of(private_key("other")),
+        "stake_ustep": STAKE_USTEP + 1,
+        "p2p_address": "/memory/other",
+    }[field]
+    changed: Operation = replace(operation, **{field: other})  # type: ignore[arg-type]  # any field of it
+    with pytest.raises(OperationRefused, match="BAD_SIGNATURE: signature"):
+        verify_operation(changed, CHAIN_ID)
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_a_signature_for_another_chain_or_by_another_is_refused(name: str) -> None:
+    with pytest.raises(OperationRefused, match="BAD_SIGNATURE"):
+        verify_operation(OPERATIONS[name], "step-other-1")
+    with pytest.raises(OperationRefused, match="BAD_SIGNATURE: signature: must be by"):
+        verify_operation(signed(OPERATIONS[name], cold="thief"), CHAIN_ID)
+    with pytest.raises(OperationRefused, match="BAD_SIGNATURE: signature: v must be"):
+        verify_operation(replace(OPERATIONS[name], signature=bytes(65)), CHAIN_ID)
+
+
+@pytest.mark.parametrize("name", ["register", "rotate"])
+def test_nobody_registers_a_key_that_he_does_not_have(name: str) -> None:
+    with pytest.raises(OperationRefused, match="BAD_SIGNATURE: possession: must be by"):
+        verify_operation(signed(OPERATIONS[name], cold="cold", hot="cold"), CHAIN_ID)
+
+
+def test_a_key_that_is_no_point_is_refused() -> None:
+    broken = replace(REGISTER, public_key=b"\x05" * 33)
+    with pytest.raises(OperationRefused, match="INVALID_OPERATION: public_key: is not a point"):
+        verify_operation(broken, CHAIN_ID)
+
+
+@pytest.mark.parametrize(
+    "p2p_address", ["", "memory", "/a|stake_ustep:1", "/a b", "/" + "a" * P2P_ADDRESS_CHARACTERS_MAX]
+)
+def test_an_address_that_could_be_another_field_is_no_address(p2p_address: str) -> None:
+    with pytest.raises(ValueError, match="p2p_address"):
+        replace(REGISTER, p2p_address=p2p_address)
+
+
+def test_the_largest_operation_fits_its_limit() -> None:
+    longest = replace(REGISTER, p2p_address="/" + "a" * (P2P_ADDRESS_CHARACTERS_MAX - 1), sequence=2**63 - 1)
+    assert len(encode_operation(longest)) <= OPERATION_BYTES_MAX
+
+
+@given(st.binary(max_size=300))
+def test_garbage_is_refused_and_nothing_else_happens(data: bytes) -> None:
+    with pytest.raises(OperationRefused, match="INVALID_OPERATION"):
+        decode_operation(data)
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_any_flipped_bit_is_refused(name: str) -> None:
+    encoded = encode_operation(OPERATIONS[name])
+    for position in range(len(encoded)):
+        flipped = bytearray(encoded)
+        flipped[position] ^= 0x01
+        with pytest.raises(OperationRefused):
+            verify_operation(decode_operation(bytes(flipped)), CHAIN_ID)
+
+
+def test_another_spelling_of_the_same_operation_is_refused() -> None:
+    encoded = encode_operation(OPERATIONS["unbond"])
+    longer = encoded.replace(b"\xa8sequence\x07", b"\xa8sequence\xcc\x07")
+    assert longer != encoded
+    with pytest.raises(OperationRefused, match="shortest form"):
+        decode_operation(longer)
