@@ -119,6 +119,10 @@ async def test_a_validator_that_signs_twice_is_slashed_on_every_node_and_the_cha
             assert (slashing.kind, slashing.validator) == (OffenceKind.DOUBLE_SIGN, address(culprit))
             assert slashing.amount_ustep == STAKE_USTEP // 2
         assert nodes[1].status().validator_address is None
+        # Who comes later checks each commit against the set of its height.
+        async with running_node(hub, "observer", genesis, tmp_path / "observer") as observer:
+            await all_have([observer], culprit, ValidatorState.JAILED)
+            await equal_roots([*nodes, observer])
 
 
 async def test_who_proposes_a_batch_with_a_bad_proof_is_slashed_on_every_node(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from p2p.memory import MemoryHub
 from step_node.bft.input_log import InputLog
 from step_node.chain import Chain
 from step_node.clock import SystemClock
+from step_node.evidence import EvidencePool
 from step_node.genesis import Genesis
 from step_node.journal import open_journal
 from step_node.mempool import Mempool
@@ -63,6 +64,7 @@ async def running_node(
                 chain=chain,
                 input_log=input_log,
                 replayed=replayed,
+                evidence=EvidencePool.open(home / "evidence", chain_id=genesis.chain_id, parameters=chain.parameters),
             )
         )
         try:
