@@ -7,13 +7,13 @@ has written the batch, in one step of the event loop.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import trio
 
 from consensus.commit import InvalidCommit, verify_commit, verify_commit_signatures
 from consensus.evidence import InvalidEvidence
-from consensus.messages import Commit, Evidence
+from consensus.messages import Commit, CommitSignature, Evidence, PreCommit
 from consensus.values import ValidatorSet
 from consensus.wire import decode, encode
 from step_node.batch.batch import EVIDENCE_MAX, OPERATIONS_MAX, Batch, BatchContent, BatchHeader, encode_batch
@@ -274,6 +274,26 @@ class Chain:
             validators=validators,
             recover=recover_signer,
         )
+
+    def note_late_pre_commit(self, vote: PreCommit) -> None:
+        """Add a pre-commit for the head's batch, whose signature has been checked, to the commit that the next batch
+        carries.
+
+        A commit is made when a quorum is there. Who is a little slower than the others would be in none, would earn
+        nothing and pass for offline.
+        """
+        commit = self._last_commit
+        if commit is None or (vote.height, vote.round, vote.batch_hash) != (
+            commit.height,
+            commit.round,
+            commit.batch_hash,
+        ):
+            return
+        known = {entry.validator for entry in commit.signatures}
+        if vote.validator in self._last_validators and vote.validator not in known:
+            late = CommitSignature(vote.validator, vote.signature)
+            signatures = sorted((*commit.signatures, late), key=lambda entry: entry.validator)
+            self._last_commit = replace(commit, signatures=tuple(signatures))
 
     def is_signed(self, commit: Commit) -> bool:
         """Whether each signature in it is of whom it names; nothing is said of who they are."""

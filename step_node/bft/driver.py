@@ -154,6 +154,8 @@ class ConsensusDriver:
             self._events.offer(event.MessageReceived(message))
         elif height == self._state.height + 1:
             self._keep_for_later(message)
+        elif height == self._state.height - 1 and isinstance(message, PreCommit):
+            self._chain.note_late_pre_commit(message)
         else:
             # Before the queue, so that old messages, which anybody can repeat, take no place in it.
             past = height < self._state.height

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consensus.commit import InvalidCommit
-from consensus.messages import Commit, Evidence, EvidenceKind, PreVote
+from consensus.messages import Commit, Evidence, EvidenceKind, PreCommit, PreVote
 from mesh import locate
 from step_node.batch.batch import Batch, BatchContent, decode_batch, encode_batch
 from step_node.chain import Chain, InvalidBatch
@@ -333,3 +333,20 @@ async def test_both_engines_have_equal_roots_after_the_same_batches(tmp_path: Pa
             await on_disk.finalise(applied, commit_for(received, NAMES))
             assert on_disk.head == in_memory.head
         assert state_root(on_disk.head.lanes) == state_root(in_memory.head.lanes)
+
+
+async def test_a_pre_commit_that_comes_late_is_in_the_next_batch_if_it_is_for_this_one() -> None:
+    chain = await open_chain(GENESIS)
+    judged = await build(chain, [FIRST])
+    await chain.finalise(judged, commit_for(judged.batch, NAMES[1:]))
+    (entry,) = commit_for(judged.batch, NAMES[:1]).signatures
+    vote = PreCommit(1, 0, judged.batch.hash, entry.validator, entry.signature)
+    others = [replace(vote, height=2), replace(vote, round=1), replace(vote, batch_hash=ZERO)]
+    for useless in (*others, replace(vote, batch_hash=None), replace(vote, validator=address("stranger"))):
+        chain.note_late_pre_commit(useless)
+    assert len(commit_of((await build(chain, [SECOND])).batch).signatures) == 3
+    for _ in range(2):
+        chain.note_late_pre_commit(vote)
+    batch = (await build(chain, [SECOND])).batch
+    assert commit_of(batch) == commit_for(judged.batch, NAMES)
+    await chain.judge(batch, proposed_in_round=0, judge_clock=False)

@@ -197,3 +197,16 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         file.truncate(GENESIS_BYTES_MAX + 1)
     with pytest.raises(GenesisError, match=f"a genesis file has at most {GENESIS_BYTES_MAX}"):
         load_genesis(path)
+
+
+def test_a_validator_is_its_own_owner_unless_genesis_names_one() -> None:
+    genesis = make_genesis(2)
+    first, second = genesis.validators
+    cold = "0x" + address("cold").hex()
+    owned = genesis.model_copy(update={"validators": (first.model_copy(update={"owner": cold}), second)})
+    assert [record.owner for record in owned.head().validators] == [
+        bytes.fromhex(cold[2:]),
+        bytes.fromhex(second.address[2:]),
+    ]
+    spelled = parse_genesis(genesis.model_dump_json(), name="with nulls")
+    assert spelled.hash == genesis.hash
