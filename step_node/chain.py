@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import trio
 
 from consensus.commit import InvalidCommit, verify_commit, verify_commit_signatures
-from consensus.evidence import InvalidEvidence
+from consensus.evidence import InvalidEvidence, contradiction
 from consensus.messages import Commit, CommitSignature, Evidence, PreCommit
 from consensus.values import ValidatorSet
 from consensus.wire import decode, encode
@@ -294,6 +294,20 @@ class Chain:
             late = CommitSignature(vote.validator, vote.signature)
             signatures = sorted((*commit.signatures, late), key=lambda entry: entry.validator)
             self._last_commit = replace(commit, signatures=tuple(signatures))
+
+    def late_contradiction(self, vote: PreCommit) -> Evidence | None:
+        """The evidence that a late pre-commit, whose signature has been checked, and the head's commit make, if any.
+
+        The machine of that height is done, and does not see who has signed otherwise for somebody else.
+        """
+        commit = self._last_commit
+        if commit is None or (vote.height, vote.round) != (commit.height, commit.round):
+            return None
+        for entry in commit.signatures:
+            if entry.validator == vote.validator and vote.batch_hash != commit.batch_hash:
+                counted = PreCommit(commit.height, commit.round, commit.batch_hash, entry.validator, entry.signature)
+                return contradiction(counted, vote)
+        return None
 
     def is_signed(self, commit: Commit) -> bool:
         """Whether each signature in it is of whom it names; nothing is said of who they are."""

@@ -12,7 +12,7 @@ import trio
 from prometheus_client import CollectorRegistry
 
 from consensus.inputs import Input
-from consensus.messages import Commit, Evidence, Message
+from consensus.messages import Commit, Evidence, Message, PreCommit
 from p2p.errors import AddressInUse, NetworkError
 from p2p.libp2p_network import Libp2pSettings, open_libp2p_network
 from p2p.network import Network, PeerId
@@ -297,6 +297,10 @@ class Node:
                 await self._take_evidence(item.message)
             elif item.proven:
                 self.driver.deliver(item.message, item.batch)
+                if isinstance(item.message, PreCommit):
+                    contradicted = self._chain.late_contradiction(item.message)
+                    if contradicted is not None:
+                        await self._take_evidence(contradicted)
 
     async def _take_evidence(self, evidence: Evidence) -> None:
         offence = self._chain.offence_in(evidence)

@@ -45,10 +45,6 @@ class OperationPool:
         """For a proposer: those that wait longest, at most `OPERATIONS_MAX`."""
         return tuple(self._waiting.values())[:OPERATIONS_MAX]
 
-    def get(self, owner: bytes) -> Operation | None:
-        """What of this owner waits."""
-        return self._waiting.get(owner)
-
     def add(self, operation: Operation) -> OperationRefused | None:
         """Take it in; or why not: POOL_FULL."""
         known = self._waiting.get(operation.owner)
@@ -94,8 +90,6 @@ class OperationDesk:
 
     async def take(self, operation: Operation) -> OperationRefused | None:
         """Take in an operation whose signatures have been checked; or why not. Raises `StorageUnavailable`."""
-        if self._pool.get(operation.owner) == operation:
-            return None
         (refused,) = await self._chain.operation_refusals([operation])
         return refused or self._pool.add(operation)
 
@@ -107,7 +101,7 @@ class OperationDesk:
         for operation, refused in zip(waiting, await self._chain.operation_refusals(waiting), strict=True):
             if refused is not None:
                 self._pool.remove(operation)
-                log.info("an operation waits no more", kind=operation.type, code=refused.code.value)
+                log.info("an operation is settled", kind=operation.type, owner="0x" + operation.owner.hex())
 
     async def say_again(self) -> None:
         """Send everything that waits to everybody: gossip loses messages."""

@@ -299,6 +299,20 @@ async def test_one_batch_holds_no_evidence_twice() -> None:
         await chain.judge(batch, proposed_in_round=0, judge_clock=True)
 
 
+async def test_who_contradicts_the_commit_that_it_is_in_is_convicted_even_when_the_height_is_done() -> None:
+    chain = await open_chain(GENESIS)
+    await finalise(chain, GOOD[:1])
+    late = signed(PreCommit(1, 0, HASH, address(CULPRIT)), CULPRIT)
+    assert isinstance(late, PreCommit)
+    evidence = chain.late_contradiction(late)
+    assert evidence is not None
+    assert convict(evidence) == address(CULPRIT)
+    assert chain.offence_refusal(chain.offence_in(evidence)) is None
+    counted = replace(late, batch_hash=chain.head.chain.batch_hash)
+    for harmless in (counted, replace(late, round=1), replace(late, height=2), replace(late, validator=bytes(20))):
+        assert chain.late_contradiction(harmless) is None
+
+
 # --- the pool ---------------------------------------------------------------------------------------------------------
 
 
