@@ -14,6 +14,7 @@ from step_node.api.routes_ledger import ledger_routes
 from step_node.api.routes_mesh import mesh_routes
 from step_node.api.routes_node import node_routes
 from step_node.api.routes_proofs import proof_routes
+from step_node.api.routes_validators import validator_routes
 from step_node.api.services import ApiServices
 
 _DESCRIPTION: Final = """
@@ -28,6 +29,7 @@ each code, is told in `docs/clients.md`.
 _TAGS: Final = [
     {"name": "proofs", "description": "Submit location proofs and follow them."},
     {"name": "ledger", "description": "Read what has been finalised."},
+    {"name": "validators", "description": "Register, leave, and see who votes and who was slashed."},
     {"name": "mesh", "description": "Find triangles."},
     {"name": "node", "description": "Watch the node."},
 ]
@@ -48,6 +50,6 @@ def create_app(services: ApiServices) -> FastAPI:
     )
     app.add_middleware(BodyLimit, clock=services.clock)
     install_error_handlers(app, services.clock)
-    for routes in (proof_routes, ledger_routes, mesh_routes, node_routes):
+    for routes in (proof_routes, ledger_routes, validator_routes, mesh_routes, node_routes):
         app.include_router(routes(services))
     return app

@@ -9,6 +9,7 @@ from fastapi import FastAPI
 
 from step_node.api.errors import HTTP_STATUS, PATIENCE_STATUSES, Code, ErrorAnswer, RequestCode
 from step_node.api.schema import EXAMPLE_TIMESTAMP
+from step_node.operations.operation import OperationCode
 from step_node.proofs.proof import RefusalCode
 
 _EXAMPLES: dict[Code, str] = {
@@ -32,6 +33,18 @@ _EXAMPLES: dict[Code, str] = {
     RequestCode.REQUEST_TIMEOUT: "body: must arrive within 10 seconds",
     RequestCode.PROOF_NOT_FOUND: "proofId: this node has neither accepted nor finalised such a proof",
     RequestCode.BATCH_NOT_FOUND: "height: 43 is not finalised yet; the last is 42",
+    RequestCode.VALIDATOR_NOT_FOUND: "address: is not a validator's",
+    OperationCode.INVALID_OPERATION: "stake: must be a decimal string of STEP",
+    OperationCode.BAD_SIGNATURE: "possession: must be by the new hot key, over the same line",
+    OperationCode.WRONG_SEQUENCE: "sequence: the owner's next is 3",
+    OperationCode.UNKNOWN_VALIDATOR: "validator: there is none with this address",
+    OperationCode.NOT_THE_OWNER: "owner: is not this validator's",
+    OperationCode.KEY_IN_USE: "public_key: is another validator's, or was",
+    OperationCode.STAKE_TOO_LOW: "stake_ustep: must be at least min_stake",
+    OperationCode.INSUFFICIENT_BALANCE: "stake_ustep: is more than the owner's balance",
+    OperationCode.NO_PLACE: "there are as many validators as there may be",
+    OperationCode.WRONG_STATE: "validator: is not in the set",
+    OperationCode.POOL_FULL: "too many operations wait; try again in a few seconds",
 }
 
 EVERYWHERE = (RequestCode.PAYLOAD_TOO_LARGE, RequestCode.REQUEST_TIMEOUT, RefusalCode.INTERNAL_ERROR)

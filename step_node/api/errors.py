@@ -20,6 +20,7 @@ from starlette.exceptions import HTTPException
 from step_node.api.schema import Answer
 from step_node.clock import Clock
 from step_node.journal import JournalError
+from step_node.operations.operation import OperationCode
 from step_node.proofs.proof import Refusal, RefusalCode
 from step_node.proofs.timestamps import format_timestamp
 from step_node.storage.interface import StorageUnavailable
@@ -40,9 +41,10 @@ class RequestCode(StrEnum):
     REQUEST_TIMEOUT = "REQUEST_TIMEOUT"
     PROOF_NOT_FOUND = "PROOF_NOT_FOUND"
     BATCH_NOT_FOUND = "BATCH_NOT_FOUND"
+    VALIDATOR_NOT_FOUND = "VALIDATOR_NOT_FOUND"
 
 
-Code: TypeAlias = RefusalCode | RequestCode
+Code: TypeAlias = RefusalCode | RequestCode | OperationCode
 
 HTTP_STATUS: Final[Mapping[Code, int]] = {
     RefusalCode.INVALID_PAYLOAD: 400,
@@ -65,8 +67,20 @@ HTTP_STATUS: Final[Mapping[Code, int]] = {
     RequestCode.REQUEST_TIMEOUT: 408,
     RequestCode.PROOF_NOT_FOUND: 404,
     RequestCode.BATCH_NOT_FOUND: 404,
+    RequestCode.VALIDATOR_NOT_FOUND: 404,
+    OperationCode.INVALID_OPERATION: 400,
+    OperationCode.BAD_SIGNATURE: 401,
+    OperationCode.WRONG_SEQUENCE: 409,
+    OperationCode.UNKNOWN_VALIDATOR: 404,
+    OperationCode.NOT_THE_OWNER: 403,
+    OperationCode.KEY_IN_USE: 409,
+    OperationCode.STAKE_TOO_LOW: 422,
+    OperationCode.INSUFFICIENT_BALANCE: 422,
+    OperationCode.NO_PLACE: 409,
+    OperationCode.WRONG_STATE: 409,
+    OperationCode.POOL_FULL: 503,
 }
-"""The HTTP status of each code: the protocol's (§2), then this API's own."""
+"""The HTTP status of each code: the protocol's for proofs (§2), this API's own, and those of validator operations."""
 
 
 class ErrorAnswer(Answer):

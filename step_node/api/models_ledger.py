@@ -28,6 +28,7 @@ class AccountAnswer(Answer):
     proofs: int = Field(description="How many of its proofs are finalised.", examples=[7])
     rank: int | None = Field(description="1 is the highest balance.", examples=[3])
     last_proof: LastProofAnswer | None
+    next_sequence: int = Field(description="The sequence number of its next validator operation.", examples=[0])
 
 
 class TriangleAnswer(Answer):

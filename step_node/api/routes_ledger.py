@@ -84,6 +84,7 @@ def ledger_routes(services: ApiServices) -> APIRouter:
             proofs=found.proofs,
             rank=await storage.account_rank(key),
             last_proof=_last_proof(found.last_proof),
+            next_sequence=found.operations,
         )
 
     @routes.get(
@@ -99,7 +100,7 @@ def ledger_routes(services: ApiServices) -> APIRouter:
         """Proofs that are finalised while you page come before the first page: no later page changes."""
         key = bytes.fromhex(address[2:])
         # One more than asked for tells whether there is another page.
-        found = await storage.account_proofs(key, before=_parse_before(before), limit=limit + 1)
+        found = await storage.account_proofs(key, before=parse_before(before), limit=limit + 1)
         page = [HistoryEntry.of(one.proof, one.receipt) for one in found[:limit]]
         more = len(found) > limit
         return AccountProofs(
@@ -195,7 +196,8 @@ def _last_proof(last: LastProof | None) -> LastProofAnswer | None:
     return LastProofAnswer(timestamp=format_timestamp(last.timestamp_ms), lat=last.lat, lon=last.lon)
 
 
-def _parse_before(before: str | None) -> tuple[int, int] | None:
+def parse_before(before: str | None) -> tuple[int, int] | None:
+    """The (height, index) in a page's cursor. Raises `ApiError` INVALID_PAYLOAD."""
     if before is None:
         return None
     try:

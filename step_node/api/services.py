@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry
@@ -11,6 +11,7 @@ from step_node.admission import Admission
 from step_node.chain import Chain
 from step_node.clock import Clock
 from step_node.metrics import NodeMetrics
+from step_node.operations.operation import Operation
 from step_node.status import Health, NodeStatus
 
 
@@ -29,4 +30,6 @@ class ApiServices:
     health: Callable[[], Health]
     metrics: CollectorRegistry
     counters: NodeMetrics
+    submit_operation: Callable[[Operation], Awaitable[None]]
+    """Takes in a validator operation, or raises `OperationRefused`."""
     wait_ms_max: int = 30_000

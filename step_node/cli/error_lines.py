@@ -45,6 +45,7 @@ def _known_errors() -> tuple[type[BaseException], ...]:
     from step_node.durable.home_lock import HomeInUse
     from step_node.errors import StepNodeError
     from step_node.genesis import GenesisError
+    from step_node.operations.operation import OperationRefused
     from step_node.proofs.proof import ProofRefused
     from step_node.signing.private_file import KeystoreError
 
@@ -53,6 +54,7 @@ def _known_errors() -> tuple[type[BaseException], ...]:
         StepNodeError,
         GenesisError,
         KeystoreError,
+        OperationRefused,
         ProofRefused,
         TriangleIdError,
         HomeInUse,

@@ -20,6 +20,7 @@ from step_node.cli import (
     start_command,
     status_command,
     storage_commands,
+    validator_commands,
 )
 from step_node.cli.error_lines import ErrorLinesGroup
 
@@ -66,6 +67,7 @@ app.add_typer(keys_commands.app, name="keys")
 app.add_typer(mesh_commands.app, name="mesh")
 app.add_typer(proof_commands.app, name="proof")
 app.add_typer(storage_commands.app, name="storage")
+app.add_typer(validator_commands.app, name="validator")
 
 
 def run() -> None:

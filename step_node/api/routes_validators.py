@@ -1,0 +1,119 @@
+"""Validators: who there are, what they have been slashed for, and the operations of their owners."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+
+from step_node.api.body import parse_json
+from step_node.api.cursor import encode_cursor
+from step_node.api.documentation import WITH_STORE, refusals
+from step_node.api.errors import ApiError, RequestCode
+from step_node.api.models_validators import (
+    EvidenceAnswer,
+    OperationAnswer,
+    SlashingEntry,
+    ValidatorAnswer,
+    ValidatorEntry,
+    ValidatorsAnswer,
+)
+from step_node.api.routes_ledger import PAGE_DEFAULT, Address, Limit, parse_before
+from step_node.api.schema import hex_text
+from step_node.api.services import ApiServices
+from step_node.operations.json_form import OPERATIONS, parse_operation
+from step_node.operations.operation import Operation, OperationCode, OperationRefused, Register, hot_address
+from step_node.proofs.proof import RefusalCode
+
+_SUMMARIES = {
+    "register": "Register a validator",
+    "unbond": "Have a validator leave the set",
+    "withdraw": "Take back a stake that is free",
+    "rotate-key": "Replace a validator's hot key",
+}
+
+
+def validator_routes(services: ApiServices) -> APIRouter:
+    """The routes under `/validator`, `/validators` and `/evidence`."""
+    routes = APIRouter(tags=["validators"])
+    storage = services.chain.storage
+
+    @routes.get("/validators", summary="All validators", responses=refusals(*WITH_STORE))
+    async def validators() -> ValidatorsAnswer:
+        """Those in the set, and those that wait to join it, have left, or are jailed."""
+        head = services.chain.head
+        return ValidatorsAnswer(
+            height=head.chain.height,
+            quorum=services.chain.validators.quorum,
+            validators=[ValidatorEntry.of(record) for record in head.validators],
+        )
+
+    @routes.get(
+        "/validators/{address}",
+        summary="A validator",
+        responses=refusals(RefusalCode.INVALID_PAYLOAD, RequestCode.VALIDATOR_NOT_FOUND, *WITH_STORE),
+    )
+    async def validator(address: Address) -> ValidatorAnswer:
+        """By the address of its hot key; one that was rotated says so."""
+        key = bytes.fromhex(address[2:])
+        for record in services.chain.head.validators:
+            if record.address == key:
+                owner = await storage.account(record.owner)
+                return ValidatorAnswer(
+                    validator=ValidatorEntry.of(record), next_sequence=0 if owner is None else owner.operations
+                )
+        raise ApiError(RequestCode.VALIDATOR_NOT_FOUND, "address: is not a validator's")
+
+    @routes.get(
+        "/evidence",
+        summary="What validators have been slashed for, newest first",
+        responses=refusals(RefusalCode.INVALID_PAYLOAD, *WITH_STORE),
+    )
+    async def evidence(
+        limit: Limit = PAGE_DEFAULT,
+        before: Annotated[str | None, Query(description="The `nextCursor` of the page before this one.")] = None,
+    ) -> EvidenceAnswer:
+        """Each slash as the finalised batch applied it, the same on every node."""
+        found = await storage.slashings(before=parse_before(before), limit=limit + 1)
+        more = len(found) > limit
+        return EvidenceAnswer(
+            slashings=[SlashingEntry.of(slashing) for slashing in found[:limit]],
+            next_cursor=encode_cursor(found[limit - 1].height, found[limit - 1].index) if more else None,
+        )
+
+    for name in OPERATIONS:
+        _add_operation(routes, services, name)
+    return routes
+
+
+def _add_operation(routes: APIRouter, services: ApiServices, name: str) -> None:
+    form_type = OPERATIONS[name][1]
+
+    async def submit_operation(request: Request) -> OperationAnswer:
+        """Signed by the stake's owner, and by the hot key where one comes into use (protocol.md §4)."""
+        try:
+            operation = parse_operation(name, parse_json(await request.body()))
+            await services.submit_operation(operation)
+        except OperationRefused as refused:
+            raise ApiError(refused.code, refused.message) from refused
+        return OperationAnswer(validator=hex_text(_validator_of(operation)), sequence=operation.sequence)
+
+    submit_operation.__name__ = f"{name.replace('-', '_')}_validator"
+    routes.add_api_route(
+        f"/validator/{name}",
+        submit_operation,
+        methods=["POST"],
+        status_code=202,
+        summary=_SUMMARIES[name],
+        response_description="It waits to be put into a batch.",
+        responses=refusals(RefusalCode.INVALID_PAYLOAD, *OperationCode, *WITH_STORE),
+        openapi_extra={"requestBody": _body(form_type.model_json_schema(by_alias=True))},
+    )
+
+
+def _body(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"required": True, "content": {"application/json": {"schema": schema}}}
+
+
+def _validator_of(operation: Operation) -> bytes:
+    return hot_address(operation.public_key) if isinstance(operation, Register) else operation.validator

@@ -1,0 +1,222 @@
+"""`step-node validator`: what a stake's owner does with a validator, signed by the cold key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from step_node.cli.keys_commands import PasswordFileOption, load_private_key
+from step_node.cli.output import console, print_json
+
+if TYPE_CHECKING:
+    from step_node.operations.operation import Operation
+
+app = typer.Typer(no_args_is_help=True, help="Validators: register, unbond, withdraw, rotate the hot key, show.")
+
+UrlOption = Annotated[str, typer.Option(help="Address of any node's API.")]
+OwnerKeystoreOption = Annotated[
+    Path | None, typer.Option("--owner-keystore", metavar="FILE", help="The owner's (cold) key, an encrypted keystore.")
+]
+OwnerKeyFileOption = Annotated[
+    Path | None, typer.Option("--owner-key-file", metavar="FILE", help="The owner's key in the clear (mode 0600).")
+]
+HotKeystoreOption = Annotated[
+    Path | None, typer.Option("--hot-keystore", metavar="FILE", help="The key that the node will sign with, encrypted.")
+]
+HotKeyFileOption = Annotated[
+    Path | None, typer.Option("--hot-key-file", metavar="FILE", help="The same in the clear (mode 0600).")
+]
+HotPasswordFileOption = Annotated[
+    Path | None, typer.Option("--hot-password-file", metavar="FILE", help="Password of --hot-keystore.")
+]
+ValidatorOption = Annotated[str, typer.Option("--validator", metavar="ADDRESS", help="Address of its hot key.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the node's answer as it is, one JSON object.")]
+
+DEFAULT_URL = "http://127.0.0.1:8600"
+
+
+@app.command(
+    epilog="Example: step-node validator register --owner-keystore cold.json --hot-keystore node/keys/validator.json"
+    " --stake 100000 --p2p-address /dns4/node.example/tcp/26600/p2p/16Uiu2…"
+)
+def register(
+    stake: Annotated[str, typer.Option(metavar="STEP", help="How much to put up, out of the owner's balance.")],
+    p2p_address: Annotated[str, typer.Option(metavar="MULTIADDR", help="Where other nodes find this one.")],
+    url: UrlOption = DEFAULT_URL,
+    owner_keystore: OwnerKeystoreOption = None,
+    owner_key_file: OwnerKeyFileOption = None,
+    password_file: PasswordFileOption = None,
+    hot_keystore: HotKeystoreOption = None,
+    hot_key_file: HotKeyFileOption = None,
+    hot_password_file: HotPasswordFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Put up a stake for a new validator (or for one whose jail is over). It joins the set after a full epoch."""
+    from step_node.operations import client_signing
+    from step_node.operations.json_form import stake_ustep
+
+    owner_key = load_private_key(owner_keystore, owner_key_file, password_file)
+    hot_key = load_private_key(hot_keystore, hot_key_file, hot_password_file)
+    chain_id, sequence = _chain_and_sequence(url, client_signing.address_of_key(owner_key))
+    operation = client_signing.register(
+        owner_key=owner_key,
+        hot_key=hot_key,
+        chain_id=chain_id,
+        sequence=sequence,
+        stake_ustep=stake_ustep(stake),
+        p2p_address=p2p_address,
+    )
+    _submit(url, operation, as_json)
+
+
+@app.command(epilog="Example: step-node validator unbond --validator 0x… --owner-keystore cold.json")
+def unbond(
+    validator: ValidatorOption,
+    url: UrlOption = DEFAULT_URL,
+    owner_keystore: OwnerKeystoreOption = None,
+    owner_key_file: OwnerKeyFileOption = None,
+    password_file: PasswordFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Have a validator leave the set at the epoch's end. Its stake stays locked for the unbonding time."""
+    from step_node.operations import client_signing
+
+    owner_key = load_private_key(owner_keystore, owner_key_file, password_file)
+    chain_id, sequence = _chain_and_sequence(url, client_signing.address_of_key(owner_key))
+    operation = client_signing.unbond(
+        owner_key=owner_key, chain_id=chain_id, sequence=sequence, validator=_address(validator)
+    )
+    _submit(url, operation, as_json)
+
+
+@app.command(epilog="Example: step-node validator withdraw --validator 0x… --owner-keystore cold.json")
+def withdraw(
+    validator: ValidatorOption,
+    url: UrlOption = DEFAULT_URL,
+    owner_keystore: OwnerKeystoreOption = None,
+    owner_key_file: OwnerKeyFileOption = None,
+    password_file: PasswordFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take back the stake of a validator that has left, or whose jail is over, into the owner's balance."""
+    from step_node.operations import client_signing
+
+    owner_key = load_private_key(owner_keystore, owner_key_file, password_file)
+    chain_id, sequence = _chain_and_sequence(url, client_signing.address_of_key(owner_key))
+    operation = client_signing.withdraw(
+        owner_key=owner_key, chain_id=chain_id, sequence=sequence, validator=_address(validator)
+    )
+    _submit(url, operation, as_json)
+
+
+@app.command(
+    "rotate-key",
+    epilog="Example: step-node validator rotate-key --validator 0x… --owner-keystore cold.json --hot-keystore new.json",
+)
+def rotate_key(
+    validator: ValidatorOption,
+    url: UrlOption = DEFAULT_URL,
+    owner_keystore: OwnerKeystoreOption = None,
+    owner_key_file: OwnerKeyFileOption = None,
+    password_file: PasswordFileOption = None,
+    hot_keystore: HotKeystoreOption = None,
+    hot_key_file: HotKeyFileOption = None,
+    hot_password_file: HotPasswordFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Have a validator sign with a new hot key from the epoch's end on. Start its node with that key then."""
+    from step_node.operations import client_signing
+
+    owner_key = load_private_key(owner_keystore, owner_key_file, password_file)
+    new_hot_key = load_private_key(hot_keystore, hot_key_file, hot_password_file)
+    chain_id, sequence = _chain_and_sequence(url, client_signing.address_of_key(owner_key))
+    operation = client_signing.rotate_key(
+        owner_key=owner_key,
+        new_hot_key=new_hot_key,
+        chain_id=chain_id,
+        sequence=sequence,
+        validator=_address(validator),
+    )
+    _submit(url, operation, as_json)
+
+
+@app.command(epilog="Example: step-node validator show --url http://127.0.0.1:8600")
+def show(
+    url: UrlOption = DEFAULT_URL,
+    validator: Annotated[
+        str | None, typer.Option("--validator", metavar="ADDRESS", help="Only this one.  [default: all]")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Print the validators: who votes, who waits, who is jailed, and each one's stake."""
+    from step_node.cli.http_calls import get_json
+
+    path = "/validators" if validator is None else f"/validators/{validator}"
+    answer = get_json(url, path)
+    if as_json:
+        print_json(answer)
+    if not answer.get("ok"):
+        _fail(answer)
+    if not as_json:
+        entries = answer.get("validators", [answer.get("validator")])
+        _print_table(entries if isinstance(entries, list) else [])
+
+
+def _chain_and_sequence(url: str, owner: bytes) -> tuple[str, int]:
+    """The chain's name and the owner's next sequence number, as the node tells them."""
+    from step_node.cli.error_lines import CommandError
+    from step_node.cli.http_calls import get_json
+
+    status = get_json(url, "/status")
+    account = get_json(url, f"/account/0x{owner.hex()}")
+    chain_id, sequence = status.get("chainId"), account.get("nextSequence")
+    if not isinstance(chain_id, str) or not isinstance(sequence, int):
+        raise CommandError(f"{url}: does not tell its chain and the account's next sequence number")
+    return chain_id, sequence
+
+
+def _submit(url: str, operation: Operation, as_json: bool) -> None:
+    from step_node.cli.http_calls import post_json
+    from step_node.operations.json_form import name_of, operation_json
+
+    answer = post_json(url, f"/validator/{name_of(operation)}", operation_json(operation), parameters={})
+    if as_json:
+        print_json(answer)
+    if not answer.get("ok"):
+        _fail(answer)
+    if not as_json:
+        typer.echo(f"accepted; `step-node validator show --url {url} --validator {answer.get('validator')}` follows it")
+
+
+def _fail(answer: dict[str, object]) -> None:
+    typer.echo(f"error: {answer.get('code')}: {answer.get('message')}", err=True)
+    raise typer.Exit(1)
+
+
+def _address(text: str) -> bytes:
+    if len(text) != 42 or not text.startswith("0x"):
+        raise typer.BadParameter("must be 0x and 40 hex digits", param_hint="--validator")
+    try:
+        return bytes.fromhex(text[2:])
+    except ValueError as error:
+        raise typer.BadParameter("must be 0x and 40 hex digits", param_hint="--validator") from error
+
+
+def _print_table(entries: list[object]) -> None:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for heading in ("validator", "state", "votes", "stake", "owner"):
+        table.add_column(heading)
+    for entry in entries:
+        if isinstance(entry, dict):
+            table.add_row(
+                str(entry.get("address")),
+                str(entry.get("state")),
+                "yes" if entry.get("inSet") else "no",
+                str(entry.get("stake")),
+                str(entry.get("owner")),
+            )
+    console().print(table)

@@ -1,0 +1,152 @@
+"""Operations as JSON: what the API takes and the command line sends.
+
+Addresses, keys and signatures are 0x and hex digits, the stake a decimal string of STEP. A form is the fields of the
+operation but its type, which the path of the request names.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Final, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
+
+from step_node.errors import describe_validation_error
+from step_node.ledger.parameters import USTEP_PER_STEP
+from step_node.operations.operation import (
+    P2P_ADDRESS_CHARACTERS_MAX,
+    Operation,
+    OperationCode,
+    OperationRefused,
+    Register,
+    RotateKey,
+    Unbond,
+    Withdraw,
+)
+
+STAKE_PATTERN: Final = r"^(0|[1-9][0-9]{0,12})(\.[0-9]{1,6})?$"
+EXAMPLE_ADDRESS: Final = "0x7e5f4552091a69125d5dfcb7b8c2659029395bdf"
+
+AddressText = Annotated[str, Field(pattern="^0x[0-9a-fA-F]{40}$", examples=[EXAMPLE_ADDRESS])]
+PublicKeyText = Annotated[
+    str,
+    Field(
+        pattern="^0x0[23][0-9a-fA-F]{64}$",
+        description="Compressed secp256k1.",
+        examples=["0x0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798"],
+    ),
+]
+SignatureText = Annotated[
+    str, Field(pattern="^0x[0-9a-fA-F]{130}$", description="r, s, v.", examples=["0x" + "11" * 64 + "1b"])
+]
+StakeText = Annotated[
+    str,
+    Field(pattern=STAKE_PATTERN, description="STEP.", examples=["100000.000000"]),
+]
+Sequence = Annotated[int, Field(ge=0, lt=2**63, description="How many operations the owner has had before.")]
+
+
+class _Form(BaseModel):
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, alias_generator=to_camel, validate_by_name=False
+    )
+
+    owner: AddressText
+    sequence: Sequence
+    signature: SignatureText
+
+
+class RegisterForm(_Form):
+    """Put up a stake, out of the owner's balance, for a validator."""
+
+    public_key: PublicKeyText
+    stake: StakeText
+    p2p_address: Annotated[
+        str,
+        Field(
+            alias="p2pAddress",
+            min_length=1,
+            max_length=P2P_ADDRESS_CHARACTERS_MAX,
+            examples=["/dns4/node.example/tcp/26600/p2p/16Uiu2HAm2k8h1fV7nJ1c"],
+        ),
+    ]
+    possession: SignatureText
+
+
+class LeaveForm(_Form):
+    """Unbond a validator, or withdraw its stake."""
+
+    validator: AddressText
+
+
+class RotateKeyForm(_Form):
+    """Replace a validator's hot key."""
+
+    validator: AddressText
+    public_key: PublicKeyText
+    possession: SignatureText
+
+
+Form: TypeAlias = RegisterForm | LeaveForm | RotateKeyForm
+
+OPERATIONS: Final[dict[str, tuple[type[Operation], type[Form]]]] = {
+    "register": (Register, RegisterForm),
+    "unbond": (Unbond, LeaveForm),
+    "withdraw": (Withdraw, LeaveForm),
+    "rotate-key": (RotateKey, RotateKeyForm),
+}
+"""By the name that paths and commands use."""
+
+
+def parse_operation(name: str, document: object) -> Operation:
+    """The operation `name` with the fields of `document`; its signatures are not checked here.
+
+    Raises `OperationRefused` INVALID_OPERATION naming the field and the rule.
+    """
+    operation_type, form_type = OPERATIONS[name]
+    try:
+        form = form_type.model_validate(document)
+    except ValidationError as error:
+        raise OperationRefused(OperationCode.INVALID_OPERATION, describe_validation_error(error)) from error
+    fields: dict[str, Any] = {}
+    for field, value in form:
+        if field == "stake":
+            fields["stake_ustep"] = stake_ustep(value)
+        elif field in ("sequence", "p2p_address"):
+            fields[field] = value
+        else:
+            fields[field] = bytes.fromhex(value[2:])
+    try:
+        return operation_type(**fields)
+    except ValidationError as error:
+        raise OperationRefused(OperationCode.INVALID_OPERATION, describe_validation_error(error)) from error
+
+
+def operation_json(operation: Operation) -> dict[str, object]:
+    """The form of `operation`, as `parse_operation` takes it."""
+    fields: dict[str, object] = {}
+    for field in operation.__dataclass_fields__:
+        value = getattr(operation, field)
+        if field == "stake_ustep":
+            fields["stake"] = f"{value // USTEP_PER_STEP}.{value % USTEP_PER_STEP:06d}"
+        elif field == "p2p_address":
+            fields["p2pAddress"] = value
+        elif field != "type":
+            fields[to_camel(field)] = f"0x{value.hex()}" if isinstance(value, bytes) else value
+    return fields
+
+
+def name_of(operation: Operation) -> str:
+    """The operation's name in paths and commands."""
+    return next(name for name, (kind, _) in OPERATIONS.items() if isinstance(operation, kind))
+
+
+def stake_ustep(stake: str) -> int:
+    """Micro-STEP in a decimal string of STEP. Raises `OperationRefused` INVALID_OPERATION."""
+    if re.fullmatch(STAKE_PATTERN, stake, re.ASCII) is None:
+        raise OperationRefused(
+            OperationCode.INVALID_OPERATION, "stake: must be a decimal number of STEP with at most six places"
+        )
+    whole, _, fraction = stake.partition(".")
+    return int(whole) * USTEP_PER_STEP + int(fraction.ljust(6, "0"))

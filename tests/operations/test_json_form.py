@@ -1,0 +1,82 @@
+"""Operations as JSON, and signed as an owner signs them."""
+
+from __future__ import annotations
+
+import pytest
+
+from step_node.operations import client_signing
+from step_node.operations.json_form import OPERATIONS, name_of, operation_json, parse_operation, stake_ustep
+from step_node.operations.operation import Operation, OperationCode, OperationRefused, verify_operation
+from tests.support.proofs import address, private_key
+
+CHAIN_ID = "step-test"
+OWNER, HOT = private_key("owner"), private_key("hot")
+
+SIGNED: list[Operation] = [
+    client_signing.register(
+        owner_key=OWNER,
+        hot_key=HOT,
+        chain_id=CHAIN_ID,
+        sequence=3,
+        stake_ustep=100_000_000_001,
+        p2p_address="/ip4/127.0.0.1/tcp/1",
+    ),
+    client_signing.unbond(owner_key=OWNER, chain_id=CHAIN_ID, sequence=3, validator=address("hot")),
+    client_signing.withdraw(owner_key=OWNER, chain_id=CHAIN_ID, sequence=3, validator=address("hot")),
+    client_signing.rotate_key(
+        owner_key=OWNER, new_hot_key=HOT, chain_id=CHAIN_ID, sequence=3, validator=address("old")
+    ),
+]
+
+
+@pytest.mark.parametrize("operation", SIGNED, ids=name_of)
+def test_what_an_owner_signs_is_accepted_on_its_own_chain_only(operation: Operation) -> None:
+    verify_operation(operation, CHAIN_ID)
+    with pytest.raises(OperationRefused) as refused:
+        verify_operation(operation, "another-chain")
+    assert refused.value.code is OperationCode.BAD_SIGNATURE
+
+
+@pytest.mark.parametrize("operation", SIGNED, ids=name_of)
+def test_the_json_form_is_read_back_as_it_was(operation: Operation) -> None:
+    assert parse_operation(name_of(operation), operation_json(operation)) == operation
+
+
+def test_every_operation_has_a_name_and_a_form() -> None:
+    assert sorted(OPERATIONS) == ["register", "rotate-key", "unbond", "withdraw"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"surprise": 1}, "surprise: unknown key"),
+        ({"stake": 100_000}, "stake: "),
+        ({"stake": "1e5"}, "stake: "),
+        ({"stake": "1.0000001"}, "stake: "),
+        ({"stake": "-1"}, "stake: "),
+        ({"sequence": "3"}, "sequence: "),
+        ({"sequence": -1}, "sequence: "),
+        ({"publicKey": "0x04" + "11" * 64}, "publicKey: "),
+        ({"signature": "0x11"}, "signature: "),
+        ({"p2pAddress": "not a multiaddr"}, "p2p_address"),
+        ({"owner": None}, "owner: "),
+    ],
+)
+def test_a_form_that_is_none_names_the_field(change: dict[str, object], message: str) -> None:
+    with pytest.raises(OperationRefused) as refused:
+        parse_operation("register", operation_json(SIGNED[0]) | change)
+    assert refused.value.code is OperationCode.INVALID_OPERATION
+    assert message in refused.value.message
+
+
+@pytest.mark.parametrize("document", [None, [], "text", 1, {}])
+def test_what_is_no_object_of_fields_is_refused(document: object) -> None:
+    with pytest.raises(OperationRefused):
+        parse_operation("unbond", document)
+
+
+@pytest.mark.parametrize(
+    ("text", "ustep"), [("0", 0), ("1", 1_000_000), ("0.000001", 1), ("100000.5", 100_000_500_000), ("7.25", 7_250_000)]
+)
+def test_a_stake_is_read_exactly(text: str, ustep: int) -> None:
+    assert stake_ustep(text) == ustep
