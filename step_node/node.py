@@ -208,6 +208,7 @@ class Node:
         return ApiServices(
             chain=self._chain,
             admission=self.admission,
+            operations=self.operations,
             clock=self._parts.clock,
             status=self.status,
             health=self.health,

@@ -93,9 +93,11 @@ def _add_operation(routes: APIRouter, services: ApiServices, name: str) -> None:
         """Signed by the stake's owner, and by the hot key where one comes into use (protocol.md §4)."""
         try:
             operation = parse_operation(name, parse_json(await request.body()))
-            await services.submit_operation(operation)
-        except OperationRefused as refused:
-            raise ApiError(refused.code, refused.message) from refused
+            refused = await services.operations.submit(operation)
+        except OperationRefused as malformed:
+            raise ApiError(malformed.code, malformed.message) from malformed
+        if refused is not None:
+            raise ApiError(refused.code, refused.message)
         return OperationAnswer(validator=hex_text(_validator_of(operation)), sequence=operation.sequence)
 
     submit_operation.__name__ = f"{name.replace('-', '_')}_validator"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry
@@ -11,13 +11,14 @@ from step_node.admission import Admission
 from step_node.chain import Chain
 from step_node.clock import Clock
 from step_node.metrics import NodeMetrics
-from step_node.operations.operation import Operation
+from step_node.operations.pool import OperationDesk
 from step_node.status import Health, NodeStatus
 
 
 @dataclass(frozen=True, slots=True)
 class ApiServices:
-    """`chain.storage` answers queries; `admission` takes proofs in; the rest tells about the node itself.
+    """`chain.storage` answers queries; `admission` takes in proofs, `operations` what owners of validators want; the
+    rest tells about the node itself.
 
     `counters` are told how each submission was answered, and `metrics` is what `/metrics` shows. `wait_ms_max` is the
     longest that a client may have its submission wait (`api.wait_ms_max` of the configuration).
@@ -30,6 +31,5 @@ class ApiServices:
     health: Callable[[], Health]
     metrics: CollectorRegistry
     counters: NodeMetrics
-    submit_operation: Callable[[Operation], Awaitable[None]]
-    """Takes in a validator operation, or raises `OperationRefused`."""
+    operations: OperationDesk
     wait_ms_max: int = 30_000

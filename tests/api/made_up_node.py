@@ -25,6 +25,7 @@ from step_node.ledger.parameters import Parameters
 from step_node.ledger.state import Receipt
 from step_node.mempool import Mempool
 from step_node.metrics import NodeMetrics
+from step_node.operations.pool import OperationDesk, OperationPool
 from step_node.outcomes import OutcomeWaiters
 from step_node.proofs.client_signing import SignedPayload, sign_payload
 from step_node.proofs.proof import Refusal
@@ -99,6 +100,8 @@ class MadeUpNode:
     admission: Admission
     registry: CollectorRegistry
     metrics: NodeMetrics
+    operation_pool: OperationPool
+    published: list[bytes]
     health: Health = field(default_factory=lambda: Health(HealthLevel.OK))
 
     def services(self, *, wait_ms_max: int = 30_000) -> ApiServices:
@@ -112,7 +115,11 @@ class MadeUpNode:
             metrics=self.registry,
             wait_ms_max=wait_ms_max,
             counters=self.metrics,
+            operations=OperationDesk(chain=self.chain, pool=self.operation_pool, publish=self._publish),
         )
+
+    async def _publish(self, data: bytes) -> None:
+        self.published.append(data)
 
     def status(self) -> NodeStatus:
         """A status with a peer that has said hello, and one that has not."""
@@ -143,7 +150,8 @@ class MadeUpNode:
             self.chain.parameters.batch_max_proofs, now_ms=self.clock.now_ms(), parameters=self.chain.parameters
         )
         proposer = self.chain.validators.proposer(self.chain.next_height, 0).address
-        judged = await self.chain.build(candidates, round_number=0, proposer=proposer)
+        operations = self.operation_pool.candidates()
+        judged = await self.chain.build(candidates, round_number=0, proposer=proposer, operations=operations)
         assert judged is not None, "nothing waits that could be finalised"
         vote = PreCommit(self.chain.next_height, 0, judged.batch.hash, proposer)
         signature = CommitSignature(proposer, eip191.sign(vote.signing_line(CHAIN_ID), VALIDATOR_KEY))
@@ -157,6 +165,8 @@ class MadeUpNode:
             finalised=[receipt.proof_id for receipt in receipts], dropped=[], now_ms=self.clock.now_ms()
         )
         self.waiters.announce(receipts, [])
+        for operation in operations:
+            self.operation_pool.remove(operation)
         return receipts
 
     async def drop(self, proof_id: bytes, refusal: Refusal) -> None:
@@ -197,5 +207,7 @@ async def open_node(
             chain=chain, mempool=mempool, journal=journal, waiters=waiters, clock=clock, metrics=metrics
         )
         nursery.start_soon(admission.run)
-        yield MadeUpNode(clock, storage, chain, mempool, journal, waiters, admission, registry, metrics)
+        yield MadeUpNode(
+            clock, storage, chain, mempool, journal, waiters, admission, registry, metrics, OperationPool(), []
+        )
         nursery.cancel_scope.cancel()

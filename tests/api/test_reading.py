@@ -102,6 +102,7 @@ async def test_an_account_shows_its_balance_rank_and_last_proof(node: MadeUpNode
         "proofs": 1,
         "rank": 1,
         "lastProof": {"timestamp": "2025-12-31T23:59:59.999Z", "lat": ZURICH[0], "lon": ZURICH[1]},
+        "nextSequence": 0,
     }
     leaderboard = await read(client, "/leaderboard", limit=2)
     assert [(one["rank"], one["account"], one["balance"]) for one in leaderboard["accounts"]] == [
@@ -121,6 +122,7 @@ async def test_an_account_that_was_never_paid_has_nothing_yet(client: httpx.Asyn
         "proofs": 0,
         "rank": None,
         "lastProof": None,
+        "nextSequence": 0,
     }
 
 

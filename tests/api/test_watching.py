@@ -14,6 +14,7 @@ from step_node.api.app import create_app
 from step_node.api.body import BODY_BYTES_MAX, BodyLimit
 from step_node.api.errors import HTTP_STATUS, RequestCode
 from step_node.ledger.records import Account
+from step_node.operations.operation import OperationCode
 from step_node.proofs.proof import RefusalCode
 from step_node.status import Health, HealthLevel
 from step_node.storage.interface import StorageUnavailable
@@ -143,4 +144,4 @@ async def test_a_bug_is_an_internal_error_that_tells_nothing_and_reaches_the_ser
 
 
 def test_every_code_has_a_status() -> None:
-    assert HTTP_STATUS.keys() == {*RefusalCode, *RequestCode}
+    assert HTTP_STATUS.keys() == {*RefusalCode, *RequestCode, *OperationCode}
