@@ -3,7 +3,8 @@
 A proof is written here, and is on disk, before its client is told that it was accepted. It leaves when it is
 finalised (the store then knows it), or is marked as dropped with the code of the gate that finally refused it; such
 marks are kept for `DROPPED_KEPT_MS`, so that a client can still ask. After a restart the waiting ones go back into the
-mempool. The file belongs to the node, not to the chain: it stands beside the store whichever engine that is.
+mempool. The file stands beside the store whichever engine that is, and belongs to one node on one chain: it carries
+the genesis hash, and is refused on another chain.
 
 Many proofs are accepted in one transaction ("group commit"): one fsync serves them all.
 """
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+import structlog
 import trio
 
 from step_node.errors import StepNodeError
@@ -25,12 +27,21 @@ from step_node.proofs.wire import MalformedProof, decode_bundle, encode_bundle
 
 T = TypeVar("T")
 
+log = structlog.get_logger("journal")
+
 SCHEMA_VERSION = 1
 APPLICATION_ID = 0x53544A4C  # "STJL"
+_DAMAGED = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
 DROPPED_KEPT_MS = 7 * 86_400_000
 """How long a client can ask why its proof was dropped."""
 
+_MOVE_AWAY = (
+    "move it away, with its -wal and -shm if they are there, to start without the proofs that were waiting in it; their"
+    " clients can submit them again"
+)
+
 _SCHEMA = """
+CREATE TABLE chain (one INTEGER PRIMARY KEY CHECK (one = 1), genesis_hash BLOB NOT NULL) STRICT;
 CREATE TABLE waiting (proof_id BLOB PRIMARY KEY, proof BLOB NOT NULL, accepted_at_ms INTEGER NOT NULL) STRICT;
 CREATE TABLE dropped (
     proof_id BLOB PRIMARY KEY, code TEXT NOT NULL, message TEXT NOT NULL, dropped_at_ms INTEGER NOT NULL
@@ -58,6 +69,8 @@ class Journal:
         self._path = path
         self._connection = connection
         self._one_at_a_time = trio.CapacityLimiter(1)
+        self.trouble: str | None = None
+        """Why the journal failed, until something can be written again; None while it works. Told in /health."""
 
     async def accept(self, proofs: Sequence[SignedProof], *, now_ms: int) -> None:
         """Write these proofs; they are on disk when this returns. Those already there stay as they are."""
@@ -67,7 +80,7 @@ class Journal:
             with self._connection:
                 self._connection.executemany("INSERT OR IGNORE INTO waiting VALUES (?, ?, ?)", rows)
 
-        await self._run(write)
+        await self._write(write)
 
     async def waiting(self) -> list[SignedProof]:
         """All accepted proofs that are neither finalised nor dropped, in order of acceptance."""
@@ -81,8 +94,8 @@ class Journal:
             return [proof for data in encoded for proof in decode_bundle(data)]
         except MalformedProof as error:
             raise JournalError(
-                f"{self._path}: holds a proof that cannot be read ({error}); restore the file from a copy, or move it"
-                " away to start without the proofs that were waiting in it"
+                f"{self._path}: holds a proof that cannot be read ({error}); restore the file from a copy,"
+                f" or {_MOVE_AWAY}"
             ) from error
 
     async def holds(self, proof_id: bytes) -> bool:
@@ -114,7 +127,7 @@ class Journal:
                 self._connection.execute("DELETE FROM dropped WHERE dropped_at_ms < ?", (now_ms - DROPPED_KEPT_MS,))
 
         if finalised_rows or dropped_rows:
-            await self._run(write)
+            await self._write(write)
 
     async def dropped(self, proof_ids: Sequence[bytes]) -> dict[bytes, Refusal]:
         """Why those of these accepted proofs that were dropped were."""
@@ -131,53 +144,100 @@ class Journal:
 
         return await self._run(read) if proof_ids else {}
 
+    async def try_again(self) -> None:
+        """If the last write failed, see whether writing is possible again; `trouble` then says so."""
+
+        def write() -> None:
+            with self._connection:
+                self._connection.execute("UPDATE chain SET genesis_hash = genesis_hash")
+
+        if self.trouble is not None:
+            try:
+                await self._write(write)
+            except JournalError:
+                return
+
+    async def _write(self, work: Callable[[], None]) -> None:
+        await self._run(work)
+        # Reading is no sign that writing is possible: a full disk can be read.
+        if self.trouble is not None:
+            self.trouble = None
+            log.info("the journal can be written again", file=str(self._path))
+
     async def _run(self, work: Callable[[], T]) -> T:
         try:
             return await trio.to_thread.run_sync(work, limiter=self._one_at_a_time)
         except sqlite3.Error as error:
-            raise JournalError(f"{self._path}: {error}") from error
+            reason = f"{self._path}: {error}"
+            if reason != self.trouble:  # A full disk fails every submission alike.
+                self.trouble = reason
+                log.error("the journal fails", reason=reason)
+            raise JournalError(reason) from error
 
 
 @asynccontextmanager
-async def open_journal(path: Path) -> AsyncIterator[Journal]:
-    """Open the journal at `path`, making it if it is not there.
+async def open_journal(path: Path, genesis_hash: bytes) -> AsyncIterator[Journal]:
+    """Open the journal at `path` of the chain with this genesis (32 bytes), making it if it is not there.
 
-    Raises `JournalError` for a file that is no journal, or one of a newer version of the program.
+    Raises `JournalError` for a file that is no journal, another chain's, or one of a newer version of the program.
     """
-    connection = await trio.to_thread.run_sync(_connect, path)
+    connection = await trio.to_thread.run_sync(_connect, path, genesis_hash)
     try:
         yield Journal(path, connection)
     finally:
         connection.close()
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+def _connect(path: Path, genesis_hash: bytes) -> sqlite3.Connection:
     try:
         connection = sqlite3.connect(path, check_same_thread=False)
     except sqlite3.Error as error:
-        raise JournalError(f"{path}: cannot be opened: {error}") from error
+        raise JournalError(
+            f"{path}: cannot be opened: {error}; it must be a file that this program may write"
+        ) from error
     try:
-        version = connection.execute("PRAGMA user_version").fetchone()[0]
-        application_id = connection.execute("PRAGMA application_id").fetchone()[0]
-        is_empty = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0] == 0
-        if is_empty and version == 0 and application_id == 0:
-            with connection:
-                connection.executescript(
-                    f"BEGIN; {_SCHEMA} PRAGMA application_id = {APPLICATION_ID};"
-                    f" PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
-                )
-        elif application_id != APPLICATION_ID:
-            raise JournalError(f"{path}: is not a STEP journal (application id {application_id:#x})")
-        elif version != SCHEMA_VERSION:
-            raise JournalError(
-                f"{path}: has schema version {version}, this program reads {SCHEMA_VERSION}: start the newer program"
-            )
-        # Only now, since these write to the file.
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-    except (sqlite3.Error, JournalError) as error:
+        _prepare(path, connection, genesis_hash)
+    except sqlite3.Error as error:
         connection.close()
-        if isinstance(error, JournalError):
-            raise
+        if error.sqlite_errorcode & 0xFF in _DAMAGED:
+            raise JournalError(
+                f"{path}: is no journal of this program, or is damaged ({error}); restore it from a copy,"
+                f" or {_MOVE_AWAY}"
+            ) from error
         raise JournalError(f"{path}: {error}") from error
+    except JournalError:
+        connection.close()
+        raise
     return connection
+
+
+def _prepare(path: Path, connection: sqlite3.Connection, genesis_hash: bytes) -> None:
+    """Make the tables in an empty file; see that any other is this chain's journal, before anything writes to it."""
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    application_id = connection.execute("PRAGMA application_id").fetchone()[0]
+    is_empty = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0] == 0
+    if is_empty and version == 0 and application_id == 0:
+        with connection:
+            connection.executescript(
+                f"BEGIN; {_SCHEMA} INSERT INTO chain VALUES (1, x'{genesis_hash.hex()}');"
+                f" PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
+            )
+    elif application_id != APPLICATION_ID:
+        raise JournalError(
+            f"{path}: is not a STEP journal (application id {application_id:#x}); restore the journal from a copy, or"
+            f" {_MOVE_AWAY}"
+        )
+    elif version != SCHEMA_VERSION:
+        raise JournalError(
+            f"{path}: has schema version {version}, this program reads {SCHEMA_VERSION}: start the newer program"
+        )
+    else:
+        found: bytes = connection.execute("SELECT genesis_hash FROM chain").fetchone()[0]
+        if found != genesis_hash:
+            raise JournalError(
+                f"{path}: is of the chain with genesis 0x{found.hex()}, but genesis.json has 0x{genesis_hash.hex()}."
+                f" Put back the journal or the genesis.json that belongs to this home; or {_MOVE_AWAY}"
+            )
+    # Only now, since these write to the file.
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")

@@ -52,7 +52,8 @@ from step_node.storage.open import MongoSettings, SqliteSettings, StorageSetting
 from step_node.storage.retry import StorageWatch
 
 EXPIRY_CHECK_MS = 10_000
-"""How often an idle node looks for waiting proofs that have become too old."""
+"""How often an idle node looks for waiting proofs that have become too old, and any node whether a journal that failed
+can be written again."""
 
 SAY_AGAIN_MS = 2_000
 """How often evidence and operations that wait are sent again, since gossip loses some."""
@@ -249,6 +250,8 @@ class Node:
         if self._storage_watch.trouble is not None:
             return Health(HealthLevel.DOWN, (f"the store does not answer: {self._storage_watch.trouble}",))
         reasons = []
+        if self._parts.journal.trouble is not None:
+            reasons.append(f"the journal of accepted proofs fails: {self._parts.journal.trouble}")
         validators = self._chain.validators
         others_needed = validators.quorum - 1
         peers = len(self._network.peers())
@@ -328,6 +331,7 @@ class Node:
     async def _expire(self) -> None:
         while True:
             await trio.sleep(EXPIRY_CHECK_MS / 1000)
+            await self._parts.journal.try_again()
             if self.driver.is_idle and not self._sync.active and self._hears_a_quorum():
                 await self._settlement.drop_expired()
 
@@ -374,7 +378,7 @@ async def _open_parts(
     with HomeLock(home.root):
         async with (
             open_storage(_storage_settings(home, config.storage)) as storage,
-            open_journal(home.journal) as journal,
+            open_journal(home.journal, genesis.hash) as journal,
             open_libp2p_network(_network_settings(config, keys)) as network,
         ):
             await storage.initialise(genesis.hash, genesis.head(), genesis.accounts())

@@ -200,7 +200,7 @@ async def open_node(
     await storage.initialise(genesis.hash, genesis.head(), genesis.accounts())
     mempool, waiters = Mempool(), OutcomeWaiters()
     chain = await Chain.open(genesis=genesis, storage=storage, clock=clock, known=mempool.get)
-    async with open_journal(journal_path) as journal, trio.open_nursery() as nursery:
+    async with open_journal(journal_path, genesis.hash) as journal, trio.open_nursery() as nursery:
         registry = CollectorRegistry()
         metrics = NodeMetrics(registry)
         admission = Admission(

@@ -89,7 +89,7 @@ async def open_parts(
     chain = await Chain.open(genesis=genesis, storage=storage, clock=clock, known=mempool.get)
     waiters = OutcomeWaiters()
     settled: list[bytes] = []
-    async with open_journal(home / "journal.sqlite") as journal:
+    async with open_journal(home / "journal.sqlite", genesis.hash) as journal:
         metrics = NodeMetrics(CollectorRegistry())
         admission = Admission(
             chain=chain, mempool=mempool, journal=journal, waiters=waiters, clock=clock, metrics=metrics

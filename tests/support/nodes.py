@@ -42,7 +42,7 @@ async def running_node(
     home.mkdir(exist_ok=True)
     async with (
         open_storage(SqliteSettings(home / "ledger.sqlite")) as own_storage,
-        open_journal(home / "journal.sqlite") as journal,
+        open_journal(home / "journal.sqlite", genesis.hash) as journal,
         hub.join(name) as network,
     ):
         store = storage or own_storage

@@ -1,0 +1,32 @@
+"""What a running node tells of its own troubles."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from p2p.memory import MemoryHub
+from step_node.proofs.proof import SignedProof
+from step_node.status import HealthLevel
+from tests.node.parts import break_journal, mend_journal
+from tests.support.chains import make_genesis, validator_names
+from tests.support.nodes import QUICK, running_node
+from tests.support.proofs import signed_proof
+
+
+async def test_a_journal_that_fails_makes_the_node_degraded_until_it_works_again(tmp_path: Path) -> None:
+    (name,) = validator_names(1)
+    async with running_node(MemoryHub(), name, make_genesis(1, **QUICK), tmp_path / name) as node:
+        assert node.health().level is HealthLevel.OK
+        broken = break_journal(tmp_path / name)
+        await node.admission.submit(fresh_proof("first"), wait_ms=0)
+        health = node.health()
+        assert health.level is HealthLevel.DEGRADED
+        assert any(reason.startswith("the journal of accepted proofs fails: ") for reason in health.reasons)
+        mend_journal(broken)
+        await node.admission.submit(fresh_proof("second"), wait_ms=0)
+        assert not any("journal" in reason for reason in node.health().reasons)
+
+
+def fresh_proof(name: str) -> SignedProof:
+    return signed_proof(name, timestamp_ms=time.time_ns() // 1_000_000)
