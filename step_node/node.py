@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 
 import structlog
 import trio
@@ -387,8 +388,10 @@ async def _open_parts(
             await _check_totals(storage, chain)
             _check_history_is_there(home, keys, chain, options)
             guard = SigningGuard.open(home.signing_history, genesis.chain_id)
+            _tell_torn(home.signing_history, guard.torn_bytes)
             signer = _signer(keys, guard, chain)
             input_log, replayed = InputLog.open(home.consensus_log, chain_id=genesis.chain_id, height=chain.next_height)
+            _tell_torn(home.consensus_log, input_log.torn_bytes)
             try:
                 yield NodeParts(
                     genesis=genesis,
@@ -410,6 +413,15 @@ async def _open_parts(
             finally:
                 input_log.close()
                 guard.close()
+
+
+def _tell_torn(path: Path, torn_bytes: int) -> None:
+    if torn_bytes > 0:
+        log.warning(
+            "the end of a file was half written, as a crash leaves it, and is cut off; nobody was told of it",
+            file=str(path),
+            bytes=torn_bytes,
+        )
 
 
 def _signer(keys: NodeKeys, guard: SigningGuard, chain: Chain) -> ValidatorSigner | None:

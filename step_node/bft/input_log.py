@@ -68,6 +68,11 @@ class InputLog:
         """What is on disk."""
         return self._log.size_bytes
 
+    @property
+    def torn_bytes(self) -> int:
+        """How much a crash had left half written at the end, and opening cut off."""
+        return self._log.torn_bytes
+
     def append(self, event: Input) -> None:
         """Add an input; the next `sync` makes it durable."""
         self._log.append(encode_input(event))

@@ -90,6 +90,11 @@ class SigningGuard:
         return cls(log, records)
 
     @property
+    def torn_bytes(self) -> int:
+        """How much a crash had left half written at the end, and opening cut off: it was never signed."""
+        return self._log.torn_bytes
+
+    @property
     def height(self) -> int:
         """The highest height that anything was signed for; 0 if none."""
         return self._height
