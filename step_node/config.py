@@ -12,11 +12,12 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from step_node.errors import StepNodeError, describe_validation_error
 from step_node.mempool import PROOFS_MAX
+from step_node.multiaddrs import MultiaddrText
 
 ENVIRONMENT_PREFIX = "STEP_"
 """`STEP_API__PORT=8601` overrides `port` under `[api]`; a list is given as JSON."""
@@ -26,15 +27,6 @@ CONFIG_BYTES_MAX = 1_000_000
 _NESTED = "__"
 
 Port = Annotated[int, Field(ge=0, le=65_535)]
-
-
-def _multiaddr(value: str) -> str:
-    if not value.startswith("/") or len(value) > 256:
-        raise ValueError("must be a multiaddr such as /ip4/127.0.0.1/tcp/26600")
-    return value
-
-
-MultiaddrText = Annotated[str, AfterValidator(_multiaddr)]
 
 
 class ConfigError(StepNodeError):
@@ -143,6 +135,8 @@ def load_config(path: Path) -> NodeConfig:
 
 
 def _read(path: Path) -> dict[str, Any]:
+    if path.is_dir():
+        raise ConfigError(f"{path}: is a directory; the settings are a file, which `step-node init` writes")
     if not path.is_file():
         raise ConfigError(f"{path}: is not there; `step-node init` writes one")
     try:

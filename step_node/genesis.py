@@ -26,6 +26,7 @@ from step_node.ledger.parameters import USTEP_PER_STEP, Parameters
 from step_node.ledger.records import Account, ChainRecord, ParametersRecord, Record, ValidatorRecord
 from step_node.ledger.session import check_conservation, head_with_commitment
 from step_node.ledger.state import StateHead
+from step_node.multiaddrs import MultiaddrText
 
 GENESIS_BYTES_MAX = 16_000_000
 AMOUNT_USTEP_MAX = 2**53 - 1
@@ -50,7 +51,7 @@ class GenesisValidator(BaseModel):
     address: AddressText
     public_key: Annotated[str, Field(pattern="^0x0[23][0-9a-f]{64}$")]
     stake_ustep: AmountUstep
-    p2p_address: Annotated[str, Field(min_length=1, max_length=256)]
+    p2p_address: MultiaddrText
     owner: AddressText | None = None
     """The cold key, which may take the stake back; without one, the validator's own."""
 

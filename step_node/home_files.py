@@ -6,8 +6,10 @@ overwritten: a validator's key may be the only copy.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from ipaddress import IPv4Address
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -27,6 +29,10 @@ from step_node.signing.private_file import create_private_file
 
 LOOPBACK = "127.0.0.1"
 ALL_INTERFACES = "0.0.0.0"
+
+
+HOST_NAME_PATTERN = re.compile(r"(?=.{1,253}$)(?!-)[a-zA-Z0-9-]{1,63}(?<!-)(\.(?!-)[a-zA-Z0-9-]{1,63}(?<!-))*")
+"""RFC 1123 §2.1: labels of letters, digits and hyphens."""
 
 
 class HomeError(StepNodeError):
@@ -58,7 +64,7 @@ class NetworkNode:
     @property
     def p2p_address(self) -> str:
         """The multiaddr by which the others find it."""
-        kind = "ip4" if self.host.replace(".", "").isdigit() else "dns4"
+        kind = "ip4" if _looks_like_ip4(self.host) else "dns4"
         return f"/{kind}/{self.host}/tcp/{self.p2p_port}/p2p/{peer_id_of(self.keys.p2p)}"
 
 
@@ -107,6 +113,20 @@ def new_config(
         )
     except ValidationError as error:
         raise ConfigError(f"new config.toml: {describe_validation_error(error)}") from error
+
+
+def check_host(host: str) -> None:
+    """Raise HomeError unless `host` is an IPv4 address or can be the name of a host."""
+    if _looks_like_ip4(host):
+        try:
+            IPv4Address(host)
+        except ValueError as error:
+            raise HomeError(f"{host!r} is not an IPv4 address: {error}") from error
+    elif HOST_NAME_PATTERN.fullmatch(host) is None:
+        raise HomeError(
+            f"{host!r} cannot be a host's name: letters, digits and hyphens, with dots between the parts; or an IPv4"
+            " address"
+        )
 
 
 def check_no_home(home: NodeHome) -> None:
@@ -184,6 +204,10 @@ def write_network_homes(
             strength=KdfStrength.DEVNET,
             keep_password=True,
         )
+
+
+def _looks_like_ip4(host: str) -> bool:
+    return host.replace(".", "").isdigit()
 
 
 def _validator(private_key: bytes, p2p_address: str, parameters: Parameters) -> GenesisValidator:

@@ -110,12 +110,25 @@ def make_test_network(
 
     from step_node.clock import SystemClock
     from step_node.config import StorageConfig
-    from step_node.home_files import HomeKeys, NetworkNode, network_homes, new_genesis, write_network_homes
+    from step_node.home_files import (
+        HomeError,
+        HomeKeys,
+        NetworkNode,
+        check_host,
+        network_homes,
+        new_genesis,
+        write_network_homes,
+    )
 
     _check_store(store, mongodb_uri)
     names = [name.strip() for name in hosts.split(",")] if hosts else None
     if names is not None and (len(names) != validators or len(set(names)) != validators or not all(names)):
         raise typer.BadParameter(f"must be {validators} different names, one for each node", param_hint="--hosts")
+    for name in names or ():
+        try:
+            check_host(name)
+        except HomeError as error:
+            raise typer.BadParameter(str(error), param_hint="--hosts") from error
     if base_port + (1 if names else 2 * validators - 1) > PORT_MAX:
         raise typer.BadParameter(f"the last node's port would be above {PORT_MAX}", param_hint="--base-port")
     nodes = [

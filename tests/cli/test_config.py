@@ -22,7 +22,8 @@ from step_node.config_file import render_config
 
 ports = st.integers(0, 65_535)
 printable = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
-multiaddrs = printable.map(lambda text: f"/{text}")
+host_names = st.from_regex(r"[a-z][a-z0-9]{0,20}(\.[a-z]{2,5})?", fullmatch=True)
+multiaddrs = st.builds("/dns4/{}/tcp/{}".format, host_names, ports)
 configs = st.builds(
     NodeConfig,
     api=st.builds(ApiConfig, host=printable, port=ports),

@@ -152,6 +152,11 @@ def test_a_test_network_overwrites_no_home_and_then_writes_none(command: Command
         ("--mongodb-uri", "mongodb://x"),
         ("--validators", "0"),
         ("--validators", "2", "--hosts", "one"),
+        ("--validators", "2", "--hosts", "a b,c"),
+        ("--validators", "2", "--hosts", "-a,c"),
+        ("--validators", "2", "--hosts", "a_b,c"),
+        ("--validators", "2", "--hosts", "a,10.0.0.256"),
+        ("--validators", "2", "--hosts", "a,http://b"),
         ("--base-port", "65535"),
     ],
 )

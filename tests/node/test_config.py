@@ -35,9 +35,9 @@ def test_an_empty_file_gives_the_defaults(tmp_path: Path) -> None:
 
 
 def test_what_the_file_says_is_taken_and_the_rest_stays(tmp_path: Path) -> None:
-    config = load_config(written(tmp_path, '[api]\nport = 9000\n[p2p]\nbootstrap = ["/ip4/1.2.3.4/tcp/1/p2p/x"]\n'))
+    config = load_config(written(tmp_path, '[api]\nport = 9000\n[p2p]\nbootstrap = ["/ip4/1.2.3.4/tcp/1"]\n'))
     assert (config.api.port, config.api.host) == (9000, NodeConfig().api.host)
-    assert config.p2p.bootstrap == ("/ip4/1.2.3.4/tcp/1/p2p/x",)
+    assert config.p2p.bootstrap == ("/ip4/1.2.3.4/tcp/1",)
     assert config.storage == NodeConfig().storage
 
 
@@ -45,11 +45,11 @@ def test_the_environment_overrides_the_file_key_by_key(tmp_path: Path, monkeypat
     path = written(tmp_path, '[api]\nport = 9000\nhost = "0.0.0.0"\n')
     monkeypatch.setenv("STEP_API__PORT", "9001")
     monkeypatch.setenv("STEP_P2P__MDNS", "true")
-    monkeypatch.setenv("STEP_P2P__BOOTSTRAP", '["/ip4/1.2.3.4/tcp/1/p2p/x"]')
+    monkeypatch.setenv("STEP_P2P__BOOTSTRAP", '["/ip4/1.2.3.4/tcp/1"]')
     config = load_config(path)
     assert (config.api.port, config.api.host) == (9001, "0.0.0.0")
     assert config.p2p.mdns
-    assert config.p2p.bootstrap == ("/ip4/1.2.3.4/tcp/1/p2p/x",)
+    assert config.p2p.bootstrap == ("/ip4/1.2.3.4/tcp/1",)
 
 
 def test_the_uri_of_the_database_may_come_from_the_environment_alone(
@@ -77,6 +77,9 @@ def test_the_uri_of_the_database_may_come_from_the_environment_alone(
         ("[p2p]\nlisten = []\n", "p2p.listen: "),
         ('[p2p]\nlisten = "x"\n', "p2p.listen: "),
         ('[p2p]\nlisten = ["localhost:1"]\n', "p2p.listen.0: must be a multiaddr"),
+        ('[p2p]\nlisten = ["/ip4/1.2.3.4/tcp/70000"]\n', "p2p.listen.0: must be a multiaddr such as"),
+        ('[p2p]\nlisten = ["/"]\n', "p2p.listen.0: must be a multiaddr such as"),
+        ('[p2p]\nbootstrap = ["/dns4/a b/tcp/1"]\n', "p2p.bootstrap.0: must be a multiaddr such as"),
         ("[p2p]\nmdns = 1\n", "p2p.mdns: "),
         ('[storage]\nengine = "postgres"\n', "storage.engine: "),
         ('[storage]\nmongodb_database = "a.b"\n', "storage.mongodb_database: "),
@@ -121,3 +124,9 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     assert "is not TOML" in error_of(path)
     path.write_bytes(b"#" * (CONFIG_BYTES_MAX + 1))
     assert f"at most {CONFIG_BYTES_MAX} bytes" in error_of(path)
+
+
+def test_a_directory_in_the_place_of_the_file_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.mkdir()
+    assert error_of(path).startswith(f"{path}: is a directory")

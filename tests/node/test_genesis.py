@@ -57,7 +57,7 @@ def allocation(genesis: dict[str, Any]) -> None:
 
 
 def p2p_address(genesis: dict[str, Any]) -> None:
-    genesis["validators"][0]["p2p_address"] += "x"
+    genesis["validators"][0]["p2p_address"] = "/dns4/elsewhere/tcp/26600"
 
 
 @pytest.mark.parametrize("change", [chain_id, parameter, allocation, p2p_address])
@@ -114,6 +114,14 @@ BAD: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
     "another key's address": (
         put("validators", 0, "address", value="0x" + "00" * 20),
         "validators.0: address: must be that of public_key, 0x",
+    ),
+    "no address": (
+        put("validators", 1, "p2p_address", value="node1:26600"),
+        "validators.1.p2p_address: must be a multiaddr such as",
+    ),
+    "a host that cannot be": (
+        put("validators", 1, "p2p_address", value="/dns4/a b/tcp/26600"),
+        "validators.1.p2p_address: must be a multiaddr such as",
     ),
     "no point of the curve": (
         put("validators", 0, "public_key", value="0x02" + "ff" * 32),

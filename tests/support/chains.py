@@ -37,7 +37,7 @@ def make_genesis(validators: int = 1, *, allocations: dict[str, int] | None = No
                 address="0x" + address(name).hex(),
                 public_key="0x" + public_key_of(private_key(name)).hex(),
                 stake_ustep=100_000 * USTEP_PER_STEP,
-                p2p_address=f"/memory/{name}",
+                p2p_address=f"/dns4/{name}/tcp/26600",
             )
             for name in validator_names(validators)
         ),

@@ -1,0 +1,26 @@
+"""Addresses of nodes, as config.toml and genesis.json hold them: multiaddrs, in text."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from multiaddr import Multiaddr
+from pydantic import AfterValidator
+
+MULTIADDR_CHARACTERS_MAX = 256
+
+
+def require_multiaddr(value: str) -> str:
+    """`value`, if it is a multiaddr of at most `MULTIADDR_CHARACTERS_MAX` characters. Raises ValueError."""
+    rule = "must be a multiaddr such as /ip4/127.0.0.1/tcp/26600"
+    if not value.strip("/") or len(value) > MULTIADDR_CHARACTERS_MAX:
+        raise ValueError(f"{rule}, of at most {MULTIADDR_CHARACTERS_MAX} characters")
+    try:
+        Multiaddr(value)
+    except ValueError as error:
+        reason = str(error).partition(f"{value}': ")[2].removesuffix(f" (string: {value})")
+        raise ValueError(f"{rule}: {reason or error}") from error
+    return value
+
+
+MultiaddrText = Annotated[str, AfterValidator(require_multiaddr)]
