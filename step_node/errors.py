@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar, Final
 
 from pydantic import ValidationError
 
 _SHOWN_MAX = 5
 _VALUE_SHOWN_CHARACTERS = 60
+
+_PATTERN_RULES: Final = {
+    "^0x[0-9a-fA-F]{40}$": "must be 0x and 40 hex digits",
+    "^0x[0-9a-f]{40}$": "must be 0x and 40 lower-case hex digits",
+    "^(0x)?[0-9a-fA-F]{40}$": "must be 40 hex digits",
+    "^0x[0-9a-fA-F]{64}$": "must be 0x and 64 hex digits",
+    "^(0x)?[0-9a-fA-F]{64}$": "must be 64 hex digits",
+    "^(0x)?[0-9a-fA-F]{32}$": "must be 32 hex digits",
+    "^(0x)?([0-9a-fA-F]{2}){1,64}$": "must be 1 to 64 bytes as hex digits",
+    "^0x([0-9a-f]{2})*$": "must be 0x and two lower-case hex digits for each byte",
+    "^0x0[23][0-9a-f]{64}$": "must be a compressed public key: 0x02 or 0x03 and 64 lower-case hex digits",
+    "^[a-z0-9][a-z0-9-]{0,62}$": "must be 1 to 63 of a-z 0-9 -, and not begin with -",
+    "^[A-Za-z0-9_-]{1,63}$": "must be 1 to 63 of A-Z a-z 0-9 _ -",
+}
+"""What the patterns of validated text mean, for people."""
 
 
 class StepNodeError(Exception):
@@ -23,14 +39,14 @@ class InvariantBroken(AssertionError):
 
 def describe_validation_error(error: ValidationError) -> str:
     """`field: rule; field: rule`, naming at most five fields, with the offending value cut short."""
-    found = error.errors(include_url=False, include_context=False)
+    found = error.errors(include_url=False)
     # A list that only lacks the items refused by themselves is not too short: that would hide the one real error.
     refused_in = {item["loc"][:depth] for item in found for depth in range(len(item["loc"]))}
     items = [item for item in found if item["type"] != "too_short" or item["loc"] not in refused_in]
     lines = []
     for item in items[:_SHOWN_MAX]:
         field = ".".join(str(part) for part in item["loc"])
-        message = item["msg"].removeprefix("Value error, ")
+        message = rule_of(item)
         if item["type"] == "extra_forbidden":
             message = "unknown key"
         elif item["type"] not in ("missing", "value_error"):
@@ -38,6 +54,17 @@ def describe_validation_error(error: ValidationError) -> str:
         lines.append(f"{field}: {message}" if field else message)
     hidden = len(items) - len(lines)
     return "; ".join(lines) + (f"; and {hidden} more" if hidden > 0 else "")
+
+
+def rule_of(item: Mapping[str, Any]) -> str:
+    """The rule that one of pydantic's `errors()` tells of: "must be …" or "is …"."""
+    message: str = item["msg"].removeprefix("Value error, ")
+    if item["type"] == "missing":
+        return "is missing"
+    if item["type"] == "string_pattern_mismatch":
+        return _PATTERN_RULES.get(item["ctx"]["pattern"], message)
+    _, found, rule = message.partition(" should ")
+    return f"must {rule}" if found else message
 
 
 def _shorten(text: str) -> str:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 
 import step_node
 from step_node.api.body import BodyLimit
 from step_node.api.documentation import DocumentedApi
 from step_node.api.errors import install_error_handlers
+from step_node.api.head import HeadAsGet
+from step_node.api.parameters import known_parameters_only
 from step_node.api.routes_ledger import ledger_routes
 from step_node.api.routes_mesh import mesh_routes
 from step_node.api.routes_node import node_routes
@@ -49,7 +51,8 @@ def create_app(services: ApiServices) -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
     )
     app.add_middleware(BodyLimit, clock=services.clock)
+    app.add_middleware(HeadAsGet)
     install_error_handlers(app, services.clock)
     for routes in (proof_routes, ledger_routes, validator_routes, mesh_routes, node_routes):
-        app.include_router(routes(services))
+        app.include_router(routes(services), dependencies=[Depends(known_parameters_only)])
     return app

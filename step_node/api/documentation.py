@@ -47,8 +47,13 @@ _EXAMPLES: dict[Code, str] = {
     OperationCode.POOL_FULL: "too many operations wait; try again in a few seconds",
 }
 
-EVERYWHERE = (RequestCode.PAYLOAD_TOO_LARGE, RequestCode.REQUEST_TIMEOUT, RefusalCode.INTERNAL_ERROR)
-"""What any route can answer."""
+EVERYWHERE = (
+    RefusalCode.INVALID_PAYLOAD,
+    RequestCode.PAYLOAD_TOO_LARGE,
+    RequestCode.REQUEST_TIMEOUT,
+    RefusalCode.INTERNAL_ERROR,
+)
+"""What any route can answer: the first to query parameters that it does not have."""
 
 WITH_STORE = (*EVERYWHERE, RefusalCode.NOT_READY)
 """What any route that asks the store can answer."""

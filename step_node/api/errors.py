@@ -19,6 +19,7 @@ from starlette.exceptions import HTTPException
 
 from step_node.api.schema import Answer
 from step_node.clock import Clock
+from step_node.errors import rule_of
 from step_node.journal import JournalError
 from step_node.operations.operation import OperationCode
 from step_node.proofs.proof import Refusal, RefusalCode
@@ -128,7 +129,9 @@ def install_error_handlers(app: FastAPI, clock: Clock) -> None:
     """Make `error_response` the only way in which `app` answers anything but a success."""
 
     async def on_exception(request: Request, error: Exception) -> Response:
-        headers = error.headers if isinstance(error, HTTPException) else None
+        headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
+        if headers.get("Allow") == "GET":
+            headers["Allow"] = "GET, HEAD"  # The latter is answered in front of the routes, by `HeadAsGet`.
         api_error = _translate(request, error)
         if api_error.code is RefusalCode.INTERNAL_ERROR:
             # The framework raises it again after this answer, and the server logs it with its traceback and this note.
@@ -168,8 +171,4 @@ def _translate(request: Request, error: Exception) -> ApiError:
 
 def _describe(error: RequestValidationError) -> str:
     """`parameter: rule; parameter: rule`, without the values, which are the client's own text."""
-    return "; ".join(f"{item['loc'][-1]}: {_rule(item['msg'])}" for item in error.errors())
-
-
-def _rule(message: str) -> str:
-    return message[:1].lower() + message[1:]
+    return "; ".join(f"{item['loc'][-1]}: {rule_of(item)}" for item in error.errors())

@@ -72,7 +72,7 @@ def ledger_routes(services: ApiServices) -> APIRouter:
     @routes.get(
         "/account/{address}",
         summary="An account",
-        responses=refusals(RefusalCode.INVALID_PAYLOAD, *WITH_STORE),
+        responses=refusals(*WITH_STORE),
     )
     async def account(address: Address) -> AccountAnswer:
         """Every address is an account: one that was never paid has nothing yet."""
@@ -90,7 +90,7 @@ def ledger_routes(services: ApiServices) -> APIRouter:
     @routes.get(
         "/account/{address}/proofs",
         summary="An account's finalised proofs, newest first",
-        responses=refusals(RefusalCode.INVALID_PAYLOAD, *WITH_STORE),
+        responses=refusals(*WITH_STORE),
     )
     async def account_proofs(
         address: Address,
@@ -112,7 +112,7 @@ def ledger_routes(services: ApiServices) -> APIRouter:
     @routes.get(
         "/triangle/{id}",
         summary="A triangle",
-        responses=refusals(RefusalCode.INVALID_PAYLOAD, RefusalCode.TRIANGLE_NOT_FOUND, *WITH_STORE),
+        responses=refusals(RefusalCode.TRIANGLE_NOT_FOUND, *WITH_STORE),
     )
     async def triangle(
         id_text: TriangleIdText,
@@ -152,7 +152,7 @@ def ledger_routes(services: ApiServices) -> APIRouter:
     @routes.get(
         "/leaderboard",
         summary="The accounts with the highest balances",
-        responses=refusals(RefusalCode.INVALID_PAYLOAD, *WITH_STORE),
+        responses=refusals(*WITH_STORE),
     )
     async def leaderboard(limit: Limit = PAGE_DEFAULT) -> LeaderboardAnswer:
         """Equal balances stand in the order of their addresses."""
@@ -172,7 +172,7 @@ def ledger_routes(services: ApiServices) -> APIRouter:
     @routes.get(
         "/batch/{height}",
         summary="A finalised batch",
-        responses=refusals(RefusalCode.INVALID_PAYLOAD, RequestCode.BATCH_NOT_FOUND, *WITH_STORE),
+        responses=refusals(RequestCode.BATCH_NOT_FOUND, *WITH_STORE),
     )
     async def batch(
         height: Annotated[int, Path(ge=1, le=HEIGHT_MAX, description="1 is the first.", examples=[42])],

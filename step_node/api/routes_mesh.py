@@ -11,7 +11,6 @@ from mesh import LEVEL_MAX, LEVEL_MIN, locate, outline
 from step_node.api.documentation import EVERYWHERE, refusals
 from step_node.api.models_ledger import TriangleAtAnswer, TriangleAtResult
 from step_node.api.services import ApiServices
-from step_node.proofs.proof import RefusalCode
 from step_node.proofs.timestamps import format_timestamp
 
 Latitude = Annotated[float, Query(ge=-90, le=90, allow_inf_nan=False, description="Degrees.", examples=[47.3769])]
@@ -27,7 +26,7 @@ def mesh_routes(services: ApiServices) -> APIRouter:
     @routes.get(
         "/triangleAt",
         summary="The triangle that holds a point",
-        responses=refusals(RefusalCode.INVALID_PAYLOAD, *EVERYWHERE),
+        responses=refusals(*EVERYWHERE),
         response_model_exclude_none=True,
     )
     async def triangle_at(

@@ -89,7 +89,7 @@ def proof_routes(services: ApiServices) -> APIRouter:
         "/status/{proofId}",
         summary="What became of a proof",
         response_description="`status` tells which of the three it is.",
-        responses=refusals(RefusalCode.INVALID_PAYLOAD, RequestCode.PROOF_NOT_FOUND, *WITH_STORE),
+        responses=refusals(RequestCode.PROOF_NOT_FOUND, *WITH_STORE),
     )
     async def proof_status(proof_id_text: ProofId) -> FinalisedStatus | DroppedStatus | PendingAnswer:
         """Ask the node that the proof was submitted to: only it is sure to know of one that waits or was dropped."""

@@ -277,3 +277,55 @@ async def test_a_polygon_stays_within_the_map_at_its_edges(
 async def test_an_impossible_point_is_refused(client: httpx.AsyncClient, query: str, field: str) -> None:
     answer = await client.get(f"/mesh/triangleAt?{query}")
     assert require_refusal(answer, 400, "INVALID_PAYLOAD").startswith(f"{field}: ")
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("/account/0xab", "address: must be 0x and 40 hex digits"),
+        ("/proof/status/7", "proofId: must be 0x and 64 hex digits"),
+        ("/leaderboard?limit=0", "limit: must be greater than or equal to 1"),
+        ("/mesh/triangleAt?lat=0&lon=0", "level: is missing"),
+        ("/batch/x", "height: must be a valid integer, unable to parse string as an integer"),
+    ],
+)
+async def test_a_parameters_rule_is_told_in_words(client: httpx.AsyncClient, path: str, message: str) -> None:
+    assert require_refusal(await client.get(path), 400, "INVALID_PAYLOAD") == message
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "message"),
+    [
+        ("GET", "/leaderboard?limits=3", "'limits': is not a parameter of this request; the parameters here are limit"),
+        (
+            "POST",
+            "/proof/submit?waitms=0",
+            "'waitms': is not a parameter of this request; the parameters here are wait",
+        ),
+        ("GET", "/status?pretty", "'pretty': is not a parameter of this request; there are no parameters here"),
+        ("GET", "/status?a%C3%A4%00=1", r"'a\xe4\x00': is not a parameter"),
+        ("GET", "/leaderboard?limit=3&limit=3", "limit: must be given once"),
+        ("GET", "/mesh/triangleAt?lat=0&lon=0&level=1&lat=1", "lat: must be given once"),
+    ],
+)
+async def test_a_parameter_that_is_unknown_or_stands_twice_is_refused(
+    client: httpx.AsyncClient, method: str, path: str, message: str
+) -> None:
+    assert require_refusal(await client.request(method, path), 400, "INVALID_PAYLOAD").startswith(message)
+
+
+@pytest.mark.parametrize("path", ["/health", "/status", "/leaderboard?limit=3", "/metrics", "/nowhere", "/docs"])
+async def test_head_answers_what_get_does_less_the_body(client: httpx.AsyncClient, path: str) -> None:
+    get, head = await client.get(path), await client.head(path)
+    assert head.content == b""
+    assert head.status_code == get.status_code
+    assert head.headers["content-type"] == get.headers["content-type"]
+    if path != "/metrics":  # It counts itself.
+        assert head.headers["content-length"] == get.headers["content-length"] != "0"
+
+
+async def test_only_what_is_allowed_is_named_so(client: httpx.AsyncClient) -> None:
+    assert (await client.head("/proof/submit")).status_code == 405
+    answer = await client.post("/health")
+    require_refusal(answer, 405, "METHOD_NOT_ALLOWED")
+    assert answer.headers["allow"] == "GET, HEAD"

@@ -127,6 +127,15 @@ async def test_a_connection_that_breaks_the_http_library_ends_alone(node: MadeUp
         assert (await client.get("/health")).status_code == 200
 
 
+async def test_head_leaves_the_connection_fit_for_further_requests(node: MadeUpNode) -> None:
+    async with served(node) as (client, _):
+        for _ in range(2):
+            head, get = await client.head("/health"), await client.get("/health")
+            assert (head.status_code, head.content) == (200, b"")
+            assert head.headers["content-length"] == get.headers["content-length"]
+            assert get.json()["ok"] is True
+
+
 async def test_a_port_in_use_is_named_with_what_to_do(node: MadeUpNode) -> None:
     async with served(node) as (client, _):
         port = client.base_url.port or 0

@@ -107,8 +107,8 @@ BAD: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
     "unknown key": (put("chainid", value="x"), "chainid: unknown key"),
     "unknown parameter": (put("parameters", "speed", value=1), "parameters.speed: unknown key"),
     "unknown key of a validator": (put("validators", 1, "name", value="x"), "validators.1.name: unknown key"),
-    "missing key": (drop("chain_id"), "chain_id: Field required"),
-    "missing key of a validator": (drop("validators", 2, "stake_ustep"), "validators.2.stake_ustep: Field required"),
+    "missing key": (drop("chain_id"), "chain_id: is missing"),
+    "missing key of a validator": (drop("validators", 2, "stake_ustep"), "validators.2.stake_ustep: is missing"),
     "no validators": (put("validators", value=[]), "validators: "),
     "a validator twice": (repeat_validator, "validators.3.address: 0x"),
     "another key's address": (
@@ -176,8 +176,8 @@ def test_what_is_wrong_is_named_with_the_file_the_key_and_the_rule(tmp_path: Pat
     [
         ("", "is not JSON"),
         ("{", "is not JSON"),
-        ("null", "Input should be an object"),
-        ("[]", "Input should be an object"),
+        ("null", "must be an object"),
+        ("[]", "must be an object"),
         ('{"chain_id": "a", "chain_id": "b"}', "is not JSON: the key 'chain_id' stands twice"),
         ('{"validators": [{"address": 1, "address": 2}]}', "the key 'address' stands twice"),
         ("[" * 100_000 + "]" * 100_000, "recursion limit exceeded"),

@@ -1,0 +1,36 @@
+"""Query parameters are read as strictly as bodies: one that no route knows, or that stands twice, is an error.
+
+Otherwise `?waitms=0` would wait for five seconds, and nobody would learn why.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Final
+
+from fastapi import Request
+from fastapi.routing import APIRoute
+
+from step_node.api.errors import ApiError
+from step_node.proofs.proof import RefusalCode
+
+NAME_CHARACTERS_SHOWN: Final = 40
+"""A parameter's name is the client's own text: only its beginning is repeated to it, in ASCII."""
+
+
+async def known_parameters_only(request: Request) -> None:
+    """A dependency of every route. Raises `ApiError` (INVALID_PAYLOAD) naming the parameter."""
+    if not request.url.query:
+        return
+    route = request.scope["route"]
+    known = [field.alias for field in route.dependant.query_params] if isinstance(route, APIRoute) else []
+    for name, count in Counter(name for name, _ in request.query_params.multi_items()).items():
+        if name not in known:
+            rule = f"the parameters here are {', '.join(known)}" if known else "there are no parameters here"
+            raise _refused(ascii(name[:NAME_CHARACTERS_SHOWN]), f"is not a parameter of this request; {rule}")
+        if count > 1:
+            raise _refused(name, "must be given once")
+
+
+def _refused(name: str, rule: str) -> ApiError:
+    return ApiError(RefusalCode.INVALID_PAYLOAD, f"{name}: {rule}")
