@@ -9,7 +9,7 @@ proof is accepted.
 
 from __future__ import annotations
 
-from bisect import bisect_right, insort
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -43,6 +43,10 @@ class Mempool:
         self._by_id: dict[bytes, SignedProof] = {}
         """In order of arrival."""
         self._arrived_at_ms: dict[bytes, int] = {}
+        self._arrivals = 0
+        self._by_timestamp: list[tuple[int, int, bytes]] = []
+        """Sorted: each waiting proof's timestamp, number of arrival, and id."""
+        self._arrival_numbers: dict[bytes, int] = {}
         self._by_account: dict[bytes, list[SignedProof]] = {}
         """Each account's waiting proofs, by timestamp."""
         self._by_triangle: dict[int, set[bytes]] = {}
@@ -95,6 +99,9 @@ class Mempool:
             return False
         self._by_id[proof.proof_id] = proof
         self._arrived_at_ms[proof.proof_id] = now_ms
+        self._arrivals += 1
+        self._arrival_numbers[proof.proof_id] = self._arrivals
+        insort(self._by_timestamp, (proof.timestamp_ms, self._arrivals, proof.proof_id))
         insort(self._by_account.setdefault(proof.account, []), proof, key=_timestamp_ms)
         self._by_triangle.setdefault(int(proof.triangle), set()).add(proof.proof_id)
         return True
@@ -105,6 +112,8 @@ class Mempool:
         if proof is None:
             return None
         del self._arrived_at_ms[proof_id]
+        number = self._arrival_numbers.pop(proof_id)
+        del self._by_timestamp[bisect_left(self._by_timestamp, (proof.timestamp_ms, number))]
         queue = self._by_account[proof.account]
         queue.remove(proof)
         if not queue:
@@ -150,14 +159,16 @@ class Mempool:
 
     def has_work(self, *, now_ms: int, parameters: Parameters) -> bool:
         """Whether a batch should be proposed: enough proofs wait, or one has waited for the batch interval."""
-        timely = (proof for proof in self._by_id.values() if check_clock(proof, now_ms, parameters) is None)
-        first = next(timely, None)
-        if first is None:
-            return False
-        if now_ms - self._arrived_at_ms[first.proof_id] >= parameters.batch_interval_ms:
+        # Asked many times a second, and what the clock has passed by stays until it is settled: only the timely ones,
+        # in the sense of `check_clock`, are looked at, and fewer than `batch_target_proofs` of them.
+        first = bisect_left(self._by_timestamp, (now_ms - parameters.proof_max_age_ms,))
+        end = bisect_left(self._by_timestamp, (now_ms + parameters.clock_drift_ms + 1,))
+        if end - first >= parameters.batch_target_proofs:
             return True
-        further = islice(timely, parameters.batch_target_proofs - 1)
-        return sum(1 for _ in further) == parameters.batch_target_proofs - 1
+        if first == end:
+            return False
+        _, longest_waiting = min((number, proof_id) for _, number, proof_id in self._by_timestamp[first:end])
+        return now_ms - self._arrived_at_ms[longest_waiting] >= parameters.batch_interval_ms
 
     def _check_neighbours(self, proof: SignedProof, queue: list[SignedProof], parameters: Parameters) -> Refusal | None:
         """The movement gates against the account's own waiting proofs just before and just after this one."""

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from step_node.ledger.parameters import Parameters
+from step_node.ledger.state_gates import check_clock
 from step_node.mempool import ACCOUNT_PROOFS_MAX, Mempool
 from step_node.proofs.proof import RefusalCode, SignedProof
 from tests.support.proofs import START_MS, address, signed_proof
@@ -159,3 +160,36 @@ def test_proofs_that_could_not_be_proposed_are_no_work() -> None:
     too_late_ms = START_MS + PARAMETERS.proof_max_age_ms + 1
     assert not mempool.has_work(now_ms=too_late_ms, parameters=PARAMETERS)
     assert not mempool.has_work(now_ms=START_MS - PARAMETERS.clock_drift_ms - 1, parameters=PARAMETERS)
+
+
+SCATTERED = [
+    signed_proof(f"account-{index}", timestamp_ms=START_MS + offset_ms)
+    for index, offset_ms in enumerate((-400, -300, -300, -201, -200, -199, 0, 0, 99, 100, 101, 300))
+]
+BRIEF = Parameters(proof_max_age_ms=200, clock_drift_ms=100, batch_interval_ms=50, batch_target_proofs=3)
+
+
+def naive_has_work(mempool: Mempool, now_ms: int) -> bool:
+    """The definition: in order of arrival, look at every waiting proof that a batch of now could hold."""
+    waiting = [mempool.get(proof_id) for proof_id in mempool.ids()]
+    timely = [proof for proof in waiting if proof is not None and check_clock(proof, now_ms, BRIEF) is None]
+    if len(timely) >= BRIEF.batch_target_proofs:
+        return True
+    waited_ms = mempool.waited_ms(timely[0].proof_id, now_ms=now_ms) if timely else None
+    return waited_ms is not None and waited_ms >= BRIEF.batch_interval_ms
+
+
+@given(
+    steps=st.lists(st.tuples(st.sampled_from(SCATTERED), st.booleans(), st.integers(-600, 600)), max_size=40),
+)
+def test_there_is_work_exactly_when_a_look_at_every_proof_says_so(steps: list[tuple[SignedProof, bool, int]]) -> None:
+    mempool = Mempool()
+    for proof, is_added, offset_ms in steps:
+        now_ms = START_MS + offset_ms
+        if is_added:
+            mempool.add(proof, now_ms=now_ms)
+        else:
+            mempool.remove(proof.proof_id)
+        for later_ms in (0, 49, 50, 200):
+            at_ms = now_ms + later_ms
+            assert mempool.has_work(now_ms=at_ms, parameters=BRIEF) == naive_has_work(mempool, at_ms)
