@@ -68,10 +68,13 @@ def devnet(
     """
     import trio
 
+    from step_node.cli.mongodb_uri import check_mongodb_uri
     from step_node.devnet.network import DevnetSettings
 
     if store is StoreChoice.SQLITE and mongodb_uri:
         raise typer.BadParameter("goes with --store mongodb", param_hint="--mongodb-uri")
+    if mongodb_uri:
+        check_mongodb_uri(mongodb_uri)
     if store is StoreChoice.MONGODB and home is not None and not mongodb_uri:
         raise typer.BadParameter(
             "keeps the nodes' data, and a throw-away replica set does not: give --mongodb-uri", param_hint="--home"

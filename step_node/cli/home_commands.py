@@ -171,10 +171,14 @@ def _given_genesis(path: Path, chain_id: str | None) -> Genesis:
 
 
 def _check_store(store: StoreChoice, mongodb_uri: str | None) -> None:
+    from step_node.cli.mongodb_uri import check_mongodb_uri
+
     if store is StoreChoice.MONGODB and not mongodb_uri:
         raise typer.BadParameter("is needed with --store mongodb", param_hint="--mongodb-uri")
     if store is StoreChoice.SQLITE and mongodb_uri:
         raise typer.BadParameter("goes with --store mongodb", param_hint="--mongodb-uri")
+    if mongodb_uri:
+        check_mongodb_uri(mongodb_uri)
 
 
 def _tell(home: NodeHome, genesis: Genesis, keys: HomeKeys) -> None:

@@ -67,7 +67,9 @@ def locate_points(source: TextIO, target: TextIO, *, name: str) -> None:
         raise _BadRow(f"{name}: line {reader.line_num}: is not CSV: {error}") from error
     except UnicodeDecodeError as error:
         _print_located(chunk, writer)
-        raise _BadRow(f"{name}: after line {reader.line_num}: is not UTF-8 text: {error.reason}") from error
+        # Text is decoded some thousand characters at a time: the place is behind the last line that was read.
+        place = f" after line {reader.line_num}" if reader.line_num else ""
+        raise _BadRow(f"{name}: is not UTF-8 text{place}: {error.reason}") from error
     except _BadRow:
         _print_located(chunk, writer)
         raise

@@ -152,6 +152,8 @@ def test_a_test_network_overwrites_no_home_and_then_writes_none(command: Command
         ("--mongodb-uri", "mongodb://x"),
         ("--validators", "0"),
         ("--validators", "2", "--hosts", "one"),
+        ("--store", "mongodb", "--mongodb-uri", "foo"),
+        ("--store", "mongodb", "--mongodb-uri", "mongodb://a:b:c"),
         ("--validators", "2", "--hosts", "a b,c"),
         ("--validators", "2", "--hosts", "-a,c"),
         ("--validators", "2", "--hosts", "a_b,c"),
@@ -177,3 +179,10 @@ def test_the_example_files_in_configs_are_true() -> None:
     content = json.loads((configs / "genesis.json").read_text())
     assert content == genesis.model_dump(mode="json", exclude_none=True), "every key that has a default must be shown"
     assert genesis.parameters == type(genesis.parameters)(), "the defaults must be shown"
+
+
+@pytest.mark.parametrize("uri", ["foo", "http://127.0.0.1", "mongodb://", "mongodb://127.0.0.1:x"])
+def test_a_devnet_looks_at_the_uri_of_mongodb_before_it_starts_anything(command: Command, uri: str) -> None:
+    ended = command("devnet", "--store", "mongodb", "--mongodb-uri", uri)
+    assert ended.exit_code == 2
+    assert "--mongodb-uri" in ended.output

@@ -120,3 +120,11 @@ def test_a_missing_file_is_an_error_that_names_it(command: Command, tmp_path: Pa
     result = command("mesh", "locate", "--input", tmp_path / "nowhere.csv")
     assert result.exit_code == 1
     assert result.stderr == f"error: {tmp_path / 'nowhere.csv'}: No such file or directory\n"
+
+
+def test_bytes_that_are_no_text_are_told_without_a_line_that_is_not_there(command: Command, tmp_path: Path) -> None:
+    path = tmp_path / "points.csv"
+    path.write_bytes(b"\xff\xfe\x00")
+    ended = command("mesh", "locate", "--input", path)
+    assert ended.exit_code == 1
+    assert "is not UTF-8 text: " in " ".join(ended.output.split())
