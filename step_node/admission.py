@@ -107,6 +107,10 @@ class Admission:
         # A batch has taken it out of the mempool, and the journal has not been settled yet.
         return Pending() if proof_id in self._mempool or await self._journal.holds(proof_id) else None
 
+    async def owes_answers(self) -> bool:
+        """Whether proofs wait whose clients were told that they are accepted. Raises `JournalError`."""
+        return bool(await self._journal.waiting())
+
     async def run(self) -> None:
         """Serve submissions, chunk by chunk, until cancelled."""
         held: list[_Submission] = []

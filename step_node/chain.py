@@ -47,7 +47,7 @@ from step_node.operations.operation import (
 )
 from step_node.proofs.gates import verify_on_threads
 from step_node.proofs.proof import Refusal, SignedProof
-from step_node.storage.interface import FinalisedBatch, Storage, StoredBatch
+from step_node.storage.interface import FinalisedBatch, RestoredState, Storage, StoredBatch
 
 COMMIT_BYTES_MAX = 200_000
 """An encoded commit of the largest validator set is smaller."""
@@ -259,6 +259,16 @@ class Chain:
         self._head = judged.transition.changes.head
         self._last_commit = commit
         self._set_validators()
+
+    async def restore(self, restored: RestoredState) -> None:
+        """Make a verified snapshot the contents of the store, which is at height 0, then move the head to it.
+
+        Raises `StorageUnavailable`; then nothing has changed and the call may be repeated.
+        """
+        await self.storage.restore(restored)
+        self._head = restored.head
+        self._last_commit = decode(Commit, restored.base.commit, bytes_max=COMMIT_BYTES_MAX)
+        self._validators = validator_set(self._head.validators)
 
     def check_commit(self, commit: Commit, *, height: int, batch_hash: bytes) -> None:
         """Raise `InvalidCommit` unless a quorum has pre-committed `batch_hash`.

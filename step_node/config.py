@@ -62,6 +62,17 @@ class StorageConfig(_Section):
     mongodb_database: Annotated[str, Field(pattern="^[A-Za-z0-9_-]{1,63}$")] = "step"
 
 
+class SyncConfig(_Section):
+    """Catching up. `snapshot`: an empty home that is `snapshot_distance_batches` behind joins from a peer's snapshot.
+
+    A snapshot for others is taken every `snapshot_every_batches`; 0 takes none.
+    """
+
+    snapshot: bool = True
+    snapshot_distance_batches: Annotated[int, Field(ge=1, le=2**53)] = 1_000
+    snapshot_every_batches: Annotated[int, Field(ge=0, le=2**53)] = 500
+
+
 class MempoolConfig(_Section):
     """Bounds of the mempool."""
 
@@ -81,6 +92,7 @@ class NodeConfig(_Section):
     api: ApiConfig = ApiConfig()
     p2p: P2pConfig = P2pConfig()
     storage: StorageConfig = StorageConfig()
+    sync: SyncConfig = SyncConfig()
     mempool: MempoolConfig = MempoolConfig()
     log: LogConfig = LogConfig()
 

@@ -47,6 +47,14 @@ engine = {_text(storage.engine)}
 # Nodes may share a replica set, but never a database.
 mongodb_database = {_text(storage.mongodb_database)}
 
+[sync]
+# Whether an empty home may join from a peer's snapshot of the state. It then has no batches from before the snapshot.
+snapshot = {_boolean(config.sync.snapshot)}
+# How far behind it must be; what is nearer is fetched batch by batch.
+snapshot_distance_batches = {config.sync.snapshot_distance_batches}
+# How often this node takes a snapshot for others. 0: never.
+snapshot_every_batches = {config.sync.snapshot_every_batches}
+
 [mempool]
 # Proofs that may wait to be finalised; when it is full, newcomers are answered MEMPOOL_FULL.
 proofs_max = {config.mempool.proofs_max}

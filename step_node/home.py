@@ -53,6 +53,11 @@ class NodeHome:
         return self.data / "journal.sqlite"
 
     @property
+    def snapshots(self) -> Path:
+        """Snapshots of the state, for peers that join. May be deleted while the node is stopped."""
+        return self.data / "snapshots"
+
+    @property
     def consensus_log(self) -> Path:
         """The write-ahead log of the height that consensus is about."""
         return self.data / "consensus.log"

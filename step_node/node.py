@@ -27,7 +27,7 @@ from step_node.bft.driver import ConsensusDriver, ConsensusHooks, message_height
 from step_node.bft.input_log import InputLog
 from step_node.chain import Chain, JudgedBatch
 from step_node.clock import Clock, SystemClock
-from step_node.config import NodeConfig, StorageConfig
+from step_node.config import NodeConfig, StorageConfig, SyncConfig
 from step_node.crypto.eip191 import address_of, public_key_of
 from step_node.durable.home_lock import HomeLock
 from step_node.errors import StepNodeError
@@ -41,12 +41,14 @@ from step_node.metrics import NodeMetrics
 from step_node.network.gossip import Refused, broadcast, consensus_gossip, operations_gossip, proofs_gossip
 from step_node.network.peers import Peers
 from step_node.network.proof_exchange import ProofExchange
+from step_node.network.snapshots import SnapshotJoiner, SnapshotServer
 from step_node.network.sync import Sync
 from step_node.operations.pool import OperationDesk, OperationPool
 from step_node.outcomes import OutcomeWaiters
 from step_node.settlement import Settlement
 from step_node.signing.guard import SigningGuard
 from step_node.signing.signer import ValidatorSigner
+from step_node.snapshot.shelf import SnapshotShelf
 from step_node.status import Health, HealthLevel, NodeStatus, PeerStatus, ValidatorStatus
 from step_node.storage.interface import Storage, StorageMismatch
 from step_node.storage.open import MongoSettings, SqliteSettings, StorageSettings, open_storage
@@ -108,6 +110,9 @@ class NodeParts:
     listen_first_seconds: float = 0.0
     """How long to listen for a doppelganger before anything is signed."""
     evidence: EvidencePool = field(default_factory=EvidencePool)
+    snapshots: SnapshotShelf | None = None
+    """None: the node neither gives snapshots nor joins from one."""
+    sync: SyncConfig = field(default_factory=SyncConfig)
 
 
 class Node:
@@ -174,8 +179,14 @@ class Node:
             evidence=self._evidence,
             operations=self._operation_pool,
         )
+        self._snapshot_server, joiner = self._snapshots()
         self._sync = Sync(
-            network=parts.network, chain=parts.chain, driver=self.driver, peers=self._peers, metrics=self._metrics
+            network=parts.network,
+            chain=parts.chain,
+            driver=self.driver,
+            peers=self._peers,
+            metrics=self._metrics,
+            joiner=joiner,
         )
         self._metrics.watch(parts.network, parts.mempool, self.status)
 
@@ -190,6 +201,8 @@ class Node:
             nursery.start_soon(self._peers.run)
             await self._network.start()
             nursery.start_soon(self._exchange.run)
+            if self._snapshot_server is not None:
+                nursery.start_soon(self._snapshot_server.run, self.driver.wait_for_height, lambda: self._sync.active)
             nursery.start_soon(self._read_consensus)
             nursery.start_soon(self._read_operations)
             nursery.start_soon(self._say_again)
@@ -263,6 +276,29 @@ class Node:
         if self.driver.state.round > 0:
             reasons.append(f"height {self.driver.state.height} is in round {self.driver.state.round}")
         return Health(HealthLevel.DEGRADED if reasons else HealthLevel.OK, tuple(reasons))
+
+    def _snapshots(self) -> tuple[SnapshotServer | None, SnapshotJoiner | None]:
+        parts = self._parts
+        if parts.snapshots is None:
+            return None, None
+        server = SnapshotServer(
+            network=parts.network,
+            chain=parts.chain,
+            shelf=parts.snapshots,
+            every_batches=parts.sync.snapshot_every_batches,
+        )
+        if not parts.sync.snapshot:
+            return server, None
+        joiner = SnapshotJoiner(
+            network=parts.network,
+            chain=parts.chain,
+            driver=self.driver,
+            shelf=parts.snapshots,
+            distance_batches=parts.sync.snapshot_distance_batches,
+            owes_answers=self.admission.owes_answers,
+            joined=self._settlement.after_jump,
+        )
+        return server, joiner
 
     # --- what the parts tell one another --------------------------------------------------------------------------
 
@@ -387,6 +423,10 @@ async def _open_parts(
             chain = await Chain.open(genesis=genesis, storage=storage, clock=clock, known=mempool.get)
             await _check_totals(storage, chain)
             _check_history_is_there(home, keys, chain, options)
+            try:
+                snapshots = await SnapshotShelf.open(home.snapshots)
+            except OSError as error:
+                raise StepNodeError(f"{home.snapshots}: cannot be used: {error}") from error
             guard = SigningGuard.open(home.signing_history, genesis.chain_id)
             _tell_torn(home.signing_history, guard.torn_bytes)
             signer = _signer(keys, guard, chain)
@@ -409,6 +449,8 @@ async def _open_parts(
                     else DoppelgangerWatch(address=signer.address, chain_id=genesis.chain_id, guard=guard),
                     listen_first_seconds=options.listen_first_seconds,
                     evidence=EvidencePool.open(home.evidence, chain_id=genesis.chain_id, parameters=chain.parameters),
+                    snapshots=snapshots,
+                    sync=config.sync,
                 )
             finally:
                 input_log.close()

@@ -75,6 +75,27 @@ class Settlement:
         ) + self._mempool.older_than(timestamp_ms - self._chain.parameters.proof_max_age_ms)
         await self._drop(await self._passed_by(doubtful), finalised)
 
+    async def after_jump(self) -> None:
+        """Settle after the node has joined from a snapshot. Raises `JournalError`.
+
+        A proof that waited here may have been finalised in a batch that this node will never see. Its nonce is in the
+        snapshot then, or it is too old: either way it is dropped, and its client told where to ask.
+        """
+        waiting = [proof for proof_id in self._mempool.ids() if (proof := self._mempool.get(proof_id)) is not None]
+        height = self._chain.head.chain.height
+        passed_by = [
+            DroppedProof(
+                item.proof_id,
+                Refusal(
+                    item.refusal.code,
+                    f"{item.refusal.message} (this node knows the chain from height {height} on; whether the proof was"
+                    " finalised before, another node can tell)",
+                ),
+            )
+            for item in await self._passed_by(waiting)
+        ]
+        await self._drop(passed_by, [])
+
     async def drop_expired(self) -> None:
         """Drop proofs that are too old for any batch that could still be proposed, while the chain stands idle.
 

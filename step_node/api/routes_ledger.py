@@ -180,6 +180,12 @@ def ledger_routes(services: ApiServices) -> APIRouter:
         """Its header, the ids of its proofs, and who committed it."""
         last = services.chain.head.chain.height
         stored = await storage.batches(height, 1) if height <= last else ()
+        if not stored and height <= last:
+            raise ApiError(
+                RequestCode.BATCH_NOT_FOUND,
+                f"height: {height} is not kept on this node, which joined from a snapshot of height"
+                f" {await storage.first_height()}; ask a node that has been there from the start",
+            )
         if not stored:
             raise ApiError(
                 RequestCode.BATCH_NOT_FOUND, f"height: {height} is not finalised on this node yet; the last is {last}"

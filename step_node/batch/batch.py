@@ -78,6 +78,11 @@ class _Envelope:
     body: _Body
 
 
+def header_hash(header: BatchHeader) -> bytes:
+    """The identity of the batch with this header, 32 bytes."""
+    return hashlib.sha256(encode(header)).digest()
+
+
 @dataclass(frozen=True)
 class Batch:
     """A batch with its proofs decoded. `last_commit` finalised the batch before; None only at height 1.
@@ -94,7 +99,7 @@ class Batch:
     @cached_property
     def hash(self) -> bytes:
         """The batch's identity, 32 bytes."""
-        return hashlib.sha256(encode(self.header)).digest()
+        return header_hash(self.header)
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,7 @@ from consensus.messages import (
 from consensus.state import ConsensusState, Step, without_batch
 from consensus.values import Timeouts
 from step_node.batch.batch import Batch, MalformedBatch, decode_batch, encode_batch, exhibit_of
-from step_node.bft.events import Decided, EventQueue, Repeat, TimerDue
+from step_node.bft.events import Decided, EventQueue, Repeat, Restored, TimerDue
 from step_node.bft.input_log import InputLog
 from step_node.bft.signed_value import signed_value
 from step_node.chain import Chain, InvalidBatch, JudgedBatch
@@ -49,6 +49,7 @@ from step_node.metrics import NodeMetrics
 from step_node.operations.pool import OperationPool
 from step_node.signing.guard import DoubleSignRefused
 from step_node.signing.signer import ValidatorSigner
+from step_node.storage.interface import RestoredState
 from step_node.storage.retry import StorageWatch
 
 FUTURE_MESSAGES_MAX = 1_024
@@ -170,6 +171,17 @@ class ConsensusDriver:
         await self._events.put(Decided(batch, commit, done))
         await done.wait()
 
+    async def apply_snapshot(self, restored: RestoredState) -> None:
+        """Go on from a snapshot that the caller has verified; returns when it is stored.
+
+        Does nothing if the chain has left height 0 meanwhile. Raises OSError when the snapshot's pages do.
+        """
+        item = Restored(restored, trio.Event())
+        await self._events.put(item)
+        await item.done.wait()
+        if item.failures:
+            raise item.failures[0]
+
     def _keep_for_later(self, message: Message) -> None:
         """Of the next height, which peers may have begun already; what is later comes by sync."""
         proposals = sum(isinstance(kept, ProofBatch) for kept in self._future)
@@ -204,6 +216,8 @@ class ConsensusDriver:
             match await self._events.next():
                 case Decided() as decided:
                     await self._finalise_decided(decided)
+                case Restored() as restored:
+                    await self._restore(restored)
                 case Repeat():
                     await self._send_again()
                 case TimerDue(timer_height, fired):
@@ -262,6 +276,9 @@ class ConsensusDriver:
             if transition.ignored is not None:
                 self._metrics.consensus_input_ignored(transition.ignored)
                 continue
+            if self._log.height != height:
+                # Only now, since it costs an fsync: a height that is caught up with has no inputs.
+                await trio.to_thread.run_sync(self._log.begin, height)
             self._log.append(_as_logged(item, self._state, transition.state))
             if isinstance(item, event.LogWritten):
                 await trio.to_thread.run_sync(self._log.sync)
@@ -419,6 +436,17 @@ class ConsensusDriver:
             await self._finalise(decided.batch, decided.commit)
         decided.done.set()
 
+    async def _restore(self, snapshot: Restored) -> None:
+        if self._chain.head.chain.height == 0:
+            try:
+                await self._storage_watch.when_available(lambda: self._chain.restore(snapshot.state))
+            except OSError as error:
+                snapshot.failures.append(error)
+            else:
+                self._begin_next_height()
+                self._announce_height()
+        snapshot.done.set()
+
     async def _finalise(self, batch: Batch, commit: Commit) -> None:
         judged = self._judged.get(batch.hash)
         if judged is None:
@@ -431,12 +459,7 @@ class ConsensusDriver:
                 ) from error
         rounds = self._state.round + 1
         await self._storage_watch.when_available(lambda: self._chain.finalise(judged, commit))
-        self._state = self._begin_height()
-        self._work_pauses_until = -math.inf
-        await trio.to_thread.run_sync(self._log.begin, self._state.height)
-        self._judged.clear()
-        self._decoded.clear()
-        self._condemned.clear()
+        self._begin_next_height()
         self._metrics.batch_finalised(judged.transition.receipts, rounds)
         log.info(
             "finalised a batch",
@@ -446,6 +469,16 @@ class ConsensusDriver:
             batch=batch.hash.hex()[:16],
         )
         await self._hooks.finalised(judged)
+        self._announce_height()
+
+    def _begin_next_height(self) -> None:
+        self._state = self._begin_height()
+        self._work_pauses_until = -math.inf
+        self._judged.clear()
+        self._decoded.clear()
+        self._condemned.clear()
+
+    def _announce_height(self) -> None:
         self._height_finished.set()
         self._height_finished = trio.Event()
 

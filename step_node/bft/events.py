@@ -7,7 +7,7 @@ somebody waits to see applied, waits for its place.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import trio
@@ -16,6 +16,7 @@ from consensus import inputs as event
 from consensus.messages import Commit, ProofBatch
 from step_node.batch.batch import Batch
 from step_node.metrics import NodeMetrics
+from step_node.storage.interface import RestoredState
 
 EVENTS_MAX = 4_096
 """Events that wait for the driver; a message beyond that is dropped and counted: peers say it again."""
@@ -34,6 +35,15 @@ class Decided:
     done: trio.Event
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Restored:
+    """A verified snapshot, to go on from. What its pages raise goes into `failures`."""
+
+    state: RestoredState
+    done: trio.Event
+    failures: list[OSError] = field(default_factory=list)
+
+
 @dataclass(frozen=True, slots=True)
 class Repeat:
     """Time to send own messages again."""
@@ -47,7 +57,7 @@ class TimerDue:
     fired: event.TimerFired
 
 
-Event: TypeAlias = event.MessageReceived | event.WorkAvailable | Decided | Repeat | TimerDue
+Event: TypeAlias = event.MessageReceived | event.WorkAvailable | Decided | Restored | Repeat | TimerDue
 
 
 class EventQueue:
@@ -71,7 +81,7 @@ class EventQueue:
             self._reminders.discard(item)
         return item
 
-    async def put(self, item: Decided | TimerDue) -> None:
+    async def put(self, item: Decided | Restored | TimerDue) -> None:
         """Add what must not be lost, waiting for a place."""
         await self._send.send(item)
 

@@ -5,8 +5,9 @@ where it stood. Inputs are appended before their effects are carried out; before
 which makes everything appended earlier durable too. Whatever a crash cuts off the end was therefore never visible to
 anybody else.
 
-The log holds one height at a time. Its header names the chain and the height, so that a log left over from a height
-that the store has finalised meanwhile is recognised, and discarded.
+The log holds one height at a time, and is replaced when the next height has its first input. Its header names the chain
+and the height, so that a log left over from a height that the store has finalised meanwhile is recognised, and
+discarded.
 """
 
 from __future__ import annotations
@@ -62,6 +63,11 @@ class InputLog:
             log.close()
             raise DamagedLog(path, 0, f"an entry cannot be read: {error}") from error
         return cls(log, chain_id, height), inputs
+
+    @property
+    def height(self) -> int:
+        """The height whose inputs it holds."""
+        return self._height
 
     @property
     def size_bytes(self) -> int:

@@ -32,11 +32,23 @@ def commit_changes(lanes: bytes, *, removed: Iterable[Record], added: Iterable[R
     """The commitment after `removed` records have left the set and `added` ones have joined it."""
     total = np.frombuffer(lanes, dtype=_LANE).copy()
     for record in removed:
-        total -= _expand(record)
+        total -= _expand(record_bytes(record))
     for record in added:
-        total += _expand(record)
+        total += _expand(record_bytes(record))
     return total.tobytes()
 
 
-def _expand(record: Record) -> np.ndarray[tuple[int], np.dtype[np.uint16]]:
-    return np.frombuffer(blake3(record_bytes(record)).digest(length=LANES_BYTES), dtype=_LANE)
+def commit_encoded(lanes: bytes, added: Iterable[bytes]) -> bytes:
+    """The commitment after records have joined the set, given as their `record_bytes`.
+
+    Whoever adds what a stranger sent must make sure that no record is there twice: one that is added 65,536 times is
+    as good as not there.
+    """
+    total = np.frombuffer(lanes, dtype=_LANE).copy()
+    for encoded in added:
+        total += _expand(encoded)
+    return total.tobytes()
+
+
+def _expand(encoded: bytes) -> np.ndarray[tuple[int], np.dtype[np.uint16]]:
+    return np.frombuffer(blake3(encoded).digest(length=LANES_BYTES), dtype=_LANE)

@@ -17,6 +17,7 @@ from consensus.wire import UInt63, wire_type
 from p2p.errors import PeerFault
 from p2p.network import Fault, Stream
 from step_node.proofs.proof import PROOF_ID_BYTES
+from step_node.snapshot.manifest import CHUNK_BYTES_MAX, CHUNKS_MAX, MANIFEST_BYTES_MAX
 
 HELLO_PROTOCOL = "/step/hello/1"
 HELLO_BYTES_MAX = 1_024
@@ -36,6 +37,11 @@ FETCH_IDS_MAX = 500
 """The most proofs that one request asks for: one bundle."""
 INVENTORY_IDS_MAX = 8_000
 """The most ids that an inventory lists; a longer mempool lists those that wait longest."""
+
+SNAPSHOT_PROTOCOL = "/step/snapshot/1"
+SNAPSHOT_BYTES_MAX = MANIFEST_BYTES_MAX
+"""A manifest; a chunk with its envelope is smaller."""
+SNAPSHOT_STREAMS_MAX = 2
 
 ANSWER_TIMEOUT_MS = 10_000
 """How long a peer has for each message of its answer: less than the network allows, since others may be quicker."""
@@ -94,6 +100,31 @@ class FinalisedBatchMessage:
 
     batch: Annotated[bytes, Field(max_length=MESSAGE_BYTES_MAX)]
     commit: Commit
+
+
+@wire_type
+class ManifestRequest:
+    """On a snapshot stream: the latest snapshot's `SnapshotManifest`; no answer if there is none. The first request."""
+
+    type: Literal["MANIFEST"] = field(default="MANIFEST", kw_only=True)
+
+
+@wire_type
+class ChunkRequest:
+    """On the same stream: one chunk of that snapshot, by its place in the manifest, as a `SnapshotChunk`."""
+
+    number: Annotated[int, Field(ge=0, lt=CHUNKS_MAX)]
+    type: Literal["CHUNK"] = field(default="CHUNK", kw_only=True)
+
+
+SnapshotRequest = Annotated[ManifestRequest | ChunkRequest, Discriminator("type")]
+
+
+@wire_type
+class SnapshotChunk:
+    """Records' canonical bytes, end to end."""
+
+    data: Annotated[bytes, Field(max_length=CHUNK_BYTES_MAX)]
 
 
 @wire_type

@@ -2,7 +2,11 @@
 
 A batch is applied only when a quorum of the validators of its height has pre-committed it, whoever sent it. The same
 protocol serves the proposals that consensus is missing. It runs beside consensus all the time: falling behind while
-running is caught up without a restart.
+running is caught up without a restart. Only an empty node that is far behind may jump ahead, to a peer's snapshot of
+the state (`network.snapshots`), and fetch what follows it.
+
+A node that joined so does not have the batches before its snapshot. It answers requests for them with nothing, like one
+that is behind, and the asker turns to another peer.
 """
 
 from __future__ import annotations
@@ -32,6 +36,7 @@ from step_node.network.protocols import (
     SyncRequest,
     receive_answer,
 )
+from step_node.network.snapshots import SnapshotJoiner
 from step_node.storage.interface import StorageUnavailable
 
 READ_BATCHES_MAX = 32
@@ -50,13 +55,21 @@ class Sync:
     """Both sides of the sync protocol. Construct before `network.start`; `run` catches up until cancelled."""
 
     def __init__(
-        self, *, network: Network, chain: Chain, driver: ConsensusDriver, peers: Peers, metrics: NodeMetrics
+        self,
+        *,
+        network: Network,
+        chain: Chain,
+        driver: ConsensusDriver,
+        peers: Peers,
+        metrics: NodeMetrics,
+        joiner: SnapshotJoiner | None = None,
     ) -> None:
         self._network = network
         self._chain = chain
         self._driver = driver
         self._peers = peers
         self._metrics = metrics
+        self._joiner = joiner
         self._hint = trio.Event()
         self._wanted: dict[bytes, int] = {}
         self._turn = 0
@@ -91,11 +104,20 @@ class Sync:
                     await self._driver.wait_for_height()
             while ahead := self._peers.ahead(self._chain.next_height):
                 self._active = True
+                if await self._joined_from_snapshot():
+                    continue
                 self._turn += 1
                 peer_id = ahead[self._turn % len(ahead)]
                 if not await self._catch_up(peer_id):
                     self._peers.distrust_height(peer_id)
             self._active = False
+
+    async def _joined_from_snapshot(self) -> bool:
+        """Whether an empty node far behind has jumped ahead; if not, it fetches batches, which always leads there."""
+        if self._joiner is None or not self._joiner.applies():
+            return False
+        far_ahead = self._peers.ahead(self._chain.next_height + self._joiner.distance_batches)
+        return bool(far_ahead) and await self._joiner.join(far_ahead)
 
     # --- asking -------------------------------------------------------------------------------------------------
 

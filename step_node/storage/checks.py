@@ -90,17 +90,35 @@ def already_finalised(chain: ChainRecord, stored_hash: bytes | None, wanted: Sto
     return False
 
 
+def already_restored(chain: ChainRecord, wanted: StateHead) -> bool:
+    """Whether the store stands where `wanted` does: True means nothing to do, False that it stands at height 0.
+
+    Raises `ValueError` when it stands anywhere else.
+    """
+    if (chain.height, chain.batch_hash) == (wanted.chain.height, wanted.chain.batch_hash):
+        return True
+    if chain.height != 0:
+        raise ValueError(f"the store stands at height {chain.height}: a snapshot can be restored at height 0 only")
+    return False
+
+
+def require_restorable(head: StateHead, base: StoredBatch) -> None:
+    """Raises `ValueError` when the parts of a snapshot contradict each other or do not fit 64 bits."""
+    _require_same_batch(head.chain, base, "head.chain", "base")
+    if base.height < 1:
+        raise ValueError(f"base is of height {base.height}: it must be 1 or more")
+    _require_storable_head(head)
+
+
+def no_snapshot_of_genesis() -> ValueError:
+    """The error for exporting at height 0."""
+    return ValueError("the chain stands at height 0: there is no batch that a snapshot could be checked against")
+
+
 def require_consistent(finalised: FinalisedBatch) -> None:
     """Raises `ValueError` when the parts of `finalised` contradict each other or do not fit 64 bits."""
     stored, changes = finalised.stored, finalised.changes
-    chain = changes.head.chain
-    if (chain.height, chain.batch_hash, chain.timestamp_ms) != (stored.height, stored.batch_hash, stored.timestamp_ms):
-        raise ValueError(
-            f"changes.head.chain is of height {chain.height}, batch 0x{chain.batch_hash.hex()}, time"
-            f" {chain.timestamp_ms}; stored is of height {stored.height}, batch 0x{stored.batch_hash.hex()}, time"
-            f" {stored.timestamp_ms}: they must be the same"
-        )
-    _require_length("stored.batch_hash", stored.batch_hash, HASH_BYTES)
+    _require_same_batch(changes.head.chain, stored, "changes.head.chain", "stored")
     _require_receipts(stored.height, finalised.proofs, finalised.receipts)
     _require_storable_head(changes.head)
     _require_storable_changes(changes)
@@ -108,6 +126,16 @@ def require_consistent(finalised: FinalisedBatch) -> None:
         if (slashing.height, slashing.index) != (stored.height, index):
             raise ValueError(f"slashings[{index}] is of height {slashing.height}, index {slashing.index}")
         _require_int64((("slashing.amount_ustep", slashing.amount_ustep),))
+
+
+def _require_same_batch(chain: ChainRecord, stored: StoredBatch, chain_name: str, stored_name: str) -> None:
+    if (chain.height, chain.batch_hash, chain.timestamp_ms) != (stored.height, stored.batch_hash, stored.timestamp_ms):
+        raise ValueError(
+            f"{chain_name} is of height {chain.height}, batch 0x{chain.batch_hash.hex()}, time"
+            f" {chain.timestamp_ms}; {stored_name} is of height {stored.height}, batch 0x{stored.batch_hash.hex()},"
+            f" time {stored.timestamp_ms}: they must be the same"
+        )
+    _require_length(f"{stored_name}.batch_hash", stored.batch_hash, HASH_BYTES)
 
 
 def _require_receipts(height: int, proofs: Sequence[SignedProof], receipts: Sequence[Receipt]) -> None:

@@ -7,13 +7,13 @@ store holds all of it or nothing of it, and a height that is already there is ne
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from step_node.errors import StepNodeError
 from step_node.ledger.offences import Slashing
-from step_node.ledger.records import Account, Triangle
+from step_node.ledger.records import Account, NonceRecord, Record, Triangle
 from step_node.ledger.state import Changes, Receipt, StateHead, StateKeys, StateSlice
 from step_node.proofs.proof import SignedProof
 
@@ -80,6 +80,34 @@ class LedgerTotals:
     proofs: int
 
 
+class RecordSink(Protocol):
+    """Where `Storage.export` puts the records of one height. Called from the engine's thread, so it may block."""
+
+    def begin(self, head: StateHead, base: StoredBatch) -> None:
+        """The state's head, and the batch that led to it. Called a second time, it means: again from the start."""
+        ...
+
+    def add(self, records: Sequence[Record]) -> None:
+        """Further records: accounts by address, then triangles by id, then nonces by (account, nonce)."""
+        ...
+
+
+StoredRecord: TypeAlias = Account | Triangle | NonceRecord
+"""A record of which there are many. The others are in `StateHead`."""
+
+
+@dataclass(frozen=True, slots=True)
+class RestoredState:
+    """The whole state of one height, as `Storage.restore` takes it. `base` is the batch that led to it.
+
+    `pages()` gives every account, triangle and nonce, each once, in pages; it may be called again, from any thread.
+    """
+
+    head: StateHead
+    base: StoredBatch
+    pages: Callable[[], Iterable[Sequence[StoredRecord]]]
+
+
 class Storage(Protocol):
     """One chain's store. Every method may raise `StorageUnavailable`; then nothing has been written in part.
 
@@ -144,5 +172,25 @@ class Storage(Protocol):
         ...
 
     async def totals(self) -> LedgerTotals: ...
+
+    async def first_height(self) -> int | None:
+        """The lowest height whose batch is here: above 1 in a store that began with a snapshot. None at height 0."""
+        ...
+
+    async def export(self, sink: RecordSink) -> None:
+        """Hand over all records of the head's state, read as one consistent snapshot while the chain goes on.
+
+        Raises `ValueError` at height 0, which genesis describes, and whatever the sink raises.
+        """
+        ...
+
+    async def restore(self, restored: RestoredState) -> None:
+        """Make `restored`, which the caller has verified, the contents of a store that stands at height 0.
+
+        A crash leaves the store at height 0, at the latest after the next `initialise`; so does `StorageUnavailable`,
+        after which this may be called again. Does nothing where the store stands at this height with this batch.
+        Raises `ValueError`, with nothing changed, when it stands at any other height, or the parts do not fit.
+        """
+        ...
 
     async def close(self) -> None: ...

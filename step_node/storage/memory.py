@@ -16,13 +16,24 @@ from step_node.ledger.records import Account, NonceRecord, Triangle
 from step_node.ledger.state import Changes, Receipt, StateHead, StateKeys, StateSlice
 from step_node.storage.checks import (
     already_finalised,
+    already_restored,
     no_chain,
+    no_snapshot_of_genesis,
     require_consistent,
     require_initial_state,
     require_limit,
+    require_restorable,
     require_same_genesis,
 )
-from step_node.storage.interface import FinalisedBatch, FinalisedProof, LedgerTotals, Storage, StoredBatch
+from step_node.storage.interface import (
+    FinalisedBatch,
+    FinalisedProof,
+    LedgerTotals,
+    RecordSink,
+    RestoredState,
+    Storage,
+    StoredBatch,
+)
 
 
 class MemoryStorage(Storage):
@@ -149,6 +160,39 @@ class MemoryStorage(Storage):
             triangles=len(self._triangles),
             proofs=len(self._proofs),
         )
+
+    async def first_height(self) -> int | None:
+        self._required_head()
+        return min(self._batches, default=None)
+
+    async def export(self, sink: RecordSink) -> None:
+        head = self._required_head()
+        if head.chain.height == 0:
+            raise no_snapshot_of_genesis()
+        sink.begin(head, self._batches[head.chain.height])
+        sink.add([self._accounts[address] for address in sorted(self._accounts)])
+        sink.add([self._triangles[triangle_id] for triangle_id in sorted(self._triangles)])
+        sink.add([self._nonces[key] for key in sorted(self._nonces)])
+
+    async def restore(self, restored: RestoredState) -> None:
+        require_restorable(restored.head, restored.base)
+        if already_restored(self._required_head().chain, restored.head):
+            return
+        accounts: dict[bytes, Account] = {}
+        triangles: dict[int, Triangle] = {}
+        nonces: dict[tuple[bytes, str], NonceRecord] = {}
+        for page in restored.pages():
+            for record in page:
+                match record:
+                    case Account():
+                        accounts[record.address] = record
+                    case Triangle():
+                        triangles[record.id] = record
+                    case NonceRecord():
+                        nonces[_nonce_key(record)] = record
+        self._accounts, self._triangles, self._nonces = accounts, triangles, nonces
+        self._batches = {restored.base.height: restored.base}
+        self._head = restored.head
 
     async def close(self) -> None:
         """There is nothing to let go of: the contents stay readable for as long as the object lives."""

@@ -20,16 +20,28 @@ from step_node.storage import mongo_documents as documents
 from step_node.storage.asyncio_bridge import AsyncioThread
 from step_node.storage.checks import (
     already_finalised,
+    already_restored,
     no_chain,
+    no_snapshot_of_genesis,
     require_consistent,
     require_initial_state,
     require_limit,
+    require_restorable,
     require_same_genesis,
 )
-from step_node.storage.interface import FinalisedBatch, FinalisedProof, LedgerTotals, Storage, StoredBatch
+from step_node.storage.interface import (
+    FinalisedBatch,
+    FinalisedProof,
+    LedgerTotals,
+    RecordSink,
+    RestoredState,
+    Storage,
+    StoredBatch,
+)
 from step_node.storage.mongo_documents import Document
 from step_node.storage.mongo_driver import Driver, settled
 from step_node.storage.mongo_session import RETRY_MAX_S, MongoDatabase
+from step_node.storage.mongo_snapshot import clear_state, export_records, insert_records
 
 ResultT = TypeVar("ResultT")
 
@@ -66,12 +78,18 @@ class MongoStorage(Storage):
 
     async def initialise(self, genesis_hash: bytes, head: StateHead, accounts: Sequence[Account]) -> None:
         require_initial_state(genesis_hash, head, accounts)
+        restored_half = await self._read(self._is_restored_half)
+        if restored_half:
+            await self._thread.run(lambda: self._database.retried(lambda: clear_state(self._database)))
 
         async def work(session: Driver) -> None:
             meta = self._database.collection(documents.META)
             stored = await settled(meta.find_one({"_id": "chain"}, session=session))
             if stored is not None:
                 require_same_genesis(stored["genesis_hash"], genesis_hash)
+                if restored_half and await self._is_restored_half(session):
+                    await self._insert(session, documents.ACCOUNTS, map(documents.account_document, accounts))
+                    await settled(meta.delete_one(documents.RESTORING, session=session))
                 return
             chain = {"_id": "chain", "genesis_hash": genesis_hash} | documents.head_document(head)
             await settled(meta.insert_one(chain, session=session))
@@ -231,6 +249,60 @@ class MongoStorage(Storage):
 
         return await self._read_chain(work)
 
+    async def first_height(self) -> int | None:
+        async def work(session: Driver) -> int | None:
+            batches = self._database.collection(documents.BATCHES)
+            lowest = await settled(batches.find_one({}, {"_id": True}, sort=[("_id", ASCENDING)], session=session))
+            return None if lowest is None else lowest["_id"]
+
+        return await self._read_chain(work)
+
+    async def export(self, sink: RecordSink) -> None:
+        """As the interface says. It must end within the server's `minSnapshotHistoryWindowInSeconds` (300)."""
+
+        async def work(session: Driver) -> None:
+            head = await self._read_head(session)
+            if head.chain.height == 0:
+                raise no_snapshot_of_genesis()
+            (base,) = await self._find_ids(session, documents.BATCHES, [head.chain.height])
+            sink.begin(head, documents.batch_from(base))
+            await export_records(self._database, session, sink)
+
+        await self._read(work)
+
+    async def restore(self, restored: RestoredState) -> None:
+        """As the interface says.
+
+        A state is too large for one transaction of MongoDB. So a mark is set first; then the records are written; and
+        one transaction moves the head and takes the mark away. `initialise` clears what it finds under a mark.
+        """
+        require_restorable(restored.head, restored.base)
+
+        async def is_done(session: Driver) -> bool:
+            return already_restored((await self._read_head(session)).chain, restored.head)
+
+        async def fill() -> None:
+            meta = self._database.collection(documents.META)
+            await settled(meta.update_one(documents.RESTORING, {"$set": {"height": restored.base.height}}, upsert=True))
+            await clear_state(self._database)
+            for page in restored.pages():
+                await insert_records(self._database, page)
+
+        async def move_head(session: Driver) -> None:
+            if await is_done(session):
+                return
+            meta = self._database.collection(documents.META)
+            await settled(
+                meta.update_one({"_id": "chain"}, {"$set": documents.head_document(restored.head)}, session=session)
+            )
+            await self._insert(session, documents.BATCHES, [documents.batch_document(restored.base)])
+            await self._replace_validators(session, restored.head)
+            await settled(meta.delete_one(documents.RESTORING, session=session))
+
+        if not await self._read(is_done):
+            await self._thread.run(lambda: self._database.retried(fill))
+            await self._write(move_head)
+
     async def close(self) -> None:
         """End the connections. Calls under way are cut short, and raise `trio.ClosedResourceError`."""
         await _end(self._thread, self._database)
@@ -251,6 +323,10 @@ class MongoStorage(Storage):
 
         return await self._read(checked)
 
+    async def _is_restored_half(self, session: Driver) -> bool:
+        meta = self._database.collection(documents.META)
+        return await settled(meta.find_one(documents.RESTORING, session=session)) is not None
+
     async def _read_head(self, session: Driver) -> StateHead:
         chain = await self._find_ids(session, documents.META, ["chain"])
         if not chain:
@@ -259,11 +335,7 @@ class MongoStorage(Storage):
 
     async def _write_changes(self, session: Driver, changes: Changes, *, validators_changed: bool) -> None:
         if validators_changed:
-            validators = self._database.collection(documents.VALIDATORS)
-            await settled(validators.delete_many({}, session=session))
-            await self._insert(
-                session, documents.VALIDATORS, map(documents.validator_document, changes.head.validators)
-            )
+            await self._replace_validators(session, changes.head)
         await self._write_nonces(session, changes)
         account_documents = map(documents.account_document, changes.accounts)
         accounts = [ReplaceOne({"_id": one["_id"]}, one, upsert=True) for one in account_documents]
@@ -284,6 +356,10 @@ class MongoStorage(Storage):
         if triangles:
             collection = self._database.collection(documents.TRIANGLES)
             await settled(collection.bulk_write(triangles, ordered=False, session=session))
+
+    async def _replace_validators(self, session: Driver, head: StateHead) -> None:
+        await settled(self._database.collection(documents.VALIDATORS).delete_many({}, session=session))
+        await self._insert(session, documents.VALIDATORS, map(documents.validator_document, head.validators))
 
     async def _write_nonces(self, session: Driver, changes: Changes) -> None:
         # Removed before added: a nonce that has just left the window may be used again in the same batch.

@@ -32,7 +32,9 @@ from step_node.storage.interface import FinalisedProof, StoredBatch
 Document: TypeAlias = dict[str, Any]
 
 META = "meta"
-"""Two documents: `schema` (written when the indexes exist) and `chain` (the genesis hash and the head)."""
+"""`schema` (written when the indexes exist), `chain` (the genesis hash and the head), and sometimes `restoring`."""
+RESTORING: Final[Mapping[str, str]] = {"_id": "restoring"}
+"""In META while a snapshot is being restored: the records are those of no height."""
 BATCHES = "batches"
 PROOFS = "proofs"
 ACCOUNTS = "accounts"

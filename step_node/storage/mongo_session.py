@@ -105,7 +105,7 @@ class MongoDatabase:
                 # Ends what has not been committed: the driver sends the abort, and swallows its failure.
                 await settled(session.end_session())
 
-        return await self._retried(attempt)
+        return await self.retried(attempt)
 
     async def snapshot(self, work: Callable[[Driver], Awaitable[ResultT]]) -> ResultT:
         """What `work(session)` returns, all of its reads seeing one moment that a majority has made durable."""
@@ -117,12 +117,13 @@ class MongoDatabase:
             finally:
                 await settled(session.end_session())
 
-        return await self._retried(attempt)
+        return await self.retried(attempt)
 
     async def close(self) -> None:
         await settled(self._client.close())
 
-    async def _retried(self, attempt: Callable[[], Awaitable[ResultT]]) -> ResultT:
+    async def retried(self, attempt: Callable[[], Awaitable[ResultT]]) -> ResultT:
+        """What `attempt()` returns, begun anew while the database is at fault. Raises `StorageUnavailable`."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._retry_max_s
         pause_s = PAUSE_FIRST_S

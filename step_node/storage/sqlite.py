@@ -21,17 +21,31 @@ from step_node.ledger.state import Changes, Receipt, StateHead, StateKeys, State
 from step_node.storage import sqlite_rows as rows
 from step_node.storage.checks import (
     already_finalised,
+    already_restored,
     no_chain,
+    no_snapshot_of_genesis,
     require_consistent,
     require_initial_state,
     require_limit,
+    require_restorable,
     require_same_genesis,
 )
-from step_node.storage.interface import FinalisedBatch, FinalisedProof, LedgerTotals, Storage, StoredBatch
+from step_node.storage.interface import (
+    FinalisedBatch,
+    FinalisedProof,
+    LedgerTotals,
+    RecordSink,
+    RestoredState,
+    Storage,
+    StoredBatch,
+)
 from step_node.storage.sqlite_file import meaningful_errors, open_reader, open_writer, transaction
 
 READERS_MAX = 4
 """Read connections, and reads at the same time; a further read waits for one to end."""
+
+EXPORT_PAGE_RECORDS = 5_000
+"""Records read at once while exporting: some 100 kB, and one hold of the GIL."""
 
 ResultT = TypeVar("ResultT")
 
@@ -170,6 +184,21 @@ class SqliteStorage(Storage):
             """
         return await self._read_chain(lambda connection: LedgerTotals(*connection.execute(query).fetchone()))
 
+    async def first_height(self) -> int | None:
+        def work(connection: sqlite3.Connection) -> int | None:
+            height: int | None = connection.execute("SELECT min(height) FROM batches").fetchone()[0]
+            return height
+
+        return await self._read_chain(work)
+
+    async def export(self, sink: RecordSink) -> None:
+        await self._read(lambda connection: _export(connection, sink))
+
+    async def restore(self, restored: RestoredState) -> None:
+        """As the interface says: one transaction, so a crash leaves nothing of it."""
+        require_restorable(restored.head, restored.base)
+        await self._write(lambda connection: _restore(connection, restored))
+
     async def close(self) -> None:
         """Let go of the file, once the calls under way have ended."""
         with trio.CancelScope(shield=True):
@@ -246,8 +275,7 @@ def _write_finalised(connection: sqlite3.Connection, finalised: FinalisedBatch) 
     row = connection.execute("SELECT batch_hash FROM batches WHERE height = ?", (stored.height,)).fetchone()
     if already_finalised(head.chain, None if row is None else row[0], stored):
         return
-    batch_row = (stored.height, stored.batch_hash, stored.timestamp_ms, stored.batch, stored.commit)
-    rows.write_rows(connection, "INSERT", rows.BATCHES, [batch_row])
+    rows.write_rows(connection, "INSERT", rows.BATCHES, [rows.batch_row(stored)])
     rows.write_rows(connection, "INSERT", rows.PROOFS, map(rows.proof_row, finalised.proofs, finalised.receipts))
     rows.write_rows(connection, "INSERT", rows.SLASHINGS, map(rows.slashing_row, finalised.slashings))
     _write_changes(connection, finalised.changes)
@@ -261,7 +289,41 @@ def _write_changes(connection: sqlite3.Connection, changes: Changes) -> None:
     rows.write_rows(connection, "INSERT", rows.NONCES, map(rows.nonce_row, changes.nonces_added))
     rows.write_rows(connection, "REPLACE", rows.ACCOUNTS, map(rows.account_row, changes.accounts))
     rows.write_rows(connection, "REPLACE", rows.TRIANGLES, map(rows.triangle_row, changes.triangles))
-    chain_row = rows.chain_row(changes.head)
+    _write_head(connection, changes.head)
+
+
+def _write_head(connection: sqlite3.Connection, head: StateHead) -> None:
+    chain_row = rows.chain_row(head)
     connection.execute(f"UPDATE chain SET ({rows.CHAIN.column_list}) = ({', '.join('?' * len(chain_row))})", chain_row)
     connection.execute("DELETE FROM validators")
-    rows.write_rows(connection, "INSERT", rows.VALIDATORS, map(rows.validator_row, changes.head.validators))
+    rows.write_rows(connection, "INSERT", rows.VALIDATORS, map(rows.validator_row, head.validators))
+
+
+def _export(connection: sqlite3.Connection, sink: RecordSink) -> None:
+    head = _read_head(connection)
+    if head.chain.height == 0:
+        raise no_snapshot_of_genesis()
+    query = f"SELECT {rows.BATCHES.column_list} FROM batches WHERE height = ?"
+    sink.begin(head, StoredBatch(*connection.execute(query, (head.chain.height,)).fetchone()))
+    for page in rows.pages_by_key(connection, rows.ACCOUNTS, ("address",), EXPORT_PAGE_RECORDS):
+        sink.add([rows.account_from(row) for row in page])
+    for page in rows.pages_by_key(connection, rows.TRIANGLES, ("id",), EXPORT_PAGE_RECORDS):
+        sink.add([rows.triangle_from(row) for row in page])
+    for page in rows.pages_by_key(connection, rows.NONCES, ("account", "nonce"), EXPORT_PAGE_RECORDS):
+        sink.add([rows.nonce_from(row) for row in page])
+
+
+def _restore(connection: sqlite3.Connection, restored: RestoredState) -> None:
+    if already_restored(_read_head(connection).chain, restored.head):
+        return
+    # Genesis is all that a store at height 0 holds: its allocations.
+    connection.execute("DELETE FROM accounts")
+    for page in restored.pages():
+        accounts = (rows.account_row(one) for one in page if isinstance(one, Account))
+        triangles = (rows.triangle_row(one) for one in page if isinstance(one, Triangle))
+        nonces = (rows.nonce_row(one) for one in page if isinstance(one, NonceRecord))
+        rows.write_rows(connection, "INSERT", rows.ACCOUNTS, accounts)
+        rows.write_rows(connection, "INSERT", rows.TRIANGLES, triangles)
+        rows.write_rows(connection, "INSERT", rows.NONCES, nonces)
+    rows.write_rows(connection, "INSERT", rows.BATCHES, [rows.batch_row(restored.base)])
+    _write_head(connection, restored.head)

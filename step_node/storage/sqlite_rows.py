@@ -33,7 +33,7 @@ from step_node.ledger.records import (
 )
 from step_node.ledger.state import Receipt, StateHead
 from step_node.proofs.proof import SignedProof
-from step_node.storage.interface import FinalisedProof
+from step_node.storage.interface import FinalisedProof, StoredBatch
 
 Value: TypeAlias = int | float | str | bytes | None
 Row: TypeAlias = tuple[Value, ...]
@@ -121,6 +121,23 @@ def delete_rows_in(connection: sqlite3.Connection, table: Table, key: str, keys:
     )
 
 
+def pages_by_key(
+    connection: sqlite3.Connection, table: Table, key: tuple[str, ...], rows_max: int
+) -> Iterator[list[list[Any]]]:
+    """All rows in the order of `key`, the names of the table's first columns, a page of up to `rows_max` at a time."""
+    columns, places = ", ".join(key), ", ".join("?" * len(key))
+    last: Row = ()
+    while True:
+        after = f"WHERE ({columns}) > ({places})" if last else ""
+        page = read_rows(connection, table, f"{after} ORDER BY {columns} LIMIT {rows_max}", last)
+        if page:
+            page.sort(key=lambda row: row[: len(key)])
+            yield page
+        if len(page) < rows_max:
+            return
+        last = tuple(page[-1][: len(key)])
+
+
 def chain_row(head: StateHead) -> Row:
     chain = head.chain
     return (
@@ -151,6 +168,10 @@ def head_from(row: Sequence[Any], validators: Iterable[Sequence[Any]]) -> StateH
         validators=tuple(sorted(records, key=lambda validator: validator.address)),
         lanes=lanes,
     )
+
+
+def batch_row(stored: StoredBatch) -> Row:
+    return stored.height, stored.batch_hash, stored.timestamp_ms, stored.batch, stored.commit
 
 
 def validator_row(validator: ValidatorRecord) -> Row:

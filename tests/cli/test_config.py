@@ -16,6 +16,7 @@ from step_node.config import (
     NodeConfig,
     P2pConfig,
     StorageConfig,
+    SyncConfig,
     load_config,
 )
 from step_node.config_file import render_config
@@ -34,6 +35,12 @@ configs = st.builds(
         mdns=st.booleans(),
     ),
     storage=st.builds(StorageConfig, mongodb_uri=st.none() | printable.filter(bool)),
+    sync=st.builds(
+        SyncConfig,
+        snapshot=st.booleans(),
+        snapshot_distance_batches=st.integers(1, 10**6),
+        snapshot_every_batches=st.integers(0, 10**6),
+    ),
     mempool=st.builds(MempoolConfig, proofs_max=st.integers(1, 10_000_000)),
     log=st.builds(LogConfig, level=st.sampled_from(["debug", "info", "warning", "error"])),
 )
@@ -77,6 +84,7 @@ def test_an_empty_file_gives_the_defaults(path: Path) -> None:
         ('[storage]\nengine = "postgres"', "storage.engine: "),
         ('[storage]\nengine = "mongodb"', "storage.mongodb_uri: is needed"),
         ('[storage]\nmongodb_database = "a.b"', "storage.mongodb_database: "),
+        ("[sync]\nsnapshot_distance_batches = 0", "sync.snapshot_distance_batches: "),
         ("[mempool]\nproofs_max = 0", "mempool.proofs_max: "),
         ("[api", "is not TOML"),
         ("[api]\nport = 1\nport = 2", "is not TOML"),

@@ -20,8 +20,18 @@ from step_node.chain import Chain, JudgedBatch
 from step_node.mempool import Mempool
 from step_node.metrics import NodeMetrics
 from step_node.network.peers import Peers
-from step_node.network.protocols import HELLO_BYTES_MAX, HELLO_PROTOCOL, SYNC_BYTES_MAX, SYNC_PROTOCOL, Hello
+from step_node.network.protocols import (
+    HELLO_BYTES_MAX,
+    HELLO_PROTOCOL,
+    SNAPSHOT_BYTES_MAX,
+    SNAPSHOT_PROTOCOL,
+    SYNC_BYTES_MAX,
+    SYNC_PROTOCOL,
+    Hello,
+)
+from step_node.network.snapshots import SnapshotJoiner, SnapshotServer
 from step_node.network.sync import Sync
+from step_node.snapshot.shelf import SnapshotShelf
 from step_node.storage.retry import StorageWatch
 from tests.support.clock import SetClock
 from tests.support.proofs import START_MS
@@ -59,8 +69,18 @@ class SyncingNode:
 
 
 @asynccontextmanager
-async def syncing_node(hub: MemoryHub, name: str, chain: Chain, home: Path) -> AsyncIterator[SyncingNode]:
-    """Start it on `chain`, with its consensus log in `home`."""
+async def syncing_node(
+    hub: MemoryHub,
+    name: str,
+    chain: Chain,
+    home: Path,
+    *,
+    shelf: SnapshotShelf | None = None,
+    every_batches: int = 0,
+    distance_batches: int = 1,
+    owes_answers: bool = False,
+) -> AsyncIterator[SyncingNode]:
+    """Start it on `chain`, with its consensus log in `home`; with a `shelf` it gives snapshots and joins from one."""
     metrics = NodeMetrics(CollectorRegistry())
 
     async def broadcast(_message: Message) -> None: ...
@@ -87,11 +107,30 @@ async def syncing_node(hub: MemoryHub, name: str, chain: Chain, home: Path) -> A
             if height >= chain.next_height:
                 sync.hint()
 
+        async def owes() -> bool:
+            return owes_answers
+
+        async def joined() -> None: ...
+
         peers = Peers(network, chain, on_height=on_height)
-        sync = Sync(network=network, chain=chain, driver=driver, peers=peers, metrics=metrics)
+        server, joiner = None, None
+        if shelf is not None:
+            server = SnapshotServer(network=network, chain=chain, shelf=shelf, every_batches=every_batches)
+            joiner = SnapshotJoiner(
+                network=network,
+                chain=chain,
+                driver=driver,
+                shelf=shelf,
+                distance_batches=distance_batches,
+                owes_answers=owes,
+                joined=joined,
+            )
+        sync = Sync(network=network, chain=chain, driver=driver, peers=peers, metrics=metrics, joiner=joiner)
         nursery.start_soon(peers.run)
         await network.start()
         nursery.start_soon(sync.run)
+        if server is not None:
+            nursery.start_soon(server.run, driver.wait_for_height, lambda: sync.active)
         nursery.start_soon(driver.run)
         yield SyncingNode(network, chain, peers, sync, driver)
         nursery.cancel_scope.cancel()
@@ -99,8 +138,10 @@ async def syncing_node(hub: MemoryHub, name: str, chain: Chain, home: Path) -> A
 
 
 @asynccontextmanager
-async def stranger(hub: MemoryHub, name: str, hello: Hello, answer_sync: Answer) -> AsyncIterator[MemoryNetwork]:
-    """A peer that says what `hello` says, and answers requests for batches as it likes."""
+async def stranger(
+    hub: MemoryHub, name: str, hello: Hello, answer_sync: Answer, answer_snapshot: Answer | None = None
+) -> AsyncIterator[MemoryNetwork]:
+    """A peer that says what `hello` says, and answers requests for batches and snapshots as it likes."""
 
     async def answer_hello(stream: Stream) -> None:
         await stream.receive_message()
@@ -109,5 +150,9 @@ async def stranger(hub: MemoryHub, name: str, hello: Hello, answer_sync: Answer)
     async with hub.join(name) as network:
         network.serve(HELLO_PROTOCOL, answer_hello, message_bytes_max=HELLO_BYTES_MAX, streams_max_per_peer=4)
         network.serve(SYNC_PROTOCOL, answer_sync, message_bytes_max=SYNC_BYTES_MAX, streams_max_per_peer=4)
+        if answer_snapshot is not None:
+            network.serve(
+                SNAPSHOT_PROTOCOL, answer_snapshot, message_bytes_max=SNAPSHOT_BYTES_MAX, streams_max_per_peer=4
+            )
         await network.start()
         yield network

@@ -1,0 +1,238 @@
+"""Snapshots over the network: giving them to peers, and joining the chain from a peer's (docs/adr/0012-snapshots.md).
+
+On one stream of `/step/snapshot/1` a newcomer asks for the manifest, checks its proof, and then asks for one chunk
+after the other, checking each. Only when all of them add up to the root that a quorum has committed is anything written
+to the store, and that in one go. Everything comes from one peer, so it is clear whose fault it is when something does
+not fit; nothing of what a bad one sent is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+
+import structlog
+import trio
+
+from consensus.messages import MESSAGE_BYTES_MAX, Commit
+from consensus.wire import WireError, decode, decode_union, encode
+from p2p.errors import NetworkError, PeerFault
+from p2p.network import Fault, Network, PeerId, Stream
+from step_node.batch.batch import decode_batch
+from step_node.bft.driver import ConsensusDriver
+from step_node.chain import COMMIT_BYTES_MAX, Chain
+from step_node.genesis import validator_set
+from step_node.network.protocols import (
+    SNAPSHOT_BYTES_MAX,
+    SNAPSHOT_PROTOCOL,
+    SNAPSHOT_STREAMS_MAX,
+    ChunkRequest,
+    ManifestRequest,
+    SnapshotChunk,
+    SnapshotRequest,
+    receive_answer,
+)
+from step_node.snapshot.chunks import ChunkReader, stored_records
+from step_node.snapshot.manifest import SnapshotManifest, UnprovenSnapshot, check_manifest
+from step_node.snapshot.records import InvalidSnapshot
+from step_node.snapshot.shelf import FetchedChunks, SnapshotShelf
+from step_node.storage.interface import RestoredState, StorageUnavailable, StoredBatch
+
+SERVED_MAX = 4
+"""Peers that are given a snapshot at once; a further one is answered with nothing, and asks another node."""
+
+SERVED_BYTES_PER_SECOND = 20_000_000
+"""How fast each of them is given chunks, so that joining nodes do not take the line from consensus."""
+
+log = structlog.get_logger("snapshot")
+
+
+class SnapshotServer:
+    """Takes snapshots and gives them to peers. Construct before `network.start`; `run` takes until cancelled."""
+
+    def __init__(self, *, network: Network, chain: Chain, shelf: SnapshotShelf, every_batches: int) -> None:
+        self._chain = chain
+        self._shelf = shelf
+        self._every_batches = every_batches
+        self._slots = trio.CapacityLimiter(SERVED_MAX)
+        network.serve(
+            SNAPSHOT_PROTOCOL,
+            self._answer,
+            message_bytes_max=SNAPSHOT_BYTES_MAX,
+            streams_max_per_peer=SNAPSHOT_STREAMS_MAX,
+        )
+
+    async def run(self, wait_for_height: Callable[[], Awaitable[None]], is_syncing: Callable[[], bool]) -> None:
+        """Take a snapshot whenever the last one is `every_batches` old, but not while catching up (0: never)."""
+        last = max((one.height for one in self._shelf.snapshots()), default=0)
+        while self._every_batches:
+            await wait_for_height()
+            if self._chain.head.chain.height - last >= self._every_batches and not is_syncing():
+                last = await self._take()
+
+    async def _take(self) -> int:
+        try:
+            index = await self._shelf.take(self._chain.storage)
+        except (StorageUnavailable, OSError, InvalidSnapshot) as error:
+            log.error("no snapshot could be taken", reason=str(error))
+            # Not again before the next one is due.
+            return self._chain.head.chain.height
+        log.info("took a snapshot", height=index.height, records=index.records, chunks=len(index.chunks))
+        return index.height
+
+    async def _manifest(self) -> SnapshotManifest | None:
+        """That of the latest snapshot whose next batch is final."""
+        for index in self._shelf.snapshots():
+            try:
+                following = await self._chain.storage.batches(index.height + 1, 1)
+            except StorageUnavailable:
+                return None
+            for stored in following:
+                header = (await trio.to_thread.run_sync(decode_batch, stored.batch)).header
+                return SnapshotManifest(index, header, decode(Commit, stored.commit, bytes_max=COMMIT_BYTES_MAX))
+        return None
+
+    async def _answer(self, stream: Stream) -> None:
+        if not isinstance(await _next_request(stream), ManifestRequest):
+            raise PeerFault(stream.peer_id, Fault.UNREQUESTED, "a chunk was asked for before the manifest")
+        if self._slots.available_tokens == 0:
+            return
+        async with self._slots:
+            manifest = await self._manifest()
+            if manifest is None:
+                return
+            await stream.send_message(encode(manifest))
+            while (request := await _next_request(stream)) is not None:
+                if not isinstance(request, ChunkRequest) or request.number >= len(manifest.snapshot.chunks):
+                    raise PeerFault(stream.peer_id, Fault.UNREQUESTED, "a chunk was asked for that is not listed")
+                chunk = await self._shelf.chunk(manifest.snapshot, request.number)
+                if chunk is None:
+                    return
+                await stream.send_message(encode(SnapshotChunk(chunk)))
+                await trio.sleep(len(chunk) / SERVED_BYTES_PER_SECOND)
+
+
+class SnapshotJoiner:
+    """Brings a node at height 0 to a snapshot's height.
+
+    `owes_answers()`: whether proofs wait that clients were promised an answer to. Such a node must see every batch to
+    know what became of them, so it does not jump. `joined()` is called after a jump.
+    """
+
+    def __init__(
+        self,
+        *,
+        network: Network,
+        chain: Chain,
+        driver: ConsensusDriver,
+        shelf: SnapshotShelf,
+        distance_batches: int,
+        owes_answers: Callable[[], Awaitable[bool]],
+        joined: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._network = network
+        self._chain = chain
+        self._driver = driver
+        self._shelf = shelf
+        self.distance_batches = distance_batches
+        """A peer must have this many batches more; what is nearer is fetched batch by batch."""
+        self._owes_answers = owes_answers
+        self._joined = joined
+        self._trusted = validator_set(chain.genesis.head().validators)
+
+    def applies(self) -> bool:
+        """Whether this node is one that joins from a snapshot: it stands at height 0."""
+        return self._chain.head.chain.height == 0
+
+    async def join(self, peer_ids: Sequence[PeerId]) -> bool:
+        """Join from the first of these peers that has a good snapshot; whether one had."""
+        if not self.applies() or await self._owes_answers():
+            return False
+        fetched = self._shelf.fetching()
+        for peer_id in peer_ids:
+            try:
+                restored = await self._fetch(peer_id, fetched)
+                if restored is not None:
+                    await self._driver.apply_snapshot(restored)
+            except PeerFault as error:
+                log.warning("a peer's snapshot is refused", peer=peer_id, reason=error.detail)
+                self._network.penalise(peer_id, error.fault)
+            except NetworkError as error:
+                log.info("a peer gave no snapshot", peer=peer_id, reason=str(error))
+            except UnprovenSnapshot as error:
+                log.info("a peer's snapshot cannot be judged", peer=peer_id, reason=str(error))
+            except OSError as error:
+                log.error("a snapshot could not be kept", reason=str(error))
+                return False
+            else:
+                if restored is not None:
+                    log.info("joined from a snapshot", peer=peer_id, height=restored.base.height)
+                    await self._joined()
+                    return True
+            finally:
+                with trio.CancelScope(shield=True):
+                    await trio.to_thread.run_sync(fetched.remove)
+        return False
+
+    async def _fetch(self, peer_id: PeerId, fetched: FetchedChunks) -> RestoredState | None:
+        """A peer's snapshot, checked as a whole; None if it has none."""
+        async with await self._network.open_stream(peer_id, SNAPSHOT_PROTOCOL) as stream:
+            await stream.send_message(encode(ManifestRequest()))
+            data = await receive_answer(stream)
+            if data is None:
+                return None
+            try:
+                return await self._fetch_chunks(
+                    stream, decode(SnapshotManifest, data, bytes_max=SNAPSHOT_BYTES_MAX), fetched
+                )
+            except WireError as error:
+                raise PeerFault(peer_id, Fault.MALFORMED, str(error)) from error
+            except InvalidSnapshot as error:
+                raise PeerFault(peer_id, Fault.INVALID_DATA, str(error)) from error
+
+    async def _fetch_chunks(
+        self, stream: Stream, manifest: SnapshotManifest, fetched: FetchedChunks
+    ) -> RestoredState | None:
+        snapshot = manifest.snapshot
+        check = partial(check_manifest, chain_id=self._chain.chain_id, trusted=self._trusted)
+        base = await trio.to_thread.run_sync(check, manifest)
+        reader = ChunkReader(snapshot, base)
+
+        def keep(number: int, data: bytes) -> None:
+            chunk = decode(SnapshotChunk, data, bytes_max=SNAPSHOT_BYTES_MAX).data
+            reader.read(chunk)
+            fetched.write(number, chunk)
+
+        await trio.to_thread.run_sync(fetched.clear)
+        await stream.send_message(encode(ChunkRequest(0)))
+        for number in range(len(snapshot.chunks)):
+            data = await receive_answer(stream)
+            if data is None:
+                return None
+            if number + 1 < len(snapshot.chunks):
+                # The peer reads the next one while this one is checked.
+                await stream.send_message(encode(ChunkRequest(number + 1)))
+            await trio.to_thread.run_sync(keep, number, data)
+        head = reader.finish(manifest.next_header)
+        return RestoredState(
+            head=head,
+            base=StoredBatch(
+                height=snapshot.height,
+                batch_hash=head.chain.batch_hash,
+                timestamp_ms=base.timestamp_ms,
+                batch=snapshot.base_batch,
+                commit=encode(snapshot.base_commit),
+            ),
+            pages=lambda: stored_records(fetched.read_all(snapshot)),
+        )
+
+
+async def _next_request(stream: Stream) -> ManifestRequest | ChunkRequest | None:
+    data = await stream.receive_message()
+    if data is None:
+        return None
+    try:
+        request: ManifestRequest | ChunkRequest = decode_union(SnapshotRequest, data, bytes_max=MESSAGE_BYTES_MAX)
+    except WireError as error:
+        raise PeerFault(stream.peer_id, Fault.MALFORMED, str(error)) from error
+    return request
