@@ -11,6 +11,8 @@ import pytest
 import trio
 
 from p2p.memory import MemoryHub
+from step_node.batch.batch import decode_batch
+from step_node.config import SyncConfig
 from step_node.node import Node
 from step_node.outcomes import Finalised
 from step_node.proofs.proof import RefusalCode, SignedProof
@@ -99,6 +101,38 @@ async def test_a_node_that_was_cut_off_learns_what_it_missed_without_a_restart(t
         hub.heal()
         await reach(nodes, height)
         assert len({node.status().state_root for node in nodes}) == 1
+
+
+async def test_a_validator_joins_from_a_snapshot_and_takes_part(tmp_path: Path) -> None:
+    """Four nodes; the fourth comes with an empty home when the chain is long, and without it there is no quorum."""
+    genesis, hub = make_genesis(4, **QUICK), MemoryHub()
+    sync = SyncConfig(snapshot_distance_batches=5, snapshot_every_batches=4)
+    names = validator_names(4)
+    async with AsyncExitStack() as stack:
+        nodes = [
+            await stack.enter_async_context(running_node(hub, name, genesis, tmp_path / name, sync=sync))
+            for name in names[:2]
+        ]
+        async with running_node(hub, names[2], genesis, tmp_path / names[2], sync=sync) as leaver:
+            for proof in fresh_proofs(12, prefix="before"):
+                await submit_all([*nodes, leaver], [proof])
+            height = max(node.status().height for node in nodes)
+            await reach([*nodes, leaver], height)
+        newcomer = await stack.enter_async_context(running_node(hub, names[3], genesis, tmp_path / names[3], sync=sync))
+        await reach([*nodes, newcomer], height)
+        assert len({node.status().state_root for node in [*nodes, newcomer]}) == 1
+        # Three of four are a quorum: every batch from here on has the newcomer's vote, and some are its own.
+        for proof in fresh_proofs(8, prefix="later"):
+            await submit_all([newcomer], [proof])
+        height = max(node.status().height for node in nodes)
+        await reach([*nodes, newcomer], height)
+        assert len({node.status().state_root for node in [*nodes, newcomer]}) == 1
+        store = newcomer.services(wait_ms_max=0).chain.storage
+        first = await store.first_height()
+        assert first is not None
+        assert first >= 4
+        proposers = {decode_batch(one.batch).header.proposer for one in await store.batches(first + 1, 100)}
+        assert newcomer.status().validator_address in proposers
 
 
 async def test_a_proof_submitted_twice_is_finalised_once_and_gives_its_outcome(tmp_path: Path) -> None:

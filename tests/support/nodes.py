@@ -13,6 +13,7 @@ from p2p.memory import MemoryHub
 from step_node.bft.input_log import InputLog
 from step_node.chain import Chain
 from step_node.clock import SystemClock
+from step_node.config import SyncConfig
 from step_node.evidence import EvidencePool
 from step_node.genesis import Genesis
 from step_node.journal import open_journal
@@ -20,6 +21,7 @@ from step_node.mempool import Mempool
 from step_node.node import Node, NodeParts
 from step_node.signing.guard import SigningGuard
 from step_node.signing.signer import ValidatorSigner
+from step_node.snapshot.shelf import SnapshotShelf
 from step_node.storage.interface import Storage
 from step_node.storage.open import SqliteSettings, open_storage
 from tests.support.proofs import private_key
@@ -36,9 +38,18 @@ QUICK: dict[str, Any] = {
 
 @asynccontextmanager
 async def running_node(
-    hub: MemoryHub, name: str, genesis: Genesis, home: Path, *, storage: Storage | None = None
+    hub: MemoryHub,
+    name: str,
+    genesis: Genesis,
+    home: Path,
+    *,
+    storage: Storage | None = None,
+    sync: SyncConfig | None = None,
 ) -> AsyncIterator[Node]:
-    """The node of validator `name`, with its files in `home`; it is stopped, as in a crash, at the end."""
+    """The node of validator `name`, with its files in `home`; it is stopped, as in a crash, at the end.
+
+    With `sync` it gives snapshots and joins from one.
+    """
     home.mkdir(exist_ok=True)
     async with (
         open_storage(SqliteSettings(home / "ledger.sqlite")) as own_storage,
@@ -65,6 +76,8 @@ async def running_node(
                 input_log=input_log,
                 replayed=replayed,
                 evidence=EvidencePool.open(home / "evidence", chain_id=genesis.chain_id, parameters=chain.parameters),
+                snapshots=None if sync is None else await SnapshotShelf.open(home / "snapshots"),
+                sync=sync or SyncConfig(),
             )
         )
         try:
