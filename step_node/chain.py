@@ -409,6 +409,8 @@ class Chain:
             return
         if batch.last_commit is None:
             raise InvalidBatch("last_commit: is missing")
+        if batch.last_commit == self._last_commit:
+            return  # By which this node finalised that batch itself.
         try:
             self.check_commit(batch.last_commit, height=head.height, batch_hash=head.batch_hash)
         except InvalidCommit as error:

@@ -11,6 +11,8 @@ that is behind, and the asker turns to another peer.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import structlog
 import trio
 
@@ -19,7 +21,7 @@ from consensus.messages import MESSAGE_BYTES_MAX, Commit, ProofBatch, encode_mes
 from consensus.wire import WireError, decode, decode_union, encode
 from p2p.errors import NetworkError, PeerFault
 from p2p.network import Fault, Network, PeerId, Stream
-from step_node.batch.batch import MalformedBatch, decode_batch
+from step_node.batch.batch import Batch, MalformedBatch, decode_batch
 from step_node.bft.driver import ConsensusDriver
 from step_node.chain import COMMIT_BYTES_MAX, Chain
 from step_node.metrics import NodeMetrics
@@ -48,7 +50,18 @@ WANTED_MAX = 16
 GRACE_MS = 300
 """How long consensus has, after a peer says it is ahead, to finish the height by itself: usually it does."""
 
+READ_AHEAD_MAX = 4
+"""Batches that are received and decoded while an earlier one is applied; then the peer is left waiting."""
+
 log = structlog.get_logger("sync")
+
+
+@dataclass(frozen=True, slots=True)
+class _Received:
+    """A finalised batch of the height that was asked for; whether its commit is good is still to be seen."""
+
+    batch: Batch
+    commit: Commit
 
 
 class Sync:
@@ -128,11 +141,13 @@ class Sync:
         try:
             async with await self._network.open_stream(peer_id, SYNC_PROTOCOL) as stream:
                 await stream.send_message(encode(request))
-                for height in range(request.from_height, request.from_height + request.limit):
-                    data = await receive_answer(stream)
-                    if data is None:
-                        break
-                    await self._apply(peer_id, height, data)
+                async with trio.open_nursery() as nursery:
+                    send, receive = trio.open_memory_channel[_Received | NetworkError](READ_AHEAD_MAX)
+                    nursery.start_soon(_read_ahead, stream, request, send)
+                    failure = await self._apply_all(peer_id, receive)
+                    nursery.cancel_scope.cancel()
+                if failure is not None:
+                    raise failure
         except PeerFault as error:
             log.warning("a peer's batches are refused", peer=peer_id, reason=error.detail)
             self._network.penalise(peer_id, error.fault)
@@ -140,21 +155,25 @@ class Sync:
             log.info("a peer stopped answering", peer=peer_id, reason=str(error))
         return self._chain.next_height > height_before
 
-    async def _apply(self, peer_id: PeerId, height: int, data: bytes) -> None:
-        try:
-            message = decode(FinalisedBatchMessage, data, bytes_max=SYNC_BYTES_MAX)
-            batch = decode_batch(message.batch)
-        except (WireError, MalformedBatch) as error:
-            raise PeerFault(peer_id, Fault.MALFORMED, str(error)) from error
-        if batch.header.height != height:
-            raise PeerFault(peer_id, Fault.UNREQUESTED, f"batch {batch.header.height} in place of {height}")
+    async def _apply_all(
+        self, peer_id: PeerId, received: trio.MemoryReceiveChannel[_Received | NetworkError]
+    ) -> NetworkError | None:
+        """Apply what comes; why it ended before its end, if it did."""
+        async for item in received:
+            if isinstance(item, NetworkError):
+                return item
+            try:
+                await self._apply(item)
+            except InvalidCommit as error:
+                return PeerFault(peer_id, Fault.INVALID_DATA, f"height {item.batch.header.height}: {error}")
+        return None
+
+    async def _apply(self, received: _Received) -> None:
+        batch, height = received.batch, received.batch.header.height
         if height < self._chain.next_height:
             return  # Consensus was quicker.
-        try:
-            self._chain.check_commit(message.commit, height=height, batch_hash=batch.hash)
-        except InvalidCommit as error:
-            raise PeerFault(peer_id, Fault.INVALID_DATA, f"height {height}: {error}") from error
-        await self._driver.apply_decided(batch, message.commit)
+        self._chain.check_commit(received.commit, height=height, batch_hash=batch.hash)
+        await self._driver.apply_decided(batch, received.commit)
         self._metrics.sync_batch_applied()
 
     async def _fetch_proposals(self) -> None:
@@ -222,3 +241,30 @@ class Sync:
                 commit = decode(Commit, stored.commit, bytes_max=COMMIT_BYTES_MAX)
                 await stream.send_message(encode(FinalisedBatchMessage(stored.batch, commit)))
             height += len(batches)
+
+
+async def _read_ahead(
+    stream: Stream, request: BatchesRequest, received: trio.MemorySendChannel[_Received | NetworkError]
+) -> None:
+    """Receive and decode the answer; an error is handed on as its last item."""
+    async with received:
+        try:
+            for height in range(request.from_height, request.from_height + request.limit):
+                data = await receive_answer(stream)
+                if data is None:
+                    return
+                # Decoding hashes each of up to a thousand proofs: too long for the event loop.
+                await received.send(await trio.to_thread.run_sync(_decoded, stream.peer_id, height, data))
+        except NetworkError as error:
+            await received.send(error)
+
+
+def _decoded(peer_id: PeerId, height: int, data: bytes) -> _Received:
+    try:
+        message = decode(FinalisedBatchMessage, data, bytes_max=SYNC_BYTES_MAX)
+        batch = decode_batch(message.batch)
+    except (WireError, MalformedBatch) as error:
+        raise PeerFault(peer_id, Fault.MALFORMED, str(error)) from error
+    if batch.header.height != height:
+        raise PeerFault(peer_id, Fault.UNREQUESTED, f"batch {batch.header.height} in place of {height}")
+    return _Received(batch, message.commit)
