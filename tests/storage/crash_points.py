@@ -1,9 +1,10 @@
-"""A process that finalises one batch and is killed at its k-th step, for k = 1, 2, … until it is not reached.
+"""A process that writes to a store and is killed at its k-th step, for k = 1, 2, … until it is not reached.
 
-`python -m tests.storage.crash_points sqlite FOLDER` and `… mongodb URI PREFIX` fork one child for each k. A child
-opens the k-th store (`FOLDER/k.sqlite`, the database `PREFIXk`), begins the chain of `CHAIN_SEED` with one batch,
-and sends itself SIGKILL at the k-th step of finalising the second. A step is a statement about to run, for SQLite;
-for MongoDB a command about to be sent, or one that has just been answered. Prints how many points there were.
+`python -m tests.storage.crash_points WHAT sqlite FOLDER` and `… WHAT mongodb URI PREFIX` fork one child for each k. A
+child opens the k-th store (`FOLDER/k.sqlite`, the database `PREFIXk`) and begins the chain of `CHAIN_SEED`. WHAT is
+`finalise`: it stores one batch, and sends itself SIGKILL at the k-th step of finalising the second; or `restore`: it
+does so while it restores a snapshot of height `SNAPSHOT_HEIGHT` over genesis. A step is a statement about to run, for
+SQLite; for MongoDB a command about to be sent, or one that has just been answered. Prints how many points there were.
 
 Forking needs a process without threads, which pytest's is not.
 """
@@ -15,14 +16,17 @@ import signal
 import sqlite3
 import sys
 from pathlib import Path
+from typing import Final
 
 import trio
 from pymongo import monitoring
 
 from step_node.storage import MongoSettings, SqliteSettings, StorageSettings, open_storage
 from tests.storage.made_up_chain import MadeUpChain, begin
+from tests.storage.made_up_snapshot import restored_of
 
 CHAIN_SEED = 7
+SNAPSHOT_HEIGHT = 6
 POINTS_MAX = 100
 
 
@@ -80,11 +84,25 @@ async def finalise_until_killed(settings: StorageSettings, steps: Steps) -> None
         steps.armed = False
 
 
+async def restore_until_killed(settings: StorageSettings, steps: Steps) -> None:
+    chain = MadeUpChain(CHAIN_SEED)
+    async with open_storage(settings) as store:
+        await begin(store, chain)
+        for _ in range(SNAPSHOT_HEIGHT):
+            chain.grow()
+        steps.armed = True
+        await store.restore(restored_of(chain))
+        steps.armed = False
+
+
+WRITING: Final = {"finalise": finalise_until_killed, "restore": restore_until_killed}
+
+
 def settings_of(point: int, arguments: list[str]) -> StorageSettings:
     match arguments:
-        case ["sqlite", folder]:
+        case [_, "sqlite", folder]:
             return SqliteSettings(Path(folder) / f"{point}.sqlite")
-        case ["mongodb", uri, prefix]:
+        case [_, "mongodb", uri, prefix]:
             return MongoSettings(uri, f"{prefix}{point}")
         case _:
             raise SystemExit(__doc__)
@@ -97,7 +115,7 @@ def survives(point: int, arguments: list[str]) -> bool:
         steps = Steps(point)
         watch_statements(steps)
         monitoring.register(CommandSteps(steps))
-        trio.run(finalise_until_killed, settings_of(point, arguments), steps)
+        trio.run(WRITING[arguments[0]], settings_of(point, arguments), steps)
         os._exit(0)
     _, status = os.waitpid(child, 0)
     exit_code = os.waitstatus_to_exitcode(status)

@@ -15,8 +15,9 @@ from pymongo import monitoring
 from step_node.storage import MongoSettings, SqliteSettings, StorageSettings, open_storage
 from step_node.storage.throwaway_mongod import ThrowawayMongod, throwaway_mongod
 from tests.mongod import new_database_name
-from tests.storage.crash_points import CHAIN_SEED
+from tests.storage.crash_points import CHAIN_SEED, SNAPSHOT_HEIGHT
 from tests.storage.made_up_chain import MadeUpChain, assert_holds, begin
+from tests.storage.made_up_snapshot import restored_of
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -48,7 +49,7 @@ async def height_after_crash(settings: StorageSettings) -> int:
 
 @pytest.mark.slow
 async def test_sqlite_killed_at_any_statement_holds_all_or_nothing(tmp_path: Path) -> None:
-    points = await crash_at_every_point("sqlite", str(tmp_path))
+    points = await crash_at_every_point("finalise", "sqlite", str(tmp_path))
     assert points >= 10
     heights = [await height_after_crash(SqliteSettings(tmp_path / f"{point}.sqlite")) for point in range(1, points + 2)]
     # The last statement is COMMIT: killed before it, nothing is there; the process after the last point survived.
@@ -58,7 +59,7 @@ async def test_sqlite_killed_at_any_statement_holds_all_or_nothing(tmp_path: Pat
 @pytest.mark.slow
 async def test_mongodb_client_killed_at_any_command_holds_all_or_nothing(mongodb_uri: str) -> None:
     prefix = new_database_name()[:40]
-    points = await crash_at_every_point("mongodb", mongodb_uri, prefix)
+    points = await crash_at_every_point("finalise", "mongodb", mongodb_uri, prefix)
     assert points >= 20
     heights = [
         await height_after_crash(MongoSettings(mongodb_uri, f"{prefix}{point}")) for point in range(1, points + 2)
@@ -67,6 +68,49 @@ async def test_mongodb_client_killed_at_any_command_holds_all_or_nothing(mongodb
     assert sorted(heights) == heights
     assert heights[0] == 1
     assert heights[-1] == 2
+
+
+async def height_after_a_restore_that_crashed(settings: StorageSettings) -> int:
+    """Opens what a killed process has left, as a node does, and restores once more."""
+    chain = MadeUpChain(CHAIN_SEED)
+    async with open_storage(settings) as store:
+        await begin(store, chain)
+        height = (await store.head()).chain.height
+        assert height in (0, SNAPSHOT_HEIGHT)
+        if height == 0:
+            await assert_holds(store, chain)
+        for _ in range(SNAPSHOT_HEIGHT):
+            chain.grow()
+        await store.restore(restored_of(chain))
+        loaded = await store.load(chain.all_keys())
+        assert loaded.head == chain.head
+        assert {key: one for key, one in loaded.accounts.items() if one is not None} == chain.accounts
+        assert {key: one for key, one in loaded.triangles.items() if one is not None} == chain.triangles
+        assert {key: one for key, one in loaded.nonces.items() if one is not None} == chain.nonces
+        assert await store.batches(SNAPSHOT_HEIGHT, 2) == (chain.batches[-1].stored,)
+        await store.finalise(chain.grow())
+    return height
+
+
+async def require_restored_or_not(stores: list[StorageSettings]) -> None:
+    heights = [await height_after_a_restore_that_crashed(settings) for settings in stores]
+    assert sorted(heights) == heights
+    assert (heights[0], heights[-1]) == (0, SNAPSHOT_HEIGHT)
+
+
+@pytest.mark.slow
+async def test_sqlite_killed_at_any_statement_of_restoring_is_at_genesis_or_whole(tmp_path: Path) -> None:
+    points = await crash_at_every_point("restore", "sqlite", str(tmp_path))
+    assert points >= 8
+    await require_restored_or_not([SqliteSettings(tmp_path / f"{point}.sqlite") for point in range(1, points + 2)])
+
+
+@pytest.mark.slow
+async def test_mongodb_client_killed_at_any_command_of_restoring_is_at_genesis_or_whole(mongodb_uri: str) -> None:
+    prefix = new_database_name()[:40]
+    points = await crash_at_every_point("restore", "mongodb", mongodb_uri, prefix)
+    assert points >= 20
+    await require_restored_or_not([MongoSettings(mongodb_uri, f"{prefix}{point}") for point in range(1, points + 2)])
 
 
 class KillsMongod(monitoring.CommandListener):

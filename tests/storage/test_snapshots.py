@@ -22,9 +22,10 @@ from step_node.storage import (
     open_storage,
     sqlite,
 )
-from step_node.storage.interface import RestoredState, StoredBatch, StoredRecord
+from step_node.storage.interface import StoredBatch, StoredRecord
 from tests.mongod import new_database_name
 from tests.storage.made_up_chain import MadeUpChain, assert_holds, begin
+from tests.storage.made_up_snapshot import records_of, restored_of
 
 
 class Exported:
@@ -40,25 +41,6 @@ class Exported:
 
     def add(self, records: Sequence[Record]) -> None:
         self.records += records
-
-
-def records_of(chain: MadeUpChain) -> list[StoredRecord]:
-    """In the order of an export."""
-    return [
-        *(chain.accounts[key] for key in sorted(chain.accounts)),
-        *(chain.triangles[key] for key in sorted(chain.triangles)),
-        *(chain.nonces[key] for key in sorted(chain.nonces)),
-    ]
-
-
-def restored_of(chain: MadeUpChain, page_records: int = 7) -> RestoredState:
-    records = records_of(chain)
-
-    def pages() -> Iterator[list[StoredRecord]]:
-        for start in range(0, len(records), page_records):
-            yield records[start : start + page_records]
-
-    return RestoredState(chain.head, chain.batches[-1].stored, pages)
 
 
 async def grow(store: Storage, chain: MadeUpChain, batches: int) -> None:
