@@ -172,6 +172,7 @@ class Node:
                 broadcast=self._broadcast,
                 finalised=self._finalised,
                 request_batch=lambda height, batch_hash: self._sync.want_proposal(height, batch_hash),
+                restored=self._settlement.after_jump,
             ),
             clock=parts.clock,
             metrics=self._metrics,
@@ -296,7 +297,6 @@ class Node:
             shelf=parts.snapshots,
             distance_batches=parts.sync.snapshot_distance_batches,
             owes_answers=self.admission.owes_answers,
-            joined=self._settlement.after_jump,
         )
         return server, joiner
 

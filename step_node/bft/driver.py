@@ -76,14 +76,18 @@ T = TypeVar("T")
 log = structlog.get_logger("consensus")
 
 
+async def _nothing() -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class ConsensusHooks:
     """What the driver calls: `broadcast` sends a message to everybody; `finalised` runs after each batch is stored;
-    `request_batch(height, batch_hash)` has peers asked for a proposal."""
+    `request_batch(height, batch_hash)` has peers asked for a proposal; `restored` runs after a snapshot is stored."""
 
     broadcast: Callable[[Message], Awaitable[None]]
     finalised: Callable[[JudgedBatch], Awaitable[None]]
     request_batch: Callable[[int, bytes], None]
+    restored: Callable[[], Awaitable[None]] = _nothing
 
 
 class ConsensusDriver:
@@ -444,6 +448,7 @@ class ConsensusDriver:
                 snapshot.failures.append(error)
             else:
                 self._begin_next_height()
+                await self._hooks.restored()
                 self._announce_height()
         snapshot.done.set()
 

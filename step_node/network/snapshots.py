@@ -116,7 +116,7 @@ class SnapshotJoiner:
     """Brings a node at height 0 to a snapshot's height.
 
     `owes_answers()`: whether proofs wait that clients were promised an answer to. Such a node must see every batch to
-    know what became of them, so it does not jump. `joined()` is called after a jump.
+    know what became of them, so it does not jump.
     """
 
     def __init__(
@@ -128,7 +128,6 @@ class SnapshotJoiner:
         shelf: SnapshotShelf,
         distance_batches: int,
         owes_answers: Callable[[], Awaitable[bool]],
-        joined: Callable[[], Awaitable[None]],
     ) -> None:
         self._network = network
         self._chain = chain
@@ -137,7 +136,6 @@ class SnapshotJoiner:
         self.distance_batches = distance_batches
         """A peer must have this many batches more; what is nearer is fetched batch by batch."""
         self._owes_answers = owes_answers
-        self._joined = joined
         self._trusted = validator_set(chain.genesis.head().validators)
 
     def applies(self) -> bool:
@@ -167,7 +165,6 @@ class SnapshotJoiner:
             else:
                 if restored is not None:
                     log.info("joined from a snapshot", peer=peer_id, height=restored.base.height)
-                    await self._joined()
                     return True
             finally:
                 with trio.CancelScope(shield=True):

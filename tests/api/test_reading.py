@@ -10,6 +10,7 @@ from shapely.geometry import shape
 
 from mesh import TriangleId, contains, locate, outline, polygon
 from step_node.proofs.proof import Refusal, RefusalCode
+from step_node.storage.memory import MemoryStorage
 from tests.api.made_up_node import CHAIN_ID, START_MS, ZURICH, MadeUpNode, Walker
 from tests.api.test_submit import require_refusal, submit
 
@@ -221,6 +222,20 @@ async def test_a_batch_shows_its_header_proofs_and_signers(node: MadeUpNode, cli
     assert header["previousBatchHash"] == f"0x{node.chain.genesis.hash.hex()}"
     assert (header["chainId"], header["height"], header["proposer"]) == (CHAIN_ID, 1, proposer)
     require_refusal(await client.get("/batch/2"), 404, "BATCH_NOT_FOUND")
+
+
+async def test_a_batch_from_before_the_snapshot_that_a_node_joined_from_is_not_there_for_good(
+    node: MadeUpNode, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in (1, 2):
+        await submit(client, Walker(number).proof(START_MS))
+        await node.finalise()
+    assert isinstance(node.storage, MemoryStorage)
+    monkeypatch.delitem(node.storage._batches, 1)
+    message = require_refusal(await client.get("/batch/1"), 404, "BATCH_NOT_FOUND")
+    assert "snapshot of height 2" in message
+    assert (await read(client, "/batch/2"))["height"] == 2
+    assert "the last is 2" in require_refusal(await client.get("/batch/3"), 404, "BATCH_NOT_FOUND")
 
 
 @pytest.mark.parametrize("height", ["0", "-1", "x", str(2**63), "9" * 5_000])

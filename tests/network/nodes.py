@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import trio
 from prometheus_client import CollectorRegistry
@@ -13,7 +14,7 @@ from prometheus_client import CollectorRegistry
 from consensus.messages import Message
 from consensus.wire import encode
 from p2p.memory import MemoryHub, MemoryNetwork
-from p2p.network import Fault, PeerId, Stream
+from p2p.network import Fault, Network, PeerId, Stream
 from step_node.bft.driver import ConsensusDriver, ConsensusHooks
 from step_node.bft.input_log import InputLog
 from step_node.chain import Chain, JudgedBatch
@@ -48,11 +49,19 @@ async def until(condition: Callable[[], bool]) -> None:
             await trio.sleep(0.002)
 
 
+class Hub(Protocol):
+    """Where nodes find one another: a `MemoryHub`, or something like it."""
+
+    def join(self, name: str, /) -> AbstractAsyncContextManager[Network]:
+        """A network for the node `name`."""
+        ...
+
+
 @dataclass
 class SyncingNode:
     """A node that greets and catches up, and observes consensus."""
 
-    network: MemoryNetwork
+    network: Network
     chain: Chain
     peers: Peers
     sync: Sync
@@ -70,7 +79,7 @@ class SyncingNode:
 
 @asynccontextmanager
 async def syncing_node(
-    hub: MemoryHub,
+    hub: Hub,
     name: str,
     chain: Chain,
     home: Path,
@@ -110,8 +119,6 @@ async def syncing_node(
         async def owes() -> bool:
             return owes_answers
 
-        async def joined() -> None: ...
-
         peers = Peers(network, chain, on_height=on_height)
         server, joiner = None, None
         if shelf is not None:
@@ -123,7 +130,6 @@ async def syncing_node(
                 shelf=shelf,
                 distance_batches=distance_batches,
                 owes_answers=owes,
-                joined=joined,
             )
         sync = Sync(network=network, chain=chain, driver=driver, peers=peers, metrics=metrics, joiner=joiner)
         nursery.start_soon(peers.run)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,8 +11,9 @@ import trio
 
 from consensus.wire import encode
 from p2p.errors import PeerUnreachable
+from p2p.libp2p_network import Libp2pSettings, open_libp2p_network
 from p2p.memory import MemoryHub
-from p2p.network import Fault, Stream
+from p2p.network import Fault, Network, Stream
 from step_node.chain import Chain
 from step_node.ledger.commitment import state_root
 from step_node.network import peers, protocols, snapshots, sync
@@ -27,7 +29,7 @@ from step_node.snapshot.shelf import SnapshotShelf
 from tests.network.nodes import Answer, stranger, syncing_node, until
 from tests.snapshot.snapshots import Snapshot, grow, small_snapshot
 from tests.support.chains import CHAIN_ID, build, commit_for, make_genesis, open_chain, validator_names
-from tests.support.proofs import signed_proof
+from tests.support.proofs import private_key, signed_proof
 
 GENESIS = make_genesis(4)
 BASE = 6
@@ -171,6 +173,35 @@ async def test_who_lacks_the_batches_asked_for_misleads_nobody(tmp_path: Path) -
         async with syncing_node(hub, "b", long, tmp_path):
             await until(lambda: node.height == HEIGHT)
         assert node.faults() == {}
+
+
+class Libp2p:
+    """Nodes on this machine, over TCP. Whoever comes later dials whoever came first."""
+
+    def __init__(self) -> None:
+        self.first: tuple[str, ...] = ()
+
+    def join(self, name: str, /) -> AbstractAsyncContextManager[Network]:
+        return open_libp2p_network(
+            Libp2pSettings(
+                private_key=private_key(name),
+                listen_addresses=("/ip4/127.0.0.1/tcp/0",),
+                bootstrap_addresses=self.first,
+            )
+        )
+
+
+async def test_it_works_over_libp2p_too(tmp_path: Path) -> None:
+    empty = await open_chain(GENESIS)
+    long, shelf = await giving_chain(tmp_path / "giver")
+    hub = Libp2p()
+    async with syncing_node(hub, "b", long, tmp_path, shelf=shelf) as giver:
+        hub.first = giver.network.listen_addresses
+        async with syncing_node(hub, "a", empty, tmp_path, shelf=await shelf_at(tmp_path / "joiner")) as joiner:
+            await until(lambda: joiner.height == HEIGHT)
+            assert joiner.chain.head == long.head
+            assert await first_height(joiner.chain) == BASE
+            assert joiner.faults() == giver.faults() == {}
 
 
 def giving(snapshot: Snapshot) -> Answer:

@@ -13,11 +13,14 @@ from hypothesis import strategies as st
 
 from step_node.journal import JournalError
 from step_node.ledger.apply import expire_before_ms, keys_of, open_session
+from step_node.ledger.records import Account, NonceRecord, Triangle
 from step_node.outcomes import Dropped, Finalised, Pending
 from step_node.proofs.proof import Refusal, RefusalCode, SignedProof
+from step_node.storage.interface import RestoredState
 from step_node.storage.memory import MemoryStorage
 from tests.node.parts import GatedStorage, Parts, break_journal, mend_journal, open_parts
-from tests.support.chains import build, commit_for, finalise, make_genesis, validator_names
+from tests.storage.made_up_snapshot import Exported
+from tests.support.chains import build, commit_for, finalise, make_genesis, open_chain, validator_names
 from tests.support.clock import SetClock
 from tests.support.proofs import START_MS, signed_proof
 
@@ -218,3 +221,31 @@ async def test_a_crowded_triangle_is_settled_in_portions_between_which_others_ha
     assert len(judged.batch.proofs) == 11  # the eleventh click subdivides it
     assert len(parts.mempool) == 0
     assert turns_until_settled[0] >= 5
+
+
+async def test_after_a_jump_what_the_snapshot_has_moved_past_is_dropped_with_where_to_ask(tmp_path: Path) -> None:
+    """A node accepts proofs while it joins; one was finalised before the snapshot, one lies behind it."""
+    genesis, late_ms = make_genesis(), START_MS + 60_000
+    finalised_before = signed_proof("alice", nonce="used")
+    outrun = signed_proof("bob", timestamp_ms=START_MS)
+    waits = signed_proof("carol", timestamp_ms=late_ms)
+    other = await open_chain(genesis)
+    await finalise(other, [finalised_before])
+    other_later = signed_proof("bob", lat=10.0, lon=10.0, timestamp_ms=START_MS + 1_000)
+    await finalise(other, [other_later])
+    async with open_parts(tmp_path, genesis=genesis, clock=SetClock(late_ms)) as parts:
+        for proof in (finalised_before, outrun, waits):
+            assert isinstance(await parts.admission.submit(proof, wait_ms=0), Pending)
+        (base,) = await other.storage.batches(2, 1)
+        exported = Exported()
+        await other.storage.export(exported)
+        records = [one for one in exported.records if isinstance(one, Account | Triangle | NonceRecord)]
+        await parts.chain.restore(RestoredState(other.head, base, lambda: [records]))
+        await parts.settlement.after_jump()
+        for proof, code in ((finalised_before, RefusalCode.NONCE_REPLAY), (outrun, RefusalCode.MORATORIUM)):
+            outcome = await parts.admission.outcome(proof.proof_id)
+            assert isinstance(outcome, Dropped)
+            assert outcome.refusal.code in (code, RefusalCode.TOO_FAST)
+            assert "from height 2 on" in outcome.refusal.message
+        assert await parts.admission.outcome(waits.proof_id) == Pending()
+        assert await parts.admission.owes_answers()

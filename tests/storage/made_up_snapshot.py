@@ -1,11 +1,28 @@
-"""The whole state of a made-up chain, as a store takes it from a snapshot."""
+"""The whole state of a made-up chain, as a store gives it and takes it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from step_node.storage.interface import RestoredState, StoredRecord
+from step_node.ledger.records import Record
+from step_node.ledger.state import StateHead
+from step_node.storage.interface import RestoredState, StoredBatch, StoredRecord
 from tests.storage.made_up_chain import MadeUpChain
+
+
+class Exported:
+    """A sink that keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.head: StateHead | None = None
+        self.base: StoredBatch | None = None
+        self.records: list[Record] = []
+
+    def begin(self, head: StateHead, base: StoredBatch) -> None:
+        self.head, self.base, self.records = head, base, []
+
+    def add(self, records: Sequence[Record]) -> None:
+        self.records += records
 
 
 def records_of(chain: MadeUpChain) -> list[StoredRecord]:

@@ -9,8 +9,6 @@ from dataclasses import replace
 import pytest
 import trio
 
-from step_node.ledger.records import Record
-from step_node.ledger.state import StateHead
 from step_node.storage import (
     MemorySettings,
     MongoSettings,
@@ -22,25 +20,10 @@ from step_node.storage import (
     open_storage,
     sqlite,
 )
-from step_node.storage.interface import StoredBatch, StoredRecord
+from step_node.storage.interface import StoredRecord
 from tests.mongod import new_database_name
 from tests.storage.made_up_chain import MadeUpChain, assert_holds, begin
-from tests.storage.made_up_snapshot import records_of, restored_of
-
-
-class Exported:
-    """A sink that keeps what it is given."""
-
-    def __init__(self) -> None:
-        self.head: StateHead | None = None
-        self.base: StoredBatch | None = None
-        self.records: list[Record] = []
-
-    def begin(self, head: StateHead, base: StoredBatch) -> None:
-        self.head, self.base, self.records = head, base, []
-
-    def add(self, records: Sequence[Record]) -> None:
-        self.records += records
+from tests.storage.made_up_snapshot import Exported, records_of, restored_of
 
 
 async def grow(store: Storage, chain: MadeUpChain, batches: int) -> None:
