@@ -18,16 +18,15 @@ from step_node.ledger.records import (
     Record,
     Triangle,
     TriangleState,
-    ValidatorRecord,
     record_bytes,
 )
 from step_node.snapshot.records import KINDS, InvalidSnapshot, read_records
+from tests.support.chains import make_genesis
 
 IN_ORDER: tuple[Record, ...] = (
     ChainRecord(3, b"h" * 32, 1_000, b"p" * 20, 5, 10, 6, 4, 0),
     ParametersRecord(b"{}"),
-    ValidatorRecord(b"a" * 20, b"k" * 33, 7, "/ip4/127.0.0.1/tcp/1"),
-    ValidatorRecord(b"b" * 20, b"k" * 33, 7, ""),
+    *make_genesis(2).head().validators,
     Account(b"a" * 20, 5, 1, LastProof(900, 47.0, -8.5)),
     Account(b"b" * 20),
     Triangle(1, 3, TriangleState.ACTIVE),
