@@ -4,11 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 PROOFS ?= 200
+REPEAT ?= 1
+SCENARIO ?=
 export PIP_ROOT_USER_ACTION := ignore
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo setup setup-dev test test-fast explore check lint lock clean compose-check
+.PHONY: help demo setup setup-dev test test-fast explore check lint lock clean compose-check chaos
 
 help: ## List what can be done
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,6 +27,9 @@ test: setup-dev ## Every test
 
 test-fast: setup-dev ## The tests that start no processes
 	@$(BIN)/python -m pytest -m "not slow"
+
+chaos: setup-dev ## Scenarios of failures on networks of real processes (REPEAT=3 SCENARIO=partition)
+	@$(BIN)/step-node chaos --repeat $(REPEAT) $(foreach name,$(SCENARIO),--scenario $(name))
 
 check: lint ## Before a commit: style, types, layers, then every test
 	@$(BIN)/python -m pytest

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -380,15 +380,18 @@ async def run_node(
     keys: NodeKeys,
     *,
     options: StartOptions = StartOptions(),  # immutable
+    make_node: Callable[[NodeParts], Node] = Node,
     task_status: trio.TaskStatus[NodeStarted] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Run the node in `home` until cancelled. `task_status` is told once it serves.
+
+    `make_node` wires the parts together; a devnet's misbehaving validator has one of its own.
 
     Raises `StepNodeError` for whatever the operator can do something about.
     """
     try:
         async with _open_parts(home, config, genesis, keys, options) as parts, trio.open_nursery() as nursery:
-            node = Node(parts)
+            node = make_node(parts)
             await nursery.start(node.run)
             port = await nursery.start(
                 serve_api,

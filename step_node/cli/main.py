@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from step_node.cli import (
+    chaos_command,
     devnet_command,
     home_commands,
     keys_commands,
@@ -59,6 +60,7 @@ def main(
 
 
 app.command("devnet")(devnet_command.devnet)
+app.command("chaos")(chaos_command.chaos)
 app.command("init")(home_commands.init)
 app.command("testnet")(home_commands.make_test_network)
 app.command("start")(start_command.start)

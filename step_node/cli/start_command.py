@@ -10,12 +10,16 @@ import typer
 from step_node.cli.keys_commands import PasswordFileOption
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import trio
 
     from step_node.config import NodeConfig
     from step_node.genesis import Genesis
     from step_node.home import NodeHome
-    from step_node.node import NodeKeys, NodeStarted, StartOptions
+    from step_node.node import Node, NodeKeys, NodeParts, NodeStarted, StartOptions
+
+    NodeMaker = Callable[[NodeKeys, NodeParts], Node]
 
 
 def start(
@@ -50,21 +54,34 @@ def start(
 
     Example: step-node start --home node
     """
+    from step_node.node import StartOptions
+
+    options = StartOptions(check_doppelganger, new_signing_history)
+    run_home(home, password_file, options=options, stop_with_stdin=stop_with_stdin)
+
+
+def run_home(
+    home: Path,
+    password_file: Path | None,
+    *,
+    options: StartOptions,
+    stop_with_stdin: bool,
+    make_node: NodeMaker | None = None,
+) -> None:
+    """Run the node in `home` until a signal; `make_node` wires it otherwise than `step_node.node.Node` does."""
     import trio
 
     from step_node.config import load_config
     from step_node.genesis import load_genesis
     from step_node.home import NodeHome
     from step_node.logging import configure_logging
-    from step_node.node import StartOptions
 
     node_home = NodeHome(home)
     config = load_config(node_home.config)
     genesis = load_genesis(node_home.genesis)
     keys = _load_keys(node_home, password_file)
     configure_logging(config.log)
-    options = StartOptions(check_doppelganger, new_signing_history)
-    trio.run(_run_until_signal, node_home, config, genesis, keys, options, stop_with_stdin)
+    trio.run(_run_until_signal, node_home, config, genesis, keys, options, stop_with_stdin, make_node)
     typer.echo("stopped")
 
 
@@ -92,19 +109,22 @@ async def _run_until_signal(
     keys: NodeKeys,
     options: StartOptions,
     stop_with_stdin: bool,
+    make_node: NodeMaker | None,
 ) -> None:
     from functools import partial
 
     import trio
 
     from step_node.cli.signals import cancelled_by_signals
-    from step_node.node import run_node
+    from step_node.node import Node, run_node
 
     with trio.CancelScope() as scope, cancelled_by_signals(scope):
         async with trio.open_nursery() as nursery:
             if stop_with_stdin:
                 nursery.start_soon(_cancel_at_end_of_input, scope)
-            started: NodeStarted = await nursery.start(partial(run_node, options=options), home, config, genesis, keys)
+            wired = Node if make_node is None else partial(make_node, keys)
+            run = partial(run_node, home, config, genesis, keys, options=options, make_node=wired)
+            started: NodeStarted = await nursery.start(run)
             _tell(started)
 
 

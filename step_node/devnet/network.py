@@ -18,6 +18,7 @@ import trio
 
 from step_node.clock import SystemClock
 from step_node.config import LogConfig, NodeConfig, StorageConfig, load_config
+from step_node.devnet.misbehaviour import Misbehaviour
 from step_node.devnet.node_client import NodeClient, Unavailable
 from step_node.devnet.node_process import NodeDied, NodeProcess
 from step_node.devnet.ports import NodePorts, PortsInUse, block_of_ports, free_ports
@@ -51,7 +52,7 @@ class DevnetSettings:
 
     `home` keeps the data; None is a temporary directory that is removed. `base_port` None takes the usual ports where
     they are free, others where they are not; 0 takes any free ones. `mongodb_uri` None, with the engine mongodb, is a
-    throw-away replica set. `parameters` are those of a new chain.
+    throw-away replica set. `parameters` are those of a new chain. `byzantine` is how the last validator misbehaves.
     """
 
     validators: int = 4
@@ -61,6 +62,7 @@ class DevnetSettings:
     home: Path | None = None
     parameters: Parameters | None = None
     log: LogConfig | None = None
+    byzantine: Misbehaviour | None = None
 
 
 class Devnet:
@@ -102,20 +104,24 @@ class Devnet:
         """The nodes' APIs, by index."""
         return [self.node_url(index) for index in range(len(self.nodes))]
 
+    def p2p_port(self, index: int) -> int:
+        """Where node `index` listens for libp2p, on loopback; after `prepare`."""
+        return self._ports[index].p2p
+
     def node_url(self, index: int) -> str:
         """Where node `index` serves its API."""
         return f"http://127.0.0.1:{self._ports[index].api}"
 
-    async def start(self) -> None:
-        """Make the homes (or take those that are there), start every node, and wait until all are connected.
+    async def prepare(self) -> None:
+        """Make the homes (or take those that are there) and start no node yet; `start` does it where it was not done.
 
-        Raises StepNodeError: a port is in use, a home does not fit the settings, a node ended (NodeDied, with its
-        log), or they have not found one another within `READY_SECONDS_MAX`.
+        Raises StepNodeError: a port is in use, or a home does not fit the settings.
         """
         if self.settings.home is None:
             self._temporary = self.root = Path(tempfile.mkdtemp(prefix="step-devnet-"))
         homes = network_homes(self.root, self.settings.validators)
         self.nodes = [NodeProcess(index, home) for index, home in enumerate(homes)]
+        self.nodes[-1].misbehaviour = self.settings.byzantine
         if any(home.config.exists() for home in homes):
             self._take_homes()
         else:
@@ -129,6 +135,15 @@ class Devnet:
             for _ in self.nodes
         ]
         self.clients = [NodeClient(http, url) for http, url in zip(self._connections, self.urls, strict=True)]
+
+    async def start(self) -> None:
+        """Prepare, start every node, and wait until all are connected.
+
+        Raises StepNodeError: as `prepare` does, or for a node that ended (NodeDied, with its log), or because they
+        have not found one another within `READY_SECONDS_MAX`.
+        """
+        if not self.nodes:
+            await self.prepare()
         self._report(f"starting {len(self.nodes)} nodes")
         for node in self.nodes:
             await node.spawn()

@@ -48,12 +48,13 @@ ProofState: TypeAlias = Final | Waiting | Refused | Unknown
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where a node stands. `peers` counts the connected ones."""
+    """Where a node stands. `peers` counts the connected ones; `validators` are the addresses of the present set."""
 
     height: int
     state_root: str
     peer_id: str
     peers: int
+    validators: tuple[str, ...] = ()
 
 
 class NodeClient:
@@ -98,8 +99,27 @@ class NodeClient:
         if status_code != 200:
             raise Unavailable(f"{self.url}/status: {status_code}")
         return Standing(
-            int(answer["height"]), str(answer["stateRoot"]), str(answer["peerId"]), len(list(answer["peers"]))
+            int(answer["height"]),
+            str(answer["stateRoot"]),
+            str(answer["peerId"]),
+            len(list(answer["peers"])),
+            tuple(str(one["address"]) for one in answer["validators"]),
         )
+
+    async def batch_proof_ids(self, height: int) -> list[str]:
+        """The ids of the proofs in a finalised batch, in their order."""
+        status_code, answer = await self._call("GET", f"/batch/{height}")
+        if status_code != 200:
+            raise Unavailable(f"{self.url}/batch/{height}: {status_code}")
+        return [str(proof_id) for proof_id in answer["proofIds"]]
+
+    async def metrics(self) -> str:
+        """The node's counters, in Prometheus' text format."""
+        try:
+            response = await self._http.get(self.url + "/metrics", timeout=TIMEOUT_SECONDS)
+        except httpx.HTTPError as error:
+            raise Unavailable(f"{self.url}/metrics: {type(error).__name__} {error}") from error
+        return response.text
 
     async def _call(
         self,

@@ -16,6 +16,7 @@ from pathlib import Path
 import trio
 
 import step_node
+from step_node.devnet.misbehaviour import Misbehaviour
 from step_node.errors import StepNodeError
 from step_node.home import NodeHome
 
@@ -33,9 +34,13 @@ class NodeDied(StepNodeError):
 class NodeProcess:
     """Starts, stops and kills one node. `returncode` is None while it runs."""
 
-    def __init__(self, index: int, home: NodeHome) -> None:
+    def __init__(self, index: int, home: NodeHome, *, misbehaviour: Misbehaviour | None = None) -> None:
         self.index = index
         self.home = home
+        self.misbehaviour = misbehaviour
+        """None is an honest validator, the shipped program."""
+        self.environment: dict[str, str] = {}
+        """Variables for this node on top of the usual ones, from its next start on."""
         self._process: trio.Process | None = None
         self._is_wanted = False
 
@@ -54,6 +59,11 @@ class NodeProcess:
         """Whether there is a process."""
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def has_died(self) -> bool:
+        """Whether it was started, and has ended without having been asked to."""
+        return self._is_wanted and not self.is_running
+
     async def spawn(self) -> None:
         """Start the process, and do not wait for it to serve. RuntimeError if it runs already."""
         if self.is_running:
@@ -61,13 +71,13 @@ class NodeProcess:
         with self.log_path.open("ab") as log:
             self._process = await trio.lowlevel.open_process(
                 [
-                    *(sys.executable, "-m", "step_node.cli.main", "start", "--home", str(self.home.root)),
+                    *(sys.executable, "-m", *self._program(), "--home", str(self.home.root)),
                     *("--password-file", str(self.home.password), "--stop-with-stdin"),
                 ],
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
-                env=_environment(),
+                env=_environment() | self.environment,
                 start_new_session=True,
             )
         self._is_wanted = True
@@ -92,6 +102,16 @@ class NodeProcess:
                 await process.stdin.aclose()
         self._process = None
 
+    def pause(self) -> None:
+        """SIGSTOP: the process stands still, and its connections stay open. Nothing if there is no process."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """SIGCONT, after `pause`."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGCONT)
+
     def kill_at_once(self) -> None:
         """SIGKILL, without waiting."""
         if self._process is not None:
@@ -113,6 +133,11 @@ class NodeProcess:
             return NodeDied(f"{self.name} does not answer; the end of {self.log_path}:\n{self.log_tail()}")
         how = f"exit status {returncode}" if returncode >= 0 else signal.Signals(-returncode).name
         return NodeDied(f"{self.name} ended with {how}; the end of {self.log_path}:\n{self.log_tail()}")
+
+    def _program(self) -> tuple[str, ...]:
+        if self.misbehaviour is None:
+            return ("step_node.cli.main", "start")
+        return ("step_node.devnet.byzantine", self.misbehaviour)
 
     def log_tail(self) -> str:
         """The last lines of its log."""

@@ -196,6 +196,8 @@ class Walkers:
         self._report = report
         self._in_flight = trio.CapacityLimiter(IN_FLIGHT_MAX)
         self._begun = 0
+        self._under_way = 0
+        self._stopping = trio.Event()
         self._result = WalkResult()
 
     async def run(self) -> WalkResult:
@@ -209,6 +211,15 @@ class Walkers:
                 share = self._proofs // count + (index < self._proofs % count)
                 nursery.start_soon(self._walk, walker, share)
         return self._result
+
+    def stop(self) -> None:
+        """Begin no more proofs. `run` returns once those that are under way are decided or given up."""
+        self._stopping.set()
+
+    @property
+    def under_way(self) -> int:
+        """How many proofs have been signed and are not decided yet."""
+        return self._under_way
 
     @property
     def result(self) -> WalkResult:
@@ -227,18 +238,23 @@ class Walkers:
         for _ in range(share):
             async with self._in_flight:
                 node = await self._turn()
+                if node is None:
+                    return
                 walker.walk_on()
+                self._under_way += 1
                 record = await self._prove(walker, node)
+                self._under_way -= 1
             self._result.records.append(record)
             self._result.seconds = trio.current_time() - self._started_at
             self._report(record)
 
-    async def _turn(self) -> int:
-        """Wait until the rate allows one more proof; the node that is its turn."""
+    async def _turn(self) -> int | None:
+        """Wait until the rate allows one more proof; the node whose turn it is. None once `stop` has been called."""
         number = self._begun
         self._begun += 1
-        await trio.sleep_until(self._started_at + number * self._interval_seconds)
-        return number % len(self._clients)
+        with trio.move_on_at(self._started_at + number * self._interval_seconds):
+            await self._stopping.wait()
+        return None if self._stopping.is_set() else number % len(self._clients)
 
     async def _prove(self, walker: Walker, node: int) -> ProofRecord:
         begun_at = trio.current_time()
