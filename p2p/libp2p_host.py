@@ -7,7 +7,8 @@ The parts of py-libp2p 0.8.1 that are replaced here, and why:
 - its swarm gives an accepted connection's place back when the swarm ends, not when the connection does, so that a
   node refuses everybody after enough reconnections; here it is given back at the connection's end;
 - it refuses to dial a peer for 60 s after a failure, and dials whom it has heard of until half its connections are in
-  use; both are for the dialler to decide (`p2p.dialling`).
+  use; both are for the dialler to decide (`p2p.dialling`);
+- it replaces the address that it was given of a peer by those that the peer claims; here the first counts.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from libp2p.network.auto_connector import AutoConnector
 from libp2p.network.config import ConnectionConfig, RetryConfig
 from libp2p.network.connection.raw_connection import RawConnection
 from libp2p.network.swarm import Swarm, _NegativePeerCache
+from libp2p.peer.id import ID
 from libp2p.peer.peerstore import PeerStore
 from libp2p.security.noise.transport import PROTOCOL_ID as NOISE_PROTOCOL
 from libp2p.security.noise.transport import Transport as NoiseTransport
@@ -180,6 +182,17 @@ class _IdleConnector(AutoConnector):
         """Do nothing."""
 
 
+class ChosenAddresses(PeerStore):
+    """Where peers are, as this node's operator (or mDNS) said, and not as they say themselves.
+
+    py-libp2p's identify replaces the addresses of a peer by those that it claims to listen on; a node would then dial
+    wherever a peer wants, and no longer where it was told to. Identify adds one by one, `connect` adds a list.
+    """
+
+    def add_addr(self, peer_id: ID, addr: Multiaddr, ttl: int = 0) -> None:
+        """Do nothing."""
+
+
 class BoundedSwarm(Swarm):
     """A swarm that gives an accepted connection's place back when that connection ends."""
 
@@ -221,7 +234,7 @@ def build_host(
         negotiate_timeout=NEGOTIATION_TIMEOUT_SECONDS,
     )
     peer_id = generate_peer_id_from(key_pair)
-    peer_store = PeerStore()
+    peer_store = ChosenAddresses()
     peer_store.add_key_pair(peer_id, key_pair)
     # No resource manager: its rates, memory watermarks and circuit breakers are per process and load, and refuse
     # honest peers on a busy machine. The limits that count are these, and those of `serve`.
