@@ -195,6 +195,11 @@ def _judge(scenario: model.Scenario, played: _Play) -> Outcome:
             f"no batch was finalised for {stalls.longest_seconds:.1f} s above height {stalls.longest_at_height} while"
             f" proofs waited; at most {expect.longest_stall_seconds_max:g} s were expected"
         )
+    if stalls.longest_seconds < expect.longest_stall_seconds_min:
+        problems.append(
+            f"the longest time without a batch was {stalls.longest_seconds:.1f} s; without a quorum it must be"
+            f" {expect.longest_stall_seconds_min:g} s at least, so what was done did not reach the nodes"
+        )
     for verdict in played.verdicts:
         if expect.misbehaviour_seen and not verdict.is_seen:
             problems.append(f"only the nodes {list(verdict.seen_by)} have noticed {verdict.misbehaviour}")

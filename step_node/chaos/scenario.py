@@ -196,7 +196,7 @@ class NodeSection(_Section):
     index: NodeIndex
     byzantine: Misbehaviour | None = None
     clock_offset_seconds: Annotated[float, Field(ge=-3_600, le=3_600)] = 0
-    """By Debian's libfaketime, under the whole process: its wall clock is off, its timers are not."""
+    """By Debian's libfaketime, under the whole process: what time it is is off, how long something takes is not."""
     disk_mib: Annotated[int, Field(ge=8, le=1_024)] | None = None
     """Its data stands on a file system of this size (tmpfs)."""
     may_end: bool = False
@@ -215,6 +215,8 @@ class ExpectSection(_Section):
 
     longest_stall_seconds_max: Seconds
     """The longest time without a finalised batch while proofs waited."""
+    longest_stall_seconds_min: Seconds = 0
+    """Where no quorum is left for a while: less would mean that what was done did not reach the nodes."""
     finalised_min: Annotated[int, Field(ge=1)] = 50
     seconds_max: Seconds = 180
     """For the whole scenario from the first proof to the last; a limit against hanging, not a measurement."""
