@@ -19,7 +19,7 @@ def print_table(screen: Console, outcomes: Sequence[Outcome]) -> None:
     table.add_column("scenario")
     table.add_column("result")
     for heading in ("final", "height", "longest stall", "took"):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", min_width=6)
     for heading in ("exactly once", "roots equal", "Byzantine"):
         table.add_column(heading)
     for outcome in outcomes:

@@ -9,15 +9,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from step_node.cli.home_commands import VALIDATORS_DEFAULT, StoreChoice
+from step_node.devnet.misbehaviour import Misbehaviour
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from step_node.devnet.network import Devnet, DevnetSettings
+    from step_node.devnet.verdict import Verdict
 
 VALIDATORS_MAX = 32
 PROOFS_MAX = 100_000
 INTERRUPTED = 130
+VERDICT_SECONDS_MAX = 10.0
+"""How long the honest nodes may take to notice a misbehaving one, once every proof is final."""
 
 
 def devnet(
@@ -51,6 +55,9 @@ def devnet(
     rate: Annotated[
         float | None, typer.Option(min=0.01, max=10_000, help="Proofs a second, with --proofs.  [default: no limit]")
     ] = None,
+    byzantine: Annotated[
+        Misbehaviour | None, typer.Option(help="Let the last validator misbehave in this way.")
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Results as JSON on standard output, all else on standard error.")
     ] = False,
@@ -62,7 +69,7 @@ def devnet(
     0 only if all N are final on every node and the state roots are equal; 1 if not; 130 if interrupted before that.
 
     With --json the last line of standard output is one JSON object: submitted, finalised, rejected, proofs_per_second,
-    finality_ms, height, state_roots_equal, validators.
+    finality_ms, height, state_roots_equal, validators; and byzantine, with --byzantine.
 
     Example: step-node devnet --proofs 200
     """
@@ -82,7 +89,12 @@ def devnet(
     if rate is not None and proofs is None:
         raise typer.BadParameter("goes with --proofs", param_hint="--rate")
     settings = DevnetSettings(
-        validators=validators, store=store.value, mongodb_uri=mongodb_uri, base_port=base_port, home=home
+        validators=validators,
+        store=store.value,
+        mongodb_uri=mongodb_uri,
+        base_port=base_port,
+        home=home,
+        byzantine=byzantine,
     )
     raise typer.Exit(trio.run(_run, settings, proofs, rate, as_json))
 
@@ -124,12 +136,30 @@ async def _walk(network: Devnet, screen: Console, proofs: int, rate: float | Non
         walked = await walkers.run()
     screen.print("asking every node for every proof", style="dim")
     agreement = await check_agreement(network.clients, [record.proof_id for record in walked.final])
-    summary = summarise(walked, agreement, proofs=proofs, validators=len(network.nodes))
+    verdict = await _verdict(network)
+    summary = summarise(walked, agreement, proofs=proofs, validators=len(network.nodes), verdict=verdict)
     print_table(screen, summary)
     sys.stderr.flush()
     if as_json:
         print_json(summary.as_json())
     return 0 if summary.is_success else 1
+
+
+async def _verdict(network: Devnet) -> Verdict | None:
+    from step_node.devnet.verdict import verdict_on
+
+    misbehaviour = network.settings.byzantine
+    if misbehaviour is None:
+        return None
+    culprit = len(network.nodes) - 1
+    return await verdict_on(
+        culprit,
+        network.genesis.validators[culprit].address,
+        misbehaviour,
+        network.clients,
+        range(culprit),
+        wait_seconds_max=VERDICT_SECONDS_MAX,
+    )
 
 
 def _print_banner(screen: Console, network: Devnet) -> None:

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 
 from step_node.devnet.agreement import Agreement
+from step_node.devnet.verdict import Verdict
 from step_node.devnet.walkers import ProofRecord, WalkResult
 
 PERCENTILES = (50, 95, 99)
@@ -29,6 +30,8 @@ class Summary:
     height: int
     state_roots_equal: bool
     validators: int
+    verdict: Verdict | None = None
+    """What became of the validator that misbehaved, if there was one."""
 
     @property
     def is_success(self) -> bool:
@@ -46,10 +49,13 @@ class Summary:
             "height": self.height,
             "state_roots_equal": self.state_roots_equal,
             "validators": self.validators,
+            **({} if self.verdict is None else {"byzantine": self.verdict.as_json()}),
         }
 
 
-def summarise(walked: WalkResult, agreement: Agreement, *, proofs: int, validators: int) -> Summary:
+def summarise(
+    walked: WalkResult, agreement: Agreement, *, proofs: int, validators: int, verdict: Verdict | None = None
+) -> Summary:
     """Put together what the walkers saw and what the nodes say."""
     finality_ms = sorted(record.finality_ms for record in walked.final if record.finality_ms is not None)
     return Summary(
@@ -61,6 +67,7 @@ def summarise(walked: WalkResult, agreement: Agreement, *, proofs: int, validato
         height=agreement.height,
         state_roots_equal=agreement.state_roots_equal,
         validators=validators,
+        verdict=verdict,
     )
 
 
@@ -89,6 +96,11 @@ def print_table(screen: Console, summary: Summary) -> None:
     table.add_row("height", str(summary.height))
     table.add_row("state roots equal", "yes" if summary.state_roots_equal else "NO")
     table.add_row("validators", str(summary.validators))
+    if summary.verdict is not None:
+        verdict = summary.verdict
+        table.add_row("misbehaving validator", f"node {verdict.culprit}, {verdict.misbehaviour}")
+        table.add_row("noticed by", f"{len(verdict.seen_by)} of {len(verdict.honest)} honest nodes")
+        table.add_row("out of the set (slashed)", "yes" if verdict.is_slashed else "no")
     screen.print(table)
     screen.print("[green]success[/green]" if summary.is_success else "[red]not all proofs are final everywhere[/red]")
 

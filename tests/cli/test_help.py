@@ -11,6 +11,7 @@ from tests.cli.conftest import Command
 
 COMMANDS = (
     "devnet",
+    "chaos",
     "init",
     "testnet",
     "start",
