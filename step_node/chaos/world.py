@@ -7,6 +7,7 @@ same as any devnet's, and restarts go through the same proxies. The store is not
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -17,15 +18,19 @@ from pymongo.errors import AutoReconnect
 
 from step_node.chaos.hardware import SmallDisk, clock_environment
 from step_node.chaos.proxy import LOOPBACK, Cut, Link, Weather
-from step_node.chaos.scenario import Scenario
+from step_node.chaos.scenario import VALIDATORS_MAX, Scenario
 from step_node.devnet.network import Devnet, DevnetSettings
 from step_node.devnet.node_client import Unavailable
+from step_node.devnet.ports import PortsInUse, block_of_ports
 from step_node.storage.throwaway_mongod import ThrowawayMongod
 
 PEERS_SECONDS_MAX = 30.0
 """How long nodes may take to notice that their connections are gone."""
 POLL_SECONDS = 0.1
 STORE_CALL_MS_MAX = 5_000
+BASE_PORTS = range(10_000, 30_000, 2 * VALIDATORS_MAX)
+"""Below those that Linux gives out (32768 and up)."""
+BASE_PORT_TRIES_MAX = 20
 
 
 class World:
@@ -137,7 +142,7 @@ async def open_world(scenario: Scenario, home: Path) -> AsyncIterator[World]:
     settings = DevnetSettings(
         validators=scenario.network.validators,
         store=scenario.network.store,
-        base_port=0,
+        base_port=_free_base_port(scenario.network.validators),
         home=home,
         parameters=scenario.network.chain_parameters(),
     )
@@ -180,6 +185,19 @@ async def _lay_links(devnet: Devnet) -> list[Link]:
                 links.append(link)
         devnet.nodes[source].environment["STEP_P2P__BOOTSTRAP"] = json.dumps(addresses)
     return links
+
+
+def _free_base_port(validators: int) -> int:
+    """Ports that nobody has, and that the system does not give out for the asking: a node that is down for a while, or
+    has not been started yet, must find its own still free, with proxies and clients opening sockets all the time."""
+    for _ in range(BASE_PORT_TRIES_MAX):
+        base_port = secrets.choice(BASE_PORTS)
+        try:
+            block_of_ports(validators, base_port)
+        except PortsInUse:
+            continue
+        return base_port
+    raise PortsInUse(f"no {2 * validators} free ports in a row were found from {BASE_PORTS[0]} to {BASE_PORTS[-1]}")
 
 
 def _unmount(disks: dict[int, SmallDisk]) -> None:
