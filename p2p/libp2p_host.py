@@ -14,7 +14,8 @@ The parts of py-libp2p 0.8.1 that are replaced here, and why:
 from __future__ import annotations
 
 import socket
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 from weakref import WeakSet
 
@@ -33,6 +34,7 @@ from libp2p.network.config import ConnectionConfig, RetryConfig
 from libp2p.network.connection.raw_connection import RawConnection
 from libp2p.network.swarm import Swarm, _NegativePeerCache
 from libp2p.peer.id import ID
+from libp2p.peer.peerinfo import PeerInfo
 from libp2p.peer.peerstore import PeerStore
 from libp2p.security.noise.transport import PROTOCOL_ID as NOISE_PROTOCOL
 from libp2p.security.noise.transport import Transport as NoiseTransport
@@ -185,12 +187,27 @@ class _IdleConnector(AutoConnector):
 class ChosenAddresses(PeerStore):
     """Where peers are, as this node's operator (or mDNS) said, and not as they say themselves.
 
-    py-libp2p's identify replaces the addresses of a peer by those that it claims to listen on; a node would then dial
-    wherever a peer wants, and no longer where it was told to. Identify adds one by one, `connect` adds a list.
+    py-libp2p's identify replaces a peer's addresses by those that it claims to listen on, in two ways (a list, and a
+    signed record); a node would then dial wherever a peer wants, and no longer where it was told to. Here a peer has
+    just the addresses that are given with a dial, for as long as that dial lasts; nothing else can dial at all.
     """
 
-    def add_addr(self, peer_id: ID, addr: Multiaddr, ttl: int = 0) -> None:
-        """Do nothing."""
+    def __init__(self) -> None:
+        super().__init__()
+        self._chosen: dict[ID, list[Multiaddr]] = {}
+
+    @contextmanager
+    def chosen(self, peer_id: ID, addresses: Sequence[Multiaddr]) -> Iterator[None]:
+        """Let `peer_id` be dialled there, while this lasts."""
+        self._chosen[peer_id] = list(addresses)
+        try:
+            yield
+        finally:
+            self._chosen.pop(peer_id, None)
+
+    def addrs(self, peer_id: ID) -> list[Multiaddr]:
+        """The chosen ones; none while nobody dials the peer, which py-libp2p takes for "not to be dialled"."""
+        return list(self._chosen.get(peer_id, ()))
 
 
 class BoundedSwarm(Swarm):
@@ -220,6 +237,21 @@ class BoundedSwarm(Swarm):
         finally:
             with trio.CancelScope(shield=True, deadline=trio.current_time() + 1.0):
                 await raw_connection.close()
+
+
+class ChoosingHost(BasicHost):
+    """A host that dials where it is told to, each time."""
+
+    def __init__(self, swarm: Swarm, addresses: ChosenAddresses) -> None:
+        super().__init__(
+            network=swarm, negotiate_timeout=NEGOTIATION_TIMEOUT_SECONDS, disable_identify_address_discovery=True
+        )
+        self._addresses = addresses
+
+    async def connect(self, peer_info: PeerInfo) -> None:
+        """See `BasicHost.connect`."""
+        with self._addresses.chosen(peer_info.peer_id, peer_info.addrs):
+            await super().connect(peer_info)
 
 
 def build_host(
@@ -260,6 +292,4 @@ def build_host(
     )
     swarm.on_refused = on_refused
     swarm._negative_peer_cache = _NegativePeerCache(ttl=0.0)
-    return BasicHost(
-        network=swarm, negotiate_timeout=NEGOTIATION_TIMEOUT_SECONDS, disable_identify_address_discovery=True
-    )
+    return ChoosingHost(swarm, peer_store)

@@ -14,14 +14,13 @@ _STYLE_OF = {"passed": "green", "failed": "red", "skipped": "yellow"}
 
 
 def print_table(screen: Console, outcomes: Sequence[Outcome]) -> None:
-    """One row for each run."""
+    """One row for each run. `stall` is the longest; `ledgers` are compared between all nodes."""
     table = Table(title="chaos", title_justify="left")
-    table.add_column("scenario")
-    table.add_column("result")
-    for heading in ("final", "height", "longest stall", "took"):
-        table.add_column(heading, justify="right", min_width=6)
-    for heading in ("exactly once", "roots equal", "Byzantine"):
-        table.add_column(heading)
+    table.add_column("scenario", no_wrap=True)
+    table.add_column("result", no_wrap=True)
+    for heading in ("final", "height", "stall", "took"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("ledgers")
     for outcome in outcomes:
         style = _STYLE_OF[outcome.result]
         row = [outcome.scenario, f"[{style}]{outcome.result}[/{style}]"]
@@ -30,15 +29,15 @@ def print_table(screen: Console, outcomes: Sequence[Outcome]) -> None:
             continue
         table.add_row(
             *row,
-            f"{outcome.finalised} of {outcome.submitted}",
+            f"{outcome.finalised}/{outcome.submitted}",
             str(outcome.height),
             f"{outcome.longest_stall_seconds:.1f} s",
             f"{outcome.seconds:.0f} s",
-            _yes(outcome.exactly_once),
-            _yes(outcome.roots_equal),
-            ", ".join(_verdict(verdict) for verdict in outcome.verdicts),
+            _ledgers(outcome),
         )
     screen.print(table)
+    for verdict in {verdict.misbehaviour: verdict for outcome in outcomes for verdict in outcome.verdicts}.values():
+        screen.print(_verdict(verdict))
 
 
 def summary_of(outcomes: Sequence[Outcome]) -> dict[str, object]:
@@ -50,10 +49,15 @@ def summary_of(outcomes: Sequence[Outcome]) -> dict[str, object]:
     }
 
 
-def _yes(answer: bool) -> str:
-    return "yes" if answer else "[red]NO[/red]"
+def _ledgers(outcome: Outcome) -> str:
+    equal = "equal" if outcome.roots_equal else "[red]NOT EQUAL[/red]"
+    once = "each once" if outcome.exactly_once else "[red]NOT EACH ONCE[/red]"
+    return f"{equal}, {once}"
 
 
 def _verdict(verdict: Verdict) -> str:
-    seen = f"seen by {len(verdict.seen_by)} of {len(verdict.honest)}"
-    return f"{verdict.misbehaviour}: {'slashed' if verdict.is_slashed else seen}"
+    slashed = "out of the set" if verdict.is_slashed else "still in the set"
+    return (
+        f"{verdict.misbehaviour}: noticed by {len(verdict.seen_by)} of {len(verdict.honest)} honest nodes;"
+        f" its validator is {slashed}"
+    )

@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 VALIDATORS_MAX = 32
 PROOFS_MAX = 100_000
 INTERRUPTED = 130
-VERDICT_SECONDS_MAX = 10.0
-"""How long the honest nodes may take to notice a misbehaving one, once every proof is final."""
+VERDICT_SECONDS_MAX = 5.0
+"""How long the honest nodes may take to notice a misbehaving one, and to slash it, once every proof is final."""
+VALIDATORS_FOR_BYZANTINE_MIN = 4
+"""Fewer have no quorum without the one that misbehaves."""
 
 
 def devnet(
@@ -88,6 +90,11 @@ def devnet(
         )
     if rate is not None and proofs is None:
         raise typer.BadParameter("goes with --proofs", param_hint="--rate")
+    if byzantine is not None and validators < VALIDATORS_FOR_BYZANTINE_MIN:
+        raise typer.BadParameter(
+            f"needs {VALIDATORS_FOR_BYZANTINE_MIN} validators at least: fewer cannot go on without one of them",
+            param_hint="--byzantine",
+        )
     settings = DevnetSettings(
         validators=validators,
         store=store.value,
@@ -159,6 +166,7 @@ async def _verdict(network: Devnet) -> Verdict | None:
         network.clients,
         range(culprit),
         wait_seconds_max=VERDICT_SECONDS_MAX,
+        want_slashed=misbehaviour is Misbehaviour.DOUBLE_SIGN,
     )
 
 

@@ -221,6 +221,8 @@ def test_the_nodes_stop_even_when_the_devnet_is_killed(start: Start, tmp_path: P
         ("--validators", "0"),
         ("--proofs", "0"),
         ("--store", "paper"),
+        ("--byzantine", "rude"),
+        ("--byzantine", "silent", "--validators", "3"),
     ],
 )
 def test_a_devnet_that_cannot_be_is_wrong_usage(command: Command, options: tuple[str, ...]) -> None:
