@@ -18,12 +18,14 @@ from typing import Annotated
 
 import typer
 
-from consensus.messages import Message, PreCommit, PreVote
+from consensus.messages import Evidence, Message, PreCommit, PreVote
 from step_node.batch.batch import BatchContent
 from step_node.chain import Chain, JudgedBatch
 from step_node.crypto.eip191 import digest, sign_digest
 from step_node.devnet.misbehaviour import Misbehaviour
+from step_node.ledger.offences import Offence
 from step_node.node import Node, NodeKeys, NodeParts, StartOptions
+from step_node.operations.operation import Operation
 from step_node.proofs.proof import SignedProof
 
 
@@ -55,17 +57,25 @@ class InvalidBatchChain(Chain):
         self.__dict__.update(vars(chain))
 
     async def build(
-        self, candidates: Sequence[SignedProof], *, round_number: int, proposer: bytes
+        self,
+        candidates: Sequence[SignedProof],
+        *,
+        round_number: int,
+        proposer: bytes,
+        evidence: Sequence[tuple[Evidence, Offence]] = (),
+        operations: Sequence[Operation] = (),
     ) -> JudgedBatch | None:
         """As an honest node builds it, but with the signature of the last proof spoilt; its proof id stays the same."""
-        judged = await super().build(candidates, round_number=round_number, proposer=proposer)
-        if judged is None:
-            return None
+        judged = await super().build(
+            candidates, round_number=round_number, proposer=proposer, evidence=evidence, operations=operations
+        )
+        if judged is None or not judged.batch.proofs:
+            return judged
         batch = judged.batch
         *others, last = batch.proofs
         content = BatchContent((*others, spoilt(last)), batch.last_commit, batch.evidence, batch.operations)
-        proof_ids_root, body_hash = content.roots()
-        header = replace(batch.header, proof_ids_root=proof_ids_root, body_hash=body_hash)
+        proof_ids_root, proofs_root, body_hash = content.roots()
+        header = replace(batch.header, proof_ids_root=proof_ids_root, proofs_root=proofs_root, body_hash=body_hash)
         return replace(judged, batch=content.with_header(header))
 
 
