@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-import trio
-
 from consensus.commit import InvalidCommit, verify_commit, verify_commit_signatures
 from consensus.evidence import InvalidEvidence, contradiction
 from consensus.messages import Commit, CommitSignature, Evidence, PreCommit
@@ -37,6 +35,7 @@ from step_node.ledger.parameters import Parameters
 from step_node.ledger.session import LedgerSession
 from step_node.ledger.state import Receipt, StateHead
 from step_node.ledger.validators import ValidatorSheet
+from step_node.offload import run_blocking
 from step_node.operations.operation import (
     Operation,
     OperationRefused,
@@ -166,7 +165,7 @@ class Chain:
             raise InvalidBatch(f"height: {batch.header.height} has been finalised meanwhile")
         try:
             # A thousand proofs take some tens of milliseconds: too long for the event loop.
-            transition = await trio.to_thread.run_sync(apply_batch, state, _ledger_input(batch, offences, operations))
+            transition = await run_blocking(apply_batch, state, _ledger_input(batch, offences, operations))
         except BatchRefused as error:
             raise InvalidBatch(f"{error.field}: {error}") from error
         return JudgedBatch(batch, transition)

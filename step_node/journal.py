@@ -22,6 +22,7 @@ import structlog
 import trio
 
 from step_node.errors import StepNodeError
+from step_node.offload import run_blocking
 from step_node.proofs.proof import Refusal, RefusalCode, SignedProof
 from step_node.proofs.wire import MalformedProof, decode_bundle, encode_bundle
 
@@ -166,7 +167,7 @@ class Journal:
 
     async def _run(self, work: Callable[[], T]) -> T:
         try:
-            return await trio.to_thread.run_sync(work, limiter=self._one_at_a_time)
+            return await run_blocking(work, limiter=self._one_at_a_time)
         except sqlite3.Error as error:
             reason = f"{self._path}: {error}"
             if reason != self.trouble:  # A full disk fails every submission alike.

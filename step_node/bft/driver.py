@@ -46,6 +46,7 @@ from step_node.evidence import EvidencePool, accuse_of_invalid_batch
 from step_node.ledger.parameters import Parameters
 from step_node.mempool import Mempool
 from step_node.metrics import NodeMetrics
+from step_node.offload import run_blocking
 from step_node.operations.pool import OperationPool
 from step_node.signing.guard import DoubleSignRefused
 from step_node.signing.signer import ValidatorSigner
@@ -282,10 +283,10 @@ class ConsensusDriver:
                 continue
             if self._log.height != height:
                 # Only now, since it costs an fsync: a height that is caught up with has no inputs.
-                await trio.to_thread.run_sync(self._log.begin, height)
+                await run_blocking(self._log.begin, height)
             self._log.append(_as_logged(item, self._state, transition.state))
             if isinstance(item, event.LogWritten):
-                await trio.to_thread.run_sync(self._log.sync)
+                await run_blocking(self._log.sync)
             self._state = transition.state
             for effect in transition.effects:
                 inputs.extend(await self._carry_out(effect))
@@ -355,7 +356,7 @@ class ConsensusDriver:
         kind, value = signed_value(message)
         line = message.signing_line(self._chain.chain_id)
         try:
-            signature = await trio.to_thread.run_sync(
+            signature = await run_blocking(
                 lambda signer: signer.sign(kind, message.height, message.round, value, line), self._signer
             )
         except DoubleSignRefused as error:

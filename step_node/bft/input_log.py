@@ -18,6 +18,7 @@ import msgpack
 
 from consensus.inputs import Input, decode_input, encode_input
 from consensus.wire import WireError
+from step_node.durable.file_system import DISK, FileSystem
 from step_node.durable.record_log import DamagedLog, ForeignLog, RecordLog
 from step_node.errors import StepNodeError
 
@@ -35,14 +36,16 @@ class InputLog:
         self._height = height
 
     @classmethod
-    def open(cls, path: Path, *, chain_id: str, height: int) -> tuple[InputLog, list[Input]]:
+    def open(
+        cls, path: Path, *, chain_id: str, height: int, files: FileSystem = DISK
+    ) -> tuple[InputLog, list[Input]]:
         """Open the log for `height`, the one after the store's head, with the inputs that it holds.
 
         Raises `LogAhead`, `ForeignLog` for another chain's log, `DamagedLog`, OSError.
         """
         header = _header(chain_id, height)
         try:
-            log, records = RecordLog.open(path, header)
+            log, records = RecordLog.open(path, header, files=files)
         except ForeignLog as error:
             found_chain_id, found_height = _read_header(error.found)
             if found_chain_id != chain_id or found_height is None:
@@ -54,7 +57,7 @@ class InputLog:
                     " than a third of the validators at once: the node then fetches every batch from its peers. Never"
                     " move the signing history."
                 ) from error
-            log, _ = RecordLog.open(path, error.found)
+            log, _ = RecordLog.open(path, error.found, files=files)
             log.reset(header)
             records = []
         try:

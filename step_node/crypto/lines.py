@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from step_node.crypto.eip191 import digest, recover_address
 
+RECOVERED_MAX = 8_192
+"""Answers kept; the one used least lately goes first. Messages are repeated every second, pre-commits come again in
+commits and in the next batch, and recovery costs more than all else that is done with them."""
 
+
+@lru_cache(maxsize=RECOVERED_MAX)
 def recover_signer(line: str, signature: bytes) -> bytes:
     """The 20-byte address that signed `line` by EIP-191. Raises `BadSignature`."""
     return recover_address(digest(line), signature)

@@ -22,7 +22,6 @@ replacement, so its beginning is never torn.
 
 from __future__ import annotations
 
-import os
 import struct
 import zlib
 from collections.abc import Iterable
@@ -30,7 +29,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
-from step_node.durable.atomic_file import write_atomically, write_fully
+from step_node.durable.file_system import DISK, FileSystem, OpenFile
 from step_node.errors import StepNodeError
 
 RECORD_BYTES_MAX = 8 * 1024 * 1024
@@ -79,43 +78,46 @@ class LogFull(StepNodeError):
 class RecordLog:
     """One open log, with one owner: not for several threads at once, nor for two processes (`HomeLock`)."""
 
-    def __init__(self, path: Path, header: bytes, descriptor: int, size_bytes: int, torn_bytes: int) -> None:
+    def __init__(
+        self, path: Path, header: bytes, files: FileSystem, file: OpenFile, size_bytes: int, torn_bytes: int
+    ) -> None:
         self.path = path
         self.header = header
         self.size_bytes = size_bytes
         """What is on disk; what waits for `sync` is not counted."""
         self.torn_bytes = torn_bytes
         """How much was cut off at opening: more than 0 after a crash during a `sync`."""
-        self._descriptor = descriptor
+        self._files = files
+        self._file: OpenFile | None = file
         self._waiting: list[bytes] = []
         self._waiting_bytes = 0
         self._failed = False
 
     @classmethod
-    def open(cls, path: Path, header: bytes = b"") -> tuple[RecordLog, list[bytes]]:
+    def open(cls, path: Path, header: bytes = b"", *, files: FileSystem = DISK) -> tuple[RecordLog, list[bytes]]:
         """Open the log at `path`, or create it with `header`; give it and the records that it holds, in order.
 
         A torn tail is cut off, durably, before anything is appended.
         Raises DamagedLog, ForeignLog if the header is not `header`, and OSError.
         """
-        if not path.exists():
-            write_atomically(path, _MAGIC + _frame(header))
+        if not files.exists(path):
+            files.replace(path, _MAGIC + _frame(header))
         with ExitStack() as on_failure:
             # Opened before it is read, so that what is read is what will be appended to.
-            descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
-            on_failure.callback(os.close, descriptor)
-            size_bytes = os.fstat(descriptor).st_size
+            file = files.open(path)
+            on_failure.callback(file.close)
+            size_bytes = file.size_bytes()
             if size_bytes > LOG_BYTES_MAX:
                 raise DamagedLog(path, LOG_BYTES_MAX, f"{size_bytes} bytes, more than is ever written")
-            data = path.read_bytes()
+            data = files.read(path)
             found, records, sound_bytes = _read(path, data)
             if found != header:
                 raise ForeignLog(path, found, header)
             if sound_bytes < len(data):
-                os.ftruncate(descriptor, sound_bytes)
-                os.fsync(descriptor)
+                file.truncate(sound_bytes)
+                file.sync()
             on_failure.pop_all()
-        return cls(path, header, descriptor, sound_bytes, len(data) - sound_bytes), records
+        return cls(path, header, files, file, sound_bytes, len(data) - sound_bytes), records
 
     def append(self, record: bytes) -> None:
         """Add a record to those that the next `sync` makes durable; until then a crash loses it.
@@ -136,15 +138,15 @@ class RecordLog:
         second fsync may report success for pages that the first one lost), so the log refuses all further use: open
         it again.
         """
-        self._check_usable()
+        file = self._usable_file()
         if not self._waiting:
             return
         frame = _frame(b"".join(self._waiting))
         if self.size_bytes + len(frame) > LOG_BYTES_MAX:
             raise LogFull(f"{self.path}: must be at most {LOG_BYTES_MAX} bytes; compact it")
         self._failed = True
-        write_fully(self._descriptor, frame)
-        os.fsync(self._descriptor)
+        file.append(frame)
+        file.sync()
         self._failed = False
         self.size_bytes += len(frame)
         self._waiting.clear()
@@ -156,7 +158,7 @@ class RecordLog:
         After a crash meanwhile the file is the old log or the new one. Raises OSError, LogFull, and ValueError for a
         record that is too long; the log is then as before, except that after an OSError it has to be opened again.
         """
-        self._check_usable()
+        file = self._usable_file()
         content = bytearray()
         for record in records:
             if len(record) > RECORD_BYTES_MAX:
@@ -166,10 +168,9 @@ class RecordLog:
         if len(data) > LOG_BYTES_MAX:
             raise LogFull(f"{self.path}: must be at most {LOG_BYTES_MAX} bytes, not {len(data)}")
         self._failed = True
-        write_atomically(self.path, data)
-        descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
-        os.close(self._descriptor)
-        self._descriptor = descriptor
+        self._files.replace(self.path, data)
+        self._file = self._files.open(self.path)
+        file.close()
         self._failed = False
         self.header = header
         self.size_bytes = len(data)
@@ -178,9 +179,9 @@ class RecordLog:
 
     def close(self) -> None:
         """Close the file. What was appended and not synced is lost, as in a crash."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        if self._file is not None:
+            self._file.close()
+            self._file = None
 
     def __enter__(self) -> RecordLog:
         return self
@@ -190,11 +191,12 @@ class RecordLog:
     ) -> None:
         self.close()
 
-    def _check_usable(self) -> None:
-        if self._descriptor < 0:
+    def _usable_file(self) -> OpenFile:
+        if self._file is None:
             raise ValueError(f"{self.path}: the log is closed")
         if self._failed:
             raise OSError(f"{self.path}: a write has failed, and it is unknown what is on disk; open the log again")
+        return self._file
 
 
 def _frame(content: bytes) -> bytes:

@@ -18,6 +18,7 @@ import trio
 from mesh import contains, contains_array
 from step_node.crypto.eip191 import BadSignature, recover_address
 from step_node.ledger.parameters import Parameters
+from step_node.offload import run_blocking
 from step_node.proofs.proof import Refusal, RefusalCode, SignedProof
 
 CHUNK_PROOFS_MIN = 32
@@ -66,7 +67,7 @@ async def verify_on_threads(proofs: Sequence[SignedProof], parameters: Parameter
 
     async def check_chunk(start: int) -> None:
         chunk = proofs[start : start + chunk_proofs]
-        verdicts[start : start + len(chunk)] = await trio.to_thread.run_sync(
+        verdicts[start : start + len(chunk)] = await run_blocking(
             check_stateless_many, chunk, parameters, limiter=limiter
         )
 

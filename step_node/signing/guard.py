@@ -26,6 +26,7 @@ from typing import NamedTuple
 
 import msgpack
 
+from step_node.durable.file_system import DISK, FileSystem
 from step_node.durable.record_log import DamagedLog, RecordLog
 from step_node.errors import StepNodeError
 
@@ -76,12 +77,12 @@ class SigningGuard:
         self._present = {(record.round, record.kind): record for record in records if record.height == self._height}
 
     @classmethod
-    def open(cls, path: Path, chain_id: str) -> SigningGuard:
+    def open(cls, path: Path, chain_id: str, *, files: FileSystem = DISK) -> SigningGuard:
         """Open the history at `path`, or begin one.
 
         Raises ForeignLog if it is another chain's, DamagedLog if it cannot be trusted, OSError.
         """
-        log, encoded_records = RecordLog.open(path, _header(chain_id))
+        log, encoded_records = RecordLog.open(path, _header(chain_id), files=files)
         try:
             records = [_decode(path, index, encoded) for index, encoded in enumerate(encoded_records)]
         except DamagedLog:

@@ -1,0 +1,96 @@
+"""The few things that a record log asks of a file system; the simulator has one that loses what was not synced."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Protocol
+
+from step_node.durable.atomic_file import write_atomically, write_fully
+
+
+class OpenFile(Protocol):
+    """A file that is open for appending. Every method may raise OSError."""
+
+    def size_bytes(self) -> int:
+        """How long the file is."""
+        ...
+
+    def append(self, content: bytes) -> None:
+        """Write all of `content` at the end; durable only after `sync`."""
+        ...
+
+    def truncate(self, size_bytes: int) -> None:
+        """Cut the file off there; durable only after `sync`."""
+        ...
+
+    def sync(self) -> None:
+        """Make what was written durable."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the file."""
+        ...
+
+
+class FileSystem(Protocol):
+    """Where record logs are kept. Every method may raise OSError."""
+
+    def exists(self, path: Path) -> bool:
+        """Whether there is a file at `path`."""
+        ...
+
+    def open(self, path: Path) -> OpenFile:
+        """Open an existing file for appending."""
+        ...
+
+    def read(self, path: Path) -> bytes:
+        """The whole content of a file."""
+        ...
+
+    def replace(self, path: Path, content: bytes) -> None:
+        """Durably make `content` the file's content; after a crash meanwhile it is the old one or the new one."""
+        ...
+
+
+class _DiskFile:
+    def __init__(self, path: Path) -> None:
+        self._descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
+
+    def size_bytes(self) -> int:
+        return os.fstat(self._descriptor).st_size
+
+    def append(self, content: bytes) -> None:
+        write_fully(self._descriptor, content)
+
+    def truncate(self, size_bytes: int) -> None:
+        os.ftruncate(self._descriptor, size_bytes)
+
+    def sync(self) -> None:
+        os.fsync(self._descriptor)
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+
+class DiskFileSystem:
+    """The machine's own."""
+
+    def exists(self, path: Path) -> bool:
+        """See `FileSystem.exists`."""
+        return path.exists()
+
+    def open(self, path: Path) -> OpenFile:
+        """See `FileSystem.open`."""
+        return _DiskFile(path)
+
+    def read(self, path: Path) -> bytes:
+        """See `FileSystem.read`."""
+        return path.read_bytes()
+
+    def replace(self, path: Path, content: bytes) -> None:
+        """See `FileSystem.replace`."""
+        write_atomically(path, content)
+
+
+DISK = DiskFileSystem()

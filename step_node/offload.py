@@ -1,0 +1,40 @@
+"""Work that must not run on the event loop, and the one place that says where it runs instead.
+
+A daemon runs it on a worker thread. The simulator (step_node/simulator/) replaces that for the tasks of one node, and
+of those alone: there it runs on the event loop, after the time that a slow disk or a busy machine takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from typing import Protocol, TypeVar, TypeVarTuple, Unpack
+
+import trio
+
+T = TypeVar("T")
+Arguments = TypeVarTuple("Arguments")
+
+
+class Offload(Protocol):
+    """Where blocking work runs."""
+
+    def __call__(self, work: Callable[[], T], /) -> Awaitable[T]:
+        """Run `work` and give its result, or raise what it raises."""
+        ...
+
+
+offload_of_task: ContextVar[Offload | None] = ContextVar("offload_of_task", default=None)
+"""What replaces worker threads in this task and those that it starts. None in a daemon."""
+
+
+async def run_blocking(
+    work: Callable[[Unpack[Arguments]], T],
+    *arguments: Unpack[Arguments],
+    limiter: trio.CapacityLimiter | None = None,
+) -> T:
+    """`work(*arguments)` off the event loop. A cancelled caller waits for its end, as `trio.to_thread.run_sync` does."""
+    elsewhere = offload_of_task.get()
+    if elsewhere is not None:
+        return await elsewhere(lambda: work(*arguments))
+    return await trio.to_thread.run_sync(work, *arguments, limiter=limiter)

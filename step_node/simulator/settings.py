@@ -1,0 +1,130 @@
+"""What may go wrong in a run, by name, and how often it does: rates are drawn for each seed anew.
+
+Each seed takes only some of the faults that are allowed, at its own rates ("swarm testing", Groce and others, ISSTA
+2012): a history in which everything always fails never gets anywhere interesting.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class FaultKind(StrEnum):
+    """A kind of fault that `--faults` names."""
+
+    LOSS = "loss"
+    DUPLICATION = "duplication"
+    REORDERING = "reordering"
+    DELAY = "delay"
+    PARTITION = "partition"
+    ONE_WAY = "one-way"
+    CRASH = "crash"
+    CLOCK = "clock"
+    SLOW_DISK = "slow-disk"
+    FULL_DISK = "full-disk"
+    PLOT = "plot"
+    """A directed schedule: links cut at the moments at which locks are taken and batches decided."""
+    BYZANTINE = "byzantine"
+
+
+class Tactic(StrEnum):
+    """What a Byzantine validator does. It has some of these, as the seed says."""
+
+    EQUIVOCATE = "equivocate"
+    """Propose different batches to different peers."""
+    DOUBLE_VOTE = "double-vote"
+    """Vote for everything at once, or for one thing here and another there."""
+    COMPLETE = "complete"
+    """Wait until one vote is missing for a quorum, and give it, whatever for; to everybody or to some."""
+    AMNESIA = "amnesia"
+    """Forget the lock."""
+    WITHHOLD = "withhold"
+    """Show its batches to a few only, and give nobody what he misses."""
+    INVALID = "invalid"
+    """Propose batches with one thing wrong: a bad proof, a proof twice, a wrong root."""
+    FALSE_ROUND = "false-round"
+    """Claim a quorum of pre-votes that never was."""
+    USURP = "usurp"
+    """Propose when it is another's turn."""
+    REPLAY = "replay"
+    """Say again what anybody said long ago."""
+    FLOOD = "flood"
+    """Send much, and garbage."""
+    FORGE = "forge"
+    """Serve altered batches to those who catch up."""
+    SILENT = "silent"
+    """Say nothing of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class SimulationSettings:
+    """What all seeds of a campaign have in common."""
+
+    validators: int = 4
+    faults: frozenset[FaultKind] = frozenset(FaultKind)
+    proofs: int = 14
+    fault_seconds: float = 14.0
+    """Virtual time in which faults happen and clients submit."""
+    liveness_seconds: float = 120.0
+    """Virtual time within which, after the faults, every honest node must have finalised everything."""
+
+
+class RunKind(StrEnum):
+    """Safety: anything goes until the end. Liveness: the faults stop, and everything must be finalised in time."""
+
+    SAFETY = "safety"
+    LIVENESS = "liveness"
+
+
+@dataclass(frozen=True, slots=True)
+class SeedPlan:
+    """What one seed takes of the settings. Rates are events a second over all nodes, or probabilities."""
+
+    kind: RunKind
+    loss: float
+    duplication: float
+    reordering: float
+    delay_spread: float
+    partition_rate: float
+    one_way_rate: float
+    crash_rate: float
+    crash_at_write: float
+    clock_rate: float
+    slow_disk_rate: float
+    full_disk_rate: float
+    plot_rate: float
+    byzantine: int
+    tactics: frozenset[Tactic]
+
+
+def plan_of(seed: int, settings: SimulationSettings, rng: random.Random) -> SeedPlan:
+    """Draw what `seed` does. Even seeds are safety runs, odd ones liveness runs."""
+
+    def chosen(kind: FaultKind) -> bool:
+        return rng.random() < 0.5 and kind in settings.faults
+
+    plots = chosen(FaultKind.PLOT)
+    byzantine_max = (settings.validators - 1) // 3
+    byzantine = rng.randint(0, byzantine_max) if FaultKind.BYZANTINE in settings.faults else 0
+    tactics = frozenset(tactic for tactic in Tactic if rng.random() < 0.3) or frozenset({Tactic.COMPLETE})
+    # A directed schedule needs a network that does what it is told.
+    calm = 0.3 if plots else 1.0
+    return SeedPlan(
+        kind=RunKind.LIVENESS if seed % 2 else RunKind.SAFETY,
+        loss=rng.uniform(0, 0.3) * calm if chosen(FaultKind.LOSS) else 0.0,
+        duplication=rng.uniform(0, 0.3) if chosen(FaultKind.DUPLICATION) else 0.0,
+        reordering=rng.uniform(0, 0.3) * calm if chosen(FaultKind.REORDERING) else 0.0,
+        delay_spread=rng.uniform(0.05, 0.4) * calm if chosen(FaultKind.DELAY) else 0.02,
+        partition_rate=rng.uniform(0.05, 0.3) * calm if chosen(FaultKind.PARTITION) else 0.0,
+        one_way_rate=rng.uniform(0.05, 0.3) * calm if chosen(FaultKind.ONE_WAY) else 0.0,
+        crash_rate=rng.uniform(0.05, 0.4) * calm if chosen(FaultKind.CRASH) else 0.0,
+        crash_at_write=rng.uniform(0.0, 0.01) if chosen(FaultKind.CRASH) else 0.0,
+        clock_rate=rng.uniform(0.05, 0.3) if chosen(FaultKind.CLOCK) else 0.0,
+        slow_disk_rate=rng.uniform(0.05, 0.3) if chosen(FaultKind.SLOW_DISK) else 0.0,
+        full_disk_rate=rng.uniform(0.02, 0.1) if chosen(FaultKind.FULL_DISK) else 0.0,
+        plot_rate=rng.uniform(0.3, 1.0) if plots else 0.0,
+        byzantine=byzantine,
+        tactics=tactics,
+    )
