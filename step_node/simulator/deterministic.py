@@ -8,6 +8,7 @@ from outside: no thread, no socket, no file.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
@@ -25,7 +26,7 @@ def run_deterministically(main: Callable[[], Awaitable[T]], *, seed: int) -> T:
     async def run() -> T:
         return await main()
 
-    with _seeded_scheduler(seed):
+    with _seeded_scheduler(seed), _no_garbage_collection():
         return trio.run(run, clock=trio.testing.MockClock(autojump_threshold=0))
 
 
@@ -40,3 +41,16 @@ def _seeded_scheduler(seed: int) -> Iterator[None]:
     finally:
         setattr(scheduler, switch, was_on)
         scheduler._r.setstate(state)
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """Collect once, at the end: when the collector runs in between depends on what the process did before."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+        gc.collect()

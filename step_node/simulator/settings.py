@@ -7,7 +7,7 @@ Each seed takes only some of the faults that are allowed, at its own rates ("swa
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import StrEnum
 
 
@@ -97,6 +97,16 @@ class SeedPlan:
     plot_rate: float
     byzantine: int
     tactics: frozenset[Tactic]
+
+    def describe(self) -> str:
+        """One line for people."""
+        rates = ", ".join(
+            f"{field.name} {value:.3f}"
+            for field in fields(self)
+            if isinstance(value := getattr(self, field.name), float) and value
+        )
+        liars = f"; {self.byzantine} Byzantine: {', '.join(sorted(self.tactics))}" if self.byzantine else ""
+        return f"a {self.kind} run; {rates}{liars}"
 
 
 def plan_of(seed: int, settings: SimulationSettings, rng: random.Random) -> SeedPlan:

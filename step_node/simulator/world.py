@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
@@ -20,6 +21,7 @@ from mesh import locate
 from step_node.crypto.eip191 import address_of, public_key_of
 from step_node.genesis import Genesis, GenesisValidator
 from step_node.ledger.parameters import USTEP_PER_STEP, Parameters
+from step_node.offload import offload_of_task
 from step_node.outcomes import Dropped, Outcome
 from step_node.proofs.client_signing import sign_payload
 from step_node.proofs.payload import parse_payload
@@ -111,7 +113,9 @@ class _World:
         return random.Random(hashlib.sha256(f"{self._seed} {purpose}".encode()).digest())
 
     async def run(self) -> History:
-        self._trace.note("", f"seed {self._seed}: {self.plan}")
+        # What clients call runs in their tasks; no thread may be used there either.
+        offload_of_task.set(_at_once)
+        self._trace.note("", f"seed {self._seed}: {self.plan.describe()}")
         with self._end:
             async with trio.open_nursery() as nursery:
                 self._nursery = nursery
@@ -211,7 +215,7 @@ class _World:
         for host in self._honest:
             if host.node is None:
                 continue
-            for proof_id in host.promised:
+            for proof_id in tuple(host.promised):
                 outcome = await host.node.admission.outcome(proof_id)
                 if host.node is None:
                     break
@@ -361,6 +365,11 @@ class _World:
             for host in self._hosts:
                 if host.name in plot.locked:
                     self._nursery.start_soon(self._crash, host, rng.uniform(0.05, 0.5), "plot")
+
+
+async def _at_once(work: Callable[[], object]) -> object:
+    await trio.lowlevel.checkpoint()
+    return work()
 
 
 @cache
