@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
-from typing import Protocol, TypeVar, TypeVarTuple, Unpack
+from typing import Protocol, TypeVar, TypeVarTuple
 
 import trio
 
@@ -29,11 +29,11 @@ offload_of_task: ContextVar[Offload | None] = ContextVar("offload_of_task", defa
 
 
 async def run_blocking(
-    work: Callable[[Unpack[Arguments]], T],
-    *arguments: Unpack[Arguments],
+    work: Callable[[*Arguments], T],
+    *arguments: *Arguments,
     limiter: trio.CapacityLimiter | None = None,
 ) -> T:
-    """`work(*arguments)` off the event loop. A cancelled caller waits for its end, as `trio.to_thread.run_sync` does."""
+    """`work(*arguments)` off the event loop; a cancelled caller waits for its end. See `trio.to_thread.run_sync`."""
     elsewhere = offload_of_task.get()
     if elsewhere is not None:
         return await elsewhere(lambda: work(*arguments))

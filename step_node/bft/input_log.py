@@ -36,9 +36,7 @@ class InputLog:
         self._height = height
 
     @classmethod
-    def open(
-        cls, path: Path, *, chain_id: str, height: int, files: FileSystem = DISK
-    ) -> tuple[InputLog, list[Input]]:
+    def open(cls, path: Path, *, chain_id: str, height: int, files: FileSystem = DISK) -> tuple[InputLog, list[Input]]:
         """Open the log for `height`, the one after the store's head, with the inputs that it holds.
 
         Raises `LogAhead`, `ForeignLog` for another chain's log, `DamagedLog`, OSError.

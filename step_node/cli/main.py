@@ -18,6 +18,7 @@ from step_node.cli import (
     keys_commands,
     mesh_commands,
     proof_commands,
+    simulate_command,
     start_command,
     status_command,
     storage_commands,
@@ -64,6 +65,7 @@ app.command("chaos")(chaos_command.chaos)
 app.command("init")(home_commands.init)
 app.command("testnet")(home_commands.make_test_network)
 app.command("start")(start_command.start)
+app.command("simulate")(simulate_command.simulate)
 app.command("status")(status_command.status)
 app.add_typer(keys_commands.app, name="keys")
 app.add_typer(mesh_commands.app, name="mesh")

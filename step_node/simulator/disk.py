@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import random
 import sqlite3
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -81,11 +82,11 @@ class Mount:
         self._rng = rng
         self.is_dead = False
 
-    async def __call__(self, work: object) -> object:
+    async def __call__(self, work: Callable[[], T], /) -> T:
         """Blocking work: the time it takes, and whether the node lives to see its end."""
         await self.take_time()
         self.act()
-        result = work()  # type: ignore[operator]  # a callable without arguments, by the protocol
+        result = work()
         self.act()
         return result
 

@@ -11,6 +11,7 @@ import random
 import sqlite3
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import trio
 
@@ -37,6 +38,8 @@ from step_node.simulator.settings import Tactic
 from step_node.simulator.trace import Trace
 from step_node.storage.interface import FinalisedBatch, StorageUnavailable, StoredBatch
 from step_node.storage.memory import MemoryStorage
+
+T = TypeVar("T")
 
 CONSENSUS_LOG = Path("consensus.log")
 SIGNING_HISTORY = Path("signing_history.log")
@@ -115,7 +118,12 @@ class Host:
                 with trio.CancelScope() as self._life:
                     await self._live()
             except BaseExceptionGroup as group:
-                self._died(_leaves(group))
+                # Cancelled can only be the world's own end here: it goes on.
+                cancelled, others = group.split(trio.Cancelled)
+                if others is not None:
+                    self._died(_leaves(others))
+                if cancelled is not None:
+                    raise cancelled from None
             except (NodeCrashed, OSError, sqlite3.Error, JournalError) as error:
                 self._died([error])
             finally:
@@ -134,14 +142,11 @@ class Host:
             self._network.shut()
         self._life.cancel()
 
-    async def _offload(self, work: Callable[[], object]) -> object:
+    async def _offload(self, work: Callable[[], T], /) -> T:
         return await self.mount(work)
 
     def _died(self, errors: Sequence[BaseException]) -> None:
         unexpected = [error for error in errors if not self._is_expected(error)]
-        if any(isinstance(error, trio.Cancelled) for error in errors):
-            # The world itself is ending.
-            raise BaseExceptionGroup("ended", list(errors))
         if any(isinstance(error, NodeCrashed) for error in errors):
             self.note("is gone")
         for error in unexpected:

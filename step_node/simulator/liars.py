@@ -98,7 +98,7 @@ class Liar:
         if isinstance(message, ProofBatch) and message.proposer == self._address:
             return self._bend_proposal(message, data)
         if isinstance(message, PreVote | PreCommit) and message.validator == self._address:
-            return self._bend_vote(message, data)
+            return self._bend_vote(message)
         return [] if Tactic.SILENT in self._tactics else None
 
     def _bend_proposal(self, message: ProofBatch, data: bytes) -> list[tuple[str, bytes]] | None:
@@ -119,7 +119,7 @@ class Liar:
             return [(peer, rng.choice((data, twin))) for peer in peers]
         return [(peer, data) for peer in peers]
 
-    def _bend_vote(self, message: PreVote | PreCommit, data: bytes) -> list[tuple[str, bytes]] | None:
+    def _bend_vote(self, message: PreVote | PreCommit) -> list[tuple[str, bytes]] | None:
         rng, peers = self._rng, self._network.peers()
         if Tactic.SILENT in self._tactics:
             return []

@@ -117,8 +117,10 @@ def plan_of(seed: int, settings: SimulationSettings, rng: random.Random) -> Seed
 
     plots = chosen(FaultKind.PLOT)
     byzantine_max = (settings.validators - 1) // 3
-    byzantine = rng.randint(0, byzantine_max) if FaultKind.BYZANTINE in settings.faults else 0
-    tactics = frozenset(tactic for tactic in Tactic if rng.random() < 0.3) or frozenset({Tactic.COMPLETE})
+    byzantine = rng.choice((0, rng.randint(0, byzantine_max), byzantine_max))
+    if FaultKind.BYZANTINE not in settings.faults:
+        byzantine = 0
+    tactics = frozenset(tactic for tactic in Tactic if rng.random() < 0.35) or frozenset({Tactic.COMPLETE})
     # A directed schedule needs a network that does what it is told.
     calm = 0.3 if plots else 1.0
     return SeedPlan(

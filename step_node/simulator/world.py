@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import cache
+from typing import TypeVar, TypeVarTuple
 
 import trio
 
@@ -35,6 +36,9 @@ from step_node.simulator.plots import Plot, draw_plot
 from step_node.simulator.settings import RunKind, SeedPlan, SimulationSettings, plan_of
 from step_node.simulator.trace import Trace
 
+T = TypeVar("T")
+Arguments = TypeVarTuple("Arguments")
+
 CHAIN_ID = "step-simulated-1"
 PARAMETERS = Parameters(
     batch_interval_ms=200,
@@ -43,6 +47,7 @@ PARAMETERS = Parameters(
     timeout_pre_commit_ms=500,
     timeout_delta_ms=250,
     clock_drift_ms=5_000,
+    moratorium_ms=1_000,
 )
 CLOCK_ERROR_MS_MAX = 20_000
 """Beyond `clock_drift_ms`: such a validator refuses everybody's batches, and proposes none that others take."""
@@ -165,18 +170,18 @@ class _World:
         with trio.move_on_after(self._settings.fault_seconds):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._submit, self._settings.proofs)
-                nursery.start_soon(self._revive)
-                for rate, fault in (
-                    (plan.partition_rate, self._partition),
-                    (plan.one_way_rate, self._cut_one_way),
-                    (plan.crash_rate, self._crash_one),
-                    (plan.clock_rate, self._change_a_clock),
-                    (plan.slow_disk_rate, self._slow_a_disk),
-                    (plan.full_disk_rate, self._fill_a_disk),
-                    (plan.plot_rate, self._hatch_a_plot),
+                nursery.start_soon(self._reconnect)
+                for rate, name, fault in (
+                    (plan.partition_rate, "partition", self._partition),
+                    (plan.one_way_rate, "cut one way", self._cut_one_way),
+                    (plan.crash_rate, "crash one", self._crash_one),
+                    (plan.clock_rate, "change a clock", self._change_a_clock),
+                    (plan.slow_disk_rate, "slow a disk", self._slow_a_disk),
+                    (plan.full_disk_rate, "fill a disk", self._fill_a_disk),
+                    (plan.plot_rate, "hatch a plot", self._hatch_a_plot),
                 ):
                     if rate:
-                        nursery.start_soon(self._now_and_then, rate, fault)
+                        nursery.start_soon(self._now_and_then, rate, name, fault)
                 await trio.sleep_forever()
 
     async def _second_part(self) -> None:
@@ -213,12 +218,11 @@ class _World:
     async def _check_promises(self) -> None:
         """A proof that a client was told is accepted is waiting, finalised, or dropped for a reason that holds."""
         for host in self._honest:
-            if host.node is None:
+            node = host.node
+            if node is None:
                 continue
             for proof_id in tuple(host.promised):
-                outcome = await host.node.admission.outcome(proof_id)
-                if host.node is None:
-                    break
+                outcome = await node.admission.outcome(proof_id)
                 self._judge_outcome(host, proof_id, outcome)
 
     def _judge_outcome(self, host: Host, proof_id: bytes, outcome: Outcome | None) -> None:
@@ -226,7 +230,9 @@ class _World:
             self._invariants.broken("accepted proofs are never forgotten", host.name, proof_id.hex()[:8])
         elif isinstance(outcome, Dropped) and proof_id not in self._contested:
             self._invariants.broken(
-                "accepted proofs are never forgotten", host.name, f"{proof_id.hex()[:8]} dropped: {outcome.refusal.code}"
+                "accepted proofs are never forgotten",
+                host.name,
+                f"{proof_id.hex()[:8]} dropped: {outcome.refusal.code}",
             )
 
     def _finalised(self, name: str, height: int) -> None:
@@ -242,19 +248,23 @@ class _World:
             await trio.sleep(rng.random() * 2 * mean)
             host = rng.choice(self._honest)
             proof = made_proof(self._seed, f"{pause}-{number}", rng, true_time_ms())
-            self._start_client(host, proof)
+            self._in_background(self._client, host, proof)
             if rng.random() < 0.25:
-                # The same nonce elsewhere, later, so that at most one of the two can ever be finalised.
-                twin = made_proof(
-                    self._seed, f"{pause}-{number}", rng, proof.timestamp_ms + 12_000 - 20_000 * rng.randrange(2)
-                )
-                self._contested.add(twin.proof_id)
-                self._start_client(rng.choice(self._honest), twin)
                 self._contested.add(proof.proof_id)
+                delay = rng.uniform(0, 5)
+                self._in_background(self._submit_twin, rng.choice(self._honest), f"{pause}-{number}", delay)
 
-    def _start_client(self, host: Host, proof: SignedProof) -> None:
-        assert self._nursery is not None
-        self._nursery.start_soon(self._client, host, proof)
+    async def _submit_twin(self, host: Host, who: str, delay: float) -> None:
+        """The same nonce, a little later, perhaps elsewhere: at most one of the two can ever be finalised."""
+        await trio.sleep(delay)
+        twin = made_proof(self._seed, who, self._rng(f"twin {who}"), true_time_ms())
+        self._contested.add(twin.proof_id)
+        await self._client(host, twin)
+
+    def _in_background(self, task: Callable[[*Arguments], Awaitable[object]], *arguments: *Arguments) -> None:
+        if self._nursery is None:
+            raise RuntimeError("the world has not begun")
+        self._nursery.start_soon(task, *arguments)
 
     async def _client(self, host: Host, proof: SignedProof) -> None:
         while host.node is None:
@@ -273,12 +283,11 @@ class _World:
 
     # --- faults -------------------------------------------------------------------------------------------------
 
-    async def _now_and_then(self, rate: float, fault: object) -> None:
-        name = getattr(fault, "__name__", "")
+    async def _now_and_then(self, rate: float, name: str, fault: Callable[[random.Random], Awaitable[None]]) -> None:
         rng = self._rng(name)
         while True:
             await trio.sleep(rng.expovariate(rate))
-            await fault(rng)  # type: ignore[operator]  # one of the methods below
+            await fault(rng)
 
     async def _partition(self, rng: random.Random) -> None:
         names = [host.name for host in self._hosts]
@@ -328,8 +337,8 @@ class _World:
         await trio.sleep(rng.uniform(0.2, 2))
         host.disk.fill(False)
 
-    async def _revive(self) -> None:
-        """The operator: whoever stopped is started again."""
+    async def _reconnect(self) -> None:
+        """Bans run out, and whoever hung up dials again."""
         while True:
             await trio.sleep(1)
             self._air.settle()
@@ -357,17 +366,16 @@ class _World:
         self._trace.note("", f"plot against {plot}")
 
     def _sprung(self, plot: Plot) -> None:
-        assert self._nursery is not None
         self._plots_sprung += 1
         self._trace.note("", f"plot is sprung at {plot.hermit}")
         if plot.crashes:
             rng = self._rng(f"plot {self._plots_sprung}")
             for host in self._hosts:
                 if host.name in plot.locked:
-                    self._nursery.start_soon(self._crash, host, rng.uniform(0.05, 0.5), "plot")
+                    self._in_background(self._crash, host, rng.uniform(0.05, 0.5), "plot")
 
 
-async def _at_once(work: Callable[[], object]) -> object:
+async def _at_once(work: Callable[[], T], /) -> T:
     await trio.lowlevel.checkpoint()
     return work()
 

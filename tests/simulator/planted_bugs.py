@@ -49,7 +49,7 @@ class PlantedBug:
     name: str
     plant: Plant = field(repr=False)
     first_found_at: int
-    """The first seed, from 0, that finds it; what the table says. It may move when the simulator or the node changes."""
+    """The first seed that found it, when it was last looked for. It moves when the simulator or the node changes."""
 
 
 def find(bug: PlantedBug, seeds: Sequence[int], settings: SimulationSettings | None = None) -> History | None:

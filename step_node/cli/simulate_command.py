@@ -1,0 +1,98 @@
+"""`step-node simulate`: whole nodes in a made-up world, many seeds, every promise checked."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from step_node.simulator.campaign import Summary
+    from step_node.simulator.settings import FaultKind, SimulationSettings
+    from step_node.simulator.world import History
+
+PROGRESS_INTERVAL_SECONDS = 2.0
+
+
+def simulate(
+    validators: Annotated[int, typer.Option(min=1, max=31, help="How many validators.")] = 4,
+    seeds: Annotated[int, typer.Option(min=1, help="How many histories.")] = 100,
+    first_seed: Annotated[int, typer.Option(min=0, help="The first seed; the others follow it.")] = 0,
+    seed: Annotated[int | None, typer.Option(min=0, help="Replay this one, and print all that happens in it.")] = None,
+    faults: Annotated[str, typer.Option(help="all, none, or some, with commas: see docs/simulator.md.")] = "all",
+    workers: Annotated[
+        int, typer.Option(min=1, max=256, help="Processes.", show_default="one for each processor")
+    ] = os.cpu_count() or 1,
+    as_json: Annotated[bool, typer.Option("--json", help="The last line is JSON.")] = False,
+) -> None:
+    """Run whole nodes in a simulated world, where one seed is one history, and check every promise at every step.
+
+    The exit status is 1 if a promise was broken; each such seed is printed with the command that replays it.
+    """
+    from step_node.simulator.settings import SimulationSettings
+
+    settings = SimulationSettings(validators=validators, faults=_chosen(faults))
+    if seed is not None:
+        summary = _replay(seed, settings)
+    else:
+        summary = _campaign(range(first_seed, first_seed + seeds), settings, workers, faults)
+    totals = summary.to_json()
+    typer.echo(json.dumps(totals) if as_json else ", ".join(f"{name} {value}" for name, value in totals.items()))
+    if not summary.is_clean:
+        raise typer.Exit(1)
+
+
+def _chosen(text: str) -> frozenset[FaultKind]:
+    from step_node.simulator.settings import FaultKind
+
+    if text in ("all", "none"):
+        return frozenset(FaultKind) if text == "all" else frozenset()
+    try:
+        return frozenset(FaultKind(word.strip()) for word in text.split(","))
+    except ValueError as error:
+        raise typer.BadParameter(f"{error}; there are: {', '.join(FaultKind)}", param_hint="--faults") from error
+
+
+def _replay(seed: int, settings: SimulationSettings) -> Summary:
+    from step_node.simulator.campaign import Summary, quiet
+    from step_node.simulator.world import simulate_seed
+
+    started = time.monotonic()
+    with quiet():
+        history = simulate_seed(seed, settings, keep_lines=True)
+    for line in history.lines:
+        typer.echo(line)
+    typer.echo(f"the history's hash is {history.digest}")
+    summary = Summary()
+    summary.add(history)
+    summary.wall_seconds = time.monotonic() - started
+    return summary
+
+
+def _campaign(seeds: range, settings: SimulationSettings, workers: int, faults: str) -> Summary:
+    from step_node.simulator.campaign import run_campaign
+
+    shown_at = time.monotonic()
+
+    def show(history: History, summary: Summary) -> None:
+        nonlocal shown_at
+        for violation in history.violations[:1]:
+            typer.echo(f"seed {history.seed}: {violation}", err=True)
+        if history.stuck is not None:
+            typer.echo(f"seed {history.seed}: liveness: still waiting for {history.stuck}", err=True)
+        if history.violations or history.stuck is not None:
+            options = f"--validators {settings.validators} --faults {faults} --seed {history.seed}"
+            typer.echo(f"  replay it: step-node simulate {options}", err=True)
+        if time.monotonic() - shown_at > PROGRESS_INTERVAL_SECONDS:
+            shown_at = time.monotonic()
+            typer.echo(
+                f"{summary.runs} of {len(seeds)} seeds, {summary.batches_finalised} batches,"
+                f" {summary.safety_violations + summary.liveness_violations} violations",
+                file=sys.stderr,
+            )
+
+    return run_campaign(seeds, settings, workers=workers, on_history=show)
