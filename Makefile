@@ -6,11 +6,12 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 PROOFS ?= 200
 REPEAT ?= 1
 SCENARIO ?=
+SEEDS ?= 1000
 export PIP_ROOT_USER_ACTION := ignore
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo setup setup-dev test test-fast explore check lint lock clean compose-check chaos
+.PHONY: help demo setup setup-dev test test-fast explore simulate check lint lock clean compose-check chaos
 
 help: ## List what can be done
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +31,11 @@ test-fast: setup-dev ## The tests that start no processes
 
 chaos: setup-dev ## Scenarios of failures on networks of real processes (REPEAT=3 SCENARIO=partition)
 	@$(BIN)/step-node chaos --repeat $(REPEAT) $(foreach name,$(SCENARIO),--scenario $(name))
+
+simulate: setup-dev ## Whole nodes in a simulated world (SEEDS=n), and the planted bugs that take long to find
+	@$(BIN)/step-node simulate --validators 4 --seeds $(SEEDS) --json
+	@$(BIN)/step-node simulate --validators 7 --seeds $$(( $(SEEDS) / 5 )) --json
+	@$(BIN)/python -m pytest -m simulate tests/simulator
 
 check: lint ## Before a commit: style, types, layers, then every test
 	@$(BIN)/python -m pytest

@@ -39,6 +39,9 @@ from step_node.simulator.campaign import quiet
 from step_node.simulator.settings import FaultKind, SimulationSettings
 from step_node.simulator.world import History, simulate_seed
 
+SEEDS_MAX = 1_000
+"""A bug that so many seeds do not find counts as not found."""
+
 Plant = Callable[[], Sequence[AbstractContextManager[Any]]]
 
 
@@ -48,8 +51,8 @@ class PlantedBug:
 
     name: str
     plant: Plant = field(repr=False)
-    first_found_at: int
-    """The first seed that found it, when it was last looked for. It moves when the simulator or the node changes."""
+    found_by: int
+    """How many seeds it took, from seed 0 on, when it was last looked for; moves when simulator or node change."""
 
 
 def find(bug: PlantedBug, seeds: Sequence[int], settings: SimulationSettings | None = None) -> History | None:
@@ -357,7 +360,7 @@ BUGS = (
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, default=1_000)
+    parser.add_argument("--seeds", type=int, default=SEEDS_MAX)
     parser.add_argument("--only", default="")
     arguments = parser.parse_args()
     settings = SimulationSettings(faults=frozenset(FaultKind))
