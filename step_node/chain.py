@@ -153,7 +153,7 @@ class Chain:
         offences: tuple[Offence, ...] = ()
         operations: tuple[Operation, ...] = ()
         if batch.evidence or batch.operations:
-            offences, operations = await trio.to_thread.run_sync(self._check_accusations_and_operations, batch)
+            offences, operations = await run_blocking(self._check_accusations_and_operations, batch)
         keys = keys_of(
             batch.proofs,
             validators=owners_rewarded(self._head, _signers(batch.last_commit)),

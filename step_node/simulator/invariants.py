@@ -17,7 +17,7 @@ from mesh import contains
 from step_node.batch.batch import Batch, MalformedBatch, decode_batch
 from step_node.chain import COMMIT_BYTES_MAX
 from step_node.crypto.eip191 import BadSignature, digest, recover_address
-from step_node.genesis import Genesis
+from step_node.genesis import Genesis, validator_set
 from step_node.ledger.commitment import EMPTY_LANES, commit_changes, state_root
 from step_node.ledger.records import ChainRecord, ParametersRecord, Record
 from step_node.ledger.state import StateHead
@@ -39,6 +39,11 @@ class Violation:
         return f"{self.promise}: {self.who}: {self.what}"
 
 
+def members_of(head: StateHead) -> list[bytes]:
+    """The addresses of the validators of the height after `head`, sorted."""
+    return sorted(validator.address for validator in validator_set(head.validators))
+
+
 class Agreed:
     """What all honest nodes have agreed on at one height, as the first of them finalised it."""
 
@@ -46,6 +51,7 @@ class Agreed:
         self.batch = batch
         self.chain: ChainRecord = finalised.changes.head.chain
         self.root = state_root(finalised.changes.head.lanes)
+        self.next_members = members_of(finalised.changes.head)
 
 
 class Invariants:
@@ -56,9 +62,7 @@ class Invariants:
         self._trace = trace
         self._on_violation = on_violation
         head = genesis.head()
-        self._addresses = [validator.address for validator in head.validators]
-        self._quorum = next(count for count in range(len(self._addresses) + 1) if 3 * count >= 2 * len(self._addresses))
-        self._genesis_head: StateHead = head
+        self._first_members = members_of(head)
         self._genesis_chain = head.chain
         self._genesis_root = state_root(head.lanes)
         self._agreed: dict[int, Agreed] = {}
@@ -161,7 +165,8 @@ class Invariants:
     def _faults_of(self, batch: Batch, before: Agreed | None) -> list[str]:
         header = batch.header
         faults = []
-        expected_proposer = self._addresses[(header.height + header.round) % len(self._addresses)]
+        members = self._members(header.height)
+        expected_proposer = members[(header.height + header.round) % len(members)]
         if header.proposer != expected_proposer:
             faults.append("its proposer was not the one whose turn it was")
         if header.previous_batch_hash != (self._genesis.hash if before is None else before.batch.hash):
@@ -205,7 +210,14 @@ class Invariants:
             faults.append("a proof is too old or from the future")
         return faults
 
+    def _members(self, height: int) -> list[bytes]:
+        """The validators of a height, whose turns go in this order."""
+        before = self._agreed.get(height - 1)
+        return self._first_members if before is None else before.next_members
+
     def _check_commit(self, who: str, commit: Commit, height: int, batch_hash: bytes) -> None:
+        members = self._members(height)
+        quorum = next(count for count in range(len(members) + 1) if 3 * count >= 2 * len(members))
         signers = set()
         for entry in commit.signatures:
             line = PreCommit(height, commit.round, batch_hash, entry.validator).signing_line(self._genesis.chain_id)
@@ -213,10 +225,10 @@ class Invariants:
                 is_own = recover_address(digest(line), entry.signature) == entry.validator
             except BadSignature:
                 is_own = False
-            if is_own and entry.validator in self._addresses:
+            if is_own and entry.validator in members:
                 signers.add(entry.validator)
-        if len(signers) < self._quorum:
-            self.broken("a finalised batch has a quorum", who, f"height {height}: {len(signers)} of {self._quorum}")
+        if len(signers) < quorum:
+            self.broken("a finalised batch has a quorum", who, f"height {height}: {len(signers)} of {quorum}")
 
     # --- value --------------------------------------------------------------------------------------------------
 
@@ -252,10 +264,5 @@ class Invariants:
             self.broken("equal state roots", who, f"height {head.chain.height}: the root is not that of the records")
 
     def slashed(self, storages: Sequence[MemoryStorage]) -> int:
-        """How many validators have lost stake, in the furthest of these stores."""
-        heads = [storage._head for storage in storages if storage._head is not None]
-        if not heads:
-            return 0
-        furthest = max(heads, key=lambda head: head.chain.height)
-        stakes = {validator.address: validator.stake_ustep for validator in furthest.validators}
-        return sum(stakes.get(one.address, 0) < one.stake_ustep for one in self._genesis_head.validators)
+        """How many validators have been slashed, in the furthest of these stores."""
+        return max((len({one.validator for one in storage._slashings}) for storage in storages), default=0)

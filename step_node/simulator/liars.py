@@ -17,7 +17,6 @@ import trio
 
 from consensus.messages import (
     Commit,
-    Message,
     PreCommit,
     PreVote,
     ProofBatch,
@@ -82,7 +81,8 @@ class Liar:
         self._note = note
         self._heard: deque[bytes] = deque(maxlen=MEMORY_MESSAGES_MAX)
         self._votes: dict[tuple[int, int, str, bytes | None], set[bytes]] = {}
-        self._twins: dict[tuple[int, int], Message] = {}
+        self._claimed: dict[tuple[int, int], bytes] = {}
+        """(height, round) -> what was proposed there as if a quorum had pre-voted it."""
         network.tamper = self.tamper
         network.overhear = self.overhear
         if Tactic.WITHHOLD in tactics:
@@ -106,7 +106,12 @@ class Liar:
         if Tactic.SILENT in self._tactics:
             return []
         if Tactic.FALSE_ROUND in self._tactics and message.round > 0 and rng.random() < 0.8:
-            data = self._signed(replace(message, valid_round=rng.randrange(message.round), signature=b""))
+            batch = decode_batch(message.batch)
+            if message.valid_round >= 0:
+                batch = _later_by(batch, 1)
+            self._claimed[message.height, message.round] = batch.hash
+            self._note("claims a quorum of pre-votes that never was")
+            data = self._proposal_of(batch, replace(message, valid_round=rng.randrange(message.round)))
         if Tactic.INVALID in self._tactics and rng.random() < 0.6:
             self._note("proposes an invalid batch")
             data = self._proposal_of(self._spoil(decode_batch(message.batch)), message)
@@ -123,6 +128,10 @@ class Liar:
         rng, peers = self._rng, self._network.peers()
         if Tactic.SILENT in self._tactics:
             return []
+        claimed = self._claimed.get(_place(message))
+        if claimed is not None:
+            data = self._vote(message, claimed)
+            return [(peer, data) for peer in peers]
         if Tactic.DOUBLE_VOTE not in self._tactics:
             return None
         others = {hash_ for height, number, _, hash_ in self._votes if (height, number) == _place(message)}
@@ -225,9 +234,11 @@ class Liar:
                 last_commit = replace(last_commit, signatures=last_commit.signatures[:1])
             case _:
                 header = replace(header, timestamp_ms=header.timestamp_ms + 3_600_000)
-        content = BatchContent(proofs, last_commit)
-        proof_ids_root, body_hash = content.roots()
-        return content.with_header(replace(header, proof_ids_root=proof_ids_root, body_hash=body_hash))
+        content = BatchContent(proofs, last_commit, batch.evidence, batch.operations)
+        proof_ids_root, proofs_root, body_hash = content.roots()
+        return content.with_header(
+            replace(header, proof_ids_root=proof_ids_root, proofs_root=proofs_root, body_hash=body_hash)
+        )
 
 
 def forged(stored: StoredBatch) -> StoredBatch:

@@ -90,6 +90,10 @@ def draw_plot(
     """A plot against `next_height` or the one after, or None if the honest validators are too few for its parts."""
     height = next_height + rng.randrange(2)
     number = rng.choice((0, 0, 0, 1))
+    if rng.random() < 0.4:
+        # If there is a liar, let the next turn be a liar's: it may claim what those who are locked would have to see.
+        turns = (above for above in range(next_height, next_height + 4) if proposers(above, number + 1) not in honest)
+        height = next(turns, height)
     first, second = proposers(height, number + 1), proposers(height, number + 2)
     leading_blind, hermit = (second, first) if rng.random() < 0.5 else (first, "")
     if hermit not in honest or hermit == leading_blind:
