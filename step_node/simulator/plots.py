@@ -88,6 +88,8 @@ def draw_plot(
     on_sprung: Callable[[Plot], None],
 ) -> Plot | None:
     """A plot against `next_height` or the one after, or None if the honest validators are too few for its parts."""
+    if len(honest) < 3:
+        return None
     height = next_height + rng.randrange(2)
     number = rng.choice((0, 0, 0, 1))
     if rng.random() < 0.4:
