@@ -292,7 +292,7 @@ class _World:
     async def _partition(self, rng: random.Random) -> None:
         names = [host.name for host in self._hosts]
         rng.shuffle(names)
-        size = rng.randint(1, len(names) // 2)
+        size = rng.randint(1, max(1, len(names) // 2))
         few, many = names[:size], names[size:]
         links = {(a, b) for a in few for b in many} | {(b, a) for a in few for b in many}
         await self._cut(links, rng.uniform(0.5, 6), f"{' '.join(sorted(few))} | {' '.join(sorted(many))}")
