@@ -32,6 +32,7 @@ from step_node.network.protocols import (
     SnapshotRequest,
     receive_answer,
 )
+from step_node.offload import run_blocking
 from step_node.snapshot.chunks import ChunkReader, stored_records
 from step_node.snapshot.manifest import SnapshotManifest, UnprovenSnapshot, check_manifest
 from step_node.snapshot.records import InvalidSnapshot
@@ -88,7 +89,7 @@ class SnapshotServer:
             except StorageUnavailable:
                 return None
             for stored in following:
-                header = (await trio.to_thread.run_sync(decode_batch, stored.batch)).header
+                header = (await run_blocking(decode_batch, stored.batch)).header
                 return SnapshotManifest(index, header, decode(Commit, stored.commit, bytes_max=COMMIT_BYTES_MAX))
         return None
 
@@ -168,7 +169,7 @@ class SnapshotJoiner:
                     return True
             finally:
                 with trio.CancelScope(shield=True):
-                    await trio.to_thread.run_sync(fetched.remove)
+                    await run_blocking(fetched.remove)
         return False
 
     async def _fetch(self, peer_id: PeerId, fetched: FetchedChunks) -> RestoredState | None:
@@ -192,7 +193,7 @@ class SnapshotJoiner:
     ) -> RestoredState | None:
         snapshot = manifest.snapshot
         check = partial(check_manifest, chain_id=self._chain.chain_id, trusted=self._trusted)
-        base = await trio.to_thread.run_sync(check, manifest)
+        base = await run_blocking(check, manifest)
         reader = ChunkReader(snapshot, base)
 
         def keep(number: int, data: bytes) -> None:
@@ -200,7 +201,7 @@ class SnapshotJoiner:
             reader.read(chunk)
             fetched.write(number, chunk)
 
-        await trio.to_thread.run_sync(fetched.clear)
+        await run_blocking(fetched.clear)
         await stream.send_message(encode(ChunkRequest(0)))
         for number in range(len(snapshot.chunks)):
             data = await receive_answer(stream)
@@ -209,7 +210,7 @@ class SnapshotJoiner:
             if number + 1 < len(snapshot.chunks):
                 # The peer reads the next one while this one is checked.
                 await stream.send_message(encode(ChunkRequest(number + 1)))
-            await trio.to_thread.run_sync(keep, number, data)
+            await run_blocking(keep, number, data)
         head = reader.finish(manifest.next_header)
         return RestoredState(
             head=head,

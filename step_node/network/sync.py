@@ -39,6 +39,7 @@ from step_node.network.protocols import (
     receive_answer,
 )
 from step_node.network.snapshots import SnapshotJoiner
+from step_node.offload import run_blocking
 from step_node.storage.interface import StorageUnavailable
 
 READ_BATCHES_MAX = 32
@@ -254,7 +255,7 @@ async def _read_ahead(
                 if data is None:
                     return
                 # Decoding hashes each of up to a thousand proofs: too long for the event loop.
-                await received.send(await trio.to_thread.run_sync(_decoded, stream.peer_id, height, data))
+                await received.send(await run_blocking(_decoded, stream.peer_id, height, data))
         except NetworkError as error:
             await received.send(error)
 

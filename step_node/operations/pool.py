@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 import structlog
-import trio
 
 from step_node.batch.batch import OPERATIONS_MAX
 from step_node.chain import Chain
+from step_node.offload import run_blocking
 from step_node.operations.operation import (
     Operation,
     OperationCode,
@@ -80,7 +80,7 @@ class OperationDesk:
         one that waits already is accepted again. Raises `StorageUnavailable`.
         """
         try:
-            await trio.to_thread.run_sync(verify_operation, operation, self._chain.chain_id)
+            await run_blocking(verify_operation, operation, self._chain.chain_id)
         except OperationRefused as refused:
             return refused
         refused_now = await self.take(operation)

@@ -39,10 +39,10 @@ class _File:
 class SimulatedDisk:
     """What one node has on disk, crash after crash."""
 
-    def __init__(self, rng: random.Random) -> None:
+    def __init__(self, rng: random.Random, genesis_hash: bytes = bytes(32)) -> None:
         self._rng = rng
         self.files: dict[Path, _File] = {}
-        self.journal: sqlite3.Connection = _connect(Path(":memory:"))
+        self.journal: sqlite3.Connection = _connect(Path(":memory:"), genesis_hash)
         self.slowness_ms = 0
         self.is_full = False
         self.crash_rate = 0.0

@@ -66,7 +66,7 @@ class Host:
         self.address = address_of(public_key_of(private_key))
         self.tactics = tactics
         self.clock = SimulatedClock()
-        self.disk = SimulatedDisk(rng)
+        self.disk = SimulatedDisk(rng, genesis.hash)
         self.storage = WatchedStorage(self)
         self.node: Node | None = None
         """The node of this life, while it runs."""

@@ -400,7 +400,7 @@ def genesis_of(validators: int) -> Genesis:
                 address="0x" + address_of(key).hex(),
                 public_key="0x" + key.hex(),
                 stake_ustep=PARAMETERS.min_stake * USTEP_PER_STEP,
-                p2p_address=f"/memory/v{index}",
+                p2p_address=f"/ip4/127.0.0.1/tcp/{26_600 + index}",
             )
             for index, key in enumerate(public_keys)
         ),

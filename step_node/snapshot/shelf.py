@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import TypeVar
 
 import structlog
-import trio
 
 from consensus.wire import WireError, decode, encode
 from step_node.durable.atomic_file import write_atomically
+from step_node.offload import run_blocking
 from step_node.snapshot.chunks import ChunkWriter
 from step_node.snapshot.manifest import CHUNK_BYTES_MAX, MANIFEST_BYTES_MAX, SnapshotIndex, chunk_hash
 from step_node.storage.interface import Storage
@@ -127,7 +127,7 @@ class FetchedChunks:
 
 
 async def _on_thread(work: Callable[[], T]) -> T:
-    return await trio.to_thread.run_sync(work)
+    return await run_blocking(work)
 
 
 def _tidied(folder: Path) -> dict[int, SnapshotIndex]:
