@@ -22,7 +22,7 @@ from step_node.multiaddrs import MultiaddrText
 ENVIRONMENT_PREFIX = "STEP_"
 """`STEP_API__PORT=8601` overrides `port` under `[api]`; a list is given as JSON."""
 
-CONFIG_BYTES_MAX = 1_000_000
+CONFIG_BYTES_MAX = 65_536
 
 _NESTED = "__"
 
