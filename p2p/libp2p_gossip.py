@@ -165,6 +165,20 @@ class Gossip(Pubsub):
                 raise
             self._on_malformed(msg_forwarder)
 
+    def _handle_dead_peer(self, peer_id: ID) -> None:
+        """Let go of a broken stream to a peer, but not of what the peer subscribes to while it is still connected.
+
+        A stream breaks when the peer takes nothing for some seconds, as a paused process does. py-libp2p then opens
+        another, but forgets the peer's subscriptions, which the peer has no reason to announce again: nothing would
+        ever be sent to it until it is disconnected.
+        """
+        subscribed = [topic for topic, peers in self.peer_topics.items() if peer_id in peers]
+        super()._handle_dead_peer(peer_id)
+        if self._peer_is_connected(peer_id):
+            for topic in subscribed:
+                self.peer_topics.setdefault(topic, set()).add(peer_id)
+            self._peer_subscription_count[peer_id] = len(subscribed)
+
     async def stream_handler(self, stream: INetStream) -> None:
         """Read a peer's RPCs; malformed ones must not end the connection's task with an error."""
         try:

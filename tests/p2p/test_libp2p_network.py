@@ -301,3 +301,20 @@ def _has_ipv6() -> bool:
     except OSError:
         return False
     return True
+
+
+async def test_gossip_flows_again_after_its_stream_to_a_peer_that_stays_connected_has_broken() -> None:
+    """As it breaks when the peer's process is paused for some seconds. Only one direction is torn."""
+    async with gossiping("torn") as (sender, _), gossiping("reader", *sender.listen_addresses) as (reader, received):
+        await connected(sender, 1)
+        reader_id = ID.from_string(reader.peer_id)
+        gossip = sender._gossip
+        assert gossip is not None
+        await eventually(lambda: reader_id in gossip.peer_topics.get(TOPIC, ()) and reader_id in gossip.peers)
+        before = gossip.peers[reader_id]
+        await before.reset()
+        await sender.publish(TOPIC, b"finds the stream broken, and may be lost")
+        await eventually(lambda: gossip.peers.get(reader_id) not in (None, before))
+        await sender.publish(TOPIC, b"after")
+        while (await received.receive()).data != b"after":
+            pass
