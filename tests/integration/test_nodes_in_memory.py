@@ -17,7 +17,7 @@ from step_node.node import Node
 from step_node.outcomes import Finalised
 from step_node.proofs.proof import RefusalCode, SignedProof
 from tests.support.chains import make_genesis, validator_names
-from tests.support.nodes import QUICK, running_node
+from tests.support.nodes import QUICK, equal_roots, running_node
 from tests.support.proofs import signed_proof
 
 LONGEST_SECONDS = 60.0
@@ -52,14 +52,6 @@ async def reach(nodes: Sequence[Node], height: int) -> None:
                 await node.driver.wait_for_height()
 
 
-async def agree(nodes: Sequence[Node]) -> None:
-    """Wait until all nodes stand at one height, whichever it is by then, and compare their state roots there."""
-    with trio.fail_after(LONGEST_SECONDS):
-        while len({node.status().height for node in nodes}) > 1:
-            await reach(nodes, max(node.status().height for node in nodes))
-    assert len({node.status().state_root for node in nodes}) == 1
-
-
 async def test_four_nodes_finalise_the_same_ledger(tmp_path: Path) -> None:
     genesis, hub = make_genesis(4, **QUICK), MemoryHub()
     async with AsyncExitStack() as stack:
@@ -71,7 +63,7 @@ async def test_four_nodes_finalise_the_same_ledger(tmp_path: Path) -> None:
         await submit_all(nodes, proofs)
         height = max(node.status().height for node in nodes)
         await reach(nodes, height)
-        await agree(nodes)
+        await equal_roots(nodes)
         for node in nodes:
             # Submitting again gives the outcome; the head moves a moment before the mempool is settled.
             outcomes = [await node.admission.submit(proof, wait_ms=30_000) for proof in proofs]
@@ -95,7 +87,7 @@ async def test_the_chain_goes_on_without_one_node_which_catches_up_when_it_is_ba
         assert height > height_at_leaving
         async with running_node(hub, names[3], genesis, tmp_path / names[3]) as returner:
             await reach([*nodes, returner], height)
-            await agree([*nodes, returner])
+            await equal_roots([*nodes, returner])
             await submit_all([returner], fresh_proofs(4, prefix="after"))
 
 
@@ -109,7 +101,7 @@ async def test_a_node_that_was_cut_off_learns_what_it_missed_without_a_restart(t
         height = max(node.status().height for node in nodes[:3])
         hub.heal()
         await reach(nodes, height)
-        await agree(nodes)
+        await equal_roots(nodes)
 
 
 async def test_a_validator_joins_from_a_snapshot_and_takes_part(tmp_path: Path) -> None:
@@ -129,13 +121,13 @@ async def test_a_validator_joins_from_a_snapshot_and_takes_part(tmp_path: Path) 
             await reach([*nodes, leaver], height)
         newcomer = await stack.enter_async_context(running_node(hub, names[3], genesis, tmp_path / names[3], sync=sync))
         await reach([*nodes, newcomer], height)
-        await agree([*nodes, newcomer])
+        await equal_roots([*nodes, newcomer])
         # Three of four are a quorum: every batch from here on has the newcomer's vote, and some are its own.
         for proof in fresh_proofs(8, prefix="later"):
             await submit_all([newcomer], [proof])
         height = max(node.status().height for node in nodes)
         await reach([*nodes, newcomer], height)
-        await agree([*nodes, newcomer])
+        await equal_roots([*nodes, newcomer])
         store = newcomer.services(wait_ms_max=0).chain.storage
         first = await store.first_height()
         assert first is not None
@@ -169,4 +161,4 @@ async def test_other_numbers_of_validators_finalise_too(tmp_path: Path, validato
         await submit_all(nodes, fresh_proofs(5, prefix=f"of-{validators}"))
         height = max(node.status().height for node in nodes)
         await reach(nodes, height)
-        await agree(nodes)
+        await equal_roots(nodes)

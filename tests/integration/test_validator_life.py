@@ -21,7 +21,7 @@ from step_node.network.protocols import consensus_topic
 from step_node.node import Node
 from step_node.outcomes import Finalised
 from tests.support.chains import CHAIN_ID, make_genesis, validator_names
-from tests.support.nodes import QUICK, running_node
+from tests.support.nodes import QUICK, equal_roots, running_node
 from tests.support.operations import STAKE_USTEP, register, unbond, withdraw
 from tests.support.proofs import address, private_key, signed_proof
 
@@ -86,14 +86,6 @@ async def all_have(nodes: Sequence[Node], name: str, state: ValidatorState | Non
             while (None if (found := record(node)) is None else found.state) is not state:
                 await trio.sleep(0.01)
     return [found for node in nodes if (found := record(node)) is not None]
-
-
-async def equal_roots(nodes: Sequence[Node]) -> None:
-    """Wait until all nodes are at one height, and compare their roots there."""
-    with trio.fail_after(LONGEST_SECONDS):
-        while len({node.status().height for node in nodes}) > 1:
-            await trio.sleep(0.01)
-    assert len({node.status().state_root for node in nodes}) == 1
 
 
 async def test_a_validator_that_signs_twice_is_slashed_on_every_node_and_the_chain_goes_on(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,8 @@ from step_node.snapshot.shelf import SnapshotShelf
 from step_node.storage.interface import Storage
 from step_node.storage.open import SqliteSettings, open_storage
 from tests.support.proofs import private_key
+
+EQUAL_ROOTS_SECONDS_MAX = 60.0
 
 QUICK: dict[str, Any] = {
     "batch_interval_ms": 20,
@@ -88,3 +90,11 @@ async def running_node(
         finally:
             input_log.close()
             guard.close()
+
+
+async def equal_roots(nodes: Sequence[Node]) -> None:
+    """Wait until all nodes stand at one height, whichever it is by then, and compare their state roots there."""
+    with trio.fail_after(EQUAL_ROOTS_SECONDS_MAX):
+        while len({node.status().height for node in nodes}) > 1:
+            await trio.sleep(0.01)
+    assert len({node.status().state_root for node in nodes}) == 1
