@@ -1,12 +1,9 @@
-"""A running node: everything is opened, wired and started here, in one nursery, and stopped in reverse order."""
+"""A running node: its parts, opened by somebody else, are wired together here and run in one nursery."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 
 import structlog
 import trio
@@ -14,27 +11,19 @@ from prometheus_client import CollectorRegistry
 
 from consensus.inputs import Input
 from consensus.messages import Commit, Evidence, Message, PreCommit
-from p2p.errors import AddressInUse, NetworkError
-from p2p.libp2p_network import Libp2pSettings, open_libp2p_network
 from p2p.network import Network, PeerId
 from step_node import __version__
 from step_node.admission import Admission
-from step_node.api.app import create_app
-from step_node.api.server import serve_api
 from step_node.api.services import ApiServices
 from step_node.bft.doppelganger import DoppelgangerWatch
 from step_node.bft.driver import ConsensusDriver, ConsensusHooks, message_height
 from step_node.bft.input_log import InputLog
 from step_node.chain import Chain, JudgedBatch
-from step_node.clock import Clock, SystemClock
-from step_node.config import NodeConfig, StorageConfig, SyncConfig
-from step_node.crypto.eip191 import address_of, public_key_of
-from step_node.durable.home_lock import HomeLock
-from step_node.errors import StepNodeError
+from step_node.clock import Clock
+from step_node.config import SyncConfig
 from step_node.evidence import EvidencePool
 from step_node.genesis import Genesis
-from step_node.home import NodeHome
-from step_node.journal import Journal, open_journal
+from step_node.journal import Journal
 from step_node.ledger.commitment import state_root
 from step_node.mempool import Mempool
 from step_node.metrics import NodeMetrics
@@ -46,12 +35,10 @@ from step_node.network.sync import Sync
 from step_node.operations.pool import OperationDesk, OperationPool
 from step_node.outcomes import OutcomeWaiters
 from step_node.settlement import Settlement
-from step_node.signing.guard import SigningGuard
 from step_node.signing.signer import ValidatorSigner
 from step_node.snapshot.shelf import SnapshotShelf
 from step_node.status import Health, HealthLevel, NodeStatus, PeerStatus, ValidatorStatus
-from step_node.storage.interface import Storage, StorageMismatch
-from step_node.storage.open import MongoSettings, SqliteSettings, StorageSettings, open_storage
+from step_node.storage.interface import Storage
 from step_node.storage.retry import StorageWatch
 
 EXPIRY_CHECK_MS = 10_000
@@ -62,34 +49,6 @@ SAY_AGAIN_MS = 2_000
 """How often evidence and operations that wait are sent again, since gossip loses some."""
 
 log = structlog.get_logger("node")
-
-
-@dataclass(frozen=True, slots=True)
-class NodeKeys:
-    """A node's private keys, 32 bytes each. Without a validator's key the node only observes."""
-
-    validator: bytes | None
-    p2p: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class StartOptions:
-    """What an operator may ask of one start.
-
-    `listen_first_seconds`: listen for so long whether somebody else signs with this validator's key, before signing.
-    `new_signing_history`: begin an empty signing history although this home has run before.
-    """
-
-    listen_first_seconds: float = 0.0
-    new_signing_history: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class NodeStarted:
-    """What a node that serves tells whoever started it."""
-
-    api_url: str
-    status: NodeStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -371,170 +330,3 @@ class Node:
             await self._parts.journal.try_again()
             if self.driver.is_idle and not self._sync.active and self._hears_a_quorum():
                 await self._settlement.drop_expired()
-
-
-async def run_node(
-    home: NodeHome,
-    config: NodeConfig,
-    genesis: Genesis,
-    keys: NodeKeys,
-    *,
-    options: StartOptions = StartOptions(),  # immutable
-    make_node: Callable[[NodeParts], Node] = Node,
-    task_status: trio.TaskStatus[NodeStarted] = trio.TASK_STATUS_IGNORED,
-) -> None:
-    """Run the node in `home` until cancelled. `task_status` is told once it serves.
-
-    `make_node` wires the parts together; a devnet's misbehaving validator has one of its own.
-
-    Raises `StepNodeError` for whatever the operator can do something about.
-    """
-    try:
-        async with _open_parts(home, config, genesis, keys, options) as parts, trio.open_nursery() as nursery:
-            node = make_node(parts)
-            await nursery.start(node.run)
-            port = await nursery.start(
-                serve_api,
-                create_app(node.services(wait_ms_max=config.api.wait_ms_max)),
-                config.api.host,
-                config.api.port,
-            )
-            started = NodeStarted(f"http://{config.api.host}:{port}", node.status())
-            log.info("serving", api=started.api_url, peer_id=started.status.peer_id, height=started.status.height)
-            task_status.started(started)
-    except BaseExceptionGroup as group:
-        raise _operators_error(group) or group from group
-
-
-@asynccontextmanager
-async def _open_parts(
-    home: NodeHome, config: NodeConfig, genesis: Genesis, keys: NodeKeys, options: StartOptions
-) -> AsyncIterator[NodeParts]:
-    clock = SystemClock()
-    try:
-        home.data.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StepNodeError(f"{home.data}: cannot be made: {error}") from error
-    with HomeLock(home.root):
-        async with (
-            open_storage(_storage_settings(home, config.storage)) as storage,
-            open_journal(home.journal, genesis.hash) as journal,
-            open_libp2p_network(_network_settings(config, keys)) as network,
-        ):
-            await storage.initialise(genesis.hash, genesis.head(), genesis.accounts())
-            mempool = Mempool(proofs_max=config.mempool.proofs_max)
-            chain = await Chain.open(genesis=genesis, storage=storage, clock=clock, known=mempool.get)
-            await _check_totals(storage, chain)
-            _check_history_is_there(home, keys, chain, options)
-            try:
-                snapshots = await SnapshotShelf.open(home.snapshots)
-            except OSError as error:
-                raise StepNodeError(f"{home.snapshots}: cannot be used: {error}") from error
-            guard = SigningGuard.open(home.signing_history, genesis.chain_id)
-            _tell_torn(home.signing_history, guard.torn_bytes)
-            signer = _signer(keys, guard, chain)
-            input_log, replayed = InputLog.open(home.consensus_log, chain_id=genesis.chain_id, height=chain.next_height)
-            _tell_torn(home.consensus_log, input_log.torn_bytes)
-            try:
-                yield NodeParts(
-                    genesis=genesis,
-                    storage=storage,
-                    journal=journal,
-                    network=network,
-                    signer=signer,
-                    clock=clock,
-                    mempool=mempool,
-                    chain=chain,
-                    input_log=input_log,
-                    replayed=replayed,
-                    doppelganger=None
-                    if signer is None
-                    else DoppelgangerWatch(address=signer.address, chain_id=genesis.chain_id, guard=guard),
-                    listen_first_seconds=options.listen_first_seconds,
-                    evidence=EvidencePool.open(home.evidence, chain_id=genesis.chain_id, parameters=chain.parameters),
-                    snapshots=snapshots,
-                    sync=config.sync,
-                )
-            finally:
-                input_log.close()
-                guard.close()
-
-
-def _tell_torn(path: Path, torn_bytes: int) -> None:
-    if torn_bytes > 0:
-        log.warning(
-            "the end of a file was half written, as a crash leaves it, and is cut off; nobody was told of it",
-            file=str(path),
-            bytes=torn_bytes,
-        )
-
-
-def _signer(keys: NodeKeys, guard: SigningGuard, chain: Chain) -> ValidatorSigner | None:
-    if keys.validator is None:
-        return None
-    address = address_of(public_key_of(keys.validator))
-    if address not in chain.validators:
-        log.warning("this key is not a validator's: the node only observes until it is", address="0x" + address.hex())
-    return ValidatorSigner(keys.validator, guard)
-
-
-def _check_history_is_there(home: NodeHome, keys: NodeKeys, chain: Chain, options: StartOptions) -> None:
-    """A validator that has run here before must not begin an empty history: it may have signed what is not in it."""
-    if keys.validator is None or home.signing_history.exists() or options.new_signing_history:
-        return
-    if chain.head.chain.height > 0 or home.consensus_log.exists():
-        raise StepNodeError(
-            f"{home.signing_history}: the signing history is not there, but this home is at height"
-            f" {chain.head.chain.height}. Put it back with `step-node keys import-history`. Only if this key has never"
-            " signed on this chain, begin a new one: `step-node start --new-signing-history`."
-        )
-
-
-async def _check_totals(storage: Storage, chain: Chain) -> None:
-    """Conservation over every stored record, once at start: later it is checked batch by batch."""
-    totals = await storage.totals()
-    stakes_ustep = sum(validator.stake_ustep for validator in chain.head.validators)
-    found_ustep = (totals.balances_ustep, stakes_ustep)
-    expected_ustep = (chain.head.chain.balances_ustep, chain.head.chain.stakes_ustep)
-    if found_ustep != expected_ustep:
-        raise StorageMismatch(
-            f"the stored accounts and stakes hold {found_ustep} µSTEP, but the ledger's head says {expected_ustep}:"
-            " the store has been changed from outside. Restore it from a backup, or remove it and sync anew."
-        )
-
-
-def _storage_settings(home: NodeHome, config: StorageConfig) -> StorageSettings:
-    if config.engine == "mongodb" and config.mongodb_uri is not None:
-        return MongoSettings(config.mongodb_uri, config.mongodb_database)
-    return SqliteSettings(home.ledger)
-
-
-def _network_settings(config: NodeConfig, keys: NodeKeys) -> Libp2pSettings:
-    try:
-        return Libp2pSettings(
-            private_key=keys.p2p,
-            listen_addresses=config.p2p.listen,
-            bootstrap_addresses=config.p2p.bootstrap,
-            mdns=config.p2p.mdns,
-            connections_max=config.p2p.connections_max,
-        )
-    except ValueError as error:
-        raise StepNodeError(f"config.toml: p2p: {error}") from error
-
-
-def _operators_error(group: BaseExceptionGroup[BaseException]) -> StepNodeError | None:
-    """The one error to tell the operator, where a group holds nothing but such errors."""
-    leaves: list[BaseException] = []
-    pending: list[BaseException] = [group]
-    while pending:
-        error = pending.pop()
-        if isinstance(error, BaseExceptionGroup):
-            pending.extend(error.exceptions)
-        else:
-            leaves.append(error)
-    first = leaves[0]
-    if isinstance(first, AddressInUse):
-        return StepNodeError(f"{first}; stop what uses it, or choose another in config.toml, p2p.listen")
-    if all(isinstance(error, StepNodeError | NetworkError) for error in leaves):
-        return first if isinstance(first, StepNodeError) else StepNodeError(str(first))
-    return None

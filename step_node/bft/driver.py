@@ -11,11 +11,9 @@ restart the logged inputs are replayed with all effects ignored, and `resume` sa
 
 from __future__ import annotations
 
-import math
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from typing import TypeVar
 
 import structlog
 import trio
@@ -26,23 +24,23 @@ from consensus.machine import ConsensusFault, Ignored, apply, own_messages, resu
 from consensus.messages import (
     Commit,
     Evidence,
-    Exhibit,
     Message,
     PreCommit,
-    PreVote,
     ProofBatch,
     SignedMessage,
 )
-from consensus.state import ConsensusState, Step, without_batch
+from consensus.state import ConsensusState, Step
 from consensus.values import Timeouts
-from step_node.batch.batch import Batch, MalformedBatch, decode_batch, encode_batch, exhibit_of
+from step_node.batch.batch import Batch, MalformedBatch
+from step_node.bft.accuser import Accuser
+from step_node.bft.batch_bench import BatchBench
 from step_node.bft.events import Decided, EventQueue, Repeat, Restored, TimerDue
 from step_node.bft.input_log import InputLog
 from step_node.bft.signed_value import signed_value
 from step_node.chain import Chain, InvalidBatch, JudgedBatch
 from step_node.clock import Clock
 from step_node.errors import InvariantBroken
-from step_node.evidence import EvidencePool, accuse_of_invalid_batch
+from step_node.evidence import EvidencePool
 from step_node.ledger.parameters import Parameters
 from step_node.mempool import Mempool
 from step_node.metrics import NodeMetrics
@@ -59,20 +57,11 @@ FUTURE_MESSAGES_MAX = 1_024
 FUTURE_PROPOSALS_MAX = 8
 """How many of them may be proposals, of up to 1 MB each; a further one is dropped, and comes again."""
 
-BATCHES_KEPT_MAX = 8
-"""Batches of this height that are kept decoded, and with their outcome, so that neither is worked out again."""
-
 WORK_CHECK_MS = 50
 """How often the mempool is asked whether a batch should be proposed."""
 
-NOTHING_BUILT_PAUSE_MS = 1_000
-"""How long waiting proofs are no reason to propose after none of them could follow the head: something must change
-first, and asking the store for all of them every `WORK_CHECK_MS` would change nothing."""
-
 REPEAT_MS = 1_000
 """How often own messages are sent again, since gossip loses some (protocol.md §5)."""
-
-T = TypeVar("T")
 
 log = structlog.get_logger("consensus")
 
@@ -110,22 +99,25 @@ class ConsensusDriver:
         operations: OperationPool | None = None,
     ) -> None:
         self._chain = chain
-        self._evidence = EvidencePool() if evidence is None else evidence
-        self._operations = OperationPool() if operations is None else operations
-        self._mempool = mempool
+        evidence = EvidencePool() if evidence is None else evidence
+        self._batches = BatchBench(
+            chain=chain,
+            mempool=mempool,
+            evidence=evidence,
+            operations=OperationPool() if operations is None else operations,
+            proposer=None if signer is None else signer.address,
+            clock=clock,
+            storage_watch=storage_watch,
+        )
+        self._accuser = Accuser(chain=chain, pool=evidence, broadcast=hooks.broadcast)
         self._signer = signer
         self._log = input_log
         self._replayed = replayed
         self._hooks = hooks
-        self._clock = clock
         self._metrics = metrics
         self._storage_watch = storage_watch
         self._events = EventQueue(metrics)
-        self._decoded: OrderedDict[bytes, Batch] = OrderedDict()
-        self._judged: OrderedDict[bytes, JudgedBatch] = OrderedDict()
-        self._condemned: OrderedDict[bytes, Exhibit] = OrderedDict()
         self._future: deque[Message] = deque(maxlen=FUTURE_MESSAGES_MAX)
-        self._work_pauses_until = -math.inf
         self._timers: trio.Nursery | None = None
         self._height_finished = trio.Event()
         self._state = self._begin_height()
@@ -154,7 +146,7 @@ class ConsensusDriver:
         A `ProofBatch` comes with the decoded `batch`, whose identity is the one that the message names.
         """
         if batch is not None:
-            _keep(self._decoded, batch.hash, batch)
+            self._batches.keep_decoded(batch)
         height = message_height(message)
         if height == self._state.height:
             self._events.offer(event.MessageReceived(message))
@@ -230,7 +222,7 @@ class ConsensusDriver:
                         await self._handle(fired)
                 case event.WorkAvailable() as item:
                     # What was noticed some time ago may have been finalised meanwhile.
-                    if self._has_work():
+                    if self._batches.has_work():
                         await self._handle(item)
                 case event.MessageReceived() as item:
                     await self._handle(item)
@@ -240,13 +232,8 @@ class ConsensusDriver:
     async def _watch_for_work(self) -> None:
         while True:
             await trio.sleep(WORK_CHECK_MS / 1000)
-            if trio.current_time() >= self._work_pauses_until and self._has_work():
+            if self._batches.wanted():
                 self._events.remind(event.WorkAvailable())
-
-    def _has_work(self) -> bool:
-        if len(self._evidence) or len(self._operations):
-            return True
-        return self._mempool.has_work(now_ms=self._clock.now_ms(), parameters=self._chain.parameters)
 
     async def _repeat(self) -> None:
         while True:
@@ -291,7 +278,7 @@ class ConsensusDriver:
             for effect in transition.effects:
                 inputs.extend(await self._carry_out(effect))
             if isinstance(item, event.MessageReceived):
-                await self._accuse_if_condemned(item.message)
+                await self._accuser.accuse_if_condemned(item.message, self._state)
 
     # --- effects ------------------------------------------------------------------------------------------------
 
@@ -307,48 +294,17 @@ class ConsensusDriver:
             case do.SetTimer():
                 self._set_timer(effect)
             case do.BuildBatch(_, round_number):
-                return [await self._build(round_number)]
+                return [await self._batches.build(round_number)]
             case do.ValidateBatch():
                 return [await self._validate(effect)]
             case do.RequestBatch(batch_hash, _):
                 self._hooks.request_batch(self._state.height, batch_hash)
             case do.Finalise(commit, batch_bytes):
-                await self._finalise(self._decoded_batch(commit.batch_hash, batch_bytes), commit)
+                await self._finalise(self._batches.decoded(commit.batch_hash, batch_bytes), commit)
             case do.ReportEvidence(evidence):
                 self._metrics.equivocation_seen(evidence.kind)
-                await self._accuse(evidence)
+                await self._accuser.accuse(evidence)
         return []
-
-    # --- evidence -----------------------------------------------------------------------------------------------
-
-    async def _accuse(self, evidence: Evidence) -> None:
-        """Keep it for a batch, and tell everybody."""
-        offence = self._chain.offence_in(evidence)
-        if self._chain.offence_refusal(offence) is None and await self._evidence.add(evidence, offence):
-            log.warning("a validator is accused", kind=evidence.kind, signer=evidence.first.signer.hex())
-            await self._hooks.broadcast(evidence)
-
-    async def _condemn(self, batch: Batch, bad_proof: int) -> None:
-        """Anybody can see that the batch is invalid: accuse who has proposed it, and who has voted for it."""
-        exhibit = exhibit_of(batch, bad_proof)
-        _keep(self._condemned, batch.hash, exhibit)
-        for round_state in self._state.rounds.values():
-            messages: list[Message] = [
-                *round_state.proposals,
-                *round_state.pre_votes.votes_for(batch.hash),
-                *round_state.pre_commits.votes_for(batch.hash),
-            ]
-            for message in messages:
-                await self._accuse_if_condemned(message)
-
-    async def _accuse_if_condemned(self, message: Message) -> None:
-        if not isinstance(message, ProofBatch | PreVote | PreCommit) or message.height != self._state.height:
-            return
-        exhibit = None if message.batch_hash is None else self._condemned.get(message.batch_hash)
-        if exhibit is None or message.signer == self._state.own_address:
-            return
-        accusation = without_batch(message) if isinstance(message, ProofBatch) else message
-        await self._accuse(accuse_of_invalid_batch(accusation, exhibit))
 
     async def _sign(self, message: SignedMessage) -> list[event.Input]:
         if self._signer is None:
@@ -376,56 +332,18 @@ class ConsensusDriver:
         await trio.sleep(duration_ms / 1000)
         await self._events.put(due)
 
-    async def _build(self, round_number: int) -> event.Input:
-        if self._signer is None:
-            raise InvariantBroken("an observer was asked to build a batch")
-        proposer = self._signer.address
-        parameters = self._chain.parameters
-        candidates = self._mempool.candidates(
-            parameters.batch_max_proofs, now_ms=self._clock.now_ms(), parameters=parameters
-        )
-        evidence, operations = self._evidence.candidates(parameters), self._operations.candidates()
-        if not (candidates or evidence or operations):
-            return event.BatchNotBuilt(round_number)
-        judged = await self._storage_watch.when_available(
-            lambda: self._chain.build(
-                candidates,
-                round_number=round_number,
-                proposer=proposer,
-                evidence=evidence,
-                operations=operations,
-            )
-        )
-        if judged is None:
-            self._work_pauses_until = trio.current_time() + NOTHING_BUILT_PAUSE_MS / 1000
-            return event.BatchNotBuilt(round_number)
-        _keep(self._judged, judged.batch.hash, judged)
-        return event.BatchBuilt(round_number, judged.batch.hash, encode_batch(judged.batch))
-
     async def _validate(self, effect: do.ValidateBatch) -> event.Input:
         valid = True
-        if effect.judge_clock or effect.batch_hash not in self._judged:
-            try:
-                batch = self._decoded_batch(effect.batch_hash, effect.batch)
-                judged = await self._judge(batch, effect.round, judge_clock=effect.judge_clock)
-            except (MalformedBatch, InvalidBatch) as error:
-                log.warning("a proposed batch is invalid", round=effect.round, reason=str(error))
-                self._metrics.batch_refused()
-                valid = False
-                if isinstance(error, InvalidBatch) and error.bad_proof is not None:
-                    await self._condemn(batch, error.bad_proof)
-            else:
-                _keep(self._judged, effect.batch_hash, judged)
+        try:
+            await self._batches.judge_proposed(effect)
+        except (MalformedBatch, InvalidBatch) as error:
+            log.warning("a proposed batch is invalid", round=effect.round, reason=str(error))
+            self._metrics.batch_refused()
+            valid = False
+            if isinstance(error, InvalidBatch) and error.bad_proof is not None:
+                batch = self._batches.decoded(effect.batch_hash, effect.batch)
+                await self._accuser.condemn(batch, error.bad_proof, self._state)
         return event.BatchValidated(effect.batch_hash, effect.round, valid)
-
-    async def _judge(self, batch: Batch, proposed_in_round: int | None, *, judge_clock: bool) -> JudgedBatch:
-        return await self._storage_watch.when_available(
-            lambda: self._chain.judge(batch, proposed_in_round=proposed_in_round, judge_clock=judge_clock)
-        )
-
-    def _decoded_batch(self, batch_hash: bytes, encoded: bytes) -> Batch:
-        judged = self._judged.get(batch_hash)
-        return judged.batch if judged else self._decoded.get(batch_hash) or decode_batch(encoded)
 
     # --- finalising ---------------------------------------------------------------------------------------------
 
@@ -454,15 +372,13 @@ class ConsensusDriver:
         snapshot.done.set()
 
     async def _finalise(self, batch: Batch, commit: Commit) -> None:
-        judged = self._judged.get(batch.hash)
-        if judged is None:
-            try:
-                judged = await self._judge(batch, None, judge_clock=False)
-            except InvalidBatch as error:
-                raise InvariantBroken(
-                    f"a quorum has finalised batch 0x{batch.hash.hex()} at height {batch.header.height}, which this"
-                    f" node finds invalid: {error}"
-                ) from error
+        try:
+            judged = await self._batches.judge_final(batch)
+        except InvalidBatch as error:
+            raise InvariantBroken(
+                f"a quorum has finalised batch 0x{batch.hash.hex()} at height {batch.header.height}, which this"
+                f" node finds invalid: {error}"
+            ) from error
         rounds = self._state.round + 1
         await self._storage_watch.when_available(lambda: self._chain.finalise(judged, commit))
         self._begin_next_height()
@@ -479,10 +395,8 @@ class ConsensusDriver:
 
     def _begin_next_height(self) -> None:
         self._state = self._begin_height()
-        self._work_pauses_until = -math.inf
-        self._judged.clear()
-        self._decoded.clear()
-        self._condemned.clear()
+        self._batches.begin_height()
+        self._accuser.begin_height()
 
     def _announce_height(self) -> None:
         self._height_finished.set()
@@ -508,12 +422,6 @@ def _as_logged(item: event.Input, before: ConsensusState, after: ConsensusState)
         if batch_hash in before.batches or batch_hash not in after.batches:
             return event.MessageReceived(replace(item.message, batch=b""))
     return item
-
-
-def _keep(kept: OrderedDict[bytes, T], batch_hash: bytes, value: T) -> None:
-    kept[batch_hash] = value
-    while len(kept) > BATCHES_KEPT_MAX:
-        kept.popitem(last=False)
 
 
 def timeouts_of(parameters: Parameters) -> Timeouts:

@@ -24,7 +24,8 @@ from step_node.chain import Chain, JudgedBatch
 from step_node.crypto.eip191 import digest, sign_digest
 from step_node.devnet.misbehaviour import Misbehaviour
 from step_node.ledger.offences import Offence
-from step_node.node import Node, NodeKeys, NodeParts, StartOptions
+from step_node.node import Node, NodeParts
+from step_node.opening import NodeKeys, StartOptions
 from step_node.operations.operation import Operation
 from step_node.proofs.proof import SignedProof
 

@@ -1,6 +1,6 @@
 """One validator's machine: its disk, its clock, its key, and the lives of the node on it, one after the other.
 
-A life is the shipped `Node` with the shipped parts, opened as `step_node.node.run_node` opens them, but for the store
+A life is the shipped `Node` with the shipped parts, opened as `step_node.opening.open_parts` does, but for the store
 (`MemoryStorage`, which finalises in one step or not at all), the files (`Mount`), and the network. It ends when it is
 killed, when its disk fails under it, or when it stops by itself; then what is on disk is all that the next life gets.
 """

@@ -16,7 +16,8 @@ from consensus.state import ConsensusState, Step
 from consensus.values import Timeouts
 from step_node.bft import driver as driver_module
 from step_node.bft import events as events_module
-from step_node.bft.driver import NOTHING_BUILT_PAUSE_MS, REPEAT_MS
+from step_node.bft.batch_bench import NOTHING_BUILT_PAUSE_MS
+from step_node.bft.driver import REPEAT_MS
 from step_node.bft.input_log import InputLog
 from tests.bft.seats import (
     NAMES,
