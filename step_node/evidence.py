@@ -23,11 +23,12 @@ from consensus.messages import Accusation, Evidence, EvidenceKind, Exhibit, Proo
 from consensus.wire import WireError, decode, encode, wire_type
 from step_node.batch.batch import EVIDENCE_MAX, BatchHeader, proof_leaf
 from step_node.crypto.lines import recover_signer
-from step_node.durable.atomic_file import write_atomically
+from step_node.durable.file_system import DISK, FileSystem
 from step_node.errors import StepNodeError
 from step_node.ledger.offences import Offence, OffenceKind, slash_bps
 from step_node.ledger.parameters import Parameters
 from step_node.merkle import root_of_path
+from step_node.offload import run_blocking
 from step_node.proofs.gates import check_stateless
 from step_node.proofs.proof import SignedProof
 from step_node.proofs.wire import from_wire_fields
@@ -101,17 +102,18 @@ class EvidencePool:
     returns. With `path` None it is in memory only. Lives on the event loop.
     """
 
-    def __init__(self, *, path: Path | None = None) -> None:
+    def __init__(self, *, path: Path | None = None, files: FileSystem = DISK) -> None:
         self._path = path
+        self._files = files
         self._waiting: dict[bytes, tuple[Evidence, Offence]] = {}
         self._write_turn = trio.Lock()
 
     @classmethod
-    def open(cls, path: Path, *, chain_id: str, parameters: Parameters) -> EvidencePool:
+    def open(cls, path: Path, *, chain_id: str, parameters: Parameters, files: FileSystem = DISK) -> EvidencePool:
         """The pool with what the file has. Raises StepNodeError for a file that is damaged, saying what to do."""
-        pool = cls(path=path)
+        pool = cls(path=path, files=files)
         try:
-            data = path.read_bytes() if path.exists() else b""
+            data = files.read(path) if files.exists(path) else b""
         except OSError as error:
             raise StepNodeError(f"{path}: cannot be read: {error}") from error
         if not data:
@@ -169,7 +171,7 @@ class EvidencePool:
             return
         async with self._write_turn:
             try:
-                await trio.to_thread.run_sync(write_atomically, self._path, encode(_PoolFile(self.pieces())))
+                await run_blocking(self._files.replace, self._path, encode(_PoolFile(self.pieces())))
             except OSError as error:
                 # It waits in memory all the same, and others have been told.
                 log.error("evidence could not be written down", path=str(self._path), reason=str(error))

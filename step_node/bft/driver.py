@@ -247,11 +247,17 @@ class ConsensusDriver:
             self._hooks.request_batch(self._state.height, batch_hash)
 
     async def _resume(self) -> None:
+        accusations: list[Evidence] = []
         for replayed in self._replayed:
-            self._state = apply(self._state, replayed).state
+            transition = apply(self._state, replayed)
+            self._state = transition.state
+            accusations.extend(one.evidence for one in transition.effects if isinstance(one, do.ReportEvidence))
         if self._replayed:
             log.info("replayed the log", height=self._state.height, inputs=len(self._replayed))
         self._replayed = []
+        # The log can be on disk before the evidence that its messages make is; a repeated message would make none.
+        for evidence in accusations:
+            await self._accuse(evidence)
         answers: deque[event.Input] = deque()
         for effect in resume(self._state):
             answers.extend(await self._carry_out(effect))

@@ -9,6 +9,7 @@ from outside: no thread, no socket, no file.
 from __future__ import annotations
 
 import gc
+import math
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
@@ -19,6 +20,9 @@ from trio._core import _run as scheduler
 
 T = TypeVar("T")
 
+FOREVER_SECONDS = 999_999_999
+"""How long the scheduler would wait for what is due later, if nobody moved the clock."""
+
 
 def run_deterministically(main: Callable[[], Awaitable[T]], *, seed: int) -> T:
     """`trio.run(main)`, with the schedule that belongs to `seed`. Leaves trio as it was."""
@@ -27,7 +31,28 @@ def run_deterministically(main: Callable[[], Awaitable[T]], *, seed: int) -> T:
         return await main()
 
     with _seeded_scheduler(seed), _no_garbage_collection():
-        return trio.run(run, clock=trio.testing.MockClock(autojump_threshold=0))
+        return trio.run(run, clock=_clock())
+
+
+def _clock() -> trio.testing.MockClock:
+    """A `MockClock` that stands still until it jumps. The real one asks the machine's time whenever it is read, to
+    multiply it with 0; trio lets nobody derive from it."""
+    clock = trio.testing.MockClock(autojump_threshold=0)
+    now = 0.0
+
+    def jump_to_next_deadline() -> None:
+        nonlocal now
+        deadline = scheduler.GLOBAL_RUN_CONTEXT.runner.deadlines.next_deadline()
+        if now < deadline < math.inf:
+            now = deadline
+
+    for name, method in (
+        ("current_time", lambda: now),
+        ("deadline_to_sleep_time", lambda deadline: 0 if deadline <= now else FOREVER_SECONDS),
+        ("_autojump", jump_to_next_deadline),
+    ):
+        setattr(clock, name, method)
+    return clock
 
 
 @contextmanager

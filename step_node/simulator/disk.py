@@ -45,12 +45,14 @@ class SimulatedDisk:
         self.journal: sqlite3.Connection = _connect(Path(":memory:"), genesis_hash)
         self.slowness_ms = 0
         self.is_full = False
+        self.times_full = 0
         self.crash_rate = 0.0
         """How likely each write is to be the node's last act."""
 
     def fill(self, is_full: bool) -> None:
         """No room any more, or again."""
         self.is_full = is_full
+        self.times_full += is_full
 
     def durable(self, path: Path) -> bytes:
         """What a crash now would leave of a file at least."""

@@ -15,12 +15,15 @@ from typing import TypeVar
 
 import trio
 
-from consensus.messages import decode_message
+from consensus.inputs import Input, MessageReceived
+from consensus.messages import Commit, Evidence, ProofBatch, decode_message
+from consensus.state import ROUNDS_AHEAD_MAX, ROUNDS_BEHIND_MAX, ConsensusState, Phase
 from consensus.wire import WireError
 from step_node.bft.doppelganger import DoppelgangerWatch
 from step_node.bft.input_log import InputLog
 from step_node.chain import Chain
 from step_node.crypto.eip191 import address_of, public_key_of
+from step_node.evidence import EvidencePool
 from step_node.genesis import Genesis
 from step_node.journal import Journal, JournalError
 from step_node.mempool import Mempool
@@ -34,6 +37,7 @@ from step_node.simulator.disk import Mount, NodeCrashed, SimulatedDisk
 from step_node.simulator.invariants import Invariants
 from step_node.simulator.liars import GuardlessSigner, Liar, forged
 from step_node.simulator.network import Air, SimulatedNetwork
+from step_node.simulator.plots import Plot
 from step_node.simulator.settings import Tactic
 from step_node.simulator.trace import Trace
 from step_node.storage.interface import FinalisedBatch, StorageUnavailable, StoredBatch
@@ -44,6 +48,7 @@ T = TypeVar("T")
 CONSENSUS_LOG = Path("consensus.log")
 SIGNING_HISTORY = Path("signing_history.log")
 JOURNAL = Path("journal.sqlite")
+EVIDENCE = Path("evidence")
 
 
 class Host:
@@ -61,6 +66,7 @@ class Host:
         tactics: frozenset[Tactic] | None,
         rng: random.Random,
         on_finalised: Callable[[str, int], None],
+        plot: Callable[[], Plot | None],
     ) -> None:
         self.name = name
         self.address = address_of(public_key_of(private_key))
@@ -79,6 +85,8 @@ class Host:
         self.invariants = invariants
         self._rng = rng
         self.on_finalised = on_finalised
+        self._plot = plot
+        self._lives = 0
         self.mount = Mount(self.disk, rng)
         self._life = trio.CancelScope()
         self._network: SimulatedNetwork | None = None
@@ -186,6 +194,9 @@ class Host:
                 chain=chain,
                 input_log=input_log,
                 replayed=replayed,
+                evidence=EvidencePool.open(
+                    EVIDENCE, chain_id=genesis.chain_id, parameters=chain.parameters, files=mount
+                ),
                 doppelganger=DoppelgangerWatch(address=self.address, chain_id=genesis.chain_id, guard=guard)
                 if self.is_honest
                 else None,
@@ -196,6 +207,7 @@ class Host:
             nursery.start_soon(network.serve_streams)
             if self.tactics is None:
                 network.sent = self._before_sending
+                self._watch_what_is_taken_in(node)
             else:
                 liar = Liar(
                     network=network,
@@ -206,11 +218,28 @@ class Host:
                     tactics=self.tactics,
                     rng=self._rng,
                     note=self.note,
+                    plot=self._plot,
                 )
                 self.storage.forges = Tactic.FORGE in self.tactics
                 nursery.start_soon(liar.run)
             await nursery.start(node.run)
             self.node = node
+
+    def _watch_what_is_taken_in(self, node: Node) -> None:
+        """Tell `Justice` of every message that the node's consensus loop has dealt with to the end."""
+        driver, disk = node.driver, self.disk
+        handle = driver._handle
+        self._lives += 1
+        life = self._lives
+
+        async def watched(first: Input) -> None:
+            counts, times_full = isinstance(first, MessageReceived) and _counts(first, driver.state), disk.times_full
+            counts = counts and not disk.is_full
+            await handle(first)
+            if counts and isinstance(first, MessageReceived) and disk.times_full == times_full:
+                self.invariants.justice.took_in(self.name, life, first.message)
+
+        driver._handle = watched  # type: ignore[method-assign]  # the only place through which all messages go
 
     def _before_sending(self, topic: str, data: bytes) -> None:
         self.mount.act()
@@ -275,6 +304,21 @@ class WatchedStorage(MemoryStorage):
         """See `Storage.batches`."""
         batches = await super().batches(from_height, limit)
         return [forged(stored) for stored in batches] if self.forges else batches
+
+
+def _counts(item: MessageReceived, state: ConsensusState) -> bool:
+    """Whether a correct node in this state must remember what the message says; see `justice.py`."""
+    message = item.message
+    if isinstance(message, Commit | Evidence) or message.height != state.height or state.phase is Phase.DECIDED:
+        return False
+    here = max(state.round, 0)
+    is_near = here - ROUNDS_BEHIND_MAX <= message.round <= here + ROUNDS_AHEAD_MAX
+    if message.signer not in state.validators or not is_near:
+        return False
+    if not isinstance(message, ProofBatch):
+        return True
+    proposer = state.validators.proposer(message.height, message.round).address
+    return message.valid_round < message.round and message.signer == proposer and bool(message.batch)
 
 
 def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:

@@ -22,6 +22,7 @@ from step_node.ledger.commitment import EMPTY_LANES, commit_changes, state_root
 from step_node.ledger.records import ChainRecord, ParametersRecord, Record
 from step_node.ledger.state import StateHead
 from step_node.proofs.proof import SignedProof
+from step_node.simulator.justice import Justice
 from step_node.simulator.trace import Trace
 from step_node.storage.interface import FinalisedBatch
 from step_node.storage.memory import MemoryStorage
@@ -57,7 +58,9 @@ class Agreed:
 class Invariants:
     """Watches the honest validators. `on_violation` is told of the first thing that breaks."""
 
-    def __init__(self, genesis: Genesis, trace: Trace, on_violation: Callable[[Violation], None]) -> None:
+    def __init__(
+        self, genesis: Genesis, honest: frozenset[bytes], trace: Trace, on_violation: Callable[[Violation], None]
+    ) -> None:
         self._genesis = genesis
         self._trace = trace
         self._on_violation = on_violation
@@ -70,6 +73,7 @@ class Invariants:
         self._seen_on_disk: set[tuple[str, int, int, str]] = set()
         self._nonces: set[tuple[bytes, str]] = set()
         self._last_proofs: dict[bytes, int] = {}
+        self.justice = Justice(genesis, honest, lambda promise, what: self.broken(promise, "", what))
         self.violations: list[Violation] = []
         self.double_signs = 0
         self.equivocations: set[tuple[bytes, int, int, str]] = set()
@@ -159,6 +163,7 @@ class Invariants:
             self.broken("validity", who, f"height {stored.height}: {what}")
         agreed = Agreed(finalised, batch)
         self._check_minted(who, agreed, before, sum(receipt.reward_ustep for receipt in finalised.receipts))
+        self.justice.finalised(batch, finalised.changes.head)
         self._agreed[stored.height] = agreed
         return agreed
 

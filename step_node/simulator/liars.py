@@ -15,8 +15,11 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from consensus.evidence import contradiction
 from consensus.messages import (
     Commit,
+    Evidence,
+    Message,
     PreCommit,
     PreVote,
     ProofBatch,
@@ -25,7 +28,7 @@ from consensus.messages import (
     encode_message,
 )
 from consensus.wire import decode, encode
-from step_node.batch.batch import Batch, BatchContent, decode_batch, encode_batch
+from step_node.batch.batch import Batch, BatchContent, BatchHeader, decode_batch, encode_batch
 from step_node.chain import COMMIT_BYTES_MAX
 from step_node.crypto.eip191 import sign
 from step_node.network.protocols import consensus_topic
@@ -33,6 +36,7 @@ from step_node.node import Node
 from step_node.proofs.proof import SignedProof
 from step_node.signing.signer import ValidatorSigner
 from step_node.simulator.network import SimulatedNetwork, message_in
+from step_node.simulator.plots import Plot
 from step_node.simulator.settings import Tactic
 from step_node.storage.interface import StoredBatch
 
@@ -41,6 +45,8 @@ if TYPE_CHECKING:
 
 MEMORY_MESSAGES_MAX = 200
 MISCHIEF_SECONDS = 0.5
+FRAME_RATE = 0.1
+"""How likely each mischief is to be a false accusation in gossip: for a few of them every peer hangs up."""
 
 
 class GuardlessSigner(ValidatorSigner):
@@ -69,6 +75,7 @@ class Liar:
         tactics: frozenset[Tactic],
         rng: random.Random,
         note: Callable[[str], None],
+        plot: Callable[[], Plot | None],
     ) -> None:
         self._network = network
         self._node = node
@@ -79,6 +86,7 @@ class Liar:
         self._tactics = tactics
         self._rng = rng
         self._note = note
+        self._plot = plot
         self._heard: deque[bytes] = deque(maxlen=MEMORY_MESSAGES_MAX)
         self._votes: dict[tuple[int, int, str, bytes | None], set[bytes]] = {}
         self._claimed: dict[tuple[int, int], bytes] = {}
@@ -95,23 +103,46 @@ class Liar:
         if topic != self._topic:
             return None
         message = decode_message(data)
+        plot = self._plot()
+        if plot is not None and plot.has_accomplices and not plot.is_over and _height_of(message) == plot.height:
+            return self._play_along(plot, message)
         if isinstance(message, ProofBatch) and message.proposer == self._address:
             return self._bend_proposal(message, data)
         if isinstance(message, PreVote | PreCommit) and message.validator == self._address:
             return self._bend_vote(message)
         return [] if Tactic.SILENT in self._tactics else None
 
+    def _play_along(self, plot: Plot, message: Message) -> list[tuple[str, bytes]] | None:
+        """Be honest until the lock is taken, then claim another batch's quorum of that very round (L28)."""
+        if isinstance(message, ProofBatch | PreVote | PreCommit) and message.signer == self._address:
+            if isinstance(message, ProofBatch) and message.round > plot.round:
+                data = self._claim(message, plot.round)
+            elif isinstance(message, PreVote | PreCommit) and _place(message) in self._claimed:
+                data = self._vote(message, self._claimed[_place(message)])
+            else:
+                return None
+            return [(peer, data) for peer in self._network.peers()]
+        return None
+
+    def _claim(self, message: ProofBatch, valid_round: int) -> bytes:
+        """The proposal of a batch that is new, as if a quorum had pre-voted it in `valid_round`."""
+        batch = decode_batch(message.batch)
+        if message.valid_round >= 0:
+            batch = _later_by(batch, 1)
+        self._claimed[message.height, message.round] = batch.hash
+        self._note("claims a quorum of pre-votes that never was")
+        return self._proposal_of(batch, replace(message, valid_round=valid_round))
+
     def _bend_proposal(self, message: ProofBatch, data: bytes) -> list[tuple[str, bytes]] | None:
         rng, peers = self._rng, self._network.peers()
         if Tactic.SILENT in self._tactics:
             return []
         if Tactic.FALSE_ROUND in self._tactics and message.round > 0 and rng.random() < 0.8:
-            batch = decode_batch(message.batch)
-            if message.valid_round >= 0:
-                batch = _later_by(batch, 1)
-            self._claimed[message.height, message.round] = batch.hash
-            self._note("claims a quorum of pre-votes that never was")
-            data = self._proposal_of(batch, replace(message, valid_round=rng.randrange(message.round)))
+            data = self._claim(message, rng.randrange(message.round))
+        framed = self._made_up_evidence() if Tactic.FRAME in self._tactics and rng.random() < 0.5 else None
+        if framed is not None:
+            self._note("proposes a batch with evidence that it made up")
+            data = self._proposal_of(_with_evidence(decode_batch(message.batch), framed), message)
         if Tactic.INVALID in self._tactics and rng.random() < 0.6:
             self._note("proposes an invalid batch")
             data = self._proposal_of(self._spoil(decode_batch(message.batch)), message)
@@ -179,6 +210,11 @@ class Liar:
                     self._send_to_some(self._rng.choice(list(self._heard)))
             if Tactic.FLOOD in self._tactics:
                 self._flood()
+            if Tactic.FRAME in self._tactics and self._rng.random() < FRAME_RATE:
+                framed = self._made_up_evidence()
+                if framed is not None:
+                    self._note("accuses an honest validator")
+                    self._send_to_some(encode_message(framed))
             if Tactic.USURP in self._tactics:
                 await self._usurp()
 
@@ -221,6 +257,21 @@ class Liar:
     def _signed(self, message: SignedMessage) -> bytes:
         return encode_message(replace(message, signature=sign(message.signing_line(self._chain_id), self._key)))
 
+    def _made_up_evidence(self) -> Evidence | None:
+        """A vote of another's that it has heard, and one against it that the other has never signed."""
+        votes = [
+            vote
+            for vote in map(message_in, self._heard)
+            if isinstance(vote, PreVote | PreCommit) and vote.validator != self._address
+        ]
+        if not votes:
+            return None
+        vote = self._rng.choice(votes)
+        other = replace(vote, batch_hash=self._rng.randbytes(32))
+        if self._rng.random() < 0.5:
+            other = replace(other, signature=sign(other.signing_line(self._chain_id), self._key))
+        return contradiction(vote, other)
+
     def _spoil(self, batch: Batch) -> Batch:
         proofs, header, last_commit = batch.proofs, batch.header, batch.last_commit
         match self._rng.randrange(5):
@@ -234,11 +285,7 @@ class Liar:
                 last_commit = replace(last_commit, signatures=last_commit.signatures[:1])
             case _:
                 header = replace(header, timestamp_ms=header.timestamp_ms + 3_600_000)
-        content = BatchContent(proofs, last_commit, batch.evidence, batch.operations)
-        proof_ids_root, proofs_root, body_hash = content.roots()
-        return content.with_header(
-            replace(header, proof_ids_root=proof_ids_root, proofs_root=proofs_root, body_hash=body_hash)
-        )
+        return _batch_of(header, BatchContent(proofs, last_commit, batch.evidence, batch.operations))
 
 
 def forged(stored: StoredBatch) -> StoredBatch:
@@ -251,6 +298,21 @@ def forged(stored: StoredBatch) -> StoredBatch:
         batch=encode_batch(batch),
         commit=encode(replace(commit, batch_hash=batch.hash)),
     )
+
+
+def _batch_of(header: BatchHeader, content: BatchContent) -> Batch:
+    proof_ids_root, proofs_root, body_hash = content.roots()
+    return content.with_header(
+        replace(header, proof_ids_root=proof_ids_root, proofs_root=proofs_root, body_hash=body_hash)
+    )
+
+
+def _with_evidence(batch: Batch, piece: Evidence) -> Batch:
+    return _batch_of(batch.header, BatchContent(batch.proofs, batch.last_commit, (piece,), batch.operations))
+
+
+def _height_of(message: Message) -> int:
+    return message.first.height if isinstance(message, Evidence) else message.height
 
 
 def _later_by(batch: Batch, milliseconds: int) -> Batch:

@@ -10,6 +10,9 @@ which brings the question to a head soonest:
 - the *blind* get neither the round's proposal nor the hermit's pre-vote, so they see no polka, and pre-vote nil;
 - all others see the polka, lock on the batch, pre-commit it, and see the round fail.
 
+A plot may have *accomplices*: then the next turn is a Byzantine validator's. All of those vote honestly until the trap
+closes, and after that propose another batch, and claim that a quorum has pre-voted it in the very round of the lock.
+
 The next rounds are the test: a correct validator that is locked refuses what the blind propose. Sometimes those who
 are locked crash just then, and must find their lock again in their log.
 """
@@ -39,6 +42,7 @@ class Plot:
     locked: frozenset[str]
     ends_at: float
     crashes: bool
+    has_accomplices: bool
     on_sprung: Callable[[Plot], None]
     is_sprung: bool = False
     _mine: frozenset[str] = field(default=frozenset(), repr=False)
@@ -74,6 +78,7 @@ class Plot:
         return (
             f"height {self.height} round {self.round}: {self.hermit} is the hermit, blind are"
             f" {' '.join(sorted(self.blind))}{', the locked crash' if self.crashes else ''}"
+            f"{', the next turn is an accomplice' if self.has_accomplices else ''}"
         )
 
 
@@ -92,10 +97,11 @@ def draw_plot(
         return None
     height = next_height + rng.randrange(2)
     number = rng.choice((0, 0, 0, 1))
-    if rng.random() < 0.4:
+    if rng.random() < 0.6:
         # If there is a liar, let the next turn be a liar's: it may claim what those who are locked would have to see.
         turns = (above for above in range(next_height, next_height + 4) if proposers(above, number + 1) not in honest)
         height = next(turns, height)
+    has_accomplices = proposers(height, number + 1) not in honest
     first, second = proposers(height, number + 1), proposers(height, number + 2)
     leading_blind, hermit = (second, first) if rng.random() < 0.5 else (first, "")
     if hermit not in honest or hermit == leading_blind:
@@ -103,8 +109,9 @@ def draw_plot(
     blind = [leading_blind] if leading_blind in honest else []
     others = [name for name in honest if name not in (hermit, leading_blind)]
     rng.shuffle(others)
-    # Of the honest, at most f may be blind, or nobody sees a polka.
-    while others and len(blind) < faults_max and (not blind or rng.random() < 0.5):
+    # Who proposes in the round of the lock cannot be blind; of the honest, at most f may be, or nobody sees a polka.
+    others.sort(key=lambda name: name != proposers(height, number))
+    while others and len(blind) < faults_max and (not blind or has_accomplices or rng.random() < 0.5):
         blind.append(others.pop())
     if not blind or not others:
         return None
@@ -116,6 +123,7 @@ def draw_plot(
         locked=frozenset(others),
         ends_at=trio.current_time() + rng.uniform(PLOT_SECONDS_MIN, PLOT_SECONDS_MAX),
         crashes=rng.random() < 0.3,
+        has_accomplices=has_accomplices,
         on_sprung=on_sprung,
         _mine=frozenset({address_of(hermit).hex()}),
     )

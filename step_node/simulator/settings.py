@@ -54,6 +54,8 @@ class Tactic(StrEnum):
     """Send much, and garbage."""
     FORGE = "forge"
     """Serve altered batches to those who catch up."""
+    FRAME = "frame"
+    """Accuse honest validators with evidence that it has made up, in gossip and in its batches."""
     SILENT = "silent"
     """Say nothing of its own."""
 

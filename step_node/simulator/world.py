@@ -88,7 +88,6 @@ class _World:
         self._trace = Trace(keep_lines=keep_lines)
         self._end = trio.CancelScope()
         self._genesis = genesis_of(settings.validators)
-        self._invariants = Invariants(self._genesis, self._trace, self._broken)
         self._air = Air(self._rng("air"))
         self._plot: Plot | None = None
         self._plots_sprung = 0
@@ -97,6 +96,8 @@ class _World:
         """Proofs with a twin of the same nonce: at most one of the two can be finalised, and the other is dropped."""
         keys = validator_keys(settings.validators)
         liars = set(self._rng("liars").sample(range(settings.validators), self.plan.byzantine))
+        honest = frozenset(address_of(public_key_of(key)) for index, key in enumerate(keys) if index not in liars)
+        self._invariants = Invariants(self._genesis, honest, self._trace, self._broken)
         self._hosts = [
             Host(
                 name=f"v{index}",
@@ -108,6 +109,7 @@ class _World:
                 tactics=self.plan.tactics if index in liars else None,
                 rng=self._rng(f"host {index}"),
                 on_finalised=self._finalised,
+                plot=lambda: self._plot,
             )
             for index, key in enumerate(keys)
         ]
@@ -213,7 +215,12 @@ class _World:
         if len(set(heights.values())) > 1:
             return f"the same height everywhere: {heights}"
         missing = promised - self._invariants.agreed_proofs()
-        return f"{len(missing)} accepted proofs are not finalised at {heights}" if missing else ""
+        if missing:
+            return f"{len(missing)} accepted proofs are not finalised at {heights}"
+        unpunished = self._invariants.justice.unpunished()
+        return (
+            f"every equivocation that reached two honest nodes ends in a slash: {unpunished[0]}" if unpunished else ""
+        )
 
     async def _check_promises(self) -> None:
         """A proof that a client was told is accepted is waiting, finalised, or dropped for a reason that holds."""

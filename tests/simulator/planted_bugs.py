@@ -22,6 +22,7 @@ from consensus.reasons import Ignored
 from consensus.state import Phase, VoteSet
 from consensus.values import Validator, ValidatorSet
 from step_node import chain as chain_module
+from step_node import evidence as evidence_module
 from step_node.admission import Admission
 from step_node.batch.batch import Batch
 from step_node.bft.driver import ConsensusDriver
@@ -30,6 +31,8 @@ from step_node.chain import Chain, JudgedBatch
 from step_node.durable.record_log import RecordLog
 from step_node.journal import DroppedProof
 from step_node.ledger import session, state_gates
+from step_node.ledger.offences import Offence, Slashing
+from step_node.ledger.validators import ValidatorSheet
 from step_node.network import sync as sync_module
 from step_node.proofs.proof import Refusal, RefusalCode
 from step_node.settlement import Settlement
@@ -319,6 +322,41 @@ def pre_commit_without_a_polka() -> Sequence[AbstractContextManager[Any]]:
     return [patch.object(machine, "lock_on_polka", lock_on_polka)]
 
 
+# --- evidence -----------------------------------------------------------------------------------------------------
+
+
+def evidence_not_verified() -> Sequence[AbstractContextManager[Any]]:
+    """Whoever is named in a contradiction is guilty; the signatures are not looked at."""
+    return [patch.object(evidence_module, "verify_contradiction", lambda evidence, **_: evidence.first.signer)]
+
+
+def slashed_twice() -> Sequence[AbstractContextManager[Any]]:
+    """That an offence is punished already is not looked at."""
+    original = ValidatorSheet.try_offence
+
+    def try_offence(self: ValidatorSheet, offence: Offence) -> Slashing | str:
+        record = self._records.get(offence.accused)
+        if record is None:
+            return original(self, offence)
+        self._records[offence.accused] = replace(record, slashed_at_height=0)
+        slashing = original(self, offence)
+        if isinstance(slashing, str):
+            self._records[offence.accused] = record
+        return slashing
+
+    return [patch.object(ValidatorSheet, "try_offence", try_offence)]
+
+
+def offence_never_reported() -> Sequence[AbstractContextManager[Any]]:
+    async def accuse(_self: ConsensusDriver, _evidence: object) -> None:
+        return
+
+    return [
+        patch.object(ConsensusDriver, "_accuse", accuse),
+        patch.object(Chain, "late_contradiction", lambda *_: None),
+    ]
+
+
 BUGS = (
     PlantedBug("unlock on a nil polka", unlock_on_nil_polka, 1),
     PlantedBug("no lock at all", no_lock_at_all, 1),
@@ -339,6 +377,9 @@ BUGS = (
     PlantedBug("the commit of a synced batch is not checked", synced_commit_not_checked, 18),
     PlantedBug("settling drops accepted proofs", accepted_proofs_dropped, 1),
     PlantedBug("validators' rewards are minted from nowhere", rewards_from_nowhere, 1),
+    PlantedBug("evidence is not verified", evidence_not_verified, 10),
+    PlantedBug("a slash is applied twice", slashed_twice, 10),
+    PlantedBug("an offence is never reported", offence_never_reported, 10),
 )
 
 
