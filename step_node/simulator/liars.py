@@ -90,7 +90,7 @@ class Liar:
         self._heard: deque[bytes] = deque(maxlen=MEMORY_MESSAGES_MAX)
         self._votes: dict[tuple[int, int, str, bytes | None], set[bytes]] = {}
         self._claimed: dict[tuple[int, int], bytes] = {}
-        """(height, round) -> what was proposed there as if a quorum had pre-voted it."""
+        """(height, round) -> what was proposed there though no honest node should take it: it votes for that."""
         network.tamper = self.tamper
         network.overhear = self.overhear
         if Tactic.WITHHOLD in tactics:
@@ -145,7 +145,11 @@ class Liar:
             data = self._proposal_of(_with_evidence(decode_batch(message.batch), framed), message)
         if Tactic.INVALID in self._tactics and rng.random() < 0.6:
             self._note("proposes an invalid batch")
-            data = self._proposal_of(self._spoil(decode_batch(message.batch)), message)
+            spoilt = self._spoil(decode_batch(message.batch))
+            self._claimed[message.height, message.round] = spoilt.hash
+            data = self._proposal_of(spoilt, message)
+            if rng.random() < 0.7:
+                return [(peer, data) for peer in peers]
         if Tactic.WITHHOLD in self._tactics:
             return [(peer, data) for peer in peers if rng.random() < 0.4]
         if Tactic.EQUIVOCATE in self._tactics:
@@ -274,10 +278,10 @@ class Liar:
 
     def _spoil(self, batch: Batch) -> Batch:
         proofs, header, last_commit = batch.proofs, batch.header, batch.last_commit
-        match self._rng.randrange(5):
-            case 0:
+        match self._rng.randrange(8):
+            case 0 | 4 | 5 | 6 if proofs:
                 proofs = (*proofs[:-1], _with_other_signature(proofs[-1]))
-            case 1:
+            case 1 if proofs:
                 proofs = (*proofs, proofs[0])
             case 2:
                 header = replace(header, state_root=bytes(32))

@@ -123,6 +123,9 @@ def plan_of(seed: int, settings: SimulationSettings, rng: random.Random) -> Seed
     if FaultKind.BYZANTINE not in settings.faults:
         byzantine = 0
     tactics = frozenset(tactic for tactic in Tactic if rng.random() < 0.35) or frozenset({Tactic.COMPLETE})
+    if rng.random() < 0.8:
+        # Silence hides every other tactic.
+        tactics = tactics - {Tactic.SILENT} or tactics
     # A directed schedule needs a network that does what it is told.
     calm = 0.3 if plots else 1.0
     return SeedPlan(
