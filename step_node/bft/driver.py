@@ -257,7 +257,7 @@ class ConsensusDriver:
         self._replayed = []
         # The log can be on disk before the evidence that its messages make is; a repeated message would make none.
         for evidence in accusations:
-            await self._accuse(evidence)
+            await self._accuser.accuse(evidence)
         answers: deque[event.Input] = deque()
         for effect in resume(self._state):
             answers.extend(await self._carry_out(effect))

@@ -25,7 +25,8 @@ def simulate(
     seed: Annotated[int | None, typer.Option(min=0, help="Replay this one, and print all that happens in it.")] = None,
     faults: Annotated[str, typer.Option(help="all, none, or some, with commas: see docs/simulator.md.")] = "all",
     workers: Annotated[
-        int, typer.Option(min=1, max=256, help="Processes.", show_default="one for each processor")
+        int,
+        typer.Option("--jobs", "--workers", min=1, max=256, help="Processes.", show_default="one for each processor"),
     ] = os.cpu_count() or 1,
     as_json: Annotated[bool, typer.Option("--json", help="The last line is JSON.")] = False,
 ) -> None:

@@ -11,7 +11,7 @@ from trio.testing import MockClock
 
 from consensus.inputs import MessageReceived
 from consensus.machine import ConsensusFault, apply
-from consensus.messages import PreCommit, PreVote, ProofBatch, TimeoutMessage
+from consensus.messages import Evidence, EvidenceKind, PreCommit, PreVote, ProofBatch, TimeoutMessage
 from consensus.state import ConsensusState, Step
 from consensus.values import Timeouts
 from step_node.bft import driver as driver_module
@@ -276,6 +276,24 @@ async def test_after_a_restart_it_stands_where_it_stood(tmp_path: Path, mock_clo
         running.deliver(proposal, *pre_commits(NAMES[1:], proposal.batch_hash))
         await until(lambda: running.chain.next_height == 2)
     assert all(len(values) == 1 for values in seat.signed_values().values())
+
+
+async def test_an_offence_that_is_only_in_the_log_when_it_is_killed_is_reported_at_the_restart(
+    tmp_path: Path, mock_clock: MockClock
+) -> None:
+    seat = Seat(tmp_path, mock_clock, OTHER)
+    culprit = next(name for name in NAMES if name != OTHER)
+    votes = [by(culprit, PreVote(1, 0, batch_hash, address(culprit))) for batch_hash in (None, bytes(32))]
+    elsewhere = await open_chain(seat.genesis, clock=seat.clock)
+    log, _ = InputLog.open(tmp_path / "consensus.log", chain_id=CHAIN_ID, height=elsewhere.next_height)
+    for vote in votes:
+        log.append(MessageReceived(vote))
+    log.sync()
+    log.close()
+    async with seat.running():
+        await until(lambda: any(isinstance(message, Evidence) for message in seat.said))
+    reported = [message for message in seat.said if isinstance(message, Evidence)]
+    assert [(piece.kind, piece.first.signer) for piece in reported] == [(EvidenceKind.DOUBLE_SIGN, address(culprit))]
 
 
 async def test_killed_when_it_had_decided_it_finalises_at_the_restart(tmp_path: Path, mock_clock: MockClock) -> None:

@@ -25,6 +25,7 @@ from step_node import chain as chain_module
 from step_node import evidence as evidence_module
 from step_node.admission import Admission
 from step_node.batch.batch import Batch
+from step_node.bft.accuser import Accuser
 from step_node.bft.driver import ConsensusDriver
 from step_node.bft.input_log import InputLog
 from step_node.chain import Chain, JudgedBatch
@@ -348,11 +349,11 @@ def slashed_twice() -> Sequence[AbstractContextManager[Any]]:
 
 
 def offence_never_reported() -> Sequence[AbstractContextManager[Any]]:
-    async def accuse(_self: ConsensusDriver, _evidence: object) -> None:
+    async def accuse(_self: Accuser, _evidence: object) -> None:
         return
 
     return [
-        patch.object(ConsensusDriver, "_accuse", accuse),
+        patch.object(Accuser, "accuse", accuse),
         patch.object(Chain, "late_contradiction", lambda *_: None),
     ]
 
