@@ -6,9 +6,10 @@ Stakes and what is burnt are reckoned anew, from genesis and the evidence in eac
 and round have reached an honest node when its consensus loop has taken in both of them in one life of the node, and
 has come to the end of what it does about the second: each while the node was at that height and still undecided, in a
 round of which it keeps the votes (ROUNDS_BEHIND_MAX and ROUNDS_AHEAD_MAX of `consensus.state`), from a member of that
-height's set, a proposal from whoever's turn it is, and with a disk that was not full meanwhile. A message that is lost, dies with the node in a
-crash, or comes when the height is over, has not reached it: nothing in the protocol keeps those. From two such nodes
-on, the culprit must be slashed in the end, unless the height has come to lie below the chain's evidence floor.
+height's set, a proposal from whoever's turn it is, and with a disk that was not full meanwhile. A message that is
+lost, dies with the node in a crash, or comes when the height is over, has not reached it: nothing in the protocol
+keeps those. From two such nodes on, the culprit must be slashed in the end, unless the height has come to lie below
+the chain's evidence floor.
 """
 
 from __future__ import annotations
