@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Final, TypeAlias
+from typing import TypeAlias
 from weakref import WeakSet
 
 import trio
@@ -20,9 +20,7 @@ from p2p.base import BaseNetwork, open_plain_nursery
 from p2p.errors import PeerUnreachable, ProtocolUnsupported
 from p2p.framing import FramedStream
 from p2p.network import PeerId
-
-PIPE_CHUNKS_MAX: Final = 64
-"""Writes that wait in a pipe; beyond it the writer waits."""
+from p2p.pipe import PipeEnd
 
 DropFunction: TypeAlias = Callable[[PeerId, PeerId, str, bytes], bool]
 """(sender, receiver, topic, data) -> whether this hop loses the message."""
@@ -119,7 +117,7 @@ class MemoryNetwork(BaseNetwork):
         super().__init__(peer_id, clock)
         self._hub = hub
         self._nursery = nursery
-        self._pipes: dict[PeerId, WeakSet[_PipeEnd]] = {}
+        self._pipes: dict[PeerId, WeakSet[PipeEnd]] = {}
         """Weak, so that conversations that are over do not add up."""
 
     @property
@@ -151,7 +149,7 @@ class MemoryNetwork(BaseNetwork):
         other = self._hub.running(peer_id)
         if other is None or peer_id not in self._peers:
             raise PeerUnreachable(peer_id, "it is not connected")
-        near, far = _PipeEnd.pair()
+        near, far = PipeEnd.connect(PipeEnd(), PipeEnd())
         other.accept_stream(self._peer_id, protocol, far)
         self._streams_opened += 1
         self._pipes.setdefault(peer_id, WeakSet()).add(near)
@@ -189,7 +187,7 @@ class MemoryNetwork(BaseNetwork):
         """Take one message from a neighbour; return whether it goes further."""
         return self._receive_gossip(topic, data, sender)
 
-    def accept_stream(self, peer_id: PeerId, protocol: str, pipe: _PipeEnd) -> None:
+    def accept_stream(self, peer_id: PeerId, protocol: str, pipe: PipeEnd) -> None:
         """Serve a stream that a neighbour opened. Raises `ProtocolUnsupported`."""
         served = self._protocols.get(protocol)
         if served is None:
@@ -205,57 +203,3 @@ class MemoryNetwork(BaseNetwork):
                 pipe.break_now()
         self._pipes.clear()
         self._mark_closed()
-
-
-class _PipeEnd:
-    """One end of a pair of bounded pipes; a `p2p.framing.ByteStream`."""
-
-    def __init__(self, sender: trio.MemorySendChannel[bytes], receiver: trio.MemoryReceiveChannel[bytes]) -> None:
-        self._sender = sender
-        self._receiver = receiver
-        self._unread = b""
-        self._broken = False
-        self._peer: _PipeEnd = self
-
-    @classmethod
-    def pair(cls) -> tuple[_PipeEnd, _PipeEnd]:
-        """Two ends, connected."""
-        first_sender, second_receiver = trio.open_memory_channel[bytes](PIPE_CHUNKS_MAX)
-        second_sender, first_receiver = trio.open_memory_channel[bytes](PIPE_CHUNKS_MAX)
-        first, second = cls(first_sender, first_receiver), cls(second_sender, second_receiver)
-        first._peer, second._peer = second, first
-        return first, second
-
-    async def read(self, size_bytes_max: int) -> bytes:
-        """See `ByteStream.read`."""
-        if not self._unread:
-            try:
-                self._unread = await self._receiver.receive()
-            except trio.EndOfChannel:
-                if self._broken:
-                    raise trio.BrokenResourceError from None
-                return b""
-        chunk, self._unread = self._unread[:size_bytes_max], self._unread[size_bytes_max:]
-        return chunk
-
-    async def write(self, data: bytes) -> None:
-        """See `ByteStream.write`."""
-        if data:
-            await self._sender.send(data)
-
-    async def close(self) -> None:
-        """See `ByteStream.close`."""
-        self._sender.close()
-        await trio.lowlevel.checkpoint()
-
-    async def reset(self) -> None:
-        """See `ByteStream.reset`."""
-        self.break_now()
-        await trio.lowlevel.checkpoint()
-
-    def break_now(self) -> None:
-        """Break both ends at once."""
-        for end in (self, self._peer):
-            end._broken = True
-            end._receiver.close()
-            end._sender.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +12,15 @@ from step_node.cli.keys_commands import PasswordFileOption, load_private_key
 from step_node.cli.output import console, print_json
 
 if TYPE_CHECKING:
+    from typing import Protocol
+
     from step_node.operations.operation import Operation
+
+    class _Sign(Protocol):
+        """Makes an operation of what its command line says and what the chain says."""
+
+        def __call__(self, *, owner_key: bytes, chain_id: str, sequence: int) -> Operation: ...
+
 
 app = typer.Typer(no_args_is_help=True, help="Validators: register, unbond, withdraw, rotate the hot key, show.")
 
@@ -59,16 +68,8 @@ def register(
 
     owner_key = load_private_key(owner_keystore, owner_key_file, password_file)
     hot_key = load_private_key(hot_keystore, hot_key_file, hot_password_file)
-    chain_id, sequence = _chain_and_sequence(url, client_signing.address_of_key(owner_key))
-    operation = client_signing.register(
-        owner_key=owner_key,
-        hot_key=hot_key,
-        chain_id=chain_id,
-        sequence=sequence,
-        stake_ustep=stake_ustep(stake),
-        p2p_address=p2p_address,
-    )
-    _submit(url, operation, as_json)
+    sign = partial(client_signing.register, hot_key=hot_key, stake_ustep=stake_ustep(stake), p2p_address=p2p_address)
+    _sign_and_submit(sign, owner_key, url, as_json)
 
 
 @app.command(epilog="Example: step-node validator unbond --validator 0x… --owner-keystore cold.json")
@@ -84,11 +85,7 @@ def unbond(
     from step_node.operations import client_signing
 
     owner_key = load_private_key(owner_keystore, owner_key_file, password_file)
-    chain_id, sequence = _chain_and_sequence(url, client_signing.address_of_key(owner_key))
-    operation = client_signing.unbond(
-        owner_key=owner_key, chain_id=chain_id, sequence=sequence, validator=_address(validator)
-    )
-    _submit(url, operation, as_json)
+    _sign_and_submit(partial(client_signing.unbond, validator=_address(validator)), owner_key, url, as_json)
 
 
 @app.command(epilog="Example: step-node validator withdraw --validator 0x… --owner-keystore cold.json")
@@ -104,11 +101,7 @@ def withdraw(
     from step_node.operations import client_signing
 
     owner_key = load_private_key(owner_keystore, owner_key_file, password_file)
-    chain_id, sequence = _chain_and_sequence(url, client_signing.address_of_key(owner_key))
-    operation = client_signing.withdraw(
-        owner_key=owner_key, chain_id=chain_id, sequence=sequence, validator=_address(validator)
-    )
-    _submit(url, operation, as_json)
+    _sign_and_submit(partial(client_signing.withdraw, validator=_address(validator)), owner_key, url, as_json)
 
 
 @app.command(
@@ -131,15 +124,8 @@ def rotate_key(
 
     owner_key = load_private_key(owner_keystore, owner_key_file, password_file)
     new_hot_key = load_private_key(hot_keystore, hot_key_file, hot_password_file)
-    chain_id, sequence = _chain_and_sequence(url, client_signing.address_of_key(owner_key))
-    operation = client_signing.rotate_key(
-        owner_key=owner_key,
-        new_hot_key=new_hot_key,
-        chain_id=chain_id,
-        sequence=sequence,
-        validator=_address(validator),
-    )
-    _submit(url, operation, as_json)
+    sign = partial(client_signing.rotate_key, new_hot_key=new_hot_key, validator=_address(validator))
+    _sign_and_submit(sign, owner_key, url, as_json)
 
 
 @app.command(epilog="Example: step-node validator show --url http://127.0.0.1:8600")
@@ -177,10 +163,13 @@ def _chain_and_sequence(url: str, owner: bytes) -> tuple[str, int]:
     return chain_id, sequence
 
 
-def _submit(url: str, operation: Operation, as_json: bool) -> None:
+def _sign_and_submit(sign: _Sign, owner_key: bytes, url: str, as_json: bool) -> None:
     from step_node.cli.http_calls import post_json
+    from step_node.operations.client_signing import address_of_key
     from step_node.operations.json_form import name_of, operation_json
 
+    chain_id, sequence = _chain_and_sequence(url, address_of_key(owner_key))
+    operation = sign(owner_key=owner_key, chain_id=chain_id, sequence=sequence)
     answer = post_json(url, f"/validator/{name_of(operation)}", operation_json(operation), parameters={})
     if as_json:
         print_json(answer)

@@ -27,8 +27,8 @@ from p2p.base import BaseNetwork
 from p2p.errors import PeerUnreachable, ProtocolUnsupported
 from p2p.framing import FramedStream
 from p2p.network import PeerId
+from p2p.pipe import PipeEnd
 
-PIPE_CHUNKS_MAX = 64
 STREAMS_WAITING_MAX = 64
 """Streams that a node has not begun to serve; one more is refused."""
 CONNECT_TIMEOUT_SECONDS = 0.5
@@ -211,7 +211,9 @@ class SimulatedNetwork(BaseNetwork):
         if not (self._air.passes(self._peer_id, peer_id, None) and self._air.passes(peer_id, self._peer_id, None)):
             await trio.sleep(CONNECT_TIMEOUT_SECONDS)
             raise PeerUnreachable(peer_id, "it does not answer")
-        near, far = _PipeEnd.pair(self._air, self._peer_id, peer_id)
+        near = _PipeEnd(self._air, self._peer_id, peer_id)
+        far = _PipeEnd(self._air, peer_id, self._peer_id)
+        PipeEnd.connect(near, far)
         other.accept_stream(self._peer_id, protocol, far)
         self._streams_opened += 1
         self._remember(near)
@@ -271,81 +273,21 @@ class SimulatedNetwork(BaseNetwork):
         self._pipes[self._pipe_number] = pipe
 
 
-class _PipeEnd:
-    """One end of a pair of bounded pipes with delays; a `p2p.framing.ByteStream`."""
+class _PipeEnd(PipeEnd):
+    """One end of a pair of pipes with the delays of a link, which may be cut."""
 
-    def __init__(
-        self,
-        air: Air,
-        names: tuple[str, str],
-        sender: trio.MemorySendChannel[tuple[float, bytes]],
-        receiver: trio.MemoryReceiveChannel[tuple[float, bytes]],
-    ) -> None:
+    def __init__(self, air: Air, name: str, other_name: str) -> None:
+        super().__init__()
         self._air = air
-        self._name, self.other_name = names
-        self._sender = sender
-        self._receiver = receiver
-        self._unread = b""
-        self._broken = False
-        self._closed = False
+        self._name, self.other_name = name, other_name
         self._last_arrival = 0.0
-        self._other: _PipeEnd = self
 
-    @classmethod
-    def pair(cls, air: Air, opener: str, server: str) -> tuple[_PipeEnd, _PipeEnd]:
-        """Two ends, connected."""
-        first_sender, second_receiver = trio.open_memory_channel[tuple[float, bytes]](PIPE_CHUNKS_MAX)
-        second_sender, first_receiver = trio.open_memory_channel[tuple[float, bytes]](PIPE_CHUNKS_MAX)
-        first = cls(air, (opener, server), first_sender, first_receiver)
-        second = cls(air, (server, opener), second_sender, second_receiver)
-        first._other, second._other = second, first
-        return first, second
-
-    @property
-    def is_over(self) -> bool:
-        """Whether both sides have ended the conversation, or it is broken."""
-        return self._broken or (self._closed and self._other._closed)
-
-    async def read(self, size_bytes_max: int) -> bytes:
-        """See `ByteStream.read`."""
-        if not self._unread:
-            try:
-                arrival, self._unread = await self._receiver.receive()
-            except trio.EndOfChannel:
-                if self._broken:
-                    raise trio.BrokenResourceError from None
-                return b""
-            if arrival > trio.current_time():
-                await trio.sleep_until(arrival)
-        chunk, self._unread = self._unread[:size_bytes_max], self._unread[size_bytes_max:]
-        return chunk
-
-    async def write(self, data: bytes) -> None:
-        """See `ByteStream.write`."""
+    def _arrival(self) -> float:
         if not self._air.passes(self._name, self.other_name, None):
             self.break_now()
             raise trio.BrokenResourceError
         self._last_arrival = max(self._last_arrival, trio.current_time() + self._air.delay())
-        if data:
-            await self._sender.send((self._last_arrival, data))
-
-    async def close(self) -> None:
-        """See `ByteStream.close`."""
-        self._closed = True
-        self._sender.close()
-        await trio.lowlevel.checkpoint()
-
-    async def reset(self) -> None:
-        """See `ByteStream.reset`."""
-        self.break_now()
-        await trio.lowlevel.checkpoint()
-
-    def break_now(self) -> None:
-        """Break both ends at once."""
-        for end in (self, self._other):
-            end._broken = True
-            end._receiver.close()
-            end._sender.close()
+        return self._last_arrival
 
 
 def name_of(text: str) -> PeerId:

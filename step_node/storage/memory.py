@@ -14,17 +14,7 @@ from itertools import takewhile
 from step_node.ledger.offences import Slashing
 from step_node.ledger.records import Account, NonceRecord, Triangle
 from step_node.ledger.state import Changes, Receipt, StateHead, StateKeys, StateSlice
-from step_node.storage.checks import (
-    already_finalised,
-    already_restored,
-    no_chain,
-    no_snapshot_of_genesis,
-    require_consistent,
-    require_initial_state,
-    require_limit,
-    require_restorable,
-    require_same_genesis,
-)
+from step_node.storage import checks
 from step_node.storage.interface import (
     FinalisedBatch,
     FinalisedProof,
@@ -51,9 +41,9 @@ class MemoryStorage(Storage):
         self._slashings: list[Slashing] = []
 
     async def initialise(self, genesis_hash: bytes, head: StateHead, accounts: Sequence[Account]) -> None:
-        require_initial_state(genesis_hash, head, accounts)
+        checks.require_initial_state(genesis_hash, head, accounts)
         if self._genesis_hash is not None:
-            require_same_genesis(self._genesis_hash, genesis_hash)
+            checks.require_same_genesis(self._genesis_hash, genesis_hash)
             return
         self._genesis_hash = genesis_hash
         self._head = head
@@ -74,10 +64,10 @@ class MemoryStorage(Storage):
         )
 
     async def finalise(self, finalised: FinalisedBatch) -> None:
-        require_consistent(finalised)
+        checks.require_consistent(finalised)
         stored = finalised.stored
         known = self._batches.get(stored.height)
-        if already_finalised(self._required_head().chain, None if known is None else known.batch_hash, stored):
+        if checks.already_finalised(self._required_head().chain, None if known is None else known.batch_hash, stored):
             return
         self._require_no_conflict(finalised)
         self._batches[stored.height] = stored
@@ -108,7 +98,7 @@ class MemoryStorage(Storage):
         self._head = changes.head
 
     async def batches(self, from_height: int, limit: int) -> Sequence[StoredBatch]:
-        require_limit(limit)
+        checks.require_limit(limit)
         self._required_head()
         heights = takewhile(self._batches.__contains__, range(from_height, from_height + limit))
         return tuple(self._batches[height] for height in heights)
@@ -131,7 +121,7 @@ class MemoryStorage(Storage):
     async def account_proofs(
         self, address: bytes, *, before: tuple[int, int] | None, limit: int
     ) -> Sequence[FinalisedProof]:
-        require_limit(limit)
+        checks.require_limit(limit)
         self._required_head()
         newest_first = reversed(self._histories.get(address, []))
         below = [one for one in newest_first if before is None or (one.receipt.height, one.receipt.index) < before]
@@ -142,12 +132,12 @@ class MemoryStorage(Storage):
         return self._triangles.get(triangle_id)
 
     async def leaderboard(self, *, limit: int) -> Sequence[Account]:
-        require_limit(limit)
+        checks.require_limit(limit)
         self._required_head()
         return tuple(heapq.nsmallest(limit, self._accounts.values(), key=_by_rank))
 
     async def slashings(self, *, limit: int, before: tuple[int, int] | None = None) -> Sequence[Slashing]:
-        require_limit(limit)
+        checks.require_limit(limit)
         self._required_head()
         below = [one for one in reversed(self._slashings) if before is None or (one.height, one.index) < before]
         return tuple(below[:limit])
@@ -168,15 +158,15 @@ class MemoryStorage(Storage):
     async def export(self, sink: RecordSink) -> None:
         head = self._required_head()
         if head.chain.height == 0:
-            raise no_snapshot_of_genesis()
+            raise checks.no_snapshot_of_genesis()
         sink.begin(head, self._batches[head.chain.height])
         sink.add([self._accounts[address] for address in sorted(self._accounts)])
         sink.add([self._triangles[triangle_id] for triangle_id in sorted(self._triangles)])
         sink.add([self._nonces[key] for key in sorted(self._nonces)])
 
     async def restore(self, restored: RestoredState) -> None:
-        require_restorable(restored.head, restored.base)
-        if already_restored(self._required_head().chain, restored.head):
+        checks.require_restorable(restored.head, restored.base)
+        if checks.already_restored(self._required_head().chain, restored.head):
             return
         accounts: dict[bytes, Account] = {}
         triangles: dict[int, Triangle] = {}
@@ -199,7 +189,7 @@ class MemoryStorage(Storage):
 
     def _required_head(self) -> StateHead:
         if self._head is None:
-            raise no_chain()
+            raise checks.no_chain()
         return self._head
 
 

@@ -16,19 +16,9 @@ from pymongo import ASCENDING, DESCENDING, DeleteMany, InsertOne, ReplaceOne, Up
 from step_node.ledger.offences import Slashing
 from step_node.ledger.records import Account, NonceRecord, Triangle
 from step_node.ledger.state import Changes, Receipt, StateHead, StateKeys, StateSlice
+from step_node.storage import checks
 from step_node.storage import mongo_documents as documents
 from step_node.storage.asyncio_bridge import AsyncioThread
-from step_node.storage.checks import (
-    already_finalised,
-    already_restored,
-    no_chain,
-    no_snapshot_of_genesis,
-    require_consistent,
-    require_initial_state,
-    require_limit,
-    require_restorable,
-    require_same_genesis,
-)
 from step_node.storage.interface import (
     FinalisedBatch,
     FinalisedProof,
@@ -77,7 +67,7 @@ class MongoStorage(Storage):
         return cls(thread, opened)
 
     async def initialise(self, genesis_hash: bytes, head: StateHead, accounts: Sequence[Account]) -> None:
-        require_initial_state(genesis_hash, head, accounts)
+        checks.require_initial_state(genesis_hash, head, accounts)
         restored_half = await self._read(self._is_restored_half)
         if restored_half:
             await self._thread.run(lambda: self._database.retried(lambda: clear_state(self._database)))
@@ -86,7 +76,7 @@ class MongoStorage(Storage):
             meta = self._database.collection(documents.META)
             stored = await settled(meta.find_one({"_id": "chain"}, session=session))
             if stored is not None:
-                require_same_genesis(stored["genesis_hash"], genesis_hash)
+                checks.require_same_genesis(stored["genesis_hash"], genesis_hash)
                 if restored_half and await self._is_restored_half(session):
                     await self._insert(session, documents.ACCOUNTS, map(documents.account_document, accounts))
                     await settled(meta.delete_one(documents.RESTORING, session=session))
@@ -127,13 +117,13 @@ class MongoStorage(Storage):
 
     async def finalise(self, finalised: FinalisedBatch) -> None:
         """As the interface says. `StorageUnavailable` may leave the outcome unknown: finalise again settles it."""
-        require_consistent(finalised)
+        checks.require_consistent(finalised)
         stored, changes = finalised.stored, finalised.changes
 
         async def work(session: Driver) -> None:
             head = await self._read_head(session)
             known = await self._find_ids(session, documents.BATCHES, [stored.height], {"batch_hash": True})
-            if already_finalised(head.chain, known[0]["batch_hash"] if known else None, stored):
+            if checks.already_finalised(head.chain, known[0]["batch_hash"] if known else None, stored):
                 return
             # The head first: a second opener that finalises this height at the same time is in conflict at once.
             meta = self._database.collection(documents.META)
@@ -149,7 +139,7 @@ class MongoStorage(Storage):
         await self._write(work)
 
     async def batches(self, from_height: int, limit: int) -> Sequence[StoredBatch]:
-        require_limit(limit)
+        checks.require_limit(limit)
 
         async def work(session: Driver) -> Sequence[StoredBatch]:
             heights = {"_id": {"$gte": from_height, "$lt": from_height + limit}}
@@ -187,7 +177,7 @@ class MongoStorage(Storage):
     async def account_proofs(
         self, address: bytes, *, before: tuple[int, int] | None, limit: int
     ) -> Sequence[FinalisedProof]:
-        require_limit(limit)
+        checks.require_limit(limit)
         which: Document = {"account": address}
         if before is not None:
             height, index = before
@@ -209,7 +199,7 @@ class MongoStorage(Storage):
         return await self._read_chain(work)
 
     async def leaderboard(self, *, limit: int) -> Sequence[Account]:
-        require_limit(limit)
+        checks.require_limit(limit)
 
         async def work(session: Driver) -> Sequence[Account]:
             accounts = self._database.collection(documents.ACCOUNTS)
@@ -220,7 +210,7 @@ class MongoStorage(Storage):
         return await self._read_chain(work)
 
     async def slashings(self, *, limit: int, before: tuple[int, int] | None = None) -> Sequence[Slashing]:
-        require_limit(limit)
+        checks.require_limit(limit)
         which: Document = {}
         if before is not None:
             height, index = before
@@ -263,7 +253,7 @@ class MongoStorage(Storage):
         async def work(session: Driver) -> None:
             head = await self._read_head(session)
             if head.chain.height == 0:
-                raise no_snapshot_of_genesis()
+                raise checks.no_snapshot_of_genesis()
             (base,) = await self._find_ids(session, documents.BATCHES, [head.chain.height])
             sink.begin(head, documents.batch_from(base))
             await export_records(self._database, session, sink)
@@ -276,10 +266,10 @@ class MongoStorage(Storage):
         A state is too large for one transaction of MongoDB. So a mark is set first; then the records are written; and
         one transaction moves the head and takes the mark away. `initialise` clears what it finds under a mark.
         """
-        require_restorable(restored.head, restored.base)
+        checks.require_restorable(restored.head, restored.base)
 
         async def is_done(session: Driver) -> bool:
-            return already_restored((await self._read_head(session)).chain, restored.head)
+            return checks.already_restored((await self._read_head(session)).chain, restored.head)
 
         async def fill() -> None:
             meta = self._database.collection(documents.META)
@@ -318,7 +308,7 @@ class MongoStorage(Storage):
 
         async def checked(session: Driver) -> ResultT:
             if not await self._find_ids(session, documents.META, ["chain"], {"_id": True}):
-                raise no_chain()
+                raise checks.no_chain()
             return await work(session)
 
         return await self._read(checked)
@@ -330,7 +320,7 @@ class MongoStorage(Storage):
     async def _read_head(self, session: Driver) -> StateHead:
         chain = await self._find_ids(session, documents.META, ["chain"])
         if not chain:
-            raise no_chain()
+            raise checks.no_chain()
         return documents.head_from(chain[0], await self._find(session, documents.VALIDATORS, {}))
 
     async def _write_changes(self, session: Driver, changes: Changes, *, validators_changed: bool) -> None:

@@ -18,18 +18,8 @@ import trio
 from step_node.ledger.offences import Slashing
 from step_node.ledger.records import Account, NonceRecord, Triangle
 from step_node.ledger.state import Changes, Receipt, StateHead, StateKeys, StateSlice
+from step_node.storage import checks
 from step_node.storage import sqlite_rows as rows
-from step_node.storage.checks import (
-    already_finalised,
-    already_restored,
-    no_chain,
-    no_snapshot_of_genesis,
-    require_consistent,
-    require_initial_state,
-    require_limit,
-    require_restorable,
-    require_same_genesis,
-)
 from step_node.storage.interface import (
     FinalisedBatch,
     FinalisedProof,
@@ -70,12 +60,12 @@ class SqliteStorage(Storage):
         return cls(path, await trio.to_thread.run_sync(open_writer, path))
 
     async def initialise(self, genesis_hash: bytes, head: StateHead, accounts: Sequence[Account]) -> None:
-        require_initial_state(genesis_hash, head, accounts)
+        checks.require_initial_state(genesis_hash, head, accounts)
 
         def work(connection: sqlite3.Connection) -> None:
             row = connection.execute("SELECT genesis_hash FROM chain").fetchone()
             if row is not None:
-                require_same_genesis(row[0], genesis_hash)
+                checks.require_same_genesis(row[0], genesis_hash)
                 return
             chain_row = (1, genesis_hash, *rows.chain_row(head))
             places = ", ".join("?" * len(chain_row))
@@ -94,11 +84,11 @@ class SqliteStorage(Storage):
         return await self._read(lambda connection: _read_slice(connection, keys))
 
     async def finalise(self, finalised: FinalisedBatch) -> None:
-        require_consistent(finalised)
+        checks.require_consistent(finalised)
         await self._write(lambda connection: _write_finalised(connection, finalised))
 
     async def batches(self, from_height: int, limit: int) -> Sequence[StoredBatch]:
-        require_limit(limit)
+        checks.require_limit(limit)
         query = f"SELECT {rows.BATCHES.column_list} FROM batches WHERE height >= ? ORDER BY height LIMIT ?"
 
         def work(connection: sqlite3.Connection) -> Sequence[StoredBatch]:
@@ -139,7 +129,7 @@ class SqliteStorage(Storage):
     async def account_proofs(
         self, address: bytes, *, before: tuple[int, int] | None, limit: int
     ) -> Sequence[FinalisedProof]:
-        require_limit(limit)
+        checks.require_limit(limit)
         below = "" if before is None else "AND (height, position) < (?, ?)"
         where = f"WHERE account = ? {below} ORDER BY height DESC, position DESC LIMIT ?"
 
@@ -158,7 +148,7 @@ class SqliteStorage(Storage):
         return await self._read_chain(work)
 
     async def leaderboard(self, *, limit: int) -> Sequence[Account]:
-        require_limit(limit)
+        checks.require_limit(limit)
 
         def work(connection: sqlite3.Connection) -> Sequence[Account]:
             found = rows.read_rows(connection, rows.ACCOUNTS, "ORDER BY balance_ustep DESC, address LIMIT ?", (limit,))
@@ -167,7 +157,7 @@ class SqliteStorage(Storage):
         return await self._read_chain(work)
 
     async def slashings(self, *, limit: int, before: tuple[int, int] | None = None) -> Sequence[Slashing]:
-        require_limit(limit)
+        checks.require_limit(limit)
         below = "" if before is None else "WHERE (height, position) < (?, ?)"
         order = f"{below} ORDER BY height DESC, position DESC LIMIT ?"
 
@@ -196,7 +186,7 @@ class SqliteStorage(Storage):
 
     async def restore(self, restored: RestoredState) -> None:
         """As the interface says: one transaction, so a crash leaves nothing of it."""
-        require_restorable(restored.head, restored.base)
+        checks.require_restorable(restored.head, restored.base)
         await self._write(lambda connection: _restore(connection, restored))
 
     async def close(self) -> None:
@@ -236,7 +226,7 @@ class SqliteStorage(Storage):
 
         def checked(connection: sqlite3.Connection) -> ResultT:
             if connection.execute("SELECT 1 FROM chain").fetchone() is None:
-                raise no_chain()
+                raise checks.no_chain()
             return work(connection)
 
         return await self._read(checked)
@@ -245,7 +235,7 @@ class SqliteStorage(Storage):
 def _read_head(connection: sqlite3.Connection) -> StateHead:
     found = rows.read_rows(connection, rows.CHAIN)
     if not found:
-        raise no_chain()
+        raise checks.no_chain()
     return rows.head_from(found[0], rows.read_rows(connection, rows.VALIDATORS))
 
 
@@ -273,7 +263,7 @@ def _write_finalised(connection: sqlite3.Connection, finalised: FinalisedBatch) 
     stored = finalised.stored
     head = _read_head(connection)
     row = connection.execute("SELECT batch_hash FROM batches WHERE height = ?", (stored.height,)).fetchone()
-    if already_finalised(head.chain, None if row is None else row[0], stored):
+    if checks.already_finalised(head.chain, None if row is None else row[0], stored):
         return
     rows.write_rows(connection, "INSERT", rows.BATCHES, [rows.batch_row(stored)])
     rows.write_rows(connection, "INSERT", rows.PROOFS, map(rows.proof_row, finalised.proofs, finalised.receipts))
@@ -302,7 +292,7 @@ def _write_head(connection: sqlite3.Connection, head: StateHead) -> None:
 def _export(connection: sqlite3.Connection, sink: RecordSink) -> None:
     head = _read_head(connection)
     if head.chain.height == 0:
-        raise no_snapshot_of_genesis()
+        raise checks.no_snapshot_of_genesis()
     query = f"SELECT {rows.BATCHES.column_list} FROM batches WHERE height = ?"
     sink.begin(head, StoredBatch(*connection.execute(query, (head.chain.height,)).fetchone()))
     for page in rows.pages_by_key(connection, rows.ACCOUNTS, ("address",), EXPORT_PAGE_RECORDS):
@@ -314,7 +304,7 @@ def _export(connection: sqlite3.Connection, sink: RecordSink) -> None:
 
 
 def _restore(connection: sqlite3.Connection, restored: RestoredState) -> None:
-    if already_restored(_read_head(connection).chain, restored.head):
+    if checks.already_restored(_read_head(connection).chain, restored.head):
         return
     # Genesis is all that a store at height 0 holds: its allocations.
     connection.execute("DELETE FROM accounts")
