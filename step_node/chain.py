@@ -267,7 +267,14 @@ class Chain:
         await self.storage.restore(restored)
         self._head = restored.head
         self._last_commit = decode(Commit, restored.base.commit, bytes_max=COMMIT_BYTES_MAX)
-        self._validators = validator_set(self._head.validators)
+        self._set_validators()
+
+    async def commit_of(self, height: int) -> Commit | None:
+        """The commit of a finalised batch; None where the store does not have it. Raises `StorageUnavailable`."""
+        if height == self._head.chain.height:
+            return self._last_commit
+        found = await self.storage.batches(height, 1)
+        return decode(Commit, found[0].commit, bytes_max=COMMIT_BYTES_MAX) if found else None
 
     def check_commit(self, commit: Commit, *, height: int, batch_hash: bytes) -> None:
         """Raise `InvalidCommit` unless a quorum has pre-committed `batch_hash`.

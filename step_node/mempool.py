@@ -141,8 +141,11 @@ class Mempool:
         return list(found.values())
 
     def older_than(self, timestamp_ms: int) -> list[SignedProof]:
-        """The waiting proofs whose own timestamp lies before this."""
-        return [proof for proof in self._by_id.values() if proof.timestamp_ms < timestamp_ms]
+        """The waiting proofs whose own timestamp lies before this, longest-waiting first."""
+        # Asked after each batch, and nearly always for none: not all of them are looked at.
+        end = bisect_left(self._by_timestamp, (timestamp_ms,))
+        by_arrival = sorted((number, proof_id) for _, number, proof_id in self._by_timestamp[:end])
+        return [self._by_id[proof_id] for _, proof_id in by_arrival]
 
     def candidates(self, limit: int, *, now_ms: int, parameters: Parameters) -> list[SignedProof]:
         """Up to `limit` proofs to propose at `now_ms`: one of each account in turn, in order of their timestamps."""

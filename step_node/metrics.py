@@ -16,6 +16,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from p2p.network import Network, NetworkStatistics
+from step_node.evidence import EvidencePool
 from step_node.ledger.state import Receipt
 from step_node.mempool import Mempool
 from step_node.status import NodeStatus
@@ -57,6 +58,13 @@ class NodeMetrics:
         self._equivocations = counter(
             "step_equivocations_seen", "Contradicting messages of one validator, by kind of evidence.", "kind"
         )
+        self._slashings = counter(
+            "step_validators_slashed", "Punishments in finalised batches, by kind of offence.", "kind"
+        )
+        self._burnt = counter("step_stake_burnt_ustep", "Stake that those punishments burnt, in µSTEP.")
+        self._forks = counter(
+            "step_forks_seen", "Commits by a quorum that contradict a batch which is final here: finality is broken."
+        )
         self._double_signs = counter(
             "step_double_signs_refused", "Messages that the double-sign guard did not let this node sign."
         )
@@ -81,9 +89,11 @@ class NodeMetrics:
             buckets=_SUBMISSION_SECONDS,
         )
 
-    def watch(self, network: Network, mempool: Mempool, status: Callable[[], NodeStatus]) -> None:
+    def watch(
+        self, network: Network, mempool: Mempool, evidence: EvidencePool, status: Callable[[], NodeStatus]
+    ) -> None:
         """Report what these say of themselves whenever somebody asks. To be called once."""
-        self._registry.register(_Observed(network, mempool, status))
+        self._registry.register(_Observed(network, mempool, evidence, status))
 
     def batch_finalised(self, receipts: Sequence[Receipt], rounds: int) -> None:
         """Consensus has finalised a batch with these receipts, after so many rounds (1 is the least)."""
@@ -131,6 +141,15 @@ class NodeMetrics:
         """A validator has contradicted itself."""
         self._equivocations.labels(kind).inc()
 
+    def validator_slashed(self, kind: str, burnt_ustep: int) -> None:
+        """A finalised batch has punished a validator."""
+        self._slashings.labels(kind).inc()
+        self._burnt.inc(burnt_ustep)
+
+    def fork_seen(self) -> None:
+        """A quorum has contradicted what is final here."""
+        self._forks.inc()
+
     def double_sign_refused(self) -> None:
         """The double-sign guard has refused to sign."""
         self._double_signs.inc()
@@ -147,9 +166,12 @@ class NodeMetrics:
 class _Observed(Collector):
     """Figures that are looked up when they are asked for."""
 
-    def __init__(self, network: Network, mempool: Mempool, status: Callable[[], NodeStatus]) -> None:
+    def __init__(
+        self, network: Network, mempool: Mempool, evidence: EvidencePool, status: Callable[[], NodeStatus]
+    ) -> None:
         self._network = network
         self._mempool = mempool
+        self._evidence = evidence
         self._status = status
 
     def collect(self) -> Iterator[Metric]:
@@ -159,6 +181,9 @@ class _Observed(Collector):
         yield GaugeMetricFamily("step_mempool_proofs", "Proofs that wait to be finalised.", mempool.proofs)
         yield GaugeMetricFamily("step_mempool_accounts", "Accounts whose proofs wait.", mempool.accounts)
         yield GaugeMetricFamily("step_mempool_proofs_max", "Proofs that may wait.", mempool.proofs_max)
+        yield GaugeMetricFamily(
+            "step_evidence_waiting", "Pieces of evidence that wait for a batch.", len(self._evidence)
+        )
         yield from _of_network(self._network.statistics())
 
 

@@ -22,6 +22,7 @@ from step_node.chain import Chain, JudgedBatch
 from step_node.clock import Clock
 from step_node.config import SyncConfig
 from step_node.evidence import EvidencePool
+from step_node.forks import Fork, fork_shown_by
 from step_node.genesis import Genesis
 from step_node.journal import Journal
 from step_node.ledger.commitment import state_root
@@ -86,6 +87,7 @@ class Node:
         self._metrics = NodeMetrics(self.registry)
         self._storage_watch = StorageWatch(self._metrics.storage_retried)
         self._waiters = OutcomeWaiters()
+        self._fork: Fork | None = None
         self.admission = Admission(
             chain=parts.chain,
             mempool=parts.mempool,
@@ -148,7 +150,7 @@ class Node:
             metrics=self._metrics,
             joiner=joiner,
         )
-        self._metrics.watch(parts.network, parts.mempool, self.status)
+        self._metrics.watch(parts.network, parts.mempool, parts.evidence, self.status)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Start everything; `task_status` is told once the network listens and waiting proofs are restored."""
@@ -220,9 +222,15 @@ class Node:
         )
 
     def health(self) -> Health:
-        """`down` while the store does not answer; `degraded` while the node cannot take part as it should."""
+        """`down` while the store does not answer, and once finality is broken; `degraded` while the node cannot take
+        part as it should."""
         if self._storage_watch.trouble is not None:
             return Health(HealthLevel.DOWN, (f"the store does not answer: {self._storage_watch.trouble}",))
+        if self._fork is not None:
+            return Health(
+                HealthLevel.DOWN,
+                (f"a quorum has contradicted the batch that is final here at height {self._fork.height}",),
+            )
         reasons = []
         if self._parts.journal.trouble is not None:
             reasons.append(f"the journal of accepted proofs fails: {self._parts.journal.trouble}")
@@ -269,6 +277,7 @@ class Node:
         await self._evidence.drop_settled(self._chain.offence_refusal)
         await self._storage_watch.when_available(self.operations.after_batch)
         for slashing in judged.transition.slashings:
+            self._metrics.validator_slashed(slashing.kind.value, slashing.amount_ustep)
             log.warning(
                 "a validator is slashed",
                 kind=slashing.kind.value,
@@ -291,6 +300,7 @@ class Node:
                 self._parts.doppelganger.hear(item.message)
             if isinstance(item.message, Commit):
                 self._peers.note_height(sender, height)
+                await self._watch_for_fork(item.message)
             elif height > self._chain.next_height:
                 self._peers.note_height(sender, height - 1)
             if isinstance(item.message, Evidence):
@@ -301,6 +311,24 @@ class Node:
                     contradicted = self._chain.late_contradiction(item.message)
                     if contradicted is not None:
                         await self._take_evidence(contradicted)
+
+    async def _watch_for_fork(self, commit: Commit) -> None:
+        """A quorum has signed the commit, or the gossip would have refused it."""
+        fork = await self._storage_watch.when_available(partial(fork_shown_by, commit, self._chain))
+        if fork is None:
+            return
+        self._metrics.fork_seen()
+        self._fork = fork
+        log.critical(
+            "a quorum has contradicted a batch that is final here: finality is broken; compare the nodes' chains",
+            height=fork.height,
+            own_batch=fork.own.batch_hash.hex(),
+            own_round=fork.own.round,
+            other_batch=fork.other.batch_hash.hex(),
+            other_round=fork.other.round,
+        )
+        for evidence in fork.evidence():
+            await self._take_evidence(evidence)
 
     async def _take_evidence(self, evidence: Evidence) -> None:
         offence = self._chain.offence_in(evidence)

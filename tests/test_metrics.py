@@ -7,6 +7,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from p2p.memory import MemoryHub
 from p2p.network import Fault
+from step_node.evidence import EvidencePool
 from step_node.mempool import Mempool
 from step_node.metrics import NodeMetrics
 from step_node.status import NodeStatus
@@ -40,6 +41,9 @@ def test_what_happens_is_counted_under_its_labels() -> None:
     metrics.proof_dropped("CLOCK_DRIFT")
     metrics.proof_final_after(1_200)
     metrics.consensus_input_ignored("duplicate")
+    metrics.validator_slashed("DOUBLE_SIGN", 500)
+    metrics.validator_slashed("DOWNTIME", 7)
+    metrics.fork_seen()
     value = registry.get_sample_value
     assert value("step_batches_finalised_total") == 1
     assert value("step_consensus_rounds_sum") == 2
@@ -49,6 +53,9 @@ def test_what_happens_is_counted_under_its_labels() -> None:
     assert value("step_proof_finality_seconds_bucket", {"le": "1.0"}) == 0
     assert value("step_proof_finality_seconds_bucket", {"le": "1.5"}) == 1
     assert value("step_consensus_inputs_ignored_total", {"reason": "duplicate"}) == 1
+    assert value("step_validators_slashed_total", {"kind": "DOUBLE_SIGN"}) == 1
+    assert value("step_stake_burnt_ustep_total") == 507
+    assert value("step_forks_seen_total") == 1
 
 
 async def test_what_is_is_looked_up_when_asked() -> None:
@@ -59,10 +66,11 @@ async def test_what_is_is_looked_up_when_asked() -> None:
         network.subscribe("proofs", message_bytes_max=100, buffer_messages=8)
         await network.start()
         await other.start()
-        metrics.watch(network, Mempool(proofs_max=5), lambda: STATUS)
+        metrics.watch(network, Mempool(proofs_max=5), EvidencePool(), lambda: STATUS)
         value = registry.get_sample_value
         assert value("step_peers") == 1
         assert value("step_mempool_proofs_max") == 5
+        assert value("step_evidence_waiting") == 0
         assert value("step_height") == 7
         assert value("step_consensus_round") == 2
         assert value("step_syncing") == 1
@@ -77,7 +85,7 @@ async def test_every_metric_keeps_to_the_conventions_and_says_what_it_means() ->
     registry = CollectorRegistry()
     metrics = NodeMetrics(registry)
     async with MemoryHub().join("one") as network:
-        metrics.watch(network, Mempool(), lambda: STATUS)
+        metrics.watch(network, Mempool(), EvidencePool(), lambda: STATUS)
         families = list(text_string_to_metric_families(generate_latest(registry).decode()))
     assert len(families) > 25
     for family in families:

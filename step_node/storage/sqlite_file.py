@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 from step_node.storage.checks import require_same_schema
 from step_node.storage.interface import SCHEMA_VERSION, StorageMismatch, StorageUnavailable
@@ -23,6 +24,12 @@ BUSY_TIMEOUT_S = 5.0
 
 STATEMENTS_CACHED_MAX = 64
 """Prepared statements kept per connection; the least recently used one is dropped."""
+
+CHECKED_AT_START_BYTES_MAX = 1_000_000_000
+"""A larger file is not read through at each start, which takes seconds for each GB: `step-node storage check` does."""
+
+PROBLEMS_SHOWN_MAX = 5
+"""Of what a check finds; there may be thousands."""
 
 _SCHEMA = (
     """
@@ -91,6 +98,9 @@ _SCHEMA = (
 def open_writer(path: Path) -> sqlite3.Connection:
     """The connection that writes; makes the file and its tables where there are none.
 
+    The pages of a file that is not too large are looked through: a damaged one must be found before the node answers
+    for what is in it, not when a batch happens to touch the page.
+
     Raises `StorageMismatch` for a file that is not this program's, is damaged, or has another schema version;
     `StorageUnavailable` when it cannot be opened or is locked by another process.
     """
@@ -99,6 +109,8 @@ def open_writer(path: Path) -> sqlite3.Connection:
         opened = False
         try:
             _recognise(connection, path)
+            if path.stat().st_size <= CHECKED_AT_START_BYTES_MAX:
+                _require_sound(connection, path, "quick_check")
             # Only now: changing the journal mode writes into the file, which must be known to be ours.
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
@@ -118,6 +130,21 @@ def open_reader(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def check_file(path: Path) -> None:
+    """Look through the whole file, indexes and all, however large; a running node may go on with it meanwhile.
+
+    Raises `StorageMismatch` if it is damaged or is not this program's; `StorageUnavailable` if it cannot be opened.
+    """
+    with meaningful_errors(path):
+        connection = _connect(path, "rw")
+        try:
+            connection.execute("PRAGMA query_only = ON")
+            _require_ours(connection, path)
+            _require_sound(connection, path, "integrity_check")
+        finally:
+            connection.close()
+
+
 @contextmanager
 def transaction(connection: sqlite3.Connection, mode: str) -> Iterator[None]:
     """BEGIN `mode` … COMMIT, or ROLLBACK when anything at all goes wrong in between."""
@@ -130,6 +157,8 @@ def transaction(connection: sqlite3.Connection, mode: str) -> Iterator[None]:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
 
+
+_WHAT_TO_DO = "move it away and let the node catch up from its peers"
 
 _THE_ENVIRONMENT = frozenset(
     {
@@ -159,10 +188,7 @@ def meaningful_errors(path: Path) -> Iterator[None]:
                 f"the SQLite store {path} does not answer: {error}; nothing was written"
             ) from error
         if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
-            raise StorageMismatch(
-                f"{path} is not a usable SQLite database: {error};"
-                " move it away and let the node catch up from its peers"
-            ) from error
+            raise StorageMismatch(f"{path} is not a usable SQLite database: {error}; {_WHAT_TO_DO}") from error
         if code == sqlite3.SQLITE_CONSTRAINT:
             raise ValueError(f"conflicts with what is stored: {error}") from error
         raise
@@ -184,17 +210,32 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
 def _recognise(connection: sqlite3.Connection, path: Path) -> None:
     with transaction(connection, "IMMEDIATE"):
         (application_id,) = connection.execute("PRAGMA application_id").fetchone()
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
         (objects,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-        if application_id == APPLICATION_ID:
-            require_same_schema(version, str(path))
-        elif application_id == 0 and objects == 0:
+        if application_id == 0 and objects == 0:
             for statement in _SCHEMA:
                 connection.execute(statement)
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         else:
-            raise StorageMismatch(
-                f"{path} is a SQLite database of another program (application_id 0x{application_id & 0xFFFFFFFF:08x}):"
-                " name another file"
-            )
+            _require_ours(connection, path)
+
+
+def _require_ours(connection: sqlite3.Connection, path: Path) -> None:
+    (application_id,) = connection.execute("PRAGMA application_id").fetchone()
+    if application_id != APPLICATION_ID:
+        raise StorageMismatch(
+            f"{path} is a SQLite database of another program (application_id 0x{application_id & 0xFFFFFFFF:08x}):"
+            " name another file"
+        )
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    require_same_schema(version, str(path))
+
+
+def _require_sound(
+    connection: sqlite3.Connection, path: Path, pragma: Literal["quick_check", "integrity_check"]
+) -> None:
+    """`quick_check` reads every page; `integrity_check` compares each index with its table as well."""
+    problems = [str(row[0]) for row in connection.execute(f"PRAGMA {pragma}({PROBLEMS_SHOWN_MAX})")]
+    if problems != ["ok"]:
+        found = "; ".join(" ".join(problem.split()) for problem in problems)
+        raise StorageMismatch(f"{path} is damaged: {found}; {_WHAT_TO_DO}")

@@ -23,6 +23,7 @@ COMMANDS = (
     "proof sign",
     "proof submit",
     "proof check",
+    "storage check",
     "storage init",
 )
 HEAVY_MODULES = ("libp2p", "numpy", "pydantic", "trio", "fastapi", "httpx", "motor", "shapely", "rich.table")

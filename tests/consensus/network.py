@@ -10,33 +10,10 @@ from dataclasses import replace
 from random import Random
 from typing import TypeVar
 
+from consensus import effects as do
+from consensus import inputs as event
 from consensus.commit import verify_commit
-from consensus.effects import (
-    Broadcast,
-    BuildBatch,
-    Effect,
-    Finalise,
-    ReportEvidence,
-    RequestBatch,
-    SetTimer,
-    Sign,
-    ValidateBatch,
-    WriteAhead,
-)
 from consensus.evidence import verify_evidence
-from consensus.inputs import (
-    BatchBuilt,
-    BatchNotBuilt,
-    BatchValidated,
-    Input,
-    LogWritten,
-    MessageReceived,
-    Signed,
-    TimerFired,
-    WorkAvailable,
-    decode_input,
-    encode_input,
-)
 from consensus.machine import apply, own_messages, resume, wanted_batches
 from consensus.messages import (
     Commit,
@@ -106,7 +83,7 @@ class Node:
         network = self.network
         self.state = ConsensusState.begin(CHAIN_ID, HEIGHT, network.validators, address(self.index), Timeouts())
         self.timers: list[tuple[TimeoutKind, int]] = []
-        self.effects: deque[Effect] = deque()
+        self.effects: deque[do.Effect] = deque()
 
     def crash(self, random: Random) -> None:
         """Lose the queue and, of what was not synced, the end; replay the rest and resume."""
@@ -114,44 +91,44 @@ class Node:
         self.synced = len(self.log)
         self._begin()
         for entry in self.log:
-            self.state = apply(self.state, decode_input(entry)).state
+            self.state = apply(self.state, event.decode_input(entry)).state
         self.effects.extend(resume(self.state))
 
-    def give(self, event: Input) -> None:
-        transition = apply(self.state, event)
+    def give(self, item: event.Input) -> None:
+        transition = apply(self.state, item)
         if transition.ignored is not None:
             assert transition.state is self.state
             assert transition.effects == ()
             return
-        self.log.append(encode_input(event))
+        self.log.append(event.encode_input(item))
         self.state = transition.state
         self.effects.extend(transition.effects)
 
     def work(self) -> None:
         """Do one effect."""
         effect = self.effects.popleft()
-        if isinstance(effect, WriteAhead):
-            self.log.append(encode_input(LogWritten(effect.entry)))
+        if isinstance(effect, do.WriteAhead):
+            self.log.append(event.encode_input(event.LogWritten(effect.entry)))
             self.synced = len(self.log)
-            transition = apply(self.state, LogWritten(effect.entry))
+            transition = apply(self.state, event.LogWritten(effect.entry))
             self.state = transition.state
             self.effects.extend(transition.effects)
-        elif isinstance(effect, Sign):
+        elif isinstance(effect, do.Sign):
             self._sign(effect.message)
-        elif isinstance(effect, Broadcast):
+        elif isinstance(effect, do.Broadcast):
             self.network.send(self.index, effect.message)
-        elif isinstance(effect, SetTimer):
+        elif isinstance(effect, do.SetTimer):
             self.timers.append((effect.kind, effect.round))
-        elif isinstance(effect, BuildBatch):
+        elif isinstance(effect, do.BuildBatch):
             self._build(effect)
-        elif isinstance(effect, ValidateBatch):
+        elif isinstance(effect, do.ValidateBatch):
             valid = not effect.batch.startswith(b"bad")
             if effect.judge_clock and self.network.random.random() < self.network.clock_trouble:
                 valid = False
-            self.give(BatchValidated(effect.batch_hash, effect.round, valid))
-        elif isinstance(effect, RequestBatch):
+            self.give(event.BatchValidated(effect.batch_hash, effect.round, valid))
+        elif isinstance(effect, do.RequestBatch):
             self.network.answer(self.index, effect.batch_hash)
-        elif isinstance(effect, ReportEvidence):
+        elif isinstance(effect, do.ReportEvidence):
             convicted = verify_evidence(
                 effect.evidence, chain_id=CHAIN_ID, validators=self.network.validators, recover=pretend_recover
             )
@@ -160,20 +137,20 @@ class Node:
             self._finalise(effect)
 
     def _sign(self, message: SignedMessage) -> None:
-        assert encode_input(LogWritten(message)) in self.log[: self.synced], "signed before it was logged"
+        assert event.encode_input(event.LogWritten(message)) in self.log[: self.synced], "signed before it was logged"
         line = message.signing_line(CHAIN_ID)
         said_before = self.said.setdefault((message.round, own_key(message)), line)
         assert said_before == line, "a validator contradicts itself"
-        self.give(Signed(sign(message)))
+        self.give(event.Signed(sign(message)))
 
-    def _build(self, effect: BuildBatch) -> None:
+    def _build(self, effect: do.BuildBatch) -> None:
         if self.network.random.random() < self.network.build_trouble:
-            self.give(BatchNotBuilt(effect.round))
+            self.give(event.BatchNotBuilt(effect.round))
             return
         batch_hash, batch = batch_of(f"batch of {self.index} in {effect.round}")
-        self.give(BatchBuilt(effect.round, batch_hash, batch))
+        self.give(event.BatchBuilt(effect.round, batch_hash, batch))
 
-    def _finalise(self, effect: Finalise) -> None:
+    def _finalise(self, effect: do.Finalise) -> None:
         commit = effect.commit
         verify_commit(
             commit,
@@ -230,7 +207,7 @@ class Network:
         message = decode_message(data)
         if isinstance(message, Evidence):
             return
-        self.nodes[receiver].give(MessageReceived(message))
+        self.nodes[receiver].give(event.MessageReceived(message))
 
     def chaos(self, steps: int) -> None:
         """Anything may happen, in any order; nodes are cut off for a while, and news of a decision travels badly."""
@@ -249,7 +226,7 @@ class Network:
                 node.work()
             elif dice < 0.83 and node.timers:
                 kind, number = node.timers.pop(random.randrange(len(node.timers)))
-                node.give(TimerFired(kind, number))
+                node.give(event.TimerFired(kind, number))
             elif dice < 0.85 and self.pending:
                 self.pending.pop(random.randrange(len(self.pending)))
             elif dice < 0.857:
@@ -260,7 +237,7 @@ class Network:
                 self.lie()
             elif not node.started:
                 node.started = True
-                node.give(WorkAvailable())
+                node.give(event.WorkAvailable())
 
     def repeat(self, node: Node) -> None:
         for message in own_messages(node.state):
@@ -305,7 +282,7 @@ class Network:
         self.clock_trouble = self.build_trouble = 0.0
         self.is_good = True
         for node in self.nodes.values():
-            node.give(WorkAvailable())
+            node.give(event.WorkAvailable())
         for _ in range(rounds_max):
             for node in self.nodes.values():
                 self.repeat(node)
@@ -315,5 +292,5 @@ class Network:
             for node in self.nodes.values():
                 due, node.timers = node.timers, []
                 for kind, number in due:
-                    node.give(TimerFired(kind, number))
+                    node.give(event.TimerFired(kind, number))
             self.settle()

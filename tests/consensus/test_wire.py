@@ -7,20 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from consensus import inputs as event
 from consensus.evidence import contradiction
-from consensus.inputs import (
-    BatchBuilt,
-    BatchNotBuilt,
-    BatchValidated,
-    Input,
-    LogWritten,
-    MessageReceived,
-    Signed,
-    TimerFired,
-    WorkAvailable,
-    decode_input,
-    encode_input,
-)
 from consensus.messages import (
     BATCH_BYTES_MAX,
     MESSAGE_BYTES_MAX,
@@ -52,14 +40,14 @@ evidence = st.one_of(*(st.builds(contradiction, kind, kind) for kind in (proposa
 signed = st.one_of(proposals, pre_votes, pre_commits, timeouts)
 messages = st.one_of(signed, commits, evidence)
 inputs = st.one_of(
-    st.builds(WorkAvailable),
-    st.builds(MessageReceived, messages),
-    st.builds(TimerFired, st.sampled_from(TimeoutKind), rounds),
-    st.builds(BatchBuilt, rounds, hashes, st.binary()),
-    st.builds(BatchNotBuilt, rounds),
-    st.builds(BatchValidated, hashes, rounds, st.booleans()),
-    st.builds(LogWritten, signed),
-    st.builds(Signed, signed),
+    st.builds(event.WorkAvailable),
+    st.builds(event.MessageReceived, messages),
+    st.builds(event.TimerFired, st.sampled_from(TimeoutKind), rounds),
+    st.builds(event.BatchBuilt, rounds, hashes, st.binary()),
+    st.builds(event.BatchNotBuilt, rounds),
+    st.builds(event.BatchValidated, hashes, rounds, st.booleans()),
+    st.builds(event.LogWritten, signed),
+    st.builds(event.Signed, signed),
 )
 PRE_VOTE = PreVote(5, 0, None, b"a" * 20, b"s" * 65)
 
@@ -70,8 +58,8 @@ def test_a_message_comes_back_as_it_was_sent(message: Message) -> None:
 
 
 @given(inputs)
-def test_an_input_comes_back_from_the_log_as_it_was_written(event: Input) -> None:
-    assert decode_input(encode_input(event)) == event
+def test_an_input_comes_back_from_the_log_as_it_was_written(item: event.Input) -> None:
+    assert event.decode_input(event.encode_input(item)) == item
 
 
 @given(st.binary(max_size=300))
@@ -136,7 +124,7 @@ def test_bad_bytes_are_refused_with_the_field_and_the_rule(data: bytes, rule: st
 def test_the_largest_batch_fits_into_a_message() -> None:
     proposal = ProofBatch(2**63 - 1, 2**31 - 1, 9, b"h" * 32, bytes(BATCH_BYTES_MAX), b"a" * 20, b"s" * 65)
     assert len(encode_message(proposal)) <= MESSAGE_BYTES_MAX
-    assert decode_input(encode_input(MessageReceived(proposal))) == MessageReceived(proposal)
+    assert event.decode_input(event.encode_input(event.MessageReceived(proposal))) == event.MessageReceived(proposal)
 
 
 def test_an_unsigned_message_is_not_sent() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from step_node.storage import (
     StorageMismatch,
     StorageUnavailable,
     open_storage,
+    sqlite_file,
 )
 from step_node.storage.sqlite import SqliteStorage
 from tests.storage.made_up_chain import MadeUpChain, assert_holds, begin
@@ -85,6 +87,48 @@ async def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
     damaged[100:3_000] = b"\xff" * 2_900
     (tmp_path / "store").write_bytes(damaged)
     await open_and_expect(tmp_path / "store", "not a usable SQLite database")
+
+
+async def make_damaged_store(path: Path) -> None:
+    """A store with one page that nothing reads at a start: the first one of an index."""
+    await make_store(path, batches=30)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        (page_bytes,) = connection.execute("PRAGMA page_size").fetchone()
+        (page,) = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'proofs_by_account'").fetchone()
+    content = bytearray(path.read_bytes())
+    content[page_bytes * (page - 1) + 8 : page_bytes * page - 64] = b"\xff" * (page_bytes - 72)
+    path.write_bytes(content)
+
+
+async def test_a_damaged_page_is_found_at_the_start_not_when_a_batch_touches_it(tmp_path: Path) -> None:
+    await make_damaged_store(tmp_path / "store")
+    await open_and_expect(tmp_path / "store", r"store is damaged: .*; move it away and let the node catch up")
+
+
+async def test_a_file_that_is_too_large_to_look_through_at_each_start_can_be_checked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await make_damaged_store(tmp_path / "store")
+    monkeypatch.setattr(sqlite_file, "CHECKED_AT_START_BYTES_MAX", 1_000)
+    await (await SqliteStorage.open(tmp_path / "store")).close()
+    with pytest.raises(StorageMismatch, match="store is .*move it away"):
+        sqlite_file.check_file(tmp_path / "store")
+
+
+async def test_a_sound_file_passes_the_check_while_it_is_in_use(tmp_path: Path) -> None:
+    chain = await make_store(tmp_path / "store")
+    async with open_storage(SqliteSettings(tmp_path / "store")) as store:
+        await store.finalise(chain.grow())
+        sqlite_file.check_file(tmp_path / "store")
+        await assert_holds(store, chain)
+
+
+def test_another_programs_database_is_not_checked(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "store")) as connection:
+        connection.execute("CREATE TABLE recipes (name TEXT)")
+    with pytest.raises(StorageMismatch, match="of another program"):
+        sqlite_file.check_file(tmp_path / "store")
 
 
 async def test_a_database_of_another_program_is_refused_and_left_alone(tmp_path: Path) -> None:
