@@ -185,3 +185,36 @@ async def test_a_newcomer_joins_at_an_epoch_and_signs_and_another_leaves_with_it
         assert account is not None
         assert account.balance_ustep >= STAKE_USTEP
         assert len(chain.validators) == 4
+
+
+async def test_evidence_that_waited_when_its_only_witness_crashed_still_ends_in_a_slash(tmp_path: Path) -> None:
+    genesis, hub = make_genesis(4, **QUICK), MemoryHub()
+    witness, culprit = NAMES[0], NAMES[1]
+    others = [name for name in NAMES if name not in (witness, culprit)]
+    # Alone, the witness hears a validator contradict itself: no quorum is there to put that into a batch.
+    async with running_node(hub, witness, genesis, tmp_path / witness) as node, outsider(hub) as network:
+        for batch_hash in (b"\x01" * 32, b"\x02" * 32):
+            vote = signed(PreVote(1, 0, batch_hash, address(culprit)), culprit)
+            await network.publish(consensus_topic(CHAIN_ID), encode_message(vote))
+        with trio.fail_after(LONGEST_SECONDS):
+            while not node.waiting_evidence():
+                await trio.sleep(0.01)
+            while not (tmp_path / witness / "evidence").exists():
+                await trio.sleep(0.01)
+        assert node.status().height == 0
+        assert node.registry.get_sample_value("step_evidence_waiting") == 1
+    # The others have heard nothing of it; the witness comes back, and a quorum with it.
+    async with nodes_of([*others, witness], genesis, hub, tmp_path) as nodes:
+        records = await all_have(nodes, culprit, ValidatorState.JAILED)
+        assert {record.stake_ustep for record in records} == {STAKE_USTEP // 2}
+        await equal_roots(nodes)
+        for node in nodes:
+            (slashing,) = await node.services(wait_ms_max=0).chain.storage.slashings(limit=10)
+            assert (slashing.kind, slashing.validator) == (OffenceKind.DOUBLE_SIGN, address(culprit))
+            with trio.fail_after(LONGEST_SECONDS):
+                while node.waiting_evidence():
+                    await trio.sleep(0.01)
+            value = node.registry.get_sample_value
+            assert value("step_evidence_waiting") == 0
+            assert value("step_validators_slashed_total", {"kind": "DOUBLE_SIGN"}) == 1
+            assert value("step_stake_burnt_ustep_total") == STAKE_USTEP // 2

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from consensus.commit import InvalidCommit
 from consensus.evidence import InvalidEvidence, contradiction
 from consensus.messages import Evidence, EvidenceKind, Exhibit, PreCommit, PreVote, ProofBatch, SignedMessage
 from mesh import locate
@@ -23,9 +24,11 @@ from step_node.evidence import (
     offence_in,
 )
 from step_node.ledger.offences import OffenceKind
-from step_node.ledger.records import ValidatorState
+from step_node.ledger.records import Account, NonceRecord, Triangle, ValidatorState
 from step_node.merkle import LEFT, RIGHT, merkle_path, merkle_root, root_of_path
 from step_node.proofs.proof import SignedProof
+from step_node.storage.interface import RestoredState
+from tests.storage.made_up_snapshot import Exported
 from tests.support.chains import CHAIN_ID, build, commit_for, finalise, make_genesis, open_chain, validator_names
 from tests.support.clock import SetClock
 from tests.support.proofs import START_MS, address, private_key, signed_proof
@@ -290,6 +293,27 @@ async def test_a_chain_opened_after_a_change_of_the_set_knows_both_sets() -> Non
     assert batch.last_commit is not None
     assert address(CULPRIT) in {signature.validator for signature in batch.last_commit.signatures}
     await again.judge(batch, proposed_in_round=0, judge_clock=True)
+
+
+async def test_a_chain_that_goes_on_from_a_snapshot_knows_the_sets_of_its_height() -> None:
+    clock = SetClock(START_MS)
+    chain = await open_chain(GENESIS, clock=clock)
+    await slash(chain, double_vote())
+    others = [name for name in NAMES if name != CULPRIT]
+    judged = await build(chain, GOOD[:1])
+    await chain.finalise(judged, commit_for(judged.batch, others))
+    (base,) = await chain.storage.batches(2, 1)
+    exported = Exported()
+    await chain.storage.export(exported)
+    records = [one for one in exported.records if isinstance(one, Account | Triangle | NonceRecord)]
+    joined = await open_chain(GENESIS, clock=clock)
+    await joined.restore(RestoredState(chain.head, base, lambda: [records]))
+    joined.check_commit(commit_for(judged.batch, others), height=2, batch_hash=judged.batch.hash)
+    with pytest.raises(InvalidCommit, match="is not a validator of height 2"):
+        joined.check_commit(commit_for(judged.batch, NAMES), height=2, batch_hash=judged.batch.hash)
+    assert await joined.commit_of(2) == await chain.commit_of(2)
+    assert await joined.commit_of(1) is None
+    await joined.judge((await build(chain, GOOD[1:2])).batch, proposed_in_round=0, judge_clock=True)
 
 
 async def test_one_batch_holds_no_evidence_twice() -> None:

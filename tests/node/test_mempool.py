@@ -103,6 +103,15 @@ def test_older_than_is_by_the_proofs_own_time() -> None:
     assert mempool.older_than(START_MS) == []
 
 
+def test_older_than_gives_them_as_they_arrived_and_none_that_has_left() -> None:
+    first, second = WALKS["alice"][:2]
+    mempool = filled([second, WALKS["bob"][0], first])
+    assert mempool.older_than(second.timestamp_ms + 1) == [second, WALKS["bob"][0], first]
+    assert mempool.older_than(second.timestamp_ms) == [WALKS["bob"][0], first]
+    mempool.remove(first.proof_id)
+    assert mempool.older_than(second.timestamp_ms) == [WALKS["bob"][0]]
+
+
 def test_the_longest_waiting_account_is_offered_first_and_nobody_twice_before_all_once() -> None:
     mempool = filled([*WALKS["bob"][:3], WALKS["alice"][0], WALKS["carol"][0]])
     offered = mempool.candidates(100, now_ms=NOW_MS, parameters=PARAMETERS)

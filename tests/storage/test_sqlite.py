@@ -112,7 +112,7 @@ async def test_a_file_that_is_too_large_to_look_through_at_each_start_can_be_che
     await make_damaged_store(tmp_path / "store")
     monkeypatch.setattr(sqlite_file, "CHECKED_AT_START_BYTES_MAX", 1_000)
     await (await SqliteStorage.open(tmp_path / "store")).close()
-    with pytest.raises(StorageMismatch, match="store is .*move it away"):
+    with pytest.raises(StorageMismatch, match=r"store is .*move it away"):
         sqlite_file.check_file(tmp_path / "store")
 
 
