@@ -45,10 +45,13 @@ class Fork:
 async def fork_shown_by(commit: Commit, chain: Chain) -> Fork | None:
     """The fork that a commit, which a quorum is known to have signed, makes with the finalised batch of its height.
 
-    None where there is no contradiction, where the height is not final yet, or where it lies before the snapshot from
-    which the node joined. Raises `StorageUnavailable`.
+    None where there is no contradiction between signed commits, where the height is not final yet, or where it lies
+    before the snapshot from which the node joined. Raises `StorageUnavailable`.
     """
     if not 0 < commit.height < chain.next_height:
         return None
     own = await chain.commit_of(commit.height)
-    return None if own is None or own.batch_hash == commit.batch_hash else Fork(own, commit)
+    if own is None or own.batch_hash == commit.batch_hash:
+        return None
+    # Nobody is accused, and no alarm raised, by what somebody may have written into the store: it must be signed too.
+    return Fork(own, commit) if chain.is_signed(own) else None

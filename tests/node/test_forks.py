@@ -9,6 +9,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from consensus.messages import MESSAGE_BYTES_MAX, Commit, CommitSignature, PreCommit, encode_message
+from consensus.wire import encode
 from p2p.memory import MemoryHub
 from step_node.chain import Chain
 from step_node.crypto.eip191 import sign
@@ -16,6 +17,7 @@ from step_node.forks import fork_shown_by
 from step_node.network.protocols import consensus_topic
 from step_node.outcomes import Finalised
 from step_node.status import HealthLevel
+from step_node.storage.memory import MemoryStorage
 from tests.node.test_health import fresh_proof
 from tests.support.chains import CHAIN_ID, finalise, make_genesis, open_chain, validator_names
 from tests.support.nodes import QUICK, running_node
@@ -33,6 +35,12 @@ def commit_of(names: list[str], *, height: int, round_number: int, batch_hash: b
     return Commit(height, round_number, batch_hash, tuple(signatures))
 
 
+async def own_commit(chain: Chain, height: int) -> Commit:
+    commit = await chain.commit_of(height)
+    assert commit is not None
+    return commit
+
+
 async def chain_of(batches: int) -> Chain:
     chain = await open_chain(make_genesis(4))
     for index in range(batches):
@@ -44,8 +52,7 @@ async def test_who_signed_two_commits_of_one_round_is_convicted_and_nobody_else(
     chain = await chain_of(2)
     culprits = validator_names(4)[:3]
     for height in (2, 1):
-        own = await chain.commit_of(height)
-        assert own is not None
+        own = await own_commit(chain, height)
         fork = await fork_shown_by(commit_of(culprits, height=height, round_number=own.round), chain)
         assert fork is not None
         assert fork.height == height
@@ -62,11 +69,23 @@ async def test_commits_of_two_rounds_are_a_fork_that_convicts_nobody() -> None:
 
 async def test_the_same_batch_again_and_heights_that_are_not_final_are_no_fork() -> None:
     chain = await chain_of(1)
-    own = await chain.commit_of(1)
-    assert own is not None
+    own = await own_commit(chain, 1)
     for harmless in (own, replace(own, round=own.round + 1), replace(own, height=2), replace(own, height=0)):
         assert await fork_shown_by(harmless, chain) is None
     assert await chain.commit_of(2) is None
+
+
+async def test_a_commit_in_the_store_that_nobody_signed_makes_no_fork() -> None:
+    genesis = make_genesis(4)
+    storage = MemoryStorage()
+    chain = await open_chain(genesis, storage=storage)
+    for index in range(2):
+        await finalise(chain, [signed_proof(f"account-{index}", timestamp_ms=START_MS)])
+    (stored,) = await storage.batches(1, 1)
+    forged = replace(await own_commit(chain, 1), batch_hash=b"\x09" * 32)
+    storage._batches[1] = replace(stored, commit=encode(forged))
+    assert await chain.commit_of(1) == forged
+    assert await fork_shown_by(commit_of(validator_names(4), height=1, round_number=0), chain) is None
 
 
 async def test_a_node_that_hears_of_a_fork_is_down_counts_it_and_takes_the_evidence(tmp_path: Path) -> None:
@@ -80,8 +99,7 @@ async def test_a_node_that_hears_of_a_fork_is_down_counts_it_and_takes_the_evide
         answer = await node.admission.submit(fresh_proof("first"), wait_ms=10_000)
         assert isinstance(answer, Finalised)
         chain = node.services(wait_ms_max=0).chain
-        own = await chain.commit_of(1)
-        assert own is not None
+        own = await own_commit(chain, 1)
         await peer.publish(topic, encode_message(own))
         await wait_all_tasks_blocked(0.01)
         assert node.health().level is not HealthLevel.DOWN
