@@ -42,7 +42,7 @@ def test_what_happens_is_counted_under_its_labels() -> None:
     metrics.proof_final_after(1_200)
     metrics.consensus_input_ignored("duplicate")
     metrics.validator_slashed("DOUBLE_SIGN", 500)
-    metrics.validator_slashed("DOWNTIME", 7)
+    metrics.validator_slashed("OFFLINE", 7)
     metrics.fork_seen()
     value = registry.get_sample_value
     assert value("step_batches_finalised_total") == 1
