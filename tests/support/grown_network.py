@@ -1,0 +1,129 @@
+"""Homes of a network whose chain is long already: batches made offline, each signed and valid, one after the other.
+
+The chain is what its validators would have made in `batches` batch intervals that end now. Running them for that long
+would show the same, and take as long. Every home gets the same store, the snapshots that a node takes on the way, and
+a signing history that begins there.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from consensus.messages import Commit, CommitSignature, PreCommit
+from step_node.batch.batch import Batch
+from step_node.chain import Chain
+from step_node.config import StorageConfig
+from step_node.crypto.eip191 import address_of, public_key_of, sign
+from step_node.devnet.network import CHAIN_ID
+from step_node.devnet.node_process import NodeProcess
+from step_node.devnet.ports import free_ports
+from step_node.genesis import Genesis
+from step_node.home import NodeHome
+from step_node.home_files import (
+    HomeKeys,
+    NetworkNode,
+    network_homes,
+    new_config,
+    new_genesis,
+    write_home,
+    write_network_homes,
+)
+from step_node.ledger.parameters import Parameters
+from step_node.mempool import Mempool
+from step_node.proofs.proof import SignedProof
+from step_node.signing.guard import SigningGuard
+from step_node.snapshot.shelf import SnapshotShelf
+from step_node.storage.sqlite import SqliteStorage
+from tests.support.clock import SetClock
+from tests.support.proofs import signed_proof
+
+GOLDEN_ANGLE_DEGREES = 137.50776405
+"""Walkers stand on a spiral of this angle, so no two of some ten thousand share a triangle."""
+
+
+@dataclass(frozen=True)
+class GrownNetwork:
+    """A network ready to start: `Devnet(DevnetSettings(home=root, validators=…))` takes the homes."""
+
+    root: Path
+    genesis: Genesis
+    batches: int
+    proofs: int
+
+    @property
+    def chain_seconds(self) -> float:
+        """How long the network took for its chain: a batch each interval."""
+        return self.batches * self.genesis.parameters.batch_interval_ms / 1000
+
+    def newcomer(self, name: str, *, index: int) -> tuple[NodeProcess, str]:
+        """A node that only observes, with an empty home that knows everybody, and the address of its API."""
+        (ports,) = free_ports(1)
+        home = NodeHome(self.root / name)
+        bootstrap = [validator.p2p_address for validator in self.genesis.validators]
+        write_home(
+            home,
+            keys=HomeKeys.new(is_validator=False),
+            genesis=self.genesis,
+            config=new_config(api_port=ports.api, p2p_port=ports.p2p, bootstrap=bootstrap, listen_host="127.0.0.1"),
+            password="",
+        )
+        home.password.touch(mode=0o600)
+        return NodeProcess(index, home), f"http://127.0.0.1:{ports.api}"
+
+
+async def grow_network(
+    root: Path, *, validators: int, batches: int, proofs_per_batch: int, snapshot_every: int
+) -> GrownNetwork:
+    """Make the homes under `root` and let their chain grow. No two proofs are of one account or place."""
+    nodes = [NetworkNode(HomeKeys.new(is_validator=True), ports.api, ports.p2p) for ports in free_ports(validators)]
+    keys = {address_of(public_key_of(key)): key for node in nodes if (key := node.keys.validator) is not None}
+    interval_ms = Parameters().batch_interval_ms
+    genesis = new_genesis(
+        chain_id=CHAIN_ID,
+        genesis_time_ms=time.time_ns() // 1_000_000 - (batches + 1) * interval_ms,
+        validators=[(key, node.p2p_address) for key, node in zip(keys.values(), nodes, strict=True)],
+    )
+    homes = network_homes(root, validators)
+    write_network_homes(
+        homes, nodes=nodes, genesis=genesis, storage=[StorageConfig()] * validators, password="not a secret"
+    )
+    first = homes[0]
+    storage = await SqliteStorage.open(first.ledger)
+    clock = SetClock(genesis.genesis_time_ms)
+    await storage.initialise(genesis.hash, genesis.head(), genesis.accounts())
+    chain = await Chain.open(genesis=genesis, storage=storage, clock=clock, known=Mempool().get)
+    shelf = await SnapshotShelf.open(first.snapshots)
+    for height in range(1, batches + 1):
+        clock.advance(interval_ms)
+        proofs = [_proof(height * proofs_per_batch + index, clock.now_ms()) for index in range(proofs_per_batch)]
+        proposer = chain.validators.proposer(height, 0).address
+        judged = await chain.build(proofs, round_number=0, proposer=proposer)
+        if judged is None or len(judged.batch.proofs) != len(proofs):
+            raise RuntimeError(f"height {height}: not every proof could be finalised")
+        await chain.finalise(judged, _commit(judged.batch, keys))
+        if height % snapshot_every == 0:
+            await shelf.take(storage)
+    await storage.close()
+    for home in homes:
+        SigningGuard.open(home.signing_history, genesis.chain_id).close()
+        if home is not first:
+            shutil.copy(first.ledger, home.ledger)
+            shutil.copytree(first.snapshots, home.snapshots)
+    return GrownNetwork(root, genesis, batches, batches * proofs_per_batch)
+
+
+def _proof(number: int, timestamp_ms: int) -> SignedProof:
+    lat, lon = 85.0 - number % 16_993 / 100, number * GOLDEN_ANGLE_DEGREES % 360 - 180
+    return signed_proof(f"walker-{number}", lat=lat, lon=lon, timestamp_ms=timestamp_ms, nonce=f"n-{number}")
+
+
+def _commit(batch: Batch, keys: dict[bytes, bytes]) -> Commit:
+    header = batch.header
+    signatures = []
+    for address in sorted(keys):
+        vote = PreCommit(header.height, header.round, batch.hash, address)
+        signatures.append(CommitSignature(address, sign(vote.signing_line(header.chain_id), keys[address])))
+    return Commit(header.height, header.round, batch.hash, tuple(signatures))
