@@ -2,9 +2,9 @@
 
     python -m scripts.bench_joining --batches 2000 --proofs 10 --validators 4
 
-Every node is a process of its own, `step-node start`. The chain is made beforehand (tests/support/grown_network.py); the
-network finalises one batch more before the newcomers come, one after the other. Prints one JSON object on one line:
-seconds from the start of the newcomer's process, and from the moment it serves, to the network's height and state root.
+Every node is a process of its own, `step-node start`. The chain is made beforehand (tests/support/grown_network.py);
+the network finalises one batch more before the newcomers come, one after the other. Prints one JSON object on one line:
+seconds from the start of the newcomer's process, and from when it serves, to the network's height and state root.
 The exit code is 1 if batches took more than a tenth of the time that the chain took, or the snapshot more than
 `SNAPSHOT_SECONDS_MAX`.
 """
@@ -21,12 +21,12 @@ from pathlib import Path
 import httpx
 import trio
 
+from mesh import locate
 from step_node.clock import SystemClock
 from step_node.devnet.network import Devnet, DevnetSettings
 from step_node.devnet.node_client import Final, NodeClient, Standing, Unavailable
-from step_node.devnet.node_process import NodeProcess
+from step_node.devnet.node_process import NodeDied, NodeProcess
 from step_node.proofs.client_signing import sign_payload
-from mesh import locate
 from tests.support.grown_network import GrownNetwork, grow_network
 from tests.support.proofs import private_key
 
@@ -75,13 +75,13 @@ async def measure(
 
 
 async def _finalise_one(client: NodeClient) -> None:
-    """One proof more, by consensus: the homes are really those of a running network, and its last snapshot is proven."""
+    """One proof more, by consensus: so the homes are those of a network that runs, and its last snapshot is proven."""
     signed = sign_payload(
         private_key("the last one"), locate(*PLACE, 10), *PLACE, 5.0, SystemClock().now_ms(), "the-last-one"
     )
     outcome = await client.submit(signed, wait_ms=30_000)
     if not isinstance(outcome, Final):
-        raise RuntimeError(f"the network does not finalise: {outcome}")
+        raise NodeDied(f"the network does not finalise: {outcome}")
 
 
 async def _join(node: NodeProcess, url: str, network: NodeClient) -> Join:

@@ -137,6 +137,11 @@ class Chain:
         """The validators of the next height."""
         return self._validators
 
+    @property
+    def last_commit(self) -> Commit | None:
+        """The commit of the head's batch, with the pre-commits that came late; None at height 0."""
+        return self._last_commit
+
     async def judge(self, batch: Batch, *, proposed_in_round: int | None, judge_clock: bool) -> JudgedBatch:
         """Judge `batch` as the head's successor. Raises `InvalidBatch`.
 

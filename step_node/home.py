@@ -58,6 +58,11 @@ class NodeHome:
         return self.data / "snapshots"
 
     @property
+    def set_trail(self) -> Path:
+        """The links from the validators of genesis to the present ones, for peers that join from a snapshot."""
+        return self.data / "validator_sets"
+
+    @property
     def consensus_log(self) -> Path:
         """The write-ahead log of the height that consensus is about."""
         return self.data / "consensus.log"

@@ -38,6 +38,7 @@ from step_node.outcomes import OutcomeWaiters
 from step_node.settlement import Settlement
 from step_node.signing.signer import ValidatorSigner
 from step_node.snapshot.shelf import SnapshotShelf
+from step_node.snapshot.trail import SetTrail
 from step_node.status import Health, HealthLevel, NodeStatus, PeerStatus, ValidatorStatus
 from step_node.storage.interface import Storage
 from step_node.storage.retry import StorageWatch
@@ -72,6 +73,8 @@ class NodeParts:
     evidence: EvidencePool = field(default_factory=EvidencePool)
     snapshots: SnapshotShelf | None = None
     """None: the node neither gives snapshots nor joins from one."""
+    trail: SetTrail | None = None
+    """None: one that is not kept."""
     sync: SyncConfig = field(default_factory=SyncConfig)
 
 
@@ -99,6 +102,7 @@ class Node:
         self._consensus_topic = consensus_gossip(parts.network, parts.chain, self._gossip_refused)
         self._operations_topic = operations_gossip(parts.network, parts.chain.chain_id, self._gossip_refused)
         self._evidence = parts.evidence
+        self._trail = parts.trail or SetTrail(None, parts.genesis)
         self._operation_pool = OperationPool()
         self.operations = OperationDesk(
             chain=parts.chain, pool=self._operation_pool, publish=self._operations_topic.publish
@@ -133,7 +137,7 @@ class Node:
                 broadcast=self._broadcast,
                 finalised=self._finalised,
                 request_batch=lambda height, batch_hash: self._sync.want_proposal(height, batch_hash),
-                restored=self._settlement.after_jump,
+                restored=self._restored,
             ),
             clock=parts.clock,
             metrics=self._metrics,
@@ -158,6 +162,7 @@ class Node:
         if restored:
             log.info("accepted proofs wait again", proofs=restored)
         await self._evidence.drop_settled(self._chain.offence_refusal)
+        await self._trail.begin(self._chain.validators)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.admission.run)
             nursery.start_soon(self._peers.run)
@@ -253,6 +258,7 @@ class Node:
             network=parts.network,
             chain=parts.chain,
             shelf=parts.snapshots,
+            trail=self._trail,
             every_batches=parts.sync.snapshot_every_batches,
         )
         if not parts.sync.snapshot:
@@ -262,6 +268,7 @@ class Node:
             chain=parts.chain,
             driver=self.driver,
             shelf=parts.snapshots,
+            trail=self._trail,
             distance_batches=parts.sync.snapshot_distance_batches,
             owes_answers=self.admission.owes_answers,
         )
@@ -272,8 +279,14 @@ class Node:
     async def _broadcast(self, message: Message) -> None:
         await broadcast(self._consensus_topic, message)
 
+    async def _restored(self) -> None:
+        await self._settlement.after_jump()
+        await self._trail.begin(self._chain.validators)
+
     async def _finalised(self, judged: JudgedBatch) -> None:
         await self._settlement.after_batch(judged)
+        if self._chain.last_commit is not None:
+            await self._trail.after_batch(judged.batch, self._chain.last_commit, self._chain.validators)
         await self._evidence.drop_settled(self._chain.offence_refusal)
         await self._storage_watch.when_available(self.operations.after_batch)
         for slashing in judged.transition.slashings:

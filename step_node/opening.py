@@ -30,6 +30,7 @@ from step_node.node import NodeParts
 from step_node.signing.guard import SigningGuard
 from step_node.signing.signer import ValidatorSigner
 from step_node.snapshot.shelf import SnapshotShelf
+from step_node.snapshot.trail import SetTrail
 from step_node.storage.interface import Storage, StorageMismatch
 from step_node.storage.open import MongoSettings, SqliteSettings, StorageSettings, open_storage
 
@@ -110,6 +111,7 @@ async def open_parts(
                     listen_first_seconds=options.listen_first_seconds,
                     evidence=EvidencePool.open(home.evidence, chain_id=genesis.chain_id, parameters=chain.parameters),
                     snapshots=snapshots,
+                    trail=await SetTrail.open(home.set_trail, genesis),
                     sync=config.sync,
                 )
             finally:

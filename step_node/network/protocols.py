@@ -14,10 +14,11 @@ from pydantic import Discriminator, Field
 
 from consensus.messages import MESSAGE_BYTES_MAX, BatchHash, Commit
 from consensus.wire import UInt63, wire_type
-from p2p.errors import PeerFault
+from p2p.errors import NetworkError, PeerFault
 from p2p.network import Fault, Stream
 from step_node.proofs.proof import PROOF_ID_BYTES
 from step_node.snapshot.manifest import CHUNK_BYTES_MAX, CHUNKS_MAX, MANIFEST_BYTES_MAX
+from step_node.snapshot.trust import LINKS_MAX, SetLink
 
 HELLO_PROTOCOL = "/step/hello/1"
 HELLO_BYTES_MAX = 1_024
@@ -42,9 +43,16 @@ SNAPSHOT_PROTOCOL = "/step/snapshot/1"
 SNAPSHOT_BYTES_MAX = MANIFEST_BYTES_MAX
 """A manifest; a chunk with its envelope is smaller."""
 SNAPSHOT_STREAMS_MAX = 2
+LINKS_PER_MESSAGE = 8
+"""So many links, of sets of 1,000 with all their signatures, fit one message."""
 
 ANSWER_TIMEOUT_MS = 10_000
 """How long a peer has for each message of its answer: less than the network allows, since others may be quicker."""
+
+ANSWER_MS_PER_MESSAGE = 250
+ANSWER_BYTES_PER_SECOND_MIN = 50_000
+"""The slowest that an answer of many messages may be: what each adds to the time that the peer has for all of them.
+Four batches a second are more than a chain grows by; a line slower than that many bytes cannot follow consensus."""
 
 ProofId = Annotated[bytes, Field(min_length=PROOF_ID_BYTES, max_length=PROOF_ID_BYTES)]
 
@@ -117,7 +125,22 @@ class ChunkRequest:
     type: Literal["CHUNK"] = field(default="CHUNK", kw_only=True)
 
 
-SnapshotRequest = Annotated[ManifestRequest | ChunkRequest, Discriminator("type")]
+@wire_type
+class LinksRequest:
+    """On the same stream: the links from one on, as one `SetLinks`; the manifest says how many there are."""
+
+    number: Annotated[int, Field(ge=0, lt=LINKS_MAX)]
+    type: Literal["LINKS"] = field(default="LINKS", kw_only=True)
+
+
+SnapshotRequest = Annotated[ManifestRequest | LinksRequest | ChunkRequest, Discriminator("type")]
+
+
+@wire_type
+class SetLinks:
+    """Links from the validators of one height to those of a later one."""
+
+    links: Annotated[tuple[SetLink, ...], Field(min_length=1, max_length=LINKS_PER_MESSAGE)]
 
 
 @wire_type
@@ -160,3 +183,30 @@ async def receive_answer(stream: Stream) -> bytes | None:
     with trio.move_on_after(ANSWER_TIMEOUT_MS / 1000):
         return await stream.receive_message()
     raise PeerFault(stream.peer_id, Fault.STALLED, f"{stream.protocol}: no message within {ANSWER_TIMEOUT_MS} ms")
+
+
+class PeerTooSlow(NetworkError):
+    """The peer answers, and slower than somebody should wait for who can ask another. No fault of its own."""
+
+
+class PacedAnswer:
+    """An answer of many messages, which must keep up a pace as a whole.
+
+    The peer has `ANSWER_TIMEOUT_MS` and one message's time to begin with, and each message adds to that. Only the time
+    counts that is spent waiting for the peer, not what is done with its messages then.
+    """
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+        self._left_seconds = (ANSWER_TIMEOUT_MS + ANSWER_MS_PER_MESSAGE) / 1000
+
+    async def receive(self) -> bytes | None:
+        """The next message, None at the end. Raises `PeerTooSlow`, and what `receive_answer` raises."""
+        began = trio.current_time()
+        with trio.move_on_after(self._left_seconds) as waiting:
+            data = await receive_answer(self._stream)
+        if waiting.cancelled_caught:
+            raise PeerTooSlow(f"{self._stream.protocol}: peer {self._stream.peer_id} answers too slowly")
+        self._left_seconds -= trio.current_time() - began
+        self._left_seconds += ANSWER_MS_PER_MESSAGE / 1000 + len(data or b"") / ANSWER_BYTES_PER_SECOND_MIN
+        return data

@@ -1,9 +1,9 @@
 """Snapshots over the network: giving them to peers, and joining the chain from a peer's (docs/adr/0012-snapshots.md).
 
-On one stream of `/step/snapshot/1` a newcomer asks for the manifest, checks its proof, and then asks for one chunk
-after the other, checking each. Only when all of them add up to the root that a quorum has committed is anything written
-to the store, and that in one go. Everything comes from one peer, so it is clear whose fault it is when something does
-not fit; nothing of what a bad one sent is kept.
+On one stream of `/step/snapshot/1` a newcomer asks for the manifest, follows the links from the validators of genesis
+to its own, checks its proof, and then asks for one chunk after the other, checking each. Only when all of them add up
+to the root that a quorum has committed is anything written to the store, and that in one go. Everything comes from one
+peer, so it is clear whose fault it is when something does not fit; nothing of what a bad one sent is kept.
 """
 
 from __future__ import annotations
@@ -23,20 +23,25 @@ from step_node.bft.driver import ConsensusDriver
 from step_node.chain import COMMIT_BYTES_MAX, Chain
 from step_node.genesis import validator_set
 from step_node.network.protocols import (
+    LINKS_PER_MESSAGE,
     SNAPSHOT_BYTES_MAX,
     SNAPSHOT_PROTOCOL,
     SNAPSHOT_STREAMS_MAX,
     ChunkRequest,
+    LinksRequest,
     ManifestRequest,
+    PacedAnswer,
+    SetLinks,
     SnapshotChunk,
     SnapshotRequest,
-    receive_answer,
 )
 from step_node.offload import run_blocking
 from step_node.snapshot.chunks import ChunkReader, stored_records
 from step_node.snapshot.manifest import SnapshotManifest, UnprovenSnapshot, check_manifest
 from step_node.snapshot.records import InvalidSnapshot
 from step_node.snapshot.shelf import FetchedChunks, SnapshotShelf
+from step_node.snapshot.trail import SetTrail
+from step_node.snapshot.trust import SetLink, TrustedSets
 from step_node.storage.interface import RestoredState, StorageUnavailable, StoredBatch
 
 SERVED_MAX = 4
@@ -51,9 +56,12 @@ log = structlog.get_logger("snapshot")
 class SnapshotServer:
     """Takes snapshots and gives them to peers. Construct before `network.start`; `run` takes until cancelled."""
 
-    def __init__(self, *, network: Network, chain: Chain, shelf: SnapshotShelf, every_batches: int) -> None:
+    def __init__(
+        self, *, network: Network, chain: Chain, shelf: SnapshotShelf, trail: SetTrail, every_batches: int
+    ) -> None:
         self._chain = chain
         self._shelf = shelf
+        self._trail = trail
         self._every_batches = every_batches
         self._slots = trio.CapacityLimiter(SERVED_MAX)
         network.serve(
@@ -81,8 +89,8 @@ class SnapshotServer:
         log.info("took a snapshot", height=index.height, records=index.records, chunks=len(index.chunks))
         return index.height
 
-    async def _manifest(self) -> SnapshotManifest | None:
-        """That of the latest snapshot whose next batch is final."""
+    async def _manifest(self) -> tuple[SnapshotManifest, tuple[SetLink, ...]] | None:
+        """That of the latest snapshot whose next batch is final and to whose validators links lead; and those links."""
         for index in self._shelf.snapshots():
             try:
                 following = await self._chain.storage.batches(index.height + 1, 1)
@@ -90,7 +98,10 @@ class SnapshotServer:
                 return None
             for stored in following:
                 header = (await run_blocking(decode_batch, stored.batch)).header
-                return SnapshotManifest(index, header, decode(Commit, stored.commit, bytes_max=COMMIT_BYTES_MAX))
+                links = self._trail.links_to(header.validator_set_hash)
+                if links is not None:
+                    commit = decode(Commit, stored.commit, bytes_max=COMMIT_BYTES_MAX)
+                    return SnapshotManifest(index, header, commit, len(links)), links
         return None
 
     async def _answer(self, stream: Stream) -> None:
@@ -99,13 +110,20 @@ class SnapshotServer:
         if self._slots.available_tokens == 0:
             return
         async with self._slots:
-            manifest = await self._manifest()
-            if manifest is None:
+            found = await self._manifest()
+            if found is None:
                 return
+            manifest, links = found
             await stream.send_message(encode(manifest))
             while (request := await _next_request(stream)) is not None:
+                if isinstance(request, LinksRequest) and request.number < len(links):
+                    some = links[request.number : request.number + LINKS_PER_MESSAGE]
+                    await stream.send_message(encode(SetLinks(some)))
+                    continue
                 if not isinstance(request, ChunkRequest) or request.number >= len(manifest.snapshot.chunks):
-                    raise PeerFault(stream.peer_id, Fault.UNREQUESTED, "a chunk was asked for that is not listed")
+                    raise PeerFault(
+                        stream.peer_id, Fault.UNREQUESTED, "a chunk or link was asked for that is not listed"
+                    )
                 chunk = await self._shelf.chunk(manifest.snapshot, request.number)
                 if chunk is None:
                     return
@@ -127,6 +145,7 @@ class SnapshotJoiner:
         chain: Chain,
         driver: ConsensusDriver,
         shelf: SnapshotShelf,
+        trail: SetTrail,
         distance_batches: int,
         owes_answers: Callable[[], Awaitable[bool]],
     ) -> None:
@@ -134,10 +153,11 @@ class SnapshotJoiner:
         self._chain = chain
         self._driver = driver
         self._shelf = shelf
+        self._trail = trail
         self.distance_batches = distance_batches
         """A peer must have this many batches more; what is nearer is fetched batch by batch."""
         self._owes_answers = owes_answers
-        self._trusted = validator_set(chain.genesis.head().validators)
+        self._genesis_set = validator_set(chain.genesis.head().validators)
 
     def applies(self) -> bool:
         """Whether this node is one that joins from a snapshot: it stands at height 0."""
@@ -150,8 +170,11 @@ class SnapshotJoiner:
         fetched = self._shelf.fetching()
         for peer_id in peer_ids:
             try:
-                restored = await self._fetch(peer_id, fetched)
-                if restored is not None:
+                found = await self._fetch(peer_id, fetched)
+                if found is not None:
+                    restored, links = found
+                    # Before the jump: links that lead further than the chain do no harm, and later they are nowhere.
+                    await self._trail.take_over(links)
                     await self._driver.apply_snapshot(restored)
             except PeerFault as error:
                 log.warning("a peer's snapshot is refused", peer=peer_id, reason=error.detail)
@@ -164,7 +187,7 @@ class SnapshotJoiner:
                 log.error("a snapshot could not be kept", reason=str(error))
                 return False
             else:
-                if restored is not None:
+                if found is not None:
                     log.info("joined from a snapshot", peer=peer_id, height=restored.base.height)
                     return True
             finally:
@@ -172,27 +195,55 @@ class SnapshotJoiner:
                     await run_blocking(fetched.remove)
         return False
 
-    async def _fetch(self, peer_id: PeerId, fetched: FetchedChunks) -> RestoredState | None:
-        """A peer's snapshot, checked as a whole; None if it has none."""
+    async def _fetch(self, peer_id: PeerId, fetched: FetchedChunks) -> tuple[RestoredState, tuple[SetLink, ...]] | None:
+        """A peer's snapshot, checked as a whole, and the links that lead to its validators; None if it has none."""
         async with await self._network.open_stream(peer_id, SNAPSHOT_PROTOCOL) as stream:
+            answer = PacedAnswer(stream)
             await stream.send_message(encode(ManifestRequest()))
-            data = await receive_answer(stream)
+            data = await answer.receive()
             if data is None:
                 return None
             try:
-                return await self._fetch_chunks(
-                    stream, decode(SnapshotManifest, data, bytes_max=SNAPSHOT_BYTES_MAX), fetched
-                )
+                manifest = decode(SnapshotManifest, data, bytes_max=SNAPSHOT_BYTES_MAX)
+                trusted = TrustedSets(self._chain.chain_id, self._genesis_set)
+                links = await self._fetch_links(stream, answer, manifest.links, trusted)
+                if links is None:
+                    return None
+                restored = await self._fetch_chunks(stream, answer, manifest, trusted, fetched)
             except WireError as error:
                 raise PeerFault(peer_id, Fault.MALFORMED, str(error)) from error
             except InvalidSnapshot as error:
                 raise PeerFault(peer_id, Fault.INVALID_DATA, str(error)) from error
+            return None if restored is None else (restored, links)
+
+    async def _fetch_links(
+        self, stream: Stream, answer: PacedAnswer, count: int, trusted: TrustedSets
+    ) -> tuple[SetLink, ...] | None:
+        """Ask for all links, and have `trusted` follow each as it comes; None if the peer stops before the last."""
+        links: list[SetLink] = []
+        while len(links) < count:
+            await stream.send_message(encode(LinksRequest(len(links))))
+            data = await answer.receive()
+            if data is None:
+                return None
+            some = decode(SetLinks, data, bytes_max=SNAPSHOT_BYTES_MAX).links
+            if len(links) + len(some) > count:
+                raise InvalidSnapshot(f"links: there are more than {count}, as the manifest says")
+            for link in some:
+                await run_blocking(trusted.follow, link)
+            links += some
+        return tuple(links)
 
     async def _fetch_chunks(
-        self, stream: Stream, manifest: SnapshotManifest, fetched: FetchedChunks
+        self,
+        stream: Stream,
+        answer: PacedAnswer,
+        manifest: SnapshotManifest,
+        trusted: TrustedSets,
+        fetched: FetchedChunks,
     ) -> RestoredState | None:
         snapshot = manifest.snapshot
-        check = partial(check_manifest, chain_id=self._chain.chain_id, trusted=self._trusted)
+        check = partial(check_manifest, chain_id=self._chain.chain_id, trusted=trusted)
         base = await run_blocking(check, manifest)
         reader = ChunkReader(snapshot, base)
 
@@ -204,7 +255,7 @@ class SnapshotJoiner:
         await run_blocking(fetched.clear)
         await stream.send_message(encode(ChunkRequest(0)))
         for number in range(len(snapshot.chunks)):
-            data = await receive_answer(stream)
+            data = await answer.receive()
             if data is None:
                 return None
             if number + 1 < len(snapshot.chunks):
@@ -225,12 +276,14 @@ class SnapshotJoiner:
         )
 
 
-async def _next_request(stream: Stream) -> ManifestRequest | ChunkRequest | None:
+async def _next_request(stream: Stream) -> ManifestRequest | LinksRequest | ChunkRequest | None:
     data = await stream.receive_message()
     if data is None:
         return None
     try:
-        request: ManifestRequest | ChunkRequest = decode_union(SnapshotRequest, data, bytes_max=MESSAGE_BYTES_MAX)
+        request: ManifestRequest | LinksRequest | ChunkRequest = decode_union(
+            SnapshotRequest, data, bytes_max=MESSAGE_BYTES_MAX
+        )
     except WireError as error:
         raise PeerFault(stream.peer_id, Fault.MALFORMED, str(error)) from error
     return request

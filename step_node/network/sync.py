@@ -34,6 +34,8 @@ from step_node.network.protocols import (
     SYNC_STREAMS_MAX,
     BatchesRequest,
     FinalisedBatchMessage,
+    PacedAnswer,
+    PeerTooSlow,
     ProposalRequest,
     SyncRequest,
     receive_answer,
@@ -50,6 +52,9 @@ WANTED_MAX = 16
 
 GRACE_MS = 300
 """How long consensus has, after a peer says it is ahead, to finish the height by itself: usually it does."""
+
+SLOW_PEER_AVOIDED_MS = 60_000
+"""How long a peer that was too slow is asked only if nobody else is ahead."""
 
 READ_AHEAD_MAX = 4
 """Batches that are received and decoded while an earlier one is applied; then the peer is left waiting."""
@@ -87,6 +92,7 @@ class Sync:
         self._hint = trio.Event()
         self._wanted: dict[bytes, int] = {}
         self._turn = 0
+        self._slow_until: dict[PeerId, float] = {}
         self._active = False
         network.serve(
             SYNC_PROTOCOL, self._answer, message_bytes_max=SYNC_BYTES_MAX, streams_max_per_peer=SYNC_STREAMS_MAX
@@ -120,8 +126,7 @@ class Sync:
                 self._active = True
                 if await self._joined_from_snapshot():
                     continue
-                self._turn += 1
-                peer_id = ahead[self._turn % len(ahead)]
+                peer_id = self._choose(ahead)
                 if not await self._catch_up(peer_id):
                     self._peers.distrust_height(peer_id)
             self._active = False
@@ -132,6 +137,14 @@ class Sync:
             return False
         far_ahead = self._peers.ahead(self._chain.next_height + self._joiner.distance_batches)
         return bool(far_ahead) and await self._joiner.join(far_ahead)
+
+    def _choose(self, ahead: list[PeerId]) -> PeerId:
+        """One of these peers, by turns; one that was too slow only where there is no other."""
+        connected, now = set(self._network.peers()), trio.current_time()
+        self._slow_until = {one: end for one, end in self._slow_until.items() if end > now and one in connected}
+        quick = [peer_id for peer_id in ahead if peer_id not in self._slow_until] or ahead
+        self._turn += 1
+        return quick[self._turn % len(quick)]
 
     # --- asking -------------------------------------------------------------------------------------------------
 
@@ -154,6 +167,8 @@ class Sync:
             self._network.penalise(peer_id, error.fault)
         except NetworkError as error:
             log.info("a peer stopped answering", peer=peer_id, reason=str(error))
+            if isinstance(error, PeerTooSlow):
+                self._slow_until[peer_id] = trio.current_time() + SLOW_PEER_AVOIDED_MS / 1000
         return self._chain.next_height > height_before
 
     async def _apply_all(
@@ -248,10 +263,11 @@ async def _read_ahead(
     stream: Stream, request: BatchesRequest, received: trio.MemorySendChannel[_Received | NetworkError]
 ) -> None:
     """Receive and decode the answer; an error is handed on as its last item."""
+    answer = PacedAnswer(stream)
     async with received:
         try:
             for height in range(request.from_height, request.from_height + request.limit):
-                data = await receive_answer(stream)
+                data = await answer.receive()
                 if data is None:
                     return
                 # Decoding hashes each of up to a thousand proofs: too long for the event loop.

@@ -2,8 +2,9 @@
 
 A snapshot is of the state after one height, its base. The batch after it carries the root of that state in its header,
 and a quorum has committed that header: so the manifest brings the base batch, the header that follows, and both
-commits, and a newcomer needs to trust nobody but the validators of genesis. The manifest's list of chunk hashes is the
-sender's own word; it only says early, and about which chunk, that something is wrong. What counts is the root.
+commits, and says how many links lead from the validators of genesis to those of that header (`snapshot.trust`).
+The manifest's list of chunk hashes is the sender's own word; it only says early, and about which chunk, that something
+is wrong. What counts is the root.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ from pydantic import Field
 
 from consensus.commit import InvalidCommit, verify_commit
 from consensus.messages import BATCH_BYTES_MAX, BatchHash, Commit
-from consensus.values import ValidatorSet
 from consensus.wire import UInt63, wire_type
 from step_node.batch.batch import BatchHeader, MalformedBatch, decode_batch, header_hash
 from step_node.crypto.lines import recover_signer
 from step_node.snapshot.records import InvalidSnapshot
+from step_node.snapshot.trust import LINKS_MAX, TrustedSets
 
 CHUNK_BYTES_MAX = 512_000
 """Records' bytes in a chunk. Every chunk but the last is within one record of it."""
@@ -30,7 +31,7 @@ MANIFEST_BYTES_MAX = BATCH_BYTES_MAX + 800_000
 
 
 class UnprovenSnapshot(ValueError):
-    """Nothing is wrong with it, but this node cannot tell: its validators are not those that the node trusts."""
+    """Nothing is wrong with it, but this node cannot tell: its validators are not led to by links."""
 
 
 @wire_type
@@ -46,11 +47,12 @@ class SnapshotIndex:
 
 @wire_type
 class SnapshotManifest:
-    """A snapshot with its proof, once the batch after it is final. `chunks` are SHA-256 hashes."""
+    """A snapshot with its proof, once the batch after it is final. `links` is how many lead to its validators."""
 
     snapshot: SnapshotIndex
     next_header: BatchHeader
     next_commit: Commit
+    links: Annotated[int, Field(ge=0, le=LINKS_MAX)] = 0
 
 
 def chunk_hash(data: bytes) -> bytes:
@@ -58,10 +60,10 @@ def chunk_hash(data: bytes) -> bytes:
     return hashlib.sha256(data).digest()
 
 
-def check_manifest(manifest: SnapshotManifest, *, chain_id: str, trusted: ValidatorSet) -> BatchHeader:
+def check_manifest(manifest: SnapshotManifest, *, chain_id: str, trusted: TrustedSets) -> BatchHeader:
     """The base batch's header, once everything but the records has been checked.
 
-    `trusted` are the validators of both heights. Raises `InvalidSnapshot`, `UnprovenSnapshot`.
+    `trusted`: the manifest's links, followed. Raises `InvalidSnapshot`, `UnprovenSnapshot`.
     """
     snapshot, following = manifest.snapshot, manifest.next_header
     try:
@@ -78,11 +80,12 @@ def check_manifest(manifest: SnapshotManifest, *, chain_id: str, trusted: Valida
     for field, found, rule in expected:
         if found != rule:
             raise InvalidSnapshot(f"{field}: is not what it must be")
-    if not base.header.validator_set_hash == following.validator_set_hash == trusted.hash:
-        raise UnprovenSnapshot(f"its validators at height {snapshot.height} are not those of genesis")
-    for commit, height, batch_hash in (
-        (snapshot.base_commit, snapshot.height, base.hash),
-        (manifest.next_commit, following.height, header_hash(following)),
+    base_set = trusted.find(base.header.validator_set_hash)
+    if base_set is None or following.validator_set_hash != trusted.latest_hash:
+        raise UnprovenSnapshot(f"nothing leads from genesis to its validators at height {snapshot.height}")
+    for commit, height, batch_hash, validators in (
+        (manifest.next_commit, following.height, header_hash(following), trusted.latest),
+        (snapshot.base_commit, snapshot.height, base.hash, base_set),
     ):
         try:
             verify_commit(
@@ -90,7 +93,7 @@ def check_manifest(manifest: SnapshotManifest, *, chain_id: str, trusted: Valida
                 chain_id=chain_id,
                 height=height,
                 batch_hash=batch_hash,
-                validators=trusted,
+                validators=validators,
                 recover=recover_signer,
             )
         except InvalidCommit as error:

@@ -33,6 +33,7 @@ from step_node.network.protocols import (
 from step_node.network.snapshots import SnapshotJoiner, SnapshotServer
 from step_node.network.sync import Sync
 from step_node.snapshot.shelf import SnapshotShelf
+from step_node.snapshot.trail import SetTrail
 from step_node.storage.retry import StorageWatch
 from tests.support.clock import SetClock
 from tests.support.proofs import START_MS
@@ -85,11 +86,13 @@ async def syncing_node(
     home: Path,
     *,
     shelf: SnapshotShelf | None = None,
+    trail: SetTrail | None = None,
     every_batches: int = 0,
     distance_batches: int = 1,
     owes_answers: bool = False,
 ) -> AsyncIterator[SyncingNode]:
     """Start it on `chain`, with its consensus log in `home`; with a `shelf` it gives snapshots and joins from one."""
+    trail = trail or SetTrail(None, chain.genesis)
     metrics = NodeMetrics(CollectorRegistry())
 
     async def broadcast(_message: Message) -> None: ...
@@ -122,12 +125,13 @@ async def syncing_node(
         peers = Peers(network, chain, on_height=on_height)
         server, joiner = None, None
         if shelf is not None:
-            server = SnapshotServer(network=network, chain=chain, shelf=shelf, every_batches=every_batches)
+            server = SnapshotServer(network=network, chain=chain, shelf=shelf, trail=trail, every_batches=every_batches)
             joiner = SnapshotJoiner(
                 network=network,
                 chain=chain,
                 driver=driver,
                 shelf=shelf,
+                trail=trail,
                 distance_batches=distance_batches,
                 owes_answers=owes,
             )

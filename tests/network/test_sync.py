@@ -183,6 +183,35 @@ async def test_a_peer_that_claims_a_height_it_does_not_have_holds_nobody_up(
         await until(lambda: not node.sync.active)
 
 
+async def test_a_peer_that_is_too_slow_is_left_for_another_and_not_blamed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It gives good batches, one just before each time-out, and always says that it has more."""
+    monkeypatch.setattr(protocols, "ANSWER_TIMEOUT_MS", 100)
+    monkeypatch.setattr(protocols, "ANSWER_MS_PER_MESSAGE", 0)
+    monkeypatch.setattr(protocols, "ANSWER_BYTES_PER_SECOND_MIN", 10**9)
+    hub, chain, honest = MemoryHub(), await open_chain(GENESIS), await chain_of(HEIGHT)
+    given, asked = await messages_of(honest), 0
+
+    async def slowly(stream: Stream) -> None:
+        nonlocal asked
+        request = decode(BatchesRequest, await stream.receive_message() or b"", bytes_max=1_024)
+        asked += 1
+        for message in given[request.from_height - 1 : 1]:
+            await stream.send_message(encode(message))
+        await trio.sleep_forever()
+
+    async with (
+        syncing_node(hub, "a", chain, tmp_path) as node,
+        stranger(hub, "slow", hello(2**63 - 1), slowly),
+    ):
+        await until(lambda: asked >= 2)  # There is nobody else.
+        assert node.height == 1
+        async with syncing_node(hub, "b", honest, tmp_path):
+            await until(lambda: node.height == HEIGHT)
+        assert chain.head == honest.head
+
+
 @pytest.mark.parametrize(
     "other",
     [

@@ -13,6 +13,7 @@ from step_node.genesis import Genesis, validator_set
 from step_node.ledger.state import StateHead
 from step_node.snapshot.chunks import ChunkReader, ChunkWriter
 from step_node.snapshot.manifest import SnapshotManifest, check_manifest
+from step_node.snapshot.trust import TrustedSets
 from tests.support.chains import finalise, open_chain
 from tests.support.proofs import signed_proof
 
@@ -53,7 +54,7 @@ async def small_snapshot(genesis: Genesis, height: int, *, chunk_bytes: int) -> 
 
 def verified(genesis: Genesis, manifest: SnapshotManifest, received: Sequence[bytes]) -> StateHead:
     """What a newcomer makes of a snapshot. Raises `InvalidSnapshot`, `UnprovenSnapshot`."""
-    trusted = validator_set(genesis.head().validators)
+    trusted = TrustedSets(genesis.chain_id, validator_set(genesis.head().validators))
     reader = ChunkReader(manifest.snapshot, check_manifest(manifest, chain_id=genesis.chain_id, trusted=trusted))
     for chunk in received:
         reader.read(chunk)

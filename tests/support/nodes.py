@@ -22,6 +22,7 @@ from step_node.node import Node, NodeParts
 from step_node.signing.guard import SigningGuard
 from step_node.signing.signer import ValidatorSigner
 from step_node.snapshot.shelf import SnapshotShelf
+from step_node.snapshot.trail import SetTrail
 from step_node.storage.interface import Storage
 from step_node.storage.open import SqliteSettings, open_storage
 from tests.support.proofs import private_key
@@ -79,6 +80,7 @@ async def running_node(
                 replayed=replayed,
                 evidence=EvidencePool.open(home / "evidence", chain_id=genesis.chain_id, parameters=chain.parameters),
                 snapshots=None if sync is None else await SnapshotShelf.open(home / "snapshots"),
+                trail=await SetTrail.open(home / "validator_sets", genesis),
                 sync=sync or SyncConfig(),
             )
         )
