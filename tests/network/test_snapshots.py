@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 import trio
 
-from consensus.wire import encode
+from consensus.messages import Commit
+from consensus.wire import decode, encode
 from p2p.errors import PeerUnreachable
 from p2p.libp2p_network import Libp2pSettings, open_libp2p_network
 from p2p.memory import MemoryHub
 from p2p.network import Fault, Network, Stream
-from step_node.chain import Chain
+from step_node.batch.batch import decode_batch
+from step_node.chain import COMMIT_BYTES_MAX, Chain
 from step_node.ledger.commitment import state_root
 from step_node.network import peers, protocols, snapshots, sync
 from step_node.network.protocols import (
@@ -22,16 +24,21 @@ from step_node.network.protocols import (
     ChunkRequest,
     Hello,
     ManifestRequest,
+    SetLinks,
     SnapshotChunk,
 )
-from step_node.snapshot.manifest import chunk_hash
+from step_node.snapshot.manifest import SnapshotManifest, chunk_hash
 from step_node.snapshot.shelf import SnapshotShelf
+from step_node.snapshot.trail import SetTrail
 from tests.network.nodes import Answer, stranger, syncing_node, until
+from tests.snapshot.changing_chain import ChangingChain, changing_genesis
 from tests.snapshot.snapshots import Snapshot, grow, small_snapshot
+from tests.snapshot.test_trust import forged
 from tests.support.chains import CHAIN_ID, build, commit_for, make_genesis, open_chain, validator_names
 from tests.support.proofs import private_key, signed_proof
 
 GENESIS = make_genesis(4)
+CHANGING = changing_genesis()
 BASE = 6
 HEIGHT = 9
 
@@ -305,6 +312,121 @@ async def test_a_bad_snapshot_leaves_the_state_as_it_is_and_an_honest_peer_is_as
         assert chain.head == long.head
         assert set(node.faults()) == (set() if fault is None else {fault})
         assert list((tmp_path / "joiner").iterdir()) == []
+
+
+async def changed_chain(folder: Path) -> tuple[ChangingChain, SnapshotShelf]:
+    """A validator has registered, one has a new key, one has been slashed; then a snapshot, and batches after it."""
+    chain, shelf = await ChangingChain.begin(CHANGING), await shelf_at(folder)
+    await chain.grow(2)
+    await chain.register()
+    await chain.rotate(chain.members[0])
+    await chain.slash(chain.members[1])
+    await chain.grow(2)
+    await shelf.take(chain.chain.storage)
+    await chain.grow(3)
+    return chain, shelf
+
+
+async def test_a_node_joins_after_validators_have_been_registered_rotated_and_slashed(tmp_path: Path) -> None:
+    long, shelf = await changed_chain(tmp_path / "giver")
+    base, height = shelf.snapshots()[0].height, long.chain.head.chain.height
+    joined, own_shelf = await open_chain(CHANGING), await shelf_at(tmp_path / "joiner")
+    trail = await SetTrail.open(tmp_path / "sets", CHANGING)
+    hub = MemoryHub()
+    async with (
+        syncing_node(hub, "a", joined, tmp_path, shelf=own_shelf, trail=trail) as joiner,
+        syncing_node(hub, "b", long.chain, tmp_path, shelf=shelf, trail=long.trail) as giver,
+    ):
+        await until(lambda: joiner.height == height)
+        assert joined.head == long.chain.head
+        assert await first_height(joined) == base
+        assert joiner.faults() == giver.faults() == {}
+    # After a restart it gives a snapshot itself, of a set that has changed again, with the links that it was given.
+    grown = ChangingChain(joined, await SetTrail.open(tmp_path / "sets", CHANGING))
+    await grown.trail.begin(joined.validators)
+    await grown.slash(grown.members[0])
+    await grown.grow(2)
+    await own_shelf.take(joined.storage)
+    await grown.grow()
+    assert len(grown.trail.links) == len(long.trail.links) + 1
+    third, hub = await open_chain(CHANGING), MemoryHub()
+    async with (
+        syncing_node(hub, "a", joined, tmp_path, shelf=own_shelf, trail=grown.trail),
+        syncing_node(hub, "c", third, tmp_path, shelf=await shelf_at(tmp_path / "third")) as node,
+    ):
+        await until(lambda: node.height == joined.head.chain.height)
+        assert third.head == joined.head
+        assert await first_height(third) == own_shelf.snapshots()[0].height
+
+
+async def test_the_commit_of_a_base_under_an_earlier_set_is_good_after_the_jump(tmp_path: Path) -> None:
+    """The snapshot is of the very height that changed the set."""
+    long, shelf = await ChangingChain.begin(CHANGING), await shelf_at(tmp_path / "giver")
+    await long.grow(3)
+    await long.slash(long.members[0])
+    await shelf.take(long.chain.storage)
+    await long.grow(2)
+    height, joined, hub = long.chain.head.chain.height, await open_chain(CHANGING), MemoryHub()
+    async with (
+        syncing_node(hub, "a", joined, tmp_path, shelf=await shelf_at(tmp_path / "joiner")) as joiner,
+        syncing_node(hub, "b", long.chain, tmp_path, shelf=shelf, trail=long.trail) as giver,
+    ):
+        await until(lambda: joiner.height == height)
+        assert joined.head == long.chain.head
+        assert await first_height(joined) == height - 2
+        assert joiner.faults() == giver.faults() == {}
+
+
+@pytest.mark.parametrize("case", ["forged", "too few", "too many", "a flipped byte", "none", "stops", "garbage"])
+async def test_bad_links_lead_nowhere_and_an_honest_peer_is_asked(tmp_path: Path, case: str) -> None:
+    long, shelf = await changed_chain(tmp_path / "giver")
+    index, links = shelf.snapshots()[0], long.trail.links
+    (following,) = await long.chain.storage.batches(index.height + 1, 1)
+    commit = decode(Commit, following.commit, bytes_max=COMMIT_BYTES_MAX)
+    manifest = SnapshotManifest(index, decode_batch(following.batch).header, commit, len(links))
+    chunks = tuple([await shelf.chunk(index, number) or b"" for number in range(len(index.chunks))])
+    last = links[-1]
+    two = replace(last, commit=replace(last.commit, signatures=last.commit.signatures[:2]))
+    flipped = bytearray(encode(SetLinks(links)))
+    flipped[-1] ^= 1
+    answers: dict[str, tuple[int, bytes | None, Fault | None]] = {
+        "forged": (1, encode(SetLinks((forged(["liar"], ["liar", "validator-1"]),))), Fault.INVALID_DATA),
+        "too few": (len(links), encode(SetLinks((*links[:-1], two))), Fault.INVALID_DATA),
+        "too many": (1, encode(SetLinks(links[:2])), Fault.INVALID_DATA),
+        "a flipped byte": (len(links), bytes(flipped), Fault.INVALID_DATA),
+        "none": (0, encode(SetLinks(links)), None),
+        "stops": (len(links), None, None),
+        "garbage": (1, b"\x00", Fault.MALFORMED),
+    }
+    count, answer_to_links, fault = answers[case]
+    asked = trio.Event()
+
+    async def answer(stream: Stream) -> None:
+        asked.set()
+        await stream.receive_message()
+        await stream.send_message(encode(replace(manifest, links=count)))
+        while (request := await stream.receive_message()) is not None and answer_to_links is not None:
+            if b"LINKS" in request:
+                await stream.send_message(answer_to_links)
+            else:
+                number = decode(ChunkRequest, request, bytes_max=1_024).number
+                await stream.send_message(encode(SnapshotChunk(chunks[number])))
+
+    hub, chain = MemoryHub(), await open_chain(CHANGING)
+    before, height = chain.head, long.chain.head.chain.height
+    greeting = Hello(CHAIN_ID, CHANGING.hash, height)
+    async with (
+        syncing_node(hub, "a", chain, tmp_path, shelf=await shelf_at(tmp_path / "joiner")) as node,
+        stranger(hub, "liar", greeting, silent, answer),
+    ):
+        await until(asked.is_set)
+        await until(lambda: fault is None or fault in node.faults())
+        assert chain.head is before
+        async with syncing_node(hub, "b", long.chain, tmp_path, shelf=shelf, trail=long.trail):
+            await until(lambda: node.height == height)
+        assert chain.head == long.chain.head
+        assert await first_height(chain) == index.height
+        assert set(node.faults()) == (set() if fault is None else {fault})
 
 
 async def test_requests_that_make_no_sense_are_charged_and_harm_nothing(tmp_path: Path) -> None:
