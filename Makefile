@@ -7,11 +7,12 @@ PROOFS ?= 200
 REPEAT ?= 1
 SCENARIO ?=
 SEEDS ?= 1000
+BATCHES ?= 2000
 export PIP_ROOT_USER_ACTION := ignore
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo setup setup-dev test test-fast explore simulate check lint lock clean compose-check chaos
+.PHONY: help demo setup setup-dev test test-fast explore simulate bench-join check lint lock clean compose-check chaos
 
 help: ## List what can be done
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -74,6 +75,9 @@ $(BIN)/python:
 
 compose-check: setup ## 50 proofs to the network of compose.yaml, which must be up; its four nodes are compared
 	@$(BIN)/python scripts/prove_network.py --proofs 50 $(foreach port,8600 8601 8602 8603,http://127.0.0.1:$(port))
+
+bench-join: setup-dev ## How long a new node takes to the head of 2,000 batches (BATCHES=n), by batches and by a snapshot
+	@$(BIN)/python -m scripts.bench_joining --batches $(BATCHES)
 
 explore: setup-dev ## Every interleaving of the consensus machine, two rounds, and the planted bugs (some minutes)
 	@$(BIN)/python -m scripts.explore_consensus --rounds 2

@@ -118,7 +118,7 @@ async def test_a_file_that_cannot_be_used_costs_snapshots_and_nothing_else(tmp_p
     content = bytearray(path.read_bytes())
     if damage == "a wrong byte":
         content[len(content) // 2] ^= 1
-    path.write_bytes({"truncated": content[:-9], "empty": b""}.get(damage, content))
+    path.write_bytes({"truncated": bytes(content[:-9]), "empty": b""}.get(damage, bytes(content)))
     genesis = make_genesis(1) if damage == "another chain's" else GENESIS
     again = await SetTrail.open(path, genesis)
     assert again.links == ()
