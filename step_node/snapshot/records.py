@@ -104,6 +104,9 @@ def _instance(record: type[Any], values: Sequence[object]) -> object:
 
 
 def _value(hint: Any, value: object) -> object:
+    # Not isinstance: a bool is an int, and would be written as another byte.
+    if type(value) is hint:
+        return value
     if isinstance(hint, UnionType):
         if value is None and NoneType in get_args(hint):
             return None
@@ -112,7 +115,6 @@ def _value(hint: Any, value: object) -> object:
         return _instance(cast(type[Any], hint), value)
     if issubclass(hint, IntEnum) and type(value) is int:
         return hint(value)
-    # Not isinstance: a bool is an int, and would be written as another byte.
     if type(value) is not hint:
         raise InvalidSnapshot(f"records: a field must be {hint.__name__}, not {type(value).__name__}")
     return value
