@@ -5,6 +5,8 @@ protocol serves the proposals that consensus is missing. It runs beside consensu
 running is caught up without a restart. Only an empty node that is far behind may jump ahead, to a peer's snapshot of
 the state (`network.snapshots`), and fetch what follows it.
 
+A peer that answers slowly is left for another: it is asked again only where nobody else is ahead, or after a minute.
+
 A node that joined so does not have the batches before its snapshot. It answers requests for them with nothing, like one
 that is behind, and the asker turns to another peer.
 """

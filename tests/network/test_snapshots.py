@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from consensus.messages import Commit
+from consensus.messages import Commit, PreCommit
 from consensus.wire import decode, encode
 from p2p.errors import PeerUnreachable
 from p2p.libp2p_network import Libp2pSettings, open_libp2p_network
@@ -31,11 +31,11 @@ from step_node.snapshot.manifest import SnapshotManifest, chunk_hash
 from step_node.snapshot.shelf import SnapshotShelf
 from step_node.snapshot.trail import SetTrail
 from tests.network.nodes import Answer, stranger, syncing_node, until
-from tests.snapshot.changing_chain import ChangingChain, changing_genesis
+from tests.snapshot.changing_chain import ChangingChain, changing_genesis, signed_vote
 from tests.snapshot.snapshots import Snapshot, grow, small_snapshot
 from tests.snapshot.test_trust import forged
 from tests.support.chains import CHAIN_ID, build, commit_for, make_genesis, open_chain, validator_names
-from tests.support.proofs import private_key, signed_proof
+from tests.support.proofs import address, private_key, signed_proof
 
 GENESIS = make_genesis(4)
 CHANGING = changing_genesis()
@@ -360,11 +360,16 @@ async def test_a_node_joins_after_validators_have_been_registered_rotated_and_sl
 
 
 async def test_the_commit_of_a_base_under_an_earlier_set_is_good_after_the_jump(tmp_path: Path) -> None:
-    """The snapshot is of the very height that changed the set."""
+    """The snapshot is of the very height that changed the set; and the batch after it brings a commit with one
+    signature more, of somebody who is not in the set of genesis."""
     long, shelf = await ChangingChain.begin(CHANGING), await shelf_at(tmp_path / "giver")
-    await long.grow(3)
-    await long.slash(long.members[0])
+    await long.register()
+    late = next(name for name in long.members if name not in validator_names(4))
+    await long.grow(culprit=next(name for name in long.members if name != late), absent=[late])
     await shelf.take(long.chain.storage)
+    head = long.chain.head.chain
+    vote = PreCommit(head.height, 0, head.batch_hash, address(late))
+    long.chain.note_late_pre_commit(signed_vote(vote, late))
     await long.grow(2)
     height, joined, hub = long.chain.head.chain.height, await open_chain(CHANGING), MemoryHub()
     async with (
