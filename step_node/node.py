@@ -285,8 +285,6 @@ class Node:
 
     async def _finalised(self, judged: JudgedBatch) -> None:
         await self._settlement.after_batch(judged)
-        if self._chain.last_commit is not None:
-            await self._trail.after_batch(judged.batch, self._chain.last_commit, self._chain.validators)
         await self._evidence.drop_settled(self._chain.offence_refusal)
         await self._storage_watch.when_available(self.operations.after_batch)
         for slashing in judged.transition.slashings:
@@ -297,6 +295,8 @@ class Node:
                 validator="0x" + slashing.validator.hex(),
                 burnt_ustep=slashing.amount_ustep,
             )
+        if self._chain.last_commit is not None:
+            await self._trail.after_batch(judged.batch, self._chain.last_commit, self._chain.validators)
 
     def _peer_height(self, _peer_id: PeerId, height: int) -> None:
         if height >= self._chain.next_height:
