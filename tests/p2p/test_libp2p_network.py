@@ -13,9 +13,11 @@ import trio
 from libp2p.crypto.secp256k1 import create_new_key_pair
 from libp2p.custom_types import TProtocol
 from libp2p.host.basic_host import BasicHost
+from libp2p.network.exceptions import SwarmException
 from libp2p.network.stream.exceptions import StreamError
 from libp2p.peer.id import ID
 from libp2p.peer.peerinfo import info_from_p2p_addr
+from libp2p.peer.peerstore import PeerStore, PeerStoreError
 from libp2p.pubsub.gossipsub import PROTOCOL_ID_V11
 from libp2p.pubsub.pb import rpc_pb2
 from libp2p.utils.varint import encode_varint_prefixed
@@ -23,7 +25,7 @@ from multiaddr import Multiaddr
 
 from p2p.errors import AddressInUse
 from p2p.libp2p_gossip import RPC_BYTES_MAX
-from p2p.libp2p_host import ExclusiveTcp, build_host, peer_id_of
+from p2p.libp2p_host import ChosenAddresses, ExclusiveTcp, build_host, peer_id_of
 from p2p.libp2p_network import Libp2pNetwork, Libp2pSettings, open_libp2p_network
 from p2p.network import Drop, Fault, GossipMessage, Network
 from tests.p2p.worlds import TEST_TIMEOUT_SECONDS, TOPIC, connected, eventually, private_key_of
@@ -318,3 +320,24 @@ async def test_gossip_flows_again_after_its_stream_to_a_peer_that_stays_connecte
         await sender.publish(TOPIC, b"after")
         while (await received.receive()).data != b"after":
             pass
+
+
+async def test_a_host_does_not_dial_a_peer_where_identify_says_it_listens() -> None:
+    """The claim does come in, and is even true; but this host was not told to dial there any more."""
+    async with running("claimant") as claimant, stranger("dialler", claimant) as dialler:
+        peer_id = ID.from_string(claimant.peer_id)
+        store, swarm = dialler.get_peerstore(), dialler.get_network()
+        assert isinstance(store, ChosenAddresses)
+        await eventually(lambda: claimant.listen_addresses[0] in claims(store, peer_id))
+        assert store.addrs(peer_id) == []
+        await dialler.disconnect(peer_id)
+        await eventually(lambda: not swarm.get_connections(peer_id))
+        with pytest.raises(SwarmException, match="[Nn]o known addresses"):
+            await swarm.dial_peer(peer_id)
+
+
+def claims(store: PeerStore, peer_id: ID) -> list[str]:
+    """Where py-libp2p has noted down that the peer listens; what it would dial, if a node did not choose."""
+    with suppress(PeerStoreError):
+        return [str(address) for address in PeerStore.addrs(store, peer_id)]
+    return []
