@@ -47,14 +47,12 @@ from p2p.libp2p_host import (
 )
 from p2p.libp2p_stream import Libp2pByteStream
 from p2p.network import Drop, Fault, PeerId
+from p2p.pacing import Pacing
 
 PUBLISH_QUEUE_MESSAGES: Final = 64
 """Publications that wait to be sent; beyond it `publish` waits."""
 PUBLISH_BUSY_MESSAGES: Final = 256
-"""A peer with more than this waiting for it makes the publisher wait,"""
-PUBLISH_WAIT_SECONDS: Final = 0.25
-"""but for no longer than this: one slow peer must not hold up the others."""
-PUBLISH_POLL_SECONDS: Final = 0.005
+"""A peer with more than this waiting for it makes the publisher wait, as `p2p.pacing` bounds it."""
 OPEN_STREAM_TIMEOUT_SECONDS: Final = 10.0
 DISCONNECT_TIMEOUT_SECONDS: Final = 3.0
 CLOSE_TIMEOUT_SECONDS: Final = 3.0
@@ -260,10 +258,11 @@ class Libp2pNetwork(BaseNetwork):
             self._stopped.set()
 
     async def _publish_queued(self, gossip: Gossip) -> None:
+        pacing = Pacing(
+            lambda: {peer_id for peer_id, queue in gossip.peer_queues.items() if len(queue) > PUBLISH_BUSY_MESSAGES}
+        )
         async for topic, data in self._to_publish:
-            with trio.move_on_after(PUBLISH_WAIT_SECONDS):
-                while any(len(queue) > PUBLISH_BUSY_MESSAGES for queue in gossip.peer_queues.values()):
-                    await trio.sleep(PUBLISH_POLL_SECONDS)
+            await pacing.wait()
             await gossip.publish(topic, data)
 
     async def _stay_connected(self, info: PeerInfo) -> None:

@@ -20,14 +20,16 @@ from libp2p.peer.peerinfo import info_from_p2p_addr
 from libp2p.peer.peerstore import PeerStore, PeerStoreError
 from libp2p.pubsub.gossipsub import PROTOCOL_ID_V11
 from libp2p.pubsub.pb import rpc_pb2
+from libp2p.pubsub.rpc_queue import RpcQueue
 from libp2p.utils.varint import encode_varint_prefixed
 from multiaddr import Multiaddr
 
 from p2p.errors import AddressInUse
 from p2p.libp2p_gossip import RPC_BYTES_MAX
 from p2p.libp2p_host import ChosenAddresses, ExclusiveTcp, build_host, peer_id_of
-from p2p.libp2p_network import Libp2pNetwork, Libp2pSettings, open_libp2p_network
+from p2p.libp2p_network import PUBLISH_BUSY_MESSAGES, Libp2pNetwork, Libp2pSettings, open_libp2p_network
 from p2p.network import Drop, Fault, GossipMessage, Network
+from p2p.pacing import WAIT_SECONDS
 from tests.p2p.worlds import TEST_TIMEOUT_SECONDS, TOPIC, connected, eventually, private_key_of
 
 SETTINGS = Libp2pSettings(
@@ -322,6 +324,21 @@ async def test_gossip_flows_again_after_its_stream_to_a_peer_that_stays_connecte
             pass
 
 
+async def test_a_peer_that_takes_nothing_does_not_hold_up_what_others_are_sent() -> None:
+    """A quarter of a second for each message would be twice the test's time limit."""
+    messages = round(2 * TEST_TIMEOUT_SECONDS / WAIT_SECONDS)
+    async with gossiping("sender") as (sender, _), gossiping("reader", *sender.listen_addresses) as (reader, received):
+        gossip = sender._gossip
+        assert gossip is not None
+        await eventually(lambda: ID.from_string(reader.peer_id) in gossip.peer_topics.get(TOPIC, ()))
+        gossip.peer_queues[ID(b"paused")] = stuck = RpcQueue()
+        while len(stuck) <= PUBLISH_BUSY_MESSAGES:
+            stuck.push(rpc_pb2.RPC())
+        for number in range(messages):
+            await sender.publish(TOPIC, str(number).encode())
+            await received.receive()
+
+
 async def test_a_host_does_not_dial_a_peer_where_identify_says_it_listens() -> None:
     """The claim does come in, and is even true; but this host was not told to dial there any more."""
     async with running("claimant") as claimant, stranger("dialler", claimant) as dialler:
@@ -332,7 +349,7 @@ async def test_a_host_does_not_dial_a_peer_where_identify_says_it_listens() -> N
         assert store.addrs(peer_id) == []
         await dialler.disconnect(peer_id)
         await eventually(lambda: not swarm.get_connections(peer_id))
-        with pytest.raises(SwarmException, match="[Nn]o known addresses"):
+        with pytest.raises(SwarmException, match=r"[Nn]o known addresses"):
             await swarm.dial_peer(peer_id)
 
 
