@@ -9,10 +9,12 @@ What waits for a slow peer is bounded in messages and bytes, and counted when dr
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from typing import Final
 
+import trio
 from libp2p.abc import INetStream
 from libp2p.exceptions import ValidationError
 from libp2p.host.basic_host import BasicHost
@@ -40,6 +42,8 @@ SEND_QUEUE_BYTES_MAX: Final = 32 * 1024 * 1024
 """What may wait for one peer; beyond either, a message is not sent to it, and counted."""
 SUBSCRIPTIONS_PER_RPC_MAX: Final = 64
 VALIDATION_CACHE_MESSAGES: Final = 64
+STREAM_RETRY_SECONDS: Final = 0.5
+"""How long after a gossip stream could not be opened it is tried again."""
 
 assert GOSSIP_BYTES_MAX < RPC_BYTES_MAX
 
@@ -164,6 +168,24 @@ class Gossip(Pubsub):
             if msg_forwarder == self.my_id:
                 raise
             self._on_malformed(msg_forwarder)
+
+    async def _handle_new_peer_with_retry(self, peer_id: ID, timeout: float | None = None) -> None:
+        """Open the stream on which a peer is sent gossip, trying again for as long as it is connected.
+
+        py-libp2p tries again after some errors only. That a peer did not answer in time, as on a busy machine or right
+        after a pause, is none of them: a peer whose stream could not be opened once was never sent anything again. And
+        its pauses grow to ten seconds, which a network that has just healed would wait for in vain.
+        """
+        with trio.move_on_after(math.inf if timeout is None else timeout):
+            while True:
+                try:
+                    await self._handle_new_peer(peer_id)
+                    return
+                except LIBP2P_ERRORS as error:
+                    # py-libp2p tells this case apart in the text of its error only.
+                    if "not supported" in str(error.__cause__) or not self._peer_is_connected(peer_id):
+                        return
+                await trio.sleep(STREAM_RETRY_SECONDS)
 
     def _handle_dead_peer(self, peer_id: ID) -> None:
         """Let go of a broken stream to a peer, but not of what the peer subscribes to while it is still connected.

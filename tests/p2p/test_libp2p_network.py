@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 
 import pytest
 import trio
+from libp2p.abc import INetStream
 from libp2p.crypto.secp256k1 import create_new_key_pair
 from libp2p.custom_types import TProtocol
 from libp2p.host.basic_host import BasicHost
+from libp2p.host.exceptions import StreamFailure
 from libp2p.network.exceptions import SwarmException
-from libp2p.network.stream.exceptions import StreamError
+from libp2p.network.stream.exceptions import StreamError, StreamReset
 from libp2p.peer.id import ID
 from libp2p.peer.peerinfo import info_from_p2p_addr
 from libp2p.peer.peerstore import PeerStore, PeerStoreError
@@ -322,6 +324,31 @@ async def test_gossip_flows_again_after_its_stream_to_a_peer_that_stays_connecte
         await sender.publish(TOPIC, b"after")
         while (await received.receive()).data != b"after":
             pass
+
+
+@pytest.mark.parametrize("error", [StreamFailure("no answer in time"), StreamReset("by the peer"), SwarmException("")])
+async def test_a_gossip_stream_that_could_not_be_opened_is_tried_again(error: Exception) -> None:
+    """As on a busy machine, where a peer that is connected does not answer in time."""
+    refusals = [error, error]
+    async with gossiping("unlucky") as (unlucky, _):
+        host = unlucky._host
+        assert host is not None
+        open_stream = host.new_stream
+
+        async def refuse_at_first(peer_id: ID, protocols: Sequence[TProtocol]) -> INetStream:
+            if PROTOCOL_ID_V11 in protocols and refusals:
+                raise refusals.pop()
+            return await open_stream(peer_id, protocols)
+
+        host.new_stream = refuse_at_first  # type: ignore[method-assign]
+        async with gossiping("reader", *unlucky.listen_addresses) as (reader, received):
+            gossip = unlucky._gossip
+            assert gossip is not None
+            await eventually(lambda: ID.from_string(reader.peer_id) in gossip.peers)
+            await eventually(lambda: ID.from_string(reader.peer_id) in gossip.peer_topics.get(TOPIC, ()))
+            await unlucky.publish(TOPIC, b"after all")
+            assert (await received.receive()).data == b"after all"
+    assert not refusals
 
 
 async def test_a_peer_that_takes_nothing_does_not_hold_up_what_others_are_sent() -> None:
