@@ -65,11 +65,13 @@ class SmallDisk:
 
 
 def clock_environment(offset_seconds: float) -> dict[str, str]:
-    """Variables under which a process sees its clocks off by so much.
+    """Variables under which a process sees its clocks off by so much. Raises Impossible without libfaketime.
 
-    The monotonic clock too, by the same amount for good, which no difference of two moments shows. libfaketime could
-    leave it alone, but then (0.9.10, with threads) waits end in EINVAL or never. Raises Impossible where it is not
-    installed.
+    Its monotonic clock is off too: it reads what the wall clock reads, so that no difference of two moments shows it,
+    and differences are all that it is used for. The price: a wait for a lock with a time limit never ends by that
+    limit. In a node only idle worker threads wait so; they stay. Left alone (FAKETIME_DONT_FAKE_MONOTONIC), that clock
+    would be more like a machine whose clock is set wrong; but with libfaketime 0.9.10 `time.sleep` then fails with
+    EINVAL, and a node's worker threads, which sign and write, stop for good within seconds.
     """
     return {"LD_PRELOAD": str(find_libfaketime()), "FAKETIME": f"{offset_seconds:+g}s"}
 

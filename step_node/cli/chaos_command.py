@@ -39,6 +39,8 @@ def chaos(
     passes if every proof is final exactly once on every node, the state roots are equal, and the longest time without
     a batch while proofs waited was within its limit. What this machine cannot do is skipped, and says why.
 
+    A scenario that fails does not end the campaign; the table at the end has them all.
+
     Exit status: 0 if none failed, 1 if one did (its logs are kept), 130 if interrupted. With --json there is one line
     for each run, and a last one: runs, passed, failed, skipped, longest_stall_seconds.
 
@@ -70,15 +72,18 @@ async def _run(scenarios: Sequence[Scenario], repeat: int, as_json: bool) -> int
 
     screen = console(stderr=as_json)
     outcomes: list[Outcome] = []
-    with trio.CancelScope() as scope, cancelled_by_signals(scope):
-        for _ in range(repeat):
-            for scenario in scenarios:
-                outcomes.append(await _play(screen, scenario))
-                if as_json:
-                    print_json(outcomes[-1].as_json())
-    print_table(screen, outcomes)
-    if as_json:
-        print_json(summary_of(outcomes))
+    try:
+        with trio.CancelScope() as scope, cancelled_by_signals(scope):
+            for _ in range(repeat):
+                for scenario in scenarios:
+                    outcomes.append(await _play(screen, scenario))
+                    if as_json:
+                        print_json(outcomes[-1].as_json())
+    finally:
+        # Also where the runner itself has failed: what was played until then took its time.
+        print_table(screen, outcomes)
+        if as_json:
+            print_json(summary_of(outcomes))
     if scope.cancelled_caught:
         return INTERRUPTED
     return 1 if any(outcome.result == "failed" for outcome in outcomes) else 0

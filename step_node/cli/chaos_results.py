@@ -1,4 +1,4 @@
-"""What `step-node chaos` shows at the end: one table of all runs, or their sum as JSON."""
+"""What `step-node chaos` shows at the end: one table of all scenarios, or the sum of all runs as JSON."""
 
 from __future__ import annotations
 
@@ -10,31 +10,20 @@ from rich.table import Table
 from step_node.chaos.run import Outcome
 from step_node.devnet.verdict import Verdict
 
-_STYLE_OF = {"passed": "green", "failed": "red", "skipped": "yellow"}
+_RESULTS = ("passed", "failed", "skipped")
 
 
 def print_table(screen: Console, outcomes: Sequence[Outcome]) -> None:
-    """One row for each run. `stall` is the longest; `ledgers` are compared between all nodes."""
+    """One row for each scenario, with all its runs: how many passed of those that were not skipped, all proofs, the
+    longest stall, the seconds of one run. `ledgers` are compared between all nodes."""
     table = Table(title="chaos", title_justify="left")
     table.add_column("scenario", no_wrap=True)
-    table.add_column("result", no_wrap=True)
-    for heading in ("final", "height", "stall", "took"):
+    table.add_column("passed", no_wrap=True)
+    for heading in ("final", "stall", "took"):
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("ledgers")
-    for outcome in outcomes:
-        style = _STYLE_OF[outcome.result]
-        row = [outcome.scenario, f"[{style}]{outcome.result}[/{style}]"]
-        if outcome.result == "skipped":
-            table.add_row(*row)
-            continue
-        table.add_row(
-            *row,
-            f"{outcome.finalised}/{outcome.submitted}",
-            str(outcome.height),
-            f"{outcome.longest_stall_seconds:.1f} s",
-            f"{outcome.seconds:.0f} s",
-            _ledgers(outcome),
-        )
+    table.add_column("ledgers", no_wrap=True)
+    for name in dict.fromkeys(outcome.scenario for outcome in outcomes):
+        table.add_row(name, *_cells([outcome for outcome in outcomes if outcome.scenario == name]))
     screen.print(table)
     for verdict in {verdict.misbehaviour: verdict for outcome in outcomes for verdict in outcome.verdicts}.values():
         screen.print(_verdict(verdict))
@@ -44,15 +33,31 @@ def summary_of(outcomes: Sequence[Outcome]) -> dict[str, object]:
     """The last line of `--json`."""
     return {
         "runs": len(outcomes),
-        **{result: sum(outcome.result == result for outcome in outcomes) for result in _STYLE_OF},
+        **{result: sum(outcome.result == result for outcome in outcomes) for result in _RESULTS},
         "longest_stall_seconds": round(max((outcome.longest_stall_seconds for outcome in outcomes), default=0.0), 1),
     }
 
 
-def _ledgers(outcome: Outcome) -> str:
-    equal = "equal" if outcome.roots_equal else "[red]NOT EQUAL[/red]"
-    once = "each once" if outcome.exactly_once else "[red]NOT EACH ONCE[/red]"
-    return f"{equal}, {once}"
+def _cells(runs: Sequence[Outcome]) -> list[str]:
+    """Of one scenario's runs, behind its name."""
+    played = [run for run in runs if run.result != "skipped"]
+    if not played:
+        return ["[yellow]skipped[/yellow]"]
+    passed = sum(run.result == "passed" for run in played)
+    style = "green" if passed == len(played) else "red"
+    return [
+        f"[{style}]{passed} of {len(played)}[/{style}]",
+        f"{sum(run.finalised for run in played)}/{sum(run.submitted for run in played)}",
+        f"{max(run.longest_stall_seconds for run in played):.1f} s",
+        f"{sum(run.seconds for run in played) / len(played):.0f} s",
+        _ledgers(played),
+    ]
+
+
+def _ledgers(runs: Sequence[Outcome]) -> str:
+    if not all(run.roots_equal for run in runs):
+        return "[red]NOT EQUAL[/red]"
+    return "equal" if all(run.exactly_once for run in runs) else "[red]NOT EACH ONCE[/red]"
 
 
 def _verdict(verdict: Verdict) -> str:
