@@ -61,7 +61,14 @@ WORK_CHECK_MS = 50
 """How often the mempool is asked whether a batch should be proposed."""
 
 REPEAT_MS = 1_000
-"""How often own messages are sent again, since gossip loses some (protocol.md §5)."""
+"""After this long own messages are sent again, since gossip loses some (protocol.md §5); then after twice as long, and
+so on up to `REPEAT_PAUSES_MAX` times, until the height moves on.
+
+What is repeated grows with the rounds. Sent every second it can be more than busy machines take in; then it makes the
+votes of the present round late, the round fails, and the next one has still more to repeat.
+"""
+
+REPEAT_PAUSES_MAX = 5
 
 log = structlog.get_logger("consensus")
 
@@ -236,9 +243,15 @@ class ConsensusDriver:
                 self._events.remind(event.WorkAvailable())
 
     async def _repeat(self) -> None:
+        height, pauses, passed = self._state.height, 1, 0
         while True:
             await trio.sleep(REPEAT_MS / 1000)
-            self._events.remind(Repeat())
+            if self.is_idle or self._state.height != height:
+                height, pauses, passed = self._state.height, 1, 0
+            passed += 1
+            if passed >= pauses:
+                self._events.remind(Repeat())
+                pauses, passed = min(pauses + 1, REPEAT_PAUSES_MAX), 0
 
     async def _send_again(self) -> None:
         for message in own_messages(self._state):

@@ -425,6 +425,24 @@ async def test_own_messages_are_said_again_until_the_height_moves_on(tmp_path: P
         assert seat.said[2:] == seat.said[:2]
 
 
+async def test_the_pauses_between_repetitions_grow_up_to_a_limit(tmp_path: Path, mock_clock: MockClock) -> None:
+    """So that what is repeated cannot crowd out what is new, which would make the round fail and give more to repeat."""
+    seat = Seat(tmp_path, mock_clock)
+    seconds_passed, repeated_after_seconds = 0, []
+    async with seat.running(PROOF) as running:
+        await running.work()
+        await running.reach(Step.PRE_VOTE)
+        await until(lambda: len(seat.said) == 2)
+        while seconds_passed < 25:
+            said = len(seat.said)
+            await running.let_pass(REPEAT_MS / 1000)
+            await settle()
+            seconds_passed += 1
+            if len(seat.said) > said:
+                repeated_after_seconds.append(seconds_passed)
+    assert repeated_after_seconds == [1, 3, 6, 10, 15, 20, 25]
+
+
 async def test_a_round_that_fails_is_left_by_its_timers(tmp_path: Path, mock_clock: MockClock) -> None:
     seat = Seat(tmp_path, mock_clock, OTHER, hears=agreeing)
     async with seat.running(PROOF) as running:
