@@ -426,9 +426,10 @@ async def test_own_messages_are_said_again_until_the_height_moves_on(tmp_path: P
 
 
 async def test_the_pauses_between_repetitions_grow_up_to_a_limit(tmp_path: Path, mock_clock: MockClock) -> None:
-    """So that what is repeated cannot crowd out what is new, which would make the round fail and give more to repeat."""
+    """So that what is repeated does not crowd out what is new; the round would fail, with more to repeat."""
     seat = Seat(tmp_path, mock_clock)
-    seconds_passed, repeated_after_seconds = 0, []
+    seconds_passed = 0
+    repeated_after_seconds: list[int] = []
     async with seat.running(PROOF) as running:
         await running.work()
         await running.reach(Step.PRE_VOTE)

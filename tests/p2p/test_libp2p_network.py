@@ -335,10 +335,10 @@ async def test_a_gossip_stream_that_could_not_be_opened_is_tried_again(error: Ex
         assert host is not None
         open_stream = host.new_stream
 
-        async def refuse_at_first(peer_id: ID, protocols: Sequence[TProtocol]) -> INetStream:
-            if PROTOCOL_ID_V11 in protocols and refusals:
+        async def refuse_at_first(peer_id: ID, protocol_ids: Sequence[TProtocol]) -> INetStream:
+            if PROTOCOL_ID_V11 in protocol_ids and refusals:
                 raise refusals.pop()
-            return await open_stream(peer_id, protocols)
+            return await open_stream(peer_id, protocol_ids)
 
         host.new_stream = refuse_at_first  # type: ignore[method-assign]
         async with gossiping("reader", *unlucky.listen_addresses) as (reader, received):
