@@ -47,6 +47,7 @@ from p2p.libp2p_host import (
 )
 from p2p.libp2p_stream import Libp2pByteStream
 from p2p.network import Drop, Fault, PeerId
+from p2p.penalties import NO_BANS, Bans
 
 PUBLISH_QUEUE_MESSAGES: Final = 64
 """Publications that wait to be sent; beyond it `publish` waits."""
@@ -92,15 +93,15 @@ class Libp2pSettings:
 
 @asynccontextmanager
 async def open_libp2p_network(
-    settings: Libp2pSettings, *, clock: Callable[[], float] = trio.current_time
+    settings: Libp2pSettings, *, clock: Callable[[], float] = trio.current_time, bans: Bans = NO_BANS
 ) -> AsyncIterator[Libp2pNetwork]:
     """A network that is constructed and not yet listening; leaving the context closes it, within bounds of time.
 
-    `clock` (seconds) is for penalties and bans.
+    `clock` (seconds) is for penalties, shares and bans; `bans` are those that outlive the process.
     """
     quieten_libp2p()
     async with open_plain_nursery() as nursery:
-        network = Libp2pNetwork(settings, nursery, clock)
+        network = Libp2pNetwork(settings, nursery, clock, bans)
         try:
             yield network
         finally:
@@ -111,8 +112,8 @@ async def open_libp2p_network(
 class Libp2pNetwork(BaseNetwork):
     """A `p2p.network.Network` over libp2p."""
 
-    def __init__(self, settings: Libp2pSettings, nursery: trio.Nursery, clock: Callable[[], float]) -> None:
-        super().__init__(peer_id_of(settings.private_key), clock)
+    def __init__(self, settings: Libp2pSettings, nursery: trio.Nursery, clock: Callable[[], float], bans: Bans) -> None:
+        super().__init__(peer_id_of(settings.private_key), clock, bans)
         self._settings = settings
         self._nursery = nursery
         self._host: BasicHost | None = None
@@ -216,7 +217,11 @@ class Libp2pNetwork(BaseNetwork):
             async with trio.open_nursery() as nursery:
                 key_pair = key_pair_from_bytes(self._settings.private_key)
                 host = build_host(
-                    key_pair, transport, connections_max=self._settings.connections_max, on_refused=self._count_refusal
+                    key_pair,
+                    transport,
+                    connections_max=self._settings.connections_max,
+                    on_refused=self._count_refusal,
+                    on_fault=self._charge,
                 )
                 router = GossipRouter()
                 gossip = Gossip(
@@ -224,7 +229,7 @@ class Libp2pNetwork(BaseNetwork):
                     router,
                     frozenset(self._subscriptions),
                     receive=self._take_gossip,
-                    on_malformed=lambda peer_id: self.penalise(_text(peer_id), Fault.MALFORMED),
+                    on_fault=self._charge,
                     on_drop=self._count_send_drop,
                 )
                 for protocol, served in self._protocols.items():
@@ -311,7 +316,10 @@ class Libp2pNetwork(BaseNetwork):
     # What py-libp2p calls.
 
     def _take_gossip(self, sender: ID, message: rpc_pb2.Message) -> bool:
-        return self._receive_gossip(message.topicIDs[0], message.data, _text(sender))
+        return self._receive_gossip(message.topicIDs[0], message.data, _text(sender), _text(ID(message.from_id)))
+
+    def _charge(self, peer_id: ID, fault: Fault) -> None:
+        self.penalise(_text(peer_id), fault)
 
     def _count_send_drop(self, messages: int) -> None:
         if messages:
