@@ -38,10 +38,11 @@ MIB: Final = 1024 * 1024
 
 READ_RATE: Final = Rate(1_000, 4_000, 16 * MIB, 64 * MIB)
 """Of all gossip of one neighbour, control messages and repetitions among it: beyond it, it is read more slowly."""
-PUBLISHED_RATE: Final = Rate(200, 2_000, 8 * MIB, 64 * MIB)
+PUBLISHED_RATE: Final = Rate(200, 2_000, 2 * MIB, 16 * MIB)
 """Of what a neighbour publishes itself. A validator says some ten messages a second, and one for each chunk of up to
-256 proofs that its clients bring; a proposal has up to 1 MB."""
-RELAYED_RATE: Final = Rate(800, 8_000, 16 * MIB, 128 * MIB)
+256 proofs that its clients bring; a proposal has up to 1 MB, and is said again once a second. Decoding bundles of proofs
+takes some 0.1 s a megabyte, so a much larger share would leave no time for consensus."""
+RELAYED_RATE: Final = Rate(800, 8_000, 8 * MIB, 64 * MIB)
 """Of what a neighbour passes on, first arrivals only."""
 
 ANSWERED_RATE: Final = Rate(200, 2_000, 8 * MIB, 64 * MIB)

@@ -156,10 +156,10 @@ def _points(data: bytes) -> str:
     return target.getvalue()
 
 
-def _bans(path: Path) -> dict[str, float]:
-    async def read() -> dict[str, float]:
+def _bans(path: Path) -> int:
+    async def read() -> int:
         async with keep_bans(path, SetClock(START_MS)) as bans:
-            return dict(bans.known)
+            return len(bans.known)
 
     return trio.run(read)
 
@@ -214,6 +214,7 @@ def decoders() -> dict[str, Decoder]:
     genesis = make_genesis(4, allocations={"alice": 5})
     config = NodeConfig()
     here = _files()
+    timer = TimerFired(TimeoutKind.PROPOSER, 0)
 
     def message_of(wire: Any, bytes_max: int) -> Callable[[bytes], Any]:
         return lambda data: decode(wire, data, bytes_max=bytes_max)
@@ -276,7 +277,7 @@ def decoders() -> dict[str, Decoder]:
         "payload": Decoder(
             _payload,
             (ApiError, ProofRefused),
-            (json.dumps(signed).encode(), json.dumps(signed["payload"]).encode()),
+            (json.dumps(signed).encode(),),
             16_384,
         ),
         "cursor": Decoder(
@@ -289,7 +290,7 @@ def decoders() -> dict[str, Decoder]:
         "consensus-log-entry": Decoder(
             decode_input,
             (WireError,),
-            tuple(map(encode_input, (MessageReceived(pre_vote), WorkAvailable(), TimerFired(TimeoutKind.PROPOSER, 0)))),
+            (encode_input(MessageReceived(pre_vote)), encode_input(WorkAvailable()), encode_input(timer)),
             GOSSIP_MESSAGE_BYTES_MAX,
             encode_input,
         ),

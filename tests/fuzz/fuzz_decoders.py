@@ -22,7 +22,7 @@ INPUT_BYTES_MAX = 16_384
 
 def fuzz_one(name: str, arguments: list[str]) -> None:
     """Fuzz one decoder in this process, until libFuzzer ends it."""
-    import atheris  # type: ignore[import-not-found,unused-ignore]  # installed by `make fuzz`
+    import atheris  # type: ignore[import-not-found,import-untyped,unused-ignore]  # installed by `make fuzz`
 
     with atheris.instrument_imports(include=["consensus", "step_node", "p2p", "mesh"]):
         from tests.fuzz.decoders import decoders

@@ -210,7 +210,7 @@ async def attacked(devnet: Devnet, attack: Attack, key: bytes, *, seconds_max: f
         (send_garbage, True),
         (pass_on_unsigned_messages, True),
         (send_half_of_everything, True),
-        (flood_with_gossip, False),
+        (flood_with_gossip, True),
         (ask_and_do_not_read, False),
         (come_and_go, False),
     ],
