@@ -38,13 +38,12 @@ MIB: Final = 1024 * 1024
 
 READ_RATE: Final = Rate(1_000, 4_000, 16 * MIB, 64 * MIB)
 """Of all gossip of one neighbour, control messages and repetitions among it: beyond it, it is read more slowly."""
-PUBLISHED_RATE: Final = Rate(200, 2_000, 2 * MIB, 16 * MIB)
+PUBLISHED_RATE: Final = Rate(200, 2_000, MIB / 2, 8 * MIB)
 """Of what a neighbour publishes itself. A validator says some ten messages a second, and one for each chunk of up to
-256 proofs that its clients bring; a proposal has up to 1 MB, and is said again once a second. Decoding bundles of proofs
-takes some 0.1 s a megabyte, so a much larger share would leave no time for consensus."""
-RELAYED_RATE: Final = Rate(800, 8_000, 8 * MIB, 64 * MIB)
+256 proofs that its clients bring; the largest real proposal, 1,000 proofs, has 250 KB and is said again once a second.
+Decoding a megabyte of proofs takes a good part of a second, so a larger share would leave no time for consensus."""
+RELAYED_RATE: Final = Rate(800, 8_000, 2 * MIB, 32 * MIB)
 """Of what a neighbour passes on, first arrivals only."""
-
 ANSWERED_RATE: Final = Rate(200, 2_000, 8 * MIB, 64 * MIB)
 """Of what is sent to a neighbour that asks for gossip it has missed; what is asked for beyond it is not sent."""
 ACCEPTED_RATE: Final = Rate(20, 200, 1, 1)
