@@ -4,6 +4,7 @@ The parts of py-libp2p 0.8.1 that are replaced here, and why:
 
 - its TCP listener binds with SO_REUSEPORT, so that two nodes on one port share the connections between them instead
   of the second being refused; here the sockets are bound before, exclusively;
+- it reads lines of any promised length in negotiations (`p2p.libp2p_negotiation`);
 - its muxer takes in more than it has allowed a peer to send (`p2p.libp2p_yamux`);
 - its swarm gives an accepted connection's place back when the swarm ends, not when the connection does, so that a
   node refuses everybody after enough reconnections; here it is given back at the connection's end;
@@ -14,6 +15,7 @@ The parts of py-libp2p 0.8.1 that are replaced here, and why:
 
 from __future__ import annotations
 
+import logging
 import socket
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -47,9 +49,12 @@ from multiaddr import Multiaddr
 
 from p2p.errors import AddressInUse
 from p2p.libp2p_faults import LIBP2P_ERRORS
+from p2p.libp2p_negotiation import bound_lines
 from p2p.libp2p_yamux import BoundedMuxer, FaultReport, bound_windows
 from p2p.limits import ACCEPTED_RATE, Shares
 from p2p.network import PeerId
+
+logger: Final = logging.getLogger("p2p")
 
 PRIVATE_KEY_BYTES: Final = 32
 CONNECTIONS_PER_PEER_MAX: Final = 4
@@ -151,6 +156,10 @@ class _BoundListener(TCPListener):
             await self.handler(TrioTCPStream(socket_stream))
         except LIBP2P_ERRORS:
             return  # Somebody connected who does not speak libp2p, or went away; trio closes the socket.
+        except Exception:
+            # As with the handlers of streams (`BaseNetwork._run_handler`): what a stranger's bytes set off must not end
+            # the node. It is a bug, and is told whole.
+            logger.exception("an accepted connection has failed")
 
 
 class ExclusiveTcp(TCP):
@@ -272,6 +281,7 @@ def build_host(
     on_fault: FaultReport,
 ) -> BasicHost:
     """A host that is not running yet."""
+    bound_lines()
     bound_windows()
     muxers: Mapping[TProtocol, TMuxerClass] = {TProtocol(YAMUX_PROTOCOL): Yamux}
     upgrader = TransportUpgrader(

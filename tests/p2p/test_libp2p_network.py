@@ -18,13 +18,13 @@ from libp2p.peer.id import ID
 from libp2p.peer.peerinfo import info_from_p2p_addr
 from libp2p.pubsub.gossipsub import PROTOCOL_ID_V11
 from libp2p.pubsub.pb import rpc_pb2
-from libp2p.utils.varint import encode_varint_prefixed
+from libp2p.utils.varint import encode_uvarint, encode_varint_prefixed
 from multiaddr import Multiaddr
 
 from p2p.errors import AddressInUse
 from p2p.libp2p_faults import LIBP2P_ERRORS
 from p2p.libp2p_gossip import RPC_BYTES_MAX, GossipRouter
-from p2p.libp2p_host import ExclusiveTcp, build_host, peer_id_of
+from p2p.libp2p_host import ExclusiveTcp, build_host, peer_id_of, tcp_endpoint
 from p2p.libp2p_network import Libp2pNetwork, Libp2pSettings, open_libp2p_network
 from p2p.libp2p_yamux import STREAMS_MAX, UNREAD_BYTES_MAX
 from p2p.limits import Rate
@@ -351,6 +351,25 @@ async def test_a_length_beyond_the_limit_is_refused_before_anything_is_read() ->
         stream = await attacker.new_stream(ID.from_string(victim.peer_id), [TProtocol("/test/swallow/1")])
         await stream.write(b"\xff\xff\xff\xff")
         await eventually(lambda: victim.statistics().penalties == {Fault.OVERSIZED: 1})
+        await still_gossips(victim, channel)
+
+
+@pytest.mark.parametrize("promised", [2**50, 2**31, 2**20])
+async def test_a_line_that_promises_more_than_a_line_may_have_ends_its_connection_and_not_the_node(
+    promised: int,
+) -> None:
+    async with gossiping("victim") as (victim, channel), stranger("attacker", victim) as attacker:
+        line = encode_uvarint(promised) + b"/multistream/1.0.0"
+        async with await trio.open_tcp_stream(
+            *tcp_endpoint(victim.listen_addresses[0].partition("/p2p/")[0])
+        ) as socket:
+            await socket.send_all(line)
+            with suppress(trio.BrokenResourceError):
+                while await socket.receive_some():
+                    pass
+        connection = attacker.get_network().get_connections(ID.from_string(victim.peer_id))[0]
+        stream = await connection.muxed_conn.open_stream()
+        await stream.write(line)
         await still_gossips(victim, channel)
 
 
