@@ -14,7 +14,7 @@ from functools import partial
 import structlog
 import trio
 
-from consensus.messages import MESSAGE_BYTES_MAX, Commit
+from consensus.messages import Commit
 from consensus.wire import WireError, decode, decode_union, encode
 from p2p.errors import NetworkError, PeerFault
 from p2p.network import Fault, Network, PeerId, Stream
@@ -25,6 +25,7 @@ from step_node.genesis import validator_set
 from step_node.network.protocols import (
     SNAPSHOT_BYTES_MAX,
     SNAPSHOT_PROTOCOL,
+    SNAPSHOT_REQUEST_BYTES_MAX,
     SNAPSHOT_STREAMS_MAX,
     ChunkRequest,
     ManifestRequest,
@@ -181,7 +182,11 @@ class SnapshotJoiner:
                 return None
             try:
                 return await self._fetch_chunks(
-                    stream, decode(SnapshotManifest, data, bytes_max=SNAPSHOT_BYTES_MAX), fetched
+                    stream,
+                    decode(
+                        SnapshotManifest, data, bytes_max=SNAPSHOT_BYTES_MAX, structure_bytes_max=SNAPSHOT_BYTES_MAX
+                    ),
+                    fetched,
                 )
             except WireError as error:
                 raise PeerFault(peer_id, Fault.MALFORMED, str(error)) from error
@@ -230,7 +235,9 @@ async def _next_request(stream: Stream) -> ManifestRequest | ChunkRequest | None
     if data is None:
         return None
     try:
-        request: ManifestRequest | ChunkRequest = decode_union(SnapshotRequest, data, bytes_max=MESSAGE_BYTES_MAX)
+        request: ManifestRequest | ChunkRequest = decode_union(
+            SnapshotRequest, data, bytes_max=SNAPSHOT_REQUEST_BYTES_MAX
+        )
     except WireError as error:
         raise PeerFault(stream.peer_id, Fault.MALFORMED, str(error)) from error
     return request
