@@ -60,6 +60,7 @@ class Subscription:
     message_bytes_max: int
     channel: trio.MemorySendChannel[GossipMessage]
     validate: GossipValidator | None
+    urgent: bool
     messages_in: int = 0
     bytes_in: int = 0
     messages_out: int = 0
@@ -82,7 +83,7 @@ class BaseNetwork:
     def __init__(self, peer_id: PeerId, clock: Callable[[], float], bans: Bans = NO_BANS) -> None:
         self._peer_id = peer_id
         self._penalties = PenaltyBook(clock, bans)
-        self._shares = GossipShares(clock)
+        self._shares = {urgent: GossipShares(clock, urgent=urgent) for urgent in (True, False)}
         self._subscriptions: dict[str, Subscription] = {}
         self._protocols: dict[str, ServedProtocol] = {}
         self._peers: dict[PeerId, bool] = {}
@@ -108,6 +109,7 @@ class BaseNetwork:
         message_bytes_max: int,
         buffer_messages: int,
         validate: GossipValidator | None = None,
+        urgent: bool = False,
     ) -> trio.MemoryReceiveChannel[GossipMessage]:
         """See `p2p.network.Network.subscribe`."""
         self._refuse_after_start(f"subscribe({topic!r})")
@@ -116,7 +118,7 @@ class BaseNetwork:
         _require_in_range("message_bytes_max", message_bytes_max, GOSSIP_BYTES_MAX)
         _require_in_range("buffer_messages", buffer_messages, None)
         sender, receiver = trio.open_memory_channel[GossipMessage](buffer_messages)
-        self._subscriptions[topic] = Subscription(message_bytes_max, sender, validate)
+        self._subscriptions[topic] = Subscription(message_bytes_max, sender, validate, urgent)
         return receiver
 
     def serve(
@@ -231,7 +233,7 @@ class BaseNetwork:
             self._dropped[Drop.OVERSIZED] += 1
             self.penalise(sender, Fault.OVERSIZED)
             return False
-        verdict = self._shares.judge(sender, publisher, len(data))
+        verdict = self._shares[subscription.urgent].judge(sender, publisher, len(data))
         if not verdict.accepted:
             self._dropped[Drop.FLOOD] += 1
             if verdict.charge:

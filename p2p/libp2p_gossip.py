@@ -4,7 +4,8 @@ Theory of operation. A publication goes to every connected subscriber at once (f
 passes it on to its mesh; messages are signed by their publisher and known by (publisher, sequence number). The hook
 that libp2p calls a validator runs once for each new message, before it is passed on, and knows who handed it over:
 here that is where a message is delivered, so that py-libp2p's own subscription buffer (32 messages) has no part.
-What waits for a slow peer is bounded in messages and bytes, and counted when dropped.
+What waits for a slow peer is bounded in messages and bytes, and counted when dropped. Urgent topics overtake the others
+there: in one line, votes wait behind megabytes of proofs that somebody floods the network with, and the chain stops.
 
 py-libp2p starts a task for each message that it reads, and so reads as fast as a peer sends. Here a message is dealt
 with before the next is read, and a peer beyond its share (`p2p.limits`) is read more slowly: its flood waits at its own
@@ -47,6 +48,9 @@ RPC_BYTES_MAX: Final = 1024 * 1024
 SEND_QUEUE_MESSAGES_MAX: Final = 1_024
 SEND_QUEUE_BYTES_MAX: Final = 32 * 1024 * 1024
 """What may wait for one peer; beyond either, a message is not sent to it, and counted."""
+SEND_QUEUE_BULK_MESSAGES_MAX: Final = SEND_QUEUE_MESSAGES_MAX // 2
+SEND_QUEUE_BULK_BYTES_MAX: Final = 4 * 1024 * 1024
+"""How much of it may be of topics that are not urgent."""
 SUBSCRIPTIONS_PER_RPC_MAX: Final = 64
 MESSAGES_PER_RPC_MAX: Final = 1_000
 """Nodes here send one; more than this is somebody who wants a few bytes to cost much."""
@@ -150,6 +154,7 @@ class Gossip(Pubsub):
         receive: ReceiveFunction,
         on_fault: FaultFunction,
         on_drop: Callable[[int], None],
+        urgent: frozenset[str] = frozenset(),
     ) -> None:
         super().__init__(
             host,
@@ -166,7 +171,7 @@ class Gossip(Pubsub):
         self._receive = receive
         self._on_fault = on_fault
         self._read_shares = Shares(READ_RATE, trio.current_time)
-        self.peer_queues = _PeerQueues(on_drop)
+        self.peer_queues = _PeerQueues(urgent, on_drop)
         # Sequence numbers start at the time in seconds by default, so that a node which published faster than one a
         # second and restarts repeats its numbers, and its new messages are taken for old ones.
         self.counter = time.time_ns()
@@ -264,35 +269,55 @@ def _is_signed(message: rpc_pb2.Message) -> bool:
 class _PeerQueues(dict[ID, RpcQueue]):
     """The queues to each peer, made bounded in bytes as they are added (py-libp2p builds them itself, with 32)."""
 
-    def __init__(self, on_drop: Callable[[int], None]) -> None:
+    def __init__(self, urgent: frozenset[str], on_drop: Callable[[int], None]) -> None:
         super().__init__()
+        self._urgent = urgent
         self._on_drop = on_drop
 
     def __setitem__(self, peer_id: ID, queue: RpcQueue) -> None:
-        queue._queue = _SendQueue(self._on_drop)
+        queue._queue = _SendQueue(self._urgent, self._on_drop)
         super().__setitem__(peer_id, queue)
 
 
 class _SendQueue(PriorityQueue):
-    """What waits for one peer."""
+    """What waits for one peer: control messages and urgent topics first, each in their order, then the rest."""
 
-    def __init__(self, on_drop: Callable[[int], None]) -> None:
+    def __init__(self, urgent: frozenset[str], on_drop: Callable[[int], None]) -> None:
         super().__init__(SEND_QUEUE_MESSAGES_MAX)
+        self._urgent = urgent
         self._on_drop = on_drop
         self._bytes = 0
+        self._bulk_bytes = 0
 
     def push(self, rpc: rpc_pb2.RPC, priority: bool = False) -> bool:
-        """Add an RPC; False if it was dropped."""
+        """Add an RPC; False if it was dropped. What it holds decides its place in line, not `priority`."""
+        del priority
         size_bytes = rpc.ByteSize()
-        if self._bytes + size_bytes > SEND_QUEUE_BYTES_MAX or not super().push(rpc, priority):
+        bulk = self._is_bulk(rpc)
+        full = self._bytes + size_bytes > SEND_QUEUE_BYTES_MAX or (
+            bulk
+            and (
+                self._bulk_bytes + size_bytes > SEND_QUEUE_BULK_BYTES_MAX
+                or len(self._non_priority) >= SEND_QUEUE_BULK_MESSAGES_MAX
+            )
+        )
+        if full or not super().push(rpc, priority=not bulk):
             self._on_drop(len(rpc.publish))
             return False
-        self._bytes += size_bytes
+        self._count(size_bytes, bulk)
         return True
 
     def pop(self) -> rpc_pb2.RPC | None:
         """Take the next RPC."""
         rpc = super().pop()
         if rpc is not None:
-            self._bytes -= rpc.ByteSize()
+            self._count(-rpc.ByteSize(), self._is_bulk(rpc))
         return rpc
+
+    def _is_bulk(self, rpc: rpc_pb2.RPC) -> bool:
+        return any(message.topicIDs[0] not in self._urgent for message in rpc.publish)
+
+    def _count(self, size_bytes: int, bulk: bool) -> None:
+        self._bytes += size_bytes
+        if bulk:
+            self._bulk_bytes += size_bytes

@@ -12,6 +12,9 @@ bytes; what a peer sends is taken from it. Each neighbour has three shares:
   it may have taken the messages in good faith, from more peers than we can see. Since each honest node drops what goes
   beyond a share, a flood ends at the first one that it reaches.
 
+Urgent topics have published and relayed shares of their own, so that a flood of proofs leaves those of votes untouched;
+of the other topics there is also one share for all neighbours together.
+
 The clock is injected: seconds, from any origin, never going back.
 """
 
@@ -39,11 +42,18 @@ MIB: Final = 1024 * 1024
 READ_RATE: Final = Rate(1_000, 4_000, 16 * MIB, 64 * MIB)
 """Of all gossip of one neighbour, control messages and repetitions among it: beyond it, it is read more slowly."""
 PUBLISHED_RATE: Final = Rate(200, 2_000, MIB / 2, 8 * MIB)
-"""Of what a neighbour publishes itself. A validator says some ten messages a second, and one for each chunk of up to
-256 proofs that its clients bring; the largest real proposal, 1,000 proofs, has 250 KB and is said again once a second.
-Decoding a megabyte of proofs takes a good part of a second, so a larger share would leave no time for consensus."""
+"""Of what a neighbour publishes itself on urgent topics. A validator says some ten messages a second; the largest real
+proposal, 1,000 proofs, has 250 KB and is said again once a second."""
 RELAYED_RATE: Final = Rate(800, 8_000, 2 * MIB, 32 * MIB)
-"""Of what a neighbour passes on, first arrivals only."""
+"""Of what a neighbour passes on of them, first arrivals only."""
+BULK_PUBLISHED_RATE: Final = Rate(100, 1_000, MIB / 8, MIB / 2)
+"""Of what a neighbour publishes itself on other topics: some 660 proofs a second."""
+BULK_RATE: Final = Rate(400, 4_000, MIB / 4, MIB)
+"""Of all of it, whoever sends it: 1,300 proofs a second. What is dropped is not passed on either, and sending each
+message on to every neighbour, and being sent it by each, is the greater part of what a flood costs a network. Proofs
+that gossip loses are asked for."""
+OWN_BULK_RATE: Final = Rate(80, 500, MIB / 10, MIB / 4)
+"""Of what this node publishes itself there: what is over waits. Below `BULK_PUBLISHED_RATE`, since messages bunch."""
 ANSWERED_RATE: Final = Rate(200, 2_000, 8 * MIB, 64 * MIB)
 """Of what is sent to a neighbour that asks for gossip it has missed; what is asked for beyond it is not sent."""
 ACCEPTED_RATE: Final = Rate(20, 200, 1, 1)
@@ -122,17 +132,19 @@ CHARGED: Final = Verdict(accepted=False, charge=True)
 
 
 class GossipShares:
-    """The published and relayed shares of all neighbours."""
+    """The published and relayed shares of all neighbours in the topics of one urgency."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._published = Shares(PUBLISHED_RATE, clock)
+    def __init__(self, clock: Callable[[], float], *, urgent: bool) -> None:
+        self._published = Shares(PUBLISHED_RATE if urgent else BULK_PUBLISHED_RATE, clock)
         self._relayed = Shares(RELAYED_RATE, clock)
         self._charges = Shares(CHARGE_RATE, clock)
+        self._all = None if urgent else Share(BULK_RATE, clock)
 
     def judge(self, sender: PeerId, publisher: PeerId | None, size_bytes: int) -> Verdict:
-        """Take one message from the share it belongs to."""
-        if sender != publisher:
-            return ACCEPTED if self._relayed.of(sender).take(size_bytes) else DROPPED
-        if self._published.of(sender).take(size_bytes):
-            return ACCEPTED
-        return CHARGED if self._charges.of(sender).take(0) else DROPPED
+        """Take one message from the shares it belongs to."""
+        if sender == publisher:
+            if not self._published.of(sender).take(size_bytes):
+                return CHARGED if self._charges.of(sender).take(0) else DROPPED
+        elif not self._relayed.of(sender).take(size_bytes):
+            return DROPPED
+        return ACCEPTED if self._all is None or self._all.take(size_bytes) else DROPPED

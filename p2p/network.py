@@ -212,8 +212,11 @@ class Network(Protocol):
         message_bytes_max: int,
         buffer_messages: int,
         validate: GossipValidator | None = None,
+        urgent: bool = False,
     ) -> trio.MemoryReceiveChannel[GossipMessage]:
         """Join a topic; call before `start`, once for each topic.
+
+        What is `urgent` overtakes what is not wherever it waits to be sent, and has shares of its own (`p2p.limits`).
 
         When `buffer_messages` wait unread, the newest is dropped and counted (SUBSCRIBER_FULL). `validate(sender,
         data)` is called for every message *before* it is passed on to other peers; it must be quick and must not

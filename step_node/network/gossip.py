@@ -60,6 +60,7 @@ class Topic(Generic[T]):
         message_bytes_max: int,
         buffer_messages: int,
         on_refused: Callable[[str, Refused], None],
+        urgent: bool = False,
     ) -> None:
         self._name = name
         self._decode = decode
@@ -68,7 +69,11 @@ class Topic(Generic[T]):
         self._decoded: OrderedDict[bytes, T] = OrderedDict()
         self._network = network
         self._messages = network.subscribe(
-            name, message_bytes_max=message_bytes_max, buffer_messages=buffer_messages, validate=self._validate
+            name,
+            message_bytes_max=message_bytes_max,
+            buffer_messages=buffer_messages,
+            validate=self._validate,
+            urgent=urgent,
         )
 
     async def publish(self, data: bytes) -> None:
@@ -126,6 +131,7 @@ def consensus_gossip(
         message_bytes_max=MESSAGE_BYTES_MAX,
         buffer_messages=CONSENSUS_BUFFER_MESSAGES,
         on_refused=on_refused,
+        urgent=True,
     )
 
 

@@ -5,7 +5,18 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from p2p.limits import PEERS_MAX, PUBLISHED_RATE, RELAYED_RATE, GossipShares, Rate, Share, Shares
+from p2p.limits import (
+    BULK_PUBLISHED_RATE,
+    BULK_RATE,
+    OWN_BULK_RATE,
+    PEERS_MAX,
+    PUBLISHED_RATE,
+    RELAYED_RATE,
+    GossipShares,
+    Rate,
+    Share,
+    Shares,
+)
 from p2p.network import Fault, PeerId
 from p2p.penalties import BAN_THRESHOLD_POINTS, PENALTY_POINTS
 from tests.p2p.worlds import Clock
@@ -53,7 +64,7 @@ def test_no_share_ever_gives_more_than_its_burst_and_rate(sent: list[tuple[float
 
 def test_a_publisher_is_charged_for_its_own_flood_once_a_second() -> None:
     clock = Clock()
-    shares = GossipShares(clock)
+    shares = GossipShares(clock, urgent=True)
     burst = int(PUBLISHED_RATE.messages_burst)
     verdicts = [shares.judge(SENDER, SENDER, 1) for _ in range(burst + 50)]
     assert all(verdict.accepted for verdict in verdicts[:burst])
@@ -69,7 +80,7 @@ def test_five_seconds_of_flooding_are_a_ban() -> None:
 
 
 def test_who_passes_on_the_flood_of_others_is_not_charged_and_keeps_its_own_share() -> None:
-    shares = GossipShares(Clock())
+    shares = GossipShares(Clock(), urgent=True)
     verdicts = [shares.judge(SENDER, OTHER, 1) for _ in range(int(RELAYED_RATE.messages_burst) + 10)]
     assert [verdict.accepted for verdict in verdicts[-10:]] == [False] * 10
     assert not any(verdict.charge for verdict in verdicts)
@@ -79,6 +90,27 @@ def test_who_passes_on_the_flood_of_others_is_not_charged_and_keeps_its_own_shar
 def test_a_node_that_passes_on_what_a_few_neighbours_may_publish_stays_within_its_relayed_share() -> None:
     assert RELAYED_RATE.messages_burst >= 4 * PUBLISHED_RATE.messages_burst
     assert RELAYED_RATE.messages_per_second >= 4 * PUBLISHED_RATE.messages_per_second
+
+
+def test_all_neighbours_together_have_one_share_of_what_is_not_urgent() -> None:
+    clock = Clock()
+    shares = GossipShares(clock, urgent=False)
+    strangers = [PeerId(f"stranger {number}") for number in range(50)]
+    size_bytes = 50_000
+    accepted = [shares.judge(peer, peer, size_bytes).accepted for peer in strangers for _ in range(4)]
+    assert sum(accepted) == int(BULK_RATE.bytes_burst) // size_bytes
+    clock.now += 1
+    more = [shares.judge(peer, peer, size_bytes) for peer in strangers for _ in range(4)]
+    assert sum(verdict.accepted for verdict in more) <= BULK_RATE.bytes_per_second / size_bytes + 1
+    assert not any(verdict.charge for verdict in more)
+
+
+def test_a_node_that_keeps_to_its_own_rate_is_never_over_the_share_that_others_give_it() -> None:
+    clock = Clock()
+    own, theirs = Share(OWN_BULK_RATE, clock), Share(BULK_PUBLISHED_RATE, clock)
+    for size_bytes in [1, 99_000, 200_000, 500] * 500:
+        clock.now += own.wait_after(1, size_bytes)
+        assert theirs.take(size_bytes)
 
 
 def test_memory_of_shares_is_bounded() -> None:
