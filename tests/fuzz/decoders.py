@@ -15,10 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import trio
+from libp2p.io.abc import Reader
 from libp2p.pubsub.pb import rpc_pb2
+from libp2p.utils.varint import encode_varint_prefixed
 
 from consensus.inputs import MessageReceived, TimerFired, WorkAvailable, decode_input, encode_input
 from consensus.messages import (
+    EXHIBIT_HEADER_BYTES_MAX,
     Commit,
     CommitSignature,
     Evidence,
@@ -34,12 +37,13 @@ from consensus.messages import (
 from consensus.values import TimeoutKind
 from consensus.wire import WireError, decode, decode_union, encode
 from p2p.libp2p_faults import LIBP2P_ERRORS
+from p2p.libp2p_negotiation import read_line
 from step_node.api.body import parse_json
 from step_node.api.cursor import decode_cursor, encode_cursor
 from step_node.api.errors import ApiError
-from step_node.batch.batch import MalformedBatch, decode_batch, encode_batch
+from step_node.batch.batch import OPERATION_BYTES_MAX, BatchHeader, MalformedBatch, decode_batch, encode_batch
 from step_node.bft.input_log import InputLog
-from step_node.chain import Chain
+from step_node.chain import COMMIT_BYTES_MAX, Chain
 from step_node.cli.error_lines import CommandError
 from step_node.cli.points_csv import locate_points
 from step_node.config import CONFIG_BYTES_MAX, NodeConfig, load_config
@@ -47,23 +51,33 @@ from step_node.config_file import render_config
 from step_node.crypto.eip191 import sign
 from step_node.durable.record_log import RecordLog
 from step_node.errors import StepNodeError
+from step_node.evidence import EvidencePool
 from step_node.genesis import load_genesis
 from step_node.network.bans import FILE_BYTES_MAX, keep_bans
-from step_node.network.gossip import Refused, decode_consensus_message
+from step_node.network.gossip import Refused, decode_consensus_message, decode_operation_message
 from step_node.network.protocols import (
     FETCH_BYTES_MAX,
+    FETCH_REQUEST_BYTES_MAX,
     HELLO_BYTES_MAX,
+    SNAPSHOT_BYTES_MAX,
+    SNAPSHOT_REQUEST_BYTES_MAX,
     SYNC_BYTES_MAX,
+    SYNC_REQUEST_BYTES_MAX,
     BatchesRequest,
+    ChunkRequest,
     FetchRequest,
     FinalisedBatchMessage,
     Hello,
     Inventory,
     InventoryRequest,
+    ManifestRequest,
     ProofsRequest,
     ProposalRequest,
+    SnapshotChunk,
+    SnapshotRequest,
     SyncRequest,
 )
+from step_node.operations.operation import encode_operation
 from step_node.proofs.client_signing import sign_payload
 from step_node.proofs.payload import parse_payload
 from step_node.proofs.proof import ProofRefused
@@ -71,9 +85,45 @@ from step_node.proofs.wire import BUNDLE_BYTES_MAX, MalformedProof, decode_bundl
 from step_node.signing.guard import SigningGuard, SigningKind
 from step_node.signing.history_file import DOCUMENT_BYTES_MAX, export_history, read_history
 from step_node.signing.keystore import KdfStrength, create_keystore, keystore_address
+from step_node.snapshot.manifest import (
+    CHUNK_BYTES_MAX,
+    SnapshotIndex,
+    SnapshotManifest,
+    UnprovenSnapshot,
+    check_manifest,
+)
+from step_node.snapshot.records import InvalidSnapshot, read_records
+from tests.snapshot.snapshots import small_snapshot
 from tests.support.chains import CHAIN_ID, build, commit_for, make_genesis, open_chain, validator_names
 from tests.support.clock import SetClock
+from tests.support.operations import register, rotate, unbond, withdraw
 from tests.support.proofs import START_MS, address, private_key, signed_proof
+
+FUZZED_AS = {
+    "BatchHeader": "batch-header",
+    "Commit": "commit",
+    "FetchRequest": "fetch-request",
+    "FinalisedBatchMessage": "sync-answer",
+    "Hello": "hello",
+    "InputUnion": "consensus-log-entry",
+    "Inventory": "inventory",
+    "MessageUnion": "consensus-message",
+    "OperationUnion": "operation",
+    "SnapshotChunk": "snapshot-chunk",
+    "SnapshotIndex": "snapshot-index",
+    "SnapshotManifest": "snapshot-manifest",
+    "SnapshotRequest": "snapshot-request",
+    "SyncRequest": "sync-request",
+    "_Envelope": "batch",
+    "_PoolFile": "evidence",
+    "rpc_pb2.RPC.FromString": "gossip-rpc",
+    "step_node/bft/input_log.py msgpack": "consensus-log",
+    "step_node/evidence.py msgpack": "consensus-gossip",
+    "step_node/proofs/wire.py msgpack": "proof-bundle",
+    "step_node/signing/guard.py msgpack": "signing-history",
+    "step_node/snapshot/records.py msgpack": "snapshot-records",
+}
+"""Every place in the code that decodes (as `test_every_decoder_in_the_code_is_fuzzed` finds them), and its decoder."""
 
 GOSSIP_MESSAGE_BYTES_MAX = 1_000_000
 
@@ -156,6 +206,25 @@ def _points(data: bytes) -> str:
     return target.getvalue()
 
 
+class _Bytes(Reader):
+    """A reader of bytes that are all there."""
+
+    def __init__(self, data: bytes) -> None:
+        self._file = io.BytesIO(data)
+
+    async def read(self, n: int | None = None) -> bytes:
+        return self._file.read(-1 if n is None else n)
+
+    async def close(self) -> None:
+        self._file.close()
+
+
+async def _pool_file(path: Path, chain: Chain, evidence: Evidence) -> bytes:
+    pool = EvidencePool(path=path)
+    await pool.add(evidence, chain.offence_in(evidence))
+    return path.read_bytes()
+
+
 def _bans(path: Path) -> int:
     async def read() -> int:
         async with keep_bans(path, SetClock(START_MS)) as bans:
@@ -214,16 +283,30 @@ def decoders() -> dict[str, Decoder]:
     genesis = make_genesis(4, allocations={"alice": 5})
     config = NodeConfig()
     here = _files()
+    operations = (
+        register("carol", "carol-hot", 0),
+        unbond("alice", "alice", 1),
+        withdraw("alice", "alice", 2),
+        rotate("alice", "alice", "alice-new", 3),
+    )
     timer = TimerFired(TimeoutKind.PROPOSER, 0)
 
     def message_of(wire: Any, bytes_max: int) -> Callable[[bytes], Any]:
-        return lambda data: decode(wire, data, bytes_max=bytes_max)
+        return lambda data: decode(wire, data, bytes_max=bytes_max, structure_bytes_max=bytes_max)
 
     def union_of(union: Any, bytes_max: int) -> Callable[[bytes], Any]:
-        return lambda data: decode_union(union, data, bytes_max=bytes_max)
+        return lambda data: decode_union(union, data, bytes_max=bytes_max, structure_bytes_max=bytes_max)
 
     def stream_message(decode_it: Callable[[bytes], Any], bytes_max: int, *samples: object) -> Decoder:
         return Decoder(decode_it, (WireError,), tuple(encode(sample) for sample in samples), bytes_max, encode)
+
+    snapshot_chain, snapshot = trio.run(lambda: small_snapshot(genesis, 2, chunk_bytes=2_000))
+    trusted = snapshot_chain.validators
+
+    def manifest_of(data: bytes) -> SnapshotManifest:
+        manifest = decode(SnapshotManifest, data, bytes_max=SNAPSHOT_BYTES_MAX, structure_bytes_max=SNAPSHOT_BYTES_MAX)
+        check_manifest(manifest, chain_id=CHAIN_ID, trusted=trusted)
+        return manifest
 
     gossip = rpc_pb2.Message(data=b"x", topicIDs=["/t"], from_id=b"\x00\x01", seqno=b"1", key=b"k", signature=b"s")
     control = rpc_pb2.ControlMessage(iwant=[rpc_pb2.ControlIWant(messageIDs=[b"00ff"])])
@@ -248,8 +331,8 @@ def decoders() -> dict[str, Decoder]:
         ),
         "hello": stream_message(message_of(Hello, HELLO_BYTES_MAX), HELLO_BYTES_MAX, Hello(CHAIN_ID, genesis.hash, 12)),
         "sync-request": stream_message(
-            union_of(SyncRequest, GOSSIP_MESSAGE_BYTES_MAX),
-            SYNC_BYTES_MAX,
+            union_of(SyncRequest, SYNC_REQUEST_BYTES_MAX),
+            SYNC_REQUEST_BYTES_MAX,
             BatchesRequest(3, 256),
             ProposalRequest(4, HASH),
         ),
@@ -259,7 +342,10 @@ def decoders() -> dict[str, Decoder]:
             FinalisedBatchMessage(proposal.batch, commit),
         ),
         "fetch-request": stream_message(
-            union_of(FetchRequest, FETCH_BYTES_MAX), FETCH_BYTES_MAX, InventoryRequest(), ProofsRequest((HASH,))
+            union_of(FetchRequest, FETCH_REQUEST_BYTES_MAX),
+            FETCH_REQUEST_BYTES_MAX,
+            InventoryRequest(),
+            ProofsRequest((HASH,)),
         ),
         "inventory": stream_message(
             message_of(Inventory, FETCH_BYTES_MAX), FETCH_BYTES_MAX, Inventory((HASH, OTHER_HASH))
@@ -272,6 +358,45 @@ def decoders() -> dict[str, Decoder]:
                 rpc_pb2.RPC(control=control, senderRecord=b"r").SerializeToString(),
             ),
             1024 * 1024,
+        ),
+        "operation": Decoder(
+            lambda data: decode_operation_message(data, CHAIN_ID),
+            (Refused,),
+            tuple(encode_operation(one) for one in operations),
+            OPERATION_BYTES_MAX,
+            encode_operation,
+        ),
+        "snapshot-request": stream_message(
+            union_of(SnapshotRequest, SNAPSHOT_REQUEST_BYTES_MAX),
+            SNAPSHOT_REQUEST_BYTES_MAX,
+            ManifestRequest(),
+            ChunkRequest(1),
+        ),
+        "snapshot-manifest": Decoder(
+            manifest_of,
+            (WireError, InvalidSnapshot, UnprovenSnapshot),
+            (encode(snapshot.manifest),),
+            SNAPSHOT_BYTES_MAX,
+            encode,
+        ),
+        "snapshot-index": stream_message(
+            message_of(SnapshotIndex, SNAPSHOT_BYTES_MAX), SNAPSHOT_BYTES_MAX, snapshot.manifest.snapshot
+        ),
+        "snapshot-chunk": stream_message(
+            message_of(SnapshotChunk, SNAPSHOT_BYTES_MAX), SNAPSHOT_BYTES_MAX, SnapshotChunk(snapshot.chunks[0])
+        ),
+        "snapshot-records": Decoder(
+            lambda data: read_records(data, None), (InvalidSnapshot,), snapshot.chunks[:1], CHUNK_BYTES_MAX
+        ),
+        "commit": stream_message(message_of(Commit, COMMIT_BYTES_MAX), COMMIT_BYTES_MAX, commit, foreign),
+        "batch-header": stream_message(
+            message_of(BatchHeader, EXHIBIT_HEADER_BYTES_MAX), EXHIBIT_HEADER_BYTES_MAX, snapshot.manifest.next_header
+        ),
+        "negotiation-line": Decoder(
+            lambda data: trio.run(read_line, _Bytes(data)),
+            LIBP2P_ERRORS,
+            (encode_varint_prefixed(b"/multistream/1.0.0\n"), encode_varint_prefixed(b"ls\n")),
+            65_536,
         ),
         # What clients send.
         "payload": Decoder(
@@ -341,6 +466,16 @@ def decoders() -> dict[str, Decoder]:
             (StepNodeError,),
             (render_config(config).encode(),),
             CONFIG_BYTES_MAX,
+        ),
+        "evidence": Decoder(
+            _AsFile(
+                here,
+                "evidence",
+                lambda path: EvidencePool.open(path, chain_id=CHAIN_ID, parameters=genesis.parameters),
+            ),
+            (StepNodeError,),
+            (trio.run(_pool_file, here / "evidence-sample", chain, evidence),),
+            1_000_000,
         ),
         "bans": Decoder(
             _AsFile(here, "bans.json", _bans),

@@ -7,9 +7,11 @@ further, guided by coverage.
 
 from __future__ import annotations
 
+import ast
 import time
 import tracemalloc
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import msgpack
@@ -17,7 +19,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.fuzz.decoders import Decoder, decoders
+from step_node.network import protocols
+from tests.fuzz.decoders import FUZZED_AS, Decoder, decoders
 
 HANG_SECONDS = 5.0
 """Far above what any input takes (milliseconds) on a busy machine."""
@@ -101,6 +104,17 @@ def _exchange(draw: st.DrawFn, value: Any) -> Any:
     return draw(VALUES)
 
 
+ROOT = Path(__file__).parents[2]
+MESSAGES_OF = {
+    "consensus_topic": ("consensus-gossip",),
+    "proofs_topic": ("proof-bundle",),
+    "operations_topic": ("operation",),
+    "HELLO_PROTOCOL": ("hello",),
+    "SYNC_PROTOCOL": ("sync-request", "sync-answer", "consensus-message"),
+    "FETCH_PROTOCOL": ("fetch-request", "inventory", "proof-bundle"),
+    "SNAPSHOT_PROTOCOL": ("snapshot-request", "snapshot-manifest", "snapshot-chunk"),
+}
+
 MESSAGE_PACK = (
     "consensus-message",
     "consensus-gossip",
@@ -112,7 +126,42 @@ MESSAGE_PACK = (
     "fetch-request",
     "inventory",
     "consensus-log-entry",
+    "operation",
+    "snapshot-request",
+    "snapshot-manifest",
+    "snapshot-index",
+    "snapshot-chunk",
+    "commit",
+    "batch-header",
 )
+
+
+def places_that_decode() -> set[str]:
+    """What is read with `decode` or `decode_union`, and the files that call MessagePack's or protobuf's own readers."""
+    found: set[str] = set()
+    for package in ("consensus", "p2p", "step_node"):
+        for path in sorted((ROOT / package).rglob("*.py")):
+            for call in ast.walk(ast.parse(path.read_text())):
+                if isinstance(call, ast.Call) and isinstance(call.func, ast.Name | ast.Attribute):
+                    called = ast.unparse(call.func)
+                    if called in ("decode", "decode_union"):
+                        found.add(ast.unparse(call.args[0]))
+                    elif called in ("msgpack.unpackb", "msgpack.Unpacker"):
+                        found.add(f"{path.relative_to(ROOT)} msgpack")
+                    elif called.endswith((".FromString", ".ParseFromString")):
+                        found.add(called)
+    return found - {"consensus/wire.py msgpack"}
+
+
+def test_every_decoder_in_the_code_is_fuzzed() -> None:
+    assert places_that_decode() == set(FUZZED_AS)
+    assert set(FUZZED_AS.values()) <= set(table())
+
+
+def test_every_topic_and_stream_has_its_messages_in_the_table() -> None:
+    names = {name for name in vars(protocols) if name.endswith(("_PROTOCOL", "_topic"))}
+    assert names == set(MESSAGES_OF)
+    assert {name for messages in MESSAGES_OF.values() for name in messages} <= set(table())
 
 
 @pytest.mark.parametrize("name", sorted(table()))
