@@ -62,10 +62,14 @@ async def bare_host(key: bytes) -> AsyncIterator[BasicHost]:
             on_refused=lambda: None,
             on_fault=lambda _peer, _fault: None,
         )
-        async with host.run([]):
-            yield host
-            await host.close()
-        await transport.close_dialled()
+        try:
+            async with host.run([]):
+                yield host
+                await host.close()
+        finally:
+            # Attackers are cancelled in the middle of anything.
+            with trio.CancelScope(shield=True):
+                await transport.close_dialled()
         nursery.cancel_scope.cancel()
 
 
@@ -205,8 +209,6 @@ async def attacked(devnet: Devnet, attack: Attack, key: bytes, *, seconds_max: f
 
 
 @pytest.mark.slow
-# py-libp2p leaves sockets of the attackers open when they are cancelled in the middle of closing.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize(
     ("attack", "ends_banned"),
     [
