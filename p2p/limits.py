@@ -46,13 +46,13 @@ PUBLISHED_RATE: Final = Rate(200, 2_000, MIB / 2, 8 * MIB)
 proposal, 1,000 proofs, has 250 KB and is said again once a second."""
 RELAYED_RATE: Final = Rate(800, 8_000, 2 * MIB, 32 * MIB)
 """Of what a neighbour passes on of them, first arrivals only."""
-BULK_PUBLISHED_RATE: Final = Rate(100, 1_000, MIB / 8, MIB / 2)
-"""Of what a neighbour publishes itself on other topics: some 660 proofs a second."""
-BULK_RATE: Final = Rate(400, 4_000, MIB / 4, MIB)
+BULK_PUBLISHED_RATE: Final = Rate(100, 1_000, MIB / 8, MIB)
+"""Of what a neighbour publishes itself on other topics: some 660 proofs a second. The largest message fits in."""
+BULK_RATE: Final = Rate(400, 4_000, MIB / 4, 1.5 * MIB)
 """Of all of it, whoever sends it: 1,300 proofs a second. What is dropped is not passed on either, and sending each
 message on to every neighbour, and being sent it by each, is the greater part of what a flood costs a network. Proofs
 that gossip loses are asked for."""
-OWN_BULK_RATE: Final = Rate(80, 500, MIB / 10, MIB / 4)
+OWN_BULK_RATE: Final = Rate(80, 500, MIB / 10, 0.96 * MIB)
 """Of what this node publishes itself there: what is over waits. Below `BULK_PUBLISHED_RATE`, since messages bunch."""
 ANSWERED_RATE: Final = Rate(200, 2_000, 8 * MIB, 64 * MIB)
 """Of what is sent to a neighbour that asks for gossip it has missed; what is asked for beyond it is not sent."""
