@@ -383,7 +383,9 @@ def decoders() -> dict[str, Decoder]:
             message_of(SnapshotIndex, SNAPSHOT_BYTES_MAX), SNAPSHOT_BYTES_MAX, snapshot.manifest.snapshot
         ),
         "snapshot-chunk": stream_message(
-            message_of(SnapshotChunk, SNAPSHOT_BYTES_MAX), SNAPSHOT_BYTES_MAX, SnapshotChunk(snapshot.chunks[0])
+            lambda data: decode(SnapshotChunk, data, bytes_max=SNAPSHOT_BYTES_MAX),
+            SNAPSHOT_BYTES_MAX,
+            SnapshotChunk(snapshot.chunks[0]),
         ),
         "snapshot-records": Decoder(
             lambda data: read_records(data, None), (InvalidSnapshot,), snapshot.chunks[:1], CHUNK_BYTES_MAX
