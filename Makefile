@@ -8,11 +8,12 @@ REPEAT ?= 1
 SCENARIO ?=
 SEEDS ?= 1000
 BATCHES ?= 2000
+SECONDS_EACH ?= 20
 export PIP_ROOT_USER_ACTION := ignore
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo setup setup-dev test test-fast explore simulate bench-join check lint lock clean compose-check chaos
+.PHONY: help demo setup setup-dev test test-fast explore simulate bench-join check lint lock clean compose-check chaos fuzz
 
 help: ## List what can be done
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +38,9 @@ simulate: setup-dev ## Whole nodes in a simulated world (SEEDS=n), and the plant
 	@$(BIN)/step-node simulate --validators 4 --seeds $(SEEDS) --json
 	@$(BIN)/step-node simulate --validators 7 --seeds $$(( $(SEEDS) / 5 )) --json
 	@$(BIN)/python -m pytest -m simulate tests/simulator
+
+fuzz: setup-dev $(VENV)/.fuzz-installed ## Fuzz every decoder, guided by coverage (SECONDS_EACH=20; CORPUS=directory to keep)
+	@$(BIN)/python -m tests.fuzz.fuzz_decoders --seconds $(SECONDS_EACH) $(if $(CORPUS),--corpus $(CORPUS))
 
 check: lint ## Before a commit: style, types, layers, then every test
 	@$(BIN)/python -m pytest
@@ -66,6 +70,11 @@ $(VENV)/.dev-installed: requirements/dev.txt $(VENV)/.run-installed
 	@$(PIP) install --no-deps --require-hashes -r requirements/dev.txt
 	@# libp2p brings trio-typing, whose stubs describe the trio of years ago and would hide trio's own types from mypy.
 	@rm -rf $(VENV)/lib/python*/site-packages/trio-stubs
+	@touch $@
+
+# Atheris is for Linux and needs no compiler; only `make fuzz` wants it, so it is in no requirements file.
+$(VENV)/.fuzz-installed: | $(BIN)/python
+	@$(PIP) install --no-deps atheris==3.0.0
 	@touch $@
 
 $(BIN)/python:

@@ -105,4 +105,4 @@ def encode_input(event: Input) -> bytes:
 
 def decode_input(data: bytes) -> Input:
     """The input in an entry of the log. Raises: WireError: the log is damaged or of another version."""
-    return cast(Input, decode_union(InputUnion, data, bytes_max=INPUT_BYTES_MAX))
+    return cast(Input, decode_union(InputUnion, data, bytes_max=INPUT_BYTES_MAX, structure_bytes_max=INPUT_BYTES_MAX))

@@ -20,8 +20,9 @@ from pydantic import Field
 
 from consensus.wire import UInt63, wire_type
 
-VALIDATORS_MAX = 1_000
-"""The largest validator set; a larger one is refused. A commit of that many signatures is 0.1 MB."""
+VALIDATORS_MAX = 100
+"""The largest validator set; a larger one is refused. A commit of that many signatures is 11 KB, which
+`STRUCTURE_BYTES_MAX` has room for."""
 
 Address = Annotated[bytes, Field(min_length=20, max_length=20)]
 """An Ethereum address: 20 bytes."""

@@ -8,7 +8,8 @@ decoder that strangers can reach, and both are decided here, once:
   is not bytes), no map has a key twice, no number is NaN or infinite, and nothing follows the value.
 - Bounded work. `bytes_max` is checked before anything is parsed. MessagePack never makes more elements than there are
   bytes, and its own stack bounds the nesting, so a header that promises 2**32 elements or a million brackets is an
-  error and costs neither memory nor a `RecursionError`.
+  error and costs neither memory nor a `RecursionError`. A megabyte of tiny maps would still cost most of a second, so
+  what is not byte strings, of which long messages consist, is bounded more tightly (`structure_bytes_max`).
 
 There is one exception, `WireError`; its message names the type, the field and the rule that was broken.
 
@@ -29,6 +30,15 @@ WIRE_VERSION = 1
 """The `version` of every outermost map. Another one is refused: there is no reader of two versions."""
 WIRE_TYPES_MAX = 256
 """How many types keep their compiled reader; past it the one used least lately is compiled again when needed."""
+
+STRUCTURE_BYTES_MAX = 16_384
+"""How much of a value may be other than the byte strings that are fields of the outermost map, unless its reader says
+otherwise: a commit of 140 validators. It is what a stranger can have parsed before its signature is looked at, and at
+its worst takes some 7 ms."""
+FIELDS_MAX = 32
+"""Fields of one map. The largest wire type has 13."""
+_MAP_MARKS = frozenset((0xDE, 0xDF))
+_BYTE_STRING_MARKS = frozenset((0xC4, 0xC5, 0xC6))
 
 T = TypeVar("T")
 
@@ -70,20 +80,21 @@ def encode(model: object) -> bytes:
         raise WireError(f"{type(model).__name__}: cannot be written: {error}") from error
 
 
-def decode(wire: type[T], data: bytes, *, bytes_max: int) -> T:
+def decode(wire: type[T], data: bytes, *, bytes_max: int, structure_bytes_max: int = STRUCTURE_BYTES_MAX) -> T:
     """The instance of the wire type `wire` that `data` holds, of at most `bytes_max` bytes.
 
     Raises: WireError.
     """
-    return cast(T, _decode(wire, wire.__name__, data, bytes_max))
+    return cast(T, _decode(wire, wire.__name__, data, bytes_max, structure_bytes_max))
 
 
-def decode_union(union: Any, data: bytes, *, bytes_max: int) -> Any:
+def decode_union(union: Any, data: bytes, *, bytes_max: int, structure_bytes_max: int = STRUCTURE_BYTES_MAX) -> Any:
     """Like `decode`, for `union = Annotated[A | B, Discriminator("type")]`: the member that the field `type` names.
 
     Raises: WireError.
     """
-    return _decode(union, " | ".join(member.__name__ for member in get_args(get_args(union)[0])), data, bytes_max)
+    name = " | ".join(member.__name__ for member in get_args(get_args(union)[0]))
+    return _decode(union, name, data, bytes_max, structure_bytes_max)
 
 
 @lru_cache(maxsize=WIRE_TYPES_MAX)
@@ -91,12 +102,20 @@ def _adapter(wire: Any) -> TypeAdapter[Any]:
     return TypeAdapter(wire)
 
 
-def _decode(wire: Any, name: str, data: bytes, bytes_max: int) -> object:
+def _decode(wire: Any, name: str, data: bytes, bytes_max: int, structure_bytes_max: int) -> object:
     if len(data) > bytes_max:
         raise WireError(f"{name}: {len(data)} bytes, but at most {bytes_max} are allowed")
     try:
+        if len(data) > structure_bytes_max:
+            _check_structure(data, structure_bytes_max)
         fields = msgpack.unpackb(
-            data, raw=False, use_list=False, strict_map_key=True, object_pairs_hook=_unique_keys, ext_hook=_no_extension
+            data,
+            raw=False,
+            use_list=False,
+            strict_map_key=True,
+            object_pairs_hook=_unique_keys,
+            ext_hook=_no_extension,
+            max_map_len=FIELDS_MAX,
         )
     except WireError as error:
         raise WireError(f"{name}: {error}") from None
@@ -113,6 +132,25 @@ def _decode(wire: Any, name: str, data: bytes, bytes_max: int) -> object:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         path = ".".join([name, *(f"{part!s:.40}" for part in first["loc"])])
         raise WireError(f"{path}: {first['msg']}") from error
+
+
+def _check_structure(data: bytes, structure_bytes_max: int) -> None:
+    """Raises WireError if more than so many bytes are not byte strings of the outermost map. Builds no value."""
+    if not (data[0] & 0xF0 == 0x80 or data[0] in _MAP_MARKS):
+        raise WireError("must be a map")
+    unpacker = msgpack.Unpacker(max_buffer_size=len(data))
+    unpacker.feed(data)
+    length = unpacker.read_map_header()
+    if length > FIELDS_MAX:
+        raise WireError(f"a map has {length} fields, but at most {FIELDS_MAX} are allowed")
+    structure_bytes = len(data)
+    for _ in range(2 * length):
+        start = unpacker.tell()
+        unpacker.skip()
+        if data[start] in _BYTE_STRING_MARKS:
+            structure_bytes -= unpacker.tell() - start
+    if structure_bytes > structure_bytes_max:
+        raise WireError(f"{structure_bytes} bytes besides byte strings, but at most {structure_bytes_max} are allowed")
 
 
 def _unique_keys(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:

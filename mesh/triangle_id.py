@@ -32,6 +32,8 @@ TEXT_PREFIX: Final = "STEP-TRI-v1:"
 TEXT_LENGTH_MAX: Final = len(TEXT_PREFIX) + len("A21-") + PATH_DIGITS + len("-ABC")
 
 _FACE_LETTERS: Final = "ABCDEFGHIJKLMNOPQRST"
+_FOUR_DIGITS: Final = tuple("".join(str(byte >> shift & 3) for shift in (6, 4, 2, 0)) for byte in range(256))
+"""The four base-4 digits of a byte."""
 _CHECKSUM_ALPHABET: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 _CHECKSUM_LENGTH: Final = 3
 _CHECKSUM_CACHE_SIZE_MAX: Final = 4096
@@ -133,7 +135,8 @@ class TriangleId:
     @property
     def text(self) -> str:
         """The text form, for example `STEP-TRI-v1:F1-00000000000000000000-5W6`."""
-        digits = "".join(map(str, self.digits)).ljust(PATH_DIGITS, "0")
+        aligned_path = self.path << 2 * (LEVEL_MAX - self.level)
+        digits = "".join([_FOUR_DIGITS[byte] for byte in aligned_path.to_bytes(PATH_DIGITS // 4, "big")])
         checked = f"{_FACE_LETTERS[self.face]}{self.level}-{digits}"
         return f"{TEXT_PREFIX}{checked}-{_checksum(checked)}"
 

@@ -18,6 +18,7 @@ import trio
 
 from p2p.errors import MessageTooLarge, NetworkClosed, NetworkError, PeerFault
 from p2p.framing import FramedStream
+from p2p.limits import GossipShares
 from p2p.network import (
     GOSSIP_BYTES_MAX,
     PEER_EVENTS_BUFFER,
@@ -32,9 +33,12 @@ from p2p.network import (
     StreamHandler,
     TopicStatistics,
 )
-from p2p.penalties import PenaltyBook
+from p2p.penalties import NO_BANS, Bans, PenaltyBook
 
 logger: Final = logging.getLogger("p2p")
+
+STREAMS_SERVED_MAX: Final = 256
+"""Streams answered at once, all peers and protocols together; one more is reset, and its opener may try again."""
 
 
 @asynccontextmanager
@@ -56,6 +60,7 @@ class Subscription:
     message_bytes_max: int
     channel: trio.MemorySendChannel[GossipMessage]
     validate: GossipValidator | None
+    urgent: bool
     messages_in: int = 0
     bytes_in: int = 0
     messages_out: int = 0
@@ -75,9 +80,10 @@ class ServedProtocol:
 class BaseNetwork:
     """The shared half of a `Network`; an implementation adds start, publish, open_stream and disconnect."""
 
-    def __init__(self, peer_id: PeerId, clock: Callable[[], float]) -> None:
+    def __init__(self, peer_id: PeerId, clock: Callable[[], float], bans: Bans = NO_BANS) -> None:
         self._peer_id = peer_id
-        self._penalties = PenaltyBook(clock)
+        self._penalties = PenaltyBook(clock, bans)
+        self._shares = {urgent: GossipShares(clock, urgent=urgent) for urgent in (True, False)}
         self._subscriptions: dict[str, Subscription] = {}
         self._protocols: dict[str, ServedProtocol] = {}
         self._peers: dict[PeerId, bool] = {}
@@ -86,6 +92,7 @@ class BaseNetwork:
         self._dropped: Counter[Drop] = Counter()
         self._streams_opened = 0
         self._streams_served = 0
+        self._streams_open = 0
         self._handler_failures = 0
         self._started = False
         self._closed = False
@@ -102,6 +109,7 @@ class BaseNetwork:
         message_bytes_max: int,
         buffer_messages: int,
         validate: GossipValidator | None = None,
+        urgent: bool = False,
     ) -> trio.MemoryReceiveChannel[GossipMessage]:
         """See `p2p.network.Network.subscribe`."""
         self._refuse_after_start(f"subscribe({topic!r})")
@@ -110,7 +118,7 @@ class BaseNetwork:
         _require_in_range("message_bytes_max", message_bytes_max, GOSSIP_BYTES_MAX)
         _require_in_range("buffer_messages", buffer_messages, None)
         sender, receiver = trio.open_memory_channel[GossipMessage](buffer_messages)
-        self._subscriptions[topic] = Subscription(message_bytes_max, sender, validate)
+        self._subscriptions[topic] = Subscription(message_bytes_max, sender, validate, urgent)
         return receiver
 
     def serve(
@@ -210,8 +218,11 @@ class BaseNetwork:
             raise MessageTooLarge(topic, len(data), subscription.message_bytes_max)
         return subscription
 
-    def _receive_gossip(self, topic: str, data: bytes, sender: PeerId) -> bool:
-        """Check and deliver one message; return whether it may be passed on to other peers."""
+    def _receive_gossip(self, topic: str, data: bytes, sender: PeerId, publisher: PeerId | None = None) -> bool:
+        """Check and deliver one message; return whether it may be passed on to other peers.
+
+        `publisher` is who has signed it, where that is known; `sender` the neighbour that handed it over.
+        """
         subscription = self._subscriptions.get(topic)
         if subscription is None or self._closed:
             return False
@@ -221,6 +232,12 @@ class BaseNetwork:
         if len(data) > subscription.message_bytes_max:
             self._dropped[Drop.OVERSIZED] += 1
             self.penalise(sender, Fault.OVERSIZED)
+            return False
+        verdict = self._shares[subscription.urgent].judge(sender, publisher, len(data))
+        if not verdict.accepted:
+            self._dropped[Drop.FLOOD] += 1
+            if verdict.charge:
+                self.penalise(sender, Fault.FLOOD)
             return False
         fault = subscription.validate(sender, data) if subscription.validate is not None else None
         if fault is not None:
@@ -252,12 +269,17 @@ class BaseNetwork:
     async def _run_handler(self, served: ServedProtocol, stream: FramedStream) -> None:
         """Serve one stream to its end. Whatever happens in it, only this stream suffers."""
         peer_id = stream.peer_id
-        if self._penalties.is_banned(peer_id) or served.open_streams[peer_id] >= served.streams_max_per_peer:
-            banned = self._penalties.is_banned(peer_id)
+        banned = self._penalties.is_banned(peer_id)
+        if (
+            banned
+            or served.open_streams[peer_id] >= served.streams_max_per_peer
+            or self._streams_open >= STREAMS_SERVED_MAX
+        ):
             self._dropped[Drop.BANNED if banned else Drop.STREAM_LIMIT] += 1
             await stream.reset()
             return
         served.open_streams[peer_id] += 1
+        self._streams_open += 1
         self._streams_served += 1
         try:
             async with stream:
@@ -274,6 +296,7 @@ class BaseNetwork:
             self._handler_failures += 1
             logger.exception("the handler of %s failed, talking to %s", stream.protocol, peer_id)
         finally:
+            self._streams_open -= 1
             served.open_streams[peer_id] -= 1
             if not served.open_streams[peer_id]:
                 del served.open_streams[peer_id]

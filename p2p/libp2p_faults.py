@@ -14,7 +14,10 @@ import libp2p.network.connection.swarm_connection as swarm_connection_module
 import trio
 from google.protobuf.message import DecodeError
 from libp2p.exceptions import BaseLibp2pError
+from libp2p.io.exceptions import IncompleteReadError
+from libp2p.network.connection.exceptions import RawConnError
 from libp2p.network.exceptions import RateLimitError
+from libp2p.network.stream.exceptions import StreamError
 
 LIBP2P_SINGLE_ERRORS: Final[tuple[type[Exception], ...]] = (
     BaseLibp2pError,
@@ -30,6 +33,15 @@ LIBP2P_SINGLE_ERRORS: Final[tuple[type[Exception], ...]] = (
     trio.TooSlowError,
 )
 LIBP2P_ERRORS: Final[tuple[type[Exception], ...]] = (*LIBP2P_SINGLE_ERRORS, ExceptionGroup)
+
+STREAM_ENDS: Final[tuple[type[Exception], ...]] = (
+    StreamError,
+    RawConnError,
+    IncompleteReadError,
+    trio.BrokenResourceError,
+    trio.ClosedResourceError,
+)
+"""What reading raises when the other end has hung up, in whatever way; nobody is to blame."""
 
 # py-libp2p reports as errors what is normal in a network (a peer that is down, a stream that was reset). This package
 # reports what matters under its own name, "p2p".

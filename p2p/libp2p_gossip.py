@@ -4,7 +4,12 @@ Theory of operation. A publication goes to every connected subscriber at once (f
 passes it on to its mesh; messages are signed by their publisher and known by (publisher, sequence number). The hook
 that libp2p calls a validator runs once for each new message, before it is passed on, and knows who handed it over:
 here that is where a message is delivered, so that py-libp2p's own subscription buffer (32 messages) has no part.
-What waits for a slow peer is bounded in messages and bytes, and counted when dropped.
+What waits for a slow peer is bounded in messages and bytes, and counted when dropped. Urgent topics overtake the others
+there: in one line, votes wait behind megabytes of proofs that somebody floods the network with, and the chain stops.
+
+py-libp2p starts a task for each message that it reads, and so reads as fast as a peer sends. Here a message is dealt
+with before the next is read, and a peer beyond its share (`p2p.limits`) is read more slowly: its flood waits at its own
+end. Whoever passes on what its publisher has not signed is charged, since no honest peer passes that on.
 """
 
 from __future__ import annotations
@@ -16,16 +21,20 @@ from typing import Final
 
 import trio
 from libp2p.abc import INetStream
-from libp2p.exceptions import ValidationError
 from libp2p.host.basic_host import BasicHost
+from libp2p.io.exceptions import MessageTooLarge
 from libp2p.peer.id import ID
 from libp2p.pubsub.gossipsub import PROTOCOL_ID_V11, GossipSub
 from libp2p.pubsub.pb import rpc_pb2
 from libp2p.pubsub.pubsub import Pubsub
 from libp2p.pubsub.rpc_queue import PriorityQueue, RpcQueue
+from libp2p.pubsub.utils import maybe_consume_signed_record, safe_bytes_from_hex
+from libp2p.pubsub.validators import signature_validator
+from libp2p.utils.varint import read_varint_prefixed_bytes_limited
 
-from p2p.libp2p_faults import LIBP2P_ERRORS
-from p2p.network import GOSSIP_BYTES_MAX
+from p2p.libp2p_faults import LIBP2P_ERRORS, STREAM_ENDS
+from p2p.limits import ANSWERED_RATE, READ_RATE, Shares
+from p2p.network import GOSSIP_BYTES_MAX, Fault
 
 DEGREE: Final = 8
 DEGREE_LOW: Final = 6
@@ -40,7 +49,14 @@ RPC_BYTES_MAX: Final = 1024 * 1024
 SEND_QUEUE_MESSAGES_MAX: Final = 1_024
 SEND_QUEUE_BYTES_MAX: Final = 32 * 1024 * 1024
 """What may wait for one peer; beyond either, a message is not sent to it, and counted."""
+SEND_QUEUE_BULK_MESSAGES_MAX: Final = SEND_QUEUE_MESSAGES_MAX // 2
+SEND_QUEUE_BULK_BYTES_MAX: Final = 4 * 1024 * 1024
+"""How much of it may be of topics that are not urgent."""
 SUBSCRIPTIONS_PER_RPC_MAX: Final = 64
+MESSAGES_PER_RPC_MAX: Final = 1_000
+"""Nodes here send one; more than this is somebody who wants a few bytes to cost much."""
+CONTROL_IDS_PER_RPC_MAX: Final = 5_000
+"""Ids in the IHAVE and IWANT of one RPC, as the specification's MaxIHaveLength."""
 VALIDATION_CACHE_MESSAGES: Final = 64
 STREAM_RETRY_SECONDS: Final = 0.5
 """How long after a gossip stream could not be opened it is tried again."""
@@ -49,6 +65,8 @@ assert GOSSIP_BYTES_MAX < RPC_BYTES_MAX
 
 ReceiveFunction = Callable[[ID, rpc_pb2.Message], bool]
 """(the neighbour, the message) -> whether it may be passed on."""
+FaultFunction = Callable[[ID, Fault], None]
+"""(the neighbour, what it did wrong)."""
 
 
 class GossipRouter(GossipSub):
@@ -74,6 +92,7 @@ class GossipRouter(GossipSub):
         )
         # Penalties are this package's own (p2p.penalties); two judges would disagree.
         self.scorer = None
+        self._answered = Shares(ANSWERED_RATE, trio.current_time)
 
     async def publish(self, msg_forwarder: ID, pubsub_msg: rpc_pb2.Message) -> None:
         """Send one message on: our own to every subscriber, another's to the mesh."""
@@ -96,6 +115,19 @@ class GossipRouter(GossipSub):
             message = self.mcache.get(message_id)
             if message is not None:
                 self.send_rpc(peer_id, rpc_pb2.RPC(publish=[message]))
+
+    async def handle_iwant(self, iwant_msg: rpc_pb2.ControlIWant, sender_peer_id: ID) -> None:
+        """Send what a neighbour has missed, each message in an RPC of its own, within the neighbour's share.
+
+        py-libp2p's own puts all of it into one RPC, as often as an id is repeated: that is over the limit for an RPC
+        with two large messages, and over any memory with a few thousand repetitions.
+        """
+        answered = self._answered.of(sender_peer_id)
+        for message_id in dict.fromkeys(iwant_msg.messageIDs):
+            wanted = safe_bytes_from_hex(message_id)
+            message = None if wanted is None else self.mcache.get(wanted)
+            if message is not None and answered.take(message.ByteSize()):
+                self.send_rpc(sender_peer_id, rpc_pb2.RPC(publish=[message]))
 
     async def handle_prune(self, prune_msg: rpc_pb2.ControlPrune, sender_peer_id: ID) -> None:
         """Heed a PRUNE of our own topics only: back-offs of others would be remembered for ever."""
@@ -123,8 +155,9 @@ class Gossip(Pubsub):
         topics: frozenset[str],
         *,
         receive: ReceiveFunction,
-        on_malformed: Callable[[ID], None],
+        on_fault: FaultFunction,
         on_drop: Callable[[int], None],
+        urgent: frozenset[str] = frozenset(),
     ) -> None:
         super().__init__(
             host,
@@ -139,35 +172,32 @@ class Gossip(Pubsub):
             allowed_topics=topics,
         )
         self._receive = receive
-        self._on_malformed = on_malformed
-        self.peer_queues = _PeerQueues(on_drop)
+        self._on_fault = on_fault
+        self._read_shares = Shares(READ_RATE, trio.current_time)
+        self.peer_queues = _PeerQueues(urgent, on_drop)
         # Sequence numbers start at the time in seconds by default, so that a node which published faster than one a
         # second and restarts repeats its numbers, and its new messages are taken for old ones.
         self.counter = time.time_ns()
-        for topic in topics:
-            self.set_topic_validator(topic, self._validate, False)
-
-    def _validate(self, forwarder: ID, message: rpc_pb2.Message) -> bool:
-        if forwarder == self.my_id:
-            return True  # Our own; it is not delivered back.
-        if len(message.topicIDs) != 1:
-            self._on_malformed(forwarder)
-        elif self._receive(forwarder, message):
-            return True
-        # Returning False would make py-libp2p print the whole message into the text of this very error.
-        raise ValidationError("refused")
 
     def notify_subscriptions(self, publish_message: rpc_pb2.Message) -> None:
-        """Do nothing: `_validate` has delivered the message."""
+        """Do nothing: `push_msg` has delivered the message."""
 
     async def push_msg(self, msg_forwarder: ID, msg: rpc_pb2.Message) -> None:
-        """Take in one message; a peer's malformed one must not end the service, whose task this is."""
-        try:
+        """Take in one message: our own to publish, or a neighbour's to check, to deliver and to pass on.
+
+        A message counts as seen only once it has been found good: one that claims another's number and is bad must not
+        keep the good one out.
+        """
+        if msg_forwarder == self.my_id:
             await super().push_msg(msg_forwarder, msg)
-        except LIBP2P_ERRORS:
-            if msg_forwarder == self.my_id:
-                raise
-            self._on_malformed(msg_forwarder)
+        elif len(msg.topicIDs) != 1:
+            self._on_fault(msg_forwarder, Fault.MALFORMED)
+        elif not self._is_msg_seen(msg) and ID(msg.from_id) != self.my_id:
+            if not _is_signed(msg):
+                self._on_fault(msg_forwarder, Fault.BAD_SIGNATURE)
+            elif self._receive(msg_forwarder, msg):
+                self._mark_msg_seen(msg)
+                await self.router.publish(msg_forwarder, msg)
 
     async def _handle_new_peer_with_retry(self, peer_id: ID, timeout: float | None = None) -> None:
         """Open the stream on which a peer is sent gossip, trying again for as long as it is connected.
@@ -202,46 +232,113 @@ class Gossip(Pubsub):
             self._peer_subscription_count[peer_id] = len(subscribed)
 
     async def stream_handler(self, stream: INetStream) -> None:
-        """Read a peer's RPCs; malformed ones must not end the connection's task with an error."""
+        """Read a peer's RPCs until its stream ends; a malformed one ends it, and is charged."""
+        peer_id = stream.muxed_conn.peer_id
         try:
-            await super().stream_handler(stream)
+            await self.continuously_read_stream(stream)
+        except STREAM_ENDS:
+            pass  # It hung up, or was cut off.
+        except MessageTooLarge:
+            self._on_fault(peer_id, Fault.OVERSIZED)
         except LIBP2P_ERRORS:
-            self._on_malformed(stream.muxed_conn.peer_id)
-            await stream.reset()
+            self._on_fault(peer_id, Fault.MALFORMED)
+        else:
+            return
+        await stream.reset()
+        self._handle_dead_peer(peer_id)
+
+    async def continuously_read_stream(self, stream: INetStream) -> None:
+        """Read RPCs one by one, no faster than the peer's share allows. Raises what the stream and a bad RPC raise."""
+        peer_id = stream.muxed_conn.peer_id
+        share = self._read_shares.of(peer_id)
+        while self.manager.is_running:
+            data = await read_varint_prefixed_bytes_limited(stream, RPC_BYTES_MAX)
+            rpc = rpc_pb2.RPC.FromString(data)
+            pause_seconds = share.wait_after(max(1, len(rpc.publish)), len(data))
+            await self._take_in(peer_id, rpc)
+            await trio.sleep(pause_seconds)
+
+    async def _take_in(self, peer_id: ID, rpc: rpc_pb2.RPC) -> None:
+        control = rpc.control
+        control_ids = sum(len(part.messageIDs) for part in control.ihave)
+        control_ids += sum(len(part.messageIDs) for part in control.iwant)
+        if (
+            len(rpc.publish) > MESSAGES_PER_RPC_MAX
+            or len(rpc.subscriptions) > SUBSCRIPTIONS_PER_RPC_MAX
+            or control_ids > CONTROL_IDS_PER_RPC_MAX
+            or not maybe_consume_signed_record(rpc, self.host, peer_id)
+        ):
+            self._on_fault(peer_id, Fault.MALFORMED)
+            return
+        for subscription in rpc.subscriptions:
+            self.handle_subscription(peer_id, subscription)
+        for message in rpc.publish:
+            if self._is_subscribed_to_msg(message):
+                await self.push_msg(peer_id, message)
+            await trio.lowlevel.checkpoint()
+        if rpc.HasField("control"):
+            await self.router.handle_rpc(rpc, peer_id)
+
+
+def _is_signed(message: rpc_pb2.Message) -> bool:
+    try:
+        return signature_validator(message)
+    except LIBP2P_ERRORS:
+        return False  # A key or a peer id that is none.
 
 
 class _PeerQueues(dict[ID, RpcQueue]):
     """The queues to each peer, made bounded in bytes as they are added (py-libp2p builds them itself, with 32)."""
 
-    def __init__(self, on_drop: Callable[[int], None]) -> None:
+    def __init__(self, urgent: frozenset[str], on_drop: Callable[[int], None]) -> None:
         super().__init__()
+        self._urgent = urgent
         self._on_drop = on_drop
 
     def __setitem__(self, peer_id: ID, queue: RpcQueue) -> None:
-        queue._queue = _SendQueue(self._on_drop)
+        queue._queue = _SendQueue(self._urgent, self._on_drop)
         super().__setitem__(peer_id, queue)
 
 
 class _SendQueue(PriorityQueue):
-    """What waits for one peer."""
+    """What waits for one peer: control messages and urgent topics first, each in their order, then the rest."""
 
-    def __init__(self, on_drop: Callable[[int], None]) -> None:
+    def __init__(self, urgent: frozenset[str], on_drop: Callable[[int], None]) -> None:
         super().__init__(SEND_QUEUE_MESSAGES_MAX)
+        self._urgent = urgent
         self._on_drop = on_drop
         self._bytes = 0
+        self._bulk_bytes = 0
 
     def push(self, rpc: rpc_pb2.RPC, priority: bool = False) -> bool:
-        """Add an RPC; False if it was dropped."""
+        """Add an RPC; False if it was dropped. What it holds decides its place in line, not `priority`."""
+        del priority
         size_bytes = rpc.ByteSize()
-        if self._bytes + size_bytes > SEND_QUEUE_BYTES_MAX or not super().push(rpc, priority):
+        bulk = self._is_bulk(rpc)
+        full = self._bytes + size_bytes > SEND_QUEUE_BYTES_MAX or (
+            bulk
+            and (
+                self._bulk_bytes + size_bytes > SEND_QUEUE_BULK_BYTES_MAX
+                or len(self._non_priority) >= SEND_QUEUE_BULK_MESSAGES_MAX
+            )
+        )
+        if full or not super().push(rpc, priority=not bulk):
             self._on_drop(len(rpc.publish))
             return False
-        self._bytes += size_bytes
+        self._count(size_bytes, bulk)
         return True
 
     def pop(self) -> rpc_pb2.RPC | None:
         """Take the next RPC."""
         rpc = super().pop()
         if rpc is not None:
-            self._bytes -= rpc.ByteSize()
+            self._count(-rpc.ByteSize(), self._is_bulk(rpc))
         return rpc
+
+    def _is_bulk(self, rpc: rpc_pb2.RPC) -> bool:
+        return any(message.topicIDs[0] not in self._urgent for message in rpc.publish)
+
+    def _count(self, size_bytes: int, bulk: bool) -> None:
+        self._bytes += size_bytes
+        if bulk:
+            self._bulk_bytes += size_bytes

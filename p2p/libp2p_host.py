@@ -4,6 +4,8 @@ The parts of py-libp2p 0.8.1 that are replaced here, and why:
 
 - its TCP listener binds with SO_REUSEPORT, so that two nodes on one port share the connections between them instead
   of the second being refused; here the sockets are bound before, exclusively;
+- it reads lines of any promised length in negotiations (`p2p.libp2p_negotiation`);
+- its muxer takes in more than it has allowed a peer to send (`p2p.libp2p_yamux`);
 - its swarm gives an accepted connection's place back when the swarm ends, not when the connection does, so that a
   node refuses everybody after enough reconnections; here it is given back at the connection's end;
 - it refuses to dial a peer for 60 s after a failure, and dials whom it has heard of until half its connections are in
@@ -13,6 +15,7 @@ The parts of py-libp2p 0.8.1 that are replaced here, and why:
 
 from __future__ import annotations
 
+import logging
 import socket
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,7 +28,7 @@ from libp2p.abc import IRawConnection
 from libp2p.crypto.keys import KeyPair
 from libp2p.crypto.secp256k1 import create_new_key_pair as create_secp256k1_key_pair
 from libp2p.crypto.x25519 import create_new_key_pair as create_x25519_key_pair
-from libp2p.custom_types import TProtocol
+from libp2p.custom_types import TMuxerClass, TProtocol
 from libp2p.host.basic_host import BasicHost
 from libp2p.io.abc import ReadWriteCloser
 from libp2p.io.trio import TrioTCPStream
@@ -46,7 +49,12 @@ from multiaddr import Multiaddr
 
 from p2p.errors import AddressInUse
 from p2p.libp2p_faults import LIBP2P_ERRORS
+from p2p.libp2p_negotiation import bound_lines
+from p2p.libp2p_yamux import BoundedMuxer, FaultReport, bound_windows
+from p2p.limits import ACCEPTED_RATE, Shares
 from p2p.network import PeerId
+
+logger: Final = logging.getLogger("p2p")
 
 PRIVATE_KEY_BYTES: Final = 32
 CONNECTIONS_PER_PEER_MAX: Final = 4
@@ -148,6 +156,10 @@ class _BoundListener(TCPListener):
             await self.handler(TrioTCPStream(socket_stream))
         except LIBP2P_ERRORS:
             return  # Somebody connected who does not speak libp2p, or went away; trio closes the socket.
+        except Exception:
+            # As with the handlers of streams (`BaseNetwork._run_handler`): what a stranger's bytes set off must not end
+            # the node. It is a bug, and is told whole.
+            logger.exception("an accepted connection has failed")
 
 
 class ExclusiveTcp(TCP):
@@ -218,9 +230,15 @@ class BoundedSwarm(Swarm):
 
     def _init_connection_management(self) -> None:
         super()._init_connection_management()
+        self._accepted = Shares(ACCEPTED_RATE, trio.current_time)
         self.auto_connector = _IdleConnector(swarm=self)
 
     async def _handle_inbound_connection(self, read_write_closer: ReadWriteCloser, maddr: Multiaddr) -> None:
+        remote = read_write_closer.get_remote_address()
+        if remote is not None and not self._accepted.of(remote[0]).take(0):
+            self.on_refused()
+            await read_write_closer.close()
+            return
         if self._inbound_limiter.available_tokens < 1:
             self.on_refused()
         await super()._handle_inbound_connection(read_write_closer, maddr)
@@ -255,16 +273,25 @@ class ChoosingHost(BasicHost):
 
 
 def build_host(
-    key_pair: KeyPair, transport: ExclusiveTcp, *, connections_max: int, on_refused: Callable[[], None]
+    key_pair: KeyPair,
+    transport: ExclusiveTcp,
+    *,
+    connections_max: int,
+    on_refused: Callable[[], None],
+    on_fault: FaultReport,
 ) -> BasicHost:
     """A host that is not running yet."""
+    bound_lines()
+    bound_windows()
+    muxers: Mapping[TProtocol, TMuxerClass] = {TProtocol(YAMUX_PROTOCOL): Yamux}
     upgrader = TransportUpgrader(
         secure_transports_by_protocol={
             TProtocol(NOISE_PROTOCOL): NoiseTransport(key_pair, noise_privkey=create_x25519_key_pair().private_key)
         },
-        muxer_transports_by_protocol={TProtocol(YAMUX_PROTOCOL): Yamux},
+        muxer_transports_by_protocol=muxers,
         negotiate_timeout=NEGOTIATION_TIMEOUT_SECONDS,
     )
+    upgrader.muxer_multistream = BoundedMuxer(muxers, negotiate_timeout=NEGOTIATION_TIMEOUT_SECONDS, on_fault=on_fault)
     peer_id = generate_peer_id_from(key_pair)
     peer_store = ChosenAddresses()
     peer_store.add_key_pair(peer_id, key_pair)

@@ -2,9 +2,9 @@
 
 Theory of operation. `open_libp2p_network` gives a network that is not yet listening; `start` binds the sockets
 (the only step that can fail because of the machine), then runs the host, the gossip, the dialler of the bootstrap list
-and mDNS as tasks of the network's own nursery. Publications go through a bounded queue and one task, which waits while
-a peer's send queue is long, so that a burst is paced instead of lost. Connections are watched through libp2p's
-notifications; a peer is announced with its first connection and taken leave of with its last.
+and mDNS as tasks of the network's own nursery. Publications go through bounded queues, urgent ones through one of their
+own; the others wait there while a peer's send queue is long, so that a burst is paced instead of lost. Connections are
+watched through libp2p's notifications; a peer is announced with its first connection and taken leave of with its last.
 
 Nothing of py-libp2p passes out of this package: `p2p.libp2p_faults` says which of its errors mean that a peer is gone.
 """
@@ -46,8 +46,10 @@ from p2p.libp2p_host import (
     tcp_endpoint,
 )
 from p2p.libp2p_stream import Libp2pByteStream
+from p2p.limits import OWN_BULK_RATE, Share
 from p2p.network import Drop, Fault, PeerId
 from p2p.pacing import Pacing
+from p2p.penalties import NO_BANS, Bans
 
 PUBLISH_QUEUE_MESSAGES: Final = 64
 """Publications that wait to be sent; beyond it `publish` waits."""
@@ -90,15 +92,15 @@ class Libp2pSettings:
 
 @asynccontextmanager
 async def open_libp2p_network(
-    settings: Libp2pSettings, *, clock: Callable[[], float] = trio.current_time
+    settings: Libp2pSettings, *, clock: Callable[[], float] = trio.current_time, bans: Bans = NO_BANS
 ) -> AsyncIterator[Libp2pNetwork]:
     """A network that is constructed and not yet listening; leaving the context closes it, within bounds of time.
 
-    `clock` (seconds) is for penalties and bans.
+    `clock` (seconds) is for penalties, shares and bans; `bans` are those that outlive the process.
     """
     quieten_libp2p()
     async with open_plain_nursery() as nursery:
-        network = Libp2pNetwork(settings, nursery, clock)
+        network = Libp2pNetwork(settings, nursery, clock, bans)
         try:
             yield network
         finally:
@@ -109,14 +111,14 @@ async def open_libp2p_network(
 class Libp2pNetwork(BaseNetwork):
     """A `p2p.network.Network` over libp2p."""
 
-    def __init__(self, settings: Libp2pSettings, nursery: trio.Nursery, clock: Callable[[], float]) -> None:
-        super().__init__(peer_id_of(settings.private_key), clock)
+    def __init__(self, settings: Libp2pSettings, nursery: trio.Nursery, clock: Callable[[], float], bans: Bans) -> None:
+        super().__init__(peer_id_of(settings.private_key), clock, bans)
         self._settings = settings
         self._nursery = nursery
         self._host: BasicHost | None = None
         self._gossip: Gossip | None = None
         self._listen_addresses: tuple[str, ...] = ()
-        self._publications, self._to_publish = trio.open_memory_channel[tuple[str, bytes]](PUBLISH_QUEUE_MESSAGES)
+        self._publications = {urgent: _Publications(PUBLISH_QUEUE_MESSAGES) for urgent in (True, False)}
         self._stop = trio.Event()
         self._stopped = trio.Event()
         self._peers_changed = trio.Event()
@@ -143,7 +145,7 @@ class Libp2pNetwork(BaseNetwork):
         """See `p2p.network.Network.publish`."""
         subscription = self._check_publication(topic, data)
         try:
-            await self._publications.send((topic, data))
+            await self._publications[subscription.urgent].send.send((topic, data))
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
             raise NetworkClosed("the network has been closed") from error
         subscription.messages_out += 1
@@ -195,7 +197,8 @@ class Libp2pNetwork(BaseNetwork):
         """Stop everything within `SHUTDOWN_TIMEOUT_SECONDS`."""
         running = self._host is not None
         self._mark_closed()
-        self._publications.close()
+        for publications in self._publications.values():
+            publications.send.close()
         self._stop.set()
         if running:
             with trio.CancelScope(deadline=trio.current_time() + SHUTDOWN_TIMEOUT_SECONDS, shield=True):
@@ -214,7 +217,11 @@ class Libp2pNetwork(BaseNetwork):
             async with trio.open_nursery() as nursery:
                 key_pair = key_pair_from_bytes(self._settings.private_key)
                 host = build_host(
-                    key_pair, transport, connections_max=self._settings.connections_max, on_refused=self._count_refusal
+                    key_pair,
+                    transport,
+                    connections_max=self._settings.connections_max,
+                    on_refused=self._count_refusal,
+                    on_fault=self._charge,
                 )
                 router = GossipRouter()
                 gossip = Gossip(
@@ -222,8 +229,9 @@ class Libp2pNetwork(BaseNetwork):
                     router,
                     frozenset(self._subscriptions),
                     receive=self._take_gossip,
-                    on_malformed=lambda peer_id: self.penalise(_text(peer_id), Fault.MALFORMED),
+                    on_fault=self._charge,
                     on_drop=self._count_send_drop,
+                    urgent=frozenset(topic for topic, one in self._subscriptions.items() if one.urgent),
                 )
                 for protocol, served in self._protocols.items():
                     host.set_stream_handler(TProtocol(protocol), _StreamServer(self._serve_stream, protocol, served))
@@ -239,7 +247,8 @@ class Libp2pNetwork(BaseNetwork):
                             f"{_without_peer_id(str(address))}/p2p/{self._peer_id}"
                             for address in host.get_transport_addrs()
                         )
-                        nursery.start_soon(self._publish_queued, gossip)
+                        nursery.start_soon(self._publish_urgent, gossip)
+                        nursery.start_soon(self._publish_bulk, gossip)
                         task_status.started()
                         try:
                             await self._stop.wait()
@@ -257,11 +266,18 @@ class Libp2pNetwork(BaseNetwork):
                 await transport.close_dialled()
             self._stopped.set()
 
-    async def _publish_queued(self, gossip: Gossip) -> None:
+    async def _publish_urgent(self, gossip: Gossip) -> None:
+        async for topic, data in self._publications[True].receive:
+            await gossip.publish(topic, data)
+
+    async def _publish_bulk(self, gossip: Gossip) -> None:
+        # Within the share that others give us: beyond it they would take us for a flooder.
+        share = Share(OWN_BULK_RATE, trio.current_time)
         pacing = Pacing(
             lambda: {peer_id for peer_id, queue in gossip.peer_queues.items() if len(queue) > PUBLISH_BUSY_MESSAGES}
         )
-        async for topic, data in self._to_publish:
+        async for topic, data in self._publications[False].receive:
+            await trio.sleep(share.wait_after(1, len(data)))
             await pacing.wait()
             await gossip.publish(topic, data)
 
@@ -310,7 +326,10 @@ class Libp2pNetwork(BaseNetwork):
     # What py-libp2p calls.
 
     def _take_gossip(self, sender: ID, message: rpc_pb2.Message) -> bool:
-        return self._receive_gossip(message.topicIDs[0], message.data, _text(sender))
+        return self._receive_gossip(message.topicIDs[0], message.data, _text(sender), _text(ID(message.from_id)))
+
+    def _charge(self, peer_id: ID, fault: Fault) -> None:
+        self.penalise(_text(peer_id), fault)
 
     def _count_send_drop(self, messages: int) -> None:
         if messages:
@@ -342,6 +361,13 @@ class Libp2pNetwork(BaseNetwork):
             self._connected(peer_id, outbound=_is_outbound(open_connections[0]))
         self._peers_changed.set()
         self._peers_changed = trio.Event()
+
+
+class _Publications:
+    """What waits to be published, of one urgency."""
+
+    def __init__(self, messages_max: int) -> None:
+        self.send, self.receive = trio.open_memory_channel[tuple[str, bytes]](messages_max)
 
 
 class _ConnectionWatcher(INotifee):

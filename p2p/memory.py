@@ -106,7 +106,7 @@ class MemoryHub:
                 if self.drop is not None and self.drop(sender.peer_id, peer_id, topic, data):
                     continue
                 reached.add(peer_id)
-                if receiver.accept_gossip(topic, data, sender.peer_id):
+                if receiver.accept_gossip(topic, data, sender.peer_id, origin.peer_id):
                     frontier.append(receiver)
 
 
@@ -183,9 +183,9 @@ class MemoryNetwork(BaseNetwork):
             pipe.break_now()
         self._disconnected(peer_id)
 
-    def accept_gossip(self, topic: str, data: bytes, sender: PeerId) -> bool:
+    def accept_gossip(self, topic: str, data: bytes, sender: PeerId, publisher: PeerId) -> bool:
         """Take one message from a neighbour; return whether it goes further."""
-        return self._receive_gossip(topic, data, sender)
+        return self._receive_gossip(topic, data, sender, publisher)
 
     def accept_stream(self, peer_id: PeerId, protocol: str, pipe: PipeEnd) -> None:
         """Serve a stream that a neighbour opened. Raises `ProtocolUnsupported`."""

@@ -71,10 +71,12 @@ class Drop(StrEnum):
     """Gossip that the topic's validator refused."""
     BANNED = "banned"
     """Gossip, a stream or a connection from a peer that is banned."""
+    FLOOD = "flood"
+    """Gossip beyond its sender's share (`p2p.limits`)."""
     STREAM_LIMIT = "stream_limit"
-    """A peer opened more streams of a protocol than it may."""
+    """A peer opened more streams of a protocol than it may, or all peers together more than can be served."""
     CONNECTION_LIMIT = "connection_limit"
-    """A connection over `connections_max`."""
+    """A connection over `connections_max`, or beyond the share of its IP address (`p2p.limits`)."""
     PEER_EVENT = "peer_event"
     """A reader of `peer_events` was too far behind."""
     SEND_QUEUE_FULL = "send_queue_full"
@@ -210,8 +212,11 @@ class Network(Protocol):
         message_bytes_max: int,
         buffer_messages: int,
         validate: GossipValidator | None = None,
+        urgent: bool = False,
     ) -> trio.MemoryReceiveChannel[GossipMessage]:
         """Join a topic; call before `start`, once for each topic.
+
+        What is `urgent` overtakes what is not wherever it waits to be sent, and has shares of its own (`p2p.limits`).
 
         When `buffer_messages` wait unread, the newest is dropped and counted (SUBSCRIBER_FULL). `validate(sender,
         data)` is called for every message *before* it is passed on to other peers; it must be quick and must not

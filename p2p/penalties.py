@@ -1,14 +1,18 @@
 """What a fault costs, and when a peer has had enough chances.
 
 Theory of operation. Each fault adds its points (one table) to the peer's score; the score decays at a steady rate, so
-that an honest peer with an unlucky day is forgiven. At the threshold the peer is banned for a fixed time, in memory
-only, after which it starts from zero. The clock is injected.
+that an honest peer with an unlucky day is forgiven. At the threshold the peer is banned for a fixed time, after which
+it starts from zero. The clock is injected.
+
+Where bans are kept over a restart is not decided here: `Bans` brings those that are known at the start, and is told
+whenever they change. Scores are not kept; at most two faults are forgiven by a restart.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 from p2p.network import Fault, PeerId
@@ -38,14 +42,31 @@ BANNED_PEERS_MAX: Final = 1_024
 """Bans remembered; beyond it the one that ends first is lifted."""
 
 
+@dataclass(frozen=True, slots=True)
+class Bans:
+    """Bans that outlive the process. Both are of peers and of the seconds that their bans still last."""
+
+    known: Mapping[PeerId, float] = field(default_factory=dict)
+    changed: Callable[[Mapping[PeerId, float]], None] = lambda _bans: None
+    """Told after every new ban, with all that last; must not block."""
+
+
+NO_BANS: Final = Bans()
+"""None at the start, and nobody to tell."""
+
+
 class PenaltyBook:
     """Scores and bans of peers. `clock` returns seconds, from any origin, never going back."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], bans: Bans = NO_BANS) -> None:
         self._clock = clock
+        self._bans = bans
         self._scores: dict[PeerId, tuple[float, float]] = {}
         """Peer -> (points, the time they were counted)."""
         self._banned_until: dict[PeerId, float] = {}
+        """Peer -> the time at which its ban ends."""
+        for peer_id, seconds in bans.known.items():
+            self._ban(peer_id, min(seconds, BAN_SECONDS))
         self._charged: Counter[Fault] = Counter()
 
     def charge(self, peer_id: PeerId, fault: Fault) -> bool:
@@ -60,9 +81,8 @@ class PenaltyBook:
                 del self._scores[min(self._scores, key=self.points)]
             return False
         self._scores.pop(peer_id, None)
-        self._banned_until[peer_id] = self._clock() + BAN_SECONDS
-        if len(self._banned_until) > BANNED_PEERS_MAX:
-            del self._banned_until[min(self._banned_until, key=self._banned_until.__getitem__)]
+        self._ban(peer_id, BAN_SECONDS)
+        self._bans.changed(self.bans())
         return True
 
     def points(self, peer_id: PeerId) -> float:
@@ -79,6 +99,16 @@ class PenaltyBook:
             return True
         del self._banned_until[peer_id]
         return False
+
+    def bans(self) -> dict[PeerId, float]:
+        """Who is banned now, and for how many seconds more."""
+        now = self._clock()
+        return {peer_id: ends_at - now for peer_id, ends_at in self._banned_until.items() if ends_at > now}
+
+    def _ban(self, peer_id: PeerId, seconds: float) -> None:
+        self._banned_until[peer_id] = self._clock() + seconds
+        if len(self._banned_until) > BANNED_PEERS_MAX:
+            del self._banned_until[min(self._banned_until, key=self._banned_until.__getitem__)]
 
     def banned_count(self) -> int:
         """How many peers are banned now."""

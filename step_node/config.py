@@ -136,6 +136,8 @@ def load_config(path: Path) -> NodeConfig:
         raise ConfigError(f"{path}: {describe_validation_error(error)}") from error
     except TypeError as error:
         raise ConfigError(f"{path}: holds a date or a time, and no setting is one") from error
+    except RecursionError as error:
+        raise ConfigError(f"{path}: holds tables within tables, hundreds deep, and no setting is one") from error
     try:
         return NodeConfig.model_validate(_Layered(**content).model_dump())
     except ValidationError as error:

@@ -119,7 +119,9 @@ class EvidencePool:
         if not data:
             return pool
         try:
-            for evidence in decode(_PoolFile, data, bytes_max=POOL_FILE_BYTES_MAX).pieces:
+            for evidence in decode(
+                _PoolFile, data, bytes_max=POOL_FILE_BYTES_MAX, structure_bytes_max=POOL_FILE_BYTES_MAX
+            ).pieces:
                 offence = offence_in(evidence, chain_id=chain_id, parameters=parameters)
                 pool._waiting[offence.evidence] = (evidence, offence)
         except (WireError, InvalidEvidence) as error:

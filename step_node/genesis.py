@@ -18,7 +18,7 @@ from coincurve import PublicKey
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import from_json
 
-from consensus.values import Validator, ValidatorSet
+from consensus.values import VALIDATORS_MAX, Validator, ValidatorSet
 from step_node.crypto.eip191 import address_of
 from step_node.errors import StepNodeError, describe_validation_error
 from step_node.ledger.commitment import EMPTY_LANES
@@ -75,7 +75,7 @@ class Genesis(BaseModel):
     chain_id: Annotated[str, Field(pattern="^[a-z0-9][a-z0-9-]{0,62}$")]
     genesis_time_ms: Annotated[int, Field(ge=0, lt=2**53)]
     parameters: Parameters = Parameters()
-    validators: Annotated[tuple[GenesisValidator, ...], Field(min_length=1, max_length=100)]
+    validators: Annotated[tuple[GenesisValidator, ...], Field(min_length=1, max_length=VALIDATORS_MAX)]
     allocations: dict[AddressText, AmountUstep] = Field(default_factory=dict)
 
     @model_validator(mode="after")

@@ -76,3 +76,8 @@ class NodeHome:
     def evidence(self) -> Path:
         """Evidence against validators that waits for a batch."""
         return self.data / "evidence"
+
+    @property
+    def bans(self) -> Path:
+        """Peers that are banned, and until when. May be deleted while the node is stopped, which lifts all bans."""
+        return self.data / "bans.json"

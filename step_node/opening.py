@@ -26,6 +26,7 @@ from step_node.genesis import Genesis
 from step_node.home import NodeHome
 from step_node.journal import open_journal
 from step_node.mempool import Mempool
+from step_node.network.bans import keep_bans
 from step_node.node import NodeParts
 from step_node.signing.guard import SigningGuard
 from step_node.signing.signer import ValidatorSigner
@@ -77,7 +78,8 @@ async def open_parts(
         async with (
             open_storage(_storage_settings(home, config.storage)) as storage,
             open_journal(home.journal, genesis.hash) as journal,
-            open_libp2p_network(_network_settings(config, keys)) as network,
+            keep_bans(home.bans, clock) as bans,
+            open_libp2p_network(_network_settings(config, keys), bans=bans) as network,
         ):
             await storage.initialise(genesis.hash, genesis.head(), genesis.accounts())
             mempool = Mempool(proofs_max=config.mempool.proofs_max)

@@ -136,7 +136,7 @@ def decode_batch(data: bytes) -> Batch:
     here: see `step_node.chain`.
     """
     try:
-        envelope = decode(_Envelope, data, bytes_max=BATCH_BYTES_MAX)
+        envelope = decode(_Envelope, data, bytes_max=BATCH_BYTES_MAX, structure_bytes_max=BATCH_BYTES_MAX)
         proofs = tuple(from_wire_fields(fields) for fields in envelope.body.proofs)
     except WireError as error:
         raise MalformedBatch(str(error)) from error

@@ -64,6 +64,13 @@ class NodeProcess:
         """Whether it was started, and has ended without having been asked to."""
         return self._is_wanted and not self.is_running
 
+    @property
+    def pid(self) -> int:
+        """The process's id. RuntimeError if there is none."""
+        if self._process is None:
+            raise RuntimeError(f"{self.name} does not run")
+        return self._process.pid
+
     async def spawn(self) -> None:
         """Start the process, and do not wait for it to serve. RuntimeError if it runs already."""
         if self.is_running:

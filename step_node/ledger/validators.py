@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 
+from consensus.values import VALIDATORS_MAX
 from step_node.ledger.offences import Offence, OffenceKind, Slashing, slash_bps
 from step_node.ledger.parameters import USTEP_PER_STEP
 from step_node.ledger.records import ValidatorRecord, ValidatorState
@@ -27,7 +28,7 @@ from step_node.operations.operation import (
     hot_address,
 )
 
-SET_VALIDATORS_MAX = 100
+SET_VALIDATORS_MAX = VALIDATORS_MAX
 """Members of the set and those who wait to join it; a further registration is refused."""
 
 RECORDS_MAX = 1_000

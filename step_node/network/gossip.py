@@ -30,11 +30,11 @@ from step_node.operations.operation import (
     decode_operation,
     verify_operation,
 )
-from step_node.proofs.proof import SignedProof
-from step_node.proofs.wire import BUNDLE_BYTES_MAX, MalformedProof, decode_bundle
+from step_node.proofs.wire import BUNDLE_BYTES_MAX, CheckedBundle, MalformedProof, check_bundle
 
 CONSENSUS_BUFFER_MESSAGES = 2_048
-PROOFS_BUFFER_BUNDLES = 512
+PROOFS_BUFFER_BUNDLES = 128
+"""Some 70 MB of the largest ones. What comes while they wait is dropped, and peers are asked for what is missing."""
 OPERATIONS_BUFFER_MESSAGES = 512
 
 T = TypeVar("T")
@@ -60,6 +60,7 @@ class Topic(Generic[T]):
         message_bytes_max: int,
         buffer_messages: int,
         on_refused: Callable[[str, Refused], None],
+        urgent: bool = False,
     ) -> None:
         self._name = name
         self._decode = decode
@@ -68,7 +69,11 @@ class Topic(Generic[T]):
         self._decoded: OrderedDict[bytes, T] = OrderedDict()
         self._network = network
         self._messages = network.subscribe(
-            name, message_bytes_max=message_bytes_max, buffer_messages=buffer_messages, validate=self._validate
+            name,
+            message_bytes_max=message_bytes_max,
+            buffer_messages=buffer_messages,
+            validate=self._validate,
+            urgent=urgent,
         )
 
     async def publish(self, data: bytes) -> None:
@@ -126,17 +131,20 @@ def consensus_gossip(
         message_bytes_max=MESSAGE_BYTES_MAX,
         buffer_messages=CONSENSUS_BUFFER_MESSAGES,
         on_refused=on_refused,
+        urgent=True,
     )
 
 
-def proofs_gossip(
-    network: Network, chain_id: str, on_refused: Callable[[str, Refused], None]
-) -> Topic[tuple[SignedProof, ...]]:
-    """The proofs topic of a chain."""
+def proofs_gossip(network: Network, chain_id: str, on_refused: Callable[[str, Refused], None]) -> Topic[CheckedBundle]:
+    """The proofs topic of a chain.
+
+    Before a bundle is passed on it is checked, not decoded: strangers can send bundles of 500 proofs, and computing
+    their ids at once would keep the event loop from everything else. The reader does that, a few proofs at a time.
+    """
     return Topic(
         network,
         proofs_topic(chain_id),
-        _decode_bundle,
+        _check_bundle,
         message_bytes_max=BUNDLE_BYTES_MAX,
         buffer_messages=PROOFS_BUFFER_BUNDLES,
         on_refused=on_refused,
@@ -232,8 +240,8 @@ def _batch_of(message: ProofBatch) -> Batch:
     return batch
 
 
-def _decode_bundle(data: bytes) -> tuple[SignedProof, ...]:
+def _check_bundle(data: bytes) -> CheckedBundle:
     try:
-        return decode_bundle(data)
+        return check_bundle(data)
     except MalformedProof as error:
         raise Refused(Fault.MALFORMED, str(error)) from error

@@ -28,6 +28,7 @@ SYNC_PROTOCOL = "/step/sync/1"
 SYNC_BYTES_MAX = MESSAGE_BYTES_MAX + 300_000
 """A batch with its commit."""
 SYNC_STREAMS_MAX = 4
+SYNC_REQUEST_BYTES_MAX = 1_024
 SYNC_BATCHES_MAX = 256
 """The most batches that one request gets."""
 
@@ -36,12 +37,14 @@ FETCH_BYTES_MAX = 300_000
 FETCH_STREAMS_MAX = 4
 FETCH_IDS_MAX = 500
 """The most proofs that one request asks for: one bundle."""
+FETCH_REQUEST_BYTES_MAX = 20_000
 INVENTORY_IDS_MAX = 8_000
 """The most ids that an inventory lists; a longer mempool lists those that wait longest."""
 
 SNAPSHOT_PROTOCOL = "/step/snapshot/1"
 SNAPSHOT_BYTES_MAX = MANIFEST_BYTES_MAX
 """A manifest; a chunk with its envelope is smaller."""
+SNAPSHOT_REQUEST_BYTES_MAX = 1_024
 SNAPSHOT_STREAMS_MAX = 2
 LINKS_PER_MESSAGE = 8
 """So many links, of sets of 1,000 with all their signatures, fit one message."""

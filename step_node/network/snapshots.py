@@ -14,7 +14,7 @@ from functools import partial
 import structlog
 import trio
 
-from consensus.messages import MESSAGE_BYTES_MAX, Commit
+from consensus.messages import Commit
 from consensus.wire import WireError, decode, decode_union, encode
 from p2p.errors import NetworkError, PeerFault
 from p2p.network import Fault, Network, PeerId, Stream
@@ -26,6 +26,7 @@ from step_node.network.protocols import (
     LINKS_PER_MESSAGE,
     SNAPSHOT_BYTES_MAX,
     SNAPSHOT_PROTOCOL,
+    SNAPSHOT_REQUEST_BYTES_MAX,
     SNAPSHOT_STREAMS_MAX,
     ChunkRequest,
     LinksRequest,
@@ -204,7 +205,9 @@ class SnapshotJoiner:
             if data is None:
                 return None
             try:
-                manifest = decode(SnapshotManifest, data, bytes_max=SNAPSHOT_BYTES_MAX)
+                manifest = decode(
+                    SnapshotManifest, data, bytes_max=SNAPSHOT_BYTES_MAX, structure_bytes_max=SNAPSHOT_BYTES_MAX
+                )
                 trusted = TrustedSets(self._chain.chain_id, self._genesis_set)
                 links = await self._fetch_links(stream, answer, manifest.links, trusted)
                 if links is None:
@@ -226,7 +229,7 @@ class SnapshotJoiner:
             data = await answer.receive()
             if data is None:
                 return None
-            some = decode(SetLinks, data, bytes_max=SNAPSHOT_BYTES_MAX).links
+            some = decode(SetLinks, data, bytes_max=SNAPSHOT_BYTES_MAX, structure_bytes_max=SNAPSHOT_BYTES_MAX).links
             if len(links) + len(some) > count:
                 raise InvalidSnapshot(f"links: there are more than {count}, as the manifest says")
             for link in some:
@@ -282,7 +285,7 @@ async def _next_request(stream: Stream) -> ManifestRequest | LinksRequest | Chun
         return None
     try:
         request: ManifestRequest | LinksRequest | ChunkRequest = decode_union(
-            SnapshotRequest, data, bytes_max=MESSAGE_BYTES_MAX
+            SnapshotRequest, data, bytes_max=SNAPSHOT_REQUEST_BYTES_MAX
         )
     except WireError as error:
         raise PeerFault(stream.peer_id, Fault.MALFORMED, str(error)) from error

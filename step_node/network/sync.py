@@ -19,7 +19,7 @@ import structlog
 import trio
 
 from consensus.commit import InvalidCommit
-from consensus.messages import MESSAGE_BYTES_MAX, Commit, ProofBatch, encode_message
+from consensus.messages import Commit, ProofBatch, encode_message
 from consensus.wire import WireError, decode, decode_union, encode
 from p2p.errors import NetworkError, PeerFault
 from p2p.network import Fault, Network, PeerId, Stream
@@ -33,6 +33,7 @@ from step_node.network.protocols import (
     SYNC_BATCHES_MAX,
     SYNC_BYTES_MAX,
     SYNC_PROTOCOL,
+    SYNC_REQUEST_BYTES_MAX,
     SYNC_STREAMS_MAX,
     BatchesRequest,
     FinalisedBatchMessage,
@@ -234,7 +235,9 @@ class Sync:
         if data is None:
             return
         try:
-            request: BatchesRequest | ProposalRequest = decode_union(SyncRequest, data, bytes_max=MESSAGE_BYTES_MAX)
+            request: BatchesRequest | ProposalRequest = decode_union(
+                SyncRequest, data, bytes_max=SYNC_REQUEST_BYTES_MAX
+            )
         except WireError as error:
             raise PeerFault(stream.peer_id, Fault.MALFORMED, str(error)) from error
         if isinstance(request, ProposalRequest):

@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import msgpack
 
@@ -32,6 +33,11 @@ BUNDLE_PROOFS_MAX = 500
 """A sender splits what is more (`encode_bundle` raises); a receiver refuses the bundle."""
 BUNDLE_BYTES_MAX = 200_000
 """Above the largest possible bundle of `BUNDLE_PROOFS_MAX` proofs: 198 bytes each, with a nonce of 64 characters."""
+PROOF_BYTES_MIN = 121
+"""The shortest proof. What bounds the bytes that a peer may send bounds the proofs as well."""
+
+_CheckedFields = tuple[bytes, TriangleId, float, float, float, int, str, bytes]
+"""`WIRE_FIELDS` that have passed every rule."""
 
 _NONCE_FORM = re.compile(f"[A-Za-z0-9._-]{{1,{NONCE_CHARACTERS_MAX}}}")
 
@@ -65,6 +71,77 @@ def from_wire_fields(fields: object) -> SignedProof:
 
     MessagePack's arrays come as lists or tuples, as the caller's decoder is set; both are taken.
     """
+    return _proof_of(_check_fields(fields))
+
+
+def encode_bundle(proofs: Sequence[SignedProof]) -> bytes:
+    """`[version, [proof, …]]` of 1 to `BUNDLE_PROOFS_MAX` proofs, at most `BUNDLE_BYTES_MAX` bytes.
+
+    Raises ValueError for none or too many: the caller splits.
+    """
+    if not 1 <= len(proofs) <= BUNDLE_PROOFS_MAX:
+        raise ValueError(f"bundle: must hold 1 to {BUNDLE_PROOFS_MAX} proofs, not {len(proofs)}")
+    encoded: bytes = msgpack.packb([BUNDLE_VERSION, [to_wire_fields(proof) for proof in proofs]])
+    return encoded
+
+
+def decode_bundle(data: bytes) -> tuple[SignedProof, ...]:
+    """Decode a peer's bundle. Raises MalformedProof, naming the proof's index, field and rule; nothing else."""
+    return check_bundle(data).decode(0, BUNDLE_PROOFS_MAX)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedBundle:
+    """A bundle that has been found well-formed; its proofs have no ids yet, which is most of the work of decoding."""
+
+    _checked: tuple[_CheckedFields, ...]
+
+    def __len__(self) -> int:
+        return len(self._checked)
+
+    def decode(self, start: int, end: int) -> tuple[SignedProof, ...]:
+        """The proofs from index `start` to before `end`, with their ids. Raises nothing."""
+        return tuple([_proof_of(checked) for checked in self._checked[start:end]])
+
+
+def check_bundle(data: bytes) -> CheckedBundle:
+    """All that can be refused about a peer's bundle, for a quarter of the time that decoding it takes.
+
+    Raises MalformedProof, naming the proof's index, field and rule; nothing else.
+    """
+    if len(data) > BUNDLE_BYTES_MAX:
+        raise MalformedProof(f"bundle: must be at most {BUNDLE_BYTES_MAX} bytes, not {len(data)}")
+    try:
+        bundle = msgpack.unpackb(
+            data,
+            max_array_len=BUNDLE_PROOFS_MAX,
+            max_str_len=NONCE_CHARACTERS_MAX,
+            max_bin_len=SIGNATURE_BYTES,
+            max_map_len=0,
+            max_ext_len=0,
+        )
+    except (ValueError, msgpack.UnpackException) as error:
+        raise MalformedProof(f"bundle: must be one MessagePack value within the limits: {error}") from error
+    if type(bundle) is not list or len(bundle) != 2:
+        raise MalformedProof("bundle: must be an array of 2: version, proofs")
+    version, proofs_fields = bundle
+    if type(version) is not int or version != BUNDLE_VERSION:
+        raise MalformedProof(f"version: must be {BUNDLE_VERSION}")
+    if type(proofs_fields) is not list or not 1 <= len(proofs_fields) <= BUNDLE_PROOFS_MAX:
+        raise MalformedProof(f"proofs: must be an array of 1 to {BUNDLE_PROOFS_MAX} proofs")
+    checked = []
+    for index, fields in enumerate(proofs_fields):
+        try:
+            checked.append(_check_fields(fields))
+        except MalformedProof as error:
+            raise MalformedProof(f"proofs[{index}].{error}") from error
+    # MessagePack can write one value in several ways (a float in 4 bytes, a short integer in 9).
+    if msgpack.packb(bundle) != data:
+        raise MalformedProof("bundle: must be in MessagePack's shortest form, with float64")
+    return CheckedBundle(tuple(checked))
+
+
+def _check_fields(fields: object) -> _CheckedFields:
     if not isinstance(fields, list | tuple) or len(fields) != len(WIRE_FIELDS):
         raise MalformedProof(f"proof: must be an array of {len(WIRE_FIELDS)}: {', '.join(WIRE_FIELDS)}")
     account, triangle_int, lat, lon, accuracy_m, timestamp_ms, nonce, signature = fields
@@ -88,53 +165,13 @@ def from_wire_fields(fields: object) -> SignedProof:
         raise MalformedProof(f"signature: must be {SIGNATURE_BYTES} bytes")
     if signature[64] not in RECOVERY_VALUES:
         raise MalformedProof("signature: v must be 27 or 28")
+    return account, triangle, lat, lon, accuracy_m, timestamp_ms, nonce, signature
+
+
+def _proof_of(checked: _CheckedFields) -> SignedProof:
+    account, triangle, lat, lon, accuracy_m, timestamp_ms, nonce, _ = checked
     line = canonical_line(account, triangle.text, lat, lon, accuracy_m, format_timestamp(timestamp_ms), nonce)
-    return SignedProof(account, triangle, lat, lon, accuracy_m, timestamp_ms, nonce, signature, proof_id(line))
-
-
-def encode_bundle(proofs: Sequence[SignedProof]) -> bytes:
-    """`[version, [proof, …]]` of 1 to `BUNDLE_PROOFS_MAX` proofs, at most `BUNDLE_BYTES_MAX` bytes.
-
-    Raises ValueError for none or too many: the caller splits.
-    """
-    if not 1 <= len(proofs) <= BUNDLE_PROOFS_MAX:
-        raise ValueError(f"bundle: must hold 1 to {BUNDLE_PROOFS_MAX} proofs, not {len(proofs)}")
-    encoded: bytes = msgpack.packb([BUNDLE_VERSION, [to_wire_fields(proof) for proof in proofs]])
-    return encoded
-
-
-def decode_bundle(data: bytes) -> tuple[SignedProof, ...]:
-    """Decode a peer's bundle. Raises MalformedProof, naming the proof's index, field and rule; nothing else."""
-    if len(data) > BUNDLE_BYTES_MAX:
-        raise MalformedProof(f"bundle: must be at most {BUNDLE_BYTES_MAX} bytes, not {len(data)}")
-    try:
-        bundle = msgpack.unpackb(
-            data,
-            max_array_len=BUNDLE_PROOFS_MAX,
-            max_str_len=NONCE_CHARACTERS_MAX,
-            max_bin_len=SIGNATURE_BYTES,
-            max_map_len=0,
-            max_ext_len=0,
-        )
-    except (ValueError, msgpack.UnpackException) as error:
-        raise MalformedProof(f"bundle: must be one MessagePack value within the limits: {error}") from error
-    if type(bundle) is not list or len(bundle) != 2:
-        raise MalformedProof("bundle: must be an array of 2: version, proofs")
-    version, proofs_fields = bundle
-    if type(version) is not int or version != BUNDLE_VERSION:
-        raise MalformedProof(f"version: must be {BUNDLE_VERSION}")
-    if type(proofs_fields) is not list or not 1 <= len(proofs_fields) <= BUNDLE_PROOFS_MAX:
-        raise MalformedProof(f"proofs: must be an array of 1 to {BUNDLE_PROOFS_MAX} proofs")
-    proofs = []
-    for index, fields in enumerate(proofs_fields):
-        try:
-            proofs.append(from_wire_fields(fields))
-        except MalformedProof as error:
-            raise MalformedProof(f"proofs[{index}].{error}") from error
-    # MessagePack can write one value in several ways (a float in 4 bytes, a short integer in 9).
-    if encode_bundle(proofs) != data:
-        raise MalformedProof("bundle: must be in MessagePack's shortest form, with float64")
-    return tuple(proofs)
+    return SignedProof(*checked, proof_id(line))
 
 
 def _check_degrees(field: str, value: object, limit: float) -> None:

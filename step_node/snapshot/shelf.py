@@ -135,7 +135,12 @@ def _tidied(folder: Path) -> dict[int, SnapshotIndex]:
     kept = {}
     for path in folder.iterdir():
         with suppress(OSError, WireError):
-            index = decode(SnapshotIndex, (path / _INDEX).read_bytes(), bytes_max=MANIFEST_BYTES_MAX)
+            index = decode(
+                SnapshotIndex,
+                (path / _INDEX).read_bytes(),
+                bytes_max=MANIFEST_BYTES_MAX,
+                structure_bytes_max=MANIFEST_BYTES_MAX,
+            )
             if path.name == str(index.height):
                 kept[index.height] = index
                 continue

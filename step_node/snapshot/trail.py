@@ -143,7 +143,7 @@ class SetTrail:
         content = data[_DIGEST_BYTES:]
         if hashlib.sha256(content).digest() != data[:_DIGEST_BYTES]:
             raise InvalidSnapshot("it is damaged")
-        kept = decode(_Kept, content, bytes_max=TRAIL_BYTES_MAX)
+        kept = decode(_Kept, content, bytes_max=TRAIL_BYTES_MAX, structure_bytes_max=TRAIL_BYTES_MAX)
         if kept.genesis_hash != self._genesis.hash:
             raise InvalidSnapshot("it is another chain's")
         self._trusted, self.links = self._followed(kept.links), kept.links

@@ -12,6 +12,7 @@ from consensus.evidence import contradiction
 from consensus.messages import (
     BATCH_BYTES_MAX,
     MESSAGE_BYTES_MAX,
+    ROUND_MAX,
     Commit,
     CommitSignature,
     Message,
@@ -24,6 +25,7 @@ from consensus.messages import (
 )
 from consensus.values import TimeoutKind
 from consensus.wire import WireError, decode, encode
+from step_node.ledger.validators import SET_VALIDATORS_MAX
 
 heights = st.integers(0, 2**63 - 1)
 rounds = st.integers(0, 2**31 - 1)
@@ -55,6 +57,13 @@ PRE_VOTE = PreVote(5, 0, None, b"a" * 20, b"s" * 65)
 @given(messages)
 def test_a_message_comes_back_as_it_was_sent(message: Message) -> None:
     assert decode_message(encode_message(message)) == message
+
+
+def test_a_message_is_as_long_as_its_batch_and_a_commit_of_all_validators_is_short() -> None:
+    batch = ProofBatch(1, 0, -1, b"h" * 32, bytes(BATCH_BYTES_MAX), b"a" * 20, b"s" * 65)
+    signatures = tuple(CommitSignature(bytes([number]) * 20, b"s" * 65) for number in range(SET_VALIDATORS_MAX))
+    commit = Commit(2**63 - 1, ROUND_MAX, b"h" * 32, signatures)
+    assert all(decode_message(encode_message(message)) == message for message in (batch, commit))
 
 
 @given(inputs)
@@ -106,7 +115,22 @@ def fields(**changes: Any) -> bytes:
         pytest.param(fields() + b"\x00", r"extra data", id="something after it"),
         pytest.param(fields()[:20], r"incomplete", id="half of it"),
         pytest.param(b"\x90", r"must be a map, not tuple", id="an array"),
-        pytest.param(b"\x91" * 100_000, r"StackError", id="a hundred thousand brackets"),
+        pytest.param(b"\x91" * 10_000, r"StackError", id="ten thousand brackets"),
+        pytest.param(b"\x91" * 100_000, r"must be a map", id="a hundred thousand brackets"),
+        pytest.param(b"\x81\x91" + b"\x91" * 100_000, r"StackError", id="brackets in a map"),
+        pytest.param(
+            b"\x81\xa1a\xdc\xff\xff" + b"\x80" * 0xFFFF, r"65541 bytes besides byte strings", id="sixty thousand maps"
+        ),
+        pytest.param(fields() + bytes(20_000), r"besides byte strings", id="a lot after it"),
+        pytest.param(fields(batch=bytes(20_000))[:-5_000], r"No more data|incomplete", id="half of a long one"),
+        pytest.param(
+            bytes(msgpack.packb({f"f{number}": 0 for number in range(40)})), r"max_map_len", id="too many fields"
+        ),
+        pytest.param(
+            bytes(msgpack.packb({f"f{number}": bytes(1_000) for number in range(40)})),
+            r"40 fields",
+            id="many long fields",
+        ),
         pytest.param(b"\xdf\xff\xff\xff\xff", r"max_map_len", id="a promise of 2**32 entries"),
         pytest.param(b"\xc6\xff\xff\xff\xff", r"incomplete", id="a promise of 2**32 bytes"),
         pytest.param(b"\x82\xa1a\x01\xa1a\x02", r"same key twice", id="a key twice"),

@@ -44,8 +44,7 @@ from step_node.network.gossip import (
 )
 from step_node.network.protocols import consensus_topic, proofs_topic
 from step_node.operations.operation import Operation, encode_operation
-from step_node.proofs.proof import SignedProof
-from step_node.proofs.wire import BUNDLE_BYTES_MAX, encode_bundle
+from step_node.proofs.wire import BUNDLE_BYTES_MAX, CheckedBundle, encode_bundle
 from tests.support.chains import CHAIN_ID, build, commit_for, finalise, make_genesis, open_chain, validator_names
 from tests.support.operations import register
 from tests.support.operations import signed as signed_operation
@@ -174,7 +173,7 @@ class Line:
     networks: list[MemoryNetwork]
     chains: list[Chain]
     consensus: list[Topic[ConsensusGossipMessage]]
-    proofs: list[Topic[tuple[SignedProof, ...]]]
+    proofs: list[Topic[CheckedBundle]]
     operations: list[Topic[Operation]] = field(default_factory=list)
     refused: list[tuple[str, Fault]] = field(default_factory=list)
 
@@ -302,7 +301,7 @@ async def test_bundles_reach_everybody_and_garbage_nobody() -> None:
     async with three_in_a_row() as line:
         await line.proofs[0].publish(encode_bundle(proofs))
         for topic in line.proofs[1:]:
-            assert (await anext(topic))[1] == proofs
+            assert (await anext(topic))[1].decode(0, 2) == proofs
         await line.proofs[0].publish(b"\x00")
         assert line.faults() == [{}, {Fault.MALFORMED: 1}, {}]
 

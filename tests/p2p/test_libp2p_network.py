@@ -23,14 +23,17 @@ from libp2p.peer.peerstore import PeerStore, PeerStoreError
 from libp2p.pubsub.gossipsub import PROTOCOL_ID_V11
 from libp2p.pubsub.pb import rpc_pb2
 from libp2p.pubsub.rpc_queue import RpcQueue
-from libp2p.utils.varint import encode_varint_prefixed
+from libp2p.utils.varint import encode_uvarint, encode_varint_prefixed
 from multiaddr import Multiaddr
 
 from p2p.errors import AddressInUse
-from p2p.libp2p_gossip import RPC_BYTES_MAX
-from p2p.libp2p_host import ChosenAddresses, ExclusiveTcp, build_host, peer_id_of
+from p2p.libp2p_faults import LIBP2P_ERRORS
+from p2p.libp2p_gossip import RPC_BYTES_MAX, GossipRouter
+from p2p.libp2p_host import ChosenAddresses, ExclusiveTcp, build_host, peer_id_of, tcp_endpoint
 from p2p.libp2p_network import PUBLISH_BUSY_MESSAGES, Libp2pNetwork, Libp2pSettings, open_libp2p_network
-from p2p.network import Drop, Fault, GossipMessage, Network
+from p2p.libp2p_yamux import STREAMS_MAX, UNREAD_BYTES_MAX
+from p2p.limits import Rate
+from p2p.network import Drop, Fault, GossipMessage, Network, Stream
 from p2p.pacing import WAIT_SECONDS
 from tests.p2p.worlds import TEST_TIMEOUT_SECONDS, TOPIC, connected, eventually, private_key_of
 
@@ -74,7 +77,11 @@ async def stranger(name: str, victim: Network) -> AsyncIterator[BasicHost]:
     async with trio.open_nursery() as nursery:
         transport = ExclusiveTcp({}, nursery)
         host = build_host(
-            create_new_key_pair(private_key_of(name)), transport, connections_max=8, on_refused=lambda: None
+            create_new_key_pair(private_key_of(name)),
+            transport,
+            connections_max=8,
+            on_refused=lambda: None,
+            on_fault=lambda _peer, _fault: None,
         )
         async with host.run([]):
             await host.connect(info_from_p2p_addr(Multiaddr(victim.listen_addresses[0])))
@@ -82,6 +89,23 @@ async def stranger(name: str, victim: Network) -> AsyncIterator[BasicHost]:
             await host.close()
         await transport.close_dialled()
         nursery.cancel_scope.cancel()
+
+
+DEAF = "/test/deaf/1"
+
+
+@asynccontextmanager
+async def deaf(name: str) -> AsyncIterator[Libp2pNetwork]:
+    """A started network with a protocol whose handler never reads."""
+
+    async def never_read(_stream: Stream) -> None:
+        await trio.sleep_forever()
+
+    with trio.fail_after(TEST_TIMEOUT_SECONDS):
+        async with open_libp2p_network(replace(SETTINGS, private_key=private_key_of(name))) as network:
+            network.serve(DEAF, never_read, message_bytes_max=10, streams_max_per_peer=4)
+            await network.start()
+            yield network
 
 
 async def still_gossips(victim: Network, channel: trio.MemoryReceiveChannel[GossipMessage]) -> None:
@@ -238,15 +262,94 @@ async def test_a_malformed_rpc_hurts_only_the_one_that_sent_it(attack: Callable[
         await still_gossips(victim, channel)
 
 
-async def test_messages_that_are_malformed_again_and_again_end_in_a_ban() -> None:
+async def test_passing_on_what_nobody_has_signed_ends_in_a_ban() -> None:
     async with gossiping("victim") as (victim, _), stranger("attacker", victim) as attacker:
         for _ in range(3):
-            charged = victim.statistics().penalties.get(Fault.MALFORMED, 0)
+            charged = victim.statistics().penalties.get(Fault.BAD_SIGNATURE, 0)
             stream = await attacker.new_stream(ID.from_string(victim.peer_id), [PROTOCOL_ID_V11])
             await stream.write(without_signature())
-            await eventually(lambda before=charged: victim.statistics().penalties.get(Fault.MALFORMED, 0) > before)  # type: ignore[misc]
+            await eventually(lambda before=charged: victim.statistics().penalties.get(Fault.BAD_SIGNATURE, 0) > before)  # type: ignore[misc]
         await connected(victim, 0)
         assert victim.statistics().banned == 1
+
+
+async def test_a_flood_of_ones_own_gossip_is_dropped_charged_and_ends_in_a_ban(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("p2p.limits.BULK_PUBLISHED_RATE", Rate(1, 20, 1_000_000, 1_000_000))
+    monkeypatch.setattr("p2p.limits.CHARGE_RATE", Rate(100, 100, 1, 1))
+    async with (
+        gossiping("victim") as (victim, channel),
+        gossiping("attacker", victim.listen_addresses[0]) as (attacker, _),
+    ):
+        await connected(attacker, 1)
+        async with trio.open_nursery() as nursery:
+
+            async def flood() -> None:
+                while True:
+                    await attacker.publish(TOPIC, b"buy")
+
+            nursery.start_soon(flood)
+            await eventually(lambda: victim.statistics().banned == 1)
+            nursery.cancel_scope.cancel()
+        assert set(victim.statistics().penalties) == {Fault.FLOOD}
+        assert victim.statistics().dropped[Drop.FLOOD] >= 5
+        await connected(victim, 0)
+        while channel.statistics().current_buffer_used:
+            channel.receive_nowait()
+        await still_gossips(victim, channel)
+
+
+async def test_a_peer_over_its_share_is_read_more_slowly_and_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("p2p.libp2p_gossip.READ_RATE", Rate(100, 1, 10**9, 10**9))
+    async with (
+        gossiping("victim") as (victim, channel),
+        gossiping("talker", victim.listen_addresses[0]) as (talker, _),
+    ):
+        await connected(talker, 1)
+        started_at = trio.current_time()
+        for _ in range(30):
+            await talker.publish(TOPIC, b"again")
+        for _ in range(30):
+            await channel.receive()
+        assert trio.current_time() - started_at > 0.2
+        assert victim.statistics().penalties == {}
+
+
+async def test_a_peer_that_ignores_its_windows_is_cut_off_before_it_fills_the_memory() -> None:
+    async with deaf("victim") as victim, stranger("attacker", victim) as attacker:
+        stream = await attacker.new_stream(ID.from_string(victim.peer_id), [TProtocol(DEAF)])
+        sent_bytes = 0
+        with suppress(*LIBP2P_ERRORS):
+            while True:
+                stream.muxed_stream.send_window = 10**9  # type: ignore[attr-defined]
+                await stream.write(bytes(64_000))
+                sent_bytes += 64_000
+        assert sent_bytes < 4 * UNREAD_BYTES_MAX
+        await eventually(lambda: victim.statistics().penalties == {Fault.FLOOD: 1})
+        await connected(victim, 0)
+
+
+async def test_streams_beyond_the_limit_of_a_connection_are_reset_and_charged() -> None:
+    async with deaf("victim") as victim, stranger("attacker", victim) as attacker:
+        connection = attacker.get_network().get_connections(ID.from_string(victim.peer_id))[0]
+        with suppress(*LIBP2P_ERRORS):
+            for _ in range(STREAMS_MAX * 2):
+                await connection.muxed_conn.open_stream()
+        await eventually(lambda: victim.statistics().penalties.get(Fault.FLOOD, 0) >= 1)
+
+
+async def test_asking_for_missed_gossip_again_and_again_costs_no_more_than_asking_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sent: list[rpc_pb2.RPC] = []
+    monkeypatch.setattr(GossipRouter, "send_rpc", lambda _router, _peer, rpc: sent.append(rpc))
+    router = GossipRouter()
+    messages = [rpc_pb2.Message(data=bytes(600), from_id=b"a", seqno=bytes([n]), topicIDs=[TOPIC]) for n in (1, 2)]
+    for message in messages:
+        router.mcache.put(message)
+    ids = [(message.from_id + message.seqno).hex().encode() for message in messages]
+    asker = ID.from_string(peer_id_of(private_key_of("asker")))
+    await router.handle_iwant(rpc_pb2.ControlIWant(messageIDs=[*ids * 2_000, b"zz"]), asker)
+    assert [list(rpc.publish) for rpc in sent] == [[message] for message in messages]
 
 
 async def test_a_length_beyond_the_limit_is_refused_before_anything_is_read() -> None:
@@ -254,6 +357,25 @@ async def test_a_length_beyond_the_limit_is_refused_before_anything_is_read() ->
         stream = await attacker.new_stream(ID.from_string(victim.peer_id), [TProtocol("/test/swallow/1")])
         await stream.write(b"\xff\xff\xff\xff")
         await eventually(lambda: victim.statistics().penalties == {Fault.OVERSIZED: 1})
+        await still_gossips(victim, channel)
+
+
+@pytest.mark.parametrize("promised", [2**50, 2**31, 2**20])
+async def test_a_line_that_promises_more_than_a_line_may_have_ends_its_connection_and_not_the_node(
+    promised: int,
+) -> None:
+    async with gossiping("victim") as (victim, channel), stranger("attacker", victim) as attacker:
+        line = encode_uvarint(promised) + b"/multistream/1.0.0"
+        async with await trio.open_tcp_stream(
+            *tcp_endpoint(victim.listen_addresses[0].partition("/p2p/")[0])
+        ) as socket:
+            await socket.send_all(line)
+            with suppress(trio.BrokenResourceError):
+                while await socket.receive_some():
+                    pass
+        connection = attacker.get_network().get_connections(ID.from_string(victim.peer_id))[0]
+        stream = await connection.muxed_conn.open_stream()
+        await stream.write(line)
         await still_gossips(victim, channel)
 
 

@@ -14,6 +14,7 @@ from p2p.penalties import (
     DECAY_POINTS_PER_SECOND,
     PENALISED_PEERS_MAX,
     PENALTY_POINTS,
+    Bans,
     PenaltyBook,
 )
 from tests.p2p.worlds import Clock
@@ -78,3 +79,15 @@ def test_memory_of_scores_and_bans_is_bounded() -> None:
     for number in range(BANNED_PEERS_MAX + 5):
         book.charge(PeerId(f"banned {number}"), Fault.WRONG_CHAIN)
     assert book.banned_count() == BANNED_PEERS_MAX
+
+
+def test_bans_known_at_the_start_go_on_and_every_new_one_is_told() -> None:
+    clock = Clock()
+    told: list[dict[PeerId, float]] = []
+    known = {PEER: 20.0, PeerId("for ever"): 10.0**9}
+    book = PenaltyBook(clock, Bans(known=known, changed=lambda bans: told.append(dict(bans))))
+    assert book.bans() == {PEER: 20.0, PeerId("for ever"): BAN_SECONDS}
+    clock.now += 21
+    assert not book.is_banned(PEER)
+    book.charge(PeerId("new"), Fault.WRONG_CHAIN)
+    assert told == [{PeerId("for ever"): BAN_SECONDS - 21, PeerId("new"): BAN_SECONDS}]

@@ -162,6 +162,18 @@ def test_a_second_encoding_of_the_same_values_is_refused() -> None:
             decode_bundle(other)
 
 
+def test_a_bundle_is_decoded_in_slices_to_the_same_proofs() -> None:
+    bundle = wire.check_bundle(encode_bundle(PROOFS))
+    assert len(bundle) == len(PROOFS)
+    assert bundle.decode(0, 1) + bundle.decode(1, len(bundle)) == PROOFS == bundle.decode(0, 1_000)
+
+
+def test_no_proof_is_shorter_on_the_wire_than_the_shares_of_gossip_reckon_with() -> None:
+    # Shares are in bytes: this is what makes them shares of proofs as well.
+    shortest = [b"\xff" * 20, int(TriangleId(0, 1, 0)), 1.5, 2.5, 3.5, 0, "n", b"\x01" * 64 + b"\x1b"]
+    assert len(msgpack.packb(from_wire_fields(shortest) and shortest)) == wire.PROOF_BYTES_MIN
+
+
 @given(st.binary(max_size=400))
 def test_arbitrary_bytes_are_malformed_and_raise_nothing_else(data: bytes) -> None:
     with pytest.raises(MalformedProof):

@@ -1,0 +1,98 @@
+"""Yamux with limits on what one connection can hold, which py-libp2p 0.8.1 does not enforce.
+
+Theory of operation. Yamux lets a receiver say how much each stream may send ahead of its reader (the window).
+py-libp2p says it and then takes in whatever comes, and any number of streams, so that a peer which ignores its windows
+fills the memory of whoever does not read. Here, all that waits unread on a connection is bounded before the next frame
+is read, a peer that goes beyond has its connection closed, and streams over the limit are reset. Both are the peer's
+own doing and provable, so both are reported to `on_fault`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import libp2p.stream_muxer.yamux.yamux as yamux_module
+import trio
+from libp2p.abc import IMuxedConn, IMuxedStream, ISecureConn
+from libp2p.custom_types import TMuxerClass, TProtocol
+from libp2p.peer.id import ID
+from libp2p.stream_muxer.muxer_multistream import MuxerMultistream
+from libp2p.stream_muxer.yamux.yamux import PROTOCOL_ID, Yamux, YamuxStream
+
+from p2p.network import Fault
+
+STREAM_WINDOW_BYTES_MAX: Final = 1024 * 1024
+"""How far one stream's window grows. 16 MiB in py-libp2p; 1 MiB carries 10 MB/s over 100 ms."""
+UNREAD_BYTES_MAX: Final = 8 * STREAM_WINDOW_BYTES_MAX
+"""What may wait unread on one connection: eight streams whose windows have grown all the way and whose readers all
+stand still, or 32 fresh ones. No honest peer opens so many."""
+STREAMS_MAX: Final = 64
+"""Streams a peer may have open at once on one connection; beyond it a new one is reset. The protocols here add up to
+some 20."""
+STREAMS_CHARGED_EVERY: Final = 64
+"""A peer is charged for the first stream over the limit, and for each so-many-th after it."""
+
+FaultReport = Callable[[ID, Fault], None]
+
+
+class UnreadLimit(trio.TooSlowError):
+    """The peer has sent more than it was allowed to.
+
+    Of trio's kind because that is the one error for which py-libp2p's reading task ends the connection wherever it
+    comes from.
+    """
+
+
+class BoundedYamux(Yamux):
+    """A Yamux connection within limits."""
+
+    def __init__(self, secured: ISecureConn, peer_id: ID, *, on_fault: FaultReport) -> None:
+        super().__init__(secured, peer_id, is_initiator=secured.is_initiator)
+        self._on_fault = on_fault
+        self._streams_refused = 0
+
+    async def _read_data_body(self, length: int) -> bytes:
+        unread_bytes = sum(map(len, self.stream_buffers.values()))
+        if unread_bytes + length > UNREAD_BYTES_MAX:
+            self._on_fault(self.peer_id, Fault.FLOOD)
+            raise UnreadLimit(f"{unread_bytes} bytes wait unread, and {length} more were sent")
+        return await super()._read_data_body(length)
+
+    async def accept_stream(self) -> IMuxedStream:
+        """See `IMuxedConn.accept_stream`; streams over the limit never come so far."""
+        while True:
+            stream = await super().accept_stream()
+            if sum(self._is_peers(number) for number in self.streams) <= STREAMS_MAX:
+                return stream
+            if self._streams_refused % STREAMS_CHARGED_EVERY == 0:
+                self._on_fault(self.peer_id, Fault.FLOOD)
+            self._streams_refused += 1
+            if isinstance(stream, YamuxStream):
+                await stream.reset()
+
+    def _is_peers(self, stream_id: int) -> bool:
+        return (stream_id % 2 == 0) == self.is_initiator_value
+
+
+class BoundedMuxer(MuxerMultistream):
+    """Negotiates Yamux, and makes it a `BoundedYamux`."""
+
+    def __init__(
+        self, transports: Mapping[TProtocol, TMuxerClass], *, negotiate_timeout: int, on_fault: FaultReport
+    ) -> None:
+        super().__init__(transports, negotiate_timeout)
+        self._on_fault = on_fault
+
+    async def new_conn(self, conn: ISecureConn, peer_id: ID) -> IMuxedConn:
+        """Agree on a muxer with the other end, which must be Yamux: no other is offered."""
+        protocol, _ = await self._selector.select(conn, conn.is_initiator, self.negotiate_timeout)
+        if protocol != PROTOCOL_ID:
+            raise ValueError(f"the muxer {protocol} was not offered")
+        muxed = BoundedYamux(conn, peer_id, on_fault=self._on_fault)
+        return self._annotate_connection(muxed, conn, protocol)
+
+
+def bound_windows() -> None:
+    """Keep every stream's window to `STREAM_WINDOW_BYTES_MAX`; py-libp2p has the limit as a constant of a module."""
+    yamux_module.MAX_WINDOW_SIZE = STREAM_WINDOW_BYTES_MAX

@@ -1,0 +1,507 @@
+"""Every decoder that bytes from outside reach: what it may raise, and true examples to begin from.
+
+One table, for the Hypothesis tests of this folder and for the coverage-guided fuzzer (`make fuzz`). A decoder that is
+not here is not fuzzed: whoever adds a message, a stream or a file adds a line.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import trio
+from libp2p.io.abc import Reader
+from libp2p.pubsub.pb import rpc_pb2
+from libp2p.utils.varint import encode_varint_prefixed
+
+from consensus.inputs import MessageReceived, TimerFired, WorkAvailable, decode_input, encode_input
+from consensus.messages import (
+    EXHIBIT_HEADER_BYTES_MAX,
+    Commit,
+    CommitSignature,
+    Evidence,
+    EvidenceKind,
+    PreCommit,
+    PreVote,
+    ProofBatch,
+    SignedMessage,
+    TimeoutMessage,
+    decode_message,
+    encode_message,
+)
+from consensus.values import TimeoutKind
+from consensus.wire import WireError, decode, decode_union, encode
+from p2p.libp2p_faults import LIBP2P_ERRORS
+from p2p.libp2p_negotiation import read_line
+from step_node.api.body import parse_json
+from step_node.api.cursor import decode_cursor, encode_cursor
+from step_node.api.errors import ApiError
+from step_node.batch.batch import OPERATION_BYTES_MAX, BatchHeader, MalformedBatch, decode_batch, encode_batch
+from step_node.bft.input_log import InputLog
+from step_node.chain import COMMIT_BYTES_MAX, Chain
+from step_node.cli.error_lines import CommandError
+from step_node.cli.points_csv import locate_points
+from step_node.config import CONFIG_BYTES_MAX, NodeConfig, load_config
+from step_node.config_file import render_config
+from step_node.crypto.eip191 import sign
+from step_node.durable.record_log import RecordLog
+from step_node.errors import StepNodeError
+from step_node.evidence import EvidencePool
+from step_node.genesis import load_genesis
+from step_node.network.bans import FILE_BYTES_MAX, keep_bans
+from step_node.network.gossip import Refused, decode_consensus_message, decode_operation_message
+from step_node.network.protocols import (
+    FETCH_BYTES_MAX,
+    FETCH_REQUEST_BYTES_MAX,
+    HELLO_BYTES_MAX,
+    SNAPSHOT_BYTES_MAX,
+    SNAPSHOT_REQUEST_BYTES_MAX,
+    SYNC_BYTES_MAX,
+    SYNC_REQUEST_BYTES_MAX,
+    BatchesRequest,
+    ChunkRequest,
+    FetchRequest,
+    FinalisedBatchMessage,
+    Hello,
+    Inventory,
+    InventoryRequest,
+    LinksRequest,
+    ManifestRequest,
+    ProofsRequest,
+    ProposalRequest,
+    SetLinks,
+    SnapshotChunk,
+    SnapshotRequest,
+    SyncRequest,
+)
+from step_node.operations.operation import encode_operation
+from step_node.proofs.client_signing import sign_payload
+from step_node.proofs.payload import parse_payload
+from step_node.proofs.proof import ProofRefused
+from step_node.proofs.wire import BUNDLE_BYTES_MAX, MalformedProof, decode_bundle, encode_bundle
+from step_node.signing.guard import SigningGuard, SigningKind
+from step_node.signing.history_file import DOCUMENT_BYTES_MAX, export_history, read_history
+from step_node.signing.keystore import KdfStrength, create_keystore, keystore_address
+from step_node.snapshot.manifest import (
+    CHUNK_BYTES_MAX,
+    SnapshotIndex,
+    SnapshotManifest,
+    UnprovenSnapshot,
+    check_manifest,
+)
+from step_node.snapshot.records import InvalidSnapshot, read_records
+from step_node.snapshot.trust import SetLink, TrustedSets
+from tests.snapshot.snapshots import small_snapshot
+from tests.support.chains import CHAIN_ID, build, commit_for, make_genesis, open_chain, validator_names
+from tests.support.clock import SetClock
+from tests.support.operations import register, rotate, unbond, withdraw
+from tests.support.proofs import START_MS, address, private_key, signed_proof
+
+FUZZED_AS = {
+    "BatchHeader": "batch-header",
+    "Commit": "commit",
+    "FetchRequest": "fetch-request",
+    "FinalisedBatchMessage": "sync-answer",
+    "Hello": "hello",
+    "InputUnion": "consensus-log-entry",
+    "Inventory": "inventory",
+    "MessageUnion": "consensus-message",
+    "OperationUnion": "operation",
+    "SetLinks": "snapshot-links",
+    "SnapshotChunk": "snapshot-chunk",
+    "SnapshotIndex": "snapshot-index",
+    "SnapshotManifest": "snapshot-manifest",
+    "SnapshotRequest": "snapshot-request",
+    "SyncRequest": "sync-request",
+    "_Envelope": "batch",
+    "_Kept": "snapshot-links",
+    "_PoolFile": "evidence",
+    "rpc_pb2.RPC.FromString": "gossip-rpc",
+    "step_node/bft/input_log.py msgpack": "consensus-log",
+    "step_node/evidence.py msgpack": "consensus-gossip",
+    "step_node/proofs/wire.py msgpack": "proof-bundle",
+    "step_node/signing/guard.py msgpack": "signing-history",
+    "step_node/snapshot/records.py msgpack": "snapshot-records",
+}
+"""Every place in the code that decodes (as `test_every_decoder_in_the_code_is_fuzzed` finds them), and its decoder."""
+
+GOSSIP_MESSAGE_BYTES_MAX = 1_000_000
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """One way in. `decode` takes any bytes and returns, or raises one of `refusals`; anything else is a bug.
+
+    `encode`, where there is one, is its inverse: what decodes must encode, and decode again to an equal value.
+    `bytes_max` is the longest input that whoever calls the decoder lets through to it.
+    """
+
+    decode: Callable[[bytes], object]
+    refusals: tuple[type[Exception], ...]
+    samples: tuple[bytes, ...]
+    bytes_max: int
+    encode: Callable[[Any], bytes] | None = None
+
+    def try_out(self, data: bytes) -> bool:
+        """Decode; True if it was accepted. Raises what must not happen."""
+        try:
+            value = self.decode(data)
+        except self.refusals:
+            return False
+        if self.encode is not None:
+            again = self.decode(self.encode(value))
+            assert again == value, f"{value!r} decodes to {again!r} when it is encoded again"
+        return True
+
+
+NAMES = validator_names(4)
+HASH, OTHER_HASH = b"\x01" * 32, b"\x02" * 32
+
+
+def _signed(message: SignedMessage, name: str) -> Any:
+    return replace(message, signature=sign(message.signing_line(CHAIN_ID), private_key(name)))
+
+
+async def _chain_and_batch() -> tuple[Chain, ProofBatch, Commit]:
+    chain = await open_chain(make_genesis(4))
+    judged = await build(chain, [signed_proof(name, nonce=f"fuzz-{name}") for name in ("alice", "bob")])
+    proposer = next(name for name in NAMES if address(name) == judged.batch.header.proposer)
+    proposal = ProofBatch(1, 0, -1, judged.batch.hash, encode_batch(judged.batch), address(proposer))
+    return chain, _signed(proposal, proposer), commit_for(judged.batch, NAMES)
+
+
+def _files() -> Path:
+    """In memory where the system has such a place: what is fuzzed fsyncs, and a disk would take all the time."""
+    memory = Path("/dev/shm")
+    return Path(tempfile.mkdtemp(prefix="step-fuzz-", dir=memory if memory.is_dir() else None))
+
+
+class _AsFile:
+    """Decodes bytes as the content of a file."""
+
+    def __init__(self, directory: Path, name: str, read: Callable[[Path], Any]) -> None:
+        self._path = directory / name
+        self._read = read
+
+    def __call__(self, data: bytes) -> Any:
+        self._path.unlink(missing_ok=True)
+        self._path.touch(mode=0o600)
+        self._path.write_bytes(data)
+        return self._read(self._path)
+
+
+def _open_and_close(log: Any) -> None:
+    log.close()
+
+
+def _payload(data: bytes) -> Any:
+    body = parse_json(data)
+    fields = body if isinstance(body, dict) else {}
+    return parse_payload(fields.get("payload", body), fields.get("signature"))
+
+
+def _points(data: bytes) -> str:
+    target = io.StringIO()
+    locate_points(io.TextIOWrapper(io.BytesIO(data), encoding="utf-8", newline=""), target, name="points.csv")
+    return target.getvalue()
+
+
+class _Bytes(Reader):
+    """A reader of bytes that are all there."""
+
+    def __init__(self, data: bytes) -> None:
+        self._file = io.BytesIO(data)
+
+    async def read(self, n: int | None = None) -> bytes:
+        return self._file.read(-1 if n is None else n)
+
+    async def close(self) -> None:
+        self._file.close()
+
+
+async def _pool_file(path: Path, chain: Chain, evidence: Evidence) -> bytes:
+    pool = EvidencePool(path=path)
+    await pool.add(evidence, chain.offence_in(evidence))
+    return path.read_bytes()
+
+
+def _bans(path: Path) -> int:
+    async def read() -> int:
+        async with keep_bans(path, SetClock(START_MS)) as bans:
+            return len(bans.known)
+
+    return trio.run(read)
+
+
+def _bytes_of(directory: Path, name: str, write: Callable[[Path], Any]) -> bytes:
+    path = directory / name
+    write(path)
+    return path.read_bytes()
+
+
+def _write_record_log(path: Path) -> None:
+    log, _ = RecordLog.open(path, b"header")
+    log.append(b"first")
+    log.append(b"")
+    log.sync()
+    log.append(b"third" * 10)
+    log.sync()
+    log.close()
+
+
+def _write_history(path: Path) -> None:
+    guard = SigningGuard.open(path, CHAIN_ID)
+    guard.authorise(1, 0, SigningKind.PRE_VOTE, HASH)
+    guard.authorise(1, 1, SigningKind.PRE_COMMIT, b"")
+    guard.close()
+
+
+def _write_exported(path: Path) -> None:
+    history = path.with_suffix(".log")
+    _write_history(history)
+    guard = SigningGuard.open(history, CHAIN_ID)
+    path.write_text(export_history(guard, chain_id=CHAIN_ID, validator=address("alice")))
+    guard.close()
+
+
+def decoders() -> dict[str, Decoder]:
+    """All of them, by name. Some keep files in a temporary directory of this process."""
+    chain, proposal, commit = trio.run(_chain_and_batch)
+    name = NAMES[0]
+    pre_vote = _signed(PreVote(1, 0, HASH, address(name)), name)
+    other_vote = _signed(PreVote(1, 0, OTHER_HASH, address(name)), name)
+    nil = _signed(PreCommit(1, 2, None, address(name)), name)
+    timeout = _signed(TimeoutMessage(1, 0, TimeoutKind.PRE_COMMIT, address(name)), name)
+    evidence = Evidence(EvidenceKind.DOUBLE_SIGN, pre_vote, other_vote)
+    accused = replace(proposal, batch=b"")
+    conflict = Evidence(EvidenceKind.CONFLICTING_PROPOSAL, accused, replace(accused, valid_round=0))
+    foreign = Commit(7, 3, HASH, (CommitSignature(address(name), b"\x1b" * 65),))
+    messages = [proposal, pre_vote, nil, timeout, commit, foreign, evidence, conflict]
+    message_samples = tuple(encode_message(message) for message in messages)
+    proofs = [signed_proof("alice", nonce="a"), signed_proof("bob", nonce="b" * 64, lat=-12.5, level=21)]
+    signed = sign_payload(private_key("alice"), proofs[0].triangle, proofs[0].lat, proofs[0].lon, 5.0, START_MS, "n-1")
+    genesis = make_genesis(4, allocations={"alice": 5})
+    config = NodeConfig()
+    here = _files()
+    operations = (
+        register("carol", "carol-hot", 0),
+        unbond("alice", "alice", 1),
+        withdraw("alice", "alice", 2),
+        rotate("alice", "alice", "alice-new", 3),
+    )
+    timer = TimerFired(TimeoutKind.PROPOSER, 0)
+
+    def message_of(wire: Any, bytes_max: int) -> Callable[[bytes], Any]:
+        return lambda data: decode(wire, data, bytes_max=bytes_max, structure_bytes_max=bytes_max)
+
+    def union_of(union: Any, bytes_max: int) -> Callable[[bytes], Any]:
+        return lambda data: decode_union(union, data, bytes_max=bytes_max, structure_bytes_max=bytes_max)
+
+    def stream_message(decode_it: Callable[[bytes], Any], bytes_max: int, *samples: object) -> Decoder:
+        return Decoder(decode_it, (WireError,), tuple(encode(sample) for sample in samples), bytes_max, encode)
+
+    snapshot_chain, snapshot = trio.run(lambda: small_snapshot(genesis, 2, chunk_bytes=2_000))
+    trusted = TrustedSets(CHAIN_ID, snapshot_chain.validators)
+    link = SetLink(snapshot.manifest.next_header, commit, trusted.latest.validators)
+
+    def manifest_of(data: bytes) -> SnapshotManifest:
+        manifest = decode(SnapshotManifest, data, bytes_max=SNAPSHOT_BYTES_MAX, structure_bytes_max=SNAPSHOT_BYTES_MAX)
+        check_manifest(manifest, chain_id=CHAIN_ID, trusted=trusted)
+        return manifest
+
+    gossip = rpc_pb2.Message(data=b"x", topicIDs=["/t"], from_id=b"\x00\x01", seqno=b"1", key=b"k", signature=b"s")
+    control = rpc_pb2.ControlMessage(iwant=[rpc_pb2.ControlIWant(messageIDs=[b"00ff"])])
+    return {
+        # What peers send.
+        "consensus-message": Decoder(
+            decode_message, (WireError,), message_samples, GOSSIP_MESSAGE_BYTES_MAX, encode_message
+        ),
+        "consensus-gossip": Decoder(
+            lambda data: decode_consensus_message(data, chain),
+            (Refused,),
+            tuple(encode_message(message) for message in (proposal, pre_vote, nil, timeout, commit, evidence)),
+            GOSSIP_MESSAGE_BYTES_MAX,
+        ),
+        "batch": Decoder(decode_batch, (MalformedBatch,), (proposal.batch,), GOSSIP_MESSAGE_BYTES_MAX, encode_batch),
+        "proof-bundle": Decoder(
+            decode_bundle,
+            (MalformedProof,),
+            (encode_bundle(proofs), encode_bundle(proofs[:1])),
+            BUNDLE_BYTES_MAX,
+            encode_bundle,
+        ),
+        "hello": stream_message(message_of(Hello, HELLO_BYTES_MAX), HELLO_BYTES_MAX, Hello(CHAIN_ID, genesis.hash, 12)),
+        "sync-request": stream_message(
+            union_of(SyncRequest, SYNC_REQUEST_BYTES_MAX),
+            SYNC_REQUEST_BYTES_MAX,
+            BatchesRequest(3, 256),
+            ProposalRequest(4, HASH),
+        ),
+        "sync-answer": stream_message(
+            message_of(FinalisedBatchMessage, SYNC_BYTES_MAX),
+            SYNC_BYTES_MAX,
+            FinalisedBatchMessage(proposal.batch, commit),
+        ),
+        "fetch-request": stream_message(
+            union_of(FetchRequest, FETCH_REQUEST_BYTES_MAX),
+            FETCH_REQUEST_BYTES_MAX,
+            InventoryRequest(),
+            ProofsRequest((HASH,)),
+        ),
+        "inventory": stream_message(
+            message_of(Inventory, FETCH_BYTES_MAX), FETCH_BYTES_MAX, Inventory((HASH, OTHER_HASH))
+        ),
+        "gossip-rpc": Decoder(
+            rpc_pb2.RPC.FromString,
+            LIBP2P_ERRORS,
+            (
+                rpc_pb2.RPC(publish=[gossip]).SerializeToString(),
+                rpc_pb2.RPC(control=control, senderRecord=b"r").SerializeToString(),
+            ),
+            1024 * 1024,
+        ),
+        "operation": Decoder(
+            lambda data: decode_operation_message(data, CHAIN_ID),
+            (Refused,),
+            tuple(encode_operation(one) for one in operations),
+            OPERATION_BYTES_MAX,
+            encode_operation,
+        ),
+        "snapshot-request": stream_message(
+            union_of(SnapshotRequest, SNAPSHOT_REQUEST_BYTES_MAX),
+            SNAPSHOT_REQUEST_BYTES_MAX,
+            ManifestRequest(),
+            LinksRequest(0),
+            ChunkRequest(1),
+        ),
+        "snapshot-manifest": Decoder(
+            manifest_of,
+            (WireError, InvalidSnapshot, UnprovenSnapshot),
+            (encode(snapshot.manifest),),
+            SNAPSHOT_BYTES_MAX,
+            encode,
+        ),
+        "snapshot-links": stream_message(
+            message_of(SetLinks, SNAPSHOT_BYTES_MAX), SNAPSHOT_BYTES_MAX, SetLinks((link,)), SetLinks((link, link))
+        ),
+        "snapshot-index": stream_message(
+            message_of(SnapshotIndex, SNAPSHOT_BYTES_MAX), SNAPSHOT_BYTES_MAX, snapshot.manifest.snapshot
+        ),
+        "snapshot-chunk": stream_message(
+            lambda data: decode(SnapshotChunk, data, bytes_max=SNAPSHOT_BYTES_MAX),
+            SNAPSHOT_BYTES_MAX,
+            SnapshotChunk(snapshot.chunks[0]),
+        ),
+        "snapshot-records": Decoder(
+            lambda data: read_records(data, None), (InvalidSnapshot,), snapshot.chunks[:1], CHUNK_BYTES_MAX
+        ),
+        "commit": stream_message(message_of(Commit, COMMIT_BYTES_MAX), COMMIT_BYTES_MAX, commit, foreign),
+        "batch-header": stream_message(
+            message_of(BatchHeader, EXHIBIT_HEADER_BYTES_MAX), EXHIBIT_HEADER_BYTES_MAX, snapshot.manifest.next_header
+        ),
+        "negotiation-line": Decoder(
+            lambda data: trio.run(read_line, _Bytes(data)),
+            LIBP2P_ERRORS,
+            (encode_varint_prefixed(b"/multistream/1.0.0\n"), encode_varint_prefixed(b"ls\n")),
+            65_536,
+        ),
+        # What clients send.
+        "payload": Decoder(
+            _payload,
+            (ApiError, ProofRefused),
+            (json.dumps(signed).encode(),),
+            16_384,
+        ),
+        "cursor": Decoder(
+            lambda data: decode_cursor(data.decode("latin-1")), (ValueError,), (encode_cursor(7, 3).encode(),), 200
+        ),
+        "points-csv": Decoder(
+            _points, (CommandError,), (b"lat,lon,level\n47.1,8.5,10\n-1e1,0,21\n", b"lat,lon,level\r\n"), 65_536
+        ),
+        # What stands in a node's home.
+        "consensus-log-entry": Decoder(
+            decode_input,
+            (WireError,),
+            (encode_input(MessageReceived(pre_vote)), encode_input(WorkAvailable()), encode_input(timer)),
+            GOSSIP_MESSAGE_BYTES_MAX,
+            encode_input,
+        ),
+        "record-log": Decoder(
+            _AsFile(here, "records", lambda path: _open_and_close(RecordLog.open(path, b"header")[0])),
+            (StepNodeError,),
+            (_bytes_of(here, "record-sample", _write_record_log),),
+            65_536,
+        ),
+        "consensus-log": Decoder(
+            _AsFile(here, "input", lambda path: _open_and_close(InputLog.open(path, chain_id=CHAIN_ID, height=1)[0])),
+            (StepNodeError,),
+            (_bytes_of(here, "input-sample", _write_input_log),),
+            65_536,
+        ),
+        "signing-history": Decoder(
+            _AsFile(here, "history", lambda path: _open_and_close(SigningGuard.open(path, CHAIN_ID))),
+            (StepNodeError,),
+            (_bytes_of(here, "history-sample", _write_history),),
+            65_536,
+        ),
+        "exported-history": Decoder(
+            _AsFile(here, "exported", read_history),
+            (StepNodeError,),
+            (_bytes_of(here, "exported-sample", _write_exported),),
+            DOCUMENT_BYTES_MAX,
+        ),
+        "keystore": Decoder(
+            _AsFile(here, "keystore", keystore_address),
+            (StepNodeError,),
+            (
+                _bytes_of(
+                    here,
+                    "keystore-sample",
+                    lambda path: create_keystore(path, private_key("alice"), "password", KdfStrength.DEVNET),
+                ),
+            ),
+            16_384,
+        ),
+        "genesis": Decoder(
+            _AsFile(here, "genesis.json", load_genesis),
+            (StepNodeError,),
+            (genesis.model_dump_json().encode(), genesis.model_dump_json(indent=2).encode()),
+            1_000_000,
+        ),
+        "config": Decoder(
+            _AsFile(here, "config.toml", load_config),
+            (StepNodeError,),
+            (render_config(config).encode(),),
+            CONFIG_BYTES_MAX,
+        ),
+        "evidence": Decoder(
+            _AsFile(
+                here,
+                "evidence",
+                lambda path: EvidencePool.open(path, chain_id=CHAIN_ID, parameters=genesis.parameters),
+            ),
+            (StepNodeError,),
+            (trio.run(_pool_file, here / "evidence-sample", chain, evidence),),
+            1_000_000,
+        ),
+        "bans": Decoder(
+            _AsFile(here, "bans.json", _bans),
+            (),
+            (b'{"banned_until_ms": {"16Uiu2HAm": 1760000009000}}',),
+            FILE_BYTES_MAX,
+        ),
+    }
+
+
+def _write_input_log(path: Path) -> None:
+    log, _ = InputLog.open(path, chain_id=CHAIN_ID, height=1)
+    log.append(WorkAvailable())
+    log.sync()
+    log.append(TimerFired(TimeoutKind.PROPOSER, 0))
+    log.sync()
+    log.close()
