@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -23,6 +24,9 @@ ENVIRONMENT_PREFIX = "STEP_"
 """`STEP_API__PORT=8601` overrides `port` under `[api]`; a list is given as JSON."""
 
 CONFIG_BYTES_MAX = 65_536
+LINE_DOTS_MAX = 32
+"""Dots of one line outside of quotes. Python's TOML parser takes gigabytes for a key of some ten thousand parts."""
+_STRING = re.compile(r"\"[^\"]*\"|'[^']*'")
 
 _NESTED = "__"
 
@@ -136,8 +140,6 @@ def load_config(path: Path) -> NodeConfig:
         raise ConfigError(f"{path}: {describe_validation_error(error)}") from error
     except TypeError as error:
         raise ConfigError(f"{path}: holds a date or a time, and no setting is one") from error
-    except RecursionError as error:
-        raise ConfigError(f"{path}: holds tables within tables, hundreds deep, and no setting is one") from error
     try:
         return NodeConfig.model_validate(_Layered(**content).model_dump())
     except ValidationError as error:
@@ -156,7 +158,11 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > CONFIG_BYTES_MAX:
             raise ConfigError(f"{path}: must be at most {CONFIG_BYTES_MAX} bytes")
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        for number, line in enumerate(text.splitlines(), start=1):
+            if _STRING.sub("", line).partition("#")[0].count(".") > LINE_DOTS_MAX:
+                raise ConfigError(f"{path}: line {number}: at most {LINE_DOTS_MAX} dots may stand outside of quotes")
+        return tomllib.loads(text)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: is not TOML: {error}") from error
     except OSError as error:

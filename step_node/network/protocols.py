@@ -47,7 +47,8 @@ SNAPSHOT_BYTES_MAX = MANIFEST_BYTES_MAX
 SNAPSHOT_REQUEST_BYTES_MAX = 1_024
 SNAPSHOT_STREAMS_MAX = 2
 LINKS_PER_MESSAGE = 8
-"""So many links, of sets of 1,000 with all their signatures, fit one message."""
+LINKS_BYTES_MAX = 200_000
+"""Above so many links of the largest sets, with all their signatures."""
 
 ANSWER_TIMEOUT_MS = 10_000
 """How long a peer has for each message of its answer: less than the network allows, since others may be quicker."""

@@ -23,6 +23,7 @@ from step_node.bft.driver import ConsensusDriver
 from step_node.chain import COMMIT_BYTES_MAX, Chain
 from step_node.genesis import validator_set
 from step_node.network.protocols import (
+    LINKS_BYTES_MAX,
     LINKS_PER_MESSAGE,
     SNAPSHOT_BYTES_MAX,
     SNAPSHOT_PROTOCOL,
@@ -229,7 +230,7 @@ class SnapshotJoiner:
             data = await answer.receive()
             if data is None:
                 return None
-            some = decode(SetLinks, data, bytes_max=SNAPSHOT_BYTES_MAX, structure_bytes_max=SNAPSHOT_BYTES_MAX).links
+            some = decode(SetLinks, data, bytes_max=LINKS_BYTES_MAX, structure_bytes_max=LINKS_BYTES_MAX).links
             if len(links) + len(some) > count:
                 raise InvalidSnapshot(f"links: there are more than {count}, as the manifest says")
             for link in some:

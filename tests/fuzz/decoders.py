@@ -59,6 +59,7 @@ from step_node.network.protocols import (
     FETCH_BYTES_MAX,
     FETCH_REQUEST_BYTES_MAX,
     HELLO_BYTES_MAX,
+    LINKS_BYTES_MAX,
     SNAPSHOT_BYTES_MAX,
     SNAPSHOT_REQUEST_BYTES_MAX,
     SYNC_BYTES_MAX,
@@ -343,7 +344,7 @@ def decoders() -> dict[str, Decoder]:
             ProposalRequest(4, HASH),
         ),
         "sync-answer": stream_message(
-            message_of(FinalisedBatchMessage, SYNC_BYTES_MAX),
+            lambda data: decode(FinalisedBatchMessage, data, bytes_max=SYNC_BYTES_MAX),
             SYNC_BYTES_MAX,
             FinalisedBatchMessage(proposal.batch, commit),
         ),
@@ -387,7 +388,7 @@ def decoders() -> dict[str, Decoder]:
             encode,
         ),
         "snapshot-links": stream_message(
-            message_of(SetLinks, SNAPSHOT_BYTES_MAX), SNAPSHOT_BYTES_MAX, SetLinks((link,)), SetLinks((link, link))
+            message_of(SetLinks, LINKS_BYTES_MAX), LINKS_BYTES_MAX, SetLinks((link,)), SetLinks((link, link))
         ),
         "snapshot-index": stream_message(
             message_of(SnapshotIndex, SNAPSHOT_BYTES_MAX), SNAPSHOT_BYTES_MAX, snapshot.manifest.snapshot

@@ -28,7 +28,9 @@ MEMORY_BYTES_MAX = 64 * 1024 * 1024
 """What one input may cost for a moment, its own bytes included. The costliest is a megabyte of empty MessagePack maps:
 a Python object for each byte, before anything can know that they are too many."""
 
-MEMORY_BYTES_MAX_OF = dict.fromkeys(("snapshot-manifest", "snapshot-index", "evidence"), 160 * 1024 * 1024)
+MEMORY_BYTES_MAX_OF = dict.fromkeys(
+    ("snapshot-manifest", "snapshot-index", "evidence", "consensus-log-entry"), 160 * 1024 * 1024
+)
 """Of what no stranger can send unasked: a manifest that this node has asked for, and its own files."""
 
 TOKENS = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -124,6 +125,20 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     assert "is not TOML" in error_of(path)
     path.write_bytes(b"#" * (CONFIG_BYTES_MAX + 1))
     assert f"at most {CONFIG_BYTES_MAX} bytes" in error_of(path)
+
+
+@pytest.mark.parametrize(
+    "content", ["a." * 30_000 + "a = 1", "[" + "a." * 30_000 + "a]", "x = {" + "a." * 30_000 + "a = 1}"]
+)
+def test_a_key_of_thousands_of_parts_is_refused_before_the_parser_sees_it(tmp_path: Path, content: str) -> None:
+    path = written(tmp_path, f"[p2p]\n{content}\n")
+    assert "line 2: at most 32 dots may stand outside of quotes" in error_of(path)
+
+
+def test_dots_in_texts_and_comments_are_no_parts_of_keys(tmp_path: Path) -> None:
+    addresses = [f"/ip4/10.0.0.{host}/tcp/26600" for host in range(20)]
+    path = written(tmp_path, f"[p2p]\nbootstrap = {json.dumps(addresses)}  # more {'.' * 40}\n")
+    assert load_config(path).p2p.bootstrap == tuple(addresses)
 
 
 def test_a_directory_in_the_place_of_the_file_is_told(tmp_path: Path) -> None:

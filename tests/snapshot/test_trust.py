@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from consensus.commit import commit_of
 from consensus.messages import Commit, CommitSignature, PreCommit
-from consensus.values import Validator, ValidatorSet
+from consensus.values import VALIDATORS_MAX, Validator, ValidatorSet
 from consensus.wire import WireError, decode, encode
 from step_node.batch.batch import BatchHeader, header_hash
 from step_node.crypto.eip191 import public_key_of
 from step_node.genesis import validator_set
-from step_node.network.protocols import SNAPSHOT_BYTES_MAX, SetLinks
+from step_node.network.protocols import LINKS_BYTES_MAX, LINKS_PER_MESSAGE, SetLinks
 from step_node.snapshot.records import InvalidSnapshot
 from step_node.snapshot.trust import SetLink, TrustedSets
 from tests.snapshot.changing_chain import ChangingChain, changing_genesis, signed_vote
@@ -91,7 +91,7 @@ def test_a_wrong_byte_in_the_links_is_found(changed: ChangingChain, data: st.Dat
     encoded = bytearray(encode(SetLinks(changed.trail.links)))
     encoded[data.draw(st.integers(0, len(encoded) - 1))] ^= data.draw(st.integers(1, 255))
     with pytest.raises((WireError, InvalidSnapshot)):
-        along(decode(SetLinks, bytes(encoded), bytes_max=SNAPSHOT_BYTES_MAX).links)
+        along(decode(SetLinks, bytes(encoded), bytes_max=LINKS_BYTES_MAX, structure_bytes_max=LINKS_BYTES_MAX).links)
 
 
 def test_links_stand_in_one_order_each_once(changed: ChangingChain) -> None:
@@ -155,3 +155,28 @@ def test_each_rule_of_a_link(changed: ChangingChain) -> None:
         with pytest.raises(InvalidSnapshot, match=message):
             along([link])
     along([first])
+
+
+def test_the_largest_links_fit_into_one_message() -> None:
+    number_max = 2**53 - 1
+    addresses = [index.to_bytes(20, "big") for index in range(VALIDATORS_MAX)]
+    link = SetLink(
+        BatchHeader(
+            chain_id="c" * 64,
+            height=number_max,
+            round=2**16,
+            proposer=addresses[0],
+            timestamp_ms=number_max,
+            previous_batch_hash=bytes(32),
+            validator_set_hash=bytes(32),
+            state_root=bytes(32),
+            proof_ids_root=bytes(32),
+            proofs_root=bytes(32),
+            body_hash=bytes(32),
+        ),
+        Commit(number_max, 2**16, bytes(32), tuple(CommitSignature(one, bytes(65)) for one in addresses)),
+        tuple(Validator(one, bytes(33), number_max) for one in addresses),
+    )
+    message = SetLinks((link,) * LINKS_PER_MESSAGE)
+    data = encode(message)
+    assert decode(SetLinks, data, bytes_max=LINKS_BYTES_MAX, structure_bytes_max=LINKS_BYTES_MAX) == message
