@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from consensus.values import VALIDATORS_MAX
 from step_node.cli.keys_commands import PasswordFileOption
 
 if TYPE_CHECKING:
@@ -19,6 +18,8 @@ if TYPE_CHECKING:
 P2P_PORT_DEFAULT = 26_600
 BASE_PORT_DEFAULT = 8_600
 VALIDATORS_DEFAULT = 4
+VALIDATORS_MAX = 100
+"""That of `consensus.values`, which is too heavy to be imported for a help text."""
 PORT_MAX = 65_535
 
 

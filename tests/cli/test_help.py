@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from consensus.values import VALIDATORS_MAX
+from step_node.cli import home_commands
 from tests.cli.conftest import Command
 
 COMMANDS = (
@@ -56,3 +58,7 @@ def test_help_imports_nothing_heavy() -> None:
 def test_wrong_usage_is_status_2(command: Command) -> None:
     assert command("no-such-command").exit_code == 2
     assert command("mesh", "locate", "--level", "x").exit_code == 2
+
+
+def test_the_help_names_the_largest_set_that_there_may_be() -> None:
+    assert home_commands.VALIDATORS_MAX == VALIDATORS_MAX

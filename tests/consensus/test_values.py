@@ -4,11 +4,11 @@ import hashlib
 
 import pytest
 
-from consensus.values import TimeoutKind, Timeouts, ValidatorSet
+from consensus.values import VALIDATORS_MAX, TimeoutKind, Timeouts, ValidatorSet
 from tests.consensus.network import address, validator_set
 
 
-@pytest.mark.parametrize("count", range(1, 301))
+@pytest.mark.parametrize("count", range(1, VALIDATORS_MAX + 1))
 def test_two_quorums_share_an_honest_validator_and_the_honest_make_one(count: int) -> None:
     validators = ValidatorSet(
         tuple(type(validator_set(1).validators[0])(number.to_bytes(20, "big"), bytes(33), 1) for number in range(count))
