@@ -72,9 +72,9 @@ $(VENV)/.dev-installed: requirements/dev.txt $(VENV)/.run-installed
 	@rm -rf $(VENV)/lib/python*/site-packages/trio-stubs
 	@touch $@
 
-# Atheris is for Linux and needs no compiler; only `make fuzz` wants it, so it is in no requirements file.
-$(VENV)/.fuzz-installed: | $(BIN)/python
-	@$(PIP) install --no-deps atheris==3.0.0
+# Atheris is for Linux; only `make fuzz` wants it.
+$(VENV)/.fuzz-installed: requirements/fuzz.txt | $(BIN)/python
+	@$(PIP) install --no-deps --require-hashes -r requirements/fuzz.txt
 	@touch $@
 
 $(BIN)/python:
