@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -185,12 +186,9 @@ def _fail(answer: dict[str, object]) -> None:
 
 
 def _address(text: str) -> bytes:
-    if len(text) != 42 or not text.startswith("0x"):
+    if re.fullmatch("0x[0-9a-fA-F]{40}", text) is None:
         raise typer.BadParameter("must be 0x and 40 hex digits", param_hint="--validator")
-    try:
-        return bytes.fromhex(text[2:])
-    except ValueError as error:
-        raise typer.BadParameter("must be 0x and 40 hex digits", param_hint="--validator") from error
+    return bytes.fromhex(text[2:])
 
 
 def _print_table(entries: list[object]) -> None:

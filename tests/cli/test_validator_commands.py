@@ -80,10 +80,11 @@ def test_a_command_sends_the_operation_signed(
     assert posted == [(f"/validator/{name}", operation_json(operation))]
 
 
+@pytest.mark.parametrize("text", ["0x12", "0x" + "12 " * 13 + "1", "0x" + "1 2 " * 10])
 def test_what_is_no_address_is_refused_before_anything_is_sent(
-    command: Command, key_file: Path, posted: list[tuple[str, object]]
+    command: Command, key_file: Path, posted: list[tuple[str, object]], text: str
 ) -> None:
-    result = command("validator", "unbond", "--validator", "0x12", "--owner-key-file", key_file)
+    result = command("validator", "unbond", "--validator", text, "--owner-key-file", key_file)
     assert result.exit_code == 2
     assert "must be 0x and 40 hex digits" in result.stderr
     assert posted == []
