@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -10,7 +11,7 @@ import trio
 from prometheus_client import CollectorRegistry
 
 from consensus.inputs import Input
-from consensus.messages import Commit, Evidence, Message, PreCommit
+from consensus.messages import Commit, Evidence, Message, PreCommit, SignedMessage
 from p2p.network import Network, PeerId
 from step_node import __version__
 from step_node.api.services import ApiServices
@@ -32,7 +33,8 @@ from step_node.mempool.outcomes import OutcomeWaiters
 from step_node.mempool.pool import Mempool
 from step_node.mempool.settlement import Settlement
 from step_node.metrics import NodeMetrics
-from step_node.network.gossip import Refused, broadcast, consensus_gossip, operations_gossip, proofs_gossip
+from step_node.network.consensus_judge import ConsensusJudge, Refused
+from step_node.network.gossip import broadcast, consensus_gossip, operations_gossip, proofs_gossip
 from step_node.network.peers import Peers
 from step_node.network.proof_exchange import ProofExchange
 from step_node.network.snapshots import SnapshotJoiner, SnapshotServer
@@ -49,6 +51,9 @@ can be written again."""
 
 SAY_AGAIN_MS = 2_000
 """How often evidence and operations that wait are sent again, since gossip loses some."""
+
+OWN_HEARD_MAX = 64
+"""Messages under the own key that wait for the doppelganger watch; a further one is dropped, since one tells enough."""
 
 log = structlog.get_logger("node")
 
@@ -99,7 +104,11 @@ class Node:
             clock=parts.clock,
             metrics=self._metrics,
         )
-        self._consensus_topic = consensus_gossip(parts.network, parts.chain, self._gossip_refused)
+        self._own_heard_send, self._own_heard = trio.open_memory_channel[SignedMessage](OWN_HEARD_MAX)
+        judge = ConsensusJudge(
+            parts.chain, own_address=None if parts.signer is None else parts.signer.address, on_own=self._note_own
+        )
+        self._consensus_topic = consensus_gossip(parts.network, judge, parts.chain.chain_id, self._gossip_refused)
         self._operations_topic = operations_gossip(parts.network, parts.chain.chain_id, self._gossip_refused)
         self._evidence = parts.evidence
         self._trail = parts.trail or SetTrail(None, parts.genesis)
@@ -171,6 +180,7 @@ class Node:
             if self._snapshot_server is not None:
                 nursery.start_soon(self._snapshot_server.run, self.driver.wait_for_height, lambda: self._sync.active)
             nursery.start_soon(self._read_consensus)
+            nursery.start_soon(self._watch_for_doppelganger)
             nursery.start_soon(self._read_operations)
             nursery.start_soon(self._say_again)
             task_status.started()
@@ -219,7 +229,7 @@ class Node:
             state=self.driver.state.step.value,
             syncing=self._sync.active,
             mempool_proofs=len(self._mempool),
-            peers=tuple(PeerStatus(peer_id, self._peers.height(peer_id)) for peer_id in self._network.peers()),
+            peers=tuple(PeerStatus(peer_id, self._peers.told(peer_id)) for peer_id in self._network.peers()),
             validators=tuple(
                 ValidatorStatus(validator.address, validator.stake_ustep, validator.address == own_address)
                 for validator in members
@@ -271,6 +281,7 @@ class Node:
             trail=self._trail,
             distance_batches=parts.sync.snapshot_distance_batches,
             owes_answers=self.admission.owes_answers,
+            records=self._peers.records,
         )
         return server, joiner
 
@@ -306,16 +317,23 @@ class Node:
         self._metrics.message_rejected(refused.fault.value)
         log.debug("gossip is refused", topic=topic, reason=str(refused))
 
+    def _note_own(self, message: SignedMessage) -> None:
+        with suppress(trio.WouldBlock):
+            self._own_heard_send.send_nowait(message)
+
+    async def _watch_for_doppelganger(self) -> None:
+        async for message in self._own_heard:
+            if self._parts.doppelganger is not None:
+                self._parts.doppelganger.hear(message)
+
     async def _read_consensus(self) -> None:
         async for sender, item in self._consensus_topic:
             height = message_height(item.message)
-            if self._parts.doppelganger is not None:
-                self._parts.doppelganger.hear(item.message)
             if isinstance(item.message, Commit):
-                self._peers.note_height(sender, height)
+                self._peers.note_shown(sender, height)
                 await self._watch_for_fork(item.message)
             elif height > self._chain.next_height:
-                self._peers.note_height(sender, height - 1)
+                self._peers.note_told(sender, height - 1)
             if isinstance(item.message, Evidence):
                 await self._take_evidence(item.message)
             elif item.proven:
