@@ -35,11 +35,11 @@ from step_node.batch.batch import Batch, MalformedBatch
 from step_node.chain.chain import Chain, InvalidBatch, JudgedBatch
 from step_node.clock import Clock
 from step_node.engine.accuser import Accuser
-from step_node.engine.batches import BatchBench
+from step_node.engine.batches import Batches
 from step_node.engine.events import Decided, EventQueue, Repeat, Restored, TimerDue
 from step_node.engine.evidence_pool import EvidencePool
 from step_node.engine.signed_value import signed_value
-from step_node.engine.wal import InputLog
+from step_node.engine.wal import WriteAheadLog
 from step_node.errors import InvariantBroken
 from step_node.mempool.operations import OperationPool
 from step_node.mempool.pool import Mempool
@@ -96,7 +96,7 @@ class ConsensusDriver:
         chain: Chain,
         mempool: Mempool,
         signer: ValidatorSigner | None,
-        input_log: InputLog,
+        wal: WriteAheadLog,
         replayed: list[event.Input],
         hooks: ConsensusHooks,
         clock: Clock,
@@ -107,7 +107,7 @@ class ConsensusDriver:
     ) -> None:
         self._chain = chain
         evidence = EvidencePool() if evidence is None else evidence
-        self._batches = BatchBench(
+        self._batches = Batches(
             chain=chain,
             mempool=mempool,
             evidence=evidence,
@@ -118,7 +118,7 @@ class ConsensusDriver:
         )
         self._accuser = Accuser(chain=chain, pool=evidence, broadcast=hooks.broadcast)
         self._signer = signer
-        self._log = input_log
+        self._log = wal
         self._replayed = replayed
         self._hooks = hooks
         self._metrics = metrics

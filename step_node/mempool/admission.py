@@ -14,6 +14,7 @@ from typing import TypeAlias
 import trio
 
 from step_node.chain.chain import Chain
+from step_node.chain.verification import verify_on_threads
 from step_node.clock import Clock
 from step_node.ledger.apply import keys_of
 from step_node.ledger.state import Receipt, StateSlice
@@ -22,7 +23,6 @@ from step_node.mempool.journal import DroppedProof, Journal, JournalError
 from step_node.mempool.outcomes import Dropped, Finalised, Outcome, OutcomeWaiters, Pending
 from step_node.mempool.pool import Mempool
 from step_node.metrics import NodeMetrics
-from step_node.proofs.gates import verify_on_threads
 from step_node.proofs.proof import Refusal, RefusalCode, SignedProof
 from step_node.storage.interface import StorageUnavailable
 

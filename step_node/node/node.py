@@ -22,7 +22,7 @@ from step_node.engine.doppelganger import DoppelgangerWatch
 from step_node.engine.driver import ConsensusDriver, ConsensusHooks, message_height
 from step_node.engine.evidence_pool import EvidencePool
 from step_node.engine.forks import Fork, fork_shown_by
-from step_node.engine.wal import InputLog
+from step_node.engine.wal import WriteAheadLog
 from step_node.home.config import SyncConfig
 from step_node.ledger.commitment import state_root
 from step_node.mempool.admission import Admission
@@ -38,8 +38,8 @@ from step_node.network.proof_exchange import ProofExchange
 from step_node.network.snapshots import SnapshotJoiner, SnapshotServer
 from step_node.network.sync import Sync
 from step_node.signing.signer import ValidatorSigner
-from step_node.snapshot.store import SnapshotShelf
-from step_node.snapshot.validator_sets import SetTrail
+from step_node.snapshot.store import SnapshotStore
+from step_node.snapshot.validator_sets import ValidatorSetLinks
 from step_node.storage.interface import Storage
 from step_node.storage.retry import StorageWatch
 
@@ -65,15 +65,15 @@ class NodeParts:
     clock: Clock
     mempool: Mempool
     chain: Chain
-    input_log: InputLog
+    wal: WriteAheadLog
     replayed: list[Input]
     doppelganger: DoppelgangerWatch | None = None
     listen_first_seconds: float = 0.0
     """How long to listen for a doppelganger before anything is signed."""
     evidence: EvidencePool = field(default_factory=EvidencePool)
-    snapshots: SnapshotShelf | None = None
+    snapshots: SnapshotStore | None = None
     """None: the node neither gives snapshots nor joins from one."""
-    trail: SetTrail | None = None
+    set_links: ValidatorSetLinks | None = None
     """None: one that is not kept."""
     sync: SyncConfig = field(default_factory=SyncConfig)
 
@@ -102,7 +102,7 @@ class Node:
         self._consensus_topic = consensus_gossip(parts.network, parts.chain, self._gossip_refused)
         self._operations_topic = operations_gossip(parts.network, parts.chain.chain_id, self._gossip_refused)
         self._evidence = parts.evidence
-        self._trail = parts.trail or SetTrail(None, parts.genesis)
+        self._set_links = parts.set_links or ValidatorSetLinks(None, parts.genesis)
         self._operation_pool = OperationPool()
         self.operations = OperationDesk(
             chain=parts.chain, pool=self._operation_pool, publish=self._operations_topic.publish
@@ -131,7 +131,7 @@ class Node:
             chain=parts.chain,
             mempool=parts.mempool,
             signer=parts.signer,
-            input_log=parts.input_log,
+            wal=parts.wal,
             replayed=parts.replayed,
             hooks=ConsensusHooks(
                 broadcast=self._broadcast,
@@ -162,7 +162,7 @@ class Node:
         if restored:
             log.info("accepted proofs wait again", proofs=restored)
         await self._evidence.drop_settled(self._chain.offence_refusal)
-        await self._trail.begin(self._chain.validators)
+        await self._set_links.begin(self._chain.validators)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.admission.run)
             nursery.start_soon(self._peers.run)
@@ -257,8 +257,8 @@ class Node:
         server = SnapshotServer(
             network=parts.network,
             chain=parts.chain,
-            shelf=parts.snapshots,
-            trail=self._trail,
+            snapshot_store=parts.snapshots,
+            set_links=self._set_links,
             every_batches=parts.sync.snapshot_every_batches,
         )
         if not parts.sync.snapshot:
@@ -267,8 +267,8 @@ class Node:
             network=parts.network,
             chain=parts.chain,
             driver=self.driver,
-            shelf=parts.snapshots,
-            trail=self._trail,
+            snapshot_store=parts.snapshots,
+            set_links=self._set_links,
             distance_batches=parts.sync.snapshot_distance_batches,
             owes_answers=self.admission.owes_answers,
         )
@@ -281,7 +281,7 @@ class Node:
 
     async def _restored(self) -> None:
         await self._settlement.after_jump()
-        await self._trail.begin(self._chain.validators)
+        await self._set_links.begin(self._chain.validators)
 
     async def _finalised(self, judged: JudgedBatch) -> None:
         await self._settlement.after_batch(judged)
@@ -296,7 +296,7 @@ class Node:
                 burnt_ustep=slashing.amount_ustep,
             )
         if self._chain.last_commit is not None:
-            await self._trail.after_batch(judged.batch, self._chain.last_commit, self._chain.validators)
+            await self._set_links.after_batch(judged.batch, self._chain.last_commit, self._chain.validators)
 
     def _peer_height(self, _peer_id: PeerId, height: int) -> None:
         if height >= self._chain.next_height:

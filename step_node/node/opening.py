@@ -19,7 +19,7 @@ from step_node.clock import SystemClock
 from step_node.crypto.eip191 import address_of, public_key_of
 from step_node.engine.doppelganger import DoppelgangerWatch
 from step_node.engine.evidence_pool import EvidencePool
-from step_node.engine.wal import InputLog
+from step_node.engine.wal import WriteAheadLog
 from step_node.errors import StepNodeError
 from step_node.home.config import NodeConfig, StorageConfig
 from step_node.home.lock import HomeLock
@@ -30,8 +30,8 @@ from step_node.network.bans import keep_bans
 from step_node.node.node import NodeParts
 from step_node.signing.guard import SigningGuard
 from step_node.signing.signer import ValidatorSigner
-from step_node.snapshot.store import SnapshotShelf
-from step_node.snapshot.validator_sets import SetTrail
+from step_node.snapshot.store import SnapshotStore
+from step_node.snapshot.validator_sets import ValidatorSetLinks
 from step_node.storage.interface import Storage, StorageMismatch
 from step_node.storage.open import MongoSettings, SqliteSettings, StorageSettings, open_storage
 
@@ -87,14 +87,14 @@ async def open_parts(
             await _check_totals(storage, chain)
             _check_history_is_there(home, keys, chain, options)
             try:
-                snapshots = await SnapshotShelf.open(home.snapshots)
+                snapshots = await SnapshotStore.open(home.snapshots)
             except OSError as error:
                 raise StepNodeError(f"{home.snapshots}: cannot be used: {error}") from error
             guard = SigningGuard.open(home.signing_history, genesis.chain_id)
             _tell_torn(home.signing_history, guard.torn_bytes)
             signer = _signer(keys, guard, chain)
-            input_log, replayed = InputLog.open(home.consensus_log, chain_id=genesis.chain_id, height=chain.next_height)
-            _tell_torn(home.consensus_log, input_log.torn_bytes)
+            wal, replayed = WriteAheadLog.open(home.consensus_log, chain_id=genesis.chain_id, height=chain.next_height)
+            _tell_torn(home.consensus_log, wal.torn_bytes)
             try:
                 yield NodeParts(
                     genesis=genesis,
@@ -105,7 +105,7 @@ async def open_parts(
                     clock=clock,
                     mempool=mempool,
                     chain=chain,
-                    input_log=input_log,
+                    wal=wal,
                     replayed=replayed,
                     doppelganger=None
                     if signer is None
@@ -113,11 +113,11 @@ async def open_parts(
                     listen_first_seconds=options.listen_first_seconds,
                     evidence=EvidencePool.open(home.evidence, chain_id=genesis.chain_id, parameters=chain.parameters),
                     snapshots=snapshots,
-                    trail=await SetTrail.open(home.set_trail, genesis),
+                    set_links=await ValidatorSetLinks.open(home.validator_sets, genesis),
                     sync=config.sync,
                 )
             finally:
-                input_log.close()
+                wal.close()
                 guard.close()
 
 

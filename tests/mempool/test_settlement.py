@@ -11,7 +11,7 @@ import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from step_node.ledger.apply import expire_before_ms, keys_of, open_session
+from step_node.ledger.apply import begin_execution, expire_before_ms, keys_of
 from step_node.ledger.records import Account, NonceRecord, Triangle
 from step_node.mempool.journal import JournalError
 from step_node.mempool.outcomes import Dropped, Finalised, Pending
@@ -41,8 +41,8 @@ async def applicable(parts: Parts, proof: SignedProof, timestamp_ms: int) -> boo
     parameters = parts.chain.parameters
     keys = keys_of([proof], expire_before_ms=expire_before_ms(timestamp_ms, parameters))
     state = await parts.chain.storage.load(keys)
-    session = open_session(state, timestamp_ms=timestamp_ms, signers=())
-    return not isinstance(session.try_proof(proof, 0), Refusal)
+    execution = begin_execution(state, timestamp_ms=timestamp_ms, signers=())
+    return not isinstance(execution.try_proof(proof, 0), Refusal)
 
 
 @settings(max_examples=100)

@@ -25,7 +25,7 @@ from step_node.chain.genesis import Genesis
 from step_node.crypto.eip191 import address_of, public_key_of
 from step_node.engine.doppelganger import DoppelgangerWatch
 from step_node.engine.evidence_pool import EvidencePool
-from step_node.engine.wal import InputLog
+from step_node.engine.wal import WriteAheadLog
 from step_node.mempool.journal import Journal, JournalError
 from step_node.mempool.pool import Mempool
 from step_node.network.protocols import consensus_topic
@@ -35,7 +35,7 @@ from step_node.signing.guard import SigningGuard, SigningKind
 from step_node.signing.signer import ValidatorSigner
 from step_node.storage.interface import FinalisedBatch, StorageUnavailable, StoredBatch
 from step_node.storage.memory import MemoryStorage
-from step_node.testing.simulator.byzantine import GuardlessSigner, Liar, forged
+from step_node.testing.simulator.byzantine import ByzantineValidator, GuardlessSigner, forged
 from step_node.testing.simulator.clock import SimulatedClock
 from step_node.testing.simulator.disk import Mount, NodeCrashed, SimulatedDisk
 from step_node.testing.simulator.invariants import Invariants
@@ -174,7 +174,7 @@ class Host:
         mempool = Mempool()
         chain = await Chain.open(genesis=genesis, storage=self.storage, clock=self.clock, known=mempool.get)
         guard = SigningGuard.open(SIGNING_HISTORY, genesis.chain_id, files=mount)
-        input_log, replayed = InputLog.open(
+        wal, replayed = WriteAheadLog.open(
             CONSENSUS_LOG, chain_id=genesis.chain_id, height=chain.next_height, files=mount
         )
         network = self._network = SimulatedNetwork(self._air, self.name)
@@ -193,7 +193,7 @@ class Host:
                 clock=self.clock,
                 mempool=mempool,
                 chain=chain,
-                input_log=input_log,
+                wal=wal,
                 replayed=replayed,
                 evidence=EvidencePool.open(
                     EVIDENCE, chain_id=genesis.chain_id, parameters=chain.parameters, files=mount
@@ -210,7 +210,7 @@ class Host:
                 network.sent = self._before_sending
                 self._watch_what_is_taken_in(node)
             else:
-                liar = Liar(
+                liar = ByzantineValidator(
                     network=network,
                     node=node,
                     private_key=self._private_key,
@@ -227,7 +227,7 @@ class Host:
             self.node = node
 
     def _watch_what_is_taken_in(self, node: Node) -> None:
-        """Tell `Justice` of every message that the node's consensus loop has dealt with to the end."""
+        """Tell `SlashingChecker` of every message that the node's consensus loop has dealt with to the end."""
         driver, disk = node.driver, self.disk
         handle = driver._handle
         self._lives += 1
@@ -238,7 +238,7 @@ class Host:
             counts = counts and not disk.is_full
             await handle(first)
             if counts and isinstance(first, MessageReceived) and disk.times_full == times_full:
-                self.invariants.justice.took_in(self.name, life, first.message)
+                self.invariants.slashing_checker.took_in(self.name, life, first.message)
 
         driver._handle = watched  # type: ignore[method-assign]  # the only place through which all messages go
 
