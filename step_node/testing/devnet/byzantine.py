@@ -1,11 +1,10 @@
-"""A validator that misbehaves: the shipped node with one part exchanged, as a process of its own. For devnets only.
-
-    python -m step_node.testing.devnet.byzantine double-sign --home DIR …        (options as of `step-node start`)
+"""A validator that misbehaves: the shipped node with one part exchanged. For devnets only.
 
 Theory of operation. The shipped program has no switch for misbehaviour, and its guard would not let it sign twice. So
-this is another program: it builds the same `Node` out of the same parts, with a hook that changes what leaves it, or
-with a chain whose one method that builds a batch is another. What it signs on the side is signed with the bare key,
-past the guard. Everything else (the store, gossip, sync, the API) is what honest nodes run.
+there is another program (`step_node.cli.byzantine_command`): it builds the same `Node` out of the same parts, with a
+hook that changes what leaves it, or with a chain whose one method that builds a batch is another. What it signs on the
+side is signed with the bare key, past the guard. Everything else (the store, gossip, sync, the API) is what honest
+nodes run.
 """
 
 from __future__ import annotations
@@ -13,10 +12,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from consensus.messages import Evidence, Message, PreCommit, PreVote
 from step_node.batch.batch import BatchContent
@@ -24,7 +19,7 @@ from step_node.chain.chain import Chain, JudgedBatch
 from step_node.crypto.eip191 import digest, sign_digest
 from step_node.ledger.offences import Offence
 from step_node.node.node import Node, NodeHooks, NodeParts
-from step_node.node.opening import NodeKeys, StartOptions
+from step_node.node.opening import NodeKeys
 from step_node.operations.operation import Operation
 from step_node.proofs.proof import SignedProof
 from step_node.testing.devnet.misbehaviour import Misbehaviour
@@ -94,25 +89,3 @@ def make_misbehaving_node(misbehaviour: Misbehaviour, keys: NodeKeys, parts: Nod
             return Node(replace(parts, chain=InvalidBatchChain(parts.chain)))
         case Misbehaviour.SILENT:
             return Node(replace(parts, hooks=NodeHooks(outgoing=lambda _: ())))
-
-
-def main(
-    misbehaviour: Annotated[Misbehaviour, typer.Argument()],
-    home: Annotated[Path, typer.Option()],
-    password_file: Annotated[Path | None, typer.Option()] = None,
-    stop_with_stdin: Annotated[bool, typer.Option("--stop-with-stdin")] = False,
-) -> None:
-    """Run a validator that misbehaves, until a signal."""
-    from step_node.cli.start_command import run_home
-
-    run_home(
-        home,
-        password_file,
-        options=StartOptions(),
-        stop_with_stdin=stop_with_stdin,
-        make_node=lambda keys, parts: make_misbehaving_node(misbehaviour, keys, parts),
-    )
-
-
-if __name__ == "__main__":
-    typer.run(main)
