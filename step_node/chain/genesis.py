@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated
@@ -18,7 +17,7 @@ from coincurve import PublicKey
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import from_json
 
-from consensus.values import VALIDATORS_MAX, Validator, ValidatorSet
+from consensus.values import VALIDATORS_MAX
 from step_node.crypto.eip191 import address_of
 from step_node.errors import StepNodeError, describe_validation_error
 from step_node.ledger.commitment import EMPTY_LANES
@@ -27,6 +26,7 @@ from step_node.ledger.records import Account, ChainRecord, ParametersRecord, Rec
 from step_node.ledger.state import StateHead
 from step_node.multiaddrs import MultiaddrText
 from step_node.parameters import USTEP_PER_STEP, Parameters
+from step_node.strict_json import unique_keys
 
 GENESIS_BYTES_MAX = 16_000_000
 AMOUNT_USTEP_MAX = 2**53 - 1
@@ -146,21 +146,6 @@ class Genesis(BaseModel):
         return head_with_commitment(StateHead(chain, self.parameters, validators, EMPTY_LANES), records)
 
 
-def validator_set(records: Iterable[ValidatorRecord], *, height: int | None = None) -> ValidatorSet:
-    """The consensus engine's view of the validators in the state: those of the next height, or of the head's.
-
-    `height` may be the head's, whose commit is in the next batch; the stakes are those of now. Other sets cannot be
-    told from the state.
-    """
-    return ValidatorSet(
-        tuple(
-            Validator(record.address, record.public_key, record.stake_ustep)
-            for record in records
-            if (record.is_in_set if height is None else record.was_in_set(height))
-        )
-    )
-
-
 def load_genesis(path: Path) -> Genesis:
     """Read `genesis.json`. Raises `GenesisError` naming the file, the key and the rule."""
     try:
@@ -180,19 +165,10 @@ def parse_genesis(text: str, *, name: str) -> Genesis:
     try:
         # First a parser that bounds the nesting by itself, then one that shows keys that stand twice.
         from_json(text)
-        json.loads(text, object_pairs_hook=_unique_keys)
+        json.loads(text, object_pairs_hook=unique_keys)
     except ValueError as error:
         raise GenesisError(f"{name}: is not JSON: {error}") from error
     try:
         return Genesis.model_validate_json(text)
     except ValidationError as error:
         raise GenesisError(f"{name}: {describe_validation_error(error)}") from error
-
-
-def _unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    unique: dict[str, object] = {}
-    for key, value in pairs:
-        if key in unique:
-            raise ValueError(f"the key {key[:80]!r} stands twice in one object")
-        unique[key] = value
-    return unique

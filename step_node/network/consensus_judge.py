@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import trio
@@ -40,6 +41,9 @@ driver would not keep it, and whoever is that far behind catches up by sync."""
 HEIGHTS_BEHIND_MAX = 1
 """One of a height further behind the next one is of no use any more. That of the head's own height may be a late
 pre-commit, and who is one height behind needs it."""
+
+OWN_MESSAGES_MAX = 64
+"""Messages under the own key that wait for their reader; a further one is dropped, since one tells enough."""
 
 SAID_SECONDS = 1.0
 """For so long a further commit of the same batch says nothing new, whoever has signed it. Each of a hundred validators
@@ -75,8 +79,7 @@ class ConsensusGossipMessage:
 class ConsensusJudge:
     """Judges messages as the node on `chain` sees them now. Lives on the event loop.
 
-    `on_own` is told of each message that carries `own_address` and its signature, whatever its height: that another
-    process signs with the key must be heard also by a node that is behind. `clock` is in seconds and never goes back.
+    `clock` is in seconds and never goes back.
     """
 
     def __init__(
@@ -84,12 +87,13 @@ class ConsensusJudge:
         chain: Chain,
         *,
         own_address: bytes | None = None,
-        on_own: Callable[[SignedMessage], None] = lambda _message: None,
         clock: Callable[[], float] = trio.current_time,
     ) -> None:
         self._chain = chain
         self._own_address = own_address
-        self._on_own = on_own
+        self._own_send, self.own_messages = trio.open_memory_channel[SignedMessage](OWN_MESSAGES_MAX)
+        """Each message heard that `own_address` has signed, of any height: that another process signs with the key must
+        be noticed by a node that is behind, too."""
         self._clock = clock
         self._said: OrderedDict[tuple[int, bytes], float] = OrderedDict()
         """(height, batch hash) of commits that were verified -> when."""
@@ -113,7 +117,8 @@ class ConsensusJudge:
         chain, kind = self._chain, message.type
         if message.signer == self._own_address:
             self._check_signature(message)
-            self._on_own(message)
+            with suppress(trio.WouldBlock):
+                self._own_send.send_nowait(message)
         if message.height > chain.next_height + HEIGHTS_AHEAD_MAX:
             raise Refused(Fault.UNVERIFIABLE, f"{kind}.height: {message.height}, and {chain.next_height} is the next")
         if message.height < chain.next_height - HEIGHTS_BEHIND_MAX:

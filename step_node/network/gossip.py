@@ -15,10 +15,10 @@ import trio
 
 from consensus.messages import MESSAGE_BYTES_MAX, Message, encode_message
 from p2p.network import Fault, Network, PeerId
-from step_node.batch.batch import OPERATION_BYTES_MAX
 from step_node.network.consensus_judge import ConsensusGossipMessage, ConsensusJudge, Refused
 from step_node.network.protocols import consensus_topic, operations_topic, proofs_topic
 from step_node.operations.operation import (
+    OPERATION_BYTES_MAX,
     Operation,
     OperationCode,
     OperationRefused,

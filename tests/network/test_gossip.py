@@ -346,14 +346,15 @@ async def test_the_own_signature_is_heard_from_any_height() -> None:
     """Where a node is behind, and where it knows of no such validator yet."""
     chain = await open_chain(GENESIS)
     for own in (NAMES[0], "newcomer"):
-        heard: list[SignedMessage] = []
-        judge = ConsensusJudge(chain, own_address=address(own), on_own=heard.append)
+        judge = ConsensusJudge(chain, own_address=address(own))
         votes = [pre_vote(own, height=height) for height in (1, 2, 3, 10**9)]
         forged = replace(pre_vote(own, height=4), signature=votes[0].signature)
         for vote in (*votes, forged, pre_vote(NAMES[1], height=2)):
             with suppress(Refused):
                 judge.judge(encode_message(vote))
-        assert heard == votes
+        assert [judge.own_messages.receive_nowait() for _ in votes] == votes
+        with pytest.raises(trio.WouldBlock):
+            judge.own_messages.receive_nowait()
 
 
 async def test_operations_reach_everybody_and_forged_ones_nobody() -> None:
