@@ -100,7 +100,7 @@ from step_node.snapshot.trust import SetLink, TrustedSets
 from tests.snapshot.snapshots import small_snapshot
 from tests.support.chains import CHAIN_ID, build, commit_for, make_genesis, open_chain, validator_names
 from tests.support.clock import SetClock
-from tests.support.operations import register, rotate, unbond, withdraw
+from tests.support.operations import register, rotate, set_address, unbond, withdraw
 from tests.support.proofs import START_MS, address, private_key, signed_proof
 
 FUZZED_AS = {
@@ -294,6 +294,7 @@ def decoders() -> dict[str, Decoder]:
         unbond("alice", "alice", 1),
         withdraw("alice", "alice", 2),
         rotate("alice", "alice", "alice-new", 3),
+        set_address("alice", "alice", 4),
     )
     timer = TimerFired(TimeoutKind.PROPOSER, 0)
 
