@@ -19,6 +19,7 @@ import logging
 import socket
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from ipaddress import ip_address
 from typing import Any, Final
 from weakref import WeakSet
 
@@ -127,6 +128,20 @@ def keep_watch(stream: trio.SocketStream) -> None:
             stream.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
+class WatchedStream(TrioTCPStream):
+    """A TCP stream that the kernel watches, and that knows its other end, over IPv6 too (py-libp2p's does not)."""
+
+    def __init__(self, stream: trio.SocketStream) -> None:
+        super().__init__(stream)
+        keep_watch(stream)
+        try:
+            host, port = stream.socket.getpeername()[:2]
+        except OSError:
+            return  # It is gone already, which whoever reads from it will see.
+        address = ip_address(host.partition("%")[0])
+        self._cached_remote_address = str(getattr(address, "ipv4_mapped", None) or address), port
+
+
 class _BoundListener(TCPListener):
     """A listener on sockets that are bound already."""
 
@@ -152,8 +167,7 @@ class _BoundListener(TCPListener):
 
     async def _accept(self, socket_stream: trio.SocketStream) -> None:
         try:
-            keep_watch(socket_stream)
-            await self.handler(TrioTCPStream(socket_stream))
+            await self.handler(WatchedStream(socket_stream))
         except LIBP2P_ERRORS:
             return  # Somebody connected who does not speak libp2p, or went away; trio closes the socket.
         except Exception:
@@ -175,7 +189,7 @@ class ExclusiveTcp(TCP):
         """See `ITransport.dial`."""
         connection = await super().dial(maddr)
         if isinstance(connection, RawConnection) and isinstance(connection.stream, TrioTCPStream):
-            keep_watch(connection.stream.stream)
+            connection.stream = WatchedStream(connection.stream.stream)
             self._dialled.add(connection.stream.stream)
         return connection
 

@@ -358,7 +358,8 @@ class Libp2pNetwork(BaseNetwork):
             self._dropped[Drop.BANNED] += 1
             self._nursery.start_soon(self._close_connections, peer_id)
         else:
-            self._connected(peer_id, outbound=_is_outbound(open_connections[0]))
+            connection = open_connections[0]
+            self._connected(peer_id, address=_address_of(connection), outbound=_is_outbound(connection))
         self._peers_changed.set()
         self._peers_changed = trio.Event()
 
@@ -417,6 +418,12 @@ def _text(peer_id: ID) -> PeerId:
 
 def _is_outbound(connection: INetConn) -> bool:
     return isinstance(connection, SwarmConn) and connection.direction.name == "OUTBOUND"
+
+
+def _address_of(connection: INetConn) -> str:
+    """The other end; `/ip4/0.0.0.0` if its socket was gone before it could be asked."""
+    addresses = connection.get_transport_addresses()
+    return _without_peer_id(str(addresses[0])) if addresses else "/ip4/0.0.0.0"
 
 
 def _without_peer_id(address: str) -> str:

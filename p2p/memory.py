@@ -177,7 +177,7 @@ class MemoryNetwork(BaseNetwork):
     def set_link(self, peer_id: PeerId, *, up: bool) -> None:
         """Learn whether a peer is connected. Of two networks, the one with the lesser name counts as the dialler."""
         if up:
-            self._connected(peer_id, outbound=self._peer_id < peer_id)
+            self._connected(peer_id, address=f"/memory/{peer_id}", outbound=self._peer_id < peer_id)
             return
         for pipe in self._pipes.pop(peer_id, ()):
             pipe.break_now()

@@ -104,6 +104,18 @@ class PeerEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class Connection:
+    """How a connected peer is connected."""
+
+    address: str
+    """The other end as a multiaddr, without its peer id. Of a peer that dialled, the port is no listening one."""
+    outbound: bool
+    """True if this node dialled."""
+    began_at: float
+    """By trio's clock, seconds."""
+
+
+@dataclass(frozen=True, slots=True)
 class TopicStatistics:
     """Gossip of one topic since the start. `in` is what was delivered to the subscriber, `out` what was published."""
 
@@ -249,6 +261,10 @@ class Network(Protocol):
 
     def peers(self) -> tuple[PeerId, ...]:
         """The peers connected now, in order of peer id."""
+        ...
+
+    def connections(self) -> Mapping[PeerId, Connection]:
+        """How each of `peers` is connected, in the same order."""
         ...
 
     def peer_events(self) -> trio.MemoryReceiveChannel[PeerEvent]:

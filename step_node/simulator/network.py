@@ -243,7 +243,7 @@ class SimulatedNetwork(BaseNetwork):
     def set_link(self, peer_id: PeerId, *, up: bool) -> None:
         """Learn whether a peer is connected. Of two networks, the one with the lesser name counts as the dialler."""
         if up:
-            self._connected(peer_id, outbound=self._peer_id < peer_id)
+            self._connected(peer_id, address=f"/memory/{peer_id}", outbound=self._peer_id < peer_id)
             return
         for number, pipe in list(self._pipes.items()):
             if pipe.other_name == peer_id:

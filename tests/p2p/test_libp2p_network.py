@@ -420,6 +420,8 @@ async def test_an_ipv6_address_works_where_the_machine_has_one() -> None:
         running("two", one.listen_addresses[0]) as two,
     ):
         await connected(two, 1)
+        assert two.connections()[one.peer_id].address == one.listen_addresses[0].partition("/p2p/")[0]
+        assert one.connections()[two.peer_id].address.startswith("/ip6/::1/tcp/")
 
 
 def _has_ipv6() -> bool:
