@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from step_node.ledger.execution import LedgerSession
 from step_node.ledger.offences import Offence, Slashing
-from step_node.ledger.parameters import Parameters
 from step_node.ledger.rewards import validator_rewards_ustep
-from step_node.ledger.session import LedgerSession
 from step_node.ledger.state import Changes, Receipt, StateHead, StateKeys, StateSlice
 from step_node.operations.operation import Operation
+from step_node.parameters import Parameters
 from step_node.proofs.proof import Refusal, SignedProof
 
 

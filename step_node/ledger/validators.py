@@ -13,7 +13,6 @@ from dataclasses import replace
 
 from consensus.values import VALIDATORS_MAX
 from step_node.ledger.offences import Offence, OffenceKind, Slashing, slash_bps
-from step_node.ledger.parameters import USTEP_PER_STEP
 from step_node.ledger.records import ValidatorRecord, ValidatorState
 from step_node.ledger.rewards import BASIS_POINTS
 from step_node.ledger.state import StateHead
@@ -28,6 +27,7 @@ from step_node.operations.operation import (
     Withdraw,
     hot_address,
 )
+from step_node.parameters import USTEP_PER_STEP
 
 SET_VALIDATORS_MAX = VALIDATORS_MAX
 """Members of the set and those who wait to join it; a further registration is refused."""

@@ -19,9 +19,9 @@ from consensus.wire import WireError, decode, decode_union, encode
 from p2p.errors import NetworkError, PeerFault
 from p2p.network import Fault, Network, PeerId, Stream
 from step_node.batch.batch import decode_batch
-from step_node.bft.driver import ConsensusDriver
-from step_node.chain import COMMIT_BYTES_MAX, Chain
-from step_node.genesis import validator_set
+from step_node.chain.chain import COMMIT_BYTES_MAX, Chain
+from step_node.chain.genesis import validator_set
+from step_node.engine.driver import ConsensusDriver
 from step_node.network.protocols import (
     LINKS_BYTES_MAX,
     LINKS_PER_MESSAGE,
@@ -39,11 +39,11 @@ from step_node.network.protocols import (
 )
 from step_node.offload import run_blocking
 from step_node.snapshot.chunks import ChunkReader, stored_records
+from step_node.snapshot.light import SetLink, TrustedSets
 from step_node.snapshot.manifest import SnapshotManifest, UnprovenSnapshot, check_manifest
 from step_node.snapshot.records import InvalidSnapshot
-from step_node.snapshot.shelf import FetchedChunks, SnapshotShelf
-from step_node.snapshot.trail import SetTrail
-from step_node.snapshot.trust import SetLink, TrustedSets
+from step_node.snapshot.store import FetchedChunks, SnapshotShelf
+from step_node.snapshot.validator_sets import SetTrail
 from step_node.storage.interface import RestoredState, StorageUnavailable, StoredBatch
 
 SERVED_MAX = 4

@@ -17,8 +17,8 @@ import trio
 
 from mesh import contains, contains_array
 from step_node.crypto.eip191 import BadSignature, recover_address
-from step_node.ledger.parameters import Parameters
 from step_node.offload import run_blocking
+from step_node.parameters import Parameters
 from step_node.proofs.proof import Refusal, RefusalCode, SignedProof
 
 CHUNK_PROOFS_MIN = 32

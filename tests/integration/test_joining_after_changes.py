@@ -10,10 +10,10 @@ import trio
 
 from consensus.messages import MESSAGE_BYTES_MAX, PreVote, encode_message
 from p2p.memory import MemoryHub
-from step_node.config import SyncConfig
+from step_node.home.config import SyncConfig
 from step_node.ledger.records import ValidatorState
 from step_node.network.protocols import consensus_topic
-from step_node.node import Node
+from step_node.node.node import Node
 from tests.integration.test_validator_life import NAMES, all_have, finalise_one, signed
 from tests.support.chains import CHAIN_ID, make_genesis
 from tests.support.nodes import QUICK, equal_roots, running_node

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from step_node.genesis import validator_set
+from step_node.chain.genesis import validator_set
 from step_node.ledger import validators
 from step_node.ledger.apply import BatchRefused
 from step_node.ledger.offences import Offence, OffenceKind

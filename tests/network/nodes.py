@@ -15,10 +15,10 @@ from consensus.messages import Message
 from consensus.wire import encode
 from p2p.memory import MemoryHub, MemoryNetwork
 from p2p.network import Fault, Network, PeerId, Stream
-from step_node.bft.driver import ConsensusDriver, ConsensusHooks
-from step_node.bft.input_log import InputLog
-from step_node.chain import Chain, JudgedBatch
-from step_node.mempool import Mempool
+from step_node.chain.chain import Chain, JudgedBatch
+from step_node.engine.driver import ConsensusDriver, ConsensusHooks
+from step_node.engine.wal import InputLog
+from step_node.mempool.pool import Mempool
 from step_node.metrics import NodeMetrics
 from step_node.network.peers import Peers
 from step_node.network.protocols import (
@@ -32,8 +32,8 @@ from step_node.network.protocols import (
 )
 from step_node.network.snapshots import SnapshotJoiner, SnapshotServer
 from step_node.network.sync import Sync
-from step_node.snapshot.shelf import SnapshotShelf
-from step_node.snapshot.trail import SetTrail
+from step_node.snapshot.store import SnapshotShelf
+from step_node.snapshot.validator_sets import SetTrail
 from step_node.storage.retry import StorageWatch
 from tests.support.clock import SetClock
 from tests.support.proofs import START_MS

@@ -16,7 +16,7 @@ from p2p.libp2p_network import Libp2pSettings, open_libp2p_network
 from p2p.memory import MemoryHub
 from p2p.network import Fault, Network, Stream
 from step_node.batch.batch import decode_batch
-from step_node.chain import COMMIT_BYTES_MAX, Chain
+from step_node.chain.chain import COMMIT_BYTES_MAX, Chain
 from step_node.ledger.commitment import state_root
 from step_node.network import peers, protocols, snapshots, sync
 from step_node.network.protocols import (
@@ -28,12 +28,12 @@ from step_node.network.protocols import (
     SnapshotChunk,
 )
 from step_node.snapshot.manifest import SnapshotManifest, chunk_hash
-from step_node.snapshot.shelf import SnapshotShelf
-from step_node.snapshot.trail import SetTrail
+from step_node.snapshot.store import SnapshotShelf
+from step_node.snapshot.validator_sets import SetTrail
 from tests.network.nodes import Answer, stranger, syncing_node, until
 from tests.snapshot.changing_chain import ChangingChain, changing_genesis, signed_vote
 from tests.snapshot.snapshots import Snapshot, grow, small_snapshot
-from tests.snapshot.test_trust import forged
+from tests.snapshot.test_light import forged
 from tests.support.chains import CHAIN_ID, build, commit_for, make_genesis, open_chain, validator_names
 from tests.support.proofs import address, private_key, signed_proof
 

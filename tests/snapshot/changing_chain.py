@@ -9,12 +9,12 @@ from consensus.commit import commit_of
 from consensus.evidence import contradiction
 from consensus.messages import Commit, Evidence, PreCommit
 from step_node.batch.batch import Batch
-from step_node.chain import Chain
+from step_node.chain.chain import Chain
+from step_node.chain.genesis import Genesis
 from step_node.crypto.eip191 import sign
-from step_node.genesis import Genesis
-from step_node.ledger.parameters import USTEP_PER_STEP
 from step_node.operations.operation import Operation
-from step_node.snapshot.trail import SetTrail
+from step_node.parameters import USTEP_PER_STEP
+from step_node.snapshot.validator_sets import SetTrail
 from tests.support.chains import CHAIN_ID, make_genesis, open_chain, validator_names
 from tests.support.operations import register, rotate
 from tests.support.proofs import address, private_key, signed_proof

@@ -14,15 +14,11 @@ from pathlib import Path
 
 from consensus.messages import Commit, CommitSignature, PreCommit
 from step_node.batch.batch import Batch
-from step_node.chain import Chain
-from step_node.config import StorageConfig
+from step_node.chain.chain import Chain
+from step_node.chain.genesis import Genesis
 from step_node.crypto.eip191 import address_of, public_key_of, sign
-from step_node.devnet.network import CHAIN_ID
-from step_node.devnet.node_process import NodeProcess
-from step_node.devnet.ports import free_ports
-from step_node.genesis import Genesis
-from step_node.home import NodeHome
-from step_node.home_files import (
+from step_node.home.config import StorageConfig
+from step_node.home.making import (
     HomeKeys,
     NetworkNode,
     network_homes,
@@ -31,12 +27,16 @@ from step_node.home_files import (
     write_home,
     write_network_homes,
 )
-from step_node.ledger.parameters import Parameters
-from step_node.mempool import Mempool
+from step_node.home.paths import NodeHome
+from step_node.mempool.pool import Mempool
+from step_node.parameters import Parameters
 from step_node.proofs.proof import SignedProof
 from step_node.signing.guard import SigningGuard
-from step_node.snapshot.shelf import SnapshotShelf
+from step_node.snapshot.store import SnapshotShelf
 from step_node.storage.sqlite import SqliteStorage
+from step_node.testing.devnet.network import CHAIN_ID
+from step_node.testing.devnet.node_process import NodeProcess
+from step_node.testing.devnet.ports import free_ports
 from tests.support.clock import SetClock
 from tests.support.proofs import signed_proof
 

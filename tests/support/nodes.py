@@ -10,19 +10,19 @@ from typing import Any
 import trio
 
 from p2p.memory import MemoryHub
-from step_node.bft.input_log import InputLog
-from step_node.chain import Chain
+from step_node.chain.chain import Chain
+from step_node.chain.genesis import Genesis
 from step_node.clock import SystemClock
-from step_node.config import SyncConfig
-from step_node.evidence import EvidencePool
-from step_node.genesis import Genesis
-from step_node.journal import open_journal
-from step_node.mempool import Mempool
-from step_node.node import Node, NodeParts
+from step_node.engine.evidence_pool import EvidencePool
+from step_node.engine.wal import InputLog
+from step_node.home.config import SyncConfig
+from step_node.mempool.journal import open_journal
+from step_node.mempool.pool import Mempool
+from step_node.node.node import Node, NodeParts
 from step_node.signing.guard import SigningGuard
 from step_node.signing.signer import ValidatorSigner
-from step_node.snapshot.shelf import SnapshotShelf
-from step_node.snapshot.trail import SetTrail
+from step_node.snapshot.store import SnapshotShelf
+from step_node.snapshot.validator_sets import SetTrail
 from step_node.storage.interface import Storage
 from step_node.storage.open import SqliteSettings, open_storage
 from tests.support.proofs import private_key
