@@ -1,4 +1,4 @@
-"""Greeting peers, and remembering how far each has come.
+"""Greeting peers, and remembering how far each has come and what it says of itself.
 
 Whoever dials sends a hello first; both sides learn the other's height, and a stranger from another chain is sent away.
 The same greeting is repeated now and then with a peer chosen by turns, so that a node that missed every announcement
@@ -8,14 +8,19 @@ still learns that the chain has moved on.
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import starmap
 
 import structlog
 import trio
 
 from consensus.wire import WireError, decode, encode
 from p2p.errors import NetworkError, PeerFault
-from p2p.network import Fault, Network, PeerId, Stream
+from p2p.network import Connection, Fault, Network, PeerId, Stream
+from step_node import __version__
+from step_node.api.status import PeerStatus
 from step_node.chain.chain import Chain
+from step_node.multiaddrs import named_peer
+from step_node.network.identities import agreed_validator
 from step_node.network.protocols import HELLO_BYTES_MAX, HELLO_PROTOCOL, HELLO_STREAMS_MAX, Hello
 
 GREETING_INTERVAL_MS = 2_000
@@ -25,13 +30,25 @@ log = structlog.get_logger("peers")
 
 
 class Peers:
-    """The peers that have greeted this node. Construct before `network.start`."""
+    """The peers that have greeted this node. Construct before `network.start`.
 
-    def __init__(self, network: Network, chain: Chain, *, on_height: Callable[[PeerId, int], None]) -> None:
+    `validator` is the address (20 bytes) of the key that this node signs with.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        chain: Chain,
+        *,
+        on_height: Callable[[PeerId, int], None],
+        validator: bytes | None = None,
+    ) -> None:
         self._network = network
         self._chain = chain
         self._on_height = on_height
+        self._validator = validator
         self._heights: dict[PeerId, int] = {}
+        self._hellos: dict[PeerId, Hello] = {}
         self._turn = 0
         network.serve(
             HELLO_PROTOCOL, self._answer, message_bytes_max=HELLO_BYTES_MAX, streams_max_per_peer=HELLO_STREAMS_MAX
@@ -40,6 +57,22 @@ class Peers:
     def height(self, peer_id: PeerId) -> int | None:
         """The height that a connected peer last told; None before its hello."""
         return self._heights.get(peer_id)
+
+    def statuses(self) -> tuple[PeerStatus, ...]:
+        """Who is connected, in order of peer id: how, and what each has said of itself, if it has greeted yet."""
+        return tuple(starmap(self._status, self._network.connections().items()))
+
+    def _status(self, peer_id: PeerId, connection: Connection) -> PeerStatus:
+        hello = self._hellos.get(peer_id)
+        told = None if hello is None else hello.validator
+        return PeerStatus(
+            peer_id=peer_id,
+            address=connection.address,
+            outbound=connection.outbound,
+            version=None if hello is None else hello.node_version,
+            height=self.height(peer_id),
+            validator=agreed_validator(self._chain.head.validators, peer_id, told),
+        )
 
     def ahead(self, height: int) -> list[PeerId]:
         """The connected peers that say they have finalised `height`."""
@@ -58,20 +91,34 @@ class Peers:
 
     async def run(self) -> None:
         """Greet every peer that this node dials, and one peer by turns, until cancelled."""
+        self._say_if_unknown()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._greet_by_turns)
             async for event in self._network.peer_events():
                 if not event.connected:
                     self._heights.pop(event.peer_id, None)
+                    self._hellos.pop(event.peer_id, None)
                 elif event.outbound:
                     nursery.start_soon(self._greet, event.peer_id)
+
+    def _say_if_unknown(self) -> None:
+        records, own = self._chain.head.validators, self._network.peer_id
+        record = next((record for record in records if record.address == self._validator), None)
+        if record is not None and named_peer(record.p2p_address) != own:
+            log.warning(
+                "on chain this validator's address names another node: others neither find nor know this one as it."
+                " Its owner puts that right with `step-node validator set-address`",
+                p2p_address=record.p2p_address,
+                peer_id=own,
+            )
 
     async def _greet_by_turns(self) -> None:
         while True:
             await trio.sleep(GREETING_INTERVAL_MS / 1000)
             peers = self._network.peers()
-            # A greeting may cross a disconnection; so that such heights do not add up, only the connected are kept.
+            # A greeting may cross a disconnection; so that such ones do not add up, only the connected are kept.
             self._heights = {peer_id: self._heights[peer_id] for peer_id in peers if peer_id in self._heights}
+            self._hellos = {peer_id: self._hellos[peer_id] for peer_id in peers if peer_id in self._hellos}
             if peers:
                 self._turn = (self._turn + 1) % len(peers)
                 await self._greet(peers[self._turn])
@@ -93,7 +140,11 @@ class Peers:
         await self._receive_hello(stream)
 
     def _hello(self) -> bytes:
-        return encode(Hello(self._chain.chain_id, self._chain.genesis.hash, self._chain.head.chain.height))
+        head = self._chain.head
+        # Only what the chain tells everybody anyway: a validator whose record names another node keeps to itself.
+        validator = agreed_validator(head.validators, self._network.peer_id, self._validator)
+        hello = Hello(self._chain.chain_id, self._chain.genesis.hash, head.chain.height, __version__, validator)
+        return encode(hello)
 
     async def _receive_hello(self, stream: Stream) -> None:
         data = await stream.receive_message()
@@ -111,5 +162,6 @@ class Peers:
                 f"hello: chain {hello.chain_id!r} with genesis 0x{hello.genesis_hash.hex()}, not"
                 f" {genesis.chain_id!r} with 0x{genesis.hash.hex()}",
             )
+        self._hellos[stream.peer_id] = hello
         self._heights[stream.peer_id] = hello.height
         self._on_height(stream.peer_id, hello.height)

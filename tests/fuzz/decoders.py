@@ -337,7 +337,12 @@ def decoders() -> dict[str, Decoder]:
             BUNDLE_BYTES_MAX,
             encode_bundle,
         ),
-        "hello": stream_message(message_of(Hello, HELLO_BYTES_MAX), HELLO_BYTES_MAX, Hello(CHAIN_ID, genesis.hash, 12)),
+        "hello": stream_message(
+            message_of(Hello, HELLO_BYTES_MAX),
+            HELLO_BYTES_MAX,
+            Hello(CHAIN_ID, genesis.hash, 12),
+            Hello(CHAIN_ID, genesis.hash, 12, "0.1.0", address(name)),
+        ),
         "sync-request": stream_message(
             union_of(SyncRequest, SYNC_REQUEST_BYTES_MAX),
             SYNC_REQUEST_BYTES_MAX,
