@@ -8,12 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from step_node.chain.genesis import validator_set
 from step_node.ledger import validators
 from step_node.ledger.apply import BatchRefused
 from step_node.ledger.offences import Offence, OffenceKind
 from step_node.ledger.records import ValidatorState
-from step_node.ledger.validators import OFFLINE_BATCHES_MIN
+from step_node.ledger.validators import OFFLINE_BATCHES_MIN, validator_set
 from step_node.operations.operation import Operation
 from tests.ledger.world import World
 from tests.support.chains import validator_names
