@@ -66,7 +66,7 @@ async def nothing(_stream: Stream) -> None: ...
 
 
 def greeted(peers: Peers, peer_id: str) -> bool:
-    return peers.height(PeerId(peer_id)) is not None
+    return peers.told(PeerId(peer_id)) is not None
 
 
 async def test_two_validators_show_each_other_with_all_that_is_known() -> None:
