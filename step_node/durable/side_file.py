@@ -37,7 +37,7 @@ class SideFile(Generic[M]):
         self._changed = trio.Event()
 
     def read(self) -> M | None:
-        """What the file holds; None, with a line in the log, if it cannot be used, and without one if it is not there."""
+        """What the file holds; None if it is not there or, which the log tells, cannot be used."""
         try:
             with self._path.open("rb") as file:
                 data = file.read(FILE_BYTES_MAX + 1)

@@ -1,7 +1,7 @@
 """The bans of peers, over restarts: a small file in the node home.
 
-The network tells of every ban (`p2p.penalties.Bans`). What a crash loses is a ban of the last second, and its peer earns
-it again.
+The network tells of every ban (`p2p.penalties.Bans`). What a crash loses is a ban of the last second, and its peer
+earns it again.
 """
 
 from __future__ import annotations
