@@ -30,6 +30,7 @@ from libp2p.io.trio import TrioTCPStream
 from libp2p.network.config import ConnectionConfig, RetryConfig
 from libp2p.network.connection.raw_connection import RawConnection
 from libp2p.network.swarm import _NegativePeerCache
+from libp2p.peer.id import ID
 from libp2p.security.noise.transport import PROTOCOL_ID as NOISE_PROTOCOL
 from libp2p.security.noise.transport import Transport as NoiseTransport
 from libp2p.stream_muxer.yamux.yamux import PROTOCOL_ID as YAMUX_PROTOCOL
@@ -39,7 +40,7 @@ from libp2p.transport.tcp.tcp import TCP, TCPListener
 from libp2p.transport.upgrader import TransportUpgrader
 from multiaddr import Multiaddr
 
-from p2p.addresses import parse_multiaddr, plain_ip
+from p2p.addresses import parse_multiaddr, parse_peer_address, plain_ip
 from p2p.errors import AddressInUse
 from p2p.libp2p_faults import LIBP2P_ERRORS
 from p2p.libp2p_negotiation import bound_lines
@@ -194,6 +195,11 @@ class ChoosingHost(BasicHost):
             network=swarm, negotiate_timeout=NEGOTIATION_TIMEOUT_SECONDS, disable_identify_address_discovery=True
         )
         self.swarm = swarm
+
+    async def dial(self, address: str) -> None:
+        """Connect to the peer at a full multiaddr with an IP address. Raises `PeerUnreachable`, ValueError."""
+        where = parse_peer_address(address)
+        await self.swarm.connect(ID.from_string(where.peer_id), where.host, where.port)
 
 
 def build_host(

@@ -44,13 +44,16 @@ class SideFile(Generic[M]):
         except FileNotFoundError:
             return None
         except OSError as error:
-            return self._forgotten(f"the file cannot be read: {error}")
-        if len(data) > FILE_BYTES_MAX:
-            return self._forgotten(f"the file has more than {FILE_BYTES_MAX} bytes")
-        try:
-            return self._model.model_validate_json(data)
-        except ValidationError as error:
-            return self._forgotten(f"the file is damaged: {describe_validation_error(error)}")
+            reason = f"the file cannot be read: {error}"
+        else:
+            try:
+                if len(data) <= FILE_BYTES_MAX:
+                    return self._model.model_validate_json(data)
+                reason = f"the file has more than {FILE_BYTES_MAX} bytes"
+            except ValidationError as error:
+                reason = f"the file is damaged: {describe_validation_error(error)}"
+        log.warning(f"{self._what} are forgotten", file=str(self._path), reason=reason)
+        return None
 
     def write_soon(self, content: M) -> None:
         """Have `run` write this, unless something newer comes before."""
@@ -76,6 +79,3 @@ class SideFile(Generic[M]):
             write_atomically(self._path, latest.model_dump_json().encode() + b"\n")
         except OSError as error:
             log.warning("a file that the node can do without is not written", file=str(self._path), reason=str(error))
-
-    def _forgotten(self, reason: str) -> None:
-        log.warning(f"{self._what} are forgotten", file=str(self._path), reason=reason)

@@ -23,7 +23,6 @@ from libp2p.pubsub.pb import rpc_pb2
 from libp2p.pubsub.rpc_queue import RpcQueue
 from libp2p.utils.varint import encode_uvarint, encode_varint_prefixed
 
-from p2p.addresses import parse_peer_address
 from p2p.errors import AddressInUse, PeerUnreachable
 from p2p.libp2p_faults import LIBP2P_ERRORS
 from p2p.libp2p_gossip import RPC_BYTES_MAX, GossipRouter
@@ -85,8 +84,7 @@ async def stranger(name: str, victim: Network) -> AsyncIterator[ChoosingHost]:
             on_fault=lambda _peer, _fault: None,
         )
         async with host.run([]):
-            where = parse_peer_address(victim.listen_addresses[0])
-            await host.swarm.connect(ID.from_string(where.peer_id), where.host, where.port)
+            await host.dial(victim.listen_addresses[0])
             yield host
             await host.close()
         await transport.close_dialled()
