@@ -104,17 +104,18 @@ class AddressBook:
         self._silent: dict[str, tuple[int, float]] = {}
         """Host -> how many that were heard there have not answered, and until when that counts."""
 
-    def __len__(self) -> int:
-        return len(self._known)
-
     def known(self) -> tuple[Known, ...]:
         """All known addresses."""
         return tuple(self._known.values())
 
+    def heard(self) -> list[PeerAddress]:
+        """All addresses that have been told and not yet tried."""
+        return [one.address for told in self._heard.values() for one in told]
+
     def hear(self, heard: Heard, source: str) -> bool:
         """Note an address to be tried; False if it is known already, or one too many."""
         address = heard.address
-        waiting = [one.address for told in self._heard.values() for one in told]
+        waiting = self.heard()
         host = _host_of(address)
         if (
             address in self._known

@@ -17,7 +17,7 @@ this machine, all. What is dialled gets a TCP connection and the beginning of a 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 import structlog
@@ -28,8 +28,7 @@ from p2p.addresses import PeerAddress, parse_own_address, parse_peer_address, sc
 from p2p.errors import NetworkError, PeerFault, PeerUnreachable
 from p2p.limits import Rate, Shares
 from p2p.network import Fault, Network, PeerId, Scope, Stream
-from step_node.chain.chain import Chain
-from step_node.ledger.records import ValidatorState
+from step_node.ledger.records import ValidatorRecord, ValidatorState
 from step_node.network.address_book import AddressBook, Heard
 from step_node.network.protocols import (
     PEERS_ADDRESSES_MAX,
@@ -63,14 +62,20 @@ log = structlog.get_logger("peers")
 class Discovery:
     """See the module's docstring. Construct before `network.start`, `run` after it.
 
-    `external_addresses` is what the node tells of itself, in place of where it listens.
+    `records` gives the validators of the chain's head; `external_addresses` is what the node tells of itself, in place
+    of where it listens.
     """
 
     def __init__(
-        self, *, network: Network, chain: Chain, book: AddressBook, external_addresses: Sequence[str] = ()
+        self,
+        *,
+        network: Network,
+        records: Callable[[], Iterable[ValidatorRecord]],
+        book: AddressBook,
+        external_addresses: Sequence[str] = (),
     ) -> None:
         self._network = network
-        self._chain = chain
+        self._records = records
         self._book = book
         self._external_addresses = tuple(external_addresses)
         self._followed: tuple[str, ...] | None = None
@@ -87,9 +92,7 @@ class Discovery:
 
     def follow_set(self) -> None:
         """Have the network stay connected to the validators of the head, if they are others than before."""
-        told = tuple(
-            dict.fromkeys(record.p2p_address for record in self._chain.head.validators if record.state in FOLLOWED)
-        )
+        told = tuple(dict.fromkeys(record.p2p_address for record in self._records() if record.state in FOLLOWED))
         if told == self._followed:
             return
         self._followed = told

@@ -167,7 +167,7 @@ class Node:
         self._discovery = (
             Discovery(
                 network=parts.network,
-                chain=parts.chain,
+                records=lambda: parts.chain.head.validators,
                 book=parts.address_book,
                 external_addresses=parts.external_addresses,
             )
