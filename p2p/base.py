@@ -157,6 +157,10 @@ class BaseNetwork:
             logger.warning("peer %s is banned: its last fault was %s", peer_id, fault)
             self._expel(peer_id)
 
+    def is_banned(self, peer_id: PeerId) -> bool:
+        """See `p2p.network.Network.is_banned`."""
+        return self._penalties.is_banned(peer_id)
+
     def statistics(self) -> NetworkStatistics:
         """See `p2p.network.Network.statistics`."""
         return NetworkStatistics(
