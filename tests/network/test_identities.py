@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 import trio
+import trio.testing
+from structlog.testing import capture_logs
 
 from consensus.wire import WireError, decode, encode
 from p2p.memory import MemoryHub
@@ -133,6 +135,21 @@ async def test_a_node_keeps_to_itself_which_validator_it_is_unless_the_chain_nam
         await network.start()
         await until(lambda: bool(heard))
     assert heard[0].validator is None
+
+
+@pytest.mark.parametrize(
+    ("validator", "is_said"), [(ONE, False), (TWO, True), (THREE, True), ("nobody", False), (None, False)]
+)
+async def test_a_node_that_the_chain_does_not_name_for_its_validator_says_so(
+    validator: str | None, is_said: bool
+) -> None:
+    chain = await open_chain(genesis_naming(one="a", two="b"))
+    with capture_logs() as lines:
+        async with greeter(MemoryHub(), "a", chain, validator=validator):
+            await trio.testing.wait_all_tasks_blocked()
+    said = [line for line in lines if "set-address" in line["event"]]
+    assert len(said) == is_said
+    assert all(line["log_level"] == "warning" and line["peer_id"] == "a" for line in said)
 
 
 async def test_a_replaced_key_makes_nobody_a_validator() -> None:
