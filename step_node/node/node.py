@@ -389,7 +389,9 @@ class Node:
         if height >= self._chain.next_height:
             self._sync.hint()
 
-    def _gossip_refused(self, topic: str, refused: Refused) -> None:
+    def _gossip_refused(self, topic: str, sender: PeerId, refused: Refused) -> None:
+        if refused.told_height:
+            self._peers.note_told(sender, refused.told_height)
         self._metrics.message_rejected(refused.fault.value)
         log.debug("gossip is refused", topic=topic, reason=str(refused))
 

@@ -27,7 +27,7 @@ from consensus.messages import (
 )
 from consensus.values import TimeoutKind
 from p2p.memory import MemoryHub, MemoryNetwork
-from p2p.network import Fault
+from p2p.network import Fault, PeerId
 from p2p.penalties import PENALTY_POINTS
 from step_node.batch.batch import decode_batch, encode_batch
 from step_node.chain import chain as chain_module
@@ -186,7 +186,7 @@ async def three_in_a_row(*, middle_is_behind: bool = False) -> AsyncIterator[Lin
                 await finalise(chain, [signed_proof("first", nonce="first")])
         line = Line(networks, chains, [], [])
 
-        def note(topic: str, error: Refused) -> None:
+        def note(topic: str, _sender: PeerId, error: Refused) -> None:
             line.refused.append((topic, error.fault))
 
         for network, chain in zip(networks, chains, strict=True):
@@ -301,6 +301,8 @@ async def test_what_can_be_of_no_use_here_costs_no_signature(recovered: list[str
             with pytest.raises(Refused) as caught:
                 judge.judge(encode_message(vote))
             assert caught.value.fault is fault
+            # Who passes on a vote of a height that is far ahead stands at most one height below its signer.
+            assert caught.value.told_height == (vote.height - 2 if vote in far_ahead else 0)
     (stored,) = await chain.storage.batches(1, 1)
     with pytest.raises(Refused) as caught:
         judge.judge(encode_message(commit_for(decode_batch(stored.batch), NAMES)))
