@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -57,7 +58,8 @@ from step_node.home.config import CONFIG_BYTES_MAX, NodeConfig, load_config
 from step_node.home.config_file import render_config
 from step_node.network.address_book import keep_address_book
 from step_node.network.bans import keep_bans
-from step_node.network.gossip import Refused, decode_consensus_message, decode_operation_message
+from step_node.network.consensus_judge import ConsensusJudge, Refused
+from step_node.network.gossip import decode_operation_message
 from step_node.network.protocols import (
     FETCH_BYTES_MAX,
     FETCH_REQUEST_BYTES_MAX,
@@ -106,7 +108,7 @@ from step_node.snapshot.records import InvalidSnapshot, read_records
 from tests.snapshot.snapshots import small_snapshot
 from tests.support.chains import CHAIN_ID, build, commit_for, make_genesis, open_chain, validator_names
 from tests.support.clock import SetClock
-from tests.support.operations import register, rotate, unbond, withdraw
+from tests.support.operations import register, rotate, set_address, unbond, withdraw
 from tests.support.proofs import START_MS, address, private_key, signed_proof
 
 FUZZED_AS = {
@@ -311,6 +313,7 @@ def decoders() -> dict[str, Decoder]:
         unbond("alice", "alice", 1),
         withdraw("alice", "alice", 2),
         rotate("alice", "alice", "alice-new", 3),
+        set_address("alice", "alice", 4),
     )
     timer = TimerFired(TimeoutKind.PROPOSER, 0)
 
@@ -340,7 +343,7 @@ def decoders() -> dict[str, Decoder]:
             decode_message, (WireError,), message_samples, GOSSIP_MESSAGE_BYTES_MAX, encode_message
         ),
         "consensus-gossip": Decoder(
-            lambda data: decode_consensus_message(data, chain),
+            lambda data: ConsensusJudge(chain, clock=time.monotonic).judge(data),
             (Refused,),
             tuple(encode_message(message) for message in (proposal, pre_vote, nil, timeout, commit, evidence)),
             GOSSIP_MESSAGE_BYTES_MAX,
@@ -353,7 +356,12 @@ def decoders() -> dict[str, Decoder]:
             BUNDLE_BYTES_MAX,
             encode_bundle,
         ),
-        "hello": stream_message(message_of(Hello, HELLO_BYTES_MAX), HELLO_BYTES_MAX, Hello(CHAIN_ID, genesis.hash, 12)),
+        "hello": stream_message(
+            message_of(Hello, HELLO_BYTES_MAX),
+            HELLO_BYTES_MAX,
+            Hello(CHAIN_ID, genesis.hash, 12),
+            Hello(CHAIN_ID, genesis.hash, 12, "0.1.0", address(name)),
+        ),
         "peers-request": stream_message(
             message_of(PeersRequest, PEERS_BYTES_MAX), PEERS_BYTES_MAX, PeersRequest((PEER_ADDRESS,)), PeersRequest(())
         ),
