@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import trio
 
+from step_node.home.paths import NodeHome
 from step_node.testing.devnet.agreement import check_agreement
 from step_node.testing.devnet.network import Devnet, DevnetSettings
 from step_node.testing.devnet.walkers import Walkers
-from tests.integration.test_processes_killed import LONGEST_SECONDS, QUICK
+from tests.integration.test_processes_killed import LONGEST_SECONDS, QUICK, until
 
 VALIDATORS = 5
 
 
 @pytest.mark.slow
 async def test_five_validators_that_know_one_peer_are_fully_connected_and_go_on_when_it_dies() -> None:
-    # How long it takes is measured by `scripts/bench_discovery.py`: a limit here would test the machine.
     settings = DevnetSettings(validators=VALIDATORS, base_port=0, parameters=QUICK, bootstrap_at_first_only=True)
     with trio.fail_after(LONGEST_SECONDS):
         async with Devnet(settings) as devnet:  # It is up when everybody is connected to everybody.
@@ -32,3 +34,10 @@ async def test_five_validators_that_know_one_peer_are_fully_connected_and_go_on_
             await devnet.restart(1)
             await devnet.wait_until_connected()
             assert [(await client.status()).peers for client in survivors] == [VALIDATORS - 2] * (VALIDATORS - 1)
+            # Each pair of them has one connection, so it is in the book of the one that has dialled.
+            await until(lambda: sum(known_addresses(node.home) for node in devnet.nodes[1:]) >= 6)
+
+
+def known_addresses(home: NodeHome) -> int:
+    """How many addresses stand in the node's address book, as its file says."""
+    return len(json.loads(home.address_book.read_bytes())["known"]) if home.address_book.exists() else 0
