@@ -15,20 +15,22 @@ import structlog
 from p2p.libp2p_network import Libp2pSettings, open_libp2p_network
 from step_node.chain.chain import Chain
 from step_node.chain.genesis import Genesis
-from step_node.clock import SystemClock
-from step_node.crypto.eip191 import address_of, public_key_of
+from step_node.clock import Clock, SystemClock
 from step_node.engine.doppelganger import DoppelgangerWatch
 from step_node.engine.evidence_pool import EvidencePool
 from step_node.engine.wal import InputLog
 from step_node.errors import StepNodeError
 from step_node.home.config import NodeConfig, StorageConfig
+from step_node.home.keys import NodeKeys
 from step_node.home.lock import HomeLock
 from step_node.home.paths import NodeHome
+from step_node.ledger.state import StateHead
 from step_node.mempool.journal import open_journal
 from step_node.mempool.pool import Mempool
 from step_node.network.bans import keep_bans
 from step_node.node.node import NodeParts
-from step_node.signing.guard import SigningGuard
+from step_node.node.signing_history import NO_WORD, HistoryWord, check_history, open_own_history
+from step_node.signing.believable import believable_height_max
 from step_node.signing.signer import ValidatorSigner
 from step_node.snapshot.store import SnapshotShelf
 from step_node.snapshot.validator_sets import SetTrail
@@ -39,23 +41,17 @@ log = structlog.get_logger("node")
 
 
 @dataclass(frozen=True, slots=True)
-class NodeKeys:
-    """A node's private keys, 32 bytes each. Without a validator's key the node only observes."""
-
-    validator: bytes | None
-    p2p: bytes
-
-
-@dataclass(frozen=True, slots=True)
 class StartOptions:
     """What an operator may ask of one start.
 
     `listen_first_seconds`: listen for so long whether somebody else signs with this validator's key, before signing.
-    `new_signing_history`: begin an empty signing history although this home has run before.
+    `word`: what is so of the key's past, where its signing history does not say it.
+    `observer`: only observe, with a home that has signed too.
     """
 
     listen_first_seconds: float = 0.0
-    new_signing_history: bool = False
+    word: HistoryWord = NO_WORD
+    observer: bool = False
 
 
 AS_USUAL = StartOptions()
@@ -74,7 +70,10 @@ async def open_parts(
         home.data.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StepNodeError(f"{home.data}: cannot be made: {error}") from error
+    if options.observer:
+        keys = NodeKeys(None, keys.p2p)
     with HomeLock(home.root):
+        check_history(home, validator=keys.validator_address, word=options.word, is_observer=options.observer)
         async with (
             open_storage(_storage_settings(home, config.storage)) as storage,
             open_journal(home.journal, genesis.hash) as journal,
@@ -85,14 +84,11 @@ async def open_parts(
             mempool = Mempool(proofs_max=config.mempool.proofs_max)
             chain = await Chain.open(genesis=genesis, storage=storage, clock=clock, known=mempool.get)
             await _check_totals(storage, chain)
-            _check_history_is_there(home, keys, chain, options)
             try:
                 snapshots = await SnapshotShelf.open(home.snapshots)
             except OSError as error:
                 raise StepNodeError(f"{home.snapshots}: cannot be used: {error}") from error
-            guard = SigningGuard.open(home.signing_history, genesis.chain_id)
-            _tell_torn(home.signing_history, guard.torn_bytes)
-            signer = _signer(keys, guard, chain)
+            signer = _signer(home, keys, chain, clock, options)
             input_log, replayed = InputLog.open(home.consensus_log, chain_id=genesis.chain_id, height=chain.next_height)
             _tell_torn(home.consensus_log, input_log.torn_bytes)
             try:
@@ -109,7 +105,7 @@ async def open_parts(
                     replayed=replayed,
                     doppelganger=None
                     if signer is None
-                    else DoppelgangerWatch(address=signer.address, chain_id=genesis.chain_id, guard=guard),
+                    else DoppelgangerWatch(address=signer.address, chain_id=genesis.chain_id, guard=signer.guard),
                     listen_first_seconds=options.listen_first_seconds,
                     evidence=EvidencePool.open(home.evidence, chain_id=genesis.chain_id, parameters=chain.parameters),
                     snapshots=snapshots,
@@ -118,7 +114,24 @@ async def open_parts(
                 )
             finally:
                 input_log.close()
-                guard.close()
+                if signer is not None:
+                    signer.guard.close()
+
+
+async def believable_height_here(home: NodeHome, config: NodeConfig, genesis: Genesis, clock: Clock) -> int:
+    """The height beyond which no signing history of the chain in `home` can reach by now; its store may be empty.
+
+    The home must be locked. Raises `StepNodeError` if the store cannot be used.
+    """
+    async with open_storage(_storage_settings(home, config.storage)) as storage:
+        await storage.initialise(genesis.hash, genesis.head(), genesis.accounts())
+        return _believable_height(await storage.head(), clock)
+
+
+def _believable_height(head: StateHead, clock: Clock) -> int:
+    return believable_height_max(
+        head_height=head.chain.height, head_timestamp_ms=head.chain.timestamp_ms, now_ms=clock.now_ms()
+    )
 
 
 def _tell_torn(path: Path, torn_bytes: int) -> None:
@@ -130,25 +143,21 @@ def _tell_torn(path: Path, torn_bytes: int) -> None:
         )
 
 
-def _signer(keys: NodeKeys, guard: SigningGuard, chain: Chain) -> ValidatorSigner | None:
-    if keys.validator is None:
+def _signer(
+    home: NodeHome, keys: NodeKeys, chain: Chain, clock: Clock, options: StartOptions
+) -> ValidatorSigner | None:
+    address = keys.validator_address
+    if keys.validator is None or address is None:
         return None
-    address = address_of(public_key_of(keys.validator))
-    if address not in chain.validators:
-        log.warning("this key is not a validator's: the node only observes until it is", address="0x" + address.hex())
+    guard = open_own_history(
+        home,
+        chain_id=chain.chain_id,
+        validator=address,
+        word=options.word,
+        believable_max=_believable_height(chain.head, clock),
+    )
+    _tell_torn(home.signing_history(address), guard.torn_bytes)
     return ValidatorSigner(keys.validator, guard)
-
-
-def _check_history_is_there(home: NodeHome, keys: NodeKeys, chain: Chain, options: StartOptions) -> None:
-    """A validator that has run here before must not begin an empty history: it may have signed what is not in it."""
-    if keys.validator is None or home.signing_history.exists() or options.new_signing_history:
-        return
-    if chain.head.chain.height > 0 or home.consensus_log.exists():
-        raise StepNodeError(
-            f"{home.signing_history}: the signing history is not there, but this home is at height"
-            f" {chain.head.chain.height}. Put it back with `step-node keys import-history`. Only if this key has never"
-            " signed on this chain, begin a new one: `step-node start --new-signing-history`."
-        )
 
 
 async def _check_totals(storage: Storage, chain: Chain) -> None:

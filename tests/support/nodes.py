@@ -25,7 +25,7 @@ from step_node.snapshot.store import SnapshotShelf
 from step_node.snapshot.validator_sets import SetTrail
 from step_node.storage.interface import Storage
 from step_node.storage.open import SqliteSettings, open_storage
-from tests.support.proofs import private_key
+from tests.support.proofs import address, private_key
 
 EQUAL_ROOTS_SECONDS_MAX = 60.0
 
@@ -64,7 +64,7 @@ async def running_node(
         mempool = Mempool()
         clock = SystemClock()
         chain = await Chain.open(genesis=genesis, storage=store, clock=clock, known=mempool.get)
-        guard = SigningGuard.open(home / "signing_history.log", genesis.chain_id)
+        guard = SigningGuard.open(home / "signing_history.log", chain_id=genesis.chain_id, validator=address(name))
         input_log, replayed = InputLog.open(home / "consensus.log", chain_id=genesis.chain_id, height=chain.next_height)
         node = Node(
             NodeParts(

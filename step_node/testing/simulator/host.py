@@ -31,7 +31,8 @@ from step_node.mempool.pool import Mempool
 from step_node.network.protocols import consensus_topic
 from step_node.node.node import Node, NodeParts
 from step_node.offload import offload_of_task
-from step_node.signing.guard import SigningGuard, SigningKind
+from step_node.signing.guard import SigningGuard
+from step_node.signing.history import SigningKind
 from step_node.signing.signer import ValidatorSigner
 from step_node.storage.interface import FinalisedBatch, StorageUnavailable, StoredBatch
 from step_node.storage.memory import MemoryStorage
@@ -173,7 +174,7 @@ class Host:
         await self.storage.initialise(genesis.hash, genesis.head(), genesis.accounts())
         mempool = Mempool()
         chain = await Chain.open(genesis=genesis, storage=self.storage, clock=self.clock, known=mempool.get)
-        guard = SigningGuard.open(SIGNING_HISTORY, genesis.chain_id, files=mount)
+        guard = SigningGuard.open(SIGNING_HISTORY, chain_id=genesis.chain_id, validator=self.address, files=mount)
         input_log, replayed = InputLog.open(
             CONSENSUS_LOG, chain_id=genesis.chain_id, height=chain.next_height, files=mount
         )
