@@ -15,7 +15,8 @@ import trio
 from consensus import effects as do
 from consensus import inputs as event
 from step_node.batch.batch import Batch, decode_batch, encode_batch
-from step_node.chain.chain import Chain, JudgedBatch
+from step_node.chain.chain import Chain
+from step_node.chain.judging import JudgedBatch
 from step_node.clock import Clock
 from step_node.engine.evidence_pool import EvidencePool
 from step_node.errors import InvariantBroken
@@ -33,7 +34,7 @@ first, and asking the store for all of them many times a second would change not
 T = TypeVar("T")
 
 
-class BatchBench:
+class Batches:
     """Builds and judges. `proposer` is this validator's address, or None for an observer."""
 
     def __init__(

@@ -8,17 +8,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import structlog
 
 from p2p.libp2p_network import Libp2pSettings, open_libp2p_network
-from step_node.chain.chain import Chain
 from step_node.chain.genesis import Genesis
 from step_node.clock import Clock, SystemClock
-from step_node.engine.doppelganger import DoppelgangerWatch
-from step_node.engine.evidence_pool import EvidencePool
-from step_node.engine.wal import InputLog
 from step_node.errors import StepNodeError
 from step_node.home.config import NodeConfig, StorageConfig
 from step_node.home.keys import NodeKeys
@@ -26,14 +21,12 @@ from step_node.home.lock import HomeLock
 from step_node.home.paths import NodeHome
 from step_node.ledger.state import StateHead
 from step_node.mempool.journal import open_journal
-from step_node.mempool.pool import Mempool
 from step_node.network.bans import keep_bans
+from step_node.node.assembly import assemble, tell_torn
 from step_node.node.node import NodeParts
 from step_node.node.signing_history import NO_WORD, HistoryWord, check_history, open_own_history
 from step_node.signing.believable import believable_height_max
 from step_node.signing.signer import ValidatorSigner
-from step_node.snapshot.store import SnapshotShelf
-from step_node.snapshot.validator_sets import SetTrail
 from step_node.storage.interface import Storage, StorageMismatch
 from step_node.storage.open import MongoSettings, SqliteSettings, StorageSettings, open_storage
 
@@ -81,41 +74,42 @@ async def open_parts(
             open_libp2p_network(_network_settings(config, keys), bans=bans) as network,
         ):
             await storage.initialise(genesis.hash, genesis.head(), genesis.accounts())
-            mempool = Mempool(proofs_max=config.mempool.proofs_max)
-            chain = await Chain.open(genesis=genesis, storage=storage, clock=clock, known=mempool.get)
-            await _check_totals(storage, chain)
+            await _check_totals(storage)
+            signer = await _signer(home, genesis, keys, storage, clock, options)
+            parts = await assemble(
+                home,
+                genesis,
+                storage=storage,
+                journal=journal,
+                network=network,
+                signer=signer,
+                clock=clock,
+                mempool=config.mempool,
+                sync=config.sync,
+                listen_first_seconds=options.listen_first_seconds,
+            )
             try:
-                snapshots = await SnapshotShelf.open(home.snapshots)
-            except OSError as error:
-                raise StepNodeError(f"{home.snapshots}: cannot be used: {error}") from error
-            signer = _signer(home, keys, chain, clock, options)
-            input_log, replayed = InputLog.open(home.consensus_log, chain_id=genesis.chain_id, height=chain.next_height)
-            _tell_torn(home.consensus_log, input_log.torn_bytes)
-            try:
-                yield NodeParts(
-                    genesis=genesis,
-                    storage=storage,
-                    journal=journal,
-                    network=network,
-                    signer=signer,
-                    clock=clock,
-                    mempool=mempool,
-                    chain=chain,
-                    input_log=input_log,
-                    replayed=replayed,
-                    doppelganger=None
-                    if signer is None
-                    else DoppelgangerWatch(address=signer.address, chain_id=genesis.chain_id, guard=signer.guard),
-                    listen_first_seconds=options.listen_first_seconds,
-                    evidence=EvidencePool.open(home.evidence, chain_id=genesis.chain_id, parameters=chain.parameters),
-                    snapshots=snapshots,
-                    trail=await SetTrail.open(home.set_trail, genesis),
-                    sync=config.sync,
-                )
+                yield parts
             finally:
-                input_log.close()
-                if signer is not None:
-                    signer.guard.close()
+                parts.close()
+
+
+async def _signer(
+    home: NodeHome, genesis: Genesis, keys: NodeKeys, storage: Storage, clock: Clock, options: StartOptions
+) -> ValidatorSigner | None:
+    """The validator's signer over the history of its key; None for an observer."""
+    address = keys.validator_address
+    if keys.validator is None or address is None:
+        return None
+    guard = open_own_history(
+        home,
+        chain_id=genesis.chain_id,
+        validator=address,
+        word=options.word,
+        believable_max=_believable_height(await storage.head(), clock),
+    )
+    tell_torn(home.signing_history(address), guard.torn_bytes)
+    return ValidatorSigner(keys.validator, guard)
 
 
 async def believable_height_here(home: NodeHome, config: NodeConfig, genesis: Genesis, clock: Clock) -> int:
@@ -134,38 +128,12 @@ def _believable_height(head: StateHead, clock: Clock) -> int:
     )
 
 
-def _tell_torn(path: Path, torn_bytes: int) -> None:
-    if torn_bytes > 0:
-        log.warning(
-            "the end of a file was half written, as a crash leaves it, and is cut off; nobody was told of it",
-            file=str(path),
-            bytes=torn_bytes,
-        )
-
-
-def _signer(
-    home: NodeHome, keys: NodeKeys, chain: Chain, clock: Clock, options: StartOptions
-) -> ValidatorSigner | None:
-    address = keys.validator_address
-    if keys.validator is None or address is None:
-        return None
-    guard = open_own_history(
-        home,
-        chain_id=chain.chain_id,
-        validator=address,
-        word=options.word,
-        believable_max=_believable_height(chain.head, clock),
-    )
-    _tell_torn(home.signing_history(address), guard.torn_bytes)
-    return ValidatorSigner(keys.validator, guard)
-
-
-async def _check_totals(storage: Storage, chain: Chain) -> None:
+async def _check_totals(storage: Storage) -> None:
     """Conservation over every stored record, once at start: later it is checked batch by batch."""
-    totals = await storage.totals()
-    stakes_ustep = sum(validator.stake_ustep for validator in chain.head.validators)
+    totals, head = await storage.totals(), await storage.head()
+    stakes_ustep = sum(validator.stake_ustep for validator in head.validators)
     found_ustep = (totals.balances_ustep, stakes_ustep)
-    expected_ustep = (chain.head.chain.balances_ustep, chain.head.chain.stakes_ustep)
+    expected_ustep = (head.chain.balances_ustep, head.chain.stakes_ustep)
     if found_ustep != expected_ustep:
         raise StorageMismatch(
             f"the stored accounts and stakes hold {found_ustep} µSTEP, but the ledger's head says {expected_ustep}:"

@@ -21,16 +21,17 @@ from consensus.progress import Progress
 from consensus.reasons import Ignored
 from consensus.state import Phase, VoteSet
 from consensus.values import Validator, ValidatorSet
-from step_node.batch.batch import Batch
+from step_node.batch.batch import BatchHeader
 from step_node.chain import chain as chain_module
-from step_node.chain.chain import Chain, JudgedBatch
+from step_node.chain import judging
+from step_node.chain.chain import Chain
+from step_node.chain.judging import JudgedBatch
 from step_node.durable.record_log import RecordLog
-from step_node.engine import evidence_pool as evidence_module
 from step_node.engine.accuser import Accuser
 from step_node.engine.driver import ConsensusDriver
-from step_node.engine.wal import InputLog
-from step_node.ledger import execution as session
-from step_node.ledger import state_gates
+from step_node.engine.wal import WriteAheadLog
+from step_node.ledger import evidence as evidence_module
+from step_node.ledger import execution, state_gates
 from step_node.ledger.offences import Offence, Slashing
 from step_node.ledger.validators import ValidatorSheet
 from step_node.mempool.admission import Admission
@@ -190,12 +191,11 @@ def stale_votes_counted() -> Sequence[AbstractContextManager[Any]]:
 
 
 def proposer_not_checked() -> Sequence[AbstractContextManager[Any]]:
-    def check(self: Chain, batch: Batch) -> None:
-        header = batch.header
-        expected = self._validators.proposer(header.height, header.round).address
-        check_header(self, replace(batch, header=replace(header, proposer=expected)))
+    def check(header: BatchHeader, *, validators: ValidatorSet, **others: Any) -> None:
+        expected = validators.proposer(header.height, header.round).address
+        check_header(replace(header, proposer=expected), validators=validators, **others)
 
-    check_header = Chain._check_header
+    check_header = judging.check_header
     anybody = proposals.receive_proposal
 
     def receive_proposal(progress: Progress, proposal: Any) -> Ignored | None:
@@ -210,7 +210,7 @@ def proposer_not_checked() -> Sequence[AbstractContextManager[Any]]:
 
     take_in = machine._take_in_message
     return [
-        patch.object(Chain, "_check_header", check),
+        patch.object(chain_module, "check_header", check),
         patch.object(machine, "receive_proposal", receive_proposal),
         patch.object(machine, "_take_in_message", take_in_message),
     ]
@@ -220,7 +220,7 @@ def proposer_not_checked() -> Sequence[AbstractContextManager[Any]]:
 
 
 def signed_before_the_log_is_synced() -> Sequence[AbstractContextManager[Any]]:
-    return [patch.object(InputLog, "sync", lambda _self: None)]
+    return [patch.object(WriteAheadLog, "sync", lambda _self: None)]
 
 
 def fsync_forgotten() -> Sequence[AbstractContextManager[Any]]:
@@ -237,16 +237,16 @@ def fsync_forgotten() -> Sequence[AbstractContextManager[Any]]:
 
 
 def guard_off_and_log_lost() -> Sequence[AbstractContextManager[Any]]:
-    original = InputLog.open
+    original = WriteAheadLog.open
 
-    def lose(*args: Any, **kwargs: Any) -> tuple[InputLog, list[Input]]:
+    def lose(*args: Any, **kwargs: Any) -> tuple[WriteAheadLog, list[Input]]:
         log, _ = original(*args, **kwargs)
         log.begin(log._height)
         return log, []
 
     return [
         patch.object(SigningGuard, "authorise", lambda *_: None),
-        patch.object(InputLog, "open", lose),
+        patch.object(WriteAheadLog, "open", lose),
         # Without a history every own message looks like somebody else's.
         patch("step_node.engine.doppelganger.DoppelgangerWatch.hear", lambda *_: None),
     ]
@@ -304,15 +304,15 @@ def accepted_proofs_dropped() -> Sequence[AbstractContextManager[Any]]:
 
 def rewards_from_nowhere() -> Sequence[AbstractContextManager[Any]]:
     """The check in the ledger is off as well, or it would stop the node at once."""
-    original = session.LedgerSession.mint
+    original = execution.LedgerExecution.mint
 
-    def mint(self: session.LedgerSession, address: bytes, amount_ustep: int) -> None:
+    def mint(self: execution.LedgerExecution, address: bytes, amount_ustep: int) -> None:
         original(self, address, amount_ustep)
         self._minted_ustep -= amount_ustep
 
     return [
-        patch.object(session.LedgerSession, "mint", mint),
-        patch.object(session, "check_conservation", lambda _chain: None),
+        patch.object(execution.LedgerExecution, "mint", mint),
+        patch.object(execution, "check_conservation", lambda _chain: None),
     ]
 
 
