@@ -16,6 +16,7 @@ from step_node.chain.genesis import Genesis
 from step_node.clock import Clock, SystemClock
 from step_node.errors import StepNodeError
 from step_node.home.config import NodeConfig, StorageConfig
+from step_node.home.histories import keys_with_history
 from step_node.home.keys import NodeKeys
 from step_node.home.lock import HomeLock
 from step_node.home.paths import NodeHome
@@ -87,6 +88,8 @@ async def open_parts(
                 mempool=config.mempool,
                 sync=config.sync,
                 listen_first_seconds=options.listen_first_seconds,
+                signed_here=keys_with_history(home),
+                observes_on_purpose=options.observer,
             )
             try:
                 yield parts
