@@ -64,7 +64,7 @@ class ForeignLog(StepNodeError):
 
     def __init__(self, path: Path, found: bytes, expected: bytes) -> None:
         super().__init__(
-            f"{path}: is of another chain, or of another version of this program: it begins with {found[:200]!r}, not"
+            f"{path}: is of another chain, of another key, or of another version of this program: it begins with {found[:200]!r}, not"
             f" with {expected!r}. Nothing was changed. Put back the file that belongs to this home."
         )
         self.path = path
