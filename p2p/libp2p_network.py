@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import trio
@@ -64,7 +64,7 @@ SHUTDOWN_TIMEOUT_SECONDS: Final = 5.0
 class Libp2pSettings:
     """What a node decides about its network. Raises ValueError, naming the field and the rule."""
 
-    private_key: bytes
+    private_key: bytes = field(repr=False)
     """secp256k1, 32 bytes: the identity on the network, which is not the validator's key."""
     listen_addresses: tuple[str, ...] = ("/ip4/127.0.0.1/tcp/0",)
     bootstrap_addresses: tuple[str, ...] = ()

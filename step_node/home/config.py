@@ -65,7 +65,7 @@ class StorageConfig(_Section):
     """The engine: the embedded SQLite, or MongoDB (a replica set) at `mongodb_uri`, database `mongodb_database`."""
 
     engine: Literal["sqlite", "mongodb"] = "sqlite"
-    mongodb_uri: str | None = None
+    mongodb_uri: Annotated[str | None, Field(repr=False)] = None
     mongodb_database: Annotated[str, Field(pattern="^[A-Za-z0-9_-]{1,63}$")] = "step"
 
 

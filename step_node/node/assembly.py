@@ -53,6 +53,8 @@ async def assemble(
     watches_for_doppelganger: bool = True,
     listen_first_seconds: float = 0.0,
     hooks: NodeHooks | None = None,
+    signed_here: frozenset[bytes] = frozenset(),
+    observes_on_purpose: bool = False,
     files: FileSystem = DISK,
 ) -> NodeParts:
     """The parts of the node in `home`, over a store that has been initialised with `genesis`.
@@ -100,6 +102,8 @@ async def assemble(
         set_links=set_links,
         sync=sync or SyncConfig(),
         hooks=hooks or NodeHooks(),
+        signed_here=signed_here,
+        observes_on_purpose=observes_on_purpose,
     )
 
 

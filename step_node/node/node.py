@@ -45,6 +45,7 @@ from step_node.network.proof_exchange import ProofExchange
 from step_node.network.snapshots import SnapshotJoiner, SnapshotServer
 from step_node.network.sync import Sync
 from step_node.node.gauges import Gauges
+from step_node.node.roles import RoleWatch
 from step_node.signing.signer import ValidatorSigner
 from step_node.snapshot.store import SnapshotStore
 from step_node.snapshot.validator_sets import ValidatorSetLinks
@@ -112,6 +113,10 @@ class NodeParts:
     """None: one that is not kept."""
     sync: SyncConfig = field(default_factory=SyncConfig)
     hooks: NodeHooks = field(default_factory=NodeHooks)
+    signed_here: frozenset[bytes] = frozenset()
+    """The addresses of the keys that have a signing history in this home."""
+    observes_on_purpose: bool = False
+    """Whether the operator has said that the node shall only observe."""
 
     def close(self) -> None:
         """Close the files that `assemble` opened; store, journal and network are their openers'."""
@@ -215,6 +220,12 @@ class Node:
             metrics=self._metrics,
             storage_watch=self._storage_watch,
         )
+        self._roles = RoleWatch(
+            own=None if parts.signer is None else parts.signer.address,
+            peer_id=parts.network.peer_id,
+            signed_here=parts.signed_here,
+            observes_on_purpose=parts.observes_on_purpose,
+        )
         self._snapshot_server, joiner = self._snapshots()
         self._sync = Sync(
             network=parts.network,
@@ -233,6 +244,7 @@ class Node:
             log.info("accepted proofs wait again", proofs=restored)
         await self.evidence.drop_settled(self._chain.offence_refusal)
         await self._set_links.begin(self._chain.validators)
+        self._roles.look(self._chain.head.validators)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.admission.run)
             nursery.start_soon(self._peers.run)
@@ -318,6 +330,8 @@ class Node:
         reasons = []
         if self._parts.journal.trouble is not None:
             reasons.append(f"the journal of accepted proofs fails: {self._parts.journal.trouble}")
+        if self._roles.reason is not None:
+            reasons.append(self._roles.reason)
         validators = self._chain.validators
         others_needed = validators.quorum - 1
         peers = len(self._network.peers())
@@ -364,6 +378,7 @@ class Node:
         self._follow_set()
         await self._settlement.after_jump()
         await self._set_links.begin(self._chain.validators)
+        self._roles.look(self._chain.head.validators)
 
     def _follow_set(self) -> None:
         if self._discovery is not None:
@@ -382,6 +397,7 @@ class Node:
                 validator="0x" + slashing.validator.hex(),
                 burnt_ustep=slashing.amount_ustep,
             )
+        self._roles.look(self._chain.head.validators)
         if self._chain.last_commit is not None:
             await self._set_links.after_batch(judged.batch, self._chain.last_commit, self._chain.validators)
 

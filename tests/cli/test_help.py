@@ -21,6 +21,8 @@ COMMANDS = (
     "keys new",
     "keys show",
     "keys import",
+    "keys export-history",
+    "keys import-history",
     "mesh locate",
     "proof sign",
     "proof submit",

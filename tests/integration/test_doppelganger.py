@@ -35,7 +35,7 @@ async def test_a_second_process_with_the_same_key_stops_before_it_signs_anything
                 ended = await trio.run_process(
                     [
                         *(sys.executable, "-m", "step_node.cli.main", "start", "--home", str(double)),
-                        *("--check-doppelganger", "120"),
+                        *("--check-doppelganger", "120", "--new-signing-history"),
                     ],
                     env={**os.environ, "STEP_API__PORT": "0", "STEP_P2P__LISTEN": '["/ip4/127.0.0.1/tcp/0"]'},
                     capture_stdout=True,
