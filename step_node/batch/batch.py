@@ -21,13 +21,13 @@ from consensus.messages import BATCH_BYTES_MAX, BatchHash, Commit, Evidence, Exh
 from consensus.values import Address
 from consensus.wire import UInt63, WireError, decode, encode, wire_type
 from step_node.batch.merkle import merkle_path, merkle_root
+from step_node.operations.operation import OPERATION_BYTES_MAX
 from step_node.proofs.proof import SignedProof
 from step_node.proofs.wire import MalformedProof, from_wire_fields, to_wire_fields
 
 PROOFS_MAX = 1_000
 EVIDENCE_MAX = 16
 OPERATIONS_MAX = 64
-OPERATION_BYTES_MAX = 1_024
 
 
 class MalformedBatch(ValueError):

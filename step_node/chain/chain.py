@@ -15,25 +15,26 @@ from consensus.messages import Commit, CommitSignature, Evidence, PreCommit
 from consensus.values import ValidatorSet
 from consensus.wire import decode, encode
 from step_node.batch.batch import EVIDENCE_MAX, OPERATIONS_MAX, Batch, BatchContent, BatchHeader, encode_batch
-from step_node.chain.genesis import Genesis, validator_set
+from step_node.chain.genesis import Genesis
+from step_node.chain.verification import verify_on_threads
 from step_node.clock import Clock
 from step_node.crypto.lines import recover_signer
-from step_node.engine.evidence_pool import offence_in
 from step_node.ledger.apply import (
     BatchRefused,
     LedgerInput,
     LedgerTransition,
     apply_batch,
+    begin_execution,
     expire_before_ms,
     keys_of,
-    open_session,
     owners_rewarded,
 )
 from step_node.ledger.commitment import state_root
-from step_node.ledger.execution import LedgerSession
+from step_node.ledger.evidence import offence_in
+from step_node.ledger.execution import LedgerExecution
 from step_node.ledger.offences import Offence, Slashing
 from step_node.ledger.state import Receipt, StateHead
-from step_node.ledger.validators import ValidatorSheet
+from step_node.ledger.validators import ValidatorSheet, validator_set
 from step_node.offload import run_blocking
 from step_node.operations.operation import (
     Operation,
@@ -44,7 +45,7 @@ from step_node.operations.operation import (
     verify_operation,
 )
 from step_node.parameters import Parameters
-from step_node.proofs.gates import check_stateless_many, verify_on_threads
+from step_node.proofs.gates import check_stateless_many
 from step_node.proofs.proof import Refusal, SignedProof
 from step_node.storage.interface import FinalisedBatch, RestoredState, Storage, StoredBatch
 
@@ -207,21 +208,21 @@ class Chain:
             expire_before_ms=expire_before_ms(timestamp_ms, self.parameters),
         )
         state = await self.storage.load(keys)
-        session = open_session(state, timestamp_ms=timestamp_ms, signers=signers)
+        execution = begin_execution(state, timestamp_ms=timestamp_ms, signers=signers)
         accepted_evidence = [
-            piece for piece, offence in evidence[:EVIDENCE_MAX] if isinstance(session.try_offence(offence), Slashing)
+            piece for piece, offence in evidence[:EVIDENCE_MAX] if isinstance(execution.try_offence(offence), Slashing)
         ]
         accepted_operations = [
             encode_operation(operation)
             for operation in operations[:OPERATIONS_MAX]
-            if session.try_operation(operation) is None
+            if execution.try_operation(operation) is None
         ]
         proofs: list[SignedProof] = []
         receipts: list[Receipt] = []
         for proof in candidates:
             if len(proofs) == self.parameters.batch_max_proofs:
                 break
-            outcome = session.try_proof(proof, len(proofs))
+            outcome = execution.try_proof(proof, len(proofs))
             if not isinstance(outcome, Refusal):
                 proofs.append(proof)
                 receipts.append(outcome)
@@ -244,8 +245,8 @@ class Chain:
                 body_hash=body_hash,
             )
         )
-        changes = session.close(batch_hash=batch.hash, proposer=proposer)
-        return JudgedBatch(batch, LedgerTransition(changes, tuple(receipts), session.slashings))
+        changes = execution.close(batch_hash=batch.hash, proposer=proposer)
+        return JudgedBatch(batch, LedgerTransition(changes, tuple(receipts), execution.slashings))
 
     async def finalise(self, judged: JudgedBatch, commit: Commit) -> None:
         """Write the batch and its commit to the store in one transaction, then move the head.
@@ -369,7 +370,7 @@ class Chain:
         """
         state = await self.storage.load(keys_of((), operations=operations))
         timestamp_ms = max(self._clock.now_ms(), state.head.chain.timestamp_ms + 1)
-        return [LedgerSession(state, timestamp_ms=timestamp_ms).try_operation(operation) for operation in operations]
+        return [LedgerExecution(state, timestamp_ms=timestamp_ms).try_operation(operation) for operation in operations]
 
     def _check_header(self, batch: Batch) -> None:
         header, head = batch.header, self._head.chain

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated
@@ -18,7 +17,7 @@ from coincurve import PublicKey
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import from_json
 
-from consensus.values import VALIDATORS_MAX, Validator, ValidatorSet
+from consensus.values import VALIDATORS_MAX
 from step_node.crypto.eip191 import address_of
 from step_node.errors import StepNodeError, describe_validation_error
 from step_node.ledger.commitment import EMPTY_LANES
@@ -144,21 +143,6 @@ class Genesis(BaseModel):
             ParametersRecord(self.parameters.canonical_json()),
         ]
         return head_with_commitment(StateHead(chain, self.parameters, validators, EMPTY_LANES), records)
-
-
-def validator_set(records: Iterable[ValidatorRecord], *, height: int | None = None) -> ValidatorSet:
-    """The consensus engine's view of the validators in the state: those of the next height, or of the head's.
-
-    `height` may be the head's, whose commit is in the next batch; the stakes are those of now. Other sets cannot be
-    told from the state.
-    """
-    return ValidatorSet(
-        tuple(
-            Validator(record.address, record.public_key, record.stake_ustep)
-            for record in records
-            if (record.is_in_set if height is None else record.was_in_set(height))
-        )
-    )
 
 
 def load_genesis(path: Path) -> Genesis:

@@ -16,7 +16,8 @@ from consensus.state import ConsensusState, without_batch
 from step_node.batch.batch import Batch, exhibit_of
 from step_node.chain.chain import Chain
 from step_node.engine.batches import keep_newest
-from step_node.engine.evidence_pool import EvidencePool, accuse_of_invalid_batch
+from step_node.engine.evidence_pool import EvidencePool
+from step_node.ledger.evidence import accuse_of_invalid_batch
 
 log = structlog.get_logger("consensus")
 

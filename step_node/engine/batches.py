@@ -33,7 +33,7 @@ first, and asking the store for all of them many times a second would change not
 T = TypeVar("T")
 
 
-class BatchBench:
+class Batches:
     """Builds and judges. `proposer` is this validator's address, or None for an observer."""
 
     def __init__(

@@ -27,7 +27,7 @@ class LogAhead(StepNodeError):
     """The log is of a later height than the store: the store has lost finalised batches."""
 
 
-class InputLog:
+class WriteAheadLog:
     """See the module's docstring. One owner; every method that reaches the disk blocks and belongs on a thread."""
 
     def __init__(self, log: RecordLog, chain_id: str, height: int) -> None:
@@ -36,7 +36,9 @@ class InputLog:
         self._height = height
 
     @classmethod
-    def open(cls, path: Path, *, chain_id: str, height: int, files: FileSystem = DISK) -> tuple[InputLog, list[Input]]:
+    def open(
+        cls, path: Path, *, chain_id: str, height: int, files: FileSystem = DISK
+    ) -> tuple[WriteAheadLog, list[Input]]:
         """Open the log for `height`, the one after the store's head, with the inputs that it holds.
 
         Raises `LogAhead`, `ForeignLog` for another chain's log, `DamagedLog`, OSError.

@@ -58,7 +58,7 @@ class NodeHome:
         return self.data / "snapshots"
 
     @property
-    def set_trail(self) -> Path:
+    def validator_sets(self) -> Path:
         """The links from the validators of genesis to the present ones, for peers that join from a snapshot."""
         return self.data / "validator_sets"
 

@@ -28,7 +28,7 @@ from step_node.operations.operation import Operation, OperationCode, OperationRe
 from step_node.proofs.proof import Refusal, SignedProof
 
 
-class LedgerSession:
+class LedgerExecution:
     """One batch in the making, at `timestamp_ms`, on top of `state`."""
 
     def __init__(self, state: StateSlice, *, timestamp_ms: int) -> None:

@@ -2,7 +2,7 @@
 
 A snapshot is a directory named by its height, with its chunks and an index that is written last; what has no index, or
 was being taken or fetched when the node stopped, is thrown away at the next start. Chunks are not fsynced: each is
-held against its hash when it is read, and one that a crash has damaged takes its snapshot off the shelf.
+held against its hash when it is read, and one that a crash has damaged takes its snapshot off the snapshot_store.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ T = TypeVar("T")
 log = structlog.get_logger("snapshot")
 
 
-class SnapshotShelf:
+class SnapshotStore:
     """See the module's docstring. Made by `open`; one owner."""
 
     def __init__(self, folder: Path, kept: dict[int, SnapshotIndex], chunk_bytes: int) -> None:
@@ -43,8 +43,8 @@ class SnapshotShelf:
         self._chunk_bytes = chunk_bytes
 
     @classmethod
-    async def open(cls, folder: Path, chunk_bytes: int = CHUNK_BYTES_MAX) -> SnapshotShelf:
-        """The shelf in `folder`, which is made where it is missing. Raises OSError."""
+    async def open(cls, folder: Path, chunk_bytes: int = CHUNK_BYTES_MAX) -> SnapshotStore:
+        """The store in `folder`, which is made where it is missing. Raises OSError."""
         return cls(folder, await _on_thread(lambda: _tidied(folder)), chunk_bytes)
 
     def snapshots(self) -> tuple[SnapshotIndex, ...]:

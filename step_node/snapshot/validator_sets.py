@@ -24,8 +24,9 @@ from consensus.messages import BatchHash, Commit
 from consensus.values import VALIDATORS_MAX, Validator, ValidatorSet
 from consensus.wire import WireError, decode, encode, wire_type
 from step_node.batch.batch import Batch, BatchHeader
-from step_node.chain.genesis import Genesis, validator_set
+from step_node.chain.genesis import Genesis
 from step_node.durable.atomic_file import write_atomically
+from step_node.ledger.validators import validator_set
 from step_node.offload import run_blocking
 from step_node.snapshot.light import LINKS_MAX, SetLink, TrustedSets
 from step_node.snapshot.records import InvalidSnapshot
@@ -48,7 +49,7 @@ class _Kept:
     ]
 
 
-class SetTrail:
+class ValidatorSetLinks:
     """See the module's docstring. Made by `open`; one owner. `path` None keeps nothing on disk."""
 
     def __init__(self, path: Path | None, genesis: Genesis) -> None:
@@ -63,13 +64,13 @@ class SetTrail:
         self._trusted = TrustedSets(genesis.chain_id, self._first)
 
     @classmethod
-    async def open(cls, path: Path, genesis: Genesis) -> SetTrail:
-        """The trail kept at `path`; an empty one if there is none, or it cannot be used."""
-        trail = cls(path, genesis)
+    async def open(cls, path: Path, genesis: Genesis) -> ValidatorSetLinks:
+        """The links kept at `path`; an empty one if there is none, or it cannot be used."""
+        set_links = cls(path, genesis)
         try:
-            await run_blocking(trail._read)
+            await run_blocking(set_links._read)
         except FileNotFoundError:
-            return trail
+            return set_links
         except (OSError, WireError, InvalidSnapshot) as error:
             log.error(
                 "the links to the present validators cannot be read; newcomers get no snapshot from this node once the"
@@ -78,7 +79,7 @@ class SetTrail:
                 reason=str(error),
             )
             return cls(path, genesis)
-        return trail
+        return set_links
 
     def links_to(self, validator_set_hash: bytes) -> tuple[SetLink, ...] | None:
         """The links that lead from genesis to the set with this hash; None if they do not lead there."""

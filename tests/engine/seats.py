@@ -25,7 +25,7 @@ from step_node.chain.chain import Chain, JudgedBatch
 from step_node.chain.genesis import Genesis
 from step_node.crypto.eip191 import sign
 from step_node.engine.driver import ConsensusDriver, ConsensusHooks
-from step_node.engine.wal import InputLog
+from step_node.engine.wal import WriteAheadLog
 from step_node.mempool.pool import Mempool
 from step_node.metrics import NodeMetrics
 from step_node.proofs.proof import SignedProof
@@ -63,7 +63,7 @@ class Points:
             raise Crash(name)
 
 
-class SpiedLog(InputLog):
+class SpiedLog(WriteAheadLog):
     points: Points
 
     def append(self, event: Input) -> None:
@@ -202,7 +202,7 @@ class Seat:
                 chain=chain,
                 mempool=mempool,
                 signer=signer,
-                input_log=log,
+                wal=log,
                 replayed=replayed,
                 hooks=ConsensusHooks(broadcast, finalised, lambda *wanted: self.requested.append(wanted)),
                 clock=self.clock,

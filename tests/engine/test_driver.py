@@ -18,7 +18,7 @@ from step_node.engine import driver as driver_module
 from step_node.engine import events as events_module
 from step_node.engine.batches import NOTHING_BUILT_PAUSE_MS
 from step_node.engine.driver import REPEAT_MS
-from step_node.engine.wal import InputLog
+from step_node.engine.wal import WriteAheadLog
 from tests.engine.seats import (
     NAMES,
     NEXT_PROPOSER,
@@ -285,7 +285,7 @@ async def test_an_offence_that_is_only_in_the_log_when_it_is_killed_is_reported_
     culprit = next(name for name in NAMES if name != OTHER)
     votes = [by(culprit, PreVote(1, 0, batch_hash, address(culprit))) for batch_hash in (None, bytes(32))]
     elsewhere = await open_chain(seat.genesis, clock=seat.clock)
-    log, _ = InputLog.open(tmp_path / "consensus.log", chain_id=CHAIN_ID, height=elsewhere.next_height)
+    log, _ = WriteAheadLog.open(tmp_path / "consensus.log", chain_id=CHAIN_ID, height=elsewhere.next_height)
     for vote in votes:
         log.append(MessageReceived(vote))
     log.sync()
@@ -307,7 +307,7 @@ async def test_killed_when_it_had_decided_it_finalises_at_the_restart(tmp_path: 
         await until(lambda: running.watch.trouble is not None)
         state = running.driver.state
         assert state.step is Step.COMMIT
-    log, inputs = InputLog.open(tmp_path / "consensus.log", chain_id=CHAIN_ID, height=1)
+    log, inputs = WriteAheadLog.open(tmp_path / "consensus.log", chain_id=CHAIN_ID, height=1)
     # The votes that decided came after the last signature: a crash of the machine may lose them. This one did not.
     for vote in pre_commits(peers_of(OTHER)[:2], proposal.batch_hash):
         log.append(MessageReceived(vote))

@@ -17,13 +17,9 @@ from step_node.batch.batch import Batch, BatchContent, decode_batch, encode_batc
 from step_node.batch.merkle import LEFT, RIGHT, merkle_path, merkle_root, root_of_path
 from step_node.chain.chain import Chain, InvalidBatch
 from step_node.crypto.eip191 import sign
-from step_node.engine.evidence_pool import (
-    POOL_EVIDENCE_PER_ACCUSED_MAX,
-    EvidencePool,
-    accuse_of_invalid_batch,
-    offence_in,
-)
+from step_node.engine.evidence_pool import POOL_EVIDENCE_PER_ACCUSED_MAX, EvidencePool
 from step_node.errors import StepNodeError
+from step_node.ledger.evidence import accuse_of_invalid_batch, offence_in
 from step_node.ledger.offences import OffenceKind
 from step_node.ledger.records import Account, NonceRecord, Triangle, ValidatorState
 from step_node.proofs.proof import SignedProof

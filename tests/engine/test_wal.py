@@ -10,7 +10,7 @@ from consensus.inputs import BatchBuilt, Input, LogWritten, MessageReceived, Tim
 from consensus.messages import PreVote
 from consensus.values import TimeoutKind
 from step_node.durable.record_log import DamagedLog, ForeignLog, RecordLog
-from step_node.engine.wal import InputLog, LogAhead
+from step_node.engine.wal import LogAhead, WriteAheadLog
 
 CHAIN_ID = "step-test-1"
 VOTE = PreVote(7, 0, bytes(32), bytes(20))
@@ -24,7 +24,7 @@ INPUTS: list[Input] = [
 
 
 def write(path: Path, inputs: list[Input], *, height: int = 7, chain_id: str = CHAIN_ID) -> None:
-    log, _ = InputLog.open(path, chain_id=chain_id, height=height)
+    log, _ = WriteAheadLog.open(path, chain_id=chain_id, height=height)
     for event in inputs:
         log.append(event)
         log.sync()
@@ -32,7 +32,7 @@ def write(path: Path, inputs: list[Input], *, height: int = 7, chain_id: str = C
 
 
 def read(path: Path, *, height: int = 7) -> list[Input]:
-    log, inputs = InputLog.open(path, chain_id=CHAIN_ID, height=height)
+    log, inputs = WriteAheadLog.open(path, chain_id=CHAIN_ID, height=height)
     log.close()
     return inputs
 
@@ -45,7 +45,7 @@ def test_inputs_come_back_in_order(tmp_path: Path) -> None:
 
 def test_what_was_not_synced_is_lost_and_nothing_else(tmp_path: Path) -> None:
     write(tmp_path / "log", INPUTS[:2])
-    log, _ = InputLog.open(tmp_path / "log", chain_id=CHAIN_ID, height=7)
+    log, _ = WriteAheadLog.open(tmp_path / "log", chain_id=CHAIN_ID, height=7)
     log.append(INPUTS[2])
     log.close()
     assert read(tmp_path / "log") == INPUTS[:2]
@@ -73,7 +73,7 @@ def test_the_log_of_a_height_that_is_stored_by_now_is_discarded(tmp_path: Path) 
 
 
 def test_a_new_height_begins_with_an_empty_log(tmp_path: Path) -> None:
-    log, _ = InputLog.open(tmp_path / "log", chain_id=CHAIN_ID, height=7)
+    log, _ = WriteAheadLog.open(tmp_path / "log", chain_id=CHAIN_ID, height=7)
     log.append(INPUTS[0])
     log.sync()
     log.append(INPUTS[1])
@@ -90,7 +90,7 @@ def test_a_log_ahead_of_the_store_stops_the_node_and_stays(tmp_path: Path) -> No
     write(tmp_path / "log", INPUTS, height=9)
     before = (tmp_path / "log").read_bytes()
     with pytest.raises(LogAhead, match="height 9, but the store's head is 6") as caught:
-        InputLog.open(tmp_path / "log", chain_id=CHAIN_ID, height=7)
+        WriteAheadLog.open(tmp_path / "log", chain_id=CHAIN_ID, height=7)
     assert str(tmp_path / "log") in str(caught.value)
     assert (tmp_path / "log").read_bytes() == before
 
@@ -100,7 +100,7 @@ def test_another_chains_log_is_refused_and_stays(tmp_path: Path) -> None:
     before = (tmp_path / "log").read_bytes()
     for height in (6, 7, 8):
         with pytest.raises(ForeignLog):
-            InputLog.open(tmp_path / "log", chain_id=CHAIN_ID, height=height)
+            WriteAheadLog.open(tmp_path / "log", chain_id=CHAIN_ID, height=height)
     assert (tmp_path / "log").read_bytes() == before
 
 
@@ -109,18 +109,18 @@ def test_a_log_of_another_purpose_is_refused(tmp_path: Path, header: bytes) -> N
     log, _ = RecordLog.open(tmp_path / "log", header)
     log.close()
     with pytest.raises(ForeignLog):
-        InputLog.open(tmp_path / "log", chain_id=CHAIN_ID, height=7)
+        WriteAheadLog.open(tmp_path / "log", chain_id=CHAIN_ID, height=7)
 
 
 def test_an_entry_that_cannot_be_read_is_damage(tmp_path: Path) -> None:
     write(tmp_path / "log", INPUTS[:1])
-    InputLog.open(tmp_path / "log", chain_id=CHAIN_ID, height=7)[0].close()
-    log, _ = InputLog.open(tmp_path / "log", chain_id=CHAIN_ID, height=7)
+    WriteAheadLog.open(tmp_path / "log", chain_id=CHAIN_ID, height=7)[0].close()
+    log, _ = WriteAheadLog.open(tmp_path / "log", chain_id=CHAIN_ID, height=7)
     log._log.append(b"\x00no input")
     log.sync()
     log.close()
     with pytest.raises(DamagedLog, match="cannot be read"):
-        InputLog.open(tmp_path / "log", chain_id=CHAIN_ID, height=7)
+        WriteAheadLog.open(tmp_path / "log", chain_id=CHAIN_ID, height=7)
 
 
 def test_damage_in_the_middle_is_never_skipped(tmp_path: Path) -> None:
@@ -130,4 +130,4 @@ def test_damage_in_the_middle_is_never_skipped(tmp_path: Path) -> None:
     whole[len(whole) // 2] ^= 0xFF
     path.write_bytes(whole)
     with pytest.raises(DamagedLog):
-        InputLog.open(path, chain_id=CHAIN_ID, height=7)
+        WriteAheadLog.open(path, chain_id=CHAIN_ID, height=7)

@@ -29,7 +29,7 @@ OFTEN = SyncConfig(snapshot_every_batches=2, snapshot_distance_batches=2)
 async def until_linked(nodes: Sequence[Node], *, links: int) -> None:
     """Have batches finalised until all nodes could show the present set to a newcomer."""
     for index in range(BATCHES_MAX):
-        if all(len(node._trail.links) >= links for node in nodes):
+        if all(len(node._set_links.links) >= links for node in nodes):
             return
         await finalise_one(nodes[0], account=f"link-{links}-{index}", lat=40.0 + index / 5)
     raise AssertionError("no header has been signed by enough of the old set")

@@ -11,10 +11,11 @@ import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from step_node.ledger.apply import expire_before_ms, keys_of, open_session
+from step_node.ledger.apply import begin_execution, expire_before_ms, keys_of
 from step_node.ledger.records import Account, NonceRecord, Triangle
 from step_node.mempool.journal import JournalError
 from step_node.mempool.outcomes import Dropped, Finalised, Pending
+from step_node.mempool.verdicts import refusal_for_good
 from step_node.proofs.proof import Refusal, RefusalCode, SignedProof
 from step_node.storage.interface import RestoredState
 from step_node.storage.memory import MemoryStorage
@@ -41,8 +42,8 @@ async def applicable(parts: Parts, proof: SignedProof, timestamp_ms: int) -> boo
     parameters = parts.chain.parameters
     keys = keys_of([proof], expire_before_ms=expire_before_ms(timestamp_ms, parameters))
     state = await parts.chain.storage.load(keys)
-    session = open_session(state, timestamp_ms=timestamp_ms, signers=())
-    return not isinstance(session.try_proof(proof, 0), Refusal)
+    execution = begin_execution(state, timestamp_ms=timestamp_ms, signers=())
+    return not isinstance(execution.try_proof(proof, 0), Refusal)
 
 
 @settings(max_examples=100)
@@ -73,7 +74,7 @@ def test_what_is_refused_for_good_no_later_batch_can_hold_and_what_is_let_live_o
                 head_ms = parts.chain.head.chain.timestamp_ms
                 state = await parts.chain.storage.load(keys_of(POOL))
                 for proof in POOL:
-                    refusal = parts.admission.refusal_for_good(proof, state)
+                    refusal = refusal_for_good(proof, state)
                     if refusal is not None:
                         refused.add(proof.proof_id)
                     elif proof.triangle.level == 4:

@@ -15,8 +15,8 @@ from consensus.messages import Commit, CommitSignature, PreCommit
 from consensus.values import VALIDATORS_MAX, Validator, ValidatorSet
 from consensus.wire import WireError, decode, encode
 from step_node.batch.batch import BatchHeader, header_hash
-from step_node.chain.genesis import validator_set
 from step_node.crypto.eip191 import public_key_of
+from step_node.ledger.validators import validator_set
 from step_node.network.protocols import LINKS_BYTES_MAX, LINKS_PER_MESSAGE, SetLinks
 from step_node.snapshot.light import SetLink, TrustedSets
 from step_node.snapshot.records import InvalidSnapshot
@@ -79,8 +79,8 @@ def forged(names: Sequence[str], signers: Sequence[str], *, pretended: Sequence[
 
 
 def test_links_lead_from_genesis_through_every_kind_of_change(changed: ChangingChain) -> None:
-    assert len(changed.trail.links) == 3
-    trusted = along(changed.trail.links)
+    assert len(changed.set_links.links) == 3
+    trusted = along(changed.set_links.links)
     assert trusted.latest == changed.chain.validators
     assert trusted.find(GENESIS_SET.hash) == GENESIS_SET
     assert {*changed.members} & {*validator_names(4)} == {*changed.members} - {"newcomer-0", "again-0"}
@@ -88,14 +88,14 @@ def test_links_lead_from_genesis_through_every_kind_of_change(changed: ChangingC
 
 @given(st.data())
 def test_a_wrong_byte_in_the_links_is_found(changed: ChangingChain, data: st.DataObject) -> None:
-    encoded = bytearray(encode(SetLinks(changed.trail.links)))
+    encoded = bytearray(encode(SetLinks(changed.set_links.links)))
     encoded[data.draw(st.integers(0, len(encoded) - 1))] ^= data.draw(st.integers(1, 255))
     with pytest.raises((WireError, InvalidSnapshot)):
         along(decode(SetLinks, bytes(encoded), bytes_max=LINKS_BYTES_MAX, structure_bytes_max=LINKS_BYTES_MAX).links)
 
 
 def test_links_stand_in_one_order_each_once(changed: ChangingChain) -> None:
-    one, two, three = changed.trail.links
+    one, two, three = changed.set_links.links
     for wrong in ((two, one), (one, one), (one, three, two), (one, two, three, three)):
         with pytest.raises(InvalidSnapshot):
             along(wrong)
@@ -138,7 +138,7 @@ def test_a_quorum_of_the_old_set_and_one_of_the_new_are_enough_and_needed(data: 
 
 
 def test_each_rule_of_a_link(changed: ChangingChain) -> None:
-    first = changed.trail.links[0]
+    first = changed.set_links.links[0]
     header = first.header
     wrong = {
         "chain_id": replace(first, header=replace(header, chain_id="step-other-1")),

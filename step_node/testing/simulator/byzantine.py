@@ -1,7 +1,8 @@
 """Byzantine validators: a whole node of the shipped code, whose messages are bent on their way out.
 
-A liar's node follows the protocol; it has no double-sign guard. What it publishes passes through `Liar.tamper`, which
-may send something else, to each peer something else, or nothing; what it hears, it can answer with votes of its own.
+A liar's node follows the protocol; it has no double-sign guard. What it publishes passes through
+`ByzantineValidator.tamper`, which may send something else, to each peer something else, or nothing; what it hears, it
+can answer with votes of its own.
 There is no second implementation of consensus here: votes and proposals are built from the shipped parts.
 """
 
@@ -61,7 +62,7 @@ class GuardlessSigner(ValidatorSigner):
         return sign(line, self._key)
 
 
-class Liar:
+class ByzantineValidator:
     """What one life of a Byzantine validator does with its network."""
 
     def __init__(
@@ -93,8 +94,6 @@ class Liar:
         """(height, round) -> what was proposed there though no honest node should take it: it votes for that."""
         network.tamper = self.tamper
         network.overhear = self.overhear
-        if Tactic.WITHHOLD in tactics:
-            node.driver.proposal = lambda height, batch_hash: None  # type: ignore[method-assign]  # noqa: ARG005
 
     # --- what it says itself ------------------------------------------------------------------------------------
 

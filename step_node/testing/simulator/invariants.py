@@ -16,15 +16,16 @@ from consensus.wire import decode
 from mesh import contains
 from step_node.batch.batch import Batch, MalformedBatch, decode_batch
 from step_node.chain.chain import COMMIT_BYTES_MAX
-from step_node.chain.genesis import Genesis, validator_set
+from step_node.chain.genesis import Genesis
 from step_node.crypto.eip191 import BadSignature, digest, recover_address
 from step_node.ledger.commitment import EMPTY_LANES, commit_changes, state_root
 from step_node.ledger.records import ChainRecord, ParametersRecord, Record
 from step_node.ledger.state import StateHead
+from step_node.ledger.validators import validator_set
 from step_node.proofs.proof import SignedProof
 from step_node.storage.interface import FinalisedBatch
 from step_node.storage.memory import MemoryStorage
-from step_node.testing.simulator.slashing_checker import Justice
+from step_node.testing.simulator.slashing_checker import SlashingChecker
 from step_node.testing.simulator.trace import Trace
 
 
@@ -73,7 +74,7 @@ class Invariants:
         self._seen_on_disk: set[tuple[str, int, int, str]] = set()
         self._nonces: set[tuple[bytes, str]] = set()
         self._last_proofs: dict[bytes, int] = {}
-        self.justice = Justice(genesis, honest, lambda promise, what: self.broken(promise, "", what))
+        self.slashing_checker = SlashingChecker(genesis, honest, lambda promise, what: self.broken(promise, "", what))
         self.violations: list[Violation] = []
         self.double_signs = 0
         self.equivocations: set[tuple[bytes, int, int, str]] = set()
@@ -163,7 +164,7 @@ class Invariants:
             self.broken("validity", who, f"height {stored.height}: {what}")
         agreed = Agreed(finalised, batch)
         self._check_minted(who, agreed, before, sum(receipt.reward_ustep for receipt in finalised.receipts))
-        self.justice.finalised(batch, finalised.changes.head)
+        self.slashing_checker.finalised(batch, finalised.changes.head)
         self._agreed[stored.height] = agreed
         return agreed
 

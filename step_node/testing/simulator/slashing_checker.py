@@ -29,7 +29,7 @@ Place = tuple[bytes, int, int, str]
 """(signer, height, round, type of message)."""
 
 
-class Justice:
+class SlashingChecker:
     """See the module's docstring. `broken(promise, what)` is told of what does not hold."""
 
     def __init__(self, genesis: Genesis, honest: frozenset[bytes], broken: Callable[[str, str], None]) -> None:

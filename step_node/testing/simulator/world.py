@@ -217,7 +217,7 @@ class _World:
         missing = promised - self._invariants.agreed_proofs()
         if missing:
             return f"{len(missing)} accepted proofs are not finalised at {heights}"
-        unpunished = self._invariants.justice.unpunished()
+        unpunished = self._invariants.slashing_checker.unpunished()
         return (
             f"every equivocation that reached two honest nodes ends in a slash: {unpunished[0]}" if unpunished else ""
         )

@@ -25,12 +25,11 @@ from step_node.batch.batch import Batch
 from step_node.chain import chain as chain_module
 from step_node.chain.chain import Chain, JudgedBatch
 from step_node.durable.record_log import RecordLog
-from step_node.engine import evidence_pool as evidence_module
 from step_node.engine.accuser import Accuser
 from step_node.engine.driver import ConsensusDriver
-from step_node.engine.wal import InputLog
-from step_node.ledger import execution as session
-from step_node.ledger import state_gates
+from step_node.engine.wal import WriteAheadLog
+from step_node.ledger import evidence as evidence_module
+from step_node.ledger import execution, state_gates
 from step_node.ledger.offences import Offence, Slashing
 from step_node.ledger.validators import ValidatorSheet
 from step_node.mempool.admission import Admission
@@ -220,7 +219,7 @@ def proposer_not_checked() -> Sequence[AbstractContextManager[Any]]:
 
 
 def signed_before_the_log_is_synced() -> Sequence[AbstractContextManager[Any]]:
-    return [patch.object(InputLog, "sync", lambda _self: None)]
+    return [patch.object(WriteAheadLog, "sync", lambda _self: None)]
 
 
 def fsync_forgotten() -> Sequence[AbstractContextManager[Any]]:
@@ -237,16 +236,16 @@ def fsync_forgotten() -> Sequence[AbstractContextManager[Any]]:
 
 
 def guard_off_and_log_lost() -> Sequence[AbstractContextManager[Any]]:
-    original = InputLog.open
+    original = WriteAheadLog.open
 
-    def lose(*args: Any, **kwargs: Any) -> tuple[InputLog, list[Input]]:
+    def lose(*args: Any, **kwargs: Any) -> tuple[WriteAheadLog, list[Input]]:
         log, _ = original(*args, **kwargs)
         log.begin(log._height)
         return log, []
 
     return [
         patch.object(SigningGuard, "authorise", lambda *_: None),
-        patch.object(InputLog, "open", lose),
+        patch.object(WriteAheadLog, "open", lose),
         # Without a history every own message looks like somebody else's.
         patch("step_node.engine.doppelganger.DoppelgangerWatch.hear", lambda *_: None),
     ]
@@ -304,15 +303,15 @@ def accepted_proofs_dropped() -> Sequence[AbstractContextManager[Any]]:
 
 def rewards_from_nowhere() -> Sequence[AbstractContextManager[Any]]:
     """The check in the ledger is off as well, or it would stop the node at once."""
-    original = session.LedgerSession.mint
+    original = execution.LedgerExecution.mint
 
-    def mint(self: session.LedgerSession, address: bytes, amount_ustep: int) -> None:
+    def mint(self: execution.LedgerExecution, address: bytes, amount_ustep: int) -> None:
         original(self, address, amount_ustep)
         self._minted_ustep -= amount_ustep
 
     return [
-        patch.object(session.LedgerSession, "mint", mint),
-        patch.object(session, "check_conservation", lambda _chain: None),
+        patch.object(execution.LedgerExecution, "mint", mint),
+        patch.object(execution, "check_conservation", lambda _chain: None),
     ]
 
 
