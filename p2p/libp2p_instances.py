@@ -21,8 +21,6 @@ from libp2p.protocol_muxer.multiselect_communicator import MultiselectCommunicat
 from libp2p.security.secure_session import SecureSession
 from libp2p.stream_muxer.yamux.yamux import Yamux
 
-from p2p.libp2p_host import NEGOTIATION_TIMEOUT_SECONDS
-
 
 def instance_of(connection: IMuxedConn) -> bytes:
     """The Noise key of the process at the other end, 32 bytes; empty if it is no connection of Noise and Yamux."""
@@ -50,7 +48,7 @@ async def open_stream_on(host: BasicHost, connection: INetConn, protocols: Seque
     stream = await connection.new_stream()
     try:
         protocol = await host.multiselect_client.select_one_of(
-            protocols, MultiselectCommunicator(stream), NEGOTIATION_TIMEOUT_SECONDS
+            protocols, MultiselectCommunicator(stream), host.negotiate_timeout
         )
     except BaseException:
         with trio.CancelScope(shield=True, deadline=trio.current_time() + 1.0):

@@ -16,9 +16,9 @@ There are two implementations, and one suite of contract tests for both: `p2p.li
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from types import TracebackType
 from typing import Final, NewType, Protocol, Self, TypeAlias
 
@@ -35,6 +35,18 @@ STREAM_MESSAGE_BYTES_MAX: Final = 64 * 1024 * 1024
 
 PEER_EVENTS_BUFFER: Final = 1_024
 """Events kept for a reader of `peer_events` that is behind; beyond it the newest is dropped and counted."""
+
+
+class Scope(IntEnum):
+    """How far an IP address reaches; a greater one reaches further."""
+
+    NOWHERE = 0
+    """No host: unspecified, multicast, reserved."""
+    LOOPBACK = 1
+    LINK = 2
+    PRIVATE = 3
+    """Private, unique local, or a carrier's."""
+    PUBLIC = 4
 
 
 class Fault(StrEnum):
@@ -95,12 +107,24 @@ class GossipMessage:
 
 @dataclass(frozen=True, slots=True)
 class PeerEvent:
-    """A peer's first connection came to be, or its last one ended."""
+    """A peer's connection came to be, or ended. Where another one takes its place, both are told."""
 
     peer_id: PeerId
     connected: bool
     outbound: bool
     """True if this node dialled."""
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """How a connected peer is connected."""
+
+    address: str
+    """The other end as a multiaddr, without its peer id. Of a peer that dialled, the port is no listening one."""
+    outbound: bool
+    """True if this node dialled."""
+    began_at: float
+    """By trio's clock, seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,12 +291,44 @@ class Network(Protocol):
         """
         ...
 
+    def connections(self) -> Mapping[PeerId, Connection]:
+        """How each of `peers` is connected, in the same order."""
+        ...
+
     def peer_events(self) -> trio.MemoryReceiveChannel[PeerEvent]:
         """A new channel of events. It starts with one event for each peer that is connected already."""
         ...
 
     def penalise(self, peer_id: PeerId, fault: Fault) -> None:
         """Charge a peer for a fault. At `BAN_THRESHOLD_POINTS` it is disconnected and refused for `BAN_SECONDS`."""
+        ...
+
+    def keep_connected(self, addresses: Iterable[str]) -> None:
+        """Stay connected to the peers at these full multiaddrs, beside those of the operator's own choice.
+
+        They are dialled until they are connected and whenever they are lost, and have reserved places: no stranger
+        keeps one of them out (`p2p.places`). A second call replaces the first; whoever is not kept any more stays
+        connected. This node's own address is skipped. Raises ValueError for an address that nobody could dial.
+        """
+        ...
+
+    async def connect(self, address: str, *, narrowest: Scope = Scope.LOOPBACK) -> None:
+        """Connect to the peer at a full multiaddr, once, unless it is connected.
+
+        An address that does not reach as far as `narrowest` is not dialled, nor a name that comes to such addresses.
+        Raises `PeerUnreachable`, saying why it is not connected then; ValueError as above.
+        """
+        ...
+
+    async def verify(self, address: str, *, narrowest: Scope = Scope.LOOPBACK) -> None:
+        """See whether the peer can be dialled at a full multiaddr, and hang up; connected or not makes no difference.
+
+        Raises as `connect` does.
+        """
+        ...
+
+    def is_banned(self, peer_id: PeerId) -> bool:
+        """Whether a peer is refused now; it is not dialled either."""
         ...
 
     async def disconnect(self, peer_id: PeerId) -> None:

@@ -48,12 +48,13 @@ from step_node.cli.error_lines import CommandError
 from step_node.cli.points_csv import locate_points
 from step_node.crypto.eip191 import sign
 from step_node.durable.record_log import RecordLog
+from step_node.durable.side_file import FILE_BYTES_MAX
 from step_node.engine.evidence_pool import EvidencePool
 from step_node.engine.wal import WriteAheadLog
 from step_node.errors import StepNodeError
 from step_node.home.config import CONFIG_BYTES_MAX, NodeConfig, load_config
 from step_node.home.config_file import render_config
-from step_node.network.bans import FILE_BYTES_MAX, keep_bans
+from step_node.network.bans import keep_bans
 from step_node.network.gossip import Refused, decode_consensus_message, decode_operation_message
 from step_node.network.protocols import (
     FETCH_BYTES_MAX,

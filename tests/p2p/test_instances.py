@@ -159,7 +159,7 @@ async def test_each_instance_of_a_shared_peer_id_can_be_asked(home: Home) -> Non
         for instance in third.network.instances(original.network.peer_id):
             async with await third.network.open_stream(original.network.peer_id, WHO, instance=instance) as stream:
                 names.append(await stream.receive_message())
-        assert sorted(names) == [b"copy", b"original"]
+        assert set(names) == {b"copy", b"original"}
         with pytest.raises(PeerUnreachable):
             await third.network.open_stream(original.network.peer_id, WHO, instance=b"another")
 

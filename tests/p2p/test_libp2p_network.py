@@ -5,36 +5,35 @@ from __future__ import annotations
 import logging
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 
 import pytest
 import trio
-from libp2p.abc import INetStream
+from libp2p.abc import INetStream, IRawConnection
 from libp2p.crypto.secp256k1 import create_new_key_pair
 from libp2p.custom_types import TProtocol
-from libp2p.host.basic_host import BasicHost
 from libp2p.host.exceptions import StreamFailure
 from libp2p.network.exceptions import SwarmException
 from libp2p.network.stream.exceptions import StreamError, StreamReset
 from libp2p.peer.id import ID
-from libp2p.peer.peerinfo import info_from_p2p_addr
 from libp2p.peer.peerstore import PeerStore, PeerStoreError
 from libp2p.pubsub.gossipsub import PROTOCOL_ID_V11
 from libp2p.pubsub.pb import rpc_pb2
 from libp2p.pubsub.rpc_queue import RpcQueue
 from libp2p.utils.varint import encode_uvarint, encode_varint_prefixed
-from multiaddr import Multiaddr
 
-from p2p.errors import AddressInUse
+from p2p.errors import AddressInUse, PeerUnreachable
 from p2p.libp2p_faults import LIBP2P_ERRORS
 from p2p.libp2p_gossip import RPC_BYTES_MAX, GossipRouter
-from p2p.libp2p_host import ChosenAddresses, ExclusiveTcp, build_host, peer_id_of, tcp_endpoint
+from p2p.libp2p_host import ChoosingHost, ExclusiveTcp, build_host, peer_id_of, tcp_endpoint
 from p2p.libp2p_network import PUBLISH_BUSY_MESSAGES, Libp2pNetwork, Libp2pSettings, open_libp2p_network
+from p2p.libp2p_swarm import DialFunction, NoAddresses
 from p2p.libp2p_yamux import STREAMS_MAX, UNREAD_BYTES_MAX
 from p2p.limits import Rate
 from p2p.network import Drop, Fault, GossipMessage, Network, Stream
 from p2p.pacing import WAIT_SECONDS
+from p2p.places import Limits
 from tests.p2p.worlds import TEST_TIMEOUT_SECONDS, TOPIC, connected, eventually, private_key_of
 
 SETTINGS = Libp2pSettings(
@@ -72,19 +71,20 @@ async def gossiping(
 
 
 @asynccontextmanager
-async def stranger(name: str, victim: Network) -> AsyncIterator[BasicHost]:
+async def stranger(name: str, victim: Network) -> AsyncIterator[ChoosingHost]:
     """A bare py-libp2p host, connected to the victim, that can say what it likes."""
     async with trio.open_nursery() as nursery:
         transport = ExclusiveTcp({}, nursery)
         host = build_host(
             create_new_key_pair(private_key_of(name)),
             transport,
-            connections_max=8,
+            limits=Limits(connections_max=8, strangers_per_address_max=8),
+            reserved=frozenset,
             on_refused=lambda: None,
             on_fault=lambda _peer, _fault: None,
         )
         async with host.run([]):
-            await host.connect(info_from_p2p_addr(Multiaddr(victim.listen_addresses[0])))
+            await host.dial(victim.listen_addresses[0])
             yield host
             await host.close()
         await transport.close_dialled()
@@ -167,18 +167,79 @@ async def test_a_node_does_not_dial_itself() -> None:
         assert network.peers() == (other.peer_id,)
 
 
-async def test_two_nodes_that_dial_each_other_at_once_stay_connected() -> None:
-    async with running("one") as one, running("two") as two:
-        first, second = one.listen_addresses[0], two.listen_addresses[0]
-    ports = [replace(SETTINGS, listen_addresses=(address.partition("/p2p/")[0],)) for address in (first, second)]
-    async with running("one", second, settings=ports[0]) as one, running("two", first, settings=ports[1]) as two:
-        await connected(one, 1)
-        await connected(two, 1)
-        events = one.peer_events()
-        assert (await events.receive()).connected
-        with pytest.raises(trio.TooSlowError), trio.fail_after(1.0):
-            await events.receive()  # It would be the news that the connection did not last.
-        assert [one.peers(), two.peers()] == [(two.peer_id,), (one.peer_id,)]
+async def test_of_two_connections_that_cross_both_sides_keep_the_one_dialled_by_the_lesser_peer_id() -> None:
+    async with gossiping("one") as (one, heard_by_one), gossiping("two") as (two, heard_by_two):
+        both_are_open = Meeting(2)
+        for network in (one, two):
+            assert network._host is not None
+            swarm = network._host.swarm
+            swarm.dial_socket = both_are_open.after(swarm.dial_socket)
+        async with trio.open_nursery() as nursery:
+            for near, far in ((one, two), (two, one)):
+                nursery.start_soon(ignoring_refusals, near, far)
+        lesser, greater = sorted((one, two), key=lambda network: network.peer_id)
+        await eventually(lambda: settled(lesser, greater) and settled(greater, lesser))
+        assert lesser.connections()[greater.peer_id].outbound
+        assert not greater.connections()[lesser.peer_id].outbound
+        await one.publish(TOPIC, b"from one")
+        await two.publish(TOPIC, b"from two")
+        assert (await heard_by_two.receive()).data == b"from one"
+        assert (await heard_by_one.receive()).data == b"from two"
+
+
+class Meeting:
+    """Where dials wait until so many sockets are open."""
+
+    def __init__(self, count: int) -> None:
+        self._missing = count
+        self._all_are_there = trio.Event()
+
+    def after(self, dial: DialFunction) -> DialFunction:
+        async def dial_and_wait(host: str, port: int) -> IRawConnection:
+            connection = await dial(host, port)
+            self._missing -= 1
+            if not self._missing:
+                self._all_are_there.set()
+            await self._all_are_there.wait()
+            return connection
+
+        return dial_and_wait
+
+
+async def ignoring_refusals(near: Network, far: Network) -> None:
+    with suppress(PeerUnreachable):
+        await near.connect(far.listen_addresses[0])
+
+
+def settled(near: Libp2pNetwork, far: Network) -> bool:
+    """Whether there is exactly one connection, and it is the one that is told of."""
+    assert near._host is not None
+    open_now = near._host.get_network().get_connections(ID.from_string(far.peer_id))
+    return len(open_now) == 1 and near.peers() == (far.peer_id,)
+
+
+async def test_six_nodes_with_six_places_that_all_dial_one_another_have_fifteen_connections() -> None:
+    settings = replace(SETTINGS, connections_max=6)
+    async with AsyncExitStack() as stack:
+        networks = [await stack.enter_async_context(running(f"node{number}", settings=settings)) for number in range(6)]
+        addresses = [network.listen_addresses[0] for network in networks]
+        for network in networks:
+            network.keep_connected(addresses)
+        await eventually(lambda: fully_connected(networks))
+
+
+def fully_connected(networks: Sequence[Libp2pNetwork]) -> bool:
+    """Whether each pair has one connection, and its two ends are of one mind on who dialled."""
+    ends = {(near.peer_id, far): how.outbound for near in networks for far, how in near.connections().items()}
+    pairs = len(networks) * (len(networks) - 1)
+    return len(ends) == sum(map(open_connections, networks)) == pairs and all(
+        outbound != ends.get((far, near), outbound) for (near, far), outbound in ends.items()
+    )
+
+
+def open_connections(network: Libp2pNetwork) -> int:
+    assert network._host is not None
+    return len(network._host.get_network().get_connections())
 
 
 async def test_a_lost_bootstrap_peer_is_dialled_until_it_is_back() -> None:
@@ -202,7 +263,22 @@ async def test_a_place_is_given_back_when_its_connection_ends() -> None:
 
 
 async def test_connections_over_the_limit_are_refused_and_counted() -> None:
-    async with running("small", settings=replace(SETTINGS, connections_max=1)) as network:
+    async with (
+        running("small", settings=replace(SETTINGS, connections_max=1)) as network,
+        running("first", *network.listen_addresses) as first,
+    ):
+        await connected(first, 1)
+        with pytest.raises(BaseExceptionGroup) as refused:
+            async with stranger("second", network):
+                pytest.fail("two strangers have the one place")
+        assert refused.group_contains(PeerUnreachable)
+        assert network.peers() == (first.peer_id,)
+        assert network.statistics().dropped == {Drop.CONNECTION_LIMIT: 1}
+
+
+async def test_sockets_that_never_say_who_they_are_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("p2p.libp2p_swarm.HANDSHAKES_PER_ADDRESS_MAX", 1)
+    async with running("small") as network:
         port = int(network.listen_addresses[0].split("/")[4])
         first = await trio.open_tcp_stream("127.0.0.1", port)
         second = await trio.open_tcp_stream("127.0.0.1", port)
@@ -420,6 +496,8 @@ async def test_an_ipv6_address_works_where_the_machine_has_one() -> None:
         running("two", one.listen_addresses[0]) as two,
     ):
         await connected(two, 1)
+        assert two.connections()[one.peer_id].address == one.listen_addresses[0].partition("/p2p/")[0]
+        assert one.connections()[two.peer_id].address.startswith("/ip6/::1/tcp/")
 
 
 def _has_ipv6() -> bool:
@@ -493,7 +571,7 @@ async def test_a_host_does_not_dial_a_peer_where_identify_says_it_listens() -> N
     async with running("claimant") as claimant, stranger("dialler", claimant) as dialler:
         peer_id = ID.from_string(claimant.peer_id)
         store, swarm = dialler.get_peerstore(), dialler.get_network()
-        assert isinstance(store, ChosenAddresses)
+        assert isinstance(store, NoAddresses)
         await eventually(lambda: claimant.listen_addresses[0] in claims(store, peer_id))
         assert store.addrs(peer_id) == []
         await dialler.disconnect(peer_id)
