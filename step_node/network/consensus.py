@@ -1,7 +1,8 @@
 """The consensus reactor: reads the consensus topic, and hands each message to whom it concerns.
 
-Messages of the present heights go to the driver; heights to `peers`; everything to the doppelganger watch; evidence,
-and what two messages together prove, to the pool. A commit that contradicts what is final here is noticed here.
+Messages of the present heights go to the driver; heights to `peers`; evidence, and what two messages together prove, to
+the pool. Evidence goes to the doppelganger watch as well; what a validator says alone has come there before
+(`network.gossip`). A commit that contradicts what is final here is noticed here.
 """
 
 from __future__ import annotations
@@ -55,11 +56,9 @@ class ConsensusReader:
         return self._fork
 
     async def run(self) -> None:
-        """Read the topic until cancelled. Raises `DoppelgangerFound`."""
+        """Read the topic until cancelled."""
         async for sender, item in self._topic:
             height = message_height(item.message)
-            if self._doppelganger is not None:
-                self._doppelganger.hear(item.message)
             if isinstance(item.message, Commit):
                 self._peers.note_height(sender, height)
                 await self._watch_for_fork(item.message)
@@ -97,6 +96,8 @@ class ConsensusReader:
             await self._take_evidence(evidence)
 
     async def _take_evidence(self, evidence: Evidence) -> None:
+        if self._doppelganger is not None:
+            self._doppelganger.hear(evidence)
         offence = self._chain.offence_in(evidence)
         if self._chain.offence_refusal(offence) is None:
             await self._evidence.add(evidence, offence)

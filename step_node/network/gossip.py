@@ -15,7 +15,16 @@ import trio
 
 from consensus.commit import InvalidCommit
 from consensus.evidence import InvalidEvidence
-from consensus.messages import MESSAGE_BYTES_MAX, Commit, Evidence, Message, ProofBatch, decode_message, encode_message
+from consensus.messages import (
+    MESSAGE_BYTES_MAX,
+    Commit,
+    Evidence,
+    Message,
+    ProofBatch,
+    SignedMessage,
+    decode_message,
+    encode_message,
+)
 from consensus.wire import WireError
 from p2p.network import Fault, Network, PeerId
 from step_node.batch.batch import Batch, MalformedBatch, decode_batch
@@ -61,6 +70,7 @@ class Topic(Generic[T]):
         message_bytes_max: int,
         buffer_messages: int,
         on_refused: Callable[[str, Refused], None],
+        hears_own: bool = False,
         urgent: bool = False,
     ) -> None:
         self._name = name
@@ -74,6 +84,7 @@ class Topic(Generic[T]):
             message_bytes_max=message_bytes_max,
             buffer_messages=buffer_messages,
             validate=self._validate,
+            on_own=self._hear_own if hears_own else None,
             urgent=urgent,
         )
 
@@ -90,6 +101,13 @@ class Topic(Generic[T]):
         while len(self._decoded) > self._decoded_max:
             self._decoded.popitem(last=False)
         return None
+
+    def _hear_own(self, data: bytes) -> None:
+        """Decode what another process has published under this node's peer id; decoding it is all that is done."""
+        try:
+            self._decode(data)
+        except Refused as error:
+            self._on_refused(self._name, error)
 
     def __aiter__(self) -> Self:
         return self
@@ -122,16 +140,26 @@ class ConsensusGossipMessage:
 
 
 def consensus_gossip(
-    network: Network, chain: Chain, on_refused: Callable[[str, Refused], None]
+    network: Network,
+    chain: Chain,
+    on_refused: Callable[[str, Refused], None],
+    *,
+    own_address: bytes | None = None,
+    on_own: Callable[[SignedMessage], None] = lambda _message: None,
 ) -> Topic[ConsensusGossipMessage]:
-    """The consensus topic of `chain`."""
+    """The consensus topic of `chain`.
+
+    `on_own` is told of each message that carries the signature of `own_address`, even if it comes from another process
+    with this node's peer id, before anything else is asked about it.
+    """
     return Topic(
         network,
         consensus_topic(chain.chain_id),
-        lambda data: decode_consensus_message(data, chain),
+        lambda data: decode_consensus_message(data, chain, own_address=own_address, on_own=on_own),
         message_bytes_max=MESSAGE_BYTES_MAX,
         buffer_messages=CONSENSUS_BUFFER_MESSAGES,
         on_refused=on_refused,
+        hears_own=True,
         urgent=True,
     )
 
@@ -169,7 +197,13 @@ async def broadcast(topic: Topic[ConsensusGossipMessage], message: Message) -> N
     await topic.publish(encode_message(message))
 
 
-def decode_consensus_message(data: bytes, chain: Chain) -> ConsensusGossipMessage:
+def decode_consensus_message(
+    data: bytes,
+    chain: Chain,
+    *,
+    own_address: bytes | None = None,
+    on_own: Callable[[SignedMessage], None] = lambda _message: None,
+) -> ConsensusGossipMessage:
     """The message in `data`, with its signatures checked.
 
     Raises `Refused`, which the neighbour that passed the message on has to answer for. So a fault that costs points
@@ -194,6 +228,8 @@ def decode_consensus_message(data: bytes, chain: Chain) -> ConsensusGossipMessag
             case _:
                 if recover_signer(message.signing_line(chain.chain_id), message.signature) != message.signer:
                     raise Refused(Fault.BAD_SIGNATURE, f"{message.type}: is not signed by 0x{message.signer.hex()}")
+                if message.signer == own_address:
+                    on_own(message)
                 _check_known(message.type, message.signer, message.height, chain)
                 if isinstance(message, ProofBatch):
                     batch = _batch_of(message)

@@ -16,6 +16,7 @@ from consensus.wire import WireError, decode, encode
 from p2p.errors import NetworkError, PeerFault
 from p2p.network import Fault, Network, PeerId, Stream
 from step_node.chain.chain import Chain
+from step_node.network.instances import SharedPeerIds
 from step_node.network.protocols import HELLO_BYTES_MAX, HELLO_PROTOCOL, HELLO_STREAMS_MAX, Hello
 
 GREETING_INTERVAL_MS = 2_000
@@ -27,8 +28,17 @@ log = structlog.get_logger("peers")
 class Peers:
     """The peers that have greeted this node. Construct before `network.start`."""
 
-    def __init__(self, network: Network, chain: Chain, *, on_height: Callable[[PeerId, int], None]) -> None:
+    def __init__(
+        self,
+        network: Network,
+        chain: Chain,
+        *,
+        on_height: Callable[[PeerId, int], None],
+        on_shared: Callable[[], None] = lambda: None,
+    ) -> None:
         self._network = network
+        self.shared = SharedPeerIds(network, on_told=on_shared)
+        """Which p2p keys are used by two processes; `on_shared` is called when a peer says it of this node's own."""
         self._chain = chain
         self._on_height = on_height
         self._heights: dict[PeerId, int] = {}
@@ -60,6 +70,7 @@ class Peers:
         """Greet every peer that this node dials, and one peer by turns, until cancelled."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._greet_by_turns)
+            nursery.start_soon(self.shared.run, self._greet)
             async for event in self._network.peer_events():
                 if not event.connected:
                     self._heights.pop(event.peer_id, None)
@@ -76,24 +87,33 @@ class Peers:
                 self._turn = (self._turn + 1) % len(peers)
                 await self._greet(peers[self._turn])
 
-    async def _greet(self, peer_id: PeerId) -> None:
+    async def _greet(self, peer_id: PeerId, instance: bytes | None = None) -> bool:
+        """Whether the peer, or that process under its id, has answered."""
         try:
-            async with await self._network.open_stream(peer_id, HELLO_PROTOCOL) as stream:
-                await stream.send_message(self._hello())
+            async with await self._network.open_stream(peer_id, HELLO_PROTOCOL, instance=instance) as stream:
+                await stream.send_message(self._hello(peer_id))
                 await self._receive_hello(stream)
+                return True
         except PeerFault as error:
             log.warning("a peer's greeting is refused", peer=peer_id, reason=error.detail)
             self._network.penalise(peer_id, error.fault)
         except NetworkError as error:
             log.debug("a peer could not be greeted", peer=peer_id, reason=str(error))
+        return False
 
     async def _answer(self, stream: Stream) -> None:
         # Ours first: one who dials the wrong chain shall see in its own log why it is sent away.
-        await stream.send_message(self._hello())
+        await stream.send_message(self._hello(stream.peer_id))
         await self._receive_hello(stream)
 
-    def _hello(self) -> bytes:
-        return encode(Hello(self._chain.chain_id, self._chain.genesis.hash, self._chain.head.chain.height))
+    def _hello(self, receiver: PeerId) -> bytes:
+        hello = Hello(
+            self._chain.chain_id,
+            self._chain.genesis.hash,
+            self._chain.head.chain.height,
+            other_instance=self.shared.is_shared(receiver),
+        )
+        return encode(hello)
 
     async def _receive_hello(self, stream: Stream) -> None:
         data = await stream.receive_message()
@@ -111,5 +131,7 @@ class Peers:
                 f"hello: chain {hello.chain_id!r} with genesis 0x{hello.genesis_hash.hex()}, not"
                 f" {genesis.chain_id!r} with 0x{genesis.hash.hex()}",
             )
+        if hello.other_instance:
+            self.shared.hear(stream.peer_id)
         self._heights[stream.peer_id] = hello.height
         self._on_height(stream.peer_id, hello.height)

@@ -78,11 +78,15 @@ def operations_topic(chain_id: str) -> str:
 
 @wire_type
 class Hello:
-    """Who is there: the chain, and the last finalised height. Each side sends one on a hello stream."""
+    """Who is there: the chain, and the last finalised height. Each side sends one on a hello stream.
+
+    `other_instance` says of the receiver that another process is connected under its peer id too (`network.instances`).
+    """
 
     chain_id: Annotated[str, Field(max_length=64)]
     genesis_hash: BatchHash
     height: UInt63
+    other_instance: bool = False
 
 
 @wire_type

@@ -50,6 +50,9 @@ EXPIRY_CHECK_MS = 10_000
 """How often an idle node looks for waiting proofs that have become too old, and any node whether a journal that failed
 can be written again."""
 
+HEAD_CHECK_MS = 100
+"""How often a node that has just started looks whether it has caught up."""
+
 SAY_AGAIN_MS = 2_000
 """How often evidence and operations that wait are sent again, since gossip loses some."""
 
@@ -130,7 +133,14 @@ class Node:
             clock=parts.clock,
             metrics=self._metrics,
         )
-        consensus_topic = consensus_gossip(parts.network, parts.chain, self._gossip_refused)
+        watch = parts.doppelganger
+        consensus_topic = (
+            consensus_gossip(parts.network, parts.chain, self._gossip_refused)
+            if watch is None
+            else consensus_gossip(
+                parts.network, parts.chain, self._gossip_refused, own_address=watch.address, on_own=watch.hear
+            )
+        )
         self._operations_topic = operations_gossip(parts.network, parts.chain.chain_id, self._gossip_refused)
         self.evidence = parts.evidence
         """Evidence that waits for a batch."""
@@ -157,7 +167,9 @@ class Node:
             metrics=self._metrics,
             storage_watch=self._storage_watch,
         )
-        self._peers = Peers(parts.network, parts.chain, on_height=self._peer_height)
+        self._peers = Peers(
+            parts.network, parts.chain, on_height=self._peer_height, on_shared=self._metrics.p2p_key_shared
+        )
         self.driver = ConsensusDriver(
             chain=parts.chain,
             mempool=parts.mempool,
@@ -177,6 +189,7 @@ class Node:
             storage_watch=self._storage_watch,
             evidence=self.evidence,
             operations=self._operation_pool,
+            follows_first=parts.doppelganger is not None and parts.listen_first_seconds > 0,
         )
         self._consensus = ConsensusReader(
             topic=consensus_topic,
@@ -216,10 +229,10 @@ class Node:
             nursery.start_soon(self._consensus.run)
             nursery.start_soon(self._read_operations)
             nursery.start_soon(self._say_again)
+            if self._parts.doppelganger is not None:
+                nursery.start_soon(self._parts.doppelganger.run)
+                nursery.start_soon(self._listen, self._parts.doppelganger)
             task_status.started()
-            if self._parts.doppelganger is not None and self._parts.listen_first_seconds > 0:
-                log.info("listening for a doppelganger", seconds=self._parts.listen_first_seconds)
-                await trio.sleep(self._parts.listen_first_seconds)
             nursery.start_soon(self._sync.run)
             nursery.start_soon(self._expire)
             nursery.start_soon(self.driver.run)
@@ -284,6 +297,9 @@ class Node:
         peers = len(self._network.peers())
         if peers < others_needed:
             reasons.append(f"{peers} peers are connected; a quorum needs {others_needed} other validators")
+        told_by = self._peers.shared.told_by()
+        if told_by:
+            reasons.append(f"another process uses this node's p2p key, say {told_by} peers")
         if self._sync.active:
             reasons.append("catching up with peers that are ahead")
         if self.driver.state.round > 0:
@@ -314,6 +330,27 @@ class Node:
         )
         return server, joiner
 
+    async def _listen(self, watch: DoppelgangerWatch) -> None:
+        """Begin to watch at the head, and let the driver sign once the operator's time of listening is over."""
+        while not self._is_at_head():
+            await trio.sleep(HEAD_CHECK_MS / 1000)
+        height = self._chain.head.chain.height
+        watch.begin(height)
+        seconds = self._parts.listen_first_seconds
+        if seconds > 0:
+            log.info("listening for a doppelganger before anything is signed", height=height, seconds=seconds)
+            await trio.sleep(seconds)
+            log.info("no doppelganger was heard", height=self._chain.head.chain.height)
+        self.driver.take_part()
+
+    def _is_at_head(self) -> bool:
+        """Whether somebody has told a height, and nobody a greater one than this node's; of a set of one, always."""
+        if len(self._chain.validators) == 1:
+            return True
+        heights = [self._peers.height(peer_id) for peer_id in self._network.peers()]
+        told = [height for height in heights if height is not None]
+        return bool(told) and max(told) <= self._chain.head.chain.height and not self._sync.active
+
     # --- what the parts tell one another --------------------------------------------------------------------------
 
     async def _broadcast(self, message: Message) -> None:
@@ -325,6 +362,8 @@ class Node:
         await self._set_links.begin(self._chain.validators)
 
     async def _finalised(self, judged: JudgedBatch) -> None:
+        if self._parts.doppelganger is not None and self._chain.last_commit is not None:
+            self._parts.doppelganger.hear(self._chain.last_commit)
         await self._settlement.after_batch(judged)
         await self.evidence.drop_settled(self._chain.offence_refusal)
         await self._storage_watch.when_available(self.operations.after_batch)
