@@ -59,7 +59,8 @@ class DoppelgangerWatch:
         self._chain_id = chain_id
         self._guard = guard
         self._known_height: int | None = None
-        self._found: DoppelgangerFound | None = None
+        self.found: DoppelgangerFound | None = None
+        """What `run` raises, once there is something."""
         self._found_event = trio.Event()
         self._said_at = -SAY_AGAIN_SECONDS
 
@@ -72,7 +73,7 @@ class DoppelgangerWatch:
 
     def hear(self, message: Message) -> None:
         """Look at a message, whoever it is from. Neither raises nor waits; what it finds makes `run` raise."""
-        if self._found is not None:
+        if self.found is not None:
             return
         for signed in self._own_messages(message):
             suspicion = self._suspicion(signed)
@@ -82,8 +83,8 @@ class DoppelgangerWatch:
     async def run(self) -> None:
         """Wait for a doppelganger. Raises `DoppelgangerFound`."""
         await self._found_event.wait()
-        if self._found is not None:
-            raise self._found
+        if self.found is not None:
+            raise self.found
 
     def _own_messages(self, message: Message) -> Iterator[SignedMessage]:
         match message:
@@ -134,7 +135,7 @@ class DoppelgangerWatch:
                     round=message.round,
                 )
             return
-        self._found = DoppelgangerFound(
+        self.found = DoppelgangerFound(
             f"another process signs with the key of validator 0x{self.address.hex()}: a {message.type} for height"
             f" {message.height}, round {message.round} was heard that is not in this node's signing history. Find the"
             " other process and stop it for good before you start this one again; both together would lose half the"
