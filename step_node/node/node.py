@@ -17,8 +17,9 @@ from p2p.network import Network, PeerId
 from step_node import __version__
 from step_node.api.services import ApiServices
 from step_node.api.status import Health, HealthLevel, NodeStatus, PeerStatus, ValidatorStatus
-from step_node.chain.chain import Chain, JudgedBatch
+from step_node.chain.chain import Chain
 from step_node.chain.genesis import Genesis
+from step_node.chain.judging import JudgedBatch
 from step_node.clock import Clock
 from step_node.engine.doppelganger import DoppelgangerWatch
 from step_node.engine.driver import ConsensusDriver, ConsensusHooks
@@ -34,7 +35,8 @@ from step_node.mempool.pool import Mempool
 from step_node.mempool.settlement import Settlement
 from step_node.metrics import NodeMetrics
 from step_node.network.consensus import ConsensusReader
-from step_node.network.gossip import Refused, consensus_gossip, operations_gossip, proofs_gossip
+from step_node.network.consensus_judge import ConsensusJudge, Refused
+from step_node.network.gossip import consensus_gossip, operations_gossip, proofs_gossip
 from step_node.network.peers import Peers
 from step_node.network.proof_exchange import ProofExchange
 from step_node.network.snapshots import SnapshotJoiner, SnapshotServer
@@ -133,14 +135,8 @@ class Node:
             clock=parts.clock,
             metrics=self._metrics,
         )
-        watch = parts.doppelganger
-        consensus_topic = (
-            consensus_gossip(parts.network, parts.chain, self._gossip_refused)
-            if watch is None
-            else consensus_gossip(
-                parts.network, parts.chain, self._gossip_refused, own_address=watch.address, on_own=watch.hear
-            )
-        )
+        judge = ConsensusJudge(parts.chain, own_address=None if parts.signer is None else parts.signer.address)
+        consensus_topic = consensus_gossip(parts.network, judge, parts.chain.chain_id, self._gossip_refused)
         self._operations_topic = operations_gossip(parts.network, parts.chain.chain_id, self._gossip_refused)
         self.evidence = parts.evidence
         """Evidence that waits for a batch."""
@@ -193,6 +189,7 @@ class Node:
         )
         self._consensus = ConsensusReader(
             topic=consensus_topic,
+            own_messages=judge.own_messages,
             chain=parts.chain,
             peers=self._peers,
             driver=self.driver,
@@ -271,7 +268,7 @@ class Node:
             state=self.driver.state.step.value,
             syncing=self._sync.active,
             mempool_proofs=len(self._mempool),
-            peers=tuple(PeerStatus(peer_id, self._peers.height(peer_id)) for peer_id in self._network.peers()),
+            peers=tuple(PeerStatus(peer_id, self._peers.told(peer_id)) for peer_id in self._network.peers()),
             validators=tuple(
                 ValidatorStatus(validator.address, validator.stake_ustep, validator.address == own_address)
                 for validator in members
@@ -327,6 +324,7 @@ class Node:
             set_links=self._set_links,
             distance_batches=parts.sync.snapshot_distance_batches,
             owes_answers=self.admission.owes_answers,
+            records=self._peers.records,
         )
         return server, joiner
 
@@ -344,12 +342,11 @@ class Node:
         self.driver.take_part()
 
     def _is_at_head(self) -> bool:
-        """Whether somebody has told a height, and nobody a greater one than this node's; of a set of one, always."""
+        """Whether somebody has told a height, and nobody who may be asked for more a greater one than this node's."""
         if len(self._chain.validators) == 1:
             return True
-        heights = [self._peers.height(peer_id) for peer_id in self._network.peers()]
-        told = [height for height in heights if height is not None]
-        return bool(told) and max(told) <= self._chain.head.chain.height and not self._sync.active
+        has_told = any(self._peers.told(peer_id) is not None for peer_id in self._network.peers())
+        return has_told and not self._sync.active and not self._peers.askable(self._chain.next_height)
 
     # --- what the parts tell one another --------------------------------------------------------------------------
 
