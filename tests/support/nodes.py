@@ -44,16 +44,20 @@ async def running_node(
     *,
     storage: Storage | None = None,
     sync: SyncConfig | None = None,
+    is_twin: bool = False,
+    watches_for_doppelganger: bool = True,
+    listen_first_seconds: float = 0.0,
 ) -> AsyncIterator[Node]:
     """The node of validator `name`, with its files in `home`; it is stopped, as in a crash, at the end.
 
-    With `sync` it gives snapshots and joins from one.
+    With `sync` it gives snapshots and joins from one. A twin is a second node of the same validator, with the same
+    peer id.
     """
     (home / "data").mkdir(parents=True, exist_ok=True)
     async with (
         open_storage(SqliteSettings(home / "ledger.sqlite")) as own_storage,
         open_journal(home / "journal.sqlite", genesis.hash) as journal,
-        hub.join(name) as network,
+        hub.join(name, twin=is_twin) as network,
     ):
         store = storage or own_storage
         await store.initialise(genesis.hash, genesis.head(), genesis.accounts())
@@ -67,6 +71,8 @@ async def running_node(
             signer=ValidatorSigner(private_key(name), guard),
             clock=SystemClock(),
             sync=sync or SyncConfig(snapshot=False, snapshot_every_batches=0),
+            watches_for_doppelganger=watches_for_doppelganger,
+            listen_first_seconds=listen_first_seconds,
         )
         node = Node(parts)
         try:
