@@ -22,7 +22,7 @@ import trio
 from p2p.addresses import PeerAddress
 from p2p.base import logger
 from p2p.errors import PeerUnreachable
-from p2p.network import PeerId
+from p2p.network import PeerId, Scope
 
 JITTER: Final = 0.25
 """Each delay is varied by up to this fraction."""
@@ -57,7 +57,7 @@ async def stay_connected(
 class _Kept:
     """A peer that is kept: where it is, the task that dials it, and what was last told of it."""
 
-    addresses: tuple[PeerAddress, ...]
+    addresses: Mapping[PeerAddress, Scope]
     task: trio.CancelScope = field(default_factory=trio.CancelScope)
     failed: str | None = None
     """Why the last dial has failed."""
@@ -68,15 +68,16 @@ class _Kept:
 class Dialler:
     """Keeps peers connected, in tasks of `nursery`.
 
-    `connect(address)` returns when that peer is connected, and raises `PeerUnreachable` if it cannot be; `is_welcome`
-    says whether a peer may be dialled at all now; `wait_until_lost` returns when it is not connected (any more).
+    `connect(address, narrowest)` returns when that peer is connected, and raises `PeerUnreachable` if it cannot be;
+    `is_welcome` says whether a peer may be dialled at all now; `wait_until_lost` returns when it is not connected (any
+    more).
     """
 
     def __init__(
         self,
         nursery: trio.Nursery,
         *,
-        connect: Callable[[PeerAddress], Awaitable[None]],
+        connect: Callable[[PeerAddress, Scope], Awaitable[None]],
         is_welcome: Callable[[PeerId], bool],
         wait_until_lost: Callable[[PeerId], Awaitable[None]],
         delay_initial_seconds: float,
@@ -96,8 +97,11 @@ class Dialler:
         """Whom it keeps."""
         return frozenset(self._kept)
 
-    def keep(self, peers: Mapping[PeerId, tuple[PeerAddress, ...]]) -> None:
-        """Keep these peers from now on, and no others; those that are connected stay so in any case."""
+    def keep(self, peers: Mapping[PeerId, Mapping[PeerAddress, Scope]]) -> None:
+        """Keep these peers from now on, and no others; those that are connected stay so in any case.
+
+        Each address comes with the narrowest scope that may be dialled for it.
+        """
         for peer_id in self._kept.keys() - peers.keys():
             self._kept.pop(peer_id).task.cancel()
         for peer_id, addresses in peers.items():
@@ -121,10 +125,10 @@ class Dialler:
         if not self._is_welcome(peer_id):
             return False
         reason = ""
-        for address in kept.addresses:
+        for address, narrowest in kept.addresses.items():
             try:
                 async with self._places:
-                    await self._connect(address)
+                    await self._connect(address, narrowest)
             except PeerUnreachable as error:
                 reason = f"{address}: {error.detail}"
             else:

@@ -199,15 +199,21 @@ class Libp2pNetwork(BaseNetwork):
             raise PeerUnreachable(peer_id, "this instance of it is not connected")
         return await open_stream_on(host, connection, [protocol])
 
-    def keep_connected(self, addresses: Iterable[str]) -> None:
+    def keep_connected(self, addresses: Iterable[str], *, narrowest: Scope = Scope.LOOPBACK) -> None:
         """See `p2p.network.Network.keep_connected`."""
+        if self._closed:
+            return
         self._require_running("keep_connected()")
-        peers: dict[PeerId, tuple[PeerAddress, ...]] = {}
-        # The operator's own choice first: it is tried first, too.
-        for text in dict.fromkeys((*self._settings.bootstrap_addresses, *addresses)):
+        scopes = dict.fromkeys(addresses, narrowest)
+        # The operator's own choice may be anywhere, and is tried first.
+        scopes = dict.fromkeys(self._settings.bootstrap_addresses, Scope.LOOPBACK) | {
+            text: scope for text, scope in scopes.items() if text not in self._settings.bootstrap_addresses
+        }
+        peers: dict[PeerId, dict[PeerAddress, Scope]] = {}
+        for text, scope in scopes.items():
             address = parse_peer_address(text)
             if address.peer_id != self._peer_id:
-                peers[address.peer_id] = (*peers.get(address.peer_id, ()), address)
+                peers.setdefault(address.peer_id, {}).setdefault(address, scope)
         self._dialler.keep(peers)
 
     async def connect(self, address: str, *, narrowest: Scope = Scope.LOOPBACK) -> None:

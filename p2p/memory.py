@@ -167,7 +167,7 @@ class MemoryNetwork(BaseNetwork):
         self._pipes.setdefault(peer_id, WeakSet()).add(near)
         return FramedStream(peer_id, protocol, near, message_bytes_max=limit)
 
-    def keep_connected(self, addresses: Iterable[str]) -> None:
+    def keep_connected(self, addresses: Iterable[str], *, narrowest: Scope = Scope.LOOPBACK) -> None:
         """Do nothing: everybody is connected to everybody whom a link leads to."""
 
     async def connect(self, address: str, *, narrowest: Scope = Scope.LOOPBACK) -> None:

@@ -305,12 +305,13 @@ class Network(Protocol):
         """Charge a peer for a fault. At `BAN_THRESHOLD_POINTS` it is disconnected and refused for `BAN_SECONDS`."""
         ...
 
-    def keep_connected(self, addresses: Iterable[str]) -> None:
+    def keep_connected(self, addresses: Iterable[str], *, narrowest: Scope = Scope.LOOPBACK) -> None:
         """Stay connected to the peers at these full multiaddrs, beside those of the operator's own choice.
 
         They are dialled until they are connected and whenever they are lost, and have reserved places: no stranger
         keeps one of them out (`p2p.places`). A second call replaces the first; whoever is not kept any more stays
-        connected. This node's own address is skipped. Raises ValueError for an address that nobody could dial.
+        connected. This node's own address is skipped. `narrowest` is as for `connect`. Raises ValueError for an address
+        that nobody could dial.
         """
         ...
 

@@ -34,8 +34,10 @@ from step_node.mempool.outcomes import OutcomeWaiters
 from step_node.mempool.pool import Mempool
 from step_node.mempool.settlement import Settlement
 from step_node.metrics import NodeMetrics
+from step_node.network.address_book import AddressBook
 from step_node.network.consensus import ConsensusReader
 from step_node.network.consensus_judge import ConsensusJudge, Refused
+from step_node.network.discovery import Discovery
 from step_node.network.gossip import consensus_gossip, operations_gossip, proofs_gossip
 from step_node.network.peers import Peers
 from step_node.network.proof_exchange import ProofExchange
@@ -95,8 +97,13 @@ class NodeParts:
     clock: Clock
     mempool: Mempool
     chain: Chain
+    address_book: AddressBook
     wal: WriteAheadLog
     replayed: list[Input]
+    external_addresses: tuple[str, ...] = ()
+    """Where others can dial this node, if not where it listens: full multiaddrs."""
+    discovers: bool = True
+    """Whether it finds peers by the chain and by other peers."""
     doppelganger: DoppelgangerWatch | None = None
     listen_first_seconds: float = 0.0
     """How long to listen for a doppelganger before anything is signed."""
@@ -163,6 +170,16 @@ class Node:
             metrics=self._metrics,
             storage_watch=self._storage_watch,
         )
+        self._discovery = (
+            Discovery(
+                network=parts.network,
+                records=lambda: parts.chain.head.validators,
+                book=parts.address_book,
+                external_addresses=parts.external_addresses,
+            )
+            if parts.discovers
+            else None
+        )
         self._peers = Peers(
             parts.network, parts.chain, on_height=self._peer_height, on_shared=self._metrics.p2p_key_shared
         )
@@ -220,6 +237,8 @@ class Node:
             nursery.start_soon(self.admission.run)
             nursery.start_soon(self._peers.run)
             await self._network.start()
+            if self._discovery is not None:
+                nursery.start_soon(self._discovery.run)
             nursery.start_soon(self._exchange.run)
             if self._snapshot_server is not None:
                 nursery.start_soon(self._snapshot_server.run, self.driver.wait_for_height, lambda: self._sync.active)
@@ -355,12 +374,18 @@ class Node:
             await self._consensus.broadcast(outgoing)
 
     async def _restored(self) -> None:
+        self._follow_set()
         await self._settlement.after_jump()
         await self._set_links.begin(self._chain.validators)
+
+    def _follow_set(self) -> None:
+        if self._discovery is not None:
+            self._discovery.follow_set()
 
     async def _finalised(self, judged: JudgedBatch) -> None:
         if self._parts.doppelganger is not None and self._chain.last_commit is not None:
             self._parts.doppelganger.hear(self._chain.last_commit)
+        self._follow_set()
         await self._settlement.after_batch(judged)
         await self.evidence.drop_settled(self._chain.offence_refusal)
         await self._storage_watch.when_available(self.operations.after_batch)

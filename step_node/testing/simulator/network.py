@@ -222,7 +222,7 @@ class SimulatedNetwork(BaseNetwork):
         self._remember(near)
         return FramedStream(peer_id, protocol, near, message_bytes_max=limit)
 
-    def keep_connected(self, addresses: Iterable[str]) -> None:
+    def keep_connected(self, addresses: Iterable[str], *, narrowest: Scope = Scope.LOOPBACK) -> None:
         """Do nothing: everybody is connected to everybody whom a link leads to."""
 
     async def connect(self, address: str, *, narrowest: Scope = Scope.LOOPBACK) -> None:
