@@ -106,7 +106,7 @@ class NodeParts:
     """Whether it finds peers by the chain and by other peers."""
     doppelganger: DoppelgangerWatch | None = None
     listen_first_seconds: float = 0.0
-    """How long to listen for a doppelganger before anything is signed."""
+    """How long to listen for a doppelganger, at the head of the chain, before anything is signed."""
     evidence: EvidencePool = field(default_factory=EvidencePool)
     snapshots: SnapshotStore | None = None
     """None: the node neither gives snapshots nor joins from one."""
