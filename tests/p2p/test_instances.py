@@ -13,7 +13,8 @@ import trio
 from p2p.errors import PeerUnreachable
 from p2p.libp2p_network import Libp2pSettings, open_libp2p_network
 from p2p.memory import MemoryHub
-from p2p.network import GossipMessage, Network, Stream
+from p2p.network import Drop, GossipMessage, Network, Stream
+from p2p.places import INSTANCES_PER_PEER_MAX
 from tests.p2p.worlds import TEST_TIMEOUT_SECONDS, TOPIC, eventually, private_key_of
 
 WHO = "/test/who/1"
@@ -196,3 +197,13 @@ async def test_the_instance_that_stays_goes_on_when_the_other_leaves(home: Home,
         await instances_are(third, original, 2)
         await reached(third, back, stays)
         await reached(back, third)
+
+
+async def test_no_more_than_two_instances_of_a_peer_have_a_connection() -> None:
+    async with twins(Libp2pHome()) as (world, third, original, copy):
+        another = await world.join("another", "shared", third)
+        # The newest has thrown out the oldest, which dials again, and so on: nobody is kept out for ever.
+        for member in (original, copy, another):
+            await reached(member, third)
+            assert len(third.network.instances(original.network.peer_id)) <= INSTANCES_PER_PEER_MAX
+        assert third.network.statistics().dropped[Drop.CONNECTION_LIMIT] >= 1
