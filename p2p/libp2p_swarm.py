@@ -16,14 +16,15 @@ The parts of py-libp2p 0.8.1 that are replaced here, and why:
 
 from __future__ import annotations
 
+import logging
 import os
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 import trio
-from libp2p.abc import INetConn, IRawConnection
+from libp2p.abc import IMuxedConn, INetConn, IRawConnection
 from libp2p.io.abc import ReadWriteCloser
 from libp2p.network.auto_connector import AutoConnector
 from libp2p.network.connection.raw_connection import RawConnection
@@ -43,6 +44,8 @@ from p2p.libp2p_instances import instance_of
 from p2p.limits import ACCEPTED_RATE, Shares
 from p2p.network import PeerId
 from p2p.places import INSTANCES_PER_PEER_MAX, Limits, Place, admit, better
+
+logger: Final = logging.getLogger("p2p")
 
 DIAL_TIMEOUT_SECONDS: Final = 5.0
 UPGRADE_TIMEOUT_SECONDS: Final = 5.0
@@ -109,10 +112,13 @@ class PlacedSwarm(Swarm):
         """Connect to the peer at an IP address. Raises `PeerUnreachable`, saying why."""
         raw = await self._open(peer_id, host, port)
         try:
-            with trio.fail_after(UPGRADE_TIMEOUT_SECONDS):
-                await self.upgrade_outbound_raw_conn(raw, peer_id)
-        except LIBP2P_ERRORS as error:
-            raise PeerUnreachable(_text(peer_id), _why(error, host, port)) from error
+            async with self._handshake(peer_id, host, port):
+                connection = await self.upgrade_outbound_raw_conn(raw, peer_id)
+            # Whatever ends the connection, its socket is closed.
+            self.manager.run_task(self._close_after, connection.muxed_conn, raw)
+        except PeerUnreachable:
+            await _close(raw)
+            raise
         if not self.connections.get(peer_id):
             raise PeerUnreachable(_text(peer_id), f"{host} port {port}: no place is free, here or there")
 
@@ -120,10 +126,29 @@ class PlacedSwarm(Swarm):
         """See whether the peer is at an IP address, and hang up. Raises `PeerUnreachable`, saying why it is not."""
         raw = await self._open(peer_id, host, port)
         try:
-            with trio.fail_after(UPGRADE_TIMEOUT_SECONDS):
+            async with self._handshake(peer_id, host, port):
                 await self.upgrader.upgrade_security(raw, True, peer_id)
+        finally:
+            await _close(raw)
+
+    @asynccontextmanager
+    async def _handshake(self, peer_id: ID, host: str, port: int) -> AsyncIterator[None]:
+        """Turn what a handshake raises into `PeerUnreachable`, and end it in time."""
+        try:
+            with trio.fail_after(UPGRADE_TIMEOUT_SECONDS):
+                yield
         except LIBP2P_ERRORS as error:
             raise PeerUnreachable(_text(peer_id), _why(error, host, port)) from error
+        except Exception as error:
+            # As where connections are accepted (`p2p.libp2p_host`): what a stranger's bytes set off must not end the
+            # node. It is a bug, and is told whole.
+            logger.exception("the handshake with %s port %s has failed", host, port)
+            raise PeerUnreachable(_text(peer_id), f"{host} port {port}: {error}") from error
+
+    async def _close_after(self, muxed: IMuxedConn, raw: IRawConnection) -> None:
+        try:
+            if isinstance(muxed, Yamux):
+                await muxed.event_closed.wait()
         finally:
             await _close(raw)
 

@@ -154,7 +154,7 @@ async def node_seen_from(
                 told.connected.append(address)
                 raise PeerUnreachable(ELSEWHERE, "nobody is there")
 
-            network.connections = connections  # type: ignore[method-assign, assignment]
+            network.connections = connections  # type: ignore[method-assign]
             network.keep_connected = keep_connected  # type: ignore[method-assign]
             network.connect = connect  # type: ignore[method-assign]
             await network.start()

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import socket
-from typing import Any
-
 import pytest
 import trio
 
@@ -20,29 +17,10 @@ from p2p.addresses import (
 from p2p.errors import PeerUnreachable
 from p2p.libp2p_host import peer_id_of
 from p2p.network import Scope
-from tests.p2p.worlds import private_key_of
+from tests.p2p.worlds import Names, private_key_of
 
 PEER = peer_id_of(private_key_of("somebody"))
 OTHER = peer_id_of(private_key_of("somebody else"))
-
-
-class Names(trio.abc.HostnameResolver):
-    """An operating system that knows these names, until it knows others."""
-
-    def __init__(self) -> None:
-        self.known: dict[str, list[str]] = {}
-
-    async def getaddrinfo(self, host: Any, port: Any, family: int = 0, *_: Any, **__: Any) -> Any:
-        await trio.lowlevel.checkpoint()
-        name = host.decode() if isinstance(host, bytes) else host
-        hosts = self.known.get(name, [])
-        answers = [host for host in hosts if family in (0, socket.AF_INET6 if ":" in host else socket.AF_INET)]
-        if not answers:
-            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-        return [(family, socket.SOCK_STREAM, 6, "", (host, port)) for host in answers]
-
-    async def getnameinfo(self, sockaddr: Any, flags: int) -> Any:
-        raise NotImplementedError
 
 
 @pytest.fixture

@@ -7,9 +7,11 @@ import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import trio
+import trio.testing
 from libp2p.abc import INetStream, IRawConnection
 from libp2p.crypto.secp256k1 import create_new_key_pair
 from libp2p.custom_types import TProtocol
@@ -31,10 +33,12 @@ from p2p.libp2p_network import PUBLISH_BUSY_MESSAGES, Libp2pNetwork, Libp2pSetti
 from p2p.libp2p_swarm import DialFunction, NoAddresses
 from p2p.libp2p_yamux import STREAMS_MAX, UNREAD_BYTES_MAX
 from p2p.limits import Rate
-from p2p.network import Drop, Fault, GossipMessage, Network, Stream
+from p2p.network import Drop, Fault, GossipMessage, Network, Scope, Stream
 from p2p.pacing import WAIT_SECONDS
 from p2p.places import Limits
-from tests.p2p.worlds import TEST_TIMEOUT_SECONDS, TOPIC, connected, eventually, private_key_of
+from tests.p2p.worlds import TEST_TIMEOUT_SECONDS, TOPIC, Names, connected, eventually, private_key_of
+
+HELLO, NOISE = b"\x13/multistream/1.0.0\n", b"\x07/noise\n"
 
 SETTINGS = Libp2pSettings(
     private_key=private_key_of("settings"), redial_delay_initial_seconds=0.05, redial_delay_max_seconds=0.2
@@ -284,6 +288,155 @@ async def test_sockets_that_never_say_who_they_are_are_few(monkeypatch: pytest.M
         second = await trio.open_tcp_stream("127.0.0.1", port)
         async with first, second:
             await eventually(lambda: network.statistics().dropped == {Drop.CONNECTION_LIMIT: 1})
+
+
+async def test_members_get_in_where_a_crowd_from_one_address_has_taken_what_it_could() -> None:
+    """Twenty identities; and then as many as there are places, each from an address of its own as it were."""
+    settings = replace(SETTINGS, connections_max=6, strangers_per_address_max=3)
+    async with running("node", settings=settings) as node, AsyncExitStack() as crowd:
+        for number in range(20):
+            with suppress(BaseExceptionGroup):  # What `PeerUnreachable` is, out of a nursery.
+                await crowd.enter_async_context(stranger(f"identity {number}", node))
+        assert len(node.peers()) == 3
+        assert node.statistics().dropped[Drop.CONNECTION_LIMIT] >= 17
+        assert node._host is not None
+        node._host.swarm.limits = Limits(connections_max=6, strangers_per_address_max=6)
+        for number in range(3):
+            await crowd.enter_async_context(stranger(f"other {number}", node))
+        assert len(node.peers()) == 6
+        async with running("member") as member, running("another") as another, running("late") as late:
+            node.keep_connected(network.listen_addresses[0] for network in (member, another))
+            await eventually(lambda: {member.peer_id, another.peer_id} <= set(node.peers()))
+            await connected(node, 6)
+            with pytest.raises(PeerUnreachable, match=r"hung up|no place"):
+                await late.connect(node.listen_addresses[0])
+            assert {member.peer_id, another.peer_id} <= set(node.peers())
+
+
+async def test_a_member_that_dials_is_let_in_too_and_a_stranger_goes_for_it() -> None:
+    async with (
+        running("node", settings=replace(SETTINGS, connections_max=2)) as node,
+        stranger("first", node),
+        stranger("second", node),
+    ):
+        member = peer_id_of(private_key_of("member"))
+        node.keep_connected([f"/ip4/127.0.0.1/tcp/1/p2p/{member}"])  # It does not answer there.
+        async with running("member", *node.listen_addresses) as dialling:
+            await connected(dialling, 1)
+            assert member in node.peers()
+            await connected(node, 2)
+
+
+async def test_whoever_is_no_longer_kept_is_not_dialled_any_more_and_stays_connected() -> None:
+    async with running("one") as one, running("two") as two:
+        two.keep_connected(one.listen_addresses)
+        await connected(two, 1)
+        two.keep_connected([])
+        await trio.testing.wait_all_tasks_blocked(0.3)
+        assert two.peers() == (one.peer_id,)
+        await one.disconnect(two.peer_id)
+        await connected(two, 0)
+        await trio.sleep(0.5)  # Some of the longest delays between dials.
+        assert two.peers() == ()
+
+
+async def test_a_banned_peer_is_not_dialled() -> None:
+    async with running("one") as one, running("two") as two:
+        two.penalise(one.peer_id, Fault.WRONG_CHAIN)
+        with pytest.raises(PeerUnreachable, match="it is banned"):
+            await two.connect(one.listen_addresses[0])
+        assert two.is_banned(one.peer_id)
+        assert one.peers() == ()
+
+
+async def test_an_address_is_verified_without_a_connection_that_anybody_hears_of() -> None:
+    async with running("one") as one, running("two") as two:
+        events = one.peer_events()
+        where = one.listen_addresses[0].partition("/p2p/")[0]
+        await two.verify(one.listen_addresses[0])
+        with pytest.raises(PeerUnreachable, match=r"another peer is at 127\.0\.0\.1 port .* the peer id is wrong"):
+            await two.verify(where + _someone())
+        with pytest.raises(PeerUnreachable, match=r"127\.0\.0\.1 port 1: Connection refused"):
+            await two.verify("/ip4/127.0.0.1/tcp/1" + _someone())
+        with pytest.raises(PeerUnreachable, match="may not be dialled"):
+            await two.verify(one.listen_addresses[0], narrowest=Scope.PUBLIC)
+        await two.connect(one.listen_addresses[0])
+        await two.verify(one.listen_addresses[0])
+        assert (await events.receive()).connected
+        assert events.statistics().current_buffer_used == 0
+        assert one.peers() == (two.peer_id,)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"HTTP/1.1 400 Bad Request\r\n\r\n",
+        HELLO,
+        HELLO + NOISE,
+        HELLO + NOISE + b"\x00\x01x",
+        HELLO + NOISE + bytes(99),
+    ],
+    ids=["nothing", "HTTP", "multistream", "noise", "one byte", "zeros"],
+)
+async def test_whatever_answers_where_a_peer_should_be_does_the_node_no_harm(
+    answer: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def serve(connection: trio.SocketStream) -> None:
+        with suppress(trio.BrokenResourceError):
+            async with connection:
+                await connection.send_all(answer)
+                await connection.send_eof()
+                while await connection.receive_some():
+                    pass
+
+    async with running("two") as two, trio.open_nursery() as nursery:
+        (listener,) = await nursery.start(partial(trio.serve_tcp, serve, 0, host="127.0.0.1"))
+        port = listener.socket.getsockname()[1]
+        for dial in (two.connect, two.verify):
+            with pytest.raises(PeerUnreachable):
+                await dial(f"/ip4/127.0.0.1/tcp/{port}" + _someone())
+        assert caplog.text == ""
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_peer_that_cannot_be_reached_is_told_of_once_and_again_when_the_reason_changes(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def told() -> list[str]:
+        return [line.getMessage() for line in caplog.records if "cannot be reached" in line.getMessage()]
+
+    caplog.set_level(logging.INFO, "p2p")
+    wrong = peer_id_of(private_key_of("wrong"))
+    async with running("one") as one:
+        where = one.listen_addresses[0].partition("/p2p/")[0]
+        same_port = replace(SETTINGS, listen_addresses=(where,))
+        async with running("two", f"{where}/p2p/{wrong}") as two:
+            await eventually(lambda: len(told()) == 1)
+            assert f"peer {wrong} cannot be reached" in told()[0]
+            assert told()[0].endswith("the peer id is wrong")
+            await one.shut()
+            await eventually(lambda: len(told()) == 2)
+            assert told()[1].endswith("Connection refused")
+            await trio.sleep(0.5)  # Some of the longest delays between dials.
+            assert len(told()) == 2
+            async with running("wrong", settings=same_port):
+                await connected(two, 1)
+            assert f"peer {wrong} is reached" in caplog.text
+
+
+async def test_a_name_whose_address_has_changed_leads_to_the_new_one() -> None:
+    names = Names()
+    async with running("one") as one:
+        port = one.listen_addresses[0].split("/")[4]
+        trio.socket.set_custom_hostname_resolver(names)
+        names.known["node1"] = ["127.0.0.9"]
+        async with running("two", f"/dns4/node1/tcp/{port}/p2p/{one.peer_id}") as two:
+            await trio.sleep(0.2)
+            assert two.peers() == ()
+            names.known["node1"] = ["127.0.0.1"]
+            await connected(two, 1)
+            assert two.connections()[one.peer_id].address == f"/ip4/127.0.0.1/tcp/{port}"
 
 
 # Peers that mean harm.
