@@ -102,6 +102,12 @@ class Peers:
         """The connected peers that tell they have finalised `height` and are not in doubt, in the order to ask them."""
         return self.in_order(self._ahead(height))
 
+    def somebody_better(self, height: int, than: Iterable[PeerId]) -> bool:
+        """Whether a peer may be asked for `height` that is to be asked before any of these."""
+        members = self.members()
+        best = min((self.records.rank(peer_id, members) for peer_id in self.askable(height)), default=None)
+        return best is not None and all(best < self.records.rank(peer_id, members) for peer_id in than)
+
     def askable_in_seconds(self, height: int) -> float:
         """When the first peer that tells so may be asked; infinite if none tells so."""
         return min((self.records.doubted_seconds(peer_id) for peer_id in self._ahead(height)), default=math.inf)

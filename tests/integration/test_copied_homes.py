@@ -33,10 +33,10 @@ SHARED_VALIDATOR = "another process signs with this validator's key"
 
 
 @asynccontextmanager
-async def busy_network() -> AsyncIterator[Devnet]:
+async def busy_network(home: Path) -> AsyncIterator[Devnet]:
     """Four validators, with proofs that keep batches coming."""
     with trio.fail_after(LONGEST_SECONDS):
-        async with Devnet(DevnetSettings(base_port=0, parameters=QUICK)) as devnet, trio.open_nursery() as nursery:
+        async with Devnet(DevnetSettings(base_port=0, parameters=QUICK, home=home)) as devnet, trio.open_nursery() as nursery:
             others = [client for index, client in enumerate(devnet.clients) if index != COPIED]
             nursery.start_soon(Walkers(others, QUICK, proofs=100_000, rate=5).run)
             await until_height(devnet, 3)
@@ -111,7 +111,7 @@ async def both_say_it(original: NodeProcess, start: int, copy: NodeProcess, *wor
 
 @pytest.mark.slow
 async def test_both_notice_that_a_home_was_copied_whole(tmp_path: Path) -> None:
-    async with busy_network() as devnet:
+    async with busy_network(tmp_path / "network") as devnet:
         copy = await copy_of(devnet, tmp_path / "copy", is_observer=False)
         original = devnet.nodes[COPIED]
         start = len(original.log_path.read_text())
@@ -130,7 +130,7 @@ async def test_both_notice_that_a_home_was_copied_whole(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 async def test_a_copy_that_only_observes_does_not_shut_its_validator_out(tmp_path: Path) -> None:
-    async with busy_network() as devnet:
+    async with busy_network(tmp_path / "network") as devnet:
         copy = await copy_of(devnet, tmp_path / "copy", is_observer=True)
         original = devnet.nodes[COPIED]
         start = len(original.log_path.read_text())
