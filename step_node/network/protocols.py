@@ -15,6 +15,7 @@ import trio
 from pydantic import Discriminator, Field
 
 from consensus.messages import MESSAGE_BYTES_MAX, BatchHash, Commit
+from consensus.values import Address
 from consensus.wire import UInt63, wire_type
 from p2p.errors import NetworkError, PeerFault
 from p2p.network import Fault, Network, PeerId, Stream
@@ -26,6 +27,7 @@ from step_node.snapshot.manifest import CHUNK_BYTES_MAX, CHUNKS_MAX, MANIFEST_BY
 HELLO_PROTOCOL = "/step/hello/1"
 HELLO_BYTES_MAX = 1_024
 HELLO_STREAMS_MAX = 4
+NODE_VERSION_CHARACTERS_MAX = 32
 
 SYNC_PROTOCOL = "/step/sync/1"
 SYNC_BYTES_MAX = MESSAGE_BYTES_MAX + 300_000
@@ -69,6 +71,9 @@ ANSWER_BYTES_PER_SECOND_MIN = 50_000
 """The slowest that an answer of many messages may be: what each adds to the time that the peer has for all of them.
 Four batches a second are more than a chain grows by; a line slower than that many bytes cannot follow consensus."""
 
+NodeVersion = Annotated[str, Field(pattern=rf"^[A-Za-z0-9.+_-]{{1,{NODE_VERSION_CHARACTERS_MAX}}}$")]
+"""Of a program, as PEP 440 writes it. Strangers choose it, so it has nothing that a log or a terminal could obey."""
+
 AddressText = Annotated[str, Field(min_length=1, max_length=MULTIADDR_CHARACTERS_MAX)]
 """A multiaddr; what it says is looked at by whoever would dial it, since kinds may be added."""
 ProofId = Annotated[bytes, Field(min_length=PROOF_ID_BYTES, max_length=PROOF_ID_BYTES)]
@@ -93,12 +98,16 @@ def operations_topic(chain_id: str) -> str:
 class Hello:
     """Who is there: the chain, and the last finalised height. Each side sends one on a hello stream.
 
+    All of it is the peer's own word. `validator` is the one whose key the node holds, if the chain names this peer for
+    it: what a hello adds is only that this is so (`network.identities`).
     `other_instance` says of the receiver that another process is connected under its peer id too (`network.instances`).
     """
 
     chain_id: Annotated[str, Field(max_length=64)]
     genesis_hash: BatchHash
     height: UInt63
+    node_version: NodeVersion | None = None
+    validator: Address | None = None
     other_instance: bool = False
 
 

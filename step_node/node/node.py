@@ -16,7 +16,7 @@ from consensus.messages import Message
 from p2p.network import Network, PeerId
 from step_node import __version__
 from step_node.api.services import ApiServices
-from step_node.api.status import Health, HealthLevel, NodeStatus, PeerStatus, ValidatorStatus
+from step_node.api.status import Health, HealthLevel, NodeStatus, ValidatorStatus
 from step_node.chain.chain import Chain
 from step_node.chain.genesis import Genesis
 from step_node.chain.judging import JudgedBatch
@@ -39,6 +39,7 @@ from step_node.network.consensus import ConsensusReader
 from step_node.network.consensus_judge import ConsensusJudge, Refused
 from step_node.network.discovery import Discovery
 from step_node.network.gossip import consensus_gossip, operations_gossip, proofs_gossip
+from step_node.network.identities import agreed_validator
 from step_node.network.peers import Peers
 from step_node.network.proof_exchange import ProofExchange
 from step_node.network.snapshots import SnapshotJoiner, SnapshotServer
@@ -181,7 +182,11 @@ class Node:
             else None
         )
         self._peers = Peers(
-            parts.network, parts.chain, on_height=self._peer_height, on_shared=self._metrics.p2p_key_shared
+            parts.network,
+            parts.chain,
+            on_height=self._peer_height,
+            validator=None if parts.signer is None else parts.signer.address,
+            on_shared=self._metrics.p2p_key_shared,
         )
         self.driver = ConsensusDriver(
             chain=parts.chain,
@@ -272,6 +277,11 @@ class Node:
         head = self._chain.head
         signer, members = self._parts.signer, self._chain.validators
         own_address = None if signer is None or signer.address not in members else signer.address
+        peers = self._peers.statuses()
+        peer_ids = {peer.validator: peer.peer_id for peer in peers if peer.validator is not None}
+        named = agreed_validator(head.validators, self._network.peer_id, own_address)
+        if named is not None:
+            peer_ids[named] = self._network.peer_id
         return NodeStatus(
             version=__version__,
             chain_id=self._chain.chain_id,
@@ -287,9 +297,14 @@ class Node:
             state=self.driver.state.step.value,
             syncing=self._sync.active,
             mempool_proofs=len(self._mempool),
-            peers=tuple(PeerStatus(peer_id, self._peers.told(peer_id)) for peer_id in self._network.peers()),
+            peers=peers,
             validators=tuple(
-                ValidatorStatus(validator.address, validator.stake_ustep, validator.address == own_address)
+                ValidatorStatus(
+                    validator.address,
+                    validator.stake_ustep,
+                    validator.address == own_address,
+                    peer_ids.get(validator.address),
+                )
                 for validator in members
             ),
         )

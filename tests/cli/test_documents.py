@@ -11,7 +11,7 @@ from tests.cli.conftest import Command
 
 ROOT = Path(__file__).parent.parent.parent
 PAGES = ("README.md", "docs/operators.md", "configs/README.md")
-GROUPS = ("keys", "mesh", "proof", "storage")
+GROUPS = ("keys", "mesh", "proof", "storage", "validator")
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -108,7 +108,7 @@ from step_node.snapshot.records import InvalidSnapshot, read_records
 from tests.snapshot.snapshots import small_snapshot
 from tests.support.chains import CHAIN_ID, build, commit_for, make_genesis, open_chain, validator_names
 from tests.support.clock import SetClock
-from tests.support.operations import register, rotate, unbond, withdraw
+from tests.support.operations import register, rotate, set_address, unbond, withdraw
 from tests.support.proofs import START_MS, address, private_key, signed_proof
 
 FUZZED_AS = {
@@ -313,6 +313,7 @@ def decoders() -> dict[str, Decoder]:
         unbond("alice", "alice", 1),
         withdraw("alice", "alice", 2),
         rotate("alice", "alice", "alice-new", 3),
+        set_address("alice", "alice", 4),
     )
     timer = TimerFired(TimeoutKind.PROPOSER, 0)
 
@@ -355,7 +356,12 @@ def decoders() -> dict[str, Decoder]:
             BUNDLE_BYTES_MAX,
             encode_bundle,
         ),
-        "hello": stream_message(message_of(Hello, HELLO_BYTES_MAX), HELLO_BYTES_MAX, Hello(CHAIN_ID, genesis.hash, 12)),
+        "hello": stream_message(
+            message_of(Hello, HELLO_BYTES_MAX),
+            HELLO_BYTES_MAX,
+            Hello(CHAIN_ID, genesis.hash, 12),
+            Hello(CHAIN_ID, genesis.hash, 12, "0.1.0", address(name)),
+        ),
         "peers-request": stream_message(
             message_of(PeersRequest, PEERS_BYTES_MAX), PEERS_BYTES_MAX, PeersRequest((PEER_ADDRESS,)), PeersRequest(())
         ),

@@ -36,7 +36,10 @@ SHARED_VALIDATOR = "another process signs with this validator's key"
 async def busy_network(home: Path) -> AsyncIterator[Devnet]:
     """Four validators, with proofs that keep batches coming."""
     with trio.fail_after(LONGEST_SECONDS):
-        async with Devnet(DevnetSettings(base_port=0, parameters=QUICK, home=home)) as devnet, trio.open_nursery() as nursery:
+        async with (
+            Devnet(DevnetSettings(base_port=0, parameters=QUICK, home=home)) as devnet,
+            trio.open_nursery() as nursery,
+        ):
             others = [client for index, client in enumerate(devnet.clients) if index != COPIED]
             nursery.start_soon(Walkers(others, QUICK, proofs=100_000, rate=5).run)
             await until_height(devnet, 3)

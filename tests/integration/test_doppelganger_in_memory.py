@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import structlog
 import trio
 
 from p2p.memory import MemoryHub
+from p2p.network import Network
 from step_node.chain.genesis import Genesis
 from step_node.engine.doppelganger import DoppelgangerFound
 from step_node.mempool.outcomes import Finalised
@@ -27,6 +28,16 @@ NAMES = validator_names(4)
 SHARED = NAMES[0]
 EMPTY_HISTORY_BYTES_MAX = 100
 """A header, and no record."""
+
+
+@dataclass
+class Twins:
+    """A hub on which names may be taken already."""
+
+    hub: MemoryHub
+
+    def join(self, name: str, /) -> AbstractAsyncContextManager[Network]:
+        return self.hub.join(name, twin=True)
 
 
 @dataclass
@@ -74,7 +85,7 @@ async def test_a_second_process_with_both_keys_hears_the_first_before_it_signs_a
         nursery.start_soon(chain.finalise_for_ever)
         twin = tmp_path / "twin"
         with pytest.raises(ExceptionGroup) as raised, structlog.testing.capture_logs() as lines:
-            async with running_node(chain.hub, SHARED, chain.genesis, twin, is_twin=True, listen_first_seconds=600.0):
+            async with running_node(Twins(chain.hub), SHARED, chain.genesis, twin, listen_first_seconds=600.0):
                 await trio.sleep_forever()
         assert raised.group_contains(DoppelgangerFound, depth=2) or raised.group_contains(DoppelgangerFound)
         assert not signed_anything(twin, chain.genesis)
