@@ -29,6 +29,7 @@ from p2p.network import (
     GossipMessage,
     GossipValidator,
     NetworkStatistics,
+    OwnGossipHandler,
     PeerEvent,
     PeerId,
     StreamHandler,
@@ -61,6 +62,7 @@ class Subscription:
     message_bytes_max: int
     channel: trio.MemorySendChannel[GossipMessage]
     validate: GossipValidator | None
+    on_own: OwnGossipHandler | None
     urgent: bool
     messages_in: int = 0
     bytes_in: int = 0
@@ -109,6 +111,7 @@ class BaseNetwork:
         message_bytes_max: int,
         buffer_messages: int,
         validate: GossipValidator | None = None,
+        on_own: OwnGossipHandler | None = None,
         urgent: bool = False,
     ) -> trio.MemoryReceiveChannel[GossipMessage]:
         """See `p2p.network.Network.subscribe`."""
@@ -118,7 +121,7 @@ class BaseNetwork:
         _require_in_range("message_bytes_max", message_bytes_max, GOSSIP_BYTES_MAX)
         _require_in_range("buffer_messages", buffer_messages, None)
         sender, receiver = trio.open_memory_channel[GossipMessage](buffer_messages)
-        self._subscriptions[topic] = Subscription(message_bytes_max, sender, validate, urgent)
+        self._subscriptions[topic] = Subscription(message_bytes_max, sender, validate, on_own, urgent)
         return receiver
 
     def serve(
@@ -135,6 +138,10 @@ class BaseNetwork:
     def peers(self) -> tuple[PeerId, ...]:
         """See `p2p.network.Network.peers`."""
         return tuple(sorted(self._peers))
+
+    def instances(self, peer_id: PeerId) -> tuple[bytes, ...]:
+        """See `p2p.network.Network.instances`: one, where no peer id can be used twice."""
+        return (peer_id.encode(),) if peer_id in self._peers else ()
 
     def connections(self) -> Mapping[PeerId, Connection]:
         """See `p2p.network.Network.connections`."""
@@ -229,7 +236,8 @@ class BaseNetwork:
     def _receive_gossip(self, topic: str, data: bytes, sender: PeerId, publisher: PeerId | None = None) -> bool:
         """Check and deliver one message; return whether it may be passed on to other peers.
 
-        `publisher` is who has signed it, where that is known; `sender` the neighbour that handed it over.
+        `publisher` is who has signed it, where that is known; `sender` the neighbour that handed it over. What this
+        process has published itself must not come here.
         """
         subscription = self._subscriptions.get(topic)
         if subscription is None or self._closed:
@@ -246,6 +254,10 @@ class BaseNetwork:
             self._dropped[Drop.FLOOD] += 1
             if verdict.charge:
                 self.penalise(sender, Fault.FLOOD)
+            return False
+        if publisher == self._peer_id:
+            if subscription.on_own is not None:
+                subscription.on_own(data)
             return False
         fault = subscription.validate(sender, data) if subscription.validate is not None else None
         if fault is not None:

@@ -42,6 +42,7 @@ from p2p.libp2p_host import (
     peer_id_of,
     tcp_endpoint,
 )
+from p2p.libp2p_instances import open_connections, open_stream_on
 from p2p.libp2p_stream import Libp2pByteStream
 from p2p.libp2p_swarm import PlacedSwarm
 from p2p.limits import OWN_BULK_RATE, Share
@@ -162,8 +163,14 @@ class Libp2pNetwork(BaseNetwork):
         subscription.messages_out += 1
         subscription.bytes_out += len(data)
 
+    def instances(self, peer_id: PeerId) -> tuple[bytes, ...]:
+        """See `p2p.network.Network.instances`."""
+        if self._host is None or peer_id not in self._peers:
+            return ()
+        return tuple(sorted(open_connections(self._host, ID.from_string(peer_id))))
+
     async def open_stream(
-        self, peer_id: PeerId, protocol: str, *, message_bytes_max: int | None = None
+        self, peer_id: PeerId, protocol: str, *, message_bytes_max: int | None = None, instance: bytes | None = None
     ) -> FramedStream:
         """See `p2p.network.Network.open_stream`."""
         self._require_running("open_stream()")
@@ -173,14 +180,24 @@ class Libp2pNetwork(BaseNetwork):
             raise PeerUnreachable(peer_id, "it is not connected")
         try:
             with trio.fail_after(OPEN_STREAM_TIMEOUT_SECONDS):
-                stream = await self._host.new_stream(ID.from_string(peer_id), [TProtocol(protocol)])
+                stream = await self._open_stream(self._host, peer_id, TProtocol(protocol), instance)
         except LIBP2P_ERRORS as error:
             # py-libp2p tells this case apart in the text of its error only.
-            if "not supported" in str(error.__cause__):
+            if "not supported" in f"{error} {error.__cause__}":
                 raise ProtocolUnsupported(peer_id, protocol) from error
             raise PeerUnreachable(peer_id, f"no stream for {protocol}: {error}") from error
         self._streams_opened += 1
         return FramedStream(peer_id, protocol, Libp2pByteStream(stream), message_bytes_max=limit)
+
+    async def _open_stream(
+        self, host: ChoosingHost, peer_id: PeerId, protocol: TProtocol, instance: bytes | None
+    ) -> INetStream:
+        if instance is None:
+            return await host.new_stream(ID.from_string(peer_id), [protocol])
+        connection = open_connections(host, ID.from_string(peer_id)).get(instance)
+        if connection is None:
+            raise PeerUnreachable(peer_id, "this instance of it is not connected")
+        return await open_stream_on(host, connection, [protocol])
 
     def keep_connected(self, addresses: Iterable[str], *, narrowest: Scope = Scope.LOOPBACK) -> None:
         """See `p2p.network.Network.keep_connected`."""

@@ -40,9 +40,10 @@ from multiaddr import Multiaddr
 from p2p.addresses import address_group
 from p2p.errors import PeerUnreachable
 from p2p.libp2p_faults import LIBP2P_ERRORS
+from p2p.libp2p_instances import instance_of
 from p2p.limits import ACCEPTED_RATE, Shares
 from p2p.network import PeerId
-from p2p.places import Limits, Place, admit, better
+from p2p.places import INSTANCES_PER_PEER_MAX, Limits, Place, admit, better
 
 logger: Final = logging.getLogger("p2p")
 
@@ -219,24 +220,32 @@ class PlacedSwarm(Swarm):
         newcomer = _place_of(conn)
         if conn not in self.connections.get(conn.muxed_conn.peer_id, ()):
             return  # It has ended already.
-        held = {place.peer_id: (other, place) for other, place in self._places.items()}
-        beside = held.pop(newcomer.peer_id, None)
-        if beside is not None:
-            other, place = beside
-            if better(place, newcomer, own=self._own) is place:
+        held = {place: other for other, place in self._places.items()}
+        beside = [place for place in held if place.peer_id == newcomer.peer_id]
+        same = next((place for place in beside if place.instance == newcomer.instance), None)
+        if same is not None:
+            if better(same, newcomer, own=self._own) is same:
                 self._let_go(conn)
                 return
-            self._let_go(other)
+            self._let_go(held[same])
+        elif len(beside) >= INSTANCES_PER_PEER_MAX:
+            self.on_refused()
+            self._let_go(held[min(beside, key=lambda place: place.began_at)])
         else:
-            admission = admit(newcomer, (place for _, place in held.values()), self.reserved(), self.limits)
+            admission = admit(newcomer, held, self.reserved(), self.limits)
             if not admission.admitted:
                 self.on_refused()
                 self._let_go(conn)
                 return
             if admission.evicted is not None:
                 self.on_refused()
-                self._let_go(held[admission.evicted.peer_id][0])
+                self._let_go(held[admission.evicted])
         self._places[conn] = newcomer
+
+    def _select_connection(self, connections: list[INetConn], peer_id: ID) -> INetConn:
+        """The newest: of two to one peer id the older one may lead to a machine that has vanished."""
+        del peer_id
+        return max(connections, key=lambda one: self._places[one].began_at if one in self._places else 0.0)
 
     def _let_go(self, conn: INetConn) -> None:
         """Close a connection, which from now on is not chosen for anything."""
@@ -252,7 +261,8 @@ def _place_of(connection: INetConn) -> Place:
     addresses = connection.get_transport_addresses()
     host = str(addresses[0]).split("/")[2] if addresses else "0.0.0.0"
     outbound = isinstance(connection, SwarmConn) and connection.direction is Direction.OUTBOUND
-    return Place(_text(connection.muxed_conn.peer_id), address_group(host), outbound, trio.current_time())
+    muxed = connection.muxed_conn
+    return Place(_text(muxed.peer_id), instance_of(muxed), address_group(host), outbound, trio.current_time())
 
 
 async def _close(raw: IRawConnection) -> None:

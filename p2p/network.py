@@ -203,6 +203,7 @@ class Stream(Protocol):
 
 StreamHandler: TypeAlias = Callable[[Stream], Awaitable[None]]
 GossipValidator: TypeAlias = Callable[[PeerId, bytes], Fault | None]
+OwnGossipHandler: TypeAlias = Callable[[bytes], None]
 
 
 class Network(Protocol):
@@ -238,6 +239,7 @@ class Network(Protocol):
         message_bytes_max: int,
         buffer_messages: int,
         validate: GossipValidator | None = None,
+        on_own: OwnGossipHandler | None = None,
         urgent: bool = False,
     ) -> trio.MemoryReceiveChannel[GossipMessage]:
         """Join a topic; call before `start`, once for each topic.
@@ -248,6 +250,10 @@ class Network(Protocol):
         data)` is called for every message *before* it is passed on to other peers; it must be quick and must not
         block. If it returns a fault, the message goes no further, and the sender is penalised. Only such a fault can
         fairly be held against the sender: whatever is found later, it may have passed on in good faith.
+
+        A message that bears this node's own peer id, and that this process has not published, comes from another
+        process with its key (or from this node's life before its restart). It is neither delivered nor passed on;
+        `on_own(data)` is called with it instead, within the sender's share, and must be as quick.
         Raises ValueError for a second subscription or a limit out of range, RuntimeError after `start`.
         """
         ...
@@ -264,8 +270,10 @@ class Network(Protocol):
         """
         ...
 
-    async def open_stream(self, peer_id: PeerId, protocol: str, *, message_bytes_max: int | None = None) -> Stream:
-        """Open a stream to a connected peer.
+    async def open_stream(
+        self, peer_id: PeerId, protocol: str, *, message_bytes_max: int | None = None, instance: bytes | None = None
+    ) -> Stream:
+        """Open a stream to a connected peer; with `instance`, to that one of `instances`.
 
         The limit is that of `serve` for the same protocol, unless `message_bytes_max` (bytes) is given.
         Raises `PeerUnreachable` if the peer is not connected, is banned or does not answer in time,
@@ -275,6 +283,14 @@ class Network(Protocol):
 
     def peers(self) -> tuple[PeerId, ...]:
         """The peers connected now, in order of peer id."""
+        ...
+
+    def instances(self, peer_id: PeerId) -> tuple[bytes, ...]:
+        """The processes that are connected under this peer id now: one, unless its key is used in two places.
+
+        An instance is named by what only its process can prove, and is another one after a restart. One whose machine
+        has vanished stays until its connection is given up.
+        """
         ...
 
     def connections(self) -> Mapping[PeerId, Connection]:

@@ -113,6 +113,7 @@ class ConsensusDriver:
         storage_watch: StorageWatch,
         evidence: EvidencePool | None = None,
         operations: OperationPool | None = None,
+        follows_first: bool = False,
     ) -> None:
         self._chain = chain
         evidence = EvidencePool() if evidence is None else evidence
@@ -134,6 +135,7 @@ class ConsensusDriver:
         self._storage_watch = storage_watch
         self._events = EventQueue(metrics)
         self._future: deque[Message] = deque(maxlen=FUTURE_MESSAGES_MAX)
+        self._follows = follows_first
         self._timers: trio.Nursery | None = None
         self._height_finished = trio.Event()
         self._state = self._begin_height()
@@ -147,6 +149,11 @@ class ConsensusDriver:
     def is_idle(self) -> bool:
         """Whether no batch is under way: nothing is proposed, locked or voted for at this height."""
         return self._state.step is Step.IDLE
+
+    def take_part(self) -> None:
+        """End the time of following, if there is one: from now on the machine runs, and messages are signed."""
+        self._follows = False
+        self._events.remind(Repeat())
 
     async def wait_for_height(self) -> None:
         """Wait until the present height is finalised."""
@@ -219,6 +226,14 @@ class ConsensusDriver:
 
     async def _run_height(self) -> None:
         height = self._state.height
+        while self._follows:
+            match await self._events.next():
+                case Decided() as decided:
+                    await self._finalise_decided(decided)
+                case Restored() as restored:
+                    await self._restore(restored)
+            if self._state.height != height:
+                return
         await self._resume()
         kept = [message for message in self._future if message_height(message) == height]
         # Messages of the height after this one may have come already, and may come while these are handled.
@@ -428,6 +443,7 @@ class ConsensusDriver:
         self._announce_height()
 
     def _begin_next_height(self) -> None:
+        self._replayed = []  # Of the height that is over, if it was only followed.
         self._state = self._begin_height()
         self._batches.begin_height()
         self._accuser.begin_height()

@@ -50,6 +50,7 @@ class Topic(Generic[T]):
         message_bytes_max: int,
         buffer_messages: int,
         on_refused: RefusedFunction,
+        hears_own: bool = False,
         urgent: bool = False,
     ) -> None:
         self._name = name
@@ -63,6 +64,7 @@ class Topic(Generic[T]):
             message_bytes_max=message_bytes_max,
             buffer_messages=buffer_messages,
             validate=self._validate,
+            on_own=self._hear_own if hears_own else None,
             urgent=urgent,
         )
 
@@ -79,6 +81,13 @@ class Topic(Generic[T]):
         while len(self._decoded) > self._decoded_max:
             self._decoded.popitem(last=False)
         return None
+
+    def _hear_own(self, data: bytes) -> None:
+        """Decode what another process has published under this node's peer id; decoding it is all that is done."""
+        try:
+            self._decode(data)
+        except Refused as error:
+            self._on_refused(self._name, self._network.peer_id, error)
 
     def __aiter__(self) -> Self:
         return self
@@ -112,6 +121,7 @@ def consensus_gossip(
         message_bytes_max=MESSAGE_BYTES_MAX,
         buffer_messages=CONSENSUS_BUFFER_MESSAGES,
         on_refused=on_refused,
+        hears_own=True,
         urgent=True,
     )
 

@@ -22,6 +22,7 @@ from step_node.api.status import PeerStatus
 from step_node.chain.chain import Chain
 from step_node.multiaddrs import named_peer
 from step_node.network.identities import agreed_validator
+from step_node.network.instances import SharedPeerIds
 from step_node.network.protocols import HELLO_BYTES_MAX, HELLO_PROTOCOL, HELLO_STREAMS_MAX, Hello
 from step_node.network.track_record import TrackRecords
 
@@ -52,8 +53,11 @@ class Peers:
         *,
         on_height: Callable[[PeerId, int], None],
         validator: bytes | None = None,
+        on_shared: Callable[[], None] = lambda: None,
     ) -> None:
         self._network = network
+        self.shared = SharedPeerIds(network, on_told=on_shared)
+        """Which p2p keys are used by two processes; `on_shared` is called when a peer says it of this node's own."""
         self._chain = chain
         self._on_height = on_height
         self._validator = validator
@@ -142,6 +146,7 @@ class Peers:
         self._say_if_unknown()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._greet_by_turns, nursery)
+            nursery.start_soon(self.shared.run, self._greet)
             async for event in self._network.peer_events():
                 if not event.connected:
                     self._heights.pop(event.peer_id, None)
@@ -174,12 +179,14 @@ class Peers:
                 if peers[turn] not in self._greeting:
                     nursery.start_soon(self._greet, peers[turn])
 
-    async def _greet(self, peer_id: PeerId) -> None:
+    async def _greet(self, peer_id: PeerId, instance: bytes | None = None) -> bool:
+        """Whether the peer, or that process under its id, has answered."""
         self._greeting.add(peer_id)
         try:
-            async with await self._network.open_stream(peer_id, HELLO_PROTOCOL) as stream:
-                await stream.send_message(self._hello())
+            async with await self._network.open_stream(peer_id, HELLO_PROTOCOL, instance=instance) as stream:
+                await stream.send_message(self._hello(peer_id))
                 await self._receive_hello(stream)
+                return True
         except PeerFault as error:
             log.warning("a peer's greeting is refused", peer=peer_id, reason=error.detail)
             self._network.penalise(peer_id, error.fault)
@@ -187,17 +194,25 @@ class Peers:
             log.debug("a peer could not be greeted", peer=peer_id, reason=str(error))
         finally:
             self._greeting.discard(peer_id)
+        return False
 
     async def _answer(self, stream: Stream) -> None:
         # Ours first: one who dials the wrong chain shall see in its own log why it is sent away.
-        await stream.send_message(self._hello())
+        await stream.send_message(self._hello(stream.peer_id))
         await self._receive_hello(stream)
 
-    def _hello(self) -> bytes:
+    def _hello(self, receiver: PeerId) -> bytes:
         head = self._chain.head
         # Only what the chain tells everybody anyway: a validator whose record names another node keeps to itself.
         validator = agreed_validator(head.validators, self._network.peer_id, self._validator)
-        hello = Hello(self._chain.chain_id, self._chain.genesis.hash, head.chain.height, __version__, validator)
+        hello = Hello(
+            self._chain.chain_id,
+            self._chain.genesis.hash,
+            head.chain.height,
+            __version__,
+            validator,
+            other_instance=self.shared.is_shared(receiver),
+        )
         return encode(hello)
 
     async def _receive_hello(self, stream: Stream) -> None:
@@ -216,6 +231,8 @@ class Peers:
                 f"hello: chain {hello.chain_id!r} with genesis 0x{hello.genesis_hash.hex()}, not"
                 f" {genesis.chain_id!r} with 0x{genesis.hash.hex()}",
             )
+        if hello.other_instance:
+            self.shared.hear(stream.peer_id)
         self._hellos[stream.peer_id] = hello
         self._heights[stream.peer_id] = hello.height
         self._on_height(stream.peer_id, hello.height)

@@ -100,6 +100,7 @@ class Hello:
 
     All of it is the peer's own word. `validator` is the one whose key the node holds, if the chain names this peer for
     it: what a hello adds is only that this is so (`network.identities`).
+    `other_instance` says of the receiver that another process is connected under its peer id too (`network.instances`).
     """
 
     chain_id: Annotated[str, Field(max_length=64)]
@@ -107,6 +108,7 @@ class Hello:
     height: UInt63
     node_version: NodeVersion | None = None
     validator: Address | None = None
+    other_instance: bool = False
 
 
 @wire_type

@@ -56,6 +56,9 @@ EXPIRY_CHECK_MS = 10_000
 """How often an idle node looks for waiting proofs that have become too old, and any node whether a journal that failed
 can be written again."""
 
+HEAD_CHECK_MS = 100
+"""How often a node that has just started looks whether it has caught up."""
+
 SAY_AGAIN_MS = 2_000
 """How often evidence and operations that wait are sent again, since gossip loses some."""
 
@@ -105,7 +108,7 @@ class NodeParts:
     """Whether it finds peers by the chain and by other peers."""
     doppelganger: DoppelgangerWatch | None = None
     listen_first_seconds: float = 0.0
-    """How long to listen for a doppelganger before anything is signed."""
+    """How long to listen for a doppelganger, at the head of the chain, before anything is signed."""
     evidence: EvidencePool = field(default_factory=EvidencePool)
     snapshots: SnapshotStore | None = None
     """None: the node neither gives snapshots nor joins from one."""
@@ -188,6 +191,7 @@ class Node:
             parts.chain,
             on_height=self._peer_height,
             validator=None if parts.signer is None else parts.signer.address,
+            on_shared=self._metrics.p2p_key_shared,
         )
         self.driver = ConsensusDriver(
             chain=parts.chain,
@@ -208,6 +212,7 @@ class Node:
             storage_watch=self._storage_watch,
             evidence=self.evidence,
             operations=self._operation_pool,
+            follows_first=parts.doppelganger is not None and parts.listen_first_seconds > 0,
         )
         self._consensus = ConsensusReader(
             topic=consensus_topic,
@@ -257,10 +262,10 @@ class Node:
             nursery.start_soon(self._consensus.run)
             nursery.start_soon(self._read_operations)
             nursery.start_soon(self._say_again)
+            if self._parts.doppelganger is not None:
+                nursery.start_soon(self._parts.doppelganger.run)
+                nursery.start_soon(self._listen, self._parts.doppelganger)
             task_status.started()
-            if self._parts.doppelganger is not None and self._parts.listen_first_seconds > 0:
-                log.info("listening for a doppelganger", seconds=self._parts.listen_first_seconds)
-                await trio.sleep(self._parts.listen_first_seconds)
             nursery.start_soon(self._sync.run)
             nursery.start_soon(self._expire)
             nursery.start_soon(self.driver.run)
@@ -337,6 +342,9 @@ class Node:
         peers = len(self._network.peers())
         if peers < others_needed:
             reasons.append(f"{peers} peers are connected; a quorum needs {others_needed} other validators")
+        told_by = self._peers.shared.told_by()
+        if told_by:
+            reasons.append(f"another process uses this node's p2p key, say {told_by} peers")
         if self._sync.active:
             reasons.append("catching up with peers that are ahead")
         if self.driver.state.round > 0:
@@ -368,6 +376,26 @@ class Node:
         )
         return server, joiner
 
+    async def _listen(self, watch: DoppelgangerWatch) -> None:
+        """Begin to watch at the head, and let the driver sign once the operator's time of listening is over."""
+        while not self._is_at_head():
+            await trio.sleep(HEAD_CHECK_MS / 1000)
+        height = self._chain.head.chain.height
+        watch.begin(height)
+        seconds = self._parts.listen_first_seconds
+        if seconds > 0:
+            log.info("listening for a doppelganger before anything is signed", height=height, seconds=seconds)
+            await trio.sleep(seconds)
+            log.info("no doppelganger was heard", height=self._chain.head.chain.height)
+        self.driver.take_part()
+
+    def _is_at_head(self) -> bool:
+        """Whether somebody has told a height, and nobody who may be asked for more a greater one than this node's."""
+        if len(self._chain.validators) == 1:
+            return True
+        has_told = any(self._peers.told(peer_id) is not None for peer_id in self._network.peers())
+        return has_told and not self._sync.active and not self._peers.askable(self._chain.next_height)
+
     # --- what the parts tell one another --------------------------------------------------------------------------
 
     async def _broadcast(self, message: Message) -> None:
@@ -385,6 +413,8 @@ class Node:
             self._discovery.follow_set()
 
     async def _finalised(self, judged: JudgedBatch) -> None:
+        if self._parts.doppelganger is not None and self._chain.last_commit is not None:
+            self._parts.doppelganger.hear(self._chain.last_commit)
         self._follow_set()
         await self._settlement.after_batch(judged)
         await self.evidence.drop_settled(self._chain.offence_refusal)

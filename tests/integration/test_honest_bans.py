@@ -57,8 +57,7 @@ def charged(hub: MemoryHub, names: Sequence[str]) -> dict[str, dict[str, int]]:
     """What each node has charged anybody with, of what costs points."""
     found: dict[str, dict[str, int]] = {}
     for name in names:
-        network = hub.running(PeerId(name))
-        assert network is not None
+        (network,) = hub.running(PeerId(name))
         penalties = network.statistics().penalties
         found[name] = {str(fault): times for fault, times in penalties.items() if PENALTY_POINTS[fault]}
     return {name: faults for name, faults in found.items() if faults}

@@ -359,6 +359,29 @@ async def test_the_own_signature_is_heard_from_any_height() -> None:
             judge.own_messages.receive_nowait()
 
 
+async def test_the_own_signature_is_heard_from_a_process_with_the_own_peer_id() -> None:
+    """It is not delivered, and the neighbour that passes it on is not at fault, even if it is garbage."""
+    hub = MemoryHub()
+    async with AsyncExitStack() as stack:
+        judges, topics, networks = [], [], []
+        for name in ("shared", "third", "shared"):
+            network = await stack.enter_async_context(hub.join(name, twin=name == "shared"))
+            judge = ConsensusJudge(await open_chain(GENESIS), own_address=address(NAMES[0]))
+            topics.append(consensus_gossip(network, judge, CHAIN_ID, lambda _topic, _sender, _refused: None))
+            await network.start()
+            judges.append(judge)
+            networks.append(network)
+        vote = pre_vote(NAMES[0])
+        await broadcast(topics[0], vote)
+        assert judges[2].own_messages.receive_nowait() == vote
+        await topics[0].publish(b"garbage")
+        with pytest.raises(trio.WouldBlock):
+            judges[0].own_messages.receive_nowait()
+        with trio.move_on_after(0.01):
+            pytest.fail(f"{await anext(topics[2])} was delivered")
+        assert networks[2].statistics().penalties == {}
+
+
 async def test_operations_reach_everybody_and_forged_ones_nobody() -> None:
     good = register("alice", "hot", 0)
     async with three_in_a_row() as line:

@@ -16,7 +16,7 @@ MEMBERS = frozenset({PeerId("member"), PeerId("another member")})
 
 
 def place(name: str, group: str = "192.0.2.1/32", *, outbound: bool = False, began_at: float = 0.0) -> Place:
-    return Place(PeerId(name), group, outbound, began_at)
+    return Place(PeerId(name), name.encode(), group, outbound, began_at)
 
 
 STRANGERS = [place(f"stranger {number}", f"192.0.2.{number}/32", began_at=number) for number in range(4)]
@@ -91,7 +91,7 @@ def test_both_sides_keep_the_same_one_of_two_that_crossed(a_first: bool, apart: 
 
 
 def place_later(one: Place, seconds: float) -> Place:
-    return Place(one.peer_id, one.group, one.outbound, one.began_at + seconds)
+    return Place(one.peer_id, one.instance, one.group, one.outbound, one.began_at + seconds)
 
 
 @pytest.mark.parametrize(("outbound", "later_outbound"), list(itertools.product([True, False], repeat=2)))

@@ -52,6 +52,8 @@ async def running_node(
     *,
     storage: Storage | None = None,
     sync: SyncConfig | None = None,
+    watches_for_doppelganger: bool = True,
+    listen_first_seconds: float = 0.0,
 ) -> AsyncIterator[Node]:
     """The node of validator `name`, with its files in `home`; it is stopped, as in a crash, at the end.
 
@@ -75,6 +77,8 @@ async def running_node(
             signer=ValidatorSigner(private_key(name), guard),
             clock=SystemClock(),
             sync=sync or SyncConfig(snapshot=False, snapshot_every_batches=0),
+            watches_for_doppelganger=watches_for_doppelganger,
+            listen_first_seconds=listen_first_seconds,
         )
         node = Node(parts)
         try:

@@ -201,9 +201,10 @@ class SimulatedNetwork(BaseNetwork):
             self._air.send(self._peer_id, receiver, topic, data)
 
     async def open_stream(
-        self, peer_id: PeerId, protocol: str, *, message_bytes_max: int | None = None
+        self, peer_id: PeerId, protocol: str, *, message_bytes_max: int | None = None, instance: bytes | None = None
     ) -> FramedStream:
-        """See `p2p.network.Network.open_stream`."""
+        """See `p2p.network.Network.open_stream`. A simulated node is alone under its name."""
+        del instance
         self._require_running("open_stream()")
         limit = self._stream_message_bytes_max(protocol, message_bytes_max)
         await trio.sleep(self._air.delay())
