@@ -83,9 +83,9 @@ class Libp2pSettings:
             _naming("listen_addresses", tcp_endpoint, address)
         for address in self.bootstrap_addresses:
             _naming("bootstrap_addresses", parse_peer_address, address)
-        for field in ("connections_max", "strangers_per_address_max"):
-            if getattr(self, field) < 1:
-                raise ValueError(f"{field} must be at least 1, not {getattr(self, field)}")
+        for name in ("connections_max", "strangers_per_address_max"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
         if not 0 < self.redial_delay_initial_seconds <= self.redial_delay_max_seconds:
             raise ValueError(
                 "redial_delay_initial_seconds must be above 0 and at most redial_delay_max_seconds, not "
