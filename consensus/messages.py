@@ -206,7 +206,6 @@ class Evidence:
     type: Literal["EVIDENCE"] = field(default="EVIDENCE", kw_only=True, repr=False)
 
 
-Vote = PreVote | PreCommit
 SignedMessage = ProofBatch | PreVote | PreCommit | TimeoutMessage
 """What one validator signs, and so what the write-ahead path carries."""
 Message = ProofBatch | PreVote | PreCommit | Commit | Evidence | TimeoutMessage
