@@ -42,7 +42,7 @@ chaos: setup-dev ## Scenarios of failures on networks of real processes (REPEAT=
 simulate: setup-dev ## Whole nodes in a simulated world (SEEDS=n), and the planted bugs that take long to find
 	@$(BIN)/step-node simulate --validators 4 --seeds $(SEEDS) --json
 	@$(BIN)/step-node simulate --validators 7 --seeds $$(( $(SEEDS) / 5 )) --json
-	@$(BIN)/python -m pytest -m simulate tests/simulator
+	@$(BIN)/python -m pytest -m simulate tests/testing/simulator
 
 fuzz: setup-dev $(VENV)/.fuzz-installed ## Fuzz every decoder, guided by coverage (SECONDS_EACH=20; CORPUS=directory to keep)
 	@$(BIN)/python -m tests.fuzz.fuzz_decoders --seconds $(SECONDS_EACH) $(if $(CORPUS),--corpus $(CORPUS))

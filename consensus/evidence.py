@@ -1,6 +1,6 @@
 """Evidence: two signed messages of one validator that no honest validator signs both of (protocol.md §4, slashing).
 
-Evidence with an exhibit is about the content of a batch, of which consensus knows nothing: `step_node.evidence`.
+Evidence with an exhibit is about the content of a batch, of which consensus knows nothing: `step_node.ledger.evidence`.
 """
 
 from collections.abc import Callable

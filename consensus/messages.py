@@ -196,7 +196,7 @@ class Evidence:
     """Two signed messages of one validator that contradict each other, in the order nil, hash, valid round; or one
     message that speaks for a batch, and the exhibit that shows the batch to be invalid.
 
-    Whether it proves anything is decided by `consensus.evidence` (and, for an exhibit, by `step_node.evidence`).
+    Whether it proves anything is decided by `consensus.evidence` (and, for an exhibit, by `step_node.ledger.evidence`).
     """
 
     kind: Annotated[EvidenceKind, Field(strict=False)]

@@ -24,10 +24,10 @@ import trio
 
 from mesh import locate
 from step_node.clock import SystemClock
-from step_node.devnet.network import Devnet, DevnetSettings
-from step_node.devnet.node_client import Final, NodeClient, Standing, Unavailable
-from step_node.devnet.node_process import NodeDied, NodeProcess
 from step_node.proofs.client_signing import sign_payload
+from step_node.testing.devnet.network import Devnet, DevnetSettings
+from step_node.testing.devnet.node_client import Final, NodeClient, Standing, Unavailable
+from step_node.testing.devnet.node_process import NodeDied, NodeProcess
 from tests.support.grown_network import GrownNetwork, grow_network
 from tests.support.proofs import private_key
 

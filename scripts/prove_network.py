@@ -15,10 +15,10 @@ from contextlib import AsyncExitStack
 import httpx
 import trio
 
-from step_node.devnet.agreement import check_agreement
-from step_node.devnet.node_client import NodeClient
-from step_node.devnet.walkers import Walkers
-from step_node.ledger.parameters import Parameters
+from step_node.parameters import Parameters
+from step_node.testing.devnet.agreement import check_agreement
+from step_node.testing.devnet.node_client import NodeClient
+from step_node.testing.devnet.walkers import Walkers
 
 
 async def prove(urls: list[str], proofs: int) -> bool:

@@ -16,10 +16,10 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from p2p.network import Network, NetworkStatistics
-from step_node.evidence import EvidencePool
+from step_node.api.status import NodeStatus
+from step_node.engine.evidence_pool import EvidencePool
 from step_node.ledger.state import Receipt
-from step_node.mempool import Mempool
-from step_node.status import NodeStatus
+from step_node.mempool.pool import Mempool
 
 ProofSource: TypeAlias = Literal["api", "peer"]
 """Where a proof came from: a client of this node, or another node."""

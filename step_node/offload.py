@@ -1,7 +1,7 @@
 """Work that must not run on the event loop, and the one place that says where it runs instead.
 
-A daemon runs it on a worker thread. The simulator (step_node/simulator/) replaces that for the tasks of one node, and
-of those alone: there it runs on the event loop, after the time that a slow disk or a busy machine takes.
+A daemon runs it on a worker thread. The simulator (step_node/testing/simulator/) replaces that for the tasks of one
+node, and of those alone: there it runs on the event loop, after the time that a slow disk or a busy machine takes.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from starlette.exceptions import HTTPException
 from step_node.api.schema import Answer
 from step_node.clock import Clock
 from step_node.errors import rule_of
-from step_node.journal import JournalError
+from step_node.mempool.journal import JournalError
 from step_node.operations.operation import OperationCode
 from step_node.proofs.proof import Refusal, RefusalCode
 from step_node.proofs.timestamps import format_timestamp

@@ -7,7 +7,7 @@ from typing import Literal, Self
 from pydantic import ConfigDict, Field
 
 from mesh import TriangleId
-from step_node.api.amounts import step_text
+from step_node.amounts import step_text
 from step_node.api.schema import AddressText, Answer, HashText, StepText, TimestampText, TriangleText, hex_text
 from step_node.ledger.state import Receipt
 from step_node.proofs.proof import SignedProof

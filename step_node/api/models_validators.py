@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from step_node.api.amounts import step_text
+from step_node.amounts import step_text
 from step_node.api.schema import AddressText, Answer, StepText, TimestampText, hex_text
 from step_node.ledger.offences import OffenceKind, Slashing
 from step_node.ledger.records import ValidatorRecord

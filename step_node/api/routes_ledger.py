@@ -10,7 +10,7 @@ from fastapi import APIRouter, Path, Query
 from consensus.messages import Commit
 from consensus.wire import decode
 from mesh import TriangleId, TriangleIdError
-from step_node.api.amounts import step_text
+from step_node.amounts import step_text
 from step_node.api.cursor import decode_cursor, encode_cursor
 from step_node.api.documentation import WITH_STORE, refusals
 from step_node.api.errors import ApiError, RequestCode
@@ -28,7 +28,7 @@ from step_node.api.models_proofs import AccountProofs, HistoryEntry
 from step_node.api.schema import ADDRESS_PATTERN, EXAMPLE_ADDRESS, EXAMPLE_TRIANGLE, TRIANGLE_PATTERN, hex_text
 from step_node.api.services import ApiServices
 from step_node.batch.batch import decode_batch
-from step_node.chain import COMMIT_BYTES_MAX
+from step_node.chain.chain import COMMIT_BYTES_MAX
 from step_node.ledger.records import Account, LastProof, Triangle, TriangleState
 from step_node.ledger.rewards import proof_reward_ustep
 from step_node.ledger.state import StateKeys

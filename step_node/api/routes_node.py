@@ -5,15 +5,15 @@ from __future__ import annotations
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from step_node.api.amounts import step_text
+from step_node.amounts import step_text
 from step_node.api.documentation import EVERYWHERE, refusals
 from step_node.api.errors import envelope_response
 from step_node.api.models_ledger import DownAnswer, HealthAnswer, PeerAnswer, StatusAnswer, ValidatorAnswer
 from step_node.api.schema import hex_text
 from step_node.api.services import ApiServices
+from step_node.api.status import HealthLevel, NodeStatus
 from step_node.proofs.proof import RefusalCode
 from step_node.proofs.timestamps import format_timestamp
-from step_node.status import HealthLevel, NodeStatus
 
 _DOWN = {"model": DownAnswer, "description": "The node is down."}
 _METRICS = {"description": "In Prometheus' text format.", "content": {"text/plain": {"schema": {"type": "string"}}}}

@@ -17,8 +17,8 @@ from step_node.api.services import ApiServices
 from step_node.api.submission import SUBMISSION_SCHEMA, parse_submission
 from step_node.ledger.state import Receipt
 from step_node.ledger.state_gates import EXHAUSTION_CLICKS, SUBDIVISION_CLICKS
-from step_node.mempool import ACCOUNT_PROOFS_MAX
-from step_node.outcomes import Dropped, Finalised, Pending
+from step_node.mempool.outcomes import Dropped, Finalised, Pending
+from step_node.mempool.pool import ACCOUNT_PROOFS_MAX
 from step_node.proofs.canonical_line import PROOF_VERSION
 from step_node.proofs.proof import Refusal, RefusalCode, SignedProof
 from step_node.proofs.timestamps import format_timestamp

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry
 
-from step_node.admission import Admission
-from step_node.chain import Chain
+from step_node.api.status import Health, NodeStatus
+from step_node.chain.chain import Chain
 from step_node.clock import Clock
+from step_node.mempool.admission import Admission
+from step_node.mempool.operations import OperationDesk
 from step_node.metrics import NodeMetrics
-from step_node.operations.pool import OperationDesk
-from step_node.status import Health, NodeStatus
 
 
 @dataclass(frozen=True, slots=True)

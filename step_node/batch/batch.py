@@ -20,14 +20,14 @@ from pydantic import Field
 from consensus.messages import BATCH_BYTES_MAX, BatchHash, Commit, Evidence, Exhibit, Round
 from consensus.values import Address
 from consensus.wire import UInt63, WireError, decode, encode, wire_type
-from step_node.merkle import merkle_path, merkle_root
+from step_node.batch.merkle import merkle_path, merkle_root
+from step_node.operations.operation import OPERATION_BYTES_MAX
 from step_node.proofs.proof import SignedProof
 from step_node.proofs.wire import MalformedProof, from_wire_fields, to_wire_fields
 
 PROOFS_MAX = 1_000
 EVIDENCE_MAX = 16
 OPERATIONS_MAX = 64
-OPERATION_BYTES_MAX = 1_024
 
 
 class MalformedBatch(ValueError):
@@ -133,7 +133,7 @@ def decode_batch(data: bytes) -> Batch:
     """The batch in `data`, its roots checked against its header.
 
     Raises `MalformedBatch` naming the field and the rule. Whether the batch may follow a given state is not judged
-    here: see `step_node.chain`.
+    here: see `step_node.chain.chain`.
     """
     try:
         envelope = decode(_Envelope, data, bytes_max=BATCH_BYTES_MAX, structure_bytes_max=BATCH_BYTES_MAX)

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from step_node.chaos.run import Outcome
-    from step_node.chaos.scenario import Scenario
+    from step_node.testing.chaos.run import Outcome
+    from step_node.testing.chaos.scenario import Scenario
 
 REPEAT_MAX = 100
 INTERRUPTED = 130
@@ -49,8 +49,8 @@ def chaos(
     import trio
 
     import step_node
-    from step_node.chaos.scenario import load_scenarios
     from step_node.cli.output import print_json
+    from step_node.testing.chaos.scenario import load_scenarios
 
     scenarios = load_scenarios(folder or Path(step_node.__file__).parent.parent / "configs" / "chaos", names or ())
     if list_only:
@@ -93,7 +93,7 @@ async def _play(screen: Console, scenario: Scenario) -> Outcome:
     import shutil
     import tempfile
 
-    from step_node.chaos.run import play
+    from step_node.testing.chaos.run import play
 
     screen.print(f"\n[bold]{scenario.name}[/bold]  {scenario.summary}")
     home = Path(tempfile.mkdtemp(prefix=f"step-chaos-{scenario.name}-"))

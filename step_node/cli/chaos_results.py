@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
-from step_node.chaos.run import Outcome
-from step_node.devnet.verdict import Verdict
+from step_node.testing.chaos.run import Outcome
+from step_node.testing.devnet.verdict import Verdict
 
 _RESULTS = ("passed", "failed", "skipped")
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from step_node.cli.home_commands import VALIDATORS_DEFAULT, StoreChoice
-from step_node.devnet.misbehaviour import Misbehaviour
+from step_node.testing.devnet.misbehaviour import Misbehaviour
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from step_node.devnet.network import Devnet, DevnetSettings
-    from step_node.devnet.verdict import Verdict
+    from step_node.testing.devnet.network import Devnet, DevnetSettings
+    from step_node.testing.devnet.verdict import Verdict
 
 VALIDATORS_MAX = 32
 PROOFS_MAX = 100_000
@@ -78,7 +78,7 @@ def devnet(
     import trio
 
     from step_node.cli.mongodb_uri import check_mongodb_uri
-    from step_node.devnet.network import DevnetSettings
+    from step_node.testing.devnet.network import DevnetSettings
 
     if store is StoreChoice.SQLITE and mongodb_uri:
         raise typer.BadParameter("goes with --store mongodb", param_hint="--mongodb-uri")
@@ -111,7 +111,7 @@ async def _run(settings: DevnetSettings, proofs: int | None, rate: float | None,
 
     from step_node.cli.output import console
     from step_node.cli.signals import cancelled_by_signals
-    from step_node.devnet.network import Devnet
+    from step_node.testing.devnet.network import Devnet
 
     screen = console(stderr=as_json)
     network = Devnet(settings, report=lambda line: screen.print(line, style="dim"))
@@ -135,8 +135,8 @@ async def _run(settings: DevnetSettings, proofs: int | None, rate: float | None,
 async def _walk(network: Devnet, screen: Console, proofs: int, rate: float | None, as_json: bool) -> int:
     from step_node.cli.devnet_results import print_table, progress_of, summarise
     from step_node.cli.output import print_json
-    from step_node.devnet.agreement import check_agreement
-    from step_node.devnet.walkers import Walkers
+    from step_node.testing.devnet.agreement import check_agreement
+    from step_node.testing.devnet.walkers import Walkers
 
     with progress_of(screen, proofs) as advance:
         walkers = Walkers(network.clients, network.genesis.parameters, proofs=proofs, rate=rate, report=advance)
@@ -153,7 +153,7 @@ async def _walk(network: Devnet, screen: Console, proofs: int, rate: float | Non
 
 
 async def _verdict(network: Devnet) -> Verdict | None:
-    from step_node.devnet.verdict import verdict_on
+    from step_node.testing.devnet.verdict import verdict_on
 
     misbehaviour = network.settings.byzantine
     if misbehaviour is None:
@@ -172,7 +172,7 @@ async def _verdict(network: Devnet) -> Verdict | None:
 
 def _print_banner(screen: Console, network: Devnet) -> None:
     from step_node.clock import SystemClock
-    from step_node.devnet.accounts import dev_accounts, example_request
+    from step_node.testing.devnet.accounts import dev_accounts, example_request
 
     def line(text: str) -> None:
         screen.print(text, soft_wrap=True)

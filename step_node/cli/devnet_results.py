@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from step_node.devnet.agreement import Agreement
-from step_node.devnet.verdict import Verdict
-from step_node.devnet.walkers import ProofRecord, WalkResult
+from step_node.testing.devnet.agreement import Agreement
+from step_node.testing.devnet.verdict import Verdict
+from step_node.testing.devnet.walkers import ProofRecord, WalkResult
 
 PERCENTILES = (50, 95, 99)
 

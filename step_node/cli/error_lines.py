@@ -42,9 +42,9 @@ class ErrorLinesGroup(TyperGroup):
 def _known_errors() -> tuple[type[BaseException], ...]:
     from mesh import TriangleIdError
     from p2p.errors import NetworkError
-    from step_node.durable.home_lock import HomeInUse
+    from step_node.chain.genesis import GenesisError
     from step_node.errors import StepNodeError
-    from step_node.genesis import GenesisError
+    from step_node.home.lock import HomeInUse
     from step_node.operations.operation import OperationRefused
     from step_node.proofs.proof import ProofRefused
     from step_node.signing.private_file import KeystoreError

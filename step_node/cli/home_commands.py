@@ -11,9 +11,9 @@ import typer
 from step_node.cli.keys_commands import PasswordFileOption
 
 if TYPE_CHECKING:
-    from step_node.genesis import Genesis
-    from step_node.home import NodeHome
-    from step_node.home_files import HomeKeys
+    from step_node.chain.genesis import Genesis
+    from step_node.home.making import HomeKeys
+    from step_node.home.paths import NodeHome
 
 P2P_PORT_DEFAULT = 26_600
 BASE_PORT_DEFAULT = 8_600
@@ -56,8 +56,8 @@ def init(
     """
     from step_node.cli.passwords import find_password
     from step_node.clock import SystemClock
-    from step_node.home import NodeHome
-    from step_node.home_files import HomeKeys, NetworkNode, check_no_home, new_config, new_genesis, write_home
+    from step_node.home.making import HomeKeys, NetworkNode, check_no_home, new_config, new_genesis, write_home
+    from step_node.home.paths import NodeHome
 
     if genesis is None and not validator:
         raise typer.BadParameter("give --genesis FILE to join a chain, or --validator to begin one")
@@ -110,8 +110,8 @@ def make_test_network(
     import secrets
 
     from step_node.clock import SystemClock
-    from step_node.config import StorageConfig
-    from step_node.home_files import (
+    from step_node.home.config import StorageConfig
+    from step_node.home.making import (
         HomeError,
         HomeKeys,
         NetworkNode,
@@ -162,8 +162,8 @@ def make_test_network(
 
 
 def _given_genesis(path: Path, chain_id: str | None) -> Genesis:
+    from step_node.chain.genesis import load_genesis
     from step_node.cli.error_lines import CommandError
-    from step_node.genesis import load_genesis
 
     genesis = load_genesis(path)
     if chain_id is not None and chain_id != genesis.chain_id:

@@ -88,9 +88,9 @@ def export_signing_history(
 
     The node must be stopped, and must not be started here again afterwards.
     """
-    from step_node.durable.home_lock import HomeLock
-    from step_node.genesis import load_genesis
-    from step_node.home import NodeHome
+    from step_node.chain.genesis import load_genesis
+    from step_node.home.lock import HomeLock
+    from step_node.home.paths import NodeHome
     from step_node.signing.guard import SigningGuard
     from step_node.signing.history_file import export_history
     from step_node.signing.keystore import keystore_address
@@ -112,9 +112,9 @@ def import_signing_history(
 
     Of the two histories the one that reaches further counts, so importing an old one does no harm.
     """
-    from step_node.durable.home_lock import HomeLock
-    from step_node.genesis import load_genesis
-    from step_node.home import NodeHome
+    from step_node.chain.genesis import load_genesis
+    from step_node.home.lock import HomeLock
+    from step_node.home.paths import NodeHome
     from step_node.signing.guard import SigningGuard
     from step_node.signing.history_file import import_history, read_history
     from step_node.signing.keystore import keystore_address

@@ -117,9 +117,9 @@ def check(
     Prints one JSON line for each line read, in order: {"ok": true, "proof_id": "0x…"}, or {"ok": false, "code": "…",
     "message": "…"}. An empty line, too, is a line. The exit status is 0 whatever the verdicts are.
     """
+    from step_node.chain.genesis import load_genesis
     from step_node.cli.proof_lines import check_lines
-    from step_node.genesis import load_genesis
-    from step_node.ledger.parameters import Parameters
+    from step_node.parameters import Parameters
 
     parameters = Parameters() if genesis is None else load_genesis(genesis).parameters
     source: BinaryIO

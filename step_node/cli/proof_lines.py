@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import BinaryIO, NoReturn, TextIO
 
-from step_node.ledger.parameters import Parameters
+from step_node.parameters import Parameters
 from step_node.proofs.gates import check_stateless_many
 from step_node.proofs.payload import parse_payload
 from step_node.proofs.proof import ProofRefused, Refusal, RefusalCode, SignedProof

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from step_node.simulator.campaign import Summary
-    from step_node.simulator.settings import FaultKind, SimulationSettings
-    from step_node.simulator.world import History
+    from step_node.testing.simulator.campaign import Summary
+    from step_node.testing.simulator.settings import FaultKind, SimulationSettings
+    from step_node.testing.simulator.world import History
 
 PROGRESS_INTERVAL_SECONDS = 2.0
 
@@ -34,7 +34,7 @@ def simulate(
 
     The exit status is 1 if a promise was broken; each such seed is printed with the command that replays it.
     """
-    from step_node.simulator.settings import SimulationSettings
+    from step_node.testing.simulator.settings import SimulationSettings
 
     settings = SimulationSettings(validators=validators, faults=_chosen(faults))
     if seed is not None:
@@ -48,7 +48,7 @@ def simulate(
 
 
 def _chosen(text: str) -> frozenset[FaultKind]:
-    from step_node.simulator.settings import FaultKind
+    from step_node.testing.simulator.settings import FaultKind
 
     if text in ("all", "none"):
         return frozenset(FaultKind) if text == "all" else frozenset()
@@ -59,8 +59,8 @@ def _chosen(text: str) -> frozenset[FaultKind]:
 
 
 def _replay(seed: int, settings: SimulationSettings) -> Summary:
-    from step_node.simulator.campaign import Summary, quiet
-    from step_node.simulator.world import simulate_seed
+    from step_node.testing.simulator.campaign import Summary, quiet
+    from step_node.testing.simulator.world import simulate_seed
 
     started = time.monotonic()
     with quiet():
@@ -75,7 +75,7 @@ def _replay(seed: int, settings: SimulationSettings) -> Summary:
 
 
 def _campaign(seeds: range, settings: SimulationSettings, workers: int, faults: str) -> Summary:
-    from step_node.simulator.campaign import run_campaign
+    from step_node.testing.simulator.campaign import run_campaign
 
     shown_at = time.monotonic()
 

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
     import trio
 
-    from step_node.config import NodeConfig
-    from step_node.genesis import Genesis
-    from step_node.home import NodeHome
-    from step_node.node import Node, NodeParts
-    from step_node.opening import NodeKeys, StartOptions
-    from step_node.start import NodeStarted
+    from step_node.chain.genesis import Genesis
+    from step_node.home.config import NodeConfig
+    from step_node.home.paths import NodeHome
+    from step_node.node.node import Node, NodeParts
+    from step_node.node.opening import NodeKeys, StartOptions
+    from step_node.node.start import NodeStarted
 
     NodeMaker = Callable[[NodeKeys, NodeParts], Node]
 
@@ -56,7 +56,7 @@ def start(
 
     Example: step-node start --home node
     """
-    from step_node.opening import StartOptions
+    from step_node.node.opening import StartOptions
 
     options = StartOptions(check_doppelganger, new_signing_history)
     run_home(home, password_file, options=options, stop_with_stdin=stop_with_stdin)
@@ -70,13 +70,13 @@ def run_home(
     stop_with_stdin: bool,
     make_node: NodeMaker | None = None,
 ) -> None:
-    """Run the node in `home` until a signal; `make_node` wires it otherwise than `step_node.node.Node` does."""
+    """Run the node in `home` until a signal; `make_node` wires it otherwise than `step_node.node.node.Node` does."""
     import trio
 
-    from step_node.config import load_config
-    from step_node.genesis import load_genesis
-    from step_node.home import NodeHome
-    from step_node.logging import configure_logging
+    from step_node.chain.genesis import load_genesis
+    from step_node.home.config import load_config
+    from step_node.home.paths import NodeHome
+    from step_node.node.logging import configure_logging
 
     node_home = NodeHome(home)
     config = load_config(node_home.config)
@@ -91,7 +91,7 @@ def _load_keys(home: NodeHome, password_file: Path | None) -> NodeKeys:
     import os
 
     from step_node.cli.passwords import find_password
-    from step_node.opening import NodeKeys
+    from step_node.node.opening import NodeKeys
     from step_node.signing.key_file import load_key_file
     from step_node.signing.keystore import PASSWORD_ENVIRONMENT_VARIABLE, load_keystore
 
@@ -118,8 +118,8 @@ async def _run_until_signal(
     import trio
 
     from step_node.cli.signals import cancelled_by_signals
-    from step_node.node import Node
-    from step_node.start import run_node
+    from step_node.node.node import Node
+    from step_node.node.start import run_node
 
     with trio.CancelScope() as scope, cancelled_by_signals(scope):
         async with trio.open_nursery() as nursery:

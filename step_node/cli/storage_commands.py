@@ -54,8 +54,8 @@ def check(
     Exit status: 0 it is sound; 1 it is damaged, or cannot be read.
     """
     from step_node.cli.error_lines import CommandError
-    from step_node.config import load_config
-    from step_node.home import NodeHome
+    from step_node.home.config import load_config
+    from step_node.home.paths import NodeHome
     from step_node.storage.sqlite_file import check_file
 
     node_home = NodeHome(home)

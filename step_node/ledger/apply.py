@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from step_node.ledger.execution import LedgerExecution
 from step_node.ledger.offences import Offence, Slashing
-from step_node.ledger.parameters import Parameters
 from step_node.ledger.rewards import validator_rewards_ustep
-from step_node.ledger.session import LedgerSession
 from step_node.ledger.state import Changes, Receipt, StateHead, StateKeys, StateSlice
 from step_node.operations.operation import Operation
+from step_node.parameters import Parameters
 from step_node.proofs.proof import Refusal, SignedProof
 
 
@@ -87,15 +87,15 @@ def owners_rewarded(head: StateHead, signers: Iterable[bytes]) -> frozenset[byte
     return frozenset(owners.get(address, address) for address in (*signers, head.chain.proposer))
 
 
-def open_session(state: StateSlice, *, timestamp_ms: int, signers: Sequence[bytes]) -> LedgerSession:
-    """A session in which the validators of the batch before have been rewarded, and the absent ones counted."""
-    session = LedgerSession(state, timestamp_ms=timestamp_ms)
+def begin_execution(state: StateSlice, *, timestamp_ms: int, signers: Sequence[bytes]) -> LedgerExecution:
+    """A execution in which the validators of the batch before have been rewarded, and the absent ones counted."""
+    execution = LedgerExecution(state, timestamp_ms=timestamp_ms)
     chain = state.head.chain
     rewards = validator_rewards_ustep(
         chain.paid_ustep, state.head.parameters.validator_reward_bps, signers, chain.proposer
     )
-    session.begin(signers, rewards)
-    return session
+    execution.begin(signers, rewards)
+    return execution
 
 
 def apply_batch(state: StateSlice, batch: LedgerInput) -> LedgerTransition:
@@ -105,20 +105,20 @@ def apply_batch(state: StateSlice, batch: LedgerInput) -> LedgerTransition:
     operations, so that a culprit cannot withdraw its stake in the batch that convicts it.
     Raises `BatchRefused` at the first part that cannot be applied.
     """
-    session = open_session(state, timestamp_ms=batch.timestamp_ms, signers=batch.signers)
+    execution = begin_execution(state, timestamp_ms=batch.timestamp_ms, signers=batch.signers)
     for index, offence in enumerate(batch.offences):
-        slashed = session.try_offence(offence)
+        slashed = execution.try_offence(offence)
         if isinstance(slashed, str):
             raise BatchRefused("evidence", index, slashed)
     for index, operation in enumerate(batch.operations):
-        refused = session.try_operation(operation)
+        refused = execution.try_operation(operation)
         if refused is not None:
             raise BatchRefused("operations", index, str(refused))
     receipts: list[Receipt] = []
     for index, proof in enumerate(batch.proofs):
-        outcome = session.try_proof(proof, index)
+        outcome = execution.try_proof(proof, index)
         if isinstance(outcome, Refusal):
             raise BatchRefused("proofs", index, f"{outcome.code}: {outcome.message}")
         receipts.append(outcome)
-    changes = session.close(batch_hash=batch.batch_hash, proposer=batch.proposer)
-    return LedgerTransition(changes, tuple(receipts), session.slashings)
+    changes = execution.close(batch_hash=batch.batch_hash, proposer=batch.proposer)
+    return LedgerTransition(changes, tuple(receipts), execution.slashings)

@@ -1,6 +1,7 @@
 """Offences and what they cost: plain values, proven before they come here (protocol.md §4, "Slashing").
 
-The ledger never looks at a signature: `step_node.evidence` turns a piece of evidence into an `Offence`, or refuses it.
+Nothing here looks at a signature: `step_node.ledger.evidence` turns a piece of evidence into an `Offence`, or refuses
+it.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from step_node.ledger.parameters import Parameters
+from step_node.parameters import Parameters
 
 
 class OffenceKind(StrEnum):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from step_node.ledger.parameters import USTEP_PER_STEP
+from step_node.parameters import USTEP_PER_STEP
 
 BASIS_POINTS = 10_000
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from step_node.ledger.parameters import Parameters
 from step_node.ledger.records import Account, ChainRecord, NonceRecord, Triangle, TriangleState, ValidatorRecord
+from step_node.parameters import Parameters
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ proofs before it left it, and the batch's timestamp).
 from __future__ import annotations
 
 from mesh import TriangleId, unit_vector, within_distance
-from step_node.ledger.parameters import Parameters
 from step_node.ledger.records import Account, LastProof, Triangle, TriangleState
+from step_node.parameters import Parameters
 from step_node.proofs.proof import Refusal, RefusalCode, SignedProof
 
 SUBDIVISION_CLICKS = 11

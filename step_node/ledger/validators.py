@@ -1,6 +1,6 @@
 """The validators as a batch changes them: offences, absences, operations, and the end of an epoch (protocol.md §4).
 
-A working sheet over the head's records, like `LedgerSession`, which owns one. A validator is a chain of records: the
+A working sheet over the head's records, like `LedgerExecution`, which owns one. A validator is a chain of records: the
 one that holds the stake, and, for each key it has replaced, one in the state ROTATED that leads to it. So a stake stays
 answerable for what any of its keys has signed. The set of the next height is never empty: the last validator in it is
 slashed, but not jailed, and cannot leave (docs/adr/0011-validators.md).
@@ -8,12 +8,11 @@ slashed, but not jailed, and cannot leave (docs/adr/0011-validators.md).
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 
-from consensus.values import VALIDATORS_MAX
+from consensus.values import VALIDATORS_MAX, Validator, ValidatorSet
 from step_node.ledger.offences import Offence, OffenceKind, Slashing, slash_bps
-from step_node.ledger.parameters import USTEP_PER_STEP
 from step_node.ledger.records import ValidatorRecord, ValidatorState
 from step_node.ledger.rewards import BASIS_POINTS
 from step_node.ledger.state import StateHead
@@ -27,6 +26,7 @@ from step_node.operations.operation import (
     Withdraw,
     hot_address,
 )
+from step_node.parameters import USTEP_PER_STEP
 
 SET_VALIDATORS_MAX = VALIDATORS_MAX
 """Members of the set and those who wait to join it; a further registration is refused."""
@@ -337,4 +337,19 @@ class ValidatorSheet:
 def _wrong_state(record: ValidatorRecord, rule: str) -> OperationRefused:
     return OperationRefused(
         OperationCode.WRONG_STATE, f"validator: 0x{record.address.hex()} is {record.state.name.lower()}: {rule}"
+    )
+
+
+def validator_set(records: Iterable[ValidatorRecord], *, height: int | None = None) -> ValidatorSet:
+    """The consensus engine's view of the validators in the state: those of the next height, or of the head's.
+
+    `height` may be the head's, whose commit is in the next batch; the stakes are those of now. Other sets cannot be
+    told from the state.
+    """
+    return ValidatorSet(
+        tuple(
+            Validator(record.address, record.public_key, record.stake_ustep)
+            for record in records
+            if (record.is_in_set if height is None else record.was_in_set(height))
+        )
     )

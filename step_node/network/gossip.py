@@ -18,12 +18,13 @@ from consensus.evidence import InvalidEvidence
 from consensus.messages import MESSAGE_BYTES_MAX, Commit, Evidence, Message, ProofBatch, decode_message, encode_message
 from consensus.wire import WireError
 from p2p.network import Fault, Network, PeerId
-from step_node.batch.batch import OPERATION_BYTES_MAX, Batch, MalformedBatch, decode_batch
-from step_node.chain import Chain
+from step_node.batch.batch import Batch, MalformedBatch, decode_batch
+from step_node.chain.chain import Chain
 from step_node.crypto.eip191 import BadSignature
 from step_node.crypto.lines import recover_signer
 from step_node.network.protocols import consensus_topic, operations_topic, proofs_topic
 from step_node.operations.operation import (
+    OPERATION_BYTES_MAX,
     Operation,
     OperationCode,
     OperationRefused,

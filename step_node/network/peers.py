@@ -15,7 +15,7 @@ import trio
 from consensus.wire import WireError, decode, encode
 from p2p.errors import NetworkError, PeerFault
 from p2p.network import Fault, Network, PeerId, Stream
-from step_node.chain import Chain
+from step_node.chain.chain import Chain
 from step_node.network.protocols import HELLO_BYTES_MAX, HELLO_PROTOCOL, HELLO_STREAMS_MAX, Hello
 
 GREETING_INTERVAL_MS = 2_000

@@ -17,8 +17,8 @@ import trio
 from consensus.wire import WireError, decode, decode_union, encode
 from p2p.errors import NetworkError, PeerFault
 from p2p.network import Fault, Network, PeerId, Stream
-from step_node.admission import Admission
-from step_node.mempool import Mempool
+from step_node.mempool.admission import Admission
+from step_node.mempool.pool import Mempool
 from step_node.metrics import NodeMetrics
 from step_node.network.gossip import Topic
 from step_node.network.protocols import (

@@ -17,8 +17,8 @@ from consensus.wire import UInt63, wire_type
 from p2p.errors import NetworkError, PeerFault
 from p2p.network import Fault, Stream
 from step_node.proofs.proof import PROOF_ID_BYTES
+from step_node.snapshot.light import LINKS_MAX, SetLink
 from step_node.snapshot.manifest import CHUNK_BYTES_MAX, CHUNKS_MAX, MANIFEST_BYTES_MAX
-from step_node.snapshot.trust import LINKS_MAX, SetLink
 
 HELLO_PROTOCOL = "/step/hello/1"
 HELLO_BYTES_MAX = 1_024

@@ -19,9 +19,9 @@ from consensus.wire import WireError, decode, decode_union, encode
 from p2p.errors import NetworkError, PeerFault
 from p2p.network import Fault, Network, PeerId, Stream
 from step_node.batch.batch import decode_batch
-from step_node.bft.driver import ConsensusDriver
-from step_node.chain import COMMIT_BYTES_MAX, Chain
-from step_node.genesis import validator_set
+from step_node.chain.chain import COMMIT_BYTES_MAX, Chain
+from step_node.engine.driver import ConsensusDriver
+from step_node.ledger.validators import validator_set
 from step_node.network.protocols import (
     LINKS_BYTES_MAX,
     LINKS_PER_MESSAGE,
@@ -39,11 +39,11 @@ from step_node.network.protocols import (
 )
 from step_node.offload import run_blocking
 from step_node.snapshot.chunks import ChunkReader, stored_records
+from step_node.snapshot.light import SetLink, TrustedSets
 from step_node.snapshot.manifest import SnapshotManifest, UnprovenSnapshot, check_manifest
 from step_node.snapshot.records import InvalidSnapshot
-from step_node.snapshot.shelf import FetchedChunks, SnapshotShelf
-from step_node.snapshot.trail import SetTrail
-from step_node.snapshot.trust import SetLink, TrustedSets
+from step_node.snapshot.store import FetchedChunks, SnapshotStore
+from step_node.snapshot.validator_sets import ValidatorSetLinks
 from step_node.storage.interface import RestoredState, StorageUnavailable, StoredBatch
 
 SERVED_MAX = 4
@@ -59,11 +59,17 @@ class SnapshotServer:
     """Takes snapshots and gives them to peers. Construct before `network.start`; `run` takes until cancelled."""
 
     def __init__(
-        self, *, network: Network, chain: Chain, shelf: SnapshotShelf, trail: SetTrail, every_batches: int
+        self,
+        *,
+        network: Network,
+        chain: Chain,
+        snapshot_store: SnapshotStore,
+        set_links: ValidatorSetLinks,
+        every_batches: int,
     ) -> None:
         self._chain = chain
-        self._shelf = shelf
-        self._trail = trail
+        self._snapshot_store = snapshot_store
+        self._set_links = set_links
         self._every_batches = every_batches
         self._slots = trio.CapacityLimiter(SERVED_MAX)
         network.serve(
@@ -75,7 +81,7 @@ class SnapshotServer:
 
     async def run(self, wait_for_height: Callable[[], Awaitable[None]], is_syncing: Callable[[], bool]) -> None:
         """Take a snapshot whenever the last one is `every_batches` old, but not while catching up (0: never)."""
-        last = max((one.height for one in self._shelf.snapshots()), default=0)
+        last = max((one.height for one in self._snapshot_store.snapshots()), default=0)
         while self._every_batches:
             await wait_for_height()
             if self._chain.head.chain.height - last >= self._every_batches and not is_syncing():
@@ -83,7 +89,7 @@ class SnapshotServer:
 
     async def _take(self) -> int:
         try:
-            index = await self._shelf.take(self._chain.storage)
+            index = await self._snapshot_store.take(self._chain.storage)
         except (StorageUnavailable, OSError, InvalidSnapshot) as error:
             log.error("no snapshot could be taken", reason=str(error))
             # Not again before the next one is due.
@@ -93,14 +99,14 @@ class SnapshotServer:
 
     async def _manifest(self) -> tuple[SnapshotManifest, tuple[SetLink, ...]] | None:
         """That of the latest snapshot whose next batch is final and to whose validators links lead; and those links."""
-        for index in self._shelf.snapshots():
+        for index in self._snapshot_store.snapshots():
             try:
                 following = await self._chain.storage.batches(index.height + 1, 1)
             except StorageUnavailable:
                 return None
             for stored in following:
                 header = (await run_blocking(decode_batch, stored.batch)).header
-                links = self._trail.links_to(header.validator_set_hash)
+                links = self._set_links.links_to(header.validator_set_hash)
                 if links is not None:
                     commit = decode(Commit, stored.commit, bytes_max=COMMIT_BYTES_MAX)
                     return SnapshotManifest(index, header, commit, len(links)), links
@@ -126,7 +132,7 @@ class SnapshotServer:
                     raise PeerFault(
                         stream.peer_id, Fault.UNREQUESTED, "a chunk or link was asked for that is not listed"
                     )
-                chunk = await self._shelf.chunk(manifest.snapshot, request.number)
+                chunk = await self._snapshot_store.chunk(manifest.snapshot, request.number)
                 if chunk is None:
                     return
                 await stream.send_message(encode(SnapshotChunk(chunk)))
@@ -146,16 +152,16 @@ class SnapshotJoiner:
         network: Network,
         chain: Chain,
         driver: ConsensusDriver,
-        shelf: SnapshotShelf,
-        trail: SetTrail,
+        snapshot_store: SnapshotStore,
+        set_links: ValidatorSetLinks,
         distance_batches: int,
         owes_answers: Callable[[], Awaitable[bool]],
     ) -> None:
         self._network = network
         self._chain = chain
         self._driver = driver
-        self._shelf = shelf
-        self._trail = trail
+        self._snapshot_store = snapshot_store
+        self._set_links = set_links
         self.distance_batches = distance_batches
         """A peer must have this many batches more; what is nearer is fetched batch by batch."""
         self._owes_answers = owes_answers
@@ -169,14 +175,14 @@ class SnapshotJoiner:
         """Join from the first of these peers that has a good snapshot; whether one had."""
         if not self.applies() or await self._owes_answers():
             return False
-        fetched = self._shelf.fetching()
+        fetched = self._snapshot_store.fetching()
         for peer_id in peer_ids:
             try:
                 found = await self._fetch(peer_id, fetched)
                 if found is not None:
                     restored, links = found
                     # Before the jump: links that lead further than the chain do no harm, and later they are nowhere.
-                    await self._trail.take_over(links)
+                    await self._set_links.take_over(links)
                     await self._driver.apply_snapshot(restored)
             except PeerFault as error:
                 log.warning("a peer's snapshot is refused", peer=peer_id, reason=error.detail)

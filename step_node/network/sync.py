@@ -24,8 +24,8 @@ from consensus.wire import WireError, decode, decode_union, encode
 from p2p.errors import NetworkError, PeerFault
 from p2p.network import Fault, Network, PeerId, Stream
 from step_node.batch.batch import Batch, MalformedBatch, decode_batch
-from step_node.bft.driver import ConsensusDriver
-from step_node.chain import COMMIT_BYTES_MAX, Chain
+from step_node.chain.chain import COMMIT_BYTES_MAX, Chain
+from step_node.engine.driver import ConsensusDriver
 from step_node.metrics import NodeMetrics
 from step_node.network.gossip import Refused, decode_consensus_message
 from step_node.network.peers import Peers

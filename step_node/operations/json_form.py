@@ -13,7 +13,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 from step_node.errors import describe_validation_error
-from step_node.ledger.parameters import USTEP_PER_STEP
 from step_node.operations.operation import (
     P2P_ADDRESS_CHARACTERS_MAX,
     Operation,
@@ -24,6 +23,7 @@ from step_node.operations.operation import (
     Unbond,
     Withdraw,
 )
+from step_node.parameters import USTEP_PER_STEP
 
 STAKE_PATTERN: Final = r"^(0|[1-9][0-9]{0,12})(\.[0-9]{1,6})?$"
 EXAMPLE_ADDRESS: Final = "0x7e5f4552091a69125d5dfcb7b8c2659029395bdf"

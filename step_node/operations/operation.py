@@ -17,9 +17,10 @@ from pydantic import Discriminator, Field
 from consensus.messages import FullSignature
 from consensus.values import Address, PublicKey
 from consensus.wire import UInt63, WireError, decode_union, encode, wire_type
-from step_node.batch.batch import OPERATION_BYTES_MAX
 from step_node.crypto.eip191 import BadSignature, address_of
 from step_node.crypto.lines import recover_signer
+
+OPERATION_BYTES_MAX = 1_024
 
 P2P_ADDRESS_CHARACTERS_MAX = 256
 

@@ -11,9 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from consensus.messages import Commit
 from consensus.wire import decode
 from step_node.batch.batch import BatchHeader
-from step_node.chain import COMMIT_BYTES_MAX
+from step_node.chain.chain import COMMIT_BYTES_MAX
 from step_node.ledger.commitment import EMPTY_LANES, commit_encoded, state_root
-from step_node.ledger.parameters import Parameters
 from step_node.ledger.records import (
     Account,
     ChainRecord,
@@ -25,6 +24,7 @@ from step_node.ledger.records import (
     record_bytes,
 )
 from step_node.ledger.state import StateHead
+from step_node.parameters import Parameters
 from step_node.snapshot.manifest import CHUNK_BYTES_MAX, CHUNKS_MAX, SnapshotIndex, chunk_hash
 from step_node.snapshot.records import InvalidSnapshot, Place, read_records
 from step_node.storage.interface import RecordSink, StoredBatch, StoredRecord

@@ -19,8 +19,8 @@ from consensus.messages import BATCH_BYTES_MAX, BatchHash, Commit
 from consensus.wire import UInt63, wire_type
 from step_node.batch.batch import BatchHeader, MalformedBatch, decode_batch, header_hash
 from step_node.crypto.lines import recover_signer
+from step_node.snapshot.light import LINKS_MAX, TrustedSets
 from step_node.snapshot.records import InvalidSnapshot
-from step_node.snapshot.trust import LINKS_MAX, TrustedSets
 
 CHUNK_BYTES_MAX = 512_000
 """Records' bytes in a chunk. Every chunk but the last is within one record of it."""

@@ -14,7 +14,6 @@ from pymongo import ASCENDING, DESCENDING, GEOSPHERE, IndexModel
 
 from mesh import TriangleId, polygon
 from step_node.ledger.offences import OffenceKind, Slashing
-from step_node.ledger.parameters import Parameters
 from step_node.ledger.records import (
     Account,
     ChainRecord,
@@ -26,6 +25,7 @@ from step_node.ledger.records import (
     ValidatorState,
 )
 from step_node.ledger.state import Receipt, StateHead
+from step_node.parameters import Parameters
 from step_node.proofs.proof import SignedProof
 from step_node.storage.interface import FinalisedProof, StoredBatch
 

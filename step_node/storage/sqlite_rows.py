@@ -20,7 +20,6 @@ from typing import Any, TypeAlias
 
 from mesh import TriangleId
 from step_node.ledger.offences import OffenceKind, Slashing
-from step_node.ledger.parameters import Parameters
 from step_node.ledger.records import (
     Account,
     ChainRecord,
@@ -32,6 +31,7 @@ from step_node.ledger.records import (
     ValidatorState,
 )
 from step_node.ledger.state import Receipt, StateHead
+from step_node.parameters import Parameters
 from step_node.proofs.proof import SignedProof
 from step_node.storage.interface import FinalisedProof, StoredBatch
 

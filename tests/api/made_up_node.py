@@ -15,21 +15,21 @@ from prometheus_client import CollectorRegistry
 
 from consensus.messages import Commit, CommitSignature, PreCommit
 from mesh import TriangleId, locate
-from step_node.admission import Admission
 from step_node.api.services import ApiServices
-from step_node.chain import Chain
+from step_node.api.status import Health, HealthLevel, NodeStatus, PeerStatus, ValidatorStatus
+from step_node.chain.chain import Chain
+from step_node.chain.genesis import Genesis, GenesisValidator
 from step_node.crypto import eip191
-from step_node.genesis import Genesis, GenesisValidator
-from step_node.journal import DroppedProof, Journal, open_journal
-from step_node.ledger.parameters import Parameters
 from step_node.ledger.state import Receipt
-from step_node.mempool import Mempool
+from step_node.mempool.admission import Admission
+from step_node.mempool.journal import DroppedProof, Journal, open_journal
+from step_node.mempool.operations import OperationDesk, OperationPool
+from step_node.mempool.outcomes import OutcomeWaiters
+from step_node.mempool.pool import Mempool
 from step_node.metrics import NodeMetrics
-from step_node.operations.pool import OperationDesk, OperationPool
-from step_node.outcomes import OutcomeWaiters
+from step_node.parameters import Parameters
 from step_node.proofs.client_signing import SignedPayload, sign_payload
 from step_node.proofs.proof import Refusal
-from step_node.status import Health, HealthLevel, NodeStatus, PeerStatus, ValidatorStatus
 from step_node.storage.interface import Storage
 from step_node.storage.memory import MemoryStorage
 

@@ -9,7 +9,7 @@ import pytest
 
 from step_node.api.documentation import refusals
 from step_node.api.schema import EXAMPLE_ADDRESS, EXAMPLE_PROOF_ID, EXAMPLE_SUBMISSION, EXAMPLE_TRIANGLE
-from step_node.ledger.parameters import Parameters
+from step_node.parameters import Parameters
 from step_node.proofs.gates import check_stateless
 from step_node.proofs.payload import parse_payload
 from step_node.proofs.proof import RefusalCode

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from step_node.api.amounts import step_text
+from step_node.amounts import step_text
 from step_node.api.cursor import CURSOR_RULE, decode_cursor, encode_cursor
 
 

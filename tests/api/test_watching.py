@@ -13,10 +13,10 @@ from trio.testing import MockClock
 from step_node.api.app import create_app
 from step_node.api.body import BODY_BYTES_MAX, BodyLimit
 from step_node.api.errors import HTTP_STATUS, RequestCode
+from step_node.api.status import Health, HealthLevel
 from step_node.ledger.records import Account
 from step_node.operations.operation import OperationCode
 from step_node.proofs.proof import RefusalCode
-from step_node.status import Health, HealthLevel
 from step_node.storage.interface import StorageUnavailable
 from step_node.storage.memory import MemoryStorage
 from tests.api.made_up_node import CHAIN_ID, START_MS, MadeUpNode, SetClock, Walker

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from step_node.config import (
+from step_node.home.config import (
     ApiConfig,
     ConfigError,
     LogConfig,
@@ -19,7 +19,7 @@ from step_node.config import (
     SyncConfig,
     load_config,
 )
-from step_node.config_file import render_config
+from step_node.home.config_file import render_config
 
 ports = st.integers(0, 65_535)
 printable = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)

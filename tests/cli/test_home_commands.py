@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from p2p.libp2p_host import peer_id_of
-from step_node.config import load_config
+from step_node.chain.genesis import load_genesis
 from step_node.crypto.eip191 import address_of, public_key_of
-from step_node.genesis import load_genesis
-from step_node.home import NodeHome
+from step_node.home.config import load_config
+from step_node.home.paths import NodeHome
 from step_node.signing.key_file import load_key_file
 from step_node.signing.keystore import load_keystore, read_password
 from tests.cli.conftest import Command
@@ -170,8 +170,8 @@ def test_a_test_network_that_cannot_be_is_wrong_usage(
 
 
 def test_the_example_files_in_configs_are_true() -> None:
-    from step_node.config import NodeConfig
-    from step_node.config_file import render_config
+    from step_node.home.config import NodeConfig
+    from step_node.home.config_file import render_config
 
     configs = Path(__file__).parent.parent.parent / "configs"
     assert (configs / "config.toml").read_text() == render_config(NodeConfig())

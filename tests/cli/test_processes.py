@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from step_node.config import load_config
-from step_node.devnet.ports import free_ports
-from step_node.home import NodeHome
+from step_node.home.config import load_config
+from step_node.home.paths import NodeHome
+from step_node.testing.devnet.ports import free_ports
 from tests.cli.conftest import Command
 
 STEP_NODE = (sys.executable, "-m", "step_node.cli.main")

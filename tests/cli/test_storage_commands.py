@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from step_node.devnet.ports import free_ports
-from step_node.home import NodeHome
+from step_node.home.paths import NodeHome
 from step_node.storage.sqlite_file import open_writer
+from step_node.testing.devnet.ports import free_ports
 from tests.cli.conftest import Command
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from step_node.ledger.parameters import USTEP_PER_STEP
 from step_node.operations import client_signing
 from step_node.operations.json_form import operation_json
 from step_node.operations.operation import Operation
+from step_node.parameters import USTEP_PER_STEP
 from step_node.signing.key_file import create_key_file
 from tests.cli.conftest import PRIVATE_KEY, Command
 

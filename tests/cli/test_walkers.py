@@ -10,11 +10,15 @@ import pytest
 
 from mesh import locate, unit_vector, within_distance
 from step_node.cli.devnet_results import percentile, summarise
-from step_node.devnet.accounts import dev_accounts, example_request
-from step_node.devnet.agreement import Agreement
-from step_node.devnet.node_client import Final, Refused, Waiting
-from step_node.devnet.ports import PortsInUse, block_of_ports, free_ports
-from step_node.devnet.walkers import (
+from step_node.parameters import Parameters
+from step_node.proofs.gates import check_stateless
+from step_node.proofs.payload import parse_payload
+from step_node.proofs.proof import SignedProof
+from step_node.testing.devnet.accounts import dev_accounts, example_request
+from step_node.testing.devnet.agreement import Agreement
+from step_node.testing.devnet.node_client import Final, Refused, Waiting
+from step_node.testing.devnet.ports import PortsInUse, block_of_ports, free_ports
+from step_node.testing.devnet.walkers import (
     CITIES,
     LOOKBACK_MS,
     PROOFS_PER_WALKER_MAX,
@@ -23,10 +27,6 @@ from step_node.devnet.walkers import (
     WalkResult,
     proof_id_of,
 )
-from step_node.ledger.parameters import Parameters
-from step_node.proofs.gates import check_stateless
-from step_node.proofs.payload import parse_payload
-from step_node.proofs.proof import SignedProof
 
 NOW_MS = 1_769_860_800_000
 PARAMETERS = Parameters()

@@ -41,18 +41,18 @@ from p2p.libp2p_negotiation import read_line
 from step_node.api.body import parse_json
 from step_node.api.cursor import decode_cursor, encode_cursor
 from step_node.api.errors import ApiError
-from step_node.batch.batch import OPERATION_BYTES_MAX, BatchHeader, MalformedBatch, decode_batch, encode_batch
-from step_node.bft.input_log import InputLog
-from step_node.chain import COMMIT_BYTES_MAX, Chain
+from step_node.batch.batch import BatchHeader, MalformedBatch, decode_batch, encode_batch
+from step_node.chain.chain import COMMIT_BYTES_MAX, Chain
+from step_node.chain.genesis import load_genesis
 from step_node.cli.error_lines import CommandError
 from step_node.cli.points_csv import locate_points
-from step_node.config import CONFIG_BYTES_MAX, NodeConfig, load_config
-from step_node.config_file import render_config
 from step_node.crypto.eip191 import sign
 from step_node.durable.record_log import RecordLog
+from step_node.engine.evidence_pool import EvidencePool
+from step_node.engine.wal import WriteAheadLog
 from step_node.errors import StepNodeError
-from step_node.evidence import EvidencePool
-from step_node.genesis import load_genesis
+from step_node.home.config import CONFIG_BYTES_MAX, NodeConfig, load_config
+from step_node.home.config_file import render_config
 from step_node.network.bans import FILE_BYTES_MAX, keep_bans
 from step_node.network.gossip import Refused, decode_consensus_message, decode_operation_message
 from step_node.network.protocols import (
@@ -80,7 +80,7 @@ from step_node.network.protocols import (
     SnapshotRequest,
     SyncRequest,
 )
-from step_node.operations.operation import encode_operation
+from step_node.operations.operation import OPERATION_BYTES_MAX, encode_operation
 from step_node.proofs.client_signing import sign_payload
 from step_node.proofs.payload import parse_payload
 from step_node.proofs.proof import ProofRefused
@@ -88,6 +88,7 @@ from step_node.proofs.wire import BUNDLE_BYTES_MAX, MalformedProof, decode_bundl
 from step_node.signing.guard import SigningGuard, SigningKind
 from step_node.signing.history_file import DOCUMENT_BYTES_MAX, export_history, read_history
 from step_node.signing.keystore import KdfStrength, create_keystore, keystore_address
+from step_node.snapshot.light import SetLink, TrustedSets
 from step_node.snapshot.manifest import (
     CHUNK_BYTES_MAX,
     SnapshotIndex,
@@ -96,7 +97,6 @@ from step_node.snapshot.manifest import (
     check_manifest,
 )
 from step_node.snapshot.records import InvalidSnapshot, read_records
-from step_node.snapshot.trust import SetLink, TrustedSets
 from tests.snapshot.snapshots import small_snapshot
 from tests.support.chains import CHAIN_ID, build, commit_for, make_genesis, open_chain, validator_names
 from tests.support.clock import SetClock
@@ -123,8 +123,8 @@ FUZZED_AS = {
     "_Kept": "snapshot-links",
     "_PoolFile": "evidence",
     "rpc_pb2.RPC.FromString": "gossip-rpc",
-    "step_node/bft/input_log.py msgpack": "consensus-log",
-    "step_node/evidence.py msgpack": "consensus-gossip",
+    "step_node/engine/wal.py msgpack": "consensus-log",
+    "step_node/engine/evidence_pool.py msgpack": "consensus-gossip",
     "step_node/proofs/wire.py msgpack": "proof-bundle",
     "step_node/signing/guard.py msgpack": "signing-history",
     "step_node/snapshot/records.py msgpack": "snapshot-records",
@@ -439,9 +439,11 @@ def decoders() -> dict[str, Decoder]:
             65_536,
         ),
         "consensus-log": Decoder(
-            _AsFile(here, "input", lambda path: _open_and_close(InputLog.open(path, chain_id=CHAIN_ID, height=1)[0])),
+            _AsFile(
+                here, "input", lambda path: _open_and_close(WriteAheadLog.open(path, chain_id=CHAIN_ID, height=1)[0])
+            ),
             (StepNodeError,),
-            (_bytes_of(here, "input-sample", _write_input_log),),
+            (_bytes_of(here, "input-sample", _write_wal),),
             65_536,
         ),
         "signing-history": Decoder(
@@ -499,8 +501,8 @@ def decoders() -> dict[str, Decoder]:
     }
 
 
-def _write_input_log(path: Path) -> None:
-    log, _ = InputLog.open(path, chain_id=CHAIN_ID, height=1)
+def _write_wal(path: Path) -> None:
+    log, _ = WriteAheadLog.open(path, chain_id=CHAIN_ID, height=1)
     log.append(WorkAvailable())
     log.sync()
     log.append(TimerFired(TimeoutKind.PROPOSER, 0))

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 import trio
 
-from step_node.devnet.network import Devnet, DevnetSettings
-from step_node.devnet.walkers import Walkers
-from step_node.ledger.parameters import Parameters
+from step_node.parameters import Parameters
 from step_node.signing.key_file import create_key_file
 from step_node.signing.keystore import new_private_key
+from step_node.testing.devnet.network import Devnet, DevnetSettings
+from step_node.testing.devnet.walkers import Walkers
 
 LONGEST_SECONDS = 180.0
 QUICK = Parameters(batch_interval_ms=300)

@@ -30,8 +30,6 @@ from p2p.libp2p_gossip import RPC_BYTES_MAX
 from p2p.libp2p_host import ExclusiveTcp, build_host, peer_id_of
 from p2p.libp2p_network import Libp2pSettings, open_libp2p_network
 from p2p.limits import Rate
-from step_node.devnet.network import Devnet, DevnetSettings
-from step_node.devnet.walkers import Walkers
 from step_node.network.protocols import (
     FETCH_PROTOCOL,
     HELLO_PROTOCOL,
@@ -41,6 +39,8 @@ from step_node.network.protocols import (
     proofs_topic,
 )
 from step_node.proofs.wire import BUNDLE_BYTES_MAX, BUNDLE_PROOFS_MAX, encode_bundle
+from step_node.testing.devnet.network import Devnet, DevnetSettings
+from step_node.testing.devnet.walkers import Walkers
 from tests.integration.test_processes_killed import QUICK, check_ledgers, until
 from tests.support.proofs import signed_proof
 

@@ -8,10 +8,10 @@ import trio
 
 from mesh import locate
 from step_node.clock import SystemClock
-from step_node.devnet.accounts import dev_accounts
-from step_node.devnet.agreement import check_agreement
-from step_node.devnet.network import Devnet, DevnetSettings
 from step_node.proofs.client_signing import sign_payload
+from step_node.testing.devnet.accounts import dev_accounts
+from step_node.testing.devnet.agreement import check_agreement
+from step_node.testing.devnet.network import Devnet, DevnetSettings
 
 LONGEST_SECONDS = 120.0
 

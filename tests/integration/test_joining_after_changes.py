@@ -10,10 +10,10 @@ import trio
 
 from consensus.messages import MESSAGE_BYTES_MAX, PreVote, encode_message
 from p2p.memory import MemoryHub
-from step_node.config import SyncConfig
+from step_node.home.config import SyncConfig
 from step_node.ledger.records import ValidatorState
 from step_node.network.protocols import consensus_topic
-from step_node.node import Node
+from step_node.node.node import Node
 from tests.integration.test_validator_life import NAMES, all_have, finalise_one, signed
 from tests.support.chains import CHAIN_ID, make_genesis
 from tests.support.nodes import QUICK, equal_roots, running_node
@@ -29,7 +29,7 @@ OFTEN = SyncConfig(snapshot_every_batches=2, snapshot_distance_batches=2)
 async def until_linked(nodes: Sequence[Node], *, links: int) -> None:
     """Have batches finalised until all nodes could show the present set to a newcomer."""
     for index in range(BATCHES_MAX):
-        if all(len(node._trail.links) >= links for node in nodes):
+        if all(len(node._set_links.links) >= links for node in nodes):
             return
         await finalise_one(nodes[0], account=f"link-{links}-{index}", lat=40.0 + index / 5)
     raise AssertionError("no header has been signed by enough of the old set")

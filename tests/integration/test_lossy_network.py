@@ -11,7 +11,7 @@ import pytest
 from consensus.messages import ProofBatch, decode_message
 from p2p.memory import MemoryHub
 from p2p.network import PeerId
-from step_node.node import Node
+from step_node.node.node import Node
 from tests.integration.test_nodes_in_memory import fresh_proofs, reach, submit_all
 from tests.support.chains import make_genesis, validator_names
 from tests.support.nodes import QUICK, running_node

@@ -12,9 +12,9 @@ import trio
 
 from p2p.memory import MemoryHub
 from step_node.batch.batch import decode_batch
-from step_node.config import SyncConfig
-from step_node.node import Node
-from step_node.outcomes import Finalised
+from step_node.home.config import SyncConfig
+from step_node.mempool.outcomes import Finalised
+from step_node.node.node import Node
 from step_node.proofs.proof import RefusalCode, SignedProof
 from tests.support.chains import make_genesis, validator_names
 from tests.support.nodes import QUICK, equal_roots, running_node

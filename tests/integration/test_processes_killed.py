@@ -13,10 +13,10 @@ import httpx
 import pytest
 import trio
 
-from step_node.devnet.agreement import check_agreement
-from step_node.devnet.network import Devnet, DevnetSettings
-from step_node.devnet.walkers import Walkers
-from step_node.ledger.parameters import Parameters
+from step_node.parameters import Parameters
+from step_node.testing.devnet.agreement import check_agreement
+from step_node.testing.devnet.network import Devnet, DevnetSettings
+from step_node.testing.devnet.walkers import Walkers
 
 QUICK = Parameters(
     batch_interval_ms=300,

@@ -13,13 +13,13 @@ import trio
 from consensus.messages import MESSAGE_BYTES_MAX, PreVote, ProofBatch, SignedMessage, encode_message
 from p2p.memory import MemoryHub, MemoryNetwork
 from step_node.batch.batch import Batch, BatchContent, encode_batch
+from step_node.chain.genesis import Genesis
 from step_node.crypto.eip191 import sign
-from step_node.genesis import Genesis
 from step_node.ledger.offences import OffenceKind
 from step_node.ledger.records import ValidatorRecord, ValidatorState
+from step_node.mempool.outcomes import Finalised
 from step_node.network.protocols import consensus_topic
-from step_node.node import Node
-from step_node.outcomes import Finalised
+from step_node.node.node import Node
 from tests.support.chains import CHAIN_ID, make_genesis, validator_names
 from tests.support.nodes import QUICK, equal_roots, running_node
 from tests.support.operations import STAKE_USTEP, register, unbond, withdraw

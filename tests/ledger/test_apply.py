@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from mesh import locate
 from step_node.ledger.apply import BatchRefused, LedgerInput, apply_batch
 from step_node.ledger.commitment import state_root
+from step_node.ledger.execution import ConservationBroken, check_conservation
 from step_node.ledger.records import (
     Account,
     ChainRecord,
     Triangle,
     TriangleState,
 )
-from step_node.ledger.session import ConservationBroken, check_conservation
 from step_node.proofs.proof import RefusalCode, SignedProof
 from tests.ledger.world import World
 from tests.support.proofs import START_MS, address, signed_proof

@@ -15,10 +15,10 @@ from consensus.messages import Message
 from consensus.wire import encode
 from p2p.memory import MemoryHub, MemoryNetwork
 from p2p.network import Fault, Network, PeerId, Stream
-from step_node.bft.driver import ConsensusDriver, ConsensusHooks
-from step_node.bft.input_log import InputLog
-from step_node.chain import Chain, JudgedBatch
-from step_node.mempool import Mempool
+from step_node.chain.chain import Chain, JudgedBatch
+from step_node.engine.driver import ConsensusDriver, ConsensusHooks
+from step_node.engine.wal import WriteAheadLog
+from step_node.mempool.pool import Mempool
 from step_node.metrics import NodeMetrics
 from step_node.network.peers import Peers
 from step_node.network.protocols import (
@@ -32,8 +32,8 @@ from step_node.network.protocols import (
 )
 from step_node.network.snapshots import SnapshotJoiner, SnapshotServer
 from step_node.network.sync import Sync
-from step_node.snapshot.shelf import SnapshotShelf
-from step_node.snapshot.trail import SetTrail
+from step_node.snapshot.store import SnapshotStore
+from step_node.snapshot.validator_sets import ValidatorSetLinks
 from step_node.storage.retry import StorageWatch
 from tests.support.clock import SetClock
 from tests.support.proofs import START_MS
@@ -85,14 +85,15 @@ async def syncing_node(
     chain: Chain,
     home: Path,
     *,
-    shelf: SnapshotShelf | None = None,
-    trail: SetTrail | None = None,
+    snapshot_store: SnapshotStore | None = None,
+    set_links: ValidatorSetLinks | None = None,
     every_batches: int = 0,
     distance_batches: int = 1,
     owes_answers: bool = False,
 ) -> AsyncIterator[SyncingNode]:
-    """Start it on `chain`, with its consensus log in `home`; with a `shelf` it gives snapshots and joins from one."""
-    trail = trail or SetTrail(None, chain.genesis)
+    """Start it on `chain`, with its consensus log in `home`; with a `snapshot_store` it
+    gives snapshots and joins from one."""
+    set_links = set_links or ValidatorSetLinks(None, chain.genesis)
     metrics = NodeMetrics(CollectorRegistry())
 
     async def broadcast(_message: Message) -> None: ...
@@ -101,13 +102,13 @@ async def syncing_node(
 
     def request_batch(_height: int, _batch_hash: bytes) -> None: ...
 
-    input_log, replayed = InputLog.open(home / f"{name}.log", chain_id=chain.chain_id, height=chain.next_height)
+    wal, replayed = WriteAheadLog.open(home / f"{name}.log", chain_id=chain.chain_id, height=chain.next_height)
     async with hub.join(name) as network, trio.open_nursery() as nursery:
         driver = ConsensusDriver(
             chain=chain,
             mempool=Mempool(),
             signer=None,
-            input_log=input_log,
+            wal=wal,
             replayed=replayed,
             hooks=ConsensusHooks(broadcast, finalised, request_batch),
             clock=SetClock(START_MS),
@@ -124,14 +125,20 @@ async def syncing_node(
 
         peers = Peers(network, chain, on_height=on_height)
         server, joiner = None, None
-        if shelf is not None:
-            server = SnapshotServer(network=network, chain=chain, shelf=shelf, trail=trail, every_batches=every_batches)
+        if snapshot_store is not None:
+            server = SnapshotServer(
+                network=network,
+                chain=chain,
+                snapshot_store=snapshot_store,
+                set_links=set_links,
+                every_batches=every_batches,
+            )
             joiner = SnapshotJoiner(
                 network=network,
                 chain=chain,
                 driver=driver,
-                shelf=shelf,
-                trail=trail,
+                snapshot_store=snapshot_store,
+                set_links=set_links,
                 distance_batches=distance_batches,
                 owes_answers=owes,
             )
@@ -144,7 +151,7 @@ async def syncing_node(
         nursery.start_soon(driver.run)
         yield SyncingNode(network, chain, peers, sync, driver)
         nursery.cancel_scope.cancel()
-    input_log.close()
+    wal.close()
 
 
 @asynccontextmanager

@@ -29,7 +29,7 @@ from p2p.memory import MemoryHub, MemoryNetwork
 from p2p.network import Fault
 from p2p.penalties import PENALTY_POINTS
 from step_node.batch.batch import encode_batch
-from step_node.chain import Chain
+from step_node.chain.chain import Chain
 from step_node.crypto.eip191 import sign
 from step_node.network import gossip
 from step_node.network.gossip import (

@@ -14,16 +14,16 @@ from prometheus_client import CollectorRegistry
 from consensus.wire import encode
 from p2p.memory import MemoryHub, MemoryNetwork
 from p2p.network import Fault, Stream
+from step_node.mempool.outcomes import Pending
 from step_node.metrics import NodeMetrics
 from step_node.network import proof_exchange, protocols
 from step_node.network.gossip import Refused, proofs_gossip
 from step_node.network.proof_exchange import ProofExchange
 from step_node.network.protocols import FETCH_BYTES_MAX, FETCH_PROTOCOL, Inventory, ProofsRequest, proofs_topic
-from step_node.outcomes import Pending
 from step_node.proofs.proof import RefusalCode
 from step_node.proofs.wire import encode_bundle
+from tests.mempool.parts import Parts, open_parts
 from tests.network.nodes import Answer, until
-from tests.node.parts import Parts, open_parts
 from tests.support.chains import CHAIN_ID
 from tests.support.proofs import START_MS, signed_proof
 

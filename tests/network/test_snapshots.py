@@ -16,7 +16,7 @@ from p2p.libp2p_network import Libp2pSettings, open_libp2p_network
 from p2p.memory import MemoryHub
 from p2p.network import Fault, Network, Stream
 from step_node.batch.batch import decode_batch
-from step_node.chain import COMMIT_BYTES_MAX, Chain
+from step_node.chain.chain import COMMIT_BYTES_MAX, Chain
 from step_node.ledger.commitment import state_root
 from step_node.network import peers, protocols, snapshots, sync
 from step_node.network.protocols import (
@@ -28,12 +28,12 @@ from step_node.network.protocols import (
     SnapshotChunk,
 )
 from step_node.snapshot.manifest import SnapshotManifest, chunk_hash
-from step_node.snapshot.shelf import SnapshotShelf
-from step_node.snapshot.trail import SetTrail
+from step_node.snapshot.store import SnapshotStore
+from step_node.snapshot.validator_sets import ValidatorSetLinks
 from tests.network.nodes import Answer, stranger, syncing_node, until
 from tests.snapshot.changing_chain import ChangingChain, changing_genesis, signed_vote
 from tests.snapshot.snapshots import Snapshot, grow, small_snapshot
-from tests.snapshot.test_trust import forged
+from tests.snapshot.test_light import forged
 from tests.support.chains import CHAIN_ID, build, commit_for, make_genesis, open_chain, validator_names
 from tests.support.proofs import address, private_key, signed_proof
 
@@ -50,17 +50,17 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(peers, "GREETING_INTERVAL_MS", 10)
 
 
-async def shelf_at(folder: Path) -> SnapshotShelf:
-    return await SnapshotShelf.open(folder, chunk_bytes=600)
+async def shelf_at(folder: Path) -> SnapshotStore:
+    return await SnapshotStore.open(folder, chunk_bytes=600)
 
 
-async def giving_chain(folder: Path) -> tuple[Chain, SnapshotShelf]:
-    """A chain of `HEIGHT` batches, and a shelf with its snapshot of `BASE`."""
-    chain, shelf = await open_chain(GENESIS), await shelf_at(folder)
+async def giving_chain(folder: Path) -> tuple[Chain, SnapshotStore]:
+    """A chain of `HEIGHT` batches, and a store with its snapshot of `BASE`."""
+    chain, snapshot_store = await open_chain(GENESIS), await shelf_at(folder)
     await grow(chain, BASE)
-    await shelf.take(chain.storage)
+    await snapshot_store.take(chain.storage)
     await grow(chain, HEIGHT - BASE)
-    return chain, shelf
+    return chain, snapshot_store
 
 
 async def first_height(chain: Chain) -> int | None:
@@ -77,10 +77,10 @@ async def silent(stream: Stream) -> None:
 
 async def test_an_empty_node_far_behind_joins_from_a_snapshot_and_fetches_the_rest(tmp_path: Path) -> None:
     hub, empty = MemoryHub(), await open_chain(GENESIS)
-    long, shelf = await giving_chain(tmp_path / "giver")
+    long, snapshot_store = await giving_chain(tmp_path / "giver")
     async with (
-        syncing_node(hub, "a", empty, tmp_path, shelf=await shelf_at(tmp_path / "joiner")) as joiner,
-        syncing_node(hub, "b", long, tmp_path, shelf=shelf) as giver,
+        syncing_node(hub, "a", empty, tmp_path, snapshot_store=await shelf_at(tmp_path / "joiner")) as joiner,
+        syncing_node(hub, "b", long, tmp_path, snapshot_store=snapshot_store) as giver,
     ):
         await until(lambda: joiner.height == HEIGHT)
         assert joiner.chain.head == giver.chain.head
@@ -103,11 +103,11 @@ async def test_an_empty_node_far_behind_joins_from_a_snapshot_and_fetches_the_re
 
 async def test_a_restart_after_the_jump_goes_on_from_there(tmp_path: Path) -> None:
     empty = await open_chain(GENESIS)
-    long, shelf = await giving_chain(tmp_path / "giver")
+    long, snapshot_store = await giving_chain(tmp_path / "giver")
     hub = MemoryHub()
     async with (
-        syncing_node(hub, "a", empty, tmp_path, shelf=await shelf_at(tmp_path / "joiner")) as joiner,
-        syncing_node(hub, "b", long, tmp_path, shelf=shelf),
+        syncing_node(hub, "a", empty, tmp_path, snapshot_store=await shelf_at(tmp_path / "joiner")) as joiner,
+        syncing_node(hub, "b", long, tmp_path, snapshot_store=snapshot_store),
     ):
         await until(lambda: joiner.height == HEIGHT)
     again = await open_chain(GENESIS, storage=empty.storage)
@@ -119,7 +119,7 @@ async def test_a_restart_after_the_jump_goes_on_from_there(tmp_path: Path) -> No
 @pytest.mark.parametrize("reason", ["near", "not empty", "promised", "turned off"])
 async def test_a_node_that_should_not_jump_fetches_every_batch(tmp_path: Path, reason: str) -> None:
     hub, empty = MemoryHub(), await open_chain(GENESIS)
-    long, shelf = await giving_chain(tmp_path / "giver")
+    long, snapshot_store = await giving_chain(tmp_path / "giver")
     if reason == "not empty":
         await grow(empty, 1)
     own = None if reason == "turned off" else await shelf_at(tmp_path / "joiner")
@@ -129,11 +129,11 @@ async def test_a_node_that_should_not_jump_fetches_every_batch(tmp_path: Path, r
             "a",
             empty,
             tmp_path,
-            shelf=own,
+            snapshot_store=own,
             distance_batches=HEIGHT if reason == "near" else 1,
             owes_answers=reason == "promised",
         ) as joiner,
-        syncing_node(hub, "b", long, tmp_path, shelf=shelf),
+        syncing_node(hub, "b", long, tmp_path, snapshot_store=snapshot_store),
     ):
         await until(lambda: joiner.height == HEIGHT)
         assert await first_height(joiner.chain) == 1
@@ -147,8 +147,8 @@ async def test_peers_without_a_snapshot_are_not_at_fault_and_batches_are_fetched
     # Nothing follows it yet that could prove it.
     await latest_only.take(long.storage)
     async with (
-        syncing_node(hub, "a", empty, tmp_path, shelf=await shelf_at(tmp_path / "joiner")) as joiner,
-        syncing_node(hub, "b", long, tmp_path, shelf=latest_only),
+        syncing_node(hub, "a", empty, tmp_path, snapshot_store=await shelf_at(tmp_path / "joiner")) as joiner,
+        syncing_node(hub, "b", long, tmp_path, snapshot_store=latest_only),
         stranger(hub, "c", hello(), silent),
         stranger(hub, "d", hello(), silent, silent),
     ):
@@ -160,11 +160,11 @@ async def test_peers_without_a_snapshot_are_not_at_fault_and_batches_are_fetched
 async def test_who_lacks_the_batches_asked_for_misleads_nobody(tmp_path: Path) -> None:
     """One peer joined from a snapshot; a node below its base gets what it needs from another."""
     hub, empty = MemoryHub(), await open_chain(GENESIS)
-    long, shelf = await giving_chain(tmp_path / "giver")
+    long, snapshot_store = await giving_chain(tmp_path / "giver")
     joined, behind = empty, await open_chain(GENESIS)
     async with (
-        syncing_node(hub, "b", long, tmp_path, shelf=shelf),
-        syncing_node(hub, "a", joined, tmp_path, shelf=await shelf_at(tmp_path / "joiner")) as joiner,
+        syncing_node(hub, "b", long, tmp_path, snapshot_store=snapshot_store),
+        syncing_node(hub, "a", joined, tmp_path, snapshot_store=await shelf_at(tmp_path / "joiner")) as joiner,
     ):
         await until(lambda: joiner.height == HEIGHT)
     await grow(behind, 1)
@@ -200,11 +200,13 @@ class Libp2p:
 
 async def test_it_works_over_libp2p_too(tmp_path: Path) -> None:
     empty = await open_chain(GENESIS)
-    long, shelf = await giving_chain(tmp_path / "giver")
+    long, snapshot_store = await giving_chain(tmp_path / "giver")
     hub = Libp2p()
-    async with syncing_node(hub, "b", long, tmp_path, shelf=shelf) as giver:
+    async with syncing_node(hub, "b", long, tmp_path, snapshot_store=snapshot_store) as giver:
         hub.first = giver.network.listen_addresses
-        async with syncing_node(hub, "a", empty, tmp_path, shelf=await shelf_at(tmp_path / "joiner")) as joiner:
+        async with syncing_node(
+            hub, "a", empty, tmp_path, snapshot_store=await shelf_at(tmp_path / "joiner")
+        ) as joiner:
             await until(lambda: joiner.height == HEIGHT)
             assert joiner.chain.head == long.head
             assert await first_height(joiner.chain) == BASE
@@ -297,16 +299,16 @@ async def test_a_bad_snapshot_leaves_the_state_as_it_is_and_an_honest_peer_is_as
 
     hub, chain = MemoryHub(), await open_chain(GENESIS)
     before = chain.head
-    long, shelf = await giving_chain(tmp_path / "giver")
+    long, snapshot_store = await giving_chain(tmp_path / "giver")
     async with (
-        syncing_node(hub, "a", chain, tmp_path, shelf=await shelf_at(tmp_path / "joiner")) as node,
+        syncing_node(hub, "a", chain, tmp_path, snapshot_store=await shelf_at(tmp_path / "joiner")) as node,
         stranger(hub, "liar", hello(), silent, observed),
     ):
         await until(asked.is_set)
         await until(lambda: fault is None or fault in node.faults())
         assert chain.head is before
         assert await chain.storage.totals() == await (await open_chain(GENESIS)).storage.totals()
-        async with syncing_node(hub, "b", long, tmp_path, shelf=shelf):
+        async with syncing_node(hub, "b", long, tmp_path, snapshot_store=snapshot_store):
             await until(lambda: node.height == HEIGHT)
             assert await first_height(node.chain) == BASE
         assert chain.head == long.head
@@ -314,45 +316,45 @@ async def test_a_bad_snapshot_leaves_the_state_as_it_is_and_an_honest_peer_is_as
         assert list((tmp_path / "joiner").iterdir()) == []
 
 
-async def changed_chain(folder: Path) -> tuple[ChangingChain, SnapshotShelf]:
+async def changed_chain(folder: Path) -> tuple[ChangingChain, SnapshotStore]:
     """A validator has registered, one has a new key, one has been slashed; then a snapshot, and batches after it."""
-    chain, shelf = await ChangingChain.begin(CHANGING), await shelf_at(folder)
+    chain, snapshot_store = await ChangingChain.begin(CHANGING), await shelf_at(folder)
     await chain.grow(2)
     await chain.register()
     await chain.rotate(chain.members[0])
     await chain.slash(chain.members[1])
     await chain.grow(2)
-    await shelf.take(chain.chain.storage)
+    await snapshot_store.take(chain.chain.storage)
     await chain.grow(3)
-    return chain, shelf
+    return chain, snapshot_store
 
 
 async def test_a_node_joins_after_validators_have_been_registered_rotated_and_slashed(tmp_path: Path) -> None:
-    long, shelf = await changed_chain(tmp_path / "giver")
-    base, height = shelf.snapshots()[0].height, long.chain.head.chain.height
+    long, snapshot_store = await changed_chain(tmp_path / "giver")
+    base, height = snapshot_store.snapshots()[0].height, long.chain.head.chain.height
     joined, own_shelf = await open_chain(CHANGING), await shelf_at(tmp_path / "joiner")
-    trail = await SetTrail.open(tmp_path / "sets", CHANGING)
+    set_links = await ValidatorSetLinks.open(tmp_path / "sets", CHANGING)
     hub = MemoryHub()
     async with (
-        syncing_node(hub, "a", joined, tmp_path, shelf=own_shelf, trail=trail) as joiner,
-        syncing_node(hub, "b", long.chain, tmp_path, shelf=shelf, trail=long.trail) as giver,
+        syncing_node(hub, "a", joined, tmp_path, snapshot_store=own_shelf, set_links=set_links) as joiner,
+        syncing_node(hub, "b", long.chain, tmp_path, snapshot_store=snapshot_store, set_links=long.set_links) as giver,
     ):
         await until(lambda: joiner.height == height)
         assert joined.head == long.chain.head
         assert await first_height(joined) == base
         assert joiner.faults() == giver.faults() == {}
     # After a restart it gives a snapshot itself, of a set that has changed again, with the links that it was given.
-    grown = ChangingChain(joined, await SetTrail.open(tmp_path / "sets", CHANGING))
-    await grown.trail.begin(joined.validators)
+    grown = ChangingChain(joined, await ValidatorSetLinks.open(tmp_path / "sets", CHANGING))
+    await grown.set_links.begin(joined.validators)
     await grown.slash(grown.members[0])
     await grown.grow(2)
     await own_shelf.take(joined.storage)
     await grown.grow()
-    assert len(grown.trail.links) == len(long.trail.links) + 1
+    assert len(grown.set_links.links) == len(long.set_links.links) + 1
     third, hub = await open_chain(CHANGING), MemoryHub()
     async with (
-        syncing_node(hub, "a", joined, tmp_path, shelf=own_shelf, trail=grown.trail),
-        syncing_node(hub, "c", third, tmp_path, shelf=await shelf_at(tmp_path / "third")) as node,
+        syncing_node(hub, "a", joined, tmp_path, snapshot_store=own_shelf, set_links=grown.set_links),
+        syncing_node(hub, "c", third, tmp_path, snapshot_store=await shelf_at(tmp_path / "third")) as node,
     ):
         await until(lambda: node.height == joined.head.chain.height)
         assert third.head == joined.head
@@ -362,19 +364,19 @@ async def test_a_node_joins_after_validators_have_been_registered_rotated_and_sl
 async def test_the_commit_of_a_base_under_an_earlier_set_is_good_after_the_jump(tmp_path: Path) -> None:
     """The snapshot is of the very height that changed the set; and the batch after it brings a commit with one
     signature more, of somebody who is not in the set of genesis."""
-    long, shelf = await ChangingChain.begin(CHANGING), await shelf_at(tmp_path / "giver")
+    long, snapshot_store = await ChangingChain.begin(CHANGING), await shelf_at(tmp_path / "giver")
     await long.register()
     late = next(name for name in long.members if name not in validator_names(4))
     await long.grow(culprit=next(name for name in long.members if name != late), absent=[late])
-    await shelf.take(long.chain.storage)
+    await snapshot_store.take(long.chain.storage)
     head = long.chain.head.chain
     vote = PreCommit(head.height, 0, head.batch_hash, address(late))
     long.chain.note_late_pre_commit(signed_vote(vote, late))
     await long.grow(2)
     height, joined, hub = long.chain.head.chain.height, await open_chain(CHANGING), MemoryHub()
     async with (
-        syncing_node(hub, "a", joined, tmp_path, shelf=await shelf_at(tmp_path / "joiner")) as joiner,
-        syncing_node(hub, "b", long.chain, tmp_path, shelf=shelf, trail=long.trail) as giver,
+        syncing_node(hub, "a", joined, tmp_path, snapshot_store=await shelf_at(tmp_path / "joiner")) as joiner,
+        syncing_node(hub, "b", long.chain, tmp_path, snapshot_store=snapshot_store, set_links=long.set_links) as giver,
     ):
         await until(lambda: joiner.height == height)
         assert joined.head == long.chain.head
@@ -384,12 +386,12 @@ async def test_the_commit_of_a_base_under_an_earlier_set_is_good_after_the_jump(
 
 @pytest.mark.parametrize("case", ["forged", "too few", "too many", "a flipped byte", "none", "stops", "garbage"])
 async def test_bad_links_lead_nowhere_and_an_honest_peer_is_asked(tmp_path: Path, case: str) -> None:
-    long, shelf = await changed_chain(tmp_path / "giver")
-    index, links = shelf.snapshots()[0], long.trail.links
+    long, snapshot_store = await changed_chain(tmp_path / "giver")
+    index, links = snapshot_store.snapshots()[0], long.set_links.links
     (following,) = await long.chain.storage.batches(index.height + 1, 1)
     commit = decode(Commit, following.commit, bytes_max=COMMIT_BYTES_MAX)
     manifest = SnapshotManifest(index, decode_batch(following.batch).header, commit, len(links))
-    chunks = tuple([await shelf.chunk(index, number) or b"" for number in range(len(index.chunks))])
+    chunks = tuple([await snapshot_store.chunk(index, number) or b"" for number in range(len(index.chunks))])
     last = links[-1]
     two = replace(last, commit=replace(last.commit, signatures=last.commit.signatures[:2]))
     flipped = bytearray(encode(SetLinks(links)))
@@ -421,13 +423,15 @@ async def test_bad_links_lead_nowhere_and_an_honest_peer_is_asked(tmp_path: Path
     before, height = chain.head, long.chain.head.chain.height
     greeting = Hello(CHAIN_ID, CHANGING.hash, height)
     async with (
-        syncing_node(hub, "a", chain, tmp_path, shelf=await shelf_at(tmp_path / "joiner")) as node,
+        syncing_node(hub, "a", chain, tmp_path, snapshot_store=await shelf_at(tmp_path / "joiner")) as node,
         stranger(hub, "liar", greeting, silent, answer),
     ):
         await until(asked.is_set)
         await until(lambda: fault is None or fault in node.faults())
         assert chain.head is before
-        async with syncing_node(hub, "b", long.chain, tmp_path, shelf=shelf, trail=long.trail):
+        async with syncing_node(
+            hub, "b", long.chain, tmp_path, snapshot_store=snapshot_store, set_links=long.set_links
+        ):
             await until(lambda: node.height == height)
         assert chain.head == long.chain.head
         assert await first_height(chain) == index.height
@@ -436,10 +440,10 @@ async def test_bad_links_lead_nowhere_and_an_honest_peer_is_asked(tmp_path: Path
 
 async def test_requests_that_make_no_sense_are_charged_and_harm_nothing(tmp_path: Path) -> None:
     hub = MemoryHub()
-    chain, shelf = await giving_chain(tmp_path / "giver")
-    (index,) = shelf.snapshots()
+    chain, snapshot_store = await giving_chain(tmp_path / "giver")
+    (index,) = snapshot_store.snapshots()
     async with (
-        syncing_node(hub, "a", chain, tmp_path, shelf=shelf) as node,
+        syncing_node(hub, "a", chain, tmp_path, snapshot_store=snapshot_store) as node,
         stranger(hub, "b", hello(0), silent) as peer,
     ):
 
@@ -471,9 +475,9 @@ async def test_requests_that_make_no_sense_are_charged_and_harm_nothing(tmp_path
 async def test_only_so_many_peers_are_given_a_snapshot_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(snapshots, "SERVED_MAX", 1)
     hub = MemoryHub()
-    chain, shelf = await giving_chain(tmp_path / "giver")
+    chain, snapshot_store = await giving_chain(tmp_path / "giver")
     async with (
-        syncing_node(hub, "a", chain, tmp_path, shelf=shelf) as node,
+        syncing_node(hub, "a", chain, tmp_path, snapshot_store=snapshot_store) as node,
         stranger(hub, "b", hello(0), silent) as first,
         stranger(hub, "c", hello(0), silent) as second,
     ):
@@ -492,11 +496,11 @@ async def test_only_so_many_peers_are_given_a_snapshot_at_once(tmp_path: Path, m
 
 async def test_snapshots_are_taken_as_the_chain_grows(tmp_path: Path) -> None:
     hub, chain = MemoryHub(), await open_chain(GENESIS)
-    shelf = await shelf_at(tmp_path / "shelf")
-    async with syncing_node(hub, "a", chain, tmp_path, shelf=shelf, every_batches=3) as node:
+    snapshot_store = await shelf_at(tmp_path / "snapshot_store")
+    async with syncing_node(hub, "a", chain, tmp_path, snapshot_store=snapshot_store, every_batches=3) as node:
         for height in range(1, 8):
             judged = await build(chain, [signed_proof(f"walker-{height}", lat=float(height))])
             await node.driver.apply_decided(judged.batch, commit_for(judged.batch, validator_names(4)))
             due = height - height % 3
-            await until(lambda due=due: due in {0, *(one.height for one in shelf.snapshots())})  # type: ignore[misc]
-        assert [one.height for one in shelf.snapshots()] == [6, 3]
+            await until(lambda due=due: due in {0, *(one.height for one in snapshot_store.snapshots())})  # type: ignore[misc]
+        assert [one.height for one in snapshot_store.snapshots()] == [6, 3]

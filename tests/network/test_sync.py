@@ -13,7 +13,7 @@ from consensus.wire import decode, encode
 from p2p.memory import MemoryHub
 from p2p.network import Fault, Stream
 from step_node.batch.batch import encode_batch
-from step_node.chain import COMMIT_BYTES_MAX, Chain
+from step_node.chain.chain import COMMIT_BYTES_MAX, Chain
 from step_node.crypto.eip191 import sign
 from step_node.ledger.commitment import state_root
 from step_node.network import peers, protocols, sync

@@ -6,9 +6,9 @@ import time
 from pathlib import Path
 
 from p2p.memory import MemoryHub
+from step_node.api.status import HealthLevel
 from step_node.proofs.proof import SignedProof
-from step_node.status import HealthLevel
-from tests.node.parts import break_journal, mend_journal
+from tests.mempool.parts import break_journal, mend_journal
 from tests.support.chains import make_genesis, validator_names
 from tests.support.nodes import QUICK, running_node
 from tests.support.proofs import signed_proof

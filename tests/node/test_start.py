@@ -7,11 +7,11 @@ from pathlib import Path
 import structlog
 import trio
 
-from step_node.config import ApiConfig, NodeConfig, P2pConfig
-from step_node.home import NodeHome
-from step_node.opening import NodeKeys
+from step_node.home.config import ApiConfig, NodeConfig, P2pConfig
+from step_node.home.paths import NodeHome
+from step_node.node.opening import NodeKeys
+from step_node.node.start import run_node
 from step_node.signing.keystore import new_private_key
-from step_node.start import run_node
 from tests.support.chains import make_genesis, validator_names
 from tests.support.nodes import QUICK
 from tests.support.proofs import private_key

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from step_node.batch.batch import OPERATION_BYTES_MAX
 from step_node.crypto.eip191 import public_key_of
 from step_node.operations.operation import (
+    OPERATION_BYTES_MAX,
     P2P_ADDRESS_CHARACTERS_MAX,
     Operation,
     OperationRefused,

@@ -3,10 +3,11 @@ from dataclasses import replace
 import pytest
 
 from mesh import TriangleId, locate
+from step_node.chain.verification import CHUNK_PROOFS_MAX, verify_on_threads
 from step_node.crypto import eip191
-from step_node.ledger.parameters import Parameters
+from step_node.parameters import Parameters
 from step_node.proofs.client_signing import sign_payload
-from step_node.proofs.gates import CHUNK_PROOFS_MAX, check_stateless, check_stateless_many, verify_on_threads
+from step_node.proofs.gates import check_stateless, check_stateless_many
 from step_node.proofs.payload import parse_payload
 from step_node.proofs.proof import ProofRefused, RefusalCode, SignedProof
 from tests.proofs.vectors import VECTORS, Vector, decoded

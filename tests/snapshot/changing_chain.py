@@ -1,4 +1,4 @@
-"""A chain whose validator set changes, and the trail that a node on it keeps."""
+"""A chain whose validator set changes, and the links between its sets that a node on it keeps."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from consensus.commit import commit_of
 from consensus.evidence import contradiction
 from consensus.messages import Commit, Evidence, PreCommit
 from step_node.batch.batch import Batch
-from step_node.chain import Chain
+from step_node.chain.chain import Chain
+from step_node.chain.genesis import Genesis
 from step_node.crypto.eip191 import sign
-from step_node.genesis import Genesis
-from step_node.ledger.parameters import USTEP_PER_STEP
 from step_node.operations.operation import Operation
-from step_node.snapshot.trail import SetTrail
+from step_node.parameters import USTEP_PER_STEP
+from step_node.snapshot.validator_sets import ValidatorSetLinks
 from tests.support.chains import CHAIN_ID, make_genesis, open_chain, validator_names
 from tests.support.operations import register, rotate
 from tests.support.proofs import address, private_key, signed_proof
@@ -35,18 +35,18 @@ def changing_genesis(validators: int = 4) -> Genesis:
 class ChangingChain:
     """Made by `begin`. `commits[h]` is what this node finalised height h with."""
 
-    def __init__(self, chain: Chain, trail: SetTrail) -> None:
+    def __init__(self, chain: Chain, set_links: ValidatorSetLinks) -> None:
         self.chain = chain
-        self.trail = trail
+        self.set_links = set_links
         self._registered = 0
         self._rotated = 0
 
     @classmethod
-    async def begin(cls, genesis: Genesis, trail: SetTrail | None = None) -> ChangingChain:
-        trail = trail or SetTrail(None, genesis)
+    async def begin(cls, genesis: Genesis, set_links: ValidatorSetLinks | None = None) -> ChangingChain:
+        set_links = set_links or ValidatorSetLinks(None, genesis)
         chain = await open_chain(genesis)
-        await trail.begin(chain.validators)
-        return cls(chain, trail)
+        await set_links.begin(chain.validators)
+        return cls(chain, set_links)
 
     @property
     def members(self) -> list[str]:
@@ -79,7 +79,7 @@ class ChangingChain:
             signers = [name for name in self.members if name not in absent]
             await chain.finalise(judged, commit_by(judged.batch, signers))
             assert chain.last_commit is not None
-            await self.trail.after_batch(judged.batch, chain.last_commit, chain.validators)
+            await self.set_links.after_batch(judged.batch, chain.last_commit, chain.validators)
 
     async def to_epoch_end(self) -> None:
         """On to the height at which waiting changes of the set are made."""

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from consensus.messages import Commit
 from consensus.wire import decode
 from step_node.batch.batch import decode_batch
-from step_node.chain import COMMIT_BYTES_MAX, Chain
-from step_node.genesis import Genesis, validator_set
+from step_node.chain.chain import COMMIT_BYTES_MAX, Chain
+from step_node.chain.genesis import Genesis
 from step_node.ledger.state import StateHead
+from step_node.ledger.validators import validator_set
 from step_node.snapshot.chunks import ChunkReader, ChunkWriter
+from step_node.snapshot.light import TrustedSets
 from step_node.snapshot.manifest import SnapshotManifest, check_manifest
-from step_node.snapshot.trust import TrustedSets
 from tests.support.chains import finalise, open_chain
 from tests.support.proofs import signed_proof
 

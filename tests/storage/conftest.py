@@ -9,8 +9,8 @@ import pytest
 from pymongo import AsyncMongoClient
 
 from step_node.storage import MemorySettings, MongoSettings, SqliteSettings, Storage, StorageSettings, open_storage
-from tests.mongod import mongodb_uri, new_database_name
 from tests.storage.made_up_chain import MadeUpChain, begin
+from tests.support.mongod import mongodb_uri, new_database_name
 
 __all__ = ["mongodb_uri"]
 

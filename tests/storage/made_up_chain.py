@@ -7,7 +7,6 @@ from dataclasses import replace
 
 from mesh import TriangleId
 from step_node.ledger.offences import OffenceKind, Slashing
-from step_node.ledger.parameters import Parameters
 from step_node.ledger.records import (
     Account,
     ChainRecord,
@@ -19,6 +18,7 @@ from step_node.ledger.records import (
     ValidatorState,
 )
 from step_node.ledger.state import Changes, Receipt, StateHead, StateKeys
+from step_node.parameters import Parameters
 from step_node.proofs.proof import SignedProof
 from step_node.storage import FinalisedBatch, LedgerTotals, Storage, StoredBatch
 

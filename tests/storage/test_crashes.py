@@ -13,11 +13,11 @@ from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import monitoring
 
 from step_node.storage import MongoSettings, SqliteSettings, StorageSettings, open_storage
-from step_node.storage.throwaway_mongod import ThrowawayMongod, throwaway_mongod
-from tests.mongod import new_database_name
+from step_node.testing.mongod import ThrowawayMongod, throwaway_mongod
 from tests.storage.crash_points import CHAIN_SEED, SNAPSHOT_HEIGHT
 from tests.storage.made_up_chain import MadeUpChain, assert_holds, begin
 from tests.storage.made_up_snapshot import restored_of
+from tests.support.mongod import new_database_name
 
 REPOSITORY = Path(__file__).parents[2]
 

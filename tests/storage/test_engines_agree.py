@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from step_node.ledger.records import record_bytes
 from step_node.storage import MemorySettings, MongoSettings, SqliteSettings, Storage, open_storage
-from tests.mongod import new_database_name
 from tests.storage.made_up_chain import MadeUpChain, assert_holds, begin
+from tests.support.mongod import new_database_name
 
 
 @asynccontextmanager

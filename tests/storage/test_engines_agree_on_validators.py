@@ -9,14 +9,14 @@ from pathlib import Path
 from consensus.evidence import contradiction
 from consensus.messages import Evidence, PreVote
 from step_node.batch.batch import decode_batch, encode_batch
-from step_node.chain import Chain
+from step_node.chain.chain import Chain
 from step_node.crypto.eip191 import sign
 from step_node.ledger.commitment import state_root
 from step_node.operations.operation import Operation
 from step_node.storage import MemorySettings, MongoSettings, SqliteSettings, open_storage
-from tests.mongod import new_database_name
 from tests.support.chains import CHAIN_ID, commit_for, make_genesis, open_chain, validator_names
 from tests.support.clock import SetClock
+from tests.support.mongod import new_database_name
 from tests.support.operations import STAKE_USTEP, register, rotate, unbond, withdraw
 from tests.support.proofs import START_MS, address, private_key, signed_proof
 

@@ -19,12 +19,12 @@ from step_node.storage import (
     StorageUnavailable,
     open_storage,
 )
-from step_node.storage import throwaway_mongod as throwaway
 from step_node.storage.mongo import MongoStorage
 from step_node.storage.mongo_documents import triangle_outline
 from step_node.storage.mongo_replica_set import initiate_replica_set
-from tests.mongod import new_database_name
+from step_node.testing import mongod as throwaway
 from tests.storage.made_up_chain import MadeUpChain, assert_holds, begin
+from tests.support.mongod import new_database_name
 
 NOBODY = "mongodb://127.0.0.1:1/?replicaSet=step&serverSelectionTimeoutMS=300"
 """Nothing listens on port 1."""

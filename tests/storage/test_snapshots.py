@@ -21,9 +21,9 @@ from step_node.storage import (
     sqlite,
 )
 from step_node.storage.interface import StoredRecord
-from tests.mongod import new_database_name
 from tests.storage.made_up_chain import MadeUpChain, assert_holds, begin
 from tests.storage.made_up_snapshot import Exported, records_of, restored_of
+from tests.support.mongod import new_database_name
 
 
 async def grow(store: Storage, chain: MadeUpChain, batches: int) -> None:

@@ -7,11 +7,11 @@ from typing import Any
 
 from consensus.messages import Commit, CommitSignature, PreCommit
 from step_node.batch.batch import Batch
-from step_node.chain import Chain, JudgedBatch
+from step_node.chain.chain import Chain, JudgedBatch
+from step_node.chain.genesis import Genesis, GenesisValidator
 from step_node.crypto.eip191 import public_key_of, sign
-from step_node.genesis import Genesis, GenesisValidator
-from step_node.ledger.parameters import USTEP_PER_STEP, Parameters
-from step_node.mempool import Mempool
+from step_node.mempool.pool import Mempool
+from step_node.parameters import USTEP_PER_STEP, Parameters
 from step_node.proofs.proof import SignedProof
 from step_node.storage.interface import Storage
 from step_node.storage.memory import MemoryStorage

@@ -14,15 +14,11 @@ from pathlib import Path
 
 from consensus.messages import Commit, CommitSignature, PreCommit
 from step_node.batch.batch import Batch
-from step_node.chain import Chain
-from step_node.config import StorageConfig
+from step_node.chain.chain import Chain
+from step_node.chain.genesis import Genesis
 from step_node.crypto.eip191 import address_of, public_key_of, sign
-from step_node.devnet.network import CHAIN_ID
-from step_node.devnet.node_process import NodeProcess
-from step_node.devnet.ports import free_ports
-from step_node.genesis import Genesis
-from step_node.home import NodeHome
-from step_node.home_files import (
+from step_node.home.config import StorageConfig
+from step_node.home.making import (
     HomeKeys,
     NetworkNode,
     network_homes,
@@ -31,12 +27,16 @@ from step_node.home_files import (
     write_home,
     write_network_homes,
 )
-from step_node.ledger.parameters import Parameters
-from step_node.mempool import Mempool
+from step_node.home.paths import NodeHome
+from step_node.mempool.pool import Mempool
+from step_node.parameters import Parameters
 from step_node.proofs.proof import SignedProof
 from step_node.signing.guard import SigningGuard
-from step_node.snapshot.shelf import SnapshotShelf
+from step_node.snapshot.store import SnapshotStore
 from step_node.storage.sqlite import SqliteStorage
+from step_node.testing.devnet.network import CHAIN_ID
+from step_node.testing.devnet.node_process import NodeProcess
+from step_node.testing.devnet.ports import free_ports
 from tests.support.clock import SetClock
 from tests.support.proofs import signed_proof
 
@@ -95,7 +95,7 @@ async def grow_network(
     clock = SetClock(genesis.genesis_time_ms)
     await storage.initialise(genesis.hash, genesis.head(), genesis.accounts())
     chain = await Chain.open(genesis=genesis, storage=storage, clock=clock, known=Mempool().get)
-    shelf = await SnapshotShelf.open(first.snapshots)
+    snapshot_store = await SnapshotStore.open(first.snapshots)
     for height in range(1, batches + 1):
         clock.advance(interval_ms)
         proofs = [_proof(height * proofs_per_batch + index, clock.now_ms()) for index in range(proofs_per_batch)]
@@ -105,7 +105,7 @@ async def grow_network(
             raise RuntimeError(f"height {height}: not every proof could be finalised")
         await chain.finalise(judged, _commit(judged.batch, keys))
         if height % snapshot_every == 0:
-            await shelf.take(storage)
+            await snapshot_store.take(storage)
     await storage.close()
     for home in homes:
         SigningGuard.open(home.signing_history, genesis.chain_id).close()

@@ -10,19 +10,19 @@ from typing import Any
 import trio
 
 from p2p.memory import MemoryHub
-from step_node.bft.input_log import InputLog
-from step_node.chain import Chain
+from step_node.chain.chain import Chain
+from step_node.chain.genesis import Genesis
 from step_node.clock import SystemClock
-from step_node.config import SyncConfig
-from step_node.evidence import EvidencePool
-from step_node.genesis import Genesis
-from step_node.journal import open_journal
-from step_node.mempool import Mempool
-from step_node.node import Node, NodeParts
+from step_node.engine.evidence_pool import EvidencePool
+from step_node.engine.wal import WriteAheadLog
+from step_node.home.config import SyncConfig
+from step_node.mempool.journal import open_journal
+from step_node.mempool.pool import Mempool
+from step_node.node.node import Node, NodeParts
 from step_node.signing.guard import SigningGuard
 from step_node.signing.signer import ValidatorSigner
-from step_node.snapshot.shelf import SnapshotShelf
-from step_node.snapshot.trail import SetTrail
+from step_node.snapshot.store import SnapshotStore
+from step_node.snapshot.validator_sets import ValidatorSetLinks
 from step_node.storage.interface import Storage
 from step_node.storage.open import SqliteSettings, open_storage
 from tests.support.proofs import private_key
@@ -65,7 +65,7 @@ async def running_node(
         clock = SystemClock()
         chain = await Chain.open(genesis=genesis, storage=store, clock=clock, known=mempool.get)
         guard = SigningGuard.open(home / "signing_history.log", genesis.chain_id)
-        input_log, replayed = InputLog.open(home / "consensus.log", chain_id=genesis.chain_id, height=chain.next_height)
+        wal, replayed = WriteAheadLog.open(home / "consensus.log", chain_id=genesis.chain_id, height=chain.next_height)
         node = Node(
             NodeParts(
                 genesis=genesis,
@@ -76,11 +76,11 @@ async def running_node(
                 clock=clock,
                 mempool=mempool,
                 chain=chain,
-                input_log=input_log,
+                wal=wal,
                 replayed=replayed,
                 evidence=EvidencePool.open(home / "evidence", chain_id=genesis.chain_id, parameters=chain.parameters),
-                snapshots=None if sync is None else await SnapshotShelf.open(home / "snapshots"),
-                trail=await SetTrail.open(home / "validator_sets", genesis),
+                snapshots=None if sync is None else await SnapshotStore.open(home / "snapshots"),
+                set_links=await ValidatorSetLinks.open(home / "validator_sets", genesis),
                 sync=sync or SyncConfig(),
             )
         )
@@ -90,7 +90,7 @@ async def running_node(
                 yield node
                 nursery.cancel_scope.cancel()
         finally:
-            input_log.close()
+            wal.close()
             guard.close()
 
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import TypeVar
 
 from step_node.crypto.eip191 import public_key_of, sign
-from step_node.ledger.parameters import USTEP_PER_STEP
 from step_node.operations.operation import Operation, Register, RotateKey, Unbond, Withdraw, signing_line
+from step_node.parameters import USTEP_PER_STEP
 from tests.support.chains import CHAIN_ID
 from tests.support.proofs import address, private_key
 

@@ -1,0 +1,182 @@
+"""Genesis: the one JSON file that a chain begins with, and the state it describes (protocol.md §4).
+
+Its identity is the SHA-256 of its canonical JSON (RFC 8785), so the file's layout and key order do not matter. That
+hash stands where height 1 names the batch before it, and two nodes greet one another with it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated
+
+import rfc8785
+from coincurve import PublicKey
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import from_json
+
+from consensus.values import VALIDATORS_MAX
+from step_node.crypto.eip191 import address_of
+from step_node.errors import StepNodeError, describe_validation_error
+from step_node.ledger.commitment import EMPTY_LANES
+from step_node.ledger.execution import check_conservation, head_with_commitment
+from step_node.ledger.records import Account, ChainRecord, ParametersRecord, Record, ValidatorRecord
+from step_node.ledger.state import StateHead
+from step_node.multiaddrs import MultiaddrText
+from step_node.parameters import USTEP_PER_STEP, Parameters
+
+GENESIS_BYTES_MAX = 16_000_000
+AMOUNT_USTEP_MAX = 2**53 - 1
+"""Amounts are JSON integers, which are exact up to here everywhere (RFC 8785 §3.2.2.3)."""
+
+NO_PROPOSER = bytes(20)
+"""Who "proposed" height 0."""
+
+AddressText = Annotated[str, Field(pattern="^0x[0-9a-f]{40}$")]
+AmountUstep = Annotated[int, Field(ge=0, le=AMOUNT_USTEP_MAX)]
+
+
+class GenesisError(StepNodeError):
+    """The genesis file cannot be used; the message names the file, the key and the rule."""
+
+
+class GenesisValidator(BaseModel):
+    """A validator of the first set. `public_key` is the compressed secp256k1 key, `stake_ustep` micro-STEP."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    address: AddressText
+    public_key: Annotated[str, Field(pattern="^0x0[23][0-9a-f]{64}$")]
+    stake_ustep: AmountUstep
+    p2p_address: MultiaddrText
+    owner: AddressText | None = None
+    """The cold key, which may take the stake back; without one, the validator's own."""
+
+    @model_validator(mode="after")
+    def _address_belongs_to_key(self) -> GenesisValidator:
+        try:
+            key = PublicKey(bytes.fromhex(self.public_key[2:]))
+        except ValueError as error:
+            raise ValueError("public_key: is not a point of secp256k1") from error
+        derived = "0x" + address_of(key.format(compressed=True)).hex()
+        if derived != self.address:
+            raise ValueError(f"address: must be that of public_key, {derived}")
+        return self
+
+
+class Genesis(BaseModel):
+    """The content of `genesis.json`. Unknown keys and impossible values are errors that name the key."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    chain_id: Annotated[str, Field(pattern="^[a-z0-9][a-z0-9-]{0,62}$")]
+    genesis_time_ms: Annotated[int, Field(ge=0, lt=2**53)]
+    parameters: Parameters = Parameters()
+    validators: Annotated[tuple[GenesisValidator, ...], Field(min_length=1, max_length=VALIDATORS_MAX)]
+    allocations: dict[AddressText, AmountUstep] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Genesis:
+        seen: set[str] = set()
+        for index, validator in enumerate(self.validators):
+            if validator.address in seen:
+                raise ValueError(f"validators.{index}.address: {validator.address} stands there twice")
+            seen.add(validator.address)
+        minimum_ustep = self.parameters.min_stake * USTEP_PER_STEP
+        for index, validator in enumerate(self.validators):
+            if validator.stake_ustep < minimum_ustep:
+                raise ValueError(
+                    f"validators.{index}.stake_ustep: {validator.stake_ustep} is below parameters.min_stake,"
+                    f" {minimum_ustep} µSTEP"
+                )
+        if self.supply_ustep > AMOUNT_USTEP_MAX:
+            raise ValueError(f"allocations and stakes together must not pass {AMOUNT_USTEP_MAX} µSTEP")
+        return self
+
+    @property
+    def supply_ustep(self) -> int:
+        """Everything that exists at height 0, in micro-STEP."""
+        return sum(self.allocations.values()) + sum(validator.stake_ustep for validator in self.validators)
+
+    @cached_property
+    def hash(self) -> bytes:
+        """The chain's genesis hash, 32 bytes."""
+        return hashlib.sha256(rfc8785.dumps(self.model_dump(mode="json", exclude_none=True))).digest()
+
+    def accounts(self) -> tuple[Account, ...]:
+        """The accounts of the allocations, sorted by address."""
+        return tuple(
+            Account(bytes.fromhex(address[2:]), balance_ustep=amount)
+            for address, amount in sorted(self.allocations.items())
+        )
+
+    def head(self) -> StateHead:
+        """The state's head at height 0, with the commitment to all of the genesis state."""
+        validators = tuple(
+            ValidatorRecord(
+                address=bytes.fromhex(validator.address[2:]),
+                public_key=bytes.fromhex(validator.public_key[2:]),
+                stake_ustep=validator.stake_ustep,
+                p2p_address=validator.p2p_address,
+                owner=bytes.fromhex((validator.owner or validator.address)[2:]),
+            )
+            for validator in sorted(self.validators, key=lambda validator: validator.address)
+        )
+        chain = ChainRecord(
+            height=0,
+            batch_hash=self.hash,
+            timestamp_ms=self.genesis_time_ms,
+            proposer=NO_PROPOSER,
+            paid_ustep=0,
+            minted_ustep=self.supply_ustep,
+            balances_ustep=sum(self.allocations.values()),
+            stakes_ustep=sum(validator.stake_ustep for validator in validators),
+            burnt_ustep=0,
+            evidence_mark_ms=self.genesis_time_ms,
+        )
+        check_conservation(chain)
+        records: list[Record] = [
+            *self.accounts(),
+            *validators,
+            ParametersRecord(self.parameters.canonical_json()),
+        ]
+        return head_with_commitment(StateHead(chain, self.parameters, validators, EMPTY_LANES), records)
+
+
+def load_genesis(path: Path) -> Genesis:
+    """Read `genesis.json`. Raises `GenesisError` naming the file, the key and the rule."""
+    try:
+        size_bytes = path.stat().st_size
+        if size_bytes > GENESIS_BYTES_MAX:
+            raise GenesisError(f"{path}: {size_bytes} bytes; a genesis file has at most {GENESIS_BYTES_MAX}")
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise GenesisError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise GenesisError(f"{path}: cannot be read: {error}") from error
+    return parse_genesis(text, name=str(path))
+
+
+def parse_genesis(text: str, *, name: str) -> Genesis:
+    """The genesis in JSON `text`; `name` is what errors call it."""
+    try:
+        # First a parser that bounds the nesting by itself, then one that shows keys that stand twice.
+        from_json(text)
+        json.loads(text, object_pairs_hook=_unique_keys)
+    except ValueError as error:
+        raise GenesisError(f"{name}: is not JSON: {error}") from error
+    try:
+        return Genesis.model_validate_json(text)
+    except ValidationError as error:
+        raise GenesisError(f"{name}: {describe_validation_error(error)}") from error
+
+
+def _unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    unique: dict[str, object] = {}
+    for key, value in pairs:
+        if key in unique:
+            raise ValueError(f"the key {key[:80]!r} stands twice in one object")
+        unique[key] = value
+    return unique

@@ -1,0 +1,121 @@
+"""The pool in which evidence waits for a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import structlog
+import trio
+from pydantic import Field
+
+from consensus.evidence import InvalidEvidence
+from consensus.messages import Evidence
+from consensus.wire import WireError, decode, encode, wire_type
+from step_node.batch.batch import EVIDENCE_MAX
+from step_node.durable.file_system import DISK, FileSystem
+from step_node.errors import StepNodeError
+from step_node.ledger.evidence import offence_in
+from step_node.ledger.offences import Offence, slash_bps
+from step_node.offload import run_blocking
+from step_node.parameters import Parameters
+
+POOL_EVIDENCE_MAX = 64
+"""Pieces that wait at once; a further one is not taken: the sender repeats it."""
+
+POOL_EVIDENCE_PER_ACCUSED_MAX = 2
+"""Of one validator: one is enough, and a second may weigh more. A culprit can make any number of them."""
+
+POOL_FILE_BYTES_MAX = 1_000_000
+
+log = structlog.get_logger("evidence")
+
+
+@wire_type
+class _PoolFile:
+    pieces: Annotated[tuple[Evidence, ...], Field(max_length=POOL_EVIDENCE_MAX)]
+
+
+class EvidencePool:
+    """Evidence that waits to be put into a batch: verified, bounded, and kept in a small file.
+
+    One node may be the only witness, and may crash before others have heard it: so a piece is on disk when `add`
+    returns. With `path` None it is in memory only. Lives on the event loop.
+    """
+
+    def __init__(self, *, path: Path | None = None, files: FileSystem = DISK) -> None:
+        self._path = path
+        self._files = files
+        self._waiting: dict[bytes, tuple[Evidence, Offence]] = {}
+        self._write_turn = trio.Lock()
+
+    @classmethod
+    def open(cls, path: Path, *, chain_id: str, parameters: Parameters, files: FileSystem = DISK) -> EvidencePool:
+        """The pool with what the file has. Raises StepNodeError for a file that is damaged, saying what to do."""
+        pool = cls(path=path, files=files)
+        try:
+            data = files.read(path) if files.exists(path) else b""
+        except OSError as error:
+            raise StepNodeError(f"{path}: cannot be read: {error}") from error
+        if not data:
+            return pool
+        try:
+            for evidence in decode(
+                _PoolFile, data, bytes_max=POOL_FILE_BYTES_MAX, structure_bytes_max=POOL_FILE_BYTES_MAX
+            ).pieces:
+                offence = offence_in(evidence, chain_id=chain_id, parameters=parameters)
+                pool._waiting[offence.evidence] = (evidence, offence)
+        except (WireError, InvalidEvidence) as error:
+            raise StepNodeError(
+                f"{path}: is damaged: {error}. It holds evidence against validators that waits for a batch;"
+                " move it away to go on without it"
+            ) from error
+        return pool
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def pieces(self) -> tuple[Evidence, ...]:
+        """All that waits."""
+        return tuple(evidence for evidence, _ in self._waiting.values())
+
+    def candidates(self, parameters: Parameters) -> tuple[tuple[Evidence, Offence], ...]:
+        """For a proposer: of each accused the gravest piece, at most `EVIDENCE_MAX`."""
+        gravest: dict[bytes, tuple[Evidence, Offence]] = {}
+        for evidence, offence in self._waiting.values():
+            known = gravest.get(offence.accused)
+            if known is None or slash_bps(offence.kind, parameters) > slash_bps(known[1].kind, parameters):
+                gravest[offence.accused] = (evidence, offence)
+        return tuple(gravest[accused] for accused in sorted(gravest))[:EVIDENCE_MAX]
+
+    async def add(self, evidence: Evidence, offence: Offence) -> bool:
+        """Take it, unless it is there, or there are too many (False). It is on disk when this returns."""
+        of_accused = sum(other.accused == offence.accused for _, other in self._waiting.values())
+        if (
+            offence.evidence in self._waiting
+            or of_accused >= POOL_EVIDENCE_PER_ACCUSED_MAX
+            or len(self._waiting) >= POOL_EVIDENCE_MAX
+        ):
+            return False
+        self._waiting[offence.evidence] = (evidence, offence)
+        await self._save()
+        return True
+
+    async def drop_settled(self, refusal: Callable[[Offence], str | None]) -> None:
+        """Forget what `refusal` says cannot be punished any more."""
+        settled = [key for key, (_, offence) in self._waiting.items() if refusal(offence) is not None]
+        for key in settled:
+            log.info("evidence is settled", accused=self._waiting.pop(key)[1].accused.hex())
+        if settled:
+            await self._save()
+
+    async def _save(self) -> None:
+        if self._path is None:
+            return
+        async with self._write_turn:
+            try:
+                await run_blocking(self._files.replace, self._path, encode(_PoolFile(self.pieces())))
+            except OSError as error:
+                # It waits in memory all the same, and others have been told.
+                log.error("evidence could not be written down", path=str(self._path), reason=str(error))

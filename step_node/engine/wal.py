@@ -1,0 +1,117 @@
+"""The write-ahead log of consensus: every input of one height, in the order in which the machine was given it.
+
+The machine is a pure function, so its inputs are its state: after a crash they are given to it again, and it stands
+where it stood. Inputs are appended before their effects are carried out; before anything is *signed* the log is synced,
+which makes everything appended earlier durable too. Whatever a crash cuts off the end was therefore never visible to
+anybody else.
+
+The log holds one height at a time, and is replaced when the next height has its first input. Its header names the chain
+and the height, so that a log left over from a height that the store has finalised meanwhile is recognised, and
+discarded.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgpack
+
+from consensus.inputs import Input, decode_input, encode_input
+from consensus.wire import WireError
+from step_node.durable.file_system import DISK, FileSystem
+from step_node.durable.record_log import DamagedLog, ForeignLog, RecordLog
+from step_node.errors import StepNodeError
+
+
+class LogAhead(StepNodeError):
+    """The log is of a later height than the store: the store has lost finalised batches."""
+
+
+class WriteAheadLog:
+    """See the module's docstring. One owner; every method that reaches the disk blocks and belongs on a thread."""
+
+    def __init__(self, log: RecordLog, chain_id: str, height: int) -> None:
+        self._log = log
+        self._chain_id = chain_id
+        self._height = height
+
+    @classmethod
+    def open(
+        cls, path: Path, *, chain_id: str, height: int, files: FileSystem = DISK
+    ) -> tuple[WriteAheadLog, list[Input]]:
+        """Open the log for `height`, the one after the store's head, with the inputs that it holds.
+
+        Raises `LogAhead`, `ForeignLog` for another chain's log, `DamagedLog`, OSError.
+        """
+        header = _header(chain_id, height)
+        try:
+            log, records = RecordLog.open(path, header, files=files)
+        except ForeignLog as error:
+            found_chain_id, found_height = _read_header(error.found)
+            if found_chain_id != chain_id or found_height is None:
+                raise
+            if found_height > height:
+                raise LogAhead(
+                    f"{path}: is of height {found_height}, but the store's head is {height - 1}: the store has lost"
+                    " finalised batches. Put the store back. If it is gone for good, move this file away too, on fewer"
+                    " than a third of the validators at once: the node then fetches every batch from its peers. Never"
+                    " move the signing history."
+                ) from error
+            log, _ = RecordLog.open(path, error.found, files=files)
+            log.reset(header)
+            records = []
+        try:
+            inputs = [decode_input(record) for record in records]
+        except WireError as error:
+            log.close()
+            raise DamagedLog(path, 0, f"an entry cannot be read: {error}") from error
+        return cls(log, chain_id, height), inputs
+
+    @property
+    def height(self) -> int:
+        """The height whose inputs it holds."""
+        return self._height
+
+    @property
+    def size_bytes(self) -> int:
+        """What is on disk."""
+        return self._log.size_bytes
+
+    @property
+    def torn_bytes(self) -> int:
+        """How much a crash had left half written at the end, and opening cut off."""
+        return self._log.torn_bytes
+
+    def append(self, event: Input) -> None:
+        """Add an input; the next `sync` makes it durable."""
+        self._log.append(encode_input(event))
+
+    def sync(self) -> None:
+        """Make every appended input durable. Raises OSError: the node must stop."""
+        self._log.sync()
+
+    def begin(self, height: int) -> None:
+        """Forget the old height's inputs: it is in the store."""
+        self._log.reset(_header(self._chain_id, height))
+        self._height = height
+
+    def close(self) -> None:
+        """Close the file."""
+        self._log.close()
+
+
+def _header(chain_id: str, height: int) -> bytes:
+    packed: bytes = msgpack.packb(["STEP consensus log 1", chain_id, height], use_bin_type=True)
+    return packed
+
+
+def _read_header(header: bytes) -> tuple[str | None, int | None]:
+    try:
+        fields = msgpack.unpackb(header, raw=False)
+    except (ValueError, msgpack.exceptions.UnpackException):
+        return None, None
+    match fields:
+        case ["STEP consensus log 1", str(chain_id), int(height)]:
+            return chain_id, height
+        case _:
+            return None, None

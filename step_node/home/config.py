@@ -1,0 +1,180 @@
+"""The operator's settings: `config.toml` in a node home, overridden by `STEP_…` environment variables.
+
+What the chain's nodes must agree on stands in genesis, never here. Unknown keys and impossible values are errors that
+name the key. Precedence: environment, then file, then the defaults below.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
+
+from step_node.errors import StepNodeError, describe_validation_error
+from step_node.mempool.pool import PROOFS_MAX
+from step_node.multiaddrs import MultiaddrText
+
+ENVIRONMENT_PREFIX = "STEP_"
+"""`STEP_API__PORT=8601` overrides `port` under `[api]`; a list is given as JSON."""
+
+CONFIG_BYTES_MAX = 65_536
+LINE_DOTS_MAX = 32
+"""Dots of one line outside of quotes. Python's TOML parser takes gigabytes for a key of some ten thousand parts."""
+_STRING = re.compile(r"\"[^\"]*\"|'[^']*'")
+
+_NESTED = "__"
+
+Port = Annotated[int, Field(ge=0, le=65_535)]
+
+
+class ConfigError(StepNodeError):
+    """`config.toml` cannot be used; the message names the file, the key and the rule."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ApiConfig(_Section):
+    """The HTTP API. Port 0 lets the system choose."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8_600
+    wait_ms_max: Annotated[int, Field(ge=0, le=60_000)] = 30_000
+
+
+class P2pConfig(_Section):
+    """libp2p. `bootstrap` multiaddrs end in `/p2p/<peer id>`."""
+
+    listen: Annotated[tuple[MultiaddrText, ...], Field(min_length=1)] = ("/ip4/0.0.0.0/tcp/26600",)
+    bootstrap: tuple[MultiaddrText, ...] = ()
+    mdns: bool = False
+    connections_max: Annotated[int, Field(ge=1, le=1_000)] = 100
+
+
+class StorageConfig(_Section):
+    """The engine: the embedded SQLite, or MongoDB (a replica set) at `mongodb_uri`, database `mongodb_database`."""
+
+    engine: Literal["sqlite", "mongodb"] = "sqlite"
+    mongodb_uri: str | None = None
+    mongodb_database: Annotated[str, Field(pattern="^[A-Za-z0-9_-]{1,63}$")] = "step"
+
+
+class SyncConfig(_Section):
+    """Catching up. `snapshot`: an empty home that is `snapshot_distance_batches` behind joins from a peer's snapshot.
+
+    A snapshot for others is taken every `snapshot_every_batches`; 0 takes none.
+    """
+
+    snapshot: bool = True
+    snapshot_distance_batches: Annotated[int, Field(ge=1, le=2**53)] = 1_000
+    snapshot_every_batches: Annotated[int, Field(ge=0, le=2**53)] = 500
+
+
+class MempoolConfig(_Section):
+    """Bounds of the mempool."""
+
+    proofs_max: Annotated[int, Field(ge=1, le=10_000_000)] = PROOFS_MAX
+
+
+class LogConfig(_Section):
+    """Structured logs on standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["console", "json"] = "console"
+
+
+class NodeConfig(_Section):
+    """Everything in `config.toml`."""
+
+    api: ApiConfig = ApiConfig()
+    p2p: P2pConfig = P2pConfig()
+    storage: StorageConfig = StorageConfig()
+    sync: SyncConfig = SyncConfig()
+    mempool: MempoolConfig = MempoolConfig()
+    log: LogConfig = LogConfig()
+
+
+class _Layered(BaseSettings, NodeConfig):
+    """The environment over what the file says. A variable is text, so here "8601" is a number, as it is not in TOML."""
+
+    model_config = SettingsConfigDict(env_prefix=ENVIRONMENT_PREFIX, env_nested_delimiter=_NESTED)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Environment first, then what was read from the file."""
+        del settings_cls, dotenv_settings, file_secret_settings
+        return env_settings, init_settings
+
+    @model_validator(mode="after")
+    def _uri_for_mongodb(self) -> _Layered:
+        # Asked of the whole only: the URI may hold a password, and come from the environment.
+        if self.storage.engine == "mongodb" and not self.storage.mongodb_uri:
+            raise ValueError("storage.mongodb_uri: is needed when storage.engine is mongodb")
+        return self
+
+
+def load_config(path: Path) -> NodeConfig:
+    """Read `config.toml`, and what the environment overrides.
+
+    Raises `ConfigError` naming the file, or the variable, and the key and the rule.
+    """
+    content = _read(path)
+    try:
+        # As JSON, since strict validation takes an array for a tuple there, and TOML's dates are no values of ours.
+        NodeConfig.model_validate_json(json.dumps(content), strict=True)
+    except ValidationError as error:
+        raise ConfigError(f"{path}: {describe_validation_error(error)}") from error
+    except TypeError as error:
+        raise ConfigError(f"{path}: holds a date or a time, and no setting is one") from error
+    try:
+        return NodeConfig.model_validate(_Layered(**content).model_dump())
+    except ValidationError as error:
+        variables = sorted(filter(None, (_variable(item["loc"]) for item in error.errors())))
+        origin = f"{', '.join(variables)} (environment)" if variables else str(path)
+        raise ConfigError(f"{origin}: {describe_validation_error(error)}") from error
+    except SettingsError as error:
+        raise ConfigError(f"environment: a {ENVIRONMENT_PREFIX}… variable cannot be read as JSON: {error}") from error
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if path.is_dir():
+        raise ConfigError(f"{path}: is a directory; the settings are a file, which `step-node init` writes")
+    if not path.is_file():
+        raise ConfigError(f"{path}: is not there; `step-node init` writes one")
+    try:
+        if path.stat().st_size > CONFIG_BYTES_MAX:
+            raise ConfigError(f"{path}: must be at most {CONFIG_BYTES_MAX} bytes")
+        text = path.read_text(encoding="utf-8")
+        for number, line in enumerate(text.splitlines(), start=1):
+            if _STRING.sub("", line).partition("#")[0].count(".") > LINE_DOTS_MAX:
+                raise ConfigError(f"{path}: line {number}: at most {LINE_DOTS_MAX} dots may stand outside of quotes")
+        return tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: is not TOML: {error}") from error
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    except RecursionError as error:
+        raise ConfigError(f"{path}: is nested too deeply") from error
+
+
+def _variable(location: tuple[int | str, ...]) -> str | None:
+    """The variable that set this key, if one did."""
+    for length in range(len(location), 0, -1):
+        name = (ENVIRONMENT_PREFIX + _NESTED.join(map(str, location[:length]))).upper()
+        if any(variable.upper() == name for variable in os.environ):
+            return name
+    return None

@@ -1,0 +1,82 @@
+"""Writing `config.toml`: every setting with its comment, so that the file is its own manual."""
+
+from __future__ import annotations
+
+import json
+
+from step_node.home.config import NodeConfig
+
+_EXAMPLE_MONGODB_URI = "mongodb://127.0.0.1:27017/?replicaSet=rs0"
+
+
+def render_config(config: NodeConfig) -> str:
+    """The text of a `config.toml` that reads back as `config`, with comments. It ends with a newline."""
+    api, p2p, storage = config.api, config.p2p, config.storage
+    uri = (
+        f"mongodb_uri = {_text(storage.mongodb_uri)}"
+        if storage.mongodb_uri
+        else f"# mongodb_uri = {_text(_EXAMPLE_MONGODB_URI)}"
+    )
+    return f"""\
+# Settings of one STEP node. What all nodes of a chain must agree on stands in genesis.json, not here.
+# Every setting can be overridden by a variable: STEP_API__PORT=8601 overrides port under [api].
+# A key that does not exist is an error. docs/operators.md explains more.
+
+[api]
+# Where the HTTP API listens. It has no authentication: put a reverse proxy before it, or keep it on loopback.
+host = {_text(api.host)}
+# 0 lets the system choose a free port.
+port = {api.port}
+# The longest that POST /proof/submit?wait_ms= may hold a request open, in milliseconds (0 to 60,000).
+wait_ms_max = {api.wait_ms_max}
+
+[p2p]
+# Where libp2p listens (TCP): one or more multiaddrs.
+listen = {_list(p2p.listen)}
+# Peers to dial at the start and again whenever they are lost: /ip4/<address>/tcp/<port>/p2p/<peer id>.
+bootstrap = {_list(p2p.bootstrap)}
+# Find peers on the local network by multicast DNS.
+mdns = {_boolean(p2p.mdns)}
+# More connections than this are refused (1 to 1,000).
+connections_max = {p2p.connections_max}
+
+[storage]
+# "sqlite": a file in the node's home. "mongodb": a replica set, because a batch is one transaction.
+engine = {_text(storage.engine)}
+{uri}
+# Nodes may share a replica set, but never a database.
+mongodb_database = {_text(storage.mongodb_database)}
+
+[sync]
+# Whether an empty home may join from a peer's snapshot of the state. It then has no batches from before the snapshot.
+snapshot = {_boolean(config.sync.snapshot)}
+# How far behind it must be; what is nearer is fetched batch by batch.
+snapshot_distance_batches = {config.sync.snapshot_distance_batches}
+# How often this node takes a snapshot for others. 0: never.
+snapshot_every_batches = {config.sync.snapshot_every_batches}
+
+[mempool]
+# Proofs that may wait to be finalised; when it is full, newcomers are answered MEMPOOL_FULL.
+proofs_max = {config.mempool.proofs_max}
+
+[log]
+# "debug", "info", "warning" or "error"; logs go to standard error.
+level = {_text(config.log.level)}
+# "console" for people, "json" for machines.
+format = {_text(config.log.format)}
+"""
+
+
+def _text(value: str) -> str:
+    # TOML's basic strings have JSON's escapes; only DEL must be escaped in TOML and is not in JSON.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _boolean(value: bool) -> str:
+    return "true" if value else "false"
+
+
+def _list(values: tuple[str, ...]) -> str:
+    if len(values) <= 1:
+        return f"[{''.join(map(_text, values))}]"
+    return "[\n" + "".join(f"  {_text(value)},\n" for value in values) + "]"

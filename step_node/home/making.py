@@ -1,0 +1,220 @@
+"""Making node homes: keys, `genesis.json` and `config.toml`, for one node or for a whole test network.
+
+Keys are written first and `config.toml` last, so a home that has a `config.toml` is complete. What is there is never
+overwritten: a validator's key may be the only copy.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from p2p.libp2p_host import peer_id_of
+from step_node.chain.genesis import Genesis, GenesisError, GenesisValidator
+from step_node.crypto.eip191 import address_of, public_key_of
+from step_node.durable.atomic_file import write_atomically
+from step_node.errors import StepNodeError, describe_validation_error
+from step_node.home.config import ApiConfig, ConfigError, LogConfig, NodeConfig, P2pConfig, StorageConfig
+from step_node.home.config_file import render_config
+from step_node.home.paths import NodeHome
+from step_node.parameters import USTEP_PER_STEP, Parameters
+from step_node.signing.key_file import create_key_file
+from step_node.signing.keystore import KdfStrength, create_keystore, new_private_key
+from step_node.signing.private_file import create_private_file
+
+LOOPBACK = "127.0.0.1"
+ALL_INTERFACES = "0.0.0.0"
+
+
+HOST_NAME_PATTERN = re.compile(r"(?=.{1,253}$)(?!-)[a-zA-Z0-9-]{1,63}(?<!-)(\.(?!-)[a-zA-Z0-9-]{1,63}(?<!-))*")
+"""RFC 1123 §2.1: labels of letters, digits and hyphens."""
+
+
+class HomeError(StepNodeError):
+    """A home cannot be made, or used; the message names the directory and the rule."""
+
+
+@dataclass(frozen=True, slots=True)
+class HomeKeys:
+    """Private keys of 32 bytes each. `validator` is None for a node that only observes."""
+
+    validator: bytes | None = field(repr=False)
+    p2p: bytes = field(repr=False)
+
+    @classmethod
+    def new(cls, *, is_validator: bool) -> HomeKeys:
+        """Fresh random keys."""
+        return cls(new_private_key() if is_validator else None, new_private_key())
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkNode:
+    """Where one node of a test network listens, and its keys."""
+
+    keys: HomeKeys
+    api_port: int
+    p2p_port: int
+    host: str = LOOPBACK
+
+    @property
+    def p2p_address(self) -> str:
+        """The multiaddr by which the others find it."""
+        kind = "ip4" if _looks_like_ip4(self.host) else "dns4"
+        return f"/{kind}/{self.host}/tcp/{self.p2p_port}/p2p/{peer_id_of(self.keys.p2p)}"
+
+
+def new_genesis(
+    *,
+    chain_id: str,
+    genesis_time_ms: int,
+    validators: Sequence[tuple[bytes, str]],
+    parameters: Parameters | None = None,
+) -> Genesis:
+    """A genesis with these (private key, P2P multiaddr), each staking just the minimum, and no allocations.
+
+    Raises GenesisError naming the field for a chain id or a time that the protocol does not allow.
+    """
+    parameters = Parameters() if parameters is None else parameters
+    try:
+        return Genesis(
+            chain_id=chain_id,
+            genesis_time_ms=genesis_time_ms,
+            parameters=parameters,
+            validators=tuple(_validator(key, address, parameters) for key, address in validators),
+        )
+    except ValidationError as error:
+        raise GenesisError(f"new genesis: {describe_validation_error(error)}") from error
+
+
+def new_config(
+    *,
+    api_port: int,
+    p2p_port: int,
+    bootstrap: Sequence[str] = (),
+    listen_host: str | None = None,
+    storage: StorageConfig | None = None,
+    log: LogConfig | None = None,
+) -> NodeConfig:
+    """Settings of a node; with `listen_host` both servers listen there, otherwise the API only on loopback.
+
+    Raises ConfigError naming the key for a bootstrap address that is none.
+    """
+    try:
+        return NodeConfig(
+            api=ApiConfig(host=listen_host or LOOPBACK, port=api_port),
+            p2p=P2pConfig(listen=(f"/ip4/{listen_host or ALL_INTERFACES}/tcp/{p2p_port}",), bootstrap=tuple(bootstrap)),
+            storage=storage or StorageConfig(),
+            log=log or LogConfig(),
+        )
+    except ValidationError as error:
+        raise ConfigError(f"new config.toml: {describe_validation_error(error)}") from error
+
+
+def check_host(host: str) -> None:
+    """Raise HomeError unless `host` is an IPv4 address or can be the name of a host."""
+    if _looks_like_ip4(host):
+        try:
+            IPv4Address(host)
+        except ValueError as error:
+            raise HomeError(f"{host!r} is not an IPv4 address: {error}") from error
+    elif HOST_NAME_PATTERN.fullmatch(host) is None:
+        raise HomeError(
+            f"{host!r} cannot be a host's name: letters, digits and hyphens, with dots between the parts; or an IPv4"
+            " address"
+        )
+
+
+def check_no_home(home: NodeHome) -> None:
+    """Raise HomeError if anything stands where a new home is to be made."""
+    if home.root.is_dir() and not any(home.root.iterdir()):
+        return
+    if home.root.exists():
+        raise HomeError(f"{home.root}: exists already; a home is never overwritten, choose another directory")
+
+
+def write_home(
+    home: NodeHome,
+    *,
+    keys: HomeKeys,
+    genesis: Genesis,
+    config: NodeConfig,
+    password: str,
+    strength: KdfStrength = KdfStrength.STANDARD,
+    keep_password: bool = False,
+) -> None:
+    """Make a home. `password` encrypts the validator's keystore, if there is one; `keep_password` writes it beside it.
+
+    Raises HomeError if the home is there already, KeystoreError for a password that cannot be used, OSError.
+    """
+    check_no_home(home)
+    home.p2p_key.parent.mkdir(parents=True, mode=0o700)
+    create_key_file(home.p2p_key, keys.p2p)
+    if keys.validator is not None:
+        create_keystore(home.validator_keystore, keys.validator, password, strength)
+        if keep_password:
+            create_private_file(home.password, password.encode() + b"\n")
+    home.data.mkdir(mode=0o700)
+    write_atomically(home.genesis, genesis.model_dump_json(indent=2, exclude_none=True).encode() + b"\n", replace=False)
+    write_atomically(home.config, render_config(config).encode(), replace=False)
+
+
+def network_homes(root: Path, count: int) -> list[NodeHome]:
+    """The homes of a test network's nodes under `root`: node0, node1, …"""
+    return [NodeHome(root / f"node{index}") for index in range(count)]
+
+
+def write_network_homes(
+    homes: Sequence[NodeHome],
+    *,
+    nodes: Sequence[NetworkNode],
+    genesis: Genesis,
+    storage: Sequence[StorageConfig],
+    listen_host: str = LOOPBACK,
+    log: LogConfig | None = None,
+    password: str,
+) -> None:
+    """Write one home for each node: one genesis, each knowing all the others.
+
+    The password of the keystores stands beside them, and costs little to try: such a network guards nothing.
+    Raises HomeError before anything is written if one of the homes is there already.
+    """
+    for home in homes:
+        check_no_home(home)
+    addresses = [node.p2p_address for node in nodes]
+    for index, (home, node) in enumerate(zip(homes, nodes, strict=True)):
+        config = new_config(
+            api_port=node.api_port,
+            p2p_port=node.p2p_port,
+            bootstrap=addresses[:index] + addresses[index + 1 :],
+            listen_host=listen_host,
+            storage=storage[index],
+            log=log,
+        )
+        write_home(
+            home,
+            keys=node.keys,
+            genesis=genesis,
+            config=config,
+            password=password,
+            strength=KdfStrength.DEVNET,
+            keep_password=True,
+        )
+
+
+def _looks_like_ip4(host: str) -> bool:
+    return host.replace(".", "").isdigit()
+
+
+def _validator(private_key: bytes, p2p_address: str, parameters: Parameters) -> GenesisValidator:
+    public_key = public_key_of(private_key)
+    return GenesisValidator(
+        address=f"0x{address_of(public_key).hex()}",
+        public_key=f"0x{public_key.hex()}",
+        stake_ustep=parameters.min_stake * USTEP_PER_STEP,
+        p2p_address=p2p_address,
+    )

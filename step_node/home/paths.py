@@ -1,0 +1,83 @@
+"""A node home: the one directory that holds all of a node's files, and what each is called."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class NodeHome:
+    """Where a node's files stand. `root` is the directory given as `--home`."""
+
+    root: Path
+
+    @property
+    def config(self) -> Path:
+        """The operator's settings."""
+        return self.root / "config.toml"
+
+    @property
+    def genesis(self) -> Path:
+        """The chain's genesis, the same on every node."""
+        return self.root / "genesis.json"
+
+    @property
+    def validator_keystore(self) -> Path:
+        """The validator's hot key, encrypted. A node without it only observes."""
+        return self.root / "keys" / "validator.json"
+
+    @property
+    def p2p_key(self) -> Path:
+        """The key of the node's libp2p identity, in the clear (it guards no value), mode 0600."""
+        return self.root / "keys" / "p2p.key"
+
+    @property
+    def password(self) -> Path:
+        """The keystore's password, mode 0600: only in homes for trying things out, where it guards nothing."""
+        return self.root / "keys" / "password"
+
+    @property
+    def data(self) -> Path:
+        """Everything the node writes while it runs."""
+        return self.root / "data"
+
+    @property
+    def ledger(self) -> Path:
+        """The embedded store."""
+        return self.data / "ledger.sqlite"
+
+    @property
+    def journal(self) -> Path:
+        """Accepted proofs that the chain has not decided yet."""
+        return self.data / "journal.sqlite"
+
+    @property
+    def snapshots(self) -> Path:
+        """Snapshots of the state, for peers that join. May be deleted while the node is stopped."""
+        return self.data / "snapshots"
+
+    @property
+    def validator_sets(self) -> Path:
+        """The links from the validators of genesis to the present ones, for peers that join from a snapshot."""
+        return self.data / "validator_sets"
+
+    @property
+    def consensus_log(self) -> Path:
+        """The write-ahead log of the height that consensus is about."""
+        return self.data / "consensus.log"
+
+    @property
+    def signing_history(self) -> Path:
+        """What the double-sign guard remembers. Never delete or copy it back."""
+        return self.data / "signing_history.log"
+
+    @property
+    def evidence(self) -> Path:
+        """Evidence against validators that waits for a batch."""
+        return self.data / "evidence"
+
+    @property
+    def bans(self) -> Path:
+        """Peers that are banned, and until when. May be deleted while the node is stopped, which lifts all bans."""
+        return self.data / "bans.json"

@@ -1,0 +1,310 @@
+"""Admission: the one door into the mempool, for clients' submissions and for proofs that peers pass on.
+
+Proofs come in chunks, and each step serves a whole chunk: signatures are verified on worker threads, the state they
+depend on is loaded in one read, and what clients submitted is journalled in one transaction before anybody is
+answered. Only what entered here through this node's own API is journalled: every node answers for its own promises.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import trio
+
+from step_node.chain.chain import Chain
+from step_node.chain.verification import verify_on_threads
+from step_node.clock import Clock
+from step_node.ledger.apply import keys_of
+from step_node.ledger.state import Receipt, StateSlice
+from step_node.ledger.state_gates import check_state_gates
+from step_node.mempool.journal import DroppedProof, Journal, JournalError
+from step_node.mempool.outcomes import Dropped, Finalised, Outcome, OutcomeWaiters, Pending
+from step_node.mempool.pool import Mempool
+from step_node.metrics import NodeMetrics
+from step_node.proofs.proof import Refusal, RefusalCode, SignedProof
+from step_node.storage.interface import StorageUnavailable
+
+CHUNK_PROOFS_MAX = 256
+"""Submissions that are verified, loaded and journalled together."""
+
+QUEUE_SUBMISSIONS_MAX = 4_096
+"""Submissions that wait for their chunk; one more is refused with `MEMPOOL_FULL`."""
+
+
+@dataclass(slots=True)
+class _Submission:
+    proof: SignedProof
+    done: trio.Event
+    answer: Refusal | Outcome | None = None
+
+
+Answer: TypeAlias = Refusal | Outcome
+
+_STOPPING = Refusal(RefusalCode.NOT_READY, "the node is stopping; submit to another node")
+
+
+class Admission:
+    """See the module's docstring. `run` must be running while `submit` is called."""
+
+    def __init__(
+        self,
+        *,
+        chain: Chain,
+        mempool: Mempool,
+        journal: Journal,
+        waiters: OutcomeWaiters,
+        clock: Clock,
+        metrics: NodeMetrics,
+    ) -> None:
+        self._chain = chain
+        self._mempool = mempool
+        self._journal = journal
+        self._waiters = waiters
+        self._clock = clock
+        self._metrics = metrics
+        self._send, self._receive = trio.open_memory_channel[_Submission](QUEUE_SUBMISSIONS_MAX)
+        self._accepted_send, self.accepted = trio.open_memory_channel[tuple[SignedProof, ...]](QUEUE_SUBMISSIONS_MAX)
+        """Chunks that were accepted from clients, for the gossip; when nobody takes them they are dropped: peers ask
+        for what they miss."""
+
+    async def submit(self, proof: SignedProof, *, wait_ms: int) -> Answer:
+        """Take in one proof from a client, and wait up to `wait_ms` for the chain to decide.
+
+        The answer is a `Refusal` when a gate refuses it, else what became of it. A proof that was submitted before
+        gets its outcome. Once this answers anything but a refusal, the proof is on disk.
+        """
+        submission = _Submission(proof, trio.Event())
+        try:
+            self._send.send_nowait(submission)
+        except trio.WouldBlock:
+            return Refusal(
+                RefusalCode.MEMPOOL_FULL, f"{QUEUE_SUBMISSIONS_MAX} submissions wait already; try again in a second"
+            )
+        except trio.BrokenResourceError:
+            return _STOPPING
+        await submission.done.wait()
+        if submission.answer is None:
+            return _STOPPING
+        if isinstance(submission.answer, Pending):
+            # The chain may have decided between the chunk's answer and this step.
+            if proof.proof_id not in self._mempool:
+                return await self.outcome(proof.proof_id) or Pending()
+            return await self._waiters.wait(proof.proof_id, timeout_ms=wait_ms)
+        return submission.answer
+
+    async def outcome(self, proof_id: bytes) -> Outcome | None:
+        """What is known of a proof: None if this node has never accepted or finalised it."""
+        if proof_id in self._mempool:
+            return Pending()
+        receipts = await self._chain.storage.receipts([proof_id])
+        if receipts:
+            return Finalised(receipts[0])
+        dropped = await self._journal.dropped([proof_id])
+        if proof_id in dropped:
+            return Dropped(dropped[proof_id])
+        # A batch has taken it out of the mempool, and the journal has not been settled yet.
+        return Pending() if proof_id in self._mempool or await self._journal.holds(proof_id) else None
+
+    async def owes_answers(self) -> bool:
+        """Whether proofs wait whose clients were told that they are accepted. Raises `JournalError`."""
+        return bool(await self._journal.waiting())
+
+    async def run(self) -> None:
+        """Serve submissions, chunk by chunk, until cancelled."""
+        held: list[_Submission] = []
+        try:
+            while True:
+                held = [await self._receive.receive()]
+                while len(held) < CHUNK_PROOFS_MAX:
+                    try:
+                        held.append(self._receive.receive_nowait())
+                    except trio.WouldBlock:
+                        break
+                await self._serve(held)
+        finally:
+            # Nobody serves any more, so nobody may be left waiting: neither these, nor who is still in the queue.
+            while self._receive.statistics().current_buffer_used:
+                held.append(self._receive.receive_nowait())
+            self._receive.close()
+            self._release(held)
+
+    async def restore(self) -> int:
+        """After a restart, let the journalled proofs back in; returns how many wait again.
+
+        Those that were finalised meanwhile are forgotten, and those that never can be are marked as dropped.
+        """
+        waiting = await self._journal.waiting()
+        restored = 0
+        for start in range(0, len(waiting), CHUNK_PROOFS_MAX):
+            chunk = waiting[start : start + CHUNK_PROOFS_MAX]
+            state, receipts = await self._look_up(chunk)
+            dropped = []
+            for proof in chunk:
+                if proof.proof_id in receipts:
+                    continue
+                refusal = self.refusal_for_good(proof, state)
+                if refusal is not None:
+                    dropped.append(DroppedProof(proof.proof_id, refusal))
+                elif self._mempool.add(proof, now_ms=self._clock.now_ms()):
+                    restored += 1
+            await self._journal.settle(finalised=sorted(receipts), dropped=dropped, now_ms=self._clock.now_ms())
+        return restored
+
+    def refusal_for_good(self, proof: SignedProof, state: StateSlice) -> Refusal | None:
+        """Why no later batch can hold `proof` either, or None.
+
+        Batches move on in time and never come back, so against the *finalised* state these verdicts are for good: a
+        proof older than the window, a used nonce, a triangle that is no longer active, an account that has since been
+        proven elsewhere or later. (Speed obeys the triangle inequality: what is too far from the last proof is too far
+        from every proof that could follow it first.) A timestamp ahead of the clock, or a triangle whose parent is not
+        subdivided yet, may come right.
+        """
+        # A proof that is ahead of the chain is judged as of its own time: the other gates do not ask for the time, and
+        # what they refuse now they refuse then.
+        earliest_ms = max(state.head.chain.timestamp_ms + 1, proof.timestamp_ms)
+        refusal = self._check(proof, state, earliest_ms)
+        return None if refusal is not None and refusal.code is RefusalCode.TRIANGLE_NOT_FOUND else refusal
+
+    async def admit_from_peers(self, proofs: Sequence[SignedProof]) -> list[Refusal | None]:
+        """Take in proofs that a peer passed on; for each, why it was refused, or None (also if it was here already).
+
+        A stateless refusal is the peer's fault; the others may only mean that it is ahead or behind.
+        """
+        verdicts = await self._verify(proofs)
+        fresh = [
+            proof
+            for proof, verdict in zip(proofs, verdicts, strict=True)
+            if verdict is None and proof.proof_id not in self._mempool
+        ]
+        if fresh:
+            state, receipts = await self._look_up(fresh)
+            refused = {proof.proof_id: self._admit(proof, state) for proof in fresh if proof.proof_id not in receipts}
+            verdicts = [verdict or refused.get(proof.proof_id) for proof, verdict in zip(proofs, verdicts, strict=True)]
+        return verdicts
+
+    async def _serve(self, chunk: list[_Submission]) -> None:
+        try:
+            await self._answer(chunk)
+        except StorageUnavailable as error:
+            self._refuse_unanswered(chunk, Refusal(RefusalCode.NOT_READY, f"the store does not answer: {error}"))
+        except JournalError as error:
+            self._refuse_unanswered(chunk, Refusal(RefusalCode.NOT_READY, f"the journal cannot be written: {error}"))
+        finally:
+            self._release(chunk)
+
+    async def _answer(self, chunk: list[_Submission]) -> None:
+        # What waits already was verified when it came. It may have come from a peer: the promise is still to be made.
+        waiting = [submission for submission in chunk if submission.proof.proof_id in self._mempool]
+        await self._promise(
+            [proof for each in waiting if (proof := self._mempool.get(each.proof.proof_id)) is not None]
+        )
+        for submission in waiting:
+            submission.answer = Pending()
+        undecided = [submission for submission in chunk if submission.answer is None]
+        verdicts = await self._verify([submission.proof for submission in undecided])
+        for submission, verdict in zip(undecided, verdicts, strict=True):
+            submission.answer = verdict
+        await self._accept([submission for submission in undecided if submission.answer is None])
+
+    async def _accept(self, submissions: list[_Submission]) -> None:
+        if not submissions:
+            return
+        proofs = [submission.proof for submission in submissions]
+        dropped = await self._journal.dropped([proof.proof_id for proof in proofs])
+        state, receipts = await self._look_up(proofs)
+        accepted: list[_Submission] = []
+        for submission in submissions:
+            proof_id = submission.proof.proof_id
+            if proof_id in receipts:
+                submission.answer = Finalised(receipts[proof_id])
+            elif proof_id in dropped:
+                submission.answer = Dropped(dropped[proof_id])
+            elif (refusal := self._admit(submission.proof, state)) is not None:
+                submission.answer = refusal
+            else:
+                accepted.append(submission)
+        promised = {submission.proof.proof_id: submission.proof for submission in accepted}
+        try:
+            await self._promise(tuple(promised.values()))
+        except JournalError:
+            for proof_id in promised:
+                self._mempool.remove(proof_id)
+            raise
+        for submission in accepted:
+            submission.answer = Pending()
+        if promised:
+            try:
+                self._accepted_send.send_nowait(tuple(promised.values()))
+            except trio.WouldBlock:
+                return
+
+    async def _promise(self, proofs: Sequence[SignedProof]) -> None:
+        """Journal these proofs of the mempool. Only when this has returned may a client be told of it."""
+        if not proofs:
+            return
+        await self._journal.accept(proofs, now_ms=self._clock.now_ms())
+        await self._settle_overtaken([proof for proof in proofs if proof.proof_id not in self._mempool])
+
+    async def _settle_overtaken(self, proofs: Sequence[SignedProof]) -> None:
+        """Settle what the chain decided while it was being journalled, when the journal did not know it yet."""
+        if not proofs:
+            return
+        state, receipts = await self._look_up(proofs)
+        dropped = []
+        for proof in proofs:
+            if proof.proof_id in receipts:
+                continue
+            refusal = self.refusal_for_good(proof, state)
+            if refusal is not None:
+                dropped.append(DroppedProof(proof.proof_id, refusal))
+            else:
+                # The clock had dropped it, not the chain, and the journal could not keep the reason: let the clock
+                # find it again.
+                self._mempool.add(proof, now_ms=self._clock.now_ms())
+        await self._journal.settle(finalised=sorted(receipts), dropped=dropped, now_ms=self._clock.now_ms())
+
+    async def _look_up(self, proofs: Sequence[SignedProof]) -> tuple[StateSlice, dict[bytes, Receipt]]:
+        """The state these proofs depend on, no older than the head, and the receipts of those that are finalised.
+
+        The state is read first: a nonce that a proof itself has used there is then never seen without its receipt. A
+        batch may be finalised while they are read; no step lies between this and what the caller does with the state.
+        """
+        while True:
+            state = await self._chain.storage.load(keys_of(proofs))
+            found = await self._chain.storage.receipts([proof.proof_id for proof in proofs]) if proofs else ()
+            if state.head.chain.height >= self._chain.head.chain.height:
+                return state, {receipt.proof_id: receipt for receipt in found}
+
+    def _admit(self, proof: SignedProof, state: StateSlice) -> Refusal | None:
+        refusal = self._check(proof, state, self._clock.now_ms()) or self._mempool.check(proof, state.head.parameters)
+        if refusal is None:
+            self._mempool.add(proof, now_ms=self._clock.now_ms())
+        return refusal
+
+    def _check(self, proof: SignedProof, state: StateSlice, reference_time_ms: int) -> Refusal | None:
+        parent = proof.triangle.parent
+        return check_state_gates(
+            proof,
+            reference_time_ms=reference_time_ms,
+            nonce_used=state.nonces[proof.account, proof.nonce] is not None,
+            account=state.accounts[proof.account],
+            triangle=state.triangles[int(proof.triangle)],
+            parent=None if parent is None else state.triangles[int(parent)],
+            parameters=state.head.parameters,
+        )
+
+    async def _verify(self, proofs: Sequence[SignedProof]) -> list[Refusal | None]:
+        self._metrics.signatures_verified(len(proofs))
+        return await verify_on_threads(proofs, self._chain.parameters)
+
+    @staticmethod
+    def _refuse_unanswered(chunk: list[_Submission], refusal: Refusal) -> None:
+        for submission in chunk:
+            if submission.answer is None:
+                submission.answer = refusal
+
+    def _release(self, chunk: list[_Submission]) -> None:
+        for submission in chunk:
+            submission.done.set()

@@ -1,0 +1,205 @@
+"""The mempool: proofs that have passed every gate and wait to be finalised.
+
+It is bounded in proofs; deduplicated by proof id and by (account, nonce); and fair: the proposer is offered one proof
+of each account in turn, the longest-waiting account first, and one account may hold `ACCOUNT_PROOFS_MAX` places. What
+is in it stays until the chain has decided: a proof leaves when it is finalised, or when the finalised state shows that
+it never can be. Nothing is evicted to make room: a full mempool refuses newcomers, since a client was told that its
+proof is accepted.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+from step_node.ledger.records import Account, LastProof
+from step_node.ledger.state_gates import check_clock, check_movement
+from step_node.parameters import Parameters
+from step_node.proofs.proof import Refusal, RefusalCode, SignedProof
+
+PROOFS_MAX = 50_000
+"""The default bound; the configuration may set another."""
+
+ACCOUNT_PROOFS_MAX = 64
+"""With the default moratorium an account can have 43 valid proofs within the window; further ones are refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class MempoolStatistics:
+    """What `/status` and `/metrics` show of the mempool."""
+
+    proofs: int
+    accounts: int
+    proofs_max: int
+
+
+class Mempool:
+    """See the module's docstring. Not thread-safe: it lives on the event loop."""
+
+    def __init__(self, *, proofs_max: int = PROOFS_MAX) -> None:
+        self._proofs_max = proofs_max
+        self._by_id: dict[bytes, SignedProof] = {}
+        """In order of arrival."""
+        self._arrived_at_ms: dict[bytes, int] = {}
+        self._arrivals = 0
+        self._by_timestamp: list[tuple[int, int, bytes]] = []
+        """Sorted: each waiting proof's timestamp, number of arrival, and id."""
+        self._arrival_numbers: dict[bytes, int] = {}
+        self._by_account: dict[bytes, list[SignedProof]] = {}
+        """Each account's waiting proofs, by timestamp."""
+        self._by_triangle: dict[int, set[bytes]] = {}
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def __contains__(self, proof_id: object) -> bool:
+        return proof_id in self._by_id
+
+    def get(self, proof_id: bytes) -> SignedProof | None:
+        """The waiting proof with this id, already verified."""
+        return self._by_id.get(proof_id)
+
+    def ids(self) -> Iterator[bytes]:
+        """The ids of all waiting proofs, longest-waiting first."""
+        return iter(self._by_id)
+
+    def statistics(self) -> MempoolStatistics:
+        """Counts for operators."""
+        return MempoolStatistics(len(self._by_id), len(self._by_account), self._proofs_max)
+
+    def check(self, proof: SignedProof, parameters: Parameters) -> Refusal | None:
+        """Why `proof` cannot join those that wait, or None. Its own presence is no reason."""
+        if proof.proof_id in self._by_id:
+            return None
+        queue = self._by_account.get(proof.account)
+        if queue is not None:
+            if any(waiting.nonce == proof.nonce for waiting in queue):
+                return Refusal(
+                    RefusalCode.NONCE_REPLAY, f"nonce: another waiting proof of this account uses {proof.nonce!r}"
+                )
+            if len(queue) >= ACCOUNT_PROOFS_MAX:
+                return Refusal(
+                    RefusalCode.RATE_LIMITED,
+                    f"account: {ACCOUNT_PROOFS_MAX} proofs of this account wait already; wait until one is final",
+                )
+            refusal = self._check_neighbours(proof, queue, parameters)
+            if refusal is not None:
+                return refusal
+        if len(self._by_id) >= self._proofs_max:
+            return Refusal(
+                RefusalCode.MEMPOOL_FULL, f"{self._proofs_max} proofs wait already; try again in a few seconds"
+            )
+        return None
+
+    def add(self, proof: SignedProof, *, now_ms: int) -> bool:
+        """Let a checked proof in. False if it was there already."""
+        if proof.proof_id in self._by_id:
+            return False
+        self._by_id[proof.proof_id] = proof
+        self._arrived_at_ms[proof.proof_id] = now_ms
+        self._arrivals += 1
+        self._arrival_numbers[proof.proof_id] = self._arrivals
+        insort(self._by_timestamp, (proof.timestamp_ms, self._arrivals, proof.proof_id))
+        insort(self._by_account.setdefault(proof.account, []), proof, key=_timestamp_ms)
+        self._by_triangle.setdefault(int(proof.triangle), set()).add(proof.proof_id)
+        return True
+
+    def remove(self, proof_id: bytes) -> SignedProof | None:
+        """Take a proof out; None if it was not there."""
+        proof = self._by_id.pop(proof_id, None)
+        if proof is None:
+            return None
+        del self._arrived_at_ms[proof_id]
+        number = self._arrival_numbers.pop(proof_id)
+        del self._by_timestamp[bisect_left(self._by_timestamp, (proof.timestamp_ms, number))]
+        queue = self._by_account[proof.account]
+        queue.remove(proof)
+        if not queue:
+            del self._by_account[proof.account]
+        in_triangle = self._by_triangle[int(proof.triangle)]
+        in_triangle.discard(proof_id)
+        if not in_triangle:
+            del self._by_triangle[int(proof.triangle)]
+        return proof
+
+    def waited_ms(self, proof_id: bytes, *, now_ms: int) -> int | None:
+        """How long a proof has waited here; None if it does not."""
+        arrived_at_ms = self._arrived_at_ms.get(proof_id)
+        return None if arrived_at_ms is None else now_ms - arrived_at_ms
+
+    def touching(self, accounts: Iterable[bytes], triangles: Iterable[int]) -> list[SignedProof]:
+        """The waiting proofs whose account or triangle is among these: those a finalised batch may have decided."""
+        found: dict[bytes, SignedProof] = {}
+        for account in accounts:
+            queue = self._by_account.get(account)
+            if queue is not None:
+                found.update((proof.proof_id, proof) for proof in queue)
+        for triangle in triangles:
+            found.update((proof_id, self._by_id[proof_id]) for proof_id in self._by_triangle.get(triangle, ()))
+        return list(found.values())
+
+    def older_than(self, timestamp_ms: int) -> list[SignedProof]:
+        """The waiting proofs whose own timestamp lies before this, longest-waiting first."""
+        # Asked after each batch, and nearly always for none: not all of them are looked at.
+        end = bisect_left(self._by_timestamp, (timestamp_ms,))
+        by_arrival = sorted((number, proof_id) for _, number, proof_id in self._by_timestamp[:end])
+        return [self._by_id[proof_id] for _, proof_id in by_arrival]
+
+    def candidates(self, limit: int, *, now_ms: int, parameters: Parameters) -> list[SignedProof]:
+        """Up to `limit` proofs to propose at `now_ms`: one of each account in turn, in order of their timestamps."""
+        turns: list[Iterator[SignedProof]] = []
+        seen: set[bytes] = set()
+        for proof in self._by_id.values():
+            if proof.account in seen:
+                continue
+            seen.add(proof.account)
+            turns.append(iter(tuple(self._by_account[proof.account])))
+            if len(turns) >= limit:
+                break
+        return list(islice(_in_turn(turns, now_ms, parameters), limit))
+
+    def has_work(self, *, now_ms: int, parameters: Parameters) -> bool:
+        """Whether a batch should be proposed: enough proofs wait, or one has waited for the batch interval."""
+        # Asked many times a second, and what the clock has passed by stays until it is settled: only the timely ones,
+        # in the sense of `check_clock`, are looked at, and fewer than `batch_target_proofs` of them.
+        first = bisect_left(self._by_timestamp, (now_ms - parameters.proof_max_age_ms,))
+        end = bisect_left(self._by_timestamp, (now_ms + parameters.clock_drift_ms + 1,))
+        if end - first >= parameters.batch_target_proofs:
+            return True
+        if first == end:
+            return False
+        _, longest_waiting = min((number, proof_id) for _, number, proof_id in self._by_timestamp[first:end])
+        return now_ms - self._arrived_at_ms[longest_waiting] >= parameters.batch_interval_ms
+
+    def _check_neighbours(self, proof: SignedProof, queue: list[SignedProof], parameters: Parameters) -> Refusal | None:
+        """The movement gates against the account's own waiting proofs just before and just after this one."""
+        at = bisect_right(queue, proof.timestamp_ms, key=_timestamp_ms)
+        if at > 0:
+            refusal = check_movement(proof, _as_if_finalised(queue[at - 1]), parameters)
+            if refusal is not None:
+                return refusal
+        if at < len(queue):
+            return check_movement(queue[at], _as_if_finalised(proof), parameters)
+        return None
+
+
+def _timestamp_ms(proof: SignedProof) -> int:
+    return proof.timestamp_ms
+
+
+def _as_if_finalised(proof: SignedProof) -> Account:
+    return Account(proof.account, last_proof=LastProof(proof.timestamp_ms, proof.lat, proof.lon))
+
+
+def _in_turn(turns: Sequence[Iterator[SignedProof]], now_ms: int, parameters: Parameters) -> Iterator[SignedProof]:
+    waiting = list(turns)
+    while waiting:
+        still: list[Iterator[SignedProof]] = []
+        for turn in waiting:
+            proof = next((proof for proof in turn if check_clock(proof, now_ms, parameters) is None), None)
+            if proof is not None:
+                yield proof
+                still.append(turn)
+        waiting = still

@@ -1,0 +1,139 @@
+"""Settlement: what a finalised batch means for the proofs that wait, and for the clients that wait for them.
+
+Finalised proofs leave the mempool and the journal. Waiting ones whose account or triangle the batch has touched, or
+that it has left behind in time, are judged against the new state; those that no later batch can hold are dropped, with
+the code of the gate, and their clients are told.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import structlog
+import trio
+
+from step_node.chain.chain import Chain, JudgedBatch
+from step_node.clock import Clock
+from step_node.ledger.apply import keys_of
+from step_node.mempool.admission import Admission
+from step_node.mempool.journal import DroppedProof, Journal
+from step_node.mempool.outcomes import OutcomeWaiters
+from step_node.mempool.pool import Mempool
+from step_node.metrics import NodeMetrics
+from step_node.proofs.proof import Refusal, RefusalCode, SignedProof
+from step_node.storage.retry import StorageWatch
+
+JUDGED_AT_ONCE_MAX = 500
+"""Waiting proofs judged, some 10 µs each, before other tasks have their turn: a batch may touch a crowded triangle."""
+
+log = structlog.get_logger("settlement")
+
+
+class Settlement:
+    """See the module's docstring. `note_settled` is told the ids that need not be fetched from peers any more."""
+
+    def __init__(
+        self,
+        *,
+        chain: Chain,
+        mempool: Mempool,
+        journal: Journal,
+        admission: Admission,
+        waiters: OutcomeWaiters,
+        note_settled: Callable[[Sequence[bytes]], None],
+        clock: Clock,
+        metrics: NodeMetrics,
+        storage_watch: StorageWatch,
+    ) -> None:
+        self._chain = chain
+        self._mempool = mempool
+        self._journal = journal
+        self._admission = admission
+        self._waiters = waiters
+        self._note_settled = note_settled
+        self._clock = clock
+        self._metrics = metrics
+        self._storage_watch = storage_watch
+
+    async def after_batch(self, judged: JudgedBatch) -> None:
+        """Settle after `judged` has been stored and the head has moved. Raises `JournalError`."""
+        receipts = judged.transition.receipts
+        finalised = [receipt.proof_id for receipt in receipts]
+        now_ms = self._clock.now_ms()
+        for proof_id in finalised:
+            waited_ms = self._mempool.waited_ms(proof_id, now_ms=now_ms)
+            if waited_ms is not None:
+                self._metrics.proof_final_after(waited_ms)
+                self._mempool.remove(proof_id)
+        self._waiters.announce(receipts, ())
+        changes = judged.transition.changes
+        timestamp_ms = judged.batch.header.timestamp_ms
+        doubtful = self._mempool.touching(
+            (account.address for account in changes.accounts), (triangle.id for triangle in changes.triangles)
+        ) + self._mempool.older_than(timestamp_ms - self._chain.parameters.proof_max_age_ms)
+        await self._drop(await self._passed_by(doubtful), finalised)
+
+    async def after_jump(self) -> None:
+        """Settle after the node has joined from a snapshot. Raises `JournalError`.
+
+        A proof that waited here may have been finalised in a batch that this node will never see. Its nonce is in the
+        snapshot then, or it is too old: either way it is dropped, and its client told where to ask.
+        """
+        waiting = [proof for proof_id in self._mempool.ids() if (proof := self._mempool.get(proof_id)) is not None]
+        height = self._chain.head.chain.height
+        passed_by = [
+            DroppedProof(
+                item.proof_id,
+                Refusal(
+                    item.refusal.code,
+                    f"{item.refusal.message} (this node knows the chain from height {height} on; whether the proof was"
+                    " finalised before, another node can tell)",
+                ),
+            )
+            for item in await self._passed_by(waiting)
+        ]
+        await self._drop(passed_by, [])
+
+    async def drop_expired(self) -> None:
+        """Drop proofs that are too old for any batch that could still be proposed, while the chain stands idle.
+
+        A fresh batch's timestamp is within `clock_drift_ms` of an honest clock, and so is this node's clock: twice that
+        beyond the window no validator takes the proof any more. Must not be called while a batch is under way: one that
+        is locked may be finalised at any later time.
+        """
+        parameters = self._chain.parameters
+        horizon_ms = self._clock.now_ms() - parameters.proof_max_age_ms - 2 * parameters.clock_drift_ms
+        refusal = Refusal(
+            RefusalCode.CLOCK_DRIFT,
+            f"timestamp: no batch was finalised within {parameters.proof_max_age_ms} ms of it",
+        )
+        expired = [DroppedProof(proof.proof_id, refusal) for proof in self._mempool.older_than(horizon_ms)]
+        await self._drop(expired, [])
+
+    async def _passed_by(self, doubtful: Sequence[SignedProof]) -> list[DroppedProof]:
+        proofs = list({proof.proof_id: proof for proof in doubtful}.values())
+        dropped = []
+        for start in range(0, len(proofs), JUDGED_AT_ONCE_MAX):
+            await trio.lowlevel.checkpoint()  # The head stays where it is meanwhile: only the caller moves it.
+            chunk = proofs[start : start + JUDGED_AT_ONCE_MAX]
+            keys = keys_of(chunk)
+            state = await self._storage_watch.when_available(partial(self._chain.storage.load, keys))
+            for proof in chunk:
+                refusal = self._admission.refusal_for_good(proof, state)
+                if refusal is not None:
+                    dropped.append(DroppedProof(proof.proof_id, refusal))
+        return dropped
+
+    async def _drop(self, dropped: Sequence[DroppedProof], finalised: Sequence[bytes]) -> None:
+        for item in dropped:
+            self._mempool.remove(item.proof_id)
+            self._metrics.proof_dropped(item.refusal.code)
+            log.debug("a waiting proof is dropped", proof_id=item.proof_id.hex(), code=item.refusal.code)
+        if dropped:
+            log.info("waiting proofs are dropped", codes=dict(Counter(item.refusal.code.value for item in dropped)))
+        self._note_settled([*finalised, *(item.proof_id for item in dropped)])
+        await self._journal.settle(finalised=finalised, dropped=dropped, now_ms=self._clock.now_ms())
+        # Whoever is told "dropped" can ask again after a crash, and hears the same.
+        self._waiters.announce((), dropped)

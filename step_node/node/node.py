@@ -1,0 +1,373 @@
+"""A running node: its parts, opened by somebody else, are wired together here and run in one nursery."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import partial
+
+import structlog
+import trio
+from prometheus_client import CollectorRegistry
+
+from consensus.inputs import Input
+from consensus.messages import Commit, Evidence, Message, PreCommit
+from p2p.network import Network, PeerId
+from step_node import __version__
+from step_node.api.services import ApiServices
+from step_node.api.status import Health, HealthLevel, NodeStatus, PeerStatus, ValidatorStatus
+from step_node.chain.chain import Chain, JudgedBatch
+from step_node.chain.genesis import Genesis
+from step_node.clock import Clock
+from step_node.engine.doppelganger import DoppelgangerWatch
+from step_node.engine.driver import ConsensusDriver, ConsensusHooks, message_height
+from step_node.engine.evidence_pool import EvidencePool
+from step_node.engine.forks import Fork, fork_shown_by
+from step_node.engine.wal import WriteAheadLog
+from step_node.home.config import SyncConfig
+from step_node.ledger.commitment import state_root
+from step_node.mempool.admission import Admission
+from step_node.mempool.journal import Journal
+from step_node.mempool.operations import OperationDesk, OperationPool
+from step_node.mempool.outcomes import OutcomeWaiters
+from step_node.mempool.pool import Mempool
+from step_node.mempool.settlement import Settlement
+from step_node.metrics import NodeMetrics
+from step_node.network.gossip import Refused, broadcast, consensus_gossip, operations_gossip, proofs_gossip
+from step_node.network.peers import Peers
+from step_node.network.proof_exchange import ProofExchange
+from step_node.network.snapshots import SnapshotJoiner, SnapshotServer
+from step_node.network.sync import Sync
+from step_node.signing.signer import ValidatorSigner
+from step_node.snapshot.store import SnapshotStore
+from step_node.snapshot.validator_sets import ValidatorSetLinks
+from step_node.storage.interface import Storage
+from step_node.storage.retry import StorageWatch
+
+EXPIRY_CHECK_MS = 10_000
+"""How often an idle node looks for waiting proofs that have become too old, and any node whether a journal that failed
+can be written again."""
+
+SAY_AGAIN_MS = 2_000
+"""How often evidence and operations that wait are sent again, since gossip loses some."""
+
+log = structlog.get_logger("node")
+
+
+@dataclass(frozen=True, slots=True)
+class NodeParts:
+    """What a node is made of, open and ready: a test may hand over others than `run_node` does."""
+
+    genesis: Genesis
+    storage: Storage
+    journal: Journal
+    network: Network
+    signer: ValidatorSigner | None
+    clock: Clock
+    mempool: Mempool
+    chain: Chain
+    wal: WriteAheadLog
+    replayed: list[Input]
+    doppelganger: DoppelgangerWatch | None = None
+    listen_first_seconds: float = 0.0
+    """How long to listen for a doppelganger before anything is signed."""
+    evidence: EvidencePool = field(default_factory=EvidencePool)
+    snapshots: SnapshotStore | None = None
+    """None: the node neither gives snapshots nor joins from one."""
+    set_links: ValidatorSetLinks | None = None
+    """None: one that is not kept."""
+    sync: SyncConfig = field(default_factory=SyncConfig)
+
+
+class Node:
+    """The parts wired together. `run` starts them all and returns only when cancelled or when one fails."""
+
+    def __init__(self, parts: NodeParts) -> None:
+        self._parts = parts
+        self._network = parts.network
+        self._chain = parts.chain
+        self._mempool = parts.mempool
+        self.registry = CollectorRegistry()
+        self._metrics = NodeMetrics(self.registry)
+        self._storage_watch = StorageWatch(self._metrics.storage_retried)
+        self._waiters = OutcomeWaiters()
+        self._fork: Fork | None = None
+        self.admission = Admission(
+            chain=parts.chain,
+            mempool=parts.mempool,
+            journal=parts.journal,
+            waiters=self._waiters,
+            clock=parts.clock,
+            metrics=self._metrics,
+        )
+        self._consensus_topic = consensus_gossip(parts.network, parts.chain, self._gossip_refused)
+        self._operations_topic = operations_gossip(parts.network, parts.chain.chain_id, self._gossip_refused)
+        self._evidence = parts.evidence
+        self._set_links = parts.set_links or ValidatorSetLinks(None, parts.genesis)
+        self._operation_pool = OperationPool()
+        self.operations = OperationDesk(
+            chain=parts.chain, pool=self._operation_pool, publish=self._operations_topic.publish
+        )
+        """Where validator operations are handed in."""
+        self._exchange = ProofExchange(
+            network=parts.network,
+            topic=proofs_gossip(parts.network, parts.chain.chain_id, self._gossip_refused),
+            mempool=parts.mempool,
+            admission=self.admission,
+            metrics=self._metrics,
+        )
+        self._settlement = Settlement(
+            chain=parts.chain,
+            mempool=parts.mempool,
+            journal=parts.journal,
+            admission=self.admission,
+            waiters=self._waiters,
+            note_settled=self._exchange.note_settled,
+            clock=parts.clock,
+            metrics=self._metrics,
+            storage_watch=self._storage_watch,
+        )
+        self._peers = Peers(parts.network, parts.chain, on_height=self._peer_height)
+        self.driver = ConsensusDriver(
+            chain=parts.chain,
+            mempool=parts.mempool,
+            signer=parts.signer,
+            wal=parts.wal,
+            replayed=parts.replayed,
+            hooks=ConsensusHooks(
+                broadcast=self._broadcast,
+                finalised=self._finalised,
+                request_batch=lambda height, batch_hash: self._sync.want_proposal(height, batch_hash),
+                restored=self._restored,
+            ),
+            clock=parts.clock,
+            metrics=self._metrics,
+            storage_watch=self._storage_watch,
+            evidence=self._evidence,
+            operations=self._operation_pool,
+        )
+        self._snapshot_server, joiner = self._snapshots()
+        self._sync = Sync(
+            network=parts.network,
+            chain=parts.chain,
+            driver=self.driver,
+            peers=self._peers,
+            metrics=self._metrics,
+            joiner=joiner,
+        )
+        self._metrics.watch(parts.network, parts.mempool, parts.evidence, self.status)
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Start everything; `task_status` is told once the network listens and waiting proofs are restored."""
+        restored = await self.admission.restore()
+        if restored:
+            log.info("accepted proofs wait again", proofs=restored)
+        await self._evidence.drop_settled(self._chain.offence_refusal)
+        await self._set_links.begin(self._chain.validators)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.admission.run)
+            nursery.start_soon(self._peers.run)
+            await self._network.start()
+            nursery.start_soon(self._exchange.run)
+            if self._snapshot_server is not None:
+                nursery.start_soon(self._snapshot_server.run, self.driver.wait_for_height, lambda: self._sync.active)
+            nursery.start_soon(self._read_consensus)
+            nursery.start_soon(self._read_operations)
+            nursery.start_soon(self._say_again)
+            task_status.started()
+            if self._parts.doppelganger is not None and self._parts.listen_first_seconds > 0:
+                log.info("listening for a doppelganger", seconds=self._parts.listen_first_seconds)
+                await trio.sleep(self._parts.listen_first_seconds)
+            nursery.start_soon(self._sync.run)
+            nursery.start_soon(self._expire)
+            nursery.start_soon(self.driver.run)
+
+    def waiting_evidence(self) -> tuple[Evidence, ...]:
+        """Evidence that waits for a batch."""
+        return self._evidence.pieces()
+
+    def services(self, *, wait_ms_max: int) -> ApiServices:
+        """What the HTTP API needs. `wait_ms_max` bounds how long a submission may wait for finality."""
+        return ApiServices(
+            chain=self._chain,
+            admission=self.admission,
+            operations=self.operations,
+            clock=self._parts.clock,
+            status=self.status,
+            health=self.health,
+            metrics=self.registry,
+            wait_ms_max=wait_ms_max,
+            counters=self._metrics,
+        )
+
+    def status(self) -> NodeStatus:
+        """Where the node stands, now."""
+        head = self._chain.head
+        signer, members = self._parts.signer, self._chain.validators
+        own_address = None if signer is None or signer.address not in members else signer.address
+        return NodeStatus(
+            version=__version__,
+            chain_id=self._chain.chain_id,
+            genesis_hash=self._chain.genesis.hash,
+            peer_id=self._network.peer_id,
+            p2p_addresses=self._network.listen_addresses,
+            validator_address=own_address,
+            height=head.chain.height,
+            batch_hash=head.chain.batch_hash,
+            state_root=state_root(head.lanes),
+            batch_timestamp_ms=head.chain.timestamp_ms,
+            round=max(self.driver.state.round, 0),
+            state=self.driver.state.step.value,
+            syncing=self._sync.active,
+            mempool_proofs=len(self._mempool),
+            peers=tuple(PeerStatus(peer_id, self._peers.height(peer_id)) for peer_id in self._network.peers()),
+            validators=tuple(
+                ValidatorStatus(validator.address, validator.stake_ustep, validator.address == own_address)
+                for validator in members
+            ),
+        )
+
+    def health(self) -> Health:
+        """`down` while the store does not answer, and once finality is broken; `degraded` while the node cannot take
+        part as it should."""
+        if self._storage_watch.trouble is not None:
+            return Health(HealthLevel.DOWN, (f"the store does not answer: {self._storage_watch.trouble}",))
+        if self._fork is not None:
+            return Health(
+                HealthLevel.DOWN,
+                (f"a quorum has contradicted the batch that is final here at height {self._fork.height}",),
+            )
+        reasons = []
+        if self._parts.journal.trouble is not None:
+            reasons.append(f"the journal of accepted proofs fails: {self._parts.journal.trouble}")
+        validators = self._chain.validators
+        others_needed = validators.quorum - 1
+        peers = len(self._network.peers())
+        if peers < others_needed:
+            reasons.append(f"{peers} peers are connected; a quorum needs {others_needed} other validators")
+        if self._sync.active:
+            reasons.append("catching up with peers that are ahead")
+        if self.driver.state.round > 0:
+            reasons.append(f"height {self.driver.state.height} is in round {self.driver.state.round}")
+        return Health(HealthLevel.DEGRADED if reasons else HealthLevel.OK, tuple(reasons))
+
+    def _snapshots(self) -> tuple[SnapshotServer | None, SnapshotJoiner | None]:
+        parts = self._parts
+        if parts.snapshots is None:
+            return None, None
+        server = SnapshotServer(
+            network=parts.network,
+            chain=parts.chain,
+            snapshot_store=parts.snapshots,
+            set_links=self._set_links,
+            every_batches=parts.sync.snapshot_every_batches,
+        )
+        if not parts.sync.snapshot:
+            return server, None
+        joiner = SnapshotJoiner(
+            network=parts.network,
+            chain=parts.chain,
+            driver=self.driver,
+            snapshot_store=parts.snapshots,
+            set_links=self._set_links,
+            distance_batches=parts.sync.snapshot_distance_batches,
+            owes_answers=self.admission.owes_answers,
+        )
+        return server, joiner
+
+    # --- what the parts tell one another --------------------------------------------------------------------------
+
+    async def _broadcast(self, message: Message) -> None:
+        await broadcast(self._consensus_topic, message)
+
+    async def _restored(self) -> None:
+        await self._settlement.after_jump()
+        await self._set_links.begin(self._chain.validators)
+
+    async def _finalised(self, judged: JudgedBatch) -> None:
+        await self._settlement.after_batch(judged)
+        await self._evidence.drop_settled(self._chain.offence_refusal)
+        await self._storage_watch.when_available(self.operations.after_batch)
+        for slashing in judged.transition.slashings:
+            self._metrics.validator_slashed(slashing.kind.value, slashing.amount_ustep)
+            log.warning(
+                "a validator is slashed",
+                kind=slashing.kind.value,
+                validator="0x" + slashing.validator.hex(),
+                burnt_ustep=slashing.amount_ustep,
+            )
+        if self._chain.last_commit is not None:
+            await self._set_links.after_batch(judged.batch, self._chain.last_commit, self._chain.validators)
+
+    def _peer_height(self, _peer_id: PeerId, height: int) -> None:
+        if height >= self._chain.next_height:
+            self._sync.hint()
+
+    def _gossip_refused(self, topic: str, refused: Refused) -> None:
+        self._metrics.message_rejected(refused.fault.value)
+        log.debug("gossip is refused", topic=topic, reason=str(refused))
+
+    async def _read_consensus(self) -> None:
+        async for sender, item in self._consensus_topic:
+            height = message_height(item.message)
+            if self._parts.doppelganger is not None:
+                self._parts.doppelganger.hear(item.message)
+            if isinstance(item.message, Commit):
+                self._peers.note_height(sender, height)
+                await self._watch_for_fork(item.message)
+            elif height > self._chain.next_height:
+                self._peers.note_height(sender, height - 1)
+            if isinstance(item.message, Evidence):
+                await self._take_evidence(item.message)
+            elif item.proven:
+                self.driver.deliver(item.message, item.batch)
+                if isinstance(item.message, PreCommit):
+                    contradicted = self._chain.late_contradiction(item.message)
+                    if contradicted is not None:
+                        await self._take_evidence(contradicted)
+
+    async def _watch_for_fork(self, commit: Commit) -> None:
+        """A quorum has signed the commit, or the gossip would have refused it."""
+        fork = await self._storage_watch.when_available(partial(fork_shown_by, commit, self._chain))
+        if fork is None:
+            return
+        self._metrics.fork_seen()
+        self._fork = fork
+        log.critical(
+            "a quorum has contradicted a batch that is final here: finality is broken; compare the nodes' chains",
+            height=fork.height,
+            own_batch=fork.own.batch_hash.hex(),
+            own_round=fork.own.round,
+            other_batch=fork.other.batch_hash.hex(),
+            other_round=fork.other.round,
+        )
+        for evidence in fork.evidence():
+            await self._take_evidence(evidence)
+
+    async def _take_evidence(self, evidence: Evidence) -> None:
+        offence = self._chain.offence_in(evidence)
+        if self._chain.offence_refusal(offence) is None:
+            await self._evidence.add(evidence, offence)
+
+    async def _read_operations(self) -> None:
+        async for _, operation in self._operations_topic:
+            take = partial(self.operations.take, operation)
+            refused = await self._storage_watch.when_available(take)
+            if refused is not None:
+                log.debug("an operation is not taken", kind=operation.type, reason=str(refused))
+
+    async def _say_again(self) -> None:
+        while True:
+            await trio.sleep(SAY_AGAIN_MS / 1000)
+            for evidence in self._evidence.pieces():
+                await self._broadcast(evidence)
+            await self.operations.say_again()
+
+    def _hears_a_quorum(self) -> bool:
+        return len(self._network.peers()) >= self._chain.validators.quorum - 1
+
+    async def _expire(self) -> None:
+        while True:
+            await trio.sleep(EXPIRY_CHECK_MS / 1000)
+            await self._parts.journal.try_again()
+            if self.driver.is_idle and not self._sync.active and self._hears_a_quorum():
+                await self._settlement.drop_expired()

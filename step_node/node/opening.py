@@ -1,0 +1,183 @@
+"""Opening what a node is made of: the files of its home, the store, the network; and the checks before it may start.
+
+A home is locked first, so that two processes never sign from one history.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from p2p.libp2p_network import Libp2pSettings, open_libp2p_network
+from step_node.chain.chain import Chain
+from step_node.chain.genesis import Genesis
+from step_node.clock import SystemClock
+from step_node.crypto.eip191 import address_of, public_key_of
+from step_node.engine.doppelganger import DoppelgangerWatch
+from step_node.engine.evidence_pool import EvidencePool
+from step_node.engine.wal import WriteAheadLog
+from step_node.errors import StepNodeError
+from step_node.home.config import NodeConfig, StorageConfig
+from step_node.home.lock import HomeLock
+from step_node.home.paths import NodeHome
+from step_node.mempool.journal import open_journal
+from step_node.mempool.pool import Mempool
+from step_node.network.bans import keep_bans
+from step_node.node.node import NodeParts
+from step_node.signing.guard import SigningGuard
+from step_node.signing.signer import ValidatorSigner
+from step_node.snapshot.store import SnapshotStore
+from step_node.snapshot.validator_sets import ValidatorSetLinks
+from step_node.storage.interface import Storage, StorageMismatch
+from step_node.storage.open import MongoSettings, SqliteSettings, StorageSettings, open_storage
+
+log = structlog.get_logger("node")
+
+
+@dataclass(frozen=True, slots=True)
+class NodeKeys:
+    """A node's private keys, 32 bytes each. Without a validator's key the node only observes."""
+
+    validator: bytes | None
+    p2p: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class StartOptions:
+    """What an operator may ask of one start.
+
+    `listen_first_seconds`: listen for so long whether somebody else signs with this validator's key, before signing.
+    `new_signing_history`: begin an empty signing history although this home has run before.
+    """
+
+    listen_first_seconds: float = 0.0
+    new_signing_history: bool = False
+
+
+AS_USUAL = StartOptions()
+
+
+@asynccontextmanager
+async def open_parts(
+    home: NodeHome, config: NodeConfig, genesis: Genesis, keys: NodeKeys, options: StartOptions
+) -> AsyncIterator[NodeParts]:
+    """The parts of the node in `home`, open and checked; they are closed in reverse order.
+
+    Raises `StepNodeError` for whatever the operator can do something about.
+    """
+    clock = SystemClock()
+    try:
+        home.data.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StepNodeError(f"{home.data}: cannot be made: {error}") from error
+    with HomeLock(home.root):
+        async with (
+            open_storage(_storage_settings(home, config.storage)) as storage,
+            open_journal(home.journal, genesis.hash) as journal,
+            keep_bans(home.bans, clock) as bans,
+            open_libp2p_network(_network_settings(config, keys), bans=bans) as network,
+        ):
+            await storage.initialise(genesis.hash, genesis.head(), genesis.accounts())
+            mempool = Mempool(proofs_max=config.mempool.proofs_max)
+            chain = await Chain.open(genesis=genesis, storage=storage, clock=clock, known=mempool.get)
+            await _check_totals(storage, chain)
+            _check_history_is_there(home, keys, chain, options)
+            try:
+                snapshots = await SnapshotStore.open(home.snapshots)
+            except OSError as error:
+                raise StepNodeError(f"{home.snapshots}: cannot be used: {error}") from error
+            guard = SigningGuard.open(home.signing_history, genesis.chain_id)
+            _tell_torn(home.signing_history, guard.torn_bytes)
+            signer = _signer(keys, guard, chain)
+            wal, replayed = WriteAheadLog.open(home.consensus_log, chain_id=genesis.chain_id, height=chain.next_height)
+            _tell_torn(home.consensus_log, wal.torn_bytes)
+            try:
+                yield NodeParts(
+                    genesis=genesis,
+                    storage=storage,
+                    journal=journal,
+                    network=network,
+                    signer=signer,
+                    clock=clock,
+                    mempool=mempool,
+                    chain=chain,
+                    wal=wal,
+                    replayed=replayed,
+                    doppelganger=None
+                    if signer is None
+                    else DoppelgangerWatch(address=signer.address, chain_id=genesis.chain_id, guard=guard),
+                    listen_first_seconds=options.listen_first_seconds,
+                    evidence=EvidencePool.open(home.evidence, chain_id=genesis.chain_id, parameters=chain.parameters),
+                    snapshots=snapshots,
+                    set_links=await ValidatorSetLinks.open(home.validator_sets, genesis),
+                    sync=config.sync,
+                )
+            finally:
+                wal.close()
+                guard.close()
+
+
+def _tell_torn(path: Path, torn_bytes: int) -> None:
+    if torn_bytes > 0:
+        log.warning(
+            "the end of a file was half written, as a crash leaves it, and is cut off; nobody was told of it",
+            file=str(path),
+            bytes=torn_bytes,
+        )
+
+
+def _signer(keys: NodeKeys, guard: SigningGuard, chain: Chain) -> ValidatorSigner | None:
+    if keys.validator is None:
+        return None
+    address = address_of(public_key_of(keys.validator))
+    if address not in chain.validators:
+        log.warning("this key is not a validator's: the node only observes until it is", address="0x" + address.hex())
+    return ValidatorSigner(keys.validator, guard)
+
+
+def _check_history_is_there(home: NodeHome, keys: NodeKeys, chain: Chain, options: StartOptions) -> None:
+    """A validator that has run here before must not begin an empty history: it may have signed what is not in it."""
+    if keys.validator is None or home.signing_history.exists() or options.new_signing_history:
+        return
+    if chain.head.chain.height > 0 or home.consensus_log.exists():
+        raise StepNodeError(
+            f"{home.signing_history}: the signing history is not there, but this home is at height"
+            f" {chain.head.chain.height}. Put it back with `step-node keys import-history`. Only if this key has never"
+            " signed on this chain, begin a new one: `step-node start --new-signing-history`."
+        )
+
+
+async def _check_totals(storage: Storage, chain: Chain) -> None:
+    """Conservation over every stored record, once at start: later it is checked batch by batch."""
+    totals = await storage.totals()
+    stakes_ustep = sum(validator.stake_ustep for validator in chain.head.validators)
+    found_ustep = (totals.balances_ustep, stakes_ustep)
+    expected_ustep = (chain.head.chain.balances_ustep, chain.head.chain.stakes_ustep)
+    if found_ustep != expected_ustep:
+        raise StorageMismatch(
+            f"the stored accounts and stakes hold {found_ustep} µSTEP, but the ledger's head says {expected_ustep}:"
+            " the store has been changed from outside. Restore it from a backup, or remove it and sync anew."
+        )
+
+
+def _storage_settings(home: NodeHome, config: StorageConfig) -> StorageSettings:
+    if config.engine == "mongodb" and config.mongodb_uri is not None:
+        return MongoSettings(config.mongodb_uri, config.mongodb_database)
+    return SqliteSettings(home.ledger)
+
+
+def _network_settings(config: NodeConfig, keys: NodeKeys) -> Libp2pSettings:
+    try:
+        return Libp2pSettings(
+            private_key=keys.p2p,
+            listen_addresses=config.p2p.listen,
+            bootstrap_addresses=config.p2p.bootstrap,
+            mdns=config.p2p.mdns,
+            connections_max=config.p2p.connections_max,
+        )
+    except ValueError as error:
+        raise StepNodeError(f"config.toml: p2p: {error}") from error

@@ -1,0 +1,81 @@
+"""Starting a node: its parts are opened, wired, and served, in one nursery; stopped in reverse order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+import trio
+
+from p2p.errors import AddressInUse, NetworkError
+from step_node.api.app import create_app
+from step_node.api.server import serve_api
+from step_node.api.status import NodeStatus
+from step_node.chain.genesis import Genesis
+from step_node.errors import StepNodeError
+from step_node.home.config import NodeConfig
+from step_node.home.paths import NodeHome
+from step_node.node.node import Node, NodeParts
+from step_node.node.opening import AS_USUAL, NodeKeys, StartOptions, open_parts
+
+log = structlog.get_logger("node")
+
+
+@dataclass(frozen=True, slots=True)
+class NodeStarted:
+    """What a node that serves tells whoever started it."""
+
+    api_url: str
+    status: NodeStatus
+
+
+async def run_node(
+    home: NodeHome,
+    config: NodeConfig,
+    genesis: Genesis,
+    keys: NodeKeys,
+    *,
+    options: StartOptions = AS_USUAL,
+    make_node: Callable[[NodeParts], Node] = Node,
+    task_status: trio.TaskStatus[NodeStarted] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Run the node in `home` until cancelled. `task_status` is told once it serves.
+
+    `make_node` wires the parts together; a devnet's misbehaving validator has one of its own.
+
+    Raises `StepNodeError` for whatever the operator can do something about.
+    """
+    try:
+        async with open_parts(home, config, genesis, keys, options) as parts, trio.open_nursery() as nursery:
+            node = make_node(parts)
+            await nursery.start(node.run)
+            port = await nursery.start(
+                serve_api,
+                create_app(node.services(wait_ms_max=config.api.wait_ms_max)),
+                config.api.host,
+                config.api.port,
+            )
+            started = NodeStarted(f"http://{config.api.host}:{port}", node.status())
+            log.info("serving", api=started.api_url, peer_id=started.status.peer_id, height=started.status.height)
+            task_status.started(started)
+    except BaseExceptionGroup as group:
+        raise _operators_error(group) or group from group
+
+
+def _operators_error(group: BaseExceptionGroup[BaseException]) -> StepNodeError | None:
+    """The one error to tell the operator, where a group holds nothing but such errors."""
+    leaves: list[BaseException] = []
+    pending: list[BaseException] = [group]
+    while pending:
+        error = pending.pop()
+        if isinstance(error, BaseExceptionGroup):
+            pending.extend(error.exceptions)
+        else:
+            leaves.append(error)
+    first = leaves[0]
+    if isinstance(first, AddressInUse):
+        return StepNodeError(f"{first}; stop what uses it, or choose another in config.toml, p2p.listen")
+    if all(isinstance(error, StepNodeError | NetworkError) for error in leaves):
+        return first if isinstance(first, StepNodeError) else StepNodeError(str(first))
+    return None

@@ -1,0 +1,329 @@
+"""One validator's machine: its disk, its clock, its key, and the lives of the node on it, one after the other.
+
+A life is the shipped `Node` with the shipped parts, opened as `step_node.node.opening.open_parts` does, but for the
+store (`MemoryStorage`, which finalises in one step or not at all), the files (`Mount`), and the network. It ends when
+it is killed, when its disk fails under it, or when it stops by itself; then what is on disk is all that the next life
+gets.
+"""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import trio
+
+from consensus.inputs import Input, MessageReceived
+from consensus.messages import Commit, Evidence, ProofBatch, decode_message
+from consensus.state import ROUNDS_AHEAD_MAX, ROUNDS_BEHIND_MAX, ConsensusState, Phase
+from consensus.wire import WireError
+from step_node.chain.chain import Chain
+from step_node.chain.genesis import Genesis
+from step_node.crypto.eip191 import address_of, public_key_of
+from step_node.engine.doppelganger import DoppelgangerWatch
+from step_node.engine.evidence_pool import EvidencePool
+from step_node.engine.wal import WriteAheadLog
+from step_node.mempool.journal import Journal, JournalError
+from step_node.mempool.pool import Mempool
+from step_node.network.protocols import consensus_topic
+from step_node.node.node import Node, NodeParts
+from step_node.offload import offload_of_task
+from step_node.signing.guard import SigningGuard, SigningKind
+from step_node.signing.signer import ValidatorSigner
+from step_node.storage.interface import FinalisedBatch, StorageUnavailable, StoredBatch
+from step_node.storage.memory import MemoryStorage
+from step_node.testing.simulator.byzantine import ByzantineValidator, GuardlessSigner, forged
+from step_node.testing.simulator.clock import SimulatedClock
+from step_node.testing.simulator.disk import Mount, NodeCrashed, SimulatedDisk
+from step_node.testing.simulator.invariants import Invariants
+from step_node.testing.simulator.network import Air, SimulatedNetwork
+from step_node.testing.simulator.schedules import Plot
+from step_node.testing.simulator.settings import Tactic
+from step_node.testing.simulator.trace import Trace
+
+T = TypeVar("T")
+
+CONSENSUS_LOG = Path("consensus.log")
+SIGNING_HISTORY = Path("signing_history.log")
+JOURNAL = Path("journal.sqlite")
+EVIDENCE = Path("evidence")
+
+
+class Host:
+    """See the module's docstring. `tactics` is None for an honest validator."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        private_key: bytes,
+        genesis: Genesis,
+        air: Air,
+        trace: Trace,
+        invariants: Invariants,
+        tactics: frozenset[Tactic] | None,
+        rng: random.Random,
+        on_finalised: Callable[[str, int], None],
+        plot: Callable[[], Plot | None],
+    ) -> None:
+        self.name = name
+        self.address = address_of(public_key_of(private_key))
+        self.tactics = tactics
+        self.clock = SimulatedClock()
+        self.disk = SimulatedDisk(rng, genesis.hash)
+        self.storage = WatchedStorage(self)
+        self.node: Node | None = None
+        """The node of this life, while it runs."""
+        self.promised: dict[bytes, None] = {}
+        """Proofs that a client was told are accepted here, in that order."""
+        self._private_key = private_key
+        self._genesis = genesis
+        self._air = air
+        self._trace = trace
+        self.invariants = invariants
+        self._rng = rng
+        self.on_finalised = on_finalised
+        self._plot = plot
+        self._lives = 0
+        self.mount = Mount(self.disk, rng)
+        self._life = trio.CancelScope()
+        self._network: SimulatedNetwork | None = None
+        self._may_start = trio.Event()
+        self._may_start.set()
+        self.ended = trio.Event()
+
+    @property
+    def is_honest(self) -> bool:
+        """Whether it is held to every promise."""
+        return self.tactics is None
+
+    def note(self, what: str) -> None:
+        """Write a line of the history."""
+        self._trace.note(self.name, what)
+
+    def crash(self, why: str) -> None:
+        """Kill the node, now; `restart` lets it live again."""
+        if self.mount.is_dead:
+            return
+        self.note(f"crashes ({why})")
+        self._may_start = trio.Event()
+        self._kill()
+
+    def restart(self) -> None:
+        """Let the node start again, as soon as its last life is over."""
+        self._may_start.set()
+
+    async def run(self) -> None:
+        """Live, again and again, until cancelled."""
+        offload_of_task.set(self._offload)
+        while True:
+            await self._may_start.wait()
+            self.mount = Mount(self.disk, self._rng)
+            self.ended = trio.Event()
+            try:
+                with trio.CancelScope() as self._life:
+                    await self._live()
+            except BaseExceptionGroup as group:
+                # Cancelled can only be the world's own end here: it goes on.
+                cancelled, others = group.split(trio.Cancelled)
+                if others is not None:
+                    self._died(_leaves(others))
+                if cancelled is not None:
+                    raise cancelled from None
+            except (NodeCrashed, OSError, sqlite3.Error, JournalError) as error:
+                self._died([error])
+            finally:
+                self.node = None
+                self._kill()
+                lost = self.disk.lose_unsynced()
+                if lost:
+                    self.note(f"loses {lost} bytes that were not synced")
+                self.ended.set()
+            if self._may_start.is_set():
+                await trio.sleep(0.1 + self._rng.random())
+
+    def _kill(self) -> None:
+        self.mount.is_dead = True
+        if self._network is not None:
+            self._network.shut()
+        self._life.cancel()
+
+    async def _offload(self, work: Callable[[], T], /) -> T:
+        return await self.mount(work)
+
+    def _died(self, errors: Sequence[BaseException]) -> None:
+        unexpected = [error for error in errors if not self._is_expected(error)]
+        if any(isinstance(error, NodeCrashed) for error in errors):
+            self.note("is gone")
+        for error in unexpected:
+            self.note(f"stops: {type(error).__name__}: {error}")
+            if self.is_honest:
+                self.invariants.broken("an honest node goes on", self.name, f"{type(error).__name__}: {error}")
+
+    def _is_expected(self, error: BaseException) -> bool:
+        """A dead process, or a disk that is full: the operator starts it again."""
+        return isinstance(error, NodeCrashed) or (self.disk.is_full and isinstance(error, OSError | JournalError))
+
+    async def _live(self) -> None:
+        genesis, mount = self._genesis, self.mount
+        self.storage.forges = False
+        await self.storage.initialise(genesis.hash, genesis.head(), genesis.accounts())
+        mempool = Mempool()
+        chain = await Chain.open(genesis=genesis, storage=self.storage, clock=self.clock, known=mempool.get)
+        guard = SigningGuard.open(SIGNING_HISTORY, genesis.chain_id, files=mount)
+        wal, replayed = WriteAheadLog.open(
+            CONSENSUS_LOG, chain_id=genesis.chain_id, height=chain.next_height, files=mount
+        )
+        network = self._network = SimulatedNetwork(self._air, self.name)
+        signer: ValidatorSigner
+        if self.is_honest:
+            signer = WatchedSigner(self._private_key, guard, self)
+        else:
+            signer = GuardlessSigner(self._private_key, guard)
+        node = Node(
+            NodeParts(
+                genesis=genesis,
+                storage=self.storage,
+                journal=Journal(JOURNAL, self.disk.journal),
+                network=network,
+                signer=signer,
+                clock=self.clock,
+                mempool=mempool,
+                chain=chain,
+                wal=wal,
+                replayed=replayed,
+                evidence=EvidencePool.open(
+                    EVIDENCE, chain_id=genesis.chain_id, parameters=chain.parameters, files=mount
+                ),
+                doppelganger=DoppelgangerWatch(address=self.address, chain_id=genesis.chain_id, guard=guard)
+                if self.is_honest
+                else None,
+            )
+        )
+        self.note(f"starts at height {chain.next_height} with {len(replayed)} logged inputs")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(network.serve_streams)
+            if self.tactics is None:
+                network.sent = self._before_sending
+                self._watch_what_is_taken_in(node)
+            else:
+                liar = ByzantineValidator(
+                    network=network,
+                    node=node,
+                    private_key=self._private_key,
+                    address=self.address,
+                    chain_id=genesis.chain_id,
+                    tactics=self.tactics,
+                    rng=self._rng,
+                    note=self.note,
+                    plot=self._plot,
+                )
+                self.storage.forges = Tactic.FORGE in self.tactics
+                nursery.start_soon(liar.run)
+            await nursery.start(node.run)
+            self.node = node
+
+    def _watch_what_is_taken_in(self, node: Node) -> None:
+        """Tell `SlashingChecker` of every message that the node's consensus loop has dealt with to the end."""
+        driver, disk = node.driver, self.disk
+        handle = driver._handle
+        self._lives += 1
+        life = self._lives
+
+        async def watched(first: Input) -> None:
+            counts, times_full = isinstance(first, MessageReceived) and _counts(first, driver.state), disk.times_full
+            counts = counts and not disk.is_full
+            await handle(first)
+            if counts and isinstance(first, MessageReceived) and disk.times_full == times_full:
+                self.invariants.slashing_checker.took_in(self.name, life, first.message)
+
+        driver._handle = watched  # type: ignore[method-assign]  # the only place through which all messages go
+
+    def _before_sending(self, topic: str, data: bytes) -> None:
+        self.mount.act()
+        if topic == consensus_topic(self._genesis.chain_id):
+            try:
+                message = decode_message(data)
+            except WireError as error:
+                self.invariants.broken("messages are well-formed", self.name, str(error))
+                return
+            self.note(f"sends {message!r:.120}")
+            self.invariants.sent(self.name, self.address, message, self.disk.durable(CONSENSUS_LOG))
+
+
+class WatchedSigner(ValidatorSigner):
+    """The shipped signer, with somebody who looks at what it signs."""
+
+    def __init__(self, private_key: bytes, guard: SigningGuard, host: Host) -> None:
+        super().__init__(private_key, guard)
+        self._host = host
+
+    def sign(self, kind: SigningKind | str, height: int, round: int, value: bytes, line: str) -> bytes:  # noqa: A002
+        """See `ValidatorSigner.sign`."""
+        signature = super().sign(kind, height, round, value, line)
+        self._host.invariants.signed(self._host.name, str(kind), height, round, line)
+        return signature
+
+
+class WatchedStorage(MemoryStorage):
+    """The shipped store in memory, on a disk that may be slow, full, or gone."""
+
+    def __init__(self, host: Host) -> None:
+        super().__init__()
+        self._host = host
+        self.forges = False
+        """Whether other batches are served than those that were finalised."""
+
+    async def finalise(self, finalised: FinalisedBatch) -> None:
+        """See `Storage.finalise`."""
+        host = self._host
+        await host.mount.take_time()
+        host.mount.act()
+        if host.disk.is_full:
+            raise StorageUnavailable("no space left on device")
+        is_new = self._head is not None and finalised.stored.height > self._head.chain.height
+        await super().finalise(finalised)
+        if is_new and host.is_honest:
+            host.invariants.finalised(host.name, finalised, self)
+        host.on_finalised(host.name, finalised.stored.height)
+        host.mount.act()
+
+    @property
+    def height(self) -> int:
+        """The height of the last finalised batch."""
+        return 0 if self._head is None else self._head.chain.height
+
+    @property
+    def proof_ids(self) -> Collection[bytes]:
+        """The ids of all finalised proofs."""
+        return self._proofs.keys()
+
+    async def batches(self, from_height: int, limit: int) -> Sequence[StoredBatch]:
+        """See `Storage.batches`."""
+        batches = await super().batches(from_height, limit)
+        return [forged(stored) for stored in batches] if self.forges else batches
+
+
+def _counts(item: MessageReceived, state: ConsensusState) -> bool:
+    """Whether a correct node in this state must remember what the message says; see `slashing_checker.py`."""
+    message = item.message
+    if isinstance(message, Commit | Evidence) or message.height != state.height or state.phase is Phase.DECIDED:
+        return False
+    here = max(state.round, 0)
+    is_near = here - ROUNDS_BEHIND_MAX <= message.round <= here + ROUNDS_AHEAD_MAX
+    if message.signer not in state.validators or not is_near:
+        return False
+    if not isinstance(message, ProofBatch):
+        return True
+    proposer = state.validators.proposer(message.height, message.round).address
+    return message.valid_round < message.round and message.signer == proposer and bool(message.batch)
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+    leaves: list[BaseException] = []
+    for error in group.exceptions:
+        leaves.extend(_leaves(error) if isinstance(error, BaseExceptionGroup) else [error])
+    return leaves

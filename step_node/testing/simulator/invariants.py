@@ -1,0 +1,274 @@
+"""What must hold at every moment of every history, checked from outside, with as little of the node's code as can be.
+
+The node's own checks are what is under test, so a quorum is counted here anew, a proof is looked at anew, and value is
+added up anew. Whatever breaks stops the history at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from consensus.inputs import LogWritten, encode_input
+from consensus.messages import Commit, Evidence, Message, PreCommit, ProofBatch
+from consensus.state import without_batch
+from consensus.wire import decode
+from mesh import contains
+from step_node.batch.batch import Batch, MalformedBatch, decode_batch
+from step_node.chain.chain import COMMIT_BYTES_MAX
+from step_node.chain.genesis import Genesis
+from step_node.crypto.eip191 import BadSignature, digest, recover_address
+from step_node.ledger.commitment import EMPTY_LANES, commit_changes, state_root
+from step_node.ledger.records import ChainRecord, ParametersRecord, Record
+from step_node.ledger.state import StateHead
+from step_node.ledger.validators import validator_set
+from step_node.proofs.proof import SignedProof
+from step_node.storage.interface import FinalisedBatch
+from step_node.storage.memory import MemoryStorage
+from step_node.testing.simulator.slashing_checker import SlashingChecker
+from step_node.testing.simulator.trace import Trace
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """A promise that was broken, and by whom."""
+
+    promise: str
+    who: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.promise}: {self.who}: {self.what}"
+
+
+def members_of(head: StateHead) -> list[bytes]:
+    """The addresses of the validators of the height after `head`, sorted."""
+    return sorted(validator.address for validator in validator_set(head.validators))
+
+
+class Agreed:
+    """What all honest nodes have agreed on at one height, as the first of them finalised it."""
+
+    def __init__(self, finalised: FinalisedBatch, batch: Batch) -> None:
+        self.batch = batch
+        self.chain: ChainRecord = finalised.changes.head.chain
+        self.root = state_root(finalised.changes.head.lanes)
+        self.next_members = members_of(finalised.changes.head)
+
+
+class Invariants:
+    """Watches the honest validators. `on_violation` is told of the first thing that breaks."""
+
+    def __init__(
+        self, genesis: Genesis, honest: frozenset[bytes], trace: Trace, on_violation: Callable[[Violation], None]
+    ) -> None:
+        self._genesis = genesis
+        self._trace = trace
+        self._on_violation = on_violation
+        head = genesis.head()
+        self._first_members = members_of(head)
+        self._genesis_chain = head.chain
+        self._genesis_root = state_root(head.lanes)
+        self._agreed: dict[int, Agreed] = {}
+        self._signed: dict[tuple[str, str, int, int], str] = {}
+        self._seen_on_disk: set[tuple[str, int, int, str]] = set()
+        self._nonces: set[tuple[bytes, str]] = set()
+        self._last_proofs: dict[bytes, int] = {}
+        self.slashing_checker = SlashingChecker(genesis, honest, lambda promise, what: self.broken(promise, "", what))
+        self.violations: list[Violation] = []
+        self.double_signs = 0
+        self.equivocations: set[tuple[bytes, int, int, str]] = set()
+        """(validator, height, round, kind) of which an honest node has reported evidence."""
+
+    @property
+    def height(self) -> int:
+        """The highest height that an honest node has finalised."""
+        return len(self._agreed)
+
+    def agreed_proofs(self) -> set[bytes]:
+        """The ids of all finalised proofs."""
+        return {proof.proof_id for agreed in self._agreed.values() for proof in agreed.batch.proofs}
+
+    def broken(self, promise: str, who: str, what: str) -> None:
+        """Report a violation."""
+        violation = Violation(promise, who, what)
+        self.violations.append(violation)
+        self._trace.note(who, f"VIOLATION {promise}: {what}")
+        self._on_violation(violation)
+
+    # --- signing ------------------------------------------------------------------------------------------------
+
+    def signed(self, who: str, kind: str, height: int, round_number: int, line: str) -> None:
+        """An honest validator has used its key."""
+        earlier = self._signed.setdefault((who, kind, height, round_number), line)
+        if earlier != line:
+            self.double_signs += 1
+            self.broken("an honest validator signs once", who, f"signed {line!r} after {earlier!r}")
+
+    def sent(self, who: str, own_address: bytes, message: Message, log_on_disk: bytes) -> None:
+        """An honest validator is about to send a message; `log_on_disk` is what a crash would leave of its log."""
+        if isinstance(message, Evidence):
+            accused = message.first
+            self.equivocations.add((accused.signer, accused.height, accused.round, accused.type))
+            return
+        if isinstance(message, Commit) or message.signer != own_address:
+            return
+        kind = getattr(message, "kind", "")
+        key = (who, message.height, message.round, message.type + kind)
+        if key in self._seen_on_disk:
+            return
+        self._seen_on_disk.add(key)
+        unsigned = without_batch(message) if isinstance(message, ProofBatch) else message
+        fields = {name: getattr(unsigned, name) for name in unsigned.__dataclass_fields__ if name != "type"}
+        entry = encode_input(LogWritten(type(unsigned)(**{**fields, "signature": b""})))
+        if entry not in log_on_disk:
+            self.broken("a vote is on disk before it is on the wire", who, f"{message.type} of round {message.round}")
+
+    # --- finalising ---------------------------------------------------------------------------------------------
+
+    def finalised(self, who: str, finalised: FinalisedBatch, storage: MemoryStorage) -> None:
+        """An honest node has stored a batch."""
+        stored = finalised.stored
+        height = stored.height
+        self._trace.note(who, f"finalises {height} {stored.batch_hash.hex()[:8]}")
+        agreed = self._agreed.get(height)
+        if agreed is None:
+            agreed = self._first_to_finalise(who, finalised)
+            if agreed is None:
+                return
+        elif agreed.batch.hash != stored.batch_hash:
+            self.broken(
+                "agreement",
+                who,
+                f"height {height}: {stored.batch_hash.hex()[:8]}, others {agreed.batch.hash.hex()[:8]}",
+            )
+            return
+        self._check_commit(who, decode(Commit, stored.commit, bytes_max=COMMIT_BYTES_MAX), height, stored.batch_hash)
+        root = state_root(finalised.changes.head.lanes)
+        if root != agreed.root:
+            self.broken("equal state roots", who, f"height {height}: {root.hex()[:8]}, others {agreed.root.hex()[:8]}")
+        self._check_value(who, storage, finalised.changes.head.chain)
+
+    def _first_to_finalise(self, who: str, finalised: FinalisedBatch) -> Agreed | None:
+        stored = finalised.stored
+        if stored.height != len(self._agreed) + 1:
+            self.broken("validity", who, f"height {stored.height} is finalised before {len(self._agreed) + 1}")
+            return None
+        try:
+            batch = decode_batch(stored.batch)
+        except MalformedBatch as error:
+            self.broken("validity", who, f"height {stored.height}: {error}")
+            return None
+        before = self._agreed.get(stored.height - 1)
+        for what in self._faults_of(batch, before):
+            self.broken("validity", who, f"height {stored.height}: {what}")
+        agreed = Agreed(finalised, batch)
+        self._check_minted(who, agreed, before, sum(receipt.reward_ustep for receipt in finalised.receipts))
+        self.slashing_checker.finalised(batch, finalised.changes.head)
+        self._agreed[stored.height] = agreed
+        return agreed
+
+    def _faults_of(self, batch: Batch, before: Agreed | None) -> list[str]:
+        header = batch.header
+        faults = []
+        members = self._members(header.height)
+        expected_proposer = members[(header.height + header.round) % len(members)]
+        if header.proposer != expected_proposer:
+            faults.append("its proposer was not the one whose turn it was")
+        if header.previous_batch_hash != (self._genesis.hash if before is None else before.batch.hash):
+            faults.append("it does not follow the batch before")
+        if header.state_root != (self._genesis_root if before is None else before.root):
+            faults.append("its state root is not that of the batch before")
+        if before is not None and header.timestamp_ms <= before.batch.header.timestamp_ms:
+            faults.append("it is not later than the batch before")
+        if before is None:
+            faults.extend(["it has a last commit"] if batch.last_commit is not None else [])
+        elif batch.last_commit is None:
+            faults.append("it has no last commit")
+        else:
+            self._check_commit("last_commit", batch.last_commit, header.height - 1, before.batch.hash)
+        for proof in batch.proofs:
+            faults.extend(self._faults_of_proof(proof, header.timestamp_ms))
+        if not (batch.proofs or batch.evidence or batch.operations):
+            faults.append("it is empty")
+        return faults
+
+    def _faults_of_proof(self, proof: SignedProof, batch_time_ms: int) -> list[str]:
+        parameters = self._genesis.parameters
+        faults = []
+        try:
+            signer = recover_address(proof.proof_id, proof.signature)
+        except BadSignature:
+            signer = b""
+        if signer != proof.account:
+            faults.append("a proof is not signed by its account")
+        if not contains(proof.triangle, proof.lat, proof.lon):
+            faults.append("a proof's point is not in its triangle")
+        if (proof.account, proof.nonce) in self._nonces:
+            faults.append(f"a nonce is used twice: {proof.nonce}")
+        self._nonces.add((proof.account, proof.nonce))
+        last_ms = self._last_proofs.get(proof.account)
+        if last_ms is not None and proof.timestamp_ms - last_ms < parameters.moratorium_ms:
+            faults.append("two proofs of one account are too close")
+        self._last_proofs[proof.account] = proof.timestamp_ms
+        ahead_ms = proof.timestamp_ms - batch_time_ms
+        if not -parameters.proof_max_age_ms <= ahead_ms <= parameters.clock_drift_ms:
+            faults.append("a proof is too old or from the future")
+        return faults
+
+    def _members(self, height: int) -> list[bytes]:
+        """The validators of a height, whose turns go in this order."""
+        before = self._agreed.get(height - 1)
+        return self._first_members if before is None else before.next_members
+
+    def _check_commit(self, who: str, commit: Commit, height: int, batch_hash: bytes) -> None:
+        members = self._members(height)
+        quorum = next(count for count in range(len(members) + 1) if 3 * count >= 2 * len(members))
+        signers = set()
+        for entry in commit.signatures:
+            line = PreCommit(height, commit.round, batch_hash, entry.validator).signing_line(self._genesis.chain_id)
+            try:
+                is_own = recover_address(digest(line), entry.signature) == entry.validator
+            except BadSignature:
+                is_own = False
+            if is_own and entry.validator in members:
+                signers.add(entry.validator)
+        if len(signers) < quorum:
+            self.broken("a finalised batch has a quorum", who, f"height {height}: {len(signers)} of {quorum}")
+
+    # --- value --------------------------------------------------------------------------------------------------
+
+    def _check_minted(self, who: str, agreed: Agreed, before: Agreed | None, rewards_ustep: int) -> None:
+        earlier = self._genesis_chain if before is None else before.chain
+        signers = agreed.batch.last_commit
+        pool_ustep = earlier.paid_ustep * self._genesis.parameters.validator_reward_bps // 10_000 if signers else 0
+        minted_ustep = agreed.chain.minted_ustep - earlier.minted_ustep
+        if minted_ustep != rewards_ustep + pool_ustep:
+            self.broken("conservation", who, f"height {agreed.chain.height}: minted {minted_ustep} µSTEP")
+
+    def _check_value(self, who: str, storage: MemoryStorage, chain: ChainRecord) -> None:
+        balances_ustep = sum(account.balance_ustep for account in storage._accounts.values())
+        if balances_ustep != chain.balances_ustep:
+            self.broken("conservation", who, f"height {chain.height}: accounts hold {balances_ustep} µSTEP")
+        if chain.minted_ustep != balances_ustep + chain.stakes_ustep + chain.burnt_ustep:
+            self.broken("conservation", who, f"height {chain.height}: {chain}")
+
+    def check_store(self, who: str, storage: MemoryStorage) -> None:
+        """At the end: the commitment of a store's head is that of its records, computed from nothing."""
+        head = storage._head
+        if head is None:
+            return
+        records: list[Record] = [
+            *storage._accounts.values(),
+            *storage._triangles.values(),
+            *storage._nonces.values(),
+            *head.validators,
+            ParametersRecord(head.parameters.canonical_json()),
+            head.chain,
+        ]
+        if commit_changes(EMPTY_LANES, removed=(), added=records) != head.lanes:
+            self.broken("equal state roots", who, f"height {head.chain.height}: the root is not that of the records")
+
+    def slashed(self, storages: Sequence[MemoryStorage]) -> int:
+        """How many validators have been slashed, in the furthest of these stores."""
+        return max((len({one.validator for one in storage._slashings}) for storage in storages), default=0)

@@ -1,0 +1,94 @@
+"""What the node counts, as Prometheus reads it."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from p2p.memory import MemoryHub
+from p2p.network import Fault
+from step_node.api.status import NodeStatus
+from step_node.engine.evidence_pool import EvidencePool
+from step_node.mempool.pool import Mempool
+from step_node.metrics import NodeMetrics
+
+STATUS = NodeStatus(
+    version="0.1.0",
+    chain_id="step-test",
+    genesis_hash=bytes(32),
+    peer_id="self",
+    p2p_addresses=(),
+    validator_address=None,
+    height=7,
+    batch_hash=bytes(32),
+    state_root=bytes(32),
+    batch_timestamp_ms=1_767_225_600_500,
+    round=2,
+    state="PROPOSE",
+    syncing=True,
+    mempool_proofs=0,
+    peers=(),
+    validators=(),
+)
+
+
+def test_what_happens_is_counted_under_its_labels() -> None:
+    registry = CollectorRegistry()
+    metrics = NodeMetrics(registry)
+    metrics.batch_finalised((), rounds=2)
+    metrics.proof_refused("TOO_FAST", "peer")
+    metrics.proof_refused("TOO_FAST", "peer")
+    metrics.proof_dropped("CLOCK_DRIFT")
+    metrics.proof_final_after(1_200)
+    metrics.consensus_input_ignored("duplicate")
+    metrics.validator_slashed("DOUBLE_SIGN", 500)
+    metrics.validator_slashed("OFFLINE", 7)
+    metrics.fork_seen()
+    value = registry.get_sample_value
+    assert value("step_batches_finalised_total") == 1
+    assert value("step_consensus_rounds_sum") == 2
+    assert value("step_proofs_refused_total", {"code": "TOO_FAST", "source": "peer"}) == 2
+    assert value("step_proofs_dropped_total", {"code": "CLOCK_DRIFT"}) == 1
+    assert value("step_proof_finality_seconds_sum") == 1.2
+    assert value("step_proof_finality_seconds_bucket", {"le": "1.0"}) == 0
+    assert value("step_proof_finality_seconds_bucket", {"le": "1.5"}) == 1
+    assert value("step_consensus_inputs_ignored_total", {"reason": "duplicate"}) == 1
+    assert value("step_validators_slashed_total", {"kind": "DOUBLE_SIGN"}) == 1
+    assert value("step_stake_burnt_ustep_total") == 507
+    assert value("step_forks_seen_total") == 1
+
+
+async def test_what_is_is_looked_up_when_asked() -> None:
+    registry = CollectorRegistry()
+    metrics = NodeMetrics(registry)
+    hub = MemoryHub()
+    async with hub.join("one") as network, hub.join("two") as other:
+        network.subscribe("proofs", message_bytes_max=100, buffer_messages=8)
+        await network.start()
+        await other.start()
+        metrics.watch(network, Mempool(proofs_max=5), EvidencePool(), lambda: STATUS)
+        value = registry.get_sample_value
+        assert value("step_peers") == 1
+        assert value("step_mempool_proofs_max") == 5
+        assert value("step_evidence_waiting") == 0
+        assert value("step_height") == 7
+        assert value("step_consensus_round") == 2
+        assert value("step_syncing") == 1
+        assert value("step_last_batch_timestamp_seconds") == 1_767_225_600.5
+        await network.publish("proofs", b"abc")
+        assert value("step_gossip_bytes_total", {"topic": "proofs", "direction": "out"}) == 3
+        network.penalise(other.peer_id, Fault.MALFORMED)
+        assert value("step_peer_penalties_total", {"fault": "malformed"}) == 1
+
+
+async def test_every_metric_keeps_to_the_conventions_and_says_what_it_means() -> None:
+    registry = CollectorRegistry()
+    metrics = NodeMetrics(registry)
+    async with MemoryHub().join("one") as network:
+        metrics.watch(network, Mempool(), EvidencePool(), lambda: STATUS)
+        families = list(text_string_to_metric_families(generate_latest(registry).decode()))
+    assert len(families) > 25
+    for family in families:
+        assert family.name.startswith("step_")
+        assert family.documentation.endswith("."), family.name
+        assert not family.name.endswith(("_ms", "_milliseconds")), family.name
