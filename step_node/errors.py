@@ -1,4 +1,4 @@
-"""The three kinds of error (docs/architecture: rule 5), and how a validation error is told to a person."""
+"""The three kinds of error (ARCHITECTURE.md, rule 4), and how a validation error is told to a person."""
 
 from __future__ import annotations
 
