@@ -1,25 +1,19 @@
 """What the node counts, for Prometheus (`GET /metrics`).
 
-There are two ways for a figure to get here. What happens is counted where it happens, through the small methods of
-`NodeMetrics`. What *is* (heights, peers, the mempool, the network's own counters) is read when somebody asks: a gauge
-that is set on the side goes wrong, one that is looked up does not. Names and units follow Prometheus' conventions:
-seconds, `_total` for counters, one word for one thing in every label.
+There are two ways for a figure to get there. What happens is counted where it happens, through the small methods of
+`NodeMetrics`. What *is* (heights, peers, the mempool, the network's own counters) is read when somebody asks, by
+`node.gauges`: a gauge that is set on the side goes wrong, one that is looked up does not. Names and units follow
+Prometheus' conventions: seconds, `_total` for counters, one word for one thing in every label.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import Final, Literal, TypeAlias
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
 
-from p2p.network import Network, NetworkStatistics
-from step_node.api.status import NodeStatus
-from step_node.engine.evidence_pool import EvidencePool
 from step_node.ledger.state import Receipt
-from step_node.mempool.pool import Mempool
 
 ProofSource: TypeAlias = Literal["api", "peer"]
 """Where a proof came from: a client of this node, or another node."""
@@ -33,8 +27,6 @@ class NodeMetrics:
     """The node's counters, registered in `registry`. To be used from the event loop."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._registry = registry
-
         def counter(name: str, meaning: str, *labels: str) -> Counter:
             return Counter(name, meaning, labels, registry=registry)
 
@@ -88,12 +80,6 @@ class NodeMetrics:
             registry=registry,
             buckets=_SUBMISSION_SECONDS,
         )
-
-    def watch(
-        self, network: Network, mempool: Mempool, evidence: EvidencePool, status: Callable[[], NodeStatus]
-    ) -> None:
-        """Report what these say of themselves whenever somebody asks. To be called once."""
-        self._registry.register(_Observed(network, mempool, evidence, status))
 
     def batch_finalised(self, receipts: Sequence[Receipt], rounds: int) -> None:
         """Consensus has finalised a batch with these receipts, after so many rounds (1 is the least)."""
@@ -161,71 +147,3 @@ class NodeMetrics:
     def storage_retried(self) -> None:
         """The store did not answer, and is asked again."""
         self._storage_retries.inc()
-
-
-class _Observed(Collector):
-    """Figures that are looked up when they are asked for."""
-
-    def __init__(
-        self, network: Network, mempool: Mempool, evidence: EvidencePool, status: Callable[[], NodeStatus]
-    ) -> None:
-        self._network = network
-        self._mempool = mempool
-        self._evidence = evidence
-        self._status = status
-
-    def collect(self) -> Iterator[Metric]:
-        """All of them, as of now."""
-        yield from _of_status(self._status())
-        mempool = self._mempool.statistics()
-        yield GaugeMetricFamily("step_mempool_proofs", "Proofs that wait to be finalised.", mempool.proofs)
-        yield GaugeMetricFamily("step_mempool_accounts", "Accounts whose proofs wait.", mempool.accounts)
-        yield GaugeMetricFamily("step_mempool_proofs_max", "Proofs that may wait.", mempool.proofs_max)
-        yield GaugeMetricFamily(
-            "step_evidence_waiting", "Pieces of evidence that wait for a batch.", len(self._evidence)
-        )
-        yield from _of_network(self._network.statistics())
-
-
-def _of_status(status: NodeStatus) -> Iterator[Metric]:
-    yield GaugeMetricFamily("step_height", "The last finalised height.", status.height)
-    yield GaugeMetricFamily("step_consensus_round", "The round of the height that is being decided.", status.round)
-    yield GaugeMetricFamily("step_validators", "Members of the present validator set.", len(status.validators))
-    yield GaugeMetricFamily("step_syncing", "1 while the node catches up with its peers.", int(status.syncing))
-    yield GaugeMetricFamily(
-        "step_last_batch_timestamp_seconds", "The last batch's timestamp.", status.batch_timestamp_ms / 1000
-    )
-
-
-def _of_network(statistics: NetworkStatistics) -> Iterator[Metric]:
-    yield GaugeMetricFamily("step_peers", "Connected peers.", statistics.peers)
-    yield GaugeMetricFamily("step_peers_banned", "Peers that are refused for a while.", statistics.banned)
-    messages = CounterMetricFamily("step_gossip_messages", "Gossip, by topic and direction.", None, _TOPIC_LABELS)
-    volume = CounterMetricFamily("step_gossip_bytes", "Bytes of gossip, by topic and direction.", None, _TOPIC_LABELS)
-    for topic, one in statistics.topics.items():
-        for direction, message_count, byte_count in (
-            ("in", one.messages_in, one.bytes_in),
-            ("out", one.messages_out, one.bytes_out),
-        ):
-            messages.add_metric((topic, direction), message_count)
-            volume.add_metric((topic, direction), byte_count)
-    yield messages
-    yield volume
-    drops = CounterMetricFamily("step_network_drops", "What the network threw away, by reason.", None, ("reason",))
-    for reason, count in statistics.dropped.items():
-        drops.add_metric((reason.value,), count)
-    yield drops
-    penalties = CounterMetricFamily("step_peer_penalties", "Peers' faults that were charged.", None, ("fault",))
-    for fault, count in statistics.penalties.items():
-        penalties.add_metric((fault.value,), count)
-    yield penalties
-    streams = CounterMetricFamily("step_streams", "Streams, by who opened them.", None, ("opened_by",))
-    streams.add_metric(("self",), statistics.streams_opened)
-    streams.add_metric(("peer",), statistics.streams_served)
-    yield streams
-    yield CounterMetricFamily(
-        "step_stream_handler_failures", "Streams that ended by a bug of this node.", statistics.handler_failures
-    )
-
-
-_TOPIC_LABELS: Final = ("topic", "direction")

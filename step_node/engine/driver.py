@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 
 import structlog
@@ -76,15 +77,22 @@ log = structlog.get_logger("consensus")
 async def _nothing() -> None: ...
 
 
+def _plainly(_message: Message) -> AbstractContextManager[None]:
+    return nullcontext()
+
+
 @dataclass(frozen=True, slots=True)
 class ConsensusHooks:
     """What the driver calls: `broadcast` sends a message to everybody; `finalised` runs after each batch is stored;
-    `request_batch(height, batch_hash)` has peers asked for a proposal; `restored` runs after a snapshot is stored."""
+    `request_batch(height, batch_hash)` has peers asked for a proposal; `restored` runs after a snapshot is stored.
+    `taking_in` surrounds the work on a peer's message; without `gives_proposals` no peer is given a proposal."""
 
     broadcast: Callable[[Message], Awaitable[None]]
     finalised: Callable[[JudgedBatch], Awaitable[None]]
     request_batch: Callable[[int, bytes], None]
     restored: Callable[[], Awaitable[None]] = _nothing
+    taking_in: Callable[[Message], AbstractContextManager[None]] = _plainly
+    gives_proposals: bool = True
 
 
 class ConsensusDriver:
@@ -145,7 +153,9 @@ class ConsensusDriver:
 
     def proposal(self, height: int, batch_hash: bytes) -> ProofBatch | None:
         """A signed proposal of this batch, for a peer that has not seen it; None if it is not here."""
-        return stored_proposal(self._state, batch_hash) if height == self._state.height else None
+        if not self._hooks.gives_proposals or height != self._state.height:
+            return None
+        return stored_proposal(self._state, batch_hash)
 
     def deliver(self, message: Message, batch: Batch | None = None) -> None:
         """Hand over a message from a peer, whose signatures have been checked. Never waits.
@@ -215,7 +225,7 @@ class ConsensusDriver:
         self._future = deque(later, maxlen=FUTURE_MESSAGES_MAX)
         for message in kept:
             if self._state.height == height:
-                await self._handle(event.MessageReceived(message))
+                await self._take_in(event.MessageReceived(message))
         while self._state.height == height:
             match await self._events.next():
                 case Decided() as decided:
@@ -232,7 +242,7 @@ class ConsensusDriver:
                     if self._batches.has_work():
                         await self._handle(item)
                 case event.MessageReceived() as item:
-                    await self._handle(item)
+                    await self._take_in(item)
 
     # --- events -------------------------------------------------------------------------------------------------
 
@@ -275,6 +285,10 @@ class ConsensusDriver:
         for effect in resume(self._state):
             answers.extend(await self._carry_out(effect))
         await self._handle_all(answers)
+
+    async def _take_in(self, received: event.MessageReceived) -> None:
+        with self._hooks.taking_in(received.message):
+            await self._handle(received)
 
     async def _handle(self, first: event.Input) -> None:
         await self._handle_all(deque([first]))

@@ -18,10 +18,10 @@ from step_node.chain.verification import verify_on_threads
 from step_node.clock import Clock
 from step_node.ledger.apply import keys_of
 from step_node.ledger.state import Receipt, StateSlice
-from step_node.ledger.state_gates import check_state_gates
 from step_node.mempool.journal import DroppedProof, Journal, JournalError
 from step_node.mempool.outcomes import Dropped, Finalised, Outcome, OutcomeWaiters, Pending
 from step_node.mempool.pool import Mempool
+from step_node.mempool.verdicts import refusal_at, refusal_for_good
 from step_node.metrics import NodeMetrics
 from step_node.proofs.proof import Refusal, RefusalCode, SignedProof
 from step_node.storage.interface import StorageUnavailable
@@ -144,28 +144,13 @@ class Admission:
             for proof in chunk:
                 if proof.proof_id in receipts:
                     continue
-                refusal = self.refusal_for_good(proof, state)
+                refusal = refusal_for_good(proof, state)
                 if refusal is not None:
                     dropped.append(DroppedProof(proof.proof_id, refusal))
                 elif self._mempool.add(proof, now_ms=self._clock.now_ms()):
                     restored += 1
             await self._journal.settle(finalised=sorted(receipts), dropped=dropped, now_ms=self._clock.now_ms())
         return restored
-
-    def refusal_for_good(self, proof: SignedProof, state: StateSlice) -> Refusal | None:
-        """Why no later batch can hold `proof` either, or None.
-
-        Batches move on in time and never come back, so against the *finalised* state these verdicts are for good: a
-        proof older than the window, a used nonce, a triangle that is no longer active, an account that has since been
-        proven elsewhere or later. (Speed obeys the triangle inequality: what is too far from the last proof is too far
-        from every proof that could follow it first.) A timestamp ahead of the clock, or a triangle whose parent is not
-        subdivided yet, may come right.
-        """
-        # A proof that is ahead of the chain is judged as of its own time: the other gates do not ask for the time, and
-        # what they refuse now they refuse then.
-        earliest_ms = max(state.head.chain.timestamp_ms + 1, proof.timestamp_ms)
-        refusal = self._check(proof, state, earliest_ms)
-        return None if refusal is not None and refusal.code is RefusalCode.TRIANGLE_NOT_FOUND else refusal
 
     async def admit_from_peers(self, proofs: Sequence[SignedProof]) -> list[Refusal | None]:
         """Take in proofs that a peer passed on; for each, why it was refused, or None (also if it was here already).
@@ -256,7 +241,7 @@ class Admission:
         for proof in proofs:
             if proof.proof_id in receipts:
                 continue
-            refusal = self.refusal_for_good(proof, state)
+            refusal = refusal_for_good(proof, state)
             if refusal is not None:
                 dropped.append(DroppedProof(proof.proof_id, refusal))
             else:
@@ -278,22 +263,10 @@ class Admission:
                 return state, {receipt.proof_id: receipt for receipt in found}
 
     def _admit(self, proof: SignedProof, state: StateSlice) -> Refusal | None:
-        refusal = self._check(proof, state, self._clock.now_ms()) or self._mempool.check(proof, state.head.parameters)
+        refusal = refusal_at(proof, state, self._clock.now_ms()) or self._mempool.check(proof, state.head.parameters)
         if refusal is None:
             self._mempool.add(proof, now_ms=self._clock.now_ms())
         return refusal
-
-    def _check(self, proof: SignedProof, state: StateSlice, reference_time_ms: int) -> Refusal | None:
-        parent = proof.triangle.parent
-        return check_state_gates(
-            proof,
-            reference_time_ms=reference_time_ms,
-            nonce_used=state.nonces[proof.account, proof.nonce] is not None,
-            account=state.accounts[proof.account],
-            triangle=state.triangles[int(proof.triangle)],
-            parent=None if parent is None else state.triangles[int(parent)],
-            parameters=state.head.parameters,
-        )
 
     async def _verify(self, proofs: Sequence[SignedProof]) -> list[Refusal | None]:
         self._metrics.signatures_verified(len(proofs))

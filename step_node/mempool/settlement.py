@@ -17,10 +17,10 @@ import trio
 from step_node.chain.chain import Chain, JudgedBatch
 from step_node.clock import Clock
 from step_node.ledger.apply import keys_of
-from step_node.mempool.admission import Admission
 from step_node.mempool.journal import DroppedProof, Journal
 from step_node.mempool.outcomes import OutcomeWaiters
 from step_node.mempool.pool import Mempool
+from step_node.mempool.verdicts import refusal_for_good
 from step_node.metrics import NodeMetrics
 from step_node.proofs.proof import Refusal, RefusalCode, SignedProof
 from step_node.storage.retry import StorageWatch
@@ -40,7 +40,6 @@ class Settlement:
         chain: Chain,
         mempool: Mempool,
         journal: Journal,
-        admission: Admission,
         waiters: OutcomeWaiters,
         note_settled: Callable[[Sequence[bytes]], None],
         clock: Clock,
@@ -50,7 +49,6 @@ class Settlement:
         self._chain = chain
         self._mempool = mempool
         self._journal = journal
-        self._admission = admission
         self._waiters = waiters
         self._note_settled = note_settled
         self._clock = clock
@@ -121,7 +119,7 @@ class Settlement:
             keys = keys_of(chunk)
             state = await self._storage_watch.when_available(partial(self._chain.storage.load, keys))
             for proof in chunk:
-                refusal = self._admission.refusal_for_good(proof, state)
+                refusal = refusal_for_good(proof, state)
                 if refusal is not None:
                     dropped.append(DroppedProof(proof.proof_id, refusal))
         return dropped

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -10,7 +12,7 @@ import trio
 from prometheus_client import CollectorRegistry
 
 from consensus.inputs import Input
-from consensus.messages import Commit, Evidence, Message, PreCommit
+from consensus.messages import Message
 from p2p.network import Network, PeerId
 from step_node import __version__
 from step_node.api.services import ApiServices
@@ -19,9 +21,8 @@ from step_node.chain.chain import Chain, JudgedBatch
 from step_node.chain.genesis import Genesis
 from step_node.clock import Clock
 from step_node.engine.doppelganger import DoppelgangerWatch
-from step_node.engine.driver import ConsensusDriver, ConsensusHooks, message_height
+from step_node.engine.driver import ConsensusDriver, ConsensusHooks
 from step_node.engine.evidence_pool import EvidencePool
-from step_node.engine.forks import Fork, fork_shown_by
 from step_node.engine.wal import WriteAheadLog
 from step_node.home.config import SyncConfig
 from step_node.ledger.commitment import state_root
@@ -32,11 +33,13 @@ from step_node.mempool.outcomes import OutcomeWaiters
 from step_node.mempool.pool import Mempool
 from step_node.mempool.settlement import Settlement
 from step_node.metrics import NodeMetrics
-from step_node.network.gossip import Refused, broadcast, consensus_gossip, operations_gossip, proofs_gossip
+from step_node.network.consensus import ConsensusReader
+from step_node.network.gossip import Refused, consensus_gossip, operations_gossip, proofs_gossip
 from step_node.network.peers import Peers
 from step_node.network.proof_exchange import ProofExchange
 from step_node.network.snapshots import SnapshotJoiner, SnapshotServer
 from step_node.network.sync import Sync
+from step_node.node.gauges import Gauges
 from step_node.signing.signer import ValidatorSigner
 from step_node.snapshot.store import SnapshotStore
 from step_node.snapshot.validator_sets import ValidatorSetLinks
@@ -51,6 +54,28 @@ SAY_AGAIN_MS = 2_000
 """How often evidence and operations that wait are sent again, since gossip loses some."""
 
 log = structlog.get_logger("node")
+
+
+def _plainly(_message: Message) -> AbstractContextManager[None]:
+    return nullcontext()
+
+
+def _just_that(message: Message) -> Sequence[Message]:
+    return (message,)
+
+
+@dataclass(frozen=True, slots=True)
+class NodeHooks:
+    """Where the simulator and the misbehaving validators of a devnet take hold of a node; a shipped one has the
+    defaults.
+
+    `outgoing` gives what is broadcast in a message's place; `taking_in` surrounds consensus' work on a message from a
+    peer; without `gives_proposals` no peer is given a proposal that it asks for.
+    """
+
+    outgoing: Callable[[Message], Sequence[Message]] = _just_that
+    taking_in: Callable[[Message], AbstractContextManager[None]] = _plainly
+    gives_proposals: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +101,13 @@ class NodeParts:
     set_links: ValidatorSetLinks | None = None
     """None: one that is not kept."""
     sync: SyncConfig = field(default_factory=SyncConfig)
+    hooks: NodeHooks = field(default_factory=NodeHooks)
+
+    def close(self) -> None:
+        """Close the files that `assemble` opened; store, journal and network are their openers'."""
+        self.wal.close()
+        if self.signer is not None:
+            self.signer.guard.close()
 
 
 class Node:
@@ -90,7 +122,6 @@ class Node:
         self._metrics = NodeMetrics(self.registry)
         self._storage_watch = StorageWatch(self._metrics.storage_retried)
         self._waiters = OutcomeWaiters()
-        self._fork: Fork | None = None
         self.admission = Admission(
             chain=parts.chain,
             mempool=parts.mempool,
@@ -99,9 +130,10 @@ class Node:
             clock=parts.clock,
             metrics=self._metrics,
         )
-        self._consensus_topic = consensus_gossip(parts.network, parts.chain, self._gossip_refused)
+        consensus_topic = consensus_gossip(parts.network, parts.chain, self._gossip_refused)
         self._operations_topic = operations_gossip(parts.network, parts.chain.chain_id, self._gossip_refused)
-        self._evidence = parts.evidence
+        self.evidence = parts.evidence
+        """Evidence that waits for a batch."""
         self._set_links = parts.set_links or ValidatorSetLinks(None, parts.genesis)
         self._operation_pool = OperationPool()
         self.operations = OperationDesk(
@@ -119,7 +151,6 @@ class Node:
             chain=parts.chain,
             mempool=parts.mempool,
             journal=parts.journal,
-            admission=self.admission,
             waiters=self._waiters,
             note_settled=self._exchange.note_settled,
             clock=parts.clock,
@@ -138,12 +169,24 @@ class Node:
                 finalised=self._finalised,
                 request_batch=lambda height, batch_hash: self._sync.want_proposal(height, batch_hash),
                 restored=self._restored,
+                taking_in=parts.hooks.taking_in,
+                gives_proposals=parts.hooks.gives_proposals,
             ),
             clock=parts.clock,
             metrics=self._metrics,
             storage_watch=self._storage_watch,
-            evidence=self._evidence,
+            evidence=self.evidence,
             operations=self._operation_pool,
+        )
+        self._consensus = ConsensusReader(
+            topic=consensus_topic,
+            chain=parts.chain,
+            peers=self._peers,
+            driver=self.driver,
+            evidence=parts.evidence,
+            doppelganger=parts.doppelganger,
+            metrics=self._metrics,
+            storage_watch=self._storage_watch,
         )
         self._snapshot_server, joiner = self._snapshots()
         self._sync = Sync(
@@ -154,14 +197,14 @@ class Node:
             metrics=self._metrics,
             joiner=joiner,
         )
-        self._metrics.watch(parts.network, parts.mempool, parts.evidence, self.status)
+        self.registry.register(Gauges(parts.network, parts.mempool, parts.evidence, self.status))
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Start everything; `task_status` is told once the network listens and waiting proofs are restored."""
         restored = await self.admission.restore()
         if restored:
             log.info("accepted proofs wait again", proofs=restored)
-        await self._evidence.drop_settled(self._chain.offence_refusal)
+        await self.evidence.drop_settled(self._chain.offence_refusal)
         await self._set_links.begin(self._chain.validators)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.admission.run)
@@ -170,7 +213,7 @@ class Node:
             nursery.start_soon(self._exchange.run)
             if self._snapshot_server is not None:
                 nursery.start_soon(self._snapshot_server.run, self.driver.wait_for_height, lambda: self._sync.active)
-            nursery.start_soon(self._read_consensus)
+            nursery.start_soon(self._consensus.run)
             nursery.start_soon(self._read_operations)
             nursery.start_soon(self._say_again)
             task_status.started()
@@ -180,10 +223,6 @@ class Node:
             nursery.start_soon(self._sync.run)
             nursery.start_soon(self._expire)
             nursery.start_soon(self.driver.run)
-
-    def waiting_evidence(self) -> tuple[Evidence, ...]:
-        """Evidence that waits for a batch."""
-        return self._evidence.pieces()
 
     def services(self, *, wait_ms_max: int) -> ApiServices:
         """What the HTTP API needs. `wait_ms_max` bounds how long a submission may wait for finality."""
@@ -231,10 +270,11 @@ class Node:
         part as it should."""
         if self._storage_watch.trouble is not None:
             return Health(HealthLevel.DOWN, (f"the store does not answer: {self._storage_watch.trouble}",))
-        if self._fork is not None:
+        fork = self._consensus.fork
+        if fork is not None:
             return Health(
                 HealthLevel.DOWN,
-                (f"a quorum has contradicted the batch that is final here at height {self._fork.height}",),
+                (f"a quorum has contradicted the batch that is final here at height {fork.height}",),
             )
         reasons = []
         if self._parts.journal.trouble is not None:
@@ -277,7 +317,8 @@ class Node:
     # --- what the parts tell one another --------------------------------------------------------------------------
 
     async def _broadcast(self, message: Message) -> None:
-        await broadcast(self._consensus_topic, message)
+        for outgoing in self._parts.hooks.outgoing(message):
+            await self._consensus.broadcast(outgoing)
 
     async def _restored(self) -> None:
         await self._settlement.after_jump()
@@ -285,7 +326,7 @@ class Node:
 
     async def _finalised(self, judged: JudgedBatch) -> None:
         await self._settlement.after_batch(judged)
-        await self._evidence.drop_settled(self._chain.offence_refusal)
+        await self.evidence.drop_settled(self._chain.offence_refusal)
         await self._storage_watch.when_available(self.operations.after_batch)
         for slashing in judged.transition.slashings:
             self._metrics.validator_slashed(slashing.kind.value, slashing.amount_ustep)
@@ -306,48 +347,6 @@ class Node:
         self._metrics.message_rejected(refused.fault.value)
         log.debug("gossip is refused", topic=topic, reason=str(refused))
 
-    async def _read_consensus(self) -> None:
-        async for sender, item in self._consensus_topic:
-            height = message_height(item.message)
-            if self._parts.doppelganger is not None:
-                self._parts.doppelganger.hear(item.message)
-            if isinstance(item.message, Commit):
-                self._peers.note_height(sender, height)
-                await self._watch_for_fork(item.message)
-            elif height > self._chain.next_height:
-                self._peers.note_height(sender, height - 1)
-            if isinstance(item.message, Evidence):
-                await self._take_evidence(item.message)
-            elif item.proven:
-                self.driver.deliver(item.message, item.batch)
-                if isinstance(item.message, PreCommit):
-                    contradicted = self._chain.late_contradiction(item.message)
-                    if contradicted is not None:
-                        await self._take_evidence(contradicted)
-
-    async def _watch_for_fork(self, commit: Commit) -> None:
-        """A quorum has signed the commit, or the gossip would have refused it."""
-        fork = await self._storage_watch.when_available(partial(fork_shown_by, commit, self._chain))
-        if fork is None:
-            return
-        self._metrics.fork_seen()
-        self._fork = fork
-        log.critical(
-            "a quorum has contradicted a batch that is final here: finality is broken; compare the nodes' chains",
-            height=fork.height,
-            own_batch=fork.own.batch_hash.hex(),
-            own_round=fork.own.round,
-            other_batch=fork.other.batch_hash.hex(),
-            other_round=fork.other.round,
-        )
-        for evidence in fork.evidence():
-            await self._take_evidence(evidence)
-
-    async def _take_evidence(self, evidence: Evidence) -> None:
-        offence = self._chain.offence_in(evidence)
-        if self._chain.offence_refusal(offence) is None:
-            await self._evidence.add(evidence, offence)
-
     async def _read_operations(self) -> None:
         async for _, operation in self._operations_topic:
             take = partial(self.operations.take, operation)
@@ -358,7 +357,7 @@ class Node:
     async def _say_again(self) -> None:
         while True:
             await trio.sleep(SAY_AGAIN_MS / 1000)
-            for evidence in self._evidence.pieces():
+            for evidence in self.evidence.pieces():
                 await self._broadcast(evidence)
             await self.operations.say_again()
 

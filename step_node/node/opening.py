@@ -8,30 +8,23 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import structlog
 
 from p2p.libp2p_network import Libp2pSettings, open_libp2p_network
-from step_node.chain.chain import Chain
 from step_node.chain.genesis import Genesis
 from step_node.clock import SystemClock
-from step_node.crypto.eip191 import address_of, public_key_of
-from step_node.engine.doppelganger import DoppelgangerWatch
-from step_node.engine.evidence_pool import EvidencePool
-from step_node.engine.wal import WriteAheadLog
 from step_node.errors import StepNodeError
 from step_node.home.config import NodeConfig, StorageConfig
 from step_node.home.lock import HomeLock
 from step_node.home.paths import NodeHome
+from step_node.ledger.validators import validator_set
 from step_node.mempool.journal import open_journal
-from step_node.mempool.pool import Mempool
 from step_node.network.bans import keep_bans
+from step_node.node.assembly import assemble, tell_torn
 from step_node.node.node import NodeParts
 from step_node.signing.guard import SigningGuard
 from step_node.signing.signer import ValidatorSigner
-from step_node.snapshot.store import SnapshotStore
-from step_node.snapshot.validator_sets import ValidatorSetLinks
 from step_node.storage.interface import Storage, StorageMismatch
 from step_node.storage.open import MongoSettings, SqliteSettings, StorageSettings, open_storage
 
@@ -82,81 +75,62 @@ async def open_parts(
             open_libp2p_network(_network_settings(config, keys), bans=bans) as network,
         ):
             await storage.initialise(genesis.hash, genesis.head(), genesis.accounts())
-            mempool = Mempool(proofs_max=config.mempool.proofs_max)
-            chain = await Chain.open(genesis=genesis, storage=storage, clock=clock, known=mempool.get)
-            await _check_totals(storage, chain)
-            _check_history_is_there(home, keys, chain, options)
+            await _check_totals(storage)
+            signer = await _signer(home, genesis, keys, storage, options)
+            parts = await assemble(
+                home,
+                genesis,
+                storage=storage,
+                journal=journal,
+                network=network,
+                signer=signer,
+                clock=clock,
+                mempool=config.mempool,
+                sync=config.sync,
+                listen_first_seconds=options.listen_first_seconds,
+            )
             try:
-                snapshots = await SnapshotStore.open(home.snapshots)
-            except OSError as error:
-                raise StepNodeError(f"{home.snapshots}: cannot be used: {error}") from error
-            guard = SigningGuard.open(home.signing_history, genesis.chain_id)
-            _tell_torn(home.signing_history, guard.torn_bytes)
-            signer = _signer(keys, guard, chain)
-            wal, replayed = WriteAheadLog.open(home.consensus_log, chain_id=genesis.chain_id, height=chain.next_height)
-            _tell_torn(home.consensus_log, wal.torn_bytes)
-            try:
-                yield NodeParts(
-                    genesis=genesis,
-                    storage=storage,
-                    journal=journal,
-                    network=network,
-                    signer=signer,
-                    clock=clock,
-                    mempool=mempool,
-                    chain=chain,
-                    wal=wal,
-                    replayed=replayed,
-                    doppelganger=None
-                    if signer is None
-                    else DoppelgangerWatch(address=signer.address, chain_id=genesis.chain_id, guard=guard),
-                    listen_first_seconds=options.listen_first_seconds,
-                    evidence=EvidencePool.open(home.evidence, chain_id=genesis.chain_id, parameters=chain.parameters),
-                    snapshots=snapshots,
-                    set_links=await ValidatorSetLinks.open(home.validator_sets, genesis),
-                    sync=config.sync,
-                )
+                yield parts
             finally:
-                wal.close()
-                guard.close()
+                parts.close()
 
 
-def _tell_torn(path: Path, torn_bytes: int) -> None:
-    if torn_bytes > 0:
-        log.warning(
-            "the end of a file was half written, as a crash leaves it, and is cut off; nobody was told of it",
-            file=str(path),
-            bytes=torn_bytes,
-        )
-
-
-def _signer(keys: NodeKeys, guard: SigningGuard, chain: Chain) -> ValidatorSigner | None:
+async def _signer(
+    home: NodeHome, genesis: Genesis, keys: NodeKeys, storage: Storage, options: StartOptions
+) -> ValidatorSigner | None:
+    """The validator's signer over its history in the home; None for an observer."""
     if keys.validator is None:
         return None
-    address = address_of(public_key_of(keys.validator))
-    if address not in chain.validators:
-        log.warning("this key is not a validator's: the node only observes until it is", address="0x" + address.hex())
-    return ValidatorSigner(keys.validator, guard)
+    head = await storage.head()
+    _check_history_is_there(home, head.chain.height, options)
+    guard = SigningGuard.open(home.signing_history, genesis.chain_id)
+    tell_torn(home.signing_history, guard.torn_bytes)
+    signer = ValidatorSigner(keys.validator, guard)
+    if signer.address not in validator_set(head.validators):
+        log.warning(
+            "this key is not a validator's: the node only observes until it is", address="0x" + signer.address.hex()
+        )
+    return signer
 
 
-def _check_history_is_there(home: NodeHome, keys: NodeKeys, chain: Chain, options: StartOptions) -> None:
+def _check_history_is_there(home: NodeHome, height: int, options: StartOptions) -> None:
     """A validator that has run here before must not begin an empty history: it may have signed what is not in it."""
-    if keys.validator is None or home.signing_history.exists() or options.new_signing_history:
+    if home.signing_history.exists() or options.new_signing_history:
         return
-    if chain.head.chain.height > 0 or home.consensus_log.exists():
+    if height > 0 or home.consensus_log.exists():
         raise StepNodeError(
             f"{home.signing_history}: the signing history is not there, but this home is at height"
-            f" {chain.head.chain.height}. Put it back with `step-node keys import-history`. Only if this key has never"
+            f" {height}. Put it back with `step-node keys import-history`. Only if this key has never"
             " signed on this chain, begin a new one: `step-node start --new-signing-history`."
         )
 
 
-async def _check_totals(storage: Storage, chain: Chain) -> None:
+async def _check_totals(storage: Storage) -> None:
     """Conservation over every stored record, once at start: later it is checked batch by batch."""
-    totals = await storage.totals()
-    stakes_ustep = sum(validator.stake_ustep for validator in chain.head.validators)
+    totals, head = await storage.totals(), await storage.head()
+    stakes_ustep = sum(validator.stake_ustep for validator in head.validators)
     found_ustep = (totals.balances_ustep, stakes_ustep)
-    expected_ustep = (chain.head.chain.balances_ustep, chain.head.chain.stakes_ustep)
+    expected_ustep = (head.chain.balances_ustep, head.chain.stakes_ustep)
     if found_ustep != expected_ustep:
         raise StorageMismatch(
             f"the stored accounts and stakes hold {found_ustep} µSTEP, but the ledger's head says {expected_ustep}:"

@@ -16,7 +16,8 @@ class ValidatorSigner:
         self.address = eip191.address_of(self.public_key)
         """20 bytes."""
         self._private_key = private_key
-        self._guard = guard
+        self.guard = guard
+        """The history that binds this key."""
 
     def __repr__(self) -> str:
         return f"ValidatorSigner(0x{self.address.hex()})"
@@ -30,5 +31,5 @@ class ValidatorSigner:
         Raises DoubleSignRefused, ValueError and OSError as `SigningGuard.authorise` does; nothing is signed then.
         """
         line_digest = eip191.digest(line)
-        self._guard.authorise(height, round, kind, line_digest + value)
+        self.guard.authorise(height, round, kind, line_digest + value)
         return eip191.sign_digest(line_digest, self._private_key)

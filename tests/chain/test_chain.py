@@ -18,8 +18,8 @@ from step_node.batch.batch import Batch, BatchContent, decode_batch, encode_batc
 from step_node.chain.chain import Chain, InvalidBatch
 from step_node.ledger.commitment import state_root
 from step_node.proofs.proof import SignedProof
-from step_node.storage import SqliteSettings, open_storage
 from step_node.storage.memory import MemoryStorage
+from step_node.storage.open import SqliteSettings, open_storage
 from tests.support.chains import build, commit_for, finalise, make_genesis, open_chain, validator_names
 from tests.support.clock import SetClock
 from tests.support.proofs import START_MS, address, signed_proof

@@ -112,4 +112,4 @@ async def test_a_node_that_hears_of_a_fork_is_down_counts_it_and_takes_the_evide
         assert node.registry.get_sample_value("step_forks_seen_total") == 1
         await wait_all_tasks_blocked(0.01)
         slashed = await chain.storage.slashings(limit=10)
-        assert len(node.waiting_evidence()) + len(slashed) == 1
+        assert len(node.evidence.pieces()) + len(slashed) == 1

@@ -224,10 +224,10 @@ def test_the_largest_inputs_cost_bounded_time_and_memory(name: str) -> None:
         assert len(data) <= decoder.bytes_max + 20, kind
         tracemalloc.start()
         try:
-            started_at = time.perf_counter()
+            started_at = time.thread_time()
             decoder.try_out(data)
             peak_bytes = tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()
         assert peak_bytes < MEMORY_BYTES_MAX_OF.get(name, MEMORY_BYTES_MAX), f"{kind}: {peak_bytes} bytes"
-        assert time.perf_counter() - started_at < HANG_SECONDS, kind
+        assert time.thread_time() - started_at < HANG_SECONDS, kind

@@ -146,7 +146,7 @@ async def test_who_votes_for_a_batch_with_a_bad_proof_is_slashed_too(tmp_path: P
             await network.publish(consensus_topic(CHAIN_ID), encode_message(message))
         with trio.fail_after(LONGEST_SECONDS):
             for node in nodes:
-                while len(node.waiting_evidence()) < 2:
+                while len(node.evidence.pieces()) < 2:
                     await trio.sleep(0.01)
         # Two of four are no quorum. With their nodes back, which are honest, there is one, and it convicts both.
         async with nodes_of([proposer, voter], genesis, hub, tmp_path) as others:
@@ -197,7 +197,7 @@ async def test_evidence_that_waited_when_its_only_witness_crashed_still_ends_in_
             vote = signed(PreVote(1, 0, batch_hash, address(culprit)), culprit)
             await network.publish(consensus_topic(CHAIN_ID), encode_message(vote))
         with trio.fail_after(LONGEST_SECONDS):
-            while not node.waiting_evidence():
+            while not node.evidence.pieces():
                 await trio.sleep(0.01)
             while not (tmp_path / witness / "evidence").exists():
                 await trio.sleep(0.01)
@@ -212,7 +212,7 @@ async def test_evidence_that_waited_when_its_only_witness_crashed_still_ends_in_
             (slashing,) = await node.services(wait_ms_max=0).chain.storage.slashings(limit=10)
             assert (slashing.kind, slashing.validator) == (OffenceKind.DOUBLE_SIGN, address(culprit))
             with trio.fail_after(LONGEST_SECONDS):
-                while node.waiting_evidence():
+                while node.evidence.pieces():
                     await trio.sleep(0.01)
             value = node.registry.get_sample_value
             assert value("step_evidence_waiting") == 0

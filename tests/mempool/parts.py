@@ -98,7 +98,6 @@ async def open_parts(
             chain=chain,
             mempool=mempool,
             journal=journal,
-            admission=admission,
             waiters=waiters,
             note_settled=settled.extend,
             clock=clock,

@@ -15,6 +15,7 @@ from step_node.ledger.apply import begin_execution, expire_before_ms, keys_of
 from step_node.ledger.records import Account, NonceRecord, Triangle
 from step_node.mempool.journal import JournalError
 from step_node.mempool.outcomes import Dropped, Finalised, Pending
+from step_node.mempool.verdicts import refusal_for_good
 from step_node.proofs.proof import Refusal, RefusalCode, SignedProof
 from step_node.storage.interface import RestoredState
 from step_node.storage.memory import MemoryStorage
@@ -73,7 +74,7 @@ def test_what_is_refused_for_good_no_later_batch_can_hold_and_what_is_let_live_o
                 head_ms = parts.chain.head.chain.timestamp_ms
                 state = await parts.chain.storage.load(keys_of(POOL))
                 for proof in POOL:
-                    refusal = parts.admission.refusal_for_good(proof, state)
+                    refusal = refusal_for_good(proof, state)
                     if refusal is not None:
                         refused.add(proof.proof_id)
                     elif proof.triangle.level == 4:

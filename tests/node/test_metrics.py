@@ -11,6 +11,7 @@ from step_node.api.status import NodeStatus
 from step_node.engine.evidence_pool import EvidencePool
 from step_node.mempool.pool import Mempool
 from step_node.metrics import NodeMetrics
+from step_node.node.gauges import Gauges
 
 STATUS = NodeStatus(
     version="0.1.0",
@@ -60,13 +61,12 @@ def test_what_happens_is_counted_under_its_labels() -> None:
 
 async def test_what_is_is_looked_up_when_asked() -> None:
     registry = CollectorRegistry()
-    metrics = NodeMetrics(registry)
     hub = MemoryHub()
     async with hub.join("one") as network, hub.join("two") as other:
         network.subscribe("proofs", message_bytes_max=100, buffer_messages=8)
         await network.start()
         await other.start()
-        metrics.watch(network, Mempool(proofs_max=5), EvidencePool(), lambda: STATUS)
+        registry.register(Gauges(network, Mempool(proofs_max=5), EvidencePool(), lambda: STATUS))
         value = registry.get_sample_value
         assert value("step_peers") == 1
         assert value("step_mempool_proofs_max") == 5
@@ -83,9 +83,9 @@ async def test_what_is_is_looked_up_when_asked() -> None:
 
 async def test_every_metric_keeps_to_the_conventions_and_says_what_it_means() -> None:
     registry = CollectorRegistry()
-    metrics = NodeMetrics(registry)
     async with MemoryHub().join("one") as network:
-        metrics.watch(network, Mempool(), EvidencePool(), lambda: STATUS)
+        NodeMetrics(registry)
+        registry.register(Gauges(network, Mempool(), EvidencePool(), lambda: STATUS))
         families = list(text_string_to_metric_families(generate_latest(registry).decode()))
     assert len(families) > 25
     for family in families:

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from pymongo import AsyncMongoClient
 
-from step_node.storage import MemorySettings, MongoSettings, SqliteSettings, Storage, StorageSettings, open_storage
+from step_node.storage.interface import Storage
+from step_node.storage.open import MemorySettings, MongoSettings, SqliteSettings, StorageSettings, open_storage
 from tests.storage.made_up_chain import MadeUpChain, begin
 from tests.support.mongod import mongodb_uri, new_database_name
 

@@ -21,7 +21,7 @@ from typing import Final
 import trio
 from pymongo import monitoring
 
-from step_node.storage import MongoSettings, SqliteSettings, StorageSettings, open_storage
+from step_node.storage.open import MongoSettings, SqliteSettings, StorageSettings, open_storage
 from tests.storage.made_up_chain import MadeUpChain, begin
 from tests.storage.made_up_snapshot import restored_of
 

@@ -20,7 +20,7 @@ from step_node.ledger.records import (
 from step_node.ledger.state import Changes, Receipt, StateHead, StateKeys
 from step_node.parameters import Parameters
 from step_node.proofs.proof import SignedProof
-from step_node.storage import FinalisedBatch, LedgerTotals, Storage, StoredBatch
+from step_node.storage.interface import FinalisedBatch, LedgerTotals, Storage, StoredBatch
 
 START_MS = 1_700_000_000_000
 WINDOW_MS = 3_000

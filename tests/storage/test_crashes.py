@@ -12,7 +12,7 @@ import trio
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import monitoring
 
-from step_node.storage import MongoSettings, SqliteSettings, StorageSettings, open_storage
+from step_node.storage.open import MongoSettings, SqliteSettings, StorageSettings, open_storage
 from step_node.testing.mongod import ThrowawayMongod, throwaway_mongod
 from tests.storage.crash_points import CHAIN_SEED, SNAPSHOT_HEIGHT
 from tests.storage.made_up_chain import MadeUpChain, assert_holds, begin

@@ -13,7 +13,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from step_node.ledger.records import record_bytes
-from step_node.storage import MemorySettings, MongoSettings, SqliteSettings, Storage, open_storage
+from step_node.storage.interface import Storage
+from step_node.storage.open import MemorySettings, MongoSettings, SqliteSettings, open_storage
 from tests.storage.made_up_chain import MadeUpChain, assert_holds, begin
 from tests.support.mongod import new_database_name
 

@@ -13,7 +13,7 @@ from step_node.chain.chain import Chain
 from step_node.crypto.eip191 import sign
 from step_node.ledger.commitment import state_root
 from step_node.operations.operation import Operation
-from step_node.storage import MemorySettings, MongoSettings, SqliteSettings, open_storage
+from step_node.storage.open import MemorySettings, MongoSettings, SqliteSettings, open_storage
 from tests.support.chains import CHAIN_ID, commit_for, make_genesis, open_chain, validator_names
 from tests.support.clock import SetClock
 from tests.support.mongod import new_database_name

@@ -12,16 +12,11 @@ import pytest
 import trio.testing
 
 from mesh import TriangleId, centroid, locate
-from step_node.storage import (
-    SCHEMA_VERSION,
-    MongoSettings,
-    StorageMismatch,
-    StorageUnavailable,
-    open_storage,
-)
+from step_node.storage.interface import SCHEMA_VERSION, StorageMismatch, StorageUnavailable
 from step_node.storage.mongo import MongoStorage
 from step_node.storage.mongo_documents import triangle_outline
 from step_node.storage.mongo_replica_set import initiate_replica_set
+from step_node.storage.open import MongoSettings, open_storage
 from step_node.testing import mongod as throwaway
 from tests.storage.made_up_chain import MadeUpChain, assert_holds, begin
 from tests.support.mongod import new_database_name

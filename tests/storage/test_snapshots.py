@@ -9,18 +9,9 @@ from dataclasses import replace
 import pytest
 import trio
 
-from step_node.storage import (
-    MemorySettings,
-    MongoSettings,
-    SqliteSettings,
-    Storage,
-    StorageMismatch,
-    StorageSettings,
-    mongo_snapshot,
-    open_storage,
-    sqlite,
-)
-from step_node.storage.interface import StoredRecord
+from step_node.storage import mongo_snapshot, sqlite
+from step_node.storage.interface import Storage, StorageMismatch, StoredRecord
+from step_node.storage.open import MemorySettings, MongoSettings, SqliteSettings, StorageSettings, open_storage
 from tests.storage.made_up_chain import MadeUpChain, assert_holds, begin
 from tests.storage.made_up_snapshot import Exported, records_of, restored_of
 from tests.support.mongod import new_database_name

@@ -8,14 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from step_node.storage import (
-    SCHEMA_VERSION,
-    SqliteSettings,
-    StorageMismatch,
-    StorageUnavailable,
-    open_storage,
-    sqlite_file,
-)
+from step_node.storage import sqlite_file
+from step_node.storage.interface import SCHEMA_VERSION, StorageMismatch, StorageUnavailable
+from step_node.storage.open import SqliteSettings, open_storage
 from step_node.storage.sqlite import SqliteStorage
 from tests.storage.made_up_chain import MadeUpChain, assert_holds, begin
 

@@ -9,7 +9,7 @@ import trio
 
 from step_node.ledger.records import Account, NonceRecord
 from step_node.ledger.state import StateKeys
-from step_node.storage import PAGE_MAX, FinalisedBatch, FinalisedProof, Storage, StorageMismatch
+from step_node.storage.interface import PAGE_MAX, FinalisedBatch, FinalisedProof, Storage, StorageMismatch
 from tests.storage.made_up_chain import MadeUpChain, assert_holds
 
 

@@ -10,19 +10,15 @@ from typing import Any
 import trio
 
 from p2p.memory import MemoryHub
-from step_node.chain.chain import Chain
 from step_node.chain.genesis import Genesis
 from step_node.clock import SystemClock
-from step_node.engine.evidence_pool import EvidencePool
-from step_node.engine.wal import WriteAheadLog
 from step_node.home.config import SyncConfig
+from step_node.home.paths import NodeHome
 from step_node.mempool.journal import open_journal
-from step_node.mempool.pool import Mempool
-from step_node.node.node import Node, NodeParts
+from step_node.node.assembly import assemble
+from step_node.node.node import Node
 from step_node.signing.guard import SigningGuard
 from step_node.signing.signer import ValidatorSigner
-from step_node.snapshot.store import SnapshotStore
-from step_node.snapshot.validator_sets import ValidatorSetLinks
 from step_node.storage.interface import Storage
 from step_node.storage.open import SqliteSettings, open_storage
 from tests.support.proofs import private_key
@@ -53,7 +49,7 @@ async def running_node(
 
     With `sync` it gives snapshots and joins from one.
     """
-    home.mkdir(exist_ok=True)
+    (home / "data").mkdir(parents=True, exist_ok=True)
     async with (
         open_storage(SqliteSettings(home / "ledger.sqlite")) as own_storage,
         open_journal(home / "journal.sqlite", genesis.hash) as journal,
@@ -61,37 +57,25 @@ async def running_node(
     ):
         store = storage or own_storage
         await store.initialise(genesis.hash, genesis.head(), genesis.accounts())
-        mempool = Mempool()
-        clock = SystemClock()
-        chain = await Chain.open(genesis=genesis, storage=store, clock=clock, known=mempool.get)
         guard = SigningGuard.open(home / "signing_history.log", genesis.chain_id)
-        wal, replayed = WriteAheadLog.open(home / "consensus.log", chain_id=genesis.chain_id, height=chain.next_height)
-        node = Node(
-            NodeParts(
-                genesis=genesis,
-                storage=store,
-                journal=journal,
-                network=network,
-                signer=ValidatorSigner(private_key(name), guard),
-                clock=clock,
-                mempool=mempool,
-                chain=chain,
-                wal=wal,
-                replayed=replayed,
-                evidence=EvidencePool.open(home / "evidence", chain_id=genesis.chain_id, parameters=chain.parameters),
-                snapshots=None if sync is None else await SnapshotStore.open(home / "snapshots"),
-                set_links=await ValidatorSetLinks.open(home / "validator_sets", genesis),
-                sync=sync or SyncConfig(),
-            )
+        parts = await assemble(
+            NodeHome(home),
+            genesis,
+            storage=store,
+            journal=journal,
+            network=network,
+            signer=ValidatorSigner(private_key(name), guard),
+            clock=SystemClock(),
+            sync=sync or SyncConfig(snapshot=False, snapshot_every_batches=0),
         )
+        node = Node(parts)
         try:
             async with trio.open_nursery() as nursery:
                 await nursery.start(node.run)
                 yield node
                 nursery.cancel_scope.cancel()
         finally:
-            wal.close()
-            guard.close()
+            parts.close()
 
 
 async def equal_roots(nodes: Sequence[Node]) -> None:

@@ -144,7 +144,7 @@ class NodeProcess:
     def _program(self) -> tuple[str, ...]:
         if self.misbehaviour is None:
             return ("step_node.cli.main", "start")
-        return ("step_node.testing.devnet.byzantine", self.misbehaviour)
+        return ("step_node.cli.byzantine_command", self.misbehaviour)
 
     def log_tail(self) -> str:
         """The last lines of its log."""

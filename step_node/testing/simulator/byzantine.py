@@ -94,8 +94,6 @@ class ByzantineValidator:
         """(height, round) -> what was proposed there though no honest node should take it: it votes for that."""
         network.tamper = self.tamper
         network.overhear = self.overhear
-        if Tactic.WITHHOLD in tactics:
-            node.driver.proposal = lambda height, batch_hash: None  # type: ignore[method-assign]  # noqa: ARG005
 
     # --- what it says itself ------------------------------------------------------------------------------------
 

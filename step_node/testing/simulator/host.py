@@ -10,26 +10,23 @@ from __future__ import annotations
 
 import random
 import sqlite3
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
 import trio
 
-from consensus.inputs import Input, MessageReceived
-from consensus.messages import Commit, Evidence, ProofBatch, decode_message
+from consensus.messages import Commit, Evidence, Message, ProofBatch, decode_message
 from consensus.state import ROUNDS_AHEAD_MAX, ROUNDS_BEHIND_MAX, ConsensusState, Phase
 from consensus.wire import WireError
-from step_node.chain.chain import Chain
 from step_node.chain.genesis import Genesis
 from step_node.crypto.eip191 import address_of, public_key_of
-from step_node.engine.doppelganger import DoppelgangerWatch
-from step_node.engine.evidence_pool import EvidencePool
-from step_node.engine.wal import WriteAheadLog
+from step_node.home.paths import NodeHome
 from step_node.mempool.journal import Journal, JournalError
-from step_node.mempool.pool import Mempool
 from step_node.network.protocols import consensus_topic
-from step_node.node.node import Node, NodeParts
+from step_node.node.assembly import assemble
+from step_node.node.node import Node, NodeHooks
 from step_node.offload import offload_of_task
 from step_node.signing.guard import SigningGuard, SigningKind
 from step_node.signing.signer import ValidatorSigner
@@ -46,10 +43,7 @@ from step_node.testing.simulator.trace import Trace
 
 T = TypeVar("T")
 
-CONSENSUS_LOG = Path("consensus.log")
-SIGNING_HISTORY = Path("signing_history.log")
-JOURNAL = Path("journal.sqlite")
-EVIDENCE = Path("evidence")
+HOME = NodeHome(Path("home"))
 
 
 class Host:
@@ -88,6 +82,7 @@ class Host:
         self.on_finalised = on_finalised
         self._plot = plot
         self._lives = 0
+        self._wired: Node | None = None
         self.mount = Mount(self.disk, rng)
         self._life = trio.CancelScope()
         self._network: SimulatedNetwork | None = None
@@ -171,44 +166,35 @@ class Host:
         genesis, mount = self._genesis, self.mount
         self.storage.forges = False
         await self.storage.initialise(genesis.hash, genesis.head(), genesis.accounts())
-        mempool = Mempool()
-        chain = await Chain.open(genesis=genesis, storage=self.storage, clock=self.clock, known=mempool.get)
-        guard = SigningGuard.open(SIGNING_HISTORY, genesis.chain_id, files=mount)
-        wal, replayed = WriteAheadLog.open(
-            CONSENSUS_LOG, chain_id=genesis.chain_id, height=chain.next_height, files=mount
-        )
+        guard = SigningGuard.open(HOME.signing_history, genesis.chain_id, files=mount)
         network = self._network = SimulatedNetwork(self._air, self.name)
         signer: ValidatorSigner
         if self.is_honest:
             signer = WatchedSigner(self._private_key, guard, self)
+            hooks = NodeHooks(taking_in=self._taking_in)
         else:
             signer = GuardlessSigner(self._private_key, guard)
-        node = Node(
-            NodeParts(
-                genesis=genesis,
-                storage=self.storage,
-                journal=Journal(JOURNAL, self.disk.journal),
-                network=network,
-                signer=signer,
-                clock=self.clock,
-                mempool=mempool,
-                chain=chain,
-                wal=wal,
-                replayed=replayed,
-                evidence=EvidencePool.open(
-                    EVIDENCE, chain_id=genesis.chain_id, parameters=chain.parameters, files=mount
-                ),
-                doppelganger=DoppelgangerWatch(address=self.address, chain_id=genesis.chain_id, guard=guard)
-                if self.is_honest
-                else None,
-            )
+            hooks = NodeHooks(gives_proposals=Tactic.WITHHOLD not in (self.tactics or ()))
+        parts = await assemble(
+            HOME,
+            genesis,
+            storage=self.storage,
+            journal=Journal(HOME.journal, self.disk.journal),
+            network=network,
+            signer=signer,
+            clock=self.clock,
+            keeps_snapshots=False,
+            watches_for_doppelganger=self.is_honest,
+            hooks=hooks,
+            files=mount,
         )
-        self.note(f"starts at height {chain.next_height} with {len(replayed)} logged inputs")
+        node = self._wired = Node(parts)
+        self._lives += 1
+        self.note(f"starts at height {parts.chain.next_height} with {len(parts.replayed)} logged inputs")
         async with trio.open_nursery() as nursery:
             nursery.start_soon(network.serve_streams)
             if self.tactics is None:
                 network.sent = self._before_sending
-                self._watch_what_is_taken_in(node)
             else:
                 liar = ByzantineValidator(
                     network=network,
@@ -226,21 +212,15 @@ class Host:
             await nursery.start(node.run)
             self.node = node
 
-    def _watch_what_is_taken_in(self, node: Node) -> None:
+    @contextmanager
+    def _taking_in(self, message: Message) -> Iterator[None]:
         """Tell `SlashingChecker` of every message that the node's consensus loop has dealt with to the end."""
-        driver, disk = node.driver, self.disk
-        handle = driver._handle
-        self._lives += 1
-        life = self._lives
-
-        async def watched(first: Input) -> None:
-            counts, times_full = isinstance(first, MessageReceived) and _counts(first, driver.state), disk.times_full
-            counts = counts and not disk.is_full
-            await handle(first)
-            if counts and isinstance(first, MessageReceived) and disk.times_full == times_full:
-                self.invariants.slashing_checker.took_in(self.name, life, first.message)
-
-        driver._handle = watched  # type: ignore[method-assign]  # the only place through which all messages go
+        disk, life = self.disk, self._lives
+        counts, times_full = self._wired is not None and _counts(message, self._wired.driver.state), disk.times_full
+        counts = counts and not disk.is_full
+        yield
+        if counts and disk.times_full == times_full:
+            self.invariants.slashing_checker.took_in(self.name, life, message)
 
     def _before_sending(self, topic: str, data: bytes) -> None:
         self.mount.act()
@@ -251,7 +231,7 @@ class Host:
                 self.invariants.broken("messages are well-formed", self.name, str(error))
                 return
             self.note(f"sends {message!r:.120}")
-            self.invariants.sent(self.name, self.address, message, self.disk.durable(CONSENSUS_LOG))
+            self.invariants.sent(self.name, self.address, message, self.disk.durable(HOME.consensus_log))
 
 
 class WatchedSigner(ValidatorSigner):
@@ -307,9 +287,8 @@ class WatchedStorage(MemoryStorage):
         return [forged(stored) for stored in batches] if self.forges else batches
 
 
-def _counts(item: MessageReceived, state: ConsensusState) -> bool:
+def _counts(message: Message, state: ConsensusState) -> bool:
     """Whether a correct node in this state must remember what the message says; see `slashing_checker.py`."""
-    message = item.message
     if isinstance(message, Commit | Evidence) or message.height != state.height or state.phase is Phase.DECIDED:
         return False
     here = max(state.round, 0)

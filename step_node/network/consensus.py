@@ -1,0 +1,102 @@
+"""The consensus reactor: reads the consensus topic, and hands each message to whom it concerns.
+
+Messages of the present heights go to the driver; heights to `peers`; everything to the doppelganger watch; evidence,
+and what two messages together prove, to the pool. A commit that contradicts what is final here is noticed here.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import structlog
+
+from consensus.messages import Commit, Evidence, Message, PreCommit
+from step_node.chain.chain import Chain
+from step_node.engine.doppelganger import DoppelgangerWatch
+from step_node.engine.driver import ConsensusDriver, message_height
+from step_node.engine.evidence_pool import EvidencePool
+from step_node.engine.forks import Fork, fork_shown_by
+from step_node.metrics import NodeMetrics
+from step_node.network.gossip import ConsensusGossipMessage, Topic, broadcast
+from step_node.network.peers import Peers
+from step_node.storage.retry import StorageWatch
+
+log = structlog.get_logger("node")
+
+
+class ConsensusReader:
+    """See the module's docstring. `run` reads until cancelled."""
+
+    def __init__(
+        self,
+        *,
+        topic: Topic[ConsensusGossipMessage],
+        chain: Chain,
+        peers: Peers,
+        driver: ConsensusDriver,
+        evidence: EvidencePool,
+        doppelganger: DoppelgangerWatch | None,
+        metrics: NodeMetrics,
+        storage_watch: StorageWatch,
+    ) -> None:
+        self._topic = topic
+        self._chain = chain
+        self._peers = peers
+        self._driver = driver
+        self._evidence = evidence
+        self._doppelganger = doppelganger
+        self._metrics = metrics
+        self._storage_watch = storage_watch
+        self._fork: Fork | None = None
+
+    @property
+    def fork(self) -> Fork | None:
+        """The last commit heard that contradicts a batch which is final here; None while finality holds."""
+        return self._fork
+
+    async def run(self) -> None:
+        """Read the topic until cancelled. Raises `DoppelgangerFound`."""
+        async for sender, item in self._topic:
+            height = message_height(item.message)
+            if self._doppelganger is not None:
+                self._doppelganger.hear(item.message)
+            if isinstance(item.message, Commit):
+                self._peers.note_height(sender, height)
+                await self._watch_for_fork(item.message)
+            elif height > self._chain.next_height:
+                self._peers.note_height(sender, height - 1)
+            if isinstance(item.message, Evidence):
+                await self._take_evidence(item.message)
+            elif item.proven:
+                self._driver.deliver(item.message, item.batch)
+                if isinstance(item.message, PreCommit):
+                    contradicted = self._chain.late_contradiction(item.message)
+                    if contradicted is not None:
+                        await self._take_evidence(contradicted)
+
+    async def broadcast(self, message: Message) -> None:
+        """Send a message to everybody."""
+        await broadcast(self._topic, message)
+
+    async def _watch_for_fork(self, commit: Commit) -> None:
+        """A quorum has signed the commit, or the gossip would have refused it."""
+        fork = await self._storage_watch.when_available(partial(fork_shown_by, commit, self._chain))
+        if fork is None:
+            return
+        self._metrics.fork_seen()
+        self._fork = fork
+        log.critical(
+            "a quorum has contradicted a batch that is final here: finality is broken; compare the nodes' chains",
+            height=fork.height,
+            own_batch=fork.own.batch_hash.hex(),
+            own_round=fork.own.round,
+            other_batch=fork.other.batch_hash.hex(),
+            other_round=fork.other.round,
+        )
+        for evidence in fork.evidence():
+            await self._take_evidence(evidence)
+
+    async def _take_evidence(self, evidence: Evidence) -> None:
+        offence = self._chain.offence_in(evidence)
+        if self._chain.offence_refusal(offence) is None:
+            await self._evidence.add(evidence, offence)

@@ -1,0 +1,103 @@
+"""Putting a node's parts together over what its caller has opened: the one place where that is done.
+
+The daemon, the simulator and the tests hand over a store, a journal, a network, a signer and a clock of their own; what
+lies between, and which file of the home each part keeps, is the same for all of them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import structlog
+
+from p2p.network import Network
+from step_node.chain.chain import Chain
+from step_node.chain.genesis import Genesis
+from step_node.clock import Clock
+from step_node.durable.file_system import DISK, FileSystem
+from step_node.engine.doppelganger import DoppelgangerWatch
+from step_node.engine.evidence_pool import EvidencePool
+from step_node.engine.wal import WriteAheadLog
+from step_node.errors import StepNodeError
+from step_node.home.config import MempoolConfig, SyncConfig
+from step_node.home.paths import NodeHome
+from step_node.mempool.journal import Journal
+from step_node.mempool.pool import Mempool
+from step_node.node.node import NodeHooks, NodeParts
+from step_node.signing.signer import ValidatorSigner
+from step_node.snapshot.store import SnapshotStore
+from step_node.snapshot.validator_sets import ValidatorSetLinks
+from step_node.storage.interface import Storage
+
+log = structlog.get_logger("node")
+
+
+async def assemble(
+    home: NodeHome,
+    genesis: Genesis,
+    *,
+    storage: Storage,
+    journal: Journal,
+    network: Network,
+    signer: ValidatorSigner | None,
+    clock: Clock,
+    mempool: MempoolConfig | None = None,
+    sync: SyncConfig | None = None,
+    keeps_snapshots: bool = True,
+    watches_for_doppelganger: bool = True,
+    listen_first_seconds: float = 0.0,
+    hooks: NodeHooks | None = None,
+    files: FileSystem = DISK,
+) -> NodeParts:
+    """The parts of the node in `home`, over a store that has been initialised with `genesis`.
+
+    `files` is the disk on which the consensus log and the evidence lie; without `keeps_snapshots` nothing else of the
+    home is opened. `NodeParts.close` closes what was opened here.
+
+    Raises `StepNodeError` for whatever the operator can do something about.
+    """
+    waiting = Mempool(proofs_max=(mempool or MempoolConfig()).proofs_max)
+    chain = await Chain.open(genesis=genesis, storage=storage, clock=clock, known=waiting.get)
+    snapshots, set_links = None, None
+    if keeps_snapshots:
+        try:
+            snapshots = await SnapshotStore.open(home.snapshots)
+        except OSError as error:
+            raise StepNodeError(f"{home.snapshots}: cannot be used: {error}") from error
+        set_links = await ValidatorSetLinks.open(home.validator_sets, genesis)
+    wal, replayed = WriteAheadLog.open(
+        home.consensus_log, chain_id=genesis.chain_id, height=chain.next_height, files=files
+    )
+    tell_torn(home.consensus_log, wal.torn_bytes)
+    watch = None
+    if signer is not None and watches_for_doppelganger:
+        watch = DoppelgangerWatch(address=signer.address, chain_id=genesis.chain_id, guard=signer.guard)
+    return NodeParts(
+        genesis=genesis,
+        storage=storage,
+        journal=journal,
+        network=network,
+        signer=signer,
+        clock=clock,
+        mempool=waiting,
+        chain=chain,
+        wal=wal,
+        replayed=replayed,
+        doppelganger=watch,
+        listen_first_seconds=listen_first_seconds,
+        evidence=EvidencePool.open(home.evidence, chain_id=genesis.chain_id, parameters=chain.parameters, files=files),
+        snapshots=snapshots,
+        set_links=set_links,
+        sync=sync or SyncConfig(),
+        hooks=hooks or NodeHooks(),
+    )
+
+
+def tell_torn(path: Path, torn_bytes: int) -> None:
+    """Warn of the half-written end that opening a log has cut off, if there was one."""
+    if torn_bytes > 0:
+        log.warning(
+            "the end of a file was half written, as a crash leaves it, and is cut off; nobody was told of it",
+            file=str(path),
+            bytes=torn_bytes,
+        )
