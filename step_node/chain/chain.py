@@ -59,13 +59,12 @@ SMALL_BATCH_PROOFS_MAX = 16
 class InvalidBatch(ValueError):
     """The batch may not follow the head. The message names the field and the rule.
 
-    `stateless` is True where anyone could see it from the batch's proofs alone: then proposing it is misbehaviour, and
-    `bad_proof` is the index of the first such proof.
+    `bad_proof` is the index of the first proof from which alone anyone could see it: proposing such a batch is
+    misbehaviour. None if there is no such proof.
     """
 
     def __init__(self, message: str, *, bad_proof: int | None = None) -> None:
         super().__init__(message)
-        self.stateless = bad_proof is not None
         self.bad_proof = bad_proof
 
 

@@ -138,7 +138,7 @@ async def test_a_batch_that_breaks_one_rule_is_refused_by_its_name(broken: str) 
         await chain.judge(valid, proposed_in_round=0, judge_clock=judge_clock)
         with pytest.raises(InvalidBatch, match=message) as caught:
             await chain.judge(breaking(valid), proposed_in_round=0, judge_clock=judge_clock)
-        assert not caught.value.stateless
+        assert caught.value.bad_proof is None
     assert chain.head is head
 
 
@@ -163,7 +163,7 @@ async def test_a_proof_that_anybody_can_see_is_bad_is_the_proposers_fault(bad: S
     batch = with_content((await build(chain, [SECOND])).batch, proofs=(SECOND, bad))
     with pytest.raises(InvalidBatch, match=code) as caught:
         await chain.judge(batch, proposed_in_round=0, judge_clock=True)
-    assert caught.value.stateless
+    assert caught.value.bad_proof == 1
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ async def test_a_proof_that_only_the_state_refuses_is_not_called_visible_to_anyb
     batch = with_content((await build(chain, [SECOND])).batch, proofs=(SECOND, bad))
     with pytest.raises(InvalidBatch, match=f"proofs: proof 1: {code}") as caught:
         await chain.judge(batch, proposed_in_round=0, judge_clock=True)
-    assert not caught.value.stateless
+    assert caught.value.bad_proof is None
 
 
 async def test_a_fresh_batch_is_of_its_round_and_of_about_now() -> None:

@@ -239,7 +239,7 @@ async def test_forged_evidence_proves_nothing_and_makes_a_batch_invalid(case: st
     carrying = with_evidence((await build(chain, GOOD)).batch, evidence)
     with pytest.raises(InvalidBatch, match=f"evidence: evidence 0: .*{reason}") as caught:
         await chain.judge(carrying, proposed_in_round=0, judge_clock=True)
-    assert not caught.value.stateless
+    assert caught.value.bad_proof is None
 
 
 # --- in a batch -------------------------------------------------------------------------------------------------------

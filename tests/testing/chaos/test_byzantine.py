@@ -36,4 +36,4 @@ async def test_an_invalid_batch_breaks_a_stateless_gate_and_nothing_before_it() 
     honest = await open_chain(GENESIS)
     with pytest.raises(InvalidBatch, match="BAD_SIGNATURE") as refused:
         await honest.judge(judged.batch, proposed_in_round=0, judge_clock=True)
-    assert refused.value.stateless
+    assert refused.value.bad_proof is not None
