@@ -58,6 +58,16 @@ def _strings() -> str:
 
 
 STRINGS = _strings()
+WORDS = {
+    word
+    for folder in (*PACKAGES, "tests", "scripts", "configs", "Makefile", "pyproject.toml")
+    for path in ([ROOT / folder] if (ROOT / folder).is_file() else (ROOT / folder).rglob("*"))
+    if path.suffix in (".py", ".toml", ".json", "")
+    if path.is_file()
+    for word in re.findall(r"\w+", path.read_text(encoding="utf-8"))
+}
+FOREIGN_WORDS = {"lockedValue", "validValue", "with_transaction", "writeConcern"}
+"""The paper's, and MongoDB's."""
 
 
 def _slugs(page: str) -> set[str]:
@@ -117,6 +127,12 @@ def test_a_path_that_is_not_there_is_noticed() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES)
+def test_every_word_in_backticks_is_one_of_the_code(page: str) -> None:
+    named = {span.removesuffix("()") for span in _spans(_text(page)) if re.fullmatch(r"[A-Za-z_]\w+(\(\))?", span)}
+    assert {word for word in named - FOREIGN_WORDS if word.removesuffix("_total") not in WORDS} == set()
+
+
+@pytest.mark.parametrize("page", PAGES)
 def test_every_dotted_name_of_the_code_exists(page: str) -> None:
     rooms = {path.parent.name for path in (ROOT / "step_node").glob("*/__init__.py")}
     for span in _spans(_text(page)):
@@ -171,6 +187,12 @@ def test_every_error_in_the_table_for_operators_is_one_that_the_code_has() -> No
             pieces = [piece.strip(" :") for piece in re.split(r"…|\bN\b", message)]
             missing = [piece for piece in pieces if piece not in STRINGS]
             assert missing in ([], ["Address already in use"]), message  # The system's words, not ours.
+
+
+def test_every_scenario_of_chaos_is_described() -> None:
+    table = _text("docs/chaos.md").partition("\n## The scenarios\n")[2].partition("\n## ")[0]
+    described = [name for row in re.findall(r"^\| (`.*?) \|", table, re.MULTILINE) for name in _spans(row)]
+    assert sorted(described) == sorted(path.stem for path in (ROOT / "configs" / "chaos").glob("*.toml"))
 
 
 def test_every_page_that_the_code_refers_to_exists() -> None:
