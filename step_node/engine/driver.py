@@ -33,7 +33,8 @@ from consensus.messages import (
 from consensus.state import ConsensusState, Step
 from consensus.values import Timeouts
 from step_node.batch.batch import Batch, MalformedBatch
-from step_node.chain.chain import Chain, InvalidBatch, JudgedBatch
+from step_node.chain.chain import Chain
+from step_node.chain.judging import InvalidBatch, JudgedBatch
 from step_node.clock import Clock
 from step_node.engine.accuser import Accuser
 from step_node.engine.batches import Batches

@@ -17,8 +17,9 @@ from p2p.network import Network, PeerId
 from step_node import __version__
 from step_node.api.services import ApiServices
 from step_node.api.status import Health, HealthLevel, NodeStatus, PeerStatus, ValidatorStatus
-from step_node.chain.chain import Chain, JudgedBatch
+from step_node.chain.chain import Chain
 from step_node.chain.genesis import Genesis
+from step_node.chain.judging import JudgedBatch
 from step_node.clock import Clock
 from step_node.engine.doppelganger import DoppelgangerWatch
 from step_node.engine.driver import ConsensusDriver, ConsensusHooks

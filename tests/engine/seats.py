@@ -21,8 +21,9 @@ from consensus.inputs import Input
 from consensus.messages import Commit, Message, PreCommit, PreVote, ProofBatch, SignedMessage, TimeoutMessage
 from consensus.state import Step
 from step_node.batch.batch import encode_batch
-from step_node.chain.chain import Chain, JudgedBatch
+from step_node.chain.chain import Chain
 from step_node.chain.genesis import Genesis
+from step_node.chain.judging import JudgedBatch
 from step_node.crypto.eip191 import sign
 from step_node.engine.driver import ConsensusDriver, ConsensusHooks
 from step_node.engine.wal import WriteAheadLog

@@ -6,7 +6,7 @@ import pytest
 
 from consensus.evidence import contradiction, verify_contradiction
 from consensus.messages import PreCommit, PreVote
-from step_node.chain.chain import InvalidBatch
+from step_node.chain.judging import InvalidBatch
 from step_node.crypto.eip191 import sign
 from step_node.crypto.lines import recover_signer
 from step_node.testing.devnet.byzantine import InvalidBatchChain, contrary_vote

@@ -21,9 +21,11 @@ from consensus.progress import Progress
 from consensus.reasons import Ignored
 from consensus.state import Phase, VoteSet
 from consensus.values import Validator, ValidatorSet
-from step_node.batch.batch import Batch
+from step_node.batch.batch import BatchHeader
 from step_node.chain import chain as chain_module
-from step_node.chain.chain import Chain, JudgedBatch
+from step_node.chain import judging
+from step_node.chain.chain import Chain
+from step_node.chain.judging import JudgedBatch
 from step_node.durable.record_log import RecordLog
 from step_node.engine.accuser import Accuser
 from step_node.engine.driver import ConsensusDriver
@@ -189,12 +191,11 @@ def stale_votes_counted() -> Sequence[AbstractContextManager[Any]]:
 
 
 def proposer_not_checked() -> Sequence[AbstractContextManager[Any]]:
-    def check(self: Chain, batch: Batch) -> None:
-        header = batch.header
-        expected = self._validators.proposer(header.height, header.round).address
-        check_header(self, replace(batch, header=replace(header, proposer=expected)))
+    def check(header: BatchHeader, *, validators: ValidatorSet, **others: Any) -> None:
+        expected = validators.proposer(header.height, header.round).address
+        check_header(replace(header, proposer=expected), validators=validators, **others)
 
-    check_header = Chain._check_header
+    check_header = judging.check_header
     anybody = proposals.receive_proposal
 
     def receive_proposal(progress: Progress, proposal: Any) -> Ignored | None:
@@ -209,7 +210,7 @@ def proposer_not_checked() -> Sequence[AbstractContextManager[Any]]:
 
     take_in = machine._take_in_message
     return [
-        patch.object(Chain, "_check_header", check),
+        patch.object(chain_module, "check_header", check),
         patch.object(machine, "receive_proposal", receive_proposal),
         patch.object(machine, "_take_in_message", take_in_message),
     ]
