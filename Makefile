@@ -50,8 +50,16 @@ fuzz: setup-dev $(VENV)/.fuzz-installed ## Fuzz every decoder, guided by coverag
 nightly: setup-dev ## What takes hours, one after another; failures are gathered (NIGHTLY="simulate fuzz explore chaos")
 	@$(BIN)/python -m scripts.nightly $(NIGHTLY)
 
-check: lint ## Before a commit: style, types, layers, then every test
-	@$(BIN)/python -m pytest
+coverage: setup-dev ## Which lines the tests run that are neither slow nor costly: a table here, pages in htmlcov/
+	@$(BIN)/coverage run -m pytest -m "not slow and not costly"
+	@$(BIN)/coverage html --quiet
+	@$(BIN)/coverage report
+
+# Two runs: tracing doubles the time of what is arithmetic all the way (docs/adr/0016-coverage.md).
+check: lint ## Before a commit: style, types, layers, then every test, and the floor of the coverage
+	@$(BIN)/coverage run -m pytest -m "not slow and not costly"
+	@$(BIN)/coverage report --format=total
+	@$(BIN)/python -m pytest -m "(slow or costly) and not simulate"
 
 lint: setup-dev ## Style, types and layers, without the tests
 	$(BIN)/ruff check .
