@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -23,6 +23,7 @@ from p2p.network import (
     GOSSIP_BYTES_MAX,
     PEER_EVENTS_BUFFER,
     STREAM_MESSAGE_BYTES_MAX,
+    Connection,
     Drop,
     Fault,
     GossipMessage,
@@ -86,8 +87,7 @@ class BaseNetwork:
         self._shares = {urgent: GossipShares(clock, urgent=urgent) for urgent in (True, False)}
         self._subscriptions: dict[str, Subscription] = {}
         self._protocols: dict[str, ServedProtocol] = {}
-        self._peers: dict[PeerId, bool] = {}
-        """Connected peer -> whether we dialled it."""
+        self._peers: dict[PeerId, Connection] = {}
         self._event_readers: list[trio.MemorySendChannel[PeerEvent]] = []
         self._dropped: Counter[Drop] = Counter()
         self._streams_opened = 0
@@ -136,11 +136,15 @@ class BaseNetwork:
         """See `p2p.network.Network.peers`."""
         return tuple(sorted(self._peers))
 
+    def connections(self) -> Mapping[PeerId, Connection]:
+        """See `p2p.network.Network.connections`."""
+        return MappingProxyType({peer_id: self._peers[peer_id] for peer_id in self.peers()})
+
     def peer_events(self) -> trio.MemoryReceiveChannel[PeerEvent]:
         """See `p2p.network.Network.peer_events`."""
         sender, receiver = trio.open_memory_channel[PeerEvent](PEER_EVENTS_BUFFER)
-        for peer_id, outbound in sorted(self._peers.items()):
-            self._send_event(sender, PeerEvent(peer_id, connected=True, outbound=outbound))
+        for peer_id, connection in self.connections().items():
+            self._send_event(sender, PeerEvent(peer_id, connected=True, outbound=connection.outbound))
         if self._closed:
             sender.close()
         else:
@@ -152,6 +156,10 @@ class BaseNetwork:
         if self._penalties.charge(peer_id, fault):
             logger.warning("peer %s is banned: its last fault was %s", peer_id, fault)
             self._expel(peer_id)
+
+    def is_banned(self, peer_id: PeerId) -> bool:
+        """See `p2p.network.Network.is_banned`."""
+        return self._penalties.is_banned(peer_id)
 
     def statistics(self) -> NetworkStatistics:
         """See `p2p.network.Network.statistics`."""
@@ -199,15 +207,15 @@ class BaseNetwork:
         if not self._started:
             raise RuntimeError(f"{call} must come after start()")
 
-    def _connected(self, peer_id: PeerId, *, outbound: bool) -> None:
+    def _connected(self, peer_id: PeerId, *, address: str, outbound: bool) -> None:
         if peer_id not in self._peers and not self._closed:
-            self._peers[peer_id] = outbound
+            self._peers[peer_id] = Connection(address, outbound, trio.current_time())
             self._announce(PeerEvent(peer_id, connected=True, outbound=outbound))
 
     def _disconnected(self, peer_id: PeerId) -> None:
-        outbound = self._peers.pop(peer_id, None)
-        if outbound is not None:
-            self._announce(PeerEvent(peer_id, connected=False, outbound=outbound))
+        connection = self._peers.pop(peer_id, None)
+        if connection is not None:
+            self._announce(PeerEvent(peer_id, connected=False, outbound=connection.outbound))
 
     def _check_publication(self, topic: str, data: bytes) -> Subscription:
         self._require_running("publish()")

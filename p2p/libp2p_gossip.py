@@ -20,7 +20,7 @@ from collections.abc import Callable
 from typing import Final
 
 import trio
-from libp2p.abc import INetStream
+from libp2p.abc import IMuxedConn, INetStream
 from libp2p.host.basic_host import BasicHost
 from libp2p.io.exceptions import MessageTooLarge
 from libp2p.peer.id import ID
@@ -245,7 +245,15 @@ class Gossip(Pubsub):
         else:
             return
         await stream.reset()
-        self._handle_dead_peer(peer_id)
+        sending = self.peers.get(peer_id)
+        if sending is None or sending.muxed_conn is stream.muxed_conn:
+            self._handle_dead_peer(peer_id)
+
+    def begin_again(self, connection: IMuxedConn) -> None:
+        """A peer has this connection in place of another: let go of the stream on that one, and open one here."""
+        sending = self.peers.get(connection.peer_id)
+        if sending is not None and sending.muxed_conn is not connection:
+            self._handle_dead_peer(connection.peer_id)
 
     async def continuously_read_stream(self, stream: INetStream) -> None:
         """Read RPCs one by one, no faster than the peer's share allows. Raises what the stream and a bad RPC raise."""

@@ -9,7 +9,7 @@ injected `drop` decides which hops lose a message. Streams are bounded pipes und
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import TypeAlias
 from weakref import WeakSet
@@ -19,7 +19,7 @@ import trio
 from p2p.base import BaseNetwork, open_plain_nursery
 from p2p.errors import PeerUnreachable, ProtocolUnsupported
 from p2p.framing import FramedStream
-from p2p.network import PeerId
+from p2p.network import PeerId, Scope
 from p2p.pipe import PipeEnd
 
 DropFunction: TypeAlias = Callable[[PeerId, PeerId, str, bytes], bool]
@@ -89,8 +89,8 @@ class MemoryHub:
         return (
             first is not second
             and frozenset((first.peer_id, second.peer_id)) not in self._severed
-            and not first.refuses(second.peer_id)
-            and not second.refuses(first.peer_id)
+            and not first.is_banned(second.peer_id)
+            and not second.is_banned(first.peer_id)
         )
 
     def spread(self, origin: MemoryNetwork, topic: str, data: bytes) -> None:
@@ -155,6 +155,21 @@ class MemoryNetwork(BaseNetwork):
         self._pipes.setdefault(peer_id, WeakSet()).add(near)
         return FramedStream(peer_id, protocol, near, message_bytes_max=limit)
 
+    def keep_connected(self, addresses: Iterable[str], *, narrowest: Scope = Scope.LOOPBACK) -> None:
+        """Do nothing: everybody is connected to everybody whom a link leads to."""
+
+    async def connect(self, address: str, *, narrowest: Scope = Scope.LOOPBACK) -> None:
+        """Raise `PeerUnreachable` unless the peer is connected: nobody else can be dialled."""
+        del narrowest
+        await trio.lowlevel.checkpoint()
+        peer_id = PeerId(address.rpartition("/p2p/")[2])
+        if peer_id not in self._peers:
+            raise PeerUnreachable(peer_id, "no link leads there")
+
+    async def verify(self, address: str, *, narrowest: Scope = Scope.LOOPBACK) -> None:
+        """As `connect`."""
+        await self.connect(address, narrowest=narrowest)
+
     async def disconnect(self, peer_id: PeerId) -> None:
         """See `p2p.network.Network.disconnect`; the hub's `heal` brings the peer back."""
         if peer_id in self._peers:
@@ -170,14 +185,10 @@ class MemoryNetwork(BaseNetwork):
         """Started and not closed."""
         return self._started and not self._closed
 
-    def refuses(self, peer_id: PeerId) -> bool:
-        """Whether this network bans that peer."""
-        return self._penalties.is_banned(peer_id)
-
     def set_link(self, peer_id: PeerId, *, up: bool) -> None:
         """Learn whether a peer is connected. Of two networks, the one with the lesser name counts as the dialler."""
         if up:
-            self._connected(peer_id, outbound=self._peer_id < peer_id)
+            self._connected(peer_id, address=f"/memory/{peer_id}", outbound=self._peer_id < peer_id)
             return
         for pipe in self._pipes.pop(peer_id, ()):
             pipe.break_now()

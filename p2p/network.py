@@ -16,9 +16,9 @@ There are two implementations, and one suite of contract tests for both: `p2p.li
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from types import TracebackType
 from typing import Final, NewType, Protocol, Self, TypeAlias
 
@@ -37,6 +37,18 @@ PEER_EVENTS_BUFFER: Final = 1_024
 """Events kept for a reader of `peer_events` that is behind; beyond it the newest is dropped and counted."""
 
 
+class Scope(IntEnum):
+    """How far an IP address reaches; a greater one reaches further."""
+
+    NOWHERE = 0
+    """No host: unspecified, multicast, reserved."""
+    LOOPBACK = 1
+    LINK = 2
+    PRIVATE = 3
+    """Private, unique local, or a carrier's."""
+    PUBLIC = 4
+
+
 class Fault(StrEnum):
     """What a peer did wrong. The points are in `p2p.penalties.PENALTY_POINTS`."""
 
@@ -53,7 +65,9 @@ class Fault(StrEnum):
     UNREQUESTED = "unrequested"
     """An answer to a question nobody asked, or to another one."""
     UNVERIFIABLE = "unverifiable"
-    """What only a node further ahead can judge: it goes no further, and costs nothing."""
+    """What only a node that has come less or more far can judge: it goes no further, and costs nothing."""
+    STALE = "stale"
+    """What is over, or was said a moment ago: it goes no further, and costs nothing."""
     FLOOD = "flood"
     """More than its share."""
     STALLED = "stalled"
@@ -95,12 +109,24 @@ class GossipMessage:
 
 @dataclass(frozen=True, slots=True)
 class PeerEvent:
-    """A peer's first connection came to be, or its last one ended."""
+    """A peer's connection came to be, or ended. Where another one takes its place, both are told."""
 
     peer_id: PeerId
     connected: bool
     outbound: bool
     """True if this node dialled."""
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """How a connected peer is connected."""
+
+    address: str
+    """The other end as a multiaddr, without its peer id. Of a peer that dialled, the port is no listening one."""
+    outbound: bool
+    """True if this node dialled."""
+    began_at: float
+    """By trio's clock, seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,12 +277,45 @@ class Network(Protocol):
         """The peers connected now, in order of peer id."""
         ...
 
+    def connections(self) -> Mapping[PeerId, Connection]:
+        """How each of `peers` is connected, in the same order."""
+        ...
+
     def peer_events(self) -> trio.MemoryReceiveChannel[PeerEvent]:
         """A new channel of events. It starts with one event for each peer that is connected already."""
         ...
 
     def penalise(self, peer_id: PeerId, fault: Fault) -> None:
         """Charge a peer for a fault. At `BAN_THRESHOLD_POINTS` it is disconnected and refused for `BAN_SECONDS`."""
+        ...
+
+    def keep_connected(self, addresses: Iterable[str], *, narrowest: Scope = Scope.LOOPBACK) -> None:
+        """Stay connected to the peers at these full multiaddrs, beside those of the operator's own choice.
+
+        They are dialled until they are connected and whenever they are lost, and have reserved places: no stranger
+        keeps one of them out (`p2p.places`). A second call replaces the first; whoever is not kept any more stays
+        connected. This node's own address is skipped. `narrowest` is as for `connect`. Raises ValueError for an address
+        that nobody could dial.
+        """
+        ...
+
+    async def connect(self, address: str, *, narrowest: Scope = Scope.LOOPBACK) -> None:
+        """Connect to the peer at a full multiaddr, once, unless it is connected.
+
+        An address that does not reach as far as `narrowest` is not dialled, nor a name that comes to such addresses.
+        Raises `PeerUnreachable`, saying why it is not connected then; ValueError as above.
+        """
+        ...
+
+    async def verify(self, address: str, *, narrowest: Scope = Scope.LOOPBACK) -> None:
+        """See whether the peer can be dialled at a full multiaddr, and hang up; connected or not makes no difference.
+
+        Raises as `connect` does.
+        """
+        ...
+
+    def is_banned(self, peer_id: PeerId) -> bool:
+        """Whether a peer is refused now; it is not dialled either."""
         ...
 
     async def disconnect(self, peer_id: PeerId) -> None:

@@ -50,12 +50,15 @@ class ApiConfig(_Section):
 
 
 class P2pConfig(_Section):
-    """libp2p. `bootstrap` multiaddrs end in `/p2p/<peer id>`."""
+    """libp2p. `bootstrap` multiaddrs end in `/p2p/<peer id>`; those of `external_address` may."""
 
     listen: Annotated[tuple[MultiaddrText, ...], Field(min_length=1)] = ("/ip4/0.0.0.0/tcp/26600",)
     bootstrap: tuple[MultiaddrText, ...] = ()
     mdns: bool = False
+    discovery: bool = True
+    external_address: Annotated[tuple[MultiaddrText, ...], Field(max_length=4)] = ()
     connections_max: Annotated[int, Field(ge=1, le=1_000)] = 100
+    strangers_per_address_max: Annotated[int, Field(ge=1, le=1_000)] = 8
 
 
 class StorageConfig(_Section):

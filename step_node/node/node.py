@@ -16,7 +16,7 @@ from consensus.messages import Message
 from p2p.network import Network, PeerId
 from step_node import __version__
 from step_node.api.services import ApiServices
-from step_node.api.status import Health, HealthLevel, NodeStatus, PeerStatus, ValidatorStatus
+from step_node.api.status import Health, HealthLevel, NodeStatus, ValidatorStatus
 from step_node.chain.chain import Chain
 from step_node.chain.genesis import Genesis
 from step_node.chain.judging import JudgedBatch
@@ -34,8 +34,12 @@ from step_node.mempool.outcomes import OutcomeWaiters
 from step_node.mempool.pool import Mempool
 from step_node.mempool.settlement import Settlement
 from step_node.metrics import NodeMetrics
+from step_node.network.address_book import AddressBook
 from step_node.network.consensus import ConsensusReader
-from step_node.network.gossip import Refused, consensus_gossip, operations_gossip, proofs_gossip
+from step_node.network.consensus_judge import ConsensusJudge, Refused
+from step_node.network.discovery import Discovery
+from step_node.network.gossip import consensus_gossip, operations_gossip, proofs_gossip
+from step_node.network.identities import agreed_validator
 from step_node.network.peers import Peers
 from step_node.network.proof_exchange import ProofExchange
 from step_node.network.snapshots import SnapshotJoiner, SnapshotServer
@@ -91,8 +95,13 @@ class NodeParts:
     clock: Clock
     mempool: Mempool
     chain: Chain
+    address_book: AddressBook
     wal: WriteAheadLog
     replayed: list[Input]
+    external_addresses: tuple[str, ...] = ()
+    """Where others can dial this node, if not where it listens: full multiaddrs."""
+    discovers: bool = True
+    """Whether it finds peers by the chain and by other peers."""
     doppelganger: DoppelgangerWatch | None = None
     listen_first_seconds: float = 0.0
     """How long to listen for a doppelganger before anything is signed."""
@@ -131,7 +140,8 @@ class Node:
             clock=parts.clock,
             metrics=self._metrics,
         )
-        consensus_topic = consensus_gossip(parts.network, parts.chain, self._gossip_refused)
+        judge = ConsensusJudge(parts.chain, own_address=None if parts.signer is None else parts.signer.address)
+        consensus_topic = consensus_gossip(parts.network, judge, parts.chain.chain_id, self._gossip_refused)
         self._operations_topic = operations_gossip(parts.network, parts.chain.chain_id, self._gossip_refused)
         self.evidence = parts.evidence
         """Evidence that waits for a batch."""
@@ -158,7 +168,22 @@ class Node:
             metrics=self._metrics,
             storage_watch=self._storage_watch,
         )
-        self._peers = Peers(parts.network, parts.chain, on_height=self._peer_height)
+        self._discovery = (
+            Discovery(
+                network=parts.network,
+                records=lambda: parts.chain.head.validators,
+                book=parts.address_book,
+                external_addresses=parts.external_addresses,
+            )
+            if parts.discovers
+            else None
+        )
+        self._peers = Peers(
+            parts.network,
+            parts.chain,
+            on_height=self._peer_height,
+            validator=None if parts.signer is None else parts.signer.address,
+        )
         self.driver = ConsensusDriver(
             chain=parts.chain,
             mempool=parts.mempool,
@@ -181,6 +206,7 @@ class Node:
         )
         self._consensus = ConsensusReader(
             topic=consensus_topic,
+            own_messages=judge.own_messages,
             chain=parts.chain,
             peers=self._peers,
             driver=self.driver,
@@ -211,6 +237,8 @@ class Node:
             nursery.start_soon(self.admission.run)
             nursery.start_soon(self._peers.run)
             await self._network.start()
+            if self._discovery is not None:
+                nursery.start_soon(self._discovery.run)
             nursery.start_soon(self._exchange.run)
             if self._snapshot_server is not None:
                 nursery.start_soon(self._snapshot_server.run, self.driver.wait_for_height, lambda: self._sync.active)
@@ -244,6 +272,11 @@ class Node:
         head = self._chain.head
         signer, members = self._parts.signer, self._chain.validators
         own_address = None if signer is None or signer.address not in members else signer.address
+        peers = self._peers.statuses()
+        peer_ids = {peer.validator: peer.peer_id for peer in peers if peer.validator is not None}
+        named = agreed_validator(head.validators, self._network.peer_id, own_address)
+        if named is not None:
+            peer_ids[named] = self._network.peer_id
         return NodeStatus(
             version=__version__,
             chain_id=self._chain.chain_id,
@@ -259,9 +292,14 @@ class Node:
             state=self.driver.state.step.value,
             syncing=self._sync.active,
             mempool_proofs=len(self._mempool),
-            peers=tuple(PeerStatus(peer_id, self._peers.height(peer_id)) for peer_id in self._network.peers()),
+            peers=peers,
             validators=tuple(
-                ValidatorStatus(validator.address, validator.stake_ustep, validator.address == own_address)
+                ValidatorStatus(
+                    validator.address,
+                    validator.stake_ustep,
+                    validator.address == own_address,
+                    peer_ids.get(validator.address),
+                )
                 for validator in members
             ),
         )
@@ -312,6 +350,7 @@ class Node:
             set_links=self._set_links,
             distance_batches=parts.sync.snapshot_distance_batches,
             owes_answers=self.admission.owes_answers,
+            records=self._peers.records,
         )
         return server, joiner
 
@@ -322,10 +361,16 @@ class Node:
             await self._consensus.broadcast(outgoing)
 
     async def _restored(self) -> None:
+        self._follow_set()
         await self._settlement.after_jump()
         await self._set_links.begin(self._chain.validators)
 
+    def _follow_set(self) -> None:
+        if self._discovery is not None:
+            self._discovery.follow_set()
+
     async def _finalised(self, judged: JudgedBatch) -> None:
+        self._follow_set()
         await self._settlement.after_batch(judged)
         await self.evidence.drop_settled(self._chain.offence_refusal)
         await self._storage_watch.when_available(self.operations.after_batch)

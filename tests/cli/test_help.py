@@ -27,6 +27,12 @@ COMMANDS = (
     "proof check",
     "storage check",
     "storage init",
+    "validator register",
+    "validator unbond",
+    "validator withdraw",
+    "validator rotate-key",
+    "validator set-address",
+    "validator show",
 )
 HEAVY_MODULES = ("libp2p", "numpy", "pydantic", "trio", "fastapi", "httpx", "motor", "shapely", "rich.table")
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import trio
 from prometheus_client import CollectorRegistry
@@ -37,6 +36,7 @@ from step_node.snapshot.store import SnapshotStore
 from step_node.snapshot.validator_sets import ValidatorSetLinks
 from step_node.storage.retry import StorageWatch
 from tests.support.clock import SetClock
+from tests.support.nodes import Hub
 from tests.support.proofs import START_MS
 
 TEST_TIMEOUT_SECONDS = 30.0
@@ -49,14 +49,6 @@ async def until(condition: Callable[[], bool]) -> None:
     with trio.fail_after(TEST_TIMEOUT_SECONDS):
         while not condition():
             await trio.sleep(0.002)
-
-
-class Hub(Protocol):
-    """Where nodes find one another: a `MemoryHub`, or something like it."""
-
-    def join(self, name: str, /) -> AbstractAsyncContextManager[Network]:
-        """A network for the node `name`."""
-        ...
 
 
 @dataclass
@@ -142,6 +134,7 @@ async def syncing_node(
                 set_links=set_links,
                 distance_batches=distance_batches,
                 owes_answers=owes,
+                records=peers.records,
             )
         sync = Sync(network=network, chain=chain, driver=driver, peers=peers, metrics=metrics, joiner=joiner)
         nursery.start_soon(peers.run)

@@ -1,15 +1,15 @@
-"""Whole nodes in one process: everything real but the wire, which is an in-memory hub."""
+"""Whole nodes in one process: everything real, but for the wire where that is an in-memory hub."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import trio
 
-from p2p.memory import MemoryHub
+from p2p.network import Network
 from step_node.chain.genesis import Genesis
 from step_node.clock import SystemClock
 from step_node.home.config import SyncConfig
@@ -35,9 +35,17 @@ QUICK: dict[str, Any] = {
 """Parameters with which a network of nodes in one process is quick."""
 
 
+class Hub(Protocol):
+    """Where nodes find one another: a `MemoryHub`, or something like it."""
+
+    def join(self, name: str, /) -> AbstractAsyncContextManager[Network]:
+        """A network for the node `name`."""
+        ...
+
+
 @asynccontextmanager
 async def running_node(
-    hub: MemoryHub,
+    hub: Hub,
     name: str,
     genesis: Genesis,
     home: Path,
