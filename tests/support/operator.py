@@ -23,7 +23,7 @@ from step_node.testing.devnet.ports import LOOPBACK, NodePorts
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "operators.md"
-POLL_SECONDS = 0.2
+POLL_SECONDS = 0.5
 STOP_SECONDS_MAX = 60.0
 
 Block = list[str]

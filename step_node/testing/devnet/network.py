@@ -54,8 +54,8 @@ class DevnetSettings:
     they are free, others where they are not; 0 takes any free ones. `mongodb_uri` None, with the engine mongodb, is a
     throw-away replica set. `parameters` are those of a new chain. `byzantine` is how the last validator misbehaves.
     `bootstrap_at_first_only` has all others know node 0 alone. `owner` is the address to which the validators of a new
-    chain belong, None for each to itself; `allocations` are its balances at genesis, micro-STEP by address. `password` is that of new
-    keystores, None a random one.
+    chain belong, None for each to itself; `allocations` are its balances at genesis, micro-STEP by address.
+    `password` is that of new keystores, None a random one.
     """
 
     validators: int = 4
