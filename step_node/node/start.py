@@ -15,9 +15,10 @@ from step_node.api.status import NodeStatus
 from step_node.chain.genesis import Genesis
 from step_node.errors import StepNodeError
 from step_node.home.config import NodeConfig
+from step_node.home.keys import NodeKeys
 from step_node.home.paths import NodeHome
 from step_node.node.node import Node, NodeParts
-from step_node.node.opening import AS_USUAL, NodeKeys, StartOptions, open_parts
+from step_node.node.opening import AS_USUAL, StartOptions, open_parts
 
 log = structlog.get_logger("node")
 

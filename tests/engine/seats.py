@@ -30,7 +30,8 @@ from step_node.engine.wal import WriteAheadLog
 from step_node.mempool.pool import Mempool
 from step_node.metrics import NodeMetrics
 from step_node.proofs.proof import SignedProof
-from step_node.signing.guard import SigningGuard, SigningKind
+from step_node.signing.guard import SigningGuard
+from step_node.signing.history import SigningKind
 from step_node.signing.signer import ValidatorSigner
 from step_node.storage.interface import FinalisedBatch, StorageUnavailable
 from step_node.storage.memory import MemoryStorage
@@ -182,7 +183,9 @@ class Seat:
         log, replayed = SpiedLog.open(self.home / "consensus.log", chain_id=CHAIN_ID, height=chain.next_height)
         assert isinstance(log, SpiedLog)
         log.points = self.storage.points = self.points
-        with SigningGuard.open(self.home / "signing_history.log", CHAIN_ID) as guard:
+        with SigningGuard.open(
+            self.home / "signing_history.log", chain_id=CHAIN_ID, validator=address(self.name or "nobody")
+        ) as guard:
             signer = None if self.name is None else SpiedSigner(private_key(self.name), guard)
             if signer is not None:
                 signer.points = self.points

@@ -85,7 +85,8 @@ from step_node.proofs.client_signing import sign_payload
 from step_node.proofs.payload import parse_payload
 from step_node.proofs.proof import ProofRefused
 from step_node.proofs.wire import BUNDLE_BYTES_MAX, MalformedProof, decode_bundle, encode_bundle
-from step_node.signing.guard import SigningGuard, SigningKind
+from step_node.signing.guard import SigningGuard
+from step_node.signing.history import SigningKind
 from step_node.signing.history_file import DOCUMENT_BYTES_MAX, export_history, read_history
 from step_node.signing.keystore import KdfStrength, create_keystore, keystore_address
 from step_node.snapshot.light import SetLink, TrustedSets
@@ -256,17 +257,22 @@ def _write_record_log(path: Path) -> None:
 
 
 def _write_history(path: Path) -> None:
-    guard = SigningGuard.open(path, CHAIN_ID)
+    guard = SigningGuard.open(path, chain_id=CHAIN_ID, validator=address("alice"))
     guard.authorise(1, 0, SigningKind.PRE_VOTE, HASH)
     guard.authorise(1, 1, SigningKind.PRE_COMMIT, b"")
+    guard.raise_floor(1)
+    guard.doubt("a copy was put back")
+    guard.settle(2)
+    guard.authorise(3, 0, SigningKind.PRE_VOTE, HASH)
+    guard.doubt("a copy was put back again")
     guard.close()
 
 
 def _write_exported(path: Path) -> None:
     history = path.with_suffix(".log")
     _write_history(history)
-    guard = SigningGuard.open(history, CHAIN_ID)
-    path.write_text(export_history(guard, chain_id=CHAIN_ID, validator=address("alice")))
+    guard = SigningGuard.open(history, chain_id=CHAIN_ID, validator=address("alice"))
+    path.write_text(export_history(guard, chain_id=CHAIN_ID))
     guard.close()
 
 
@@ -447,7 +453,11 @@ def decoders() -> dict[str, Decoder]:
             65_536,
         ),
         "signing-history": Decoder(
-            _AsFile(here, "history", lambda path: _open_and_close(SigningGuard.open(path, CHAIN_ID))),
+            _AsFile(
+                here,
+                "history",
+                lambda path: _open_and_close(SigningGuard.open(path, chain_id=CHAIN_ID, validator=address("alice"))),
+            ),
             (StepNodeError,),
             (_bytes_of(here, "history-sample", _write_history),),
             65_536,

@@ -21,7 +21,7 @@ from step_node.signing.guard import SigningGuard
 from step_node.signing.signer import ValidatorSigner
 from step_node.storage.interface import Storage
 from step_node.storage.open import SqliteSettings, open_storage
-from tests.support.proofs import private_key
+from tests.support.proofs import address, private_key
 
 EQUAL_ROOTS_SECONDS_MAX = 60.0
 
@@ -57,7 +57,7 @@ async def running_node(
     ):
         store = storage or own_storage
         await store.initialise(genesis.hash, genesis.head(), genesis.accounts())
-        guard = SigningGuard.open(home / "signing_history.log", genesis.chain_id)
+        guard = SigningGuard.open(home / "signing_history.log", chain_id=genesis.chain_id, validator=address(name))
         parts = await assemble(
             NodeHome(home),
             genesis,

@@ -28,7 +28,8 @@ from step_node.network.protocols import consensus_topic
 from step_node.node.assembly import assemble
 from step_node.node.node import Node, NodeHooks
 from step_node.offload import offload_of_task
-from step_node.signing.guard import SigningGuard, SigningKind
+from step_node.signing.guard import SigningGuard
+from step_node.signing.history import SigningKind
 from step_node.signing.signer import ValidatorSigner
 from step_node.storage.interface import FinalisedBatch, StorageUnavailable, StoredBatch
 from step_node.storage.memory import MemoryStorage
@@ -166,7 +167,9 @@ class Host:
         genesis, mount = self._genesis, self.mount
         self.storage.forges = False
         await self.storage.initialise(genesis.hash, genesis.head(), genesis.accounts())
-        guard = SigningGuard.open(HOME.signing_history, genesis.chain_id, files=mount)
+        guard = SigningGuard.open(
+            HOME.signing_history(self.address), chain_id=genesis.chain_id, validator=self.address, files=mount
+        )
         network = self._network = SimulatedNetwork(self._air, self.name)
         signer: ValidatorSigner
         if self.is_honest:
