@@ -15,7 +15,7 @@ from consensus.messages import PreCommit, PreVote, ProofBatch, SignedMessage, Ti
 from consensus.state import ROUNDS_BEHIND_MAX, ConsensusState, own_key
 from consensus.values import TimeoutKind
 from step_node.crypto.eip191 import digest
-from step_node.signing.guard import SignedRecord, SigningKind
+from step_node.signing.history import SignedRecord, SigningKind
 
 DIGEST_BYTES = 32
 VALID_ROUND_BYTES = 4

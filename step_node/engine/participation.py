@@ -58,13 +58,17 @@ class Participation:
     """What has been decided. `reason` says for people why the validator does not take part; None where it does."""
 
     takes_part: bool = False
-    reason: str | None = "has just started"
+    observes: bool = False
+    """Takes part without a vote: this node is not in the set."""
+    reason: str | None = "has just started: signs nothing yet"
     settles_at: int | None = None
     """The height at which a doubtful history will have been waited out, once that is known."""
     is_waited_out: bool = False
     """Whether the doubt is over: settle the history at `settles_at`, and look again."""
     is_unbelievable: bool = False
     """Whether the history is ahead of the chain beyond reason."""
+    kind: str = "started"
+    """One word for the reason, which stays the same while heights in it change."""
 
 
 def must_follow(*, head: int, shown: int, is_catching_up: bool) -> bool:
@@ -76,19 +80,20 @@ def must_follow(*, head: int, shown: int, is_catching_up: bool) -> bool:
 def look(before: Participation, now: Situation) -> Participation:
     """What to do now, after what was done `before`."""
     if now.members == 0:
-        return Participation(takes_part=True, reason=None)
+        return Participation(takes_part=True, observes=True, reason=None, kind="observes")
     if now.is_doubtful:
         return _wait_out(before, now)
     if now.floor > now.head:
-        return Participation(reason=f"signs nothing before height {now.floor + 1}, as its signing history says")
-    if before.takes_part and not must_follow(head=now.head, shown=now.shown, is_catching_up=now.is_catching_up):
+        reason = f"signs nothing before height {now.floor + 1}, as its signing history says"
+        return Participation(reason=reason, kind="below the floor")
+    if before.takes_part and not before.observes and not must_follow(head=now.head, shown=now.shown, is_catching_up=now.is_catching_up):
         return before
     behind = _behind(now)
     if behind is not None:
-        return Participation(reason=behind)
+        return Participation(reason=behind, kind="behind")
     if now.signed_height > now.head + 1:
         return _history_ahead(now)
-    return Participation(takes_part=True, reason=None)
+    return Participation(takes_part=True, reason=None, kind="takes part")
 
 
 def _behind(now: Situation) -> str | None:
@@ -109,11 +114,12 @@ def _behind(now: Situation) -> str | None:
 def _history_ahead(now: Situation) -> Participation:
     reason = f"its signing history has signatures of height {now.signed_height}, and the chain is at {now.head}"
     if now.signed_height <= now.head + HISTORY_AHEAD_MAX:
-        return Participation(reason=f"{reason}: signs nothing until the chain is there")
+        return Participation(reason=f"{reason}: signs nothing until the chain is there", kind="history ahead")
     return Participation(
         reason=f"{reason}: that cannot be this chain's. Start with --lost-signing-history to have it replaced, and the"
         " key's past waited out",
         is_unbelievable=True,
+        kind="history unbelievable",
     )
 
 
@@ -128,11 +134,13 @@ def _wait_out(before: Participation, now: Situation) -> Participation:
             missing = f"{now.quorum} other validators would have to go on without it, and there are {others}"
         return Participation(
             reason=f"its signing history is doubtful, and the key's past must be waited out: {missing}. If you know"
-            " that the key has signed nothing at some height or above, start with --sign-from-height"
+            " that the key has signed nothing at some height or above, start with --sign-from-height",
+            kind=f"doubtful, {now.told.members} heard",
         )
     if now.head < settles_at:
         return Participation(
             reason=f"its signing history is doubtful: signs nothing until height {settles_at} is final",
             settles_at=settles_at,
+            kind="waits out",
         )
     return replace(before, takes_part=False, settles_at=settles_at, is_waited_out=True)

@@ -22,7 +22,8 @@ from step_node.chain.genesis import Genesis
 from step_node.chain.judging import JudgedBatch
 from step_node.clock import Clock
 from step_node.engine.doppelganger import DoppelgangerWatch
-from step_node.engine.driver import ConsensusDriver, ConsensusHooks
+from step_node.engine.driver import ConsensusDriver
+from step_node.engine.hooks import ConsensusHooks
 from step_node.engine.evidence_pool import EvidencePool
 from step_node.engine.wal import WriteAheadLog
 from step_node.home.config import SyncConfig

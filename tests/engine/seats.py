@@ -25,7 +25,8 @@ from step_node.chain.chain import Chain
 from step_node.chain.genesis import Genesis
 from step_node.chain.judging import JudgedBatch
 from step_node.crypto.eip191 import sign
-from step_node.engine.driver import ConsensusDriver, ConsensusHooks
+from step_node.engine.driver import ConsensusDriver
+from step_node.engine.hooks import ConsensusHooks
 from step_node.engine.wal import WriteAheadLog
 from step_node.mempool.pool import Mempool
 from step_node.metrics import NodeMetrics

@@ -409,7 +409,7 @@ async def test_a_log_without_unused_batches_replays_to_the_same_state(rounds: li
     for number in rounds:
         item = MessageReceived(by(PROPOSER, replace(proposal, round=number)))
         after = apply(state, item).state
-        replayed = apply(replayed, driver_module._as_logged(item, state, after)).state
+        replayed = apply(replayed, as_logged(item, state, after)).state
         state = after
         assert replayed == state
 

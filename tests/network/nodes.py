@@ -17,7 +17,8 @@ from p2p.memory import MemoryHub, MemoryNetwork
 from p2p.network import Fault, Network, PeerId, Stream
 from step_node.chain.chain import Chain
 from step_node.chain.judging import JudgedBatch
-from step_node.engine.driver import ConsensusDriver, ConsensusHooks
+from step_node.engine.driver import ConsensusDriver
+from step_node.engine.hooks import ConsensusHooks
 from step_node.engine.wal import WriteAheadLog
 from step_node.mempool.pool import Mempool
 from step_node.metrics import NodeMetrics
