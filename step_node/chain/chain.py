@@ -59,6 +59,9 @@ COMMIT_BYTES_MAX = 200_000
 SMALL_BATCH_PROOFS_MAX = 16
 """Proofs that are verified and applied on the event loop, which takes some 2 ms."""
 
+RECENT_HASHES_MAX = 256
+"""Batches that were finalised last, whose hashes are at hand without a look into the store."""
+
 T = TypeVar("T")
 Arguments = TypeVarTuple("Arguments")
 
@@ -82,6 +85,7 @@ class Chain:
         self._known = known
         self._head = head
         self._last_commit = last_commit
+        self._recent_hashes = {head.chain.height: head.chain.batch_hash}
         self._set_validators()
 
     def _set_validators(self) -> None:
@@ -217,6 +221,8 @@ class Chain:
         )
         self._head = judged.transition.changes.head
         self._last_commit = commit
+        self._recent_hashes[batch.header.height] = batch.hash
+        self._recent_hashes.pop(batch.header.height - RECENT_HASHES_MAX, None)
         self._set_validators()
 
     async def restore(self, restored: RestoredState) -> None:
@@ -226,6 +232,7 @@ class Chain:
         """
         await self.storage.restore(restored)
         self._head = restored.head
+        self._recent_hashes = {restored.head.chain.height: restored.head.chain.batch_hash}
         self._last_commit = decode(Commit, restored.base.commit, bytes_max=COMMIT_BYTES_MAX)
         self._set_validators()
 
@@ -293,12 +300,29 @@ class Chain:
             return False
         return True
 
-    def knows_validator(self, address: bytes) -> bool:
-        """Whether anything is known of a validator with this address: in the set now, before, or soon."""
+    def validators_of(self, height: int) -> ValidatorSet | None:
+        """The set of a height, where this node can tell it for certain: of the head's height, and of the next one."""
+        if height == self.next_height:
+            return self._validators
+        return self._last_validators if 0 < height == self._head.chain.height else None
+
+    def may_sign(self, address: bytes, height: int) -> bool:
+        """Whether the validator `address` may be in the set of `height`, as far as this node can tell.
+
+        That is certain for the two heights of which it knows the set. For others it is whoever has a record, or is the
+        next key of one: a newcomer has one an epoch before it votes.
+        """
+        validators = self.validators_of(height)
+        if validators is not None:
+            return address in validators
         return any(
             record.address == address or (record.next_public_key and hot_address(record.next_public_key) == address)
             for record in self._head.validators
         )
+
+    def recent_hash(self, height: int) -> bytes | None:
+        """The hash of one of the last `RECENT_HASHES_MAX` batches that this process has finalised; else None."""
+        return self._recent_hashes.get(height)
 
     def offence_in(self, evidence: Evidence) -> Offence:
         """What `evidence` proves, whether it can be punished or not. Raises `InvalidEvidence` if that is nothing."""

@@ -36,7 +36,8 @@ from step_node.mempool.pool import Mempool
 from step_node.mempool.settlement import Settlement
 from step_node.metrics import NodeMetrics
 from step_node.network.consensus import ConsensusReader
-from step_node.network.gossip import Refused, consensus_gossip, operations_gossip, proofs_gossip
+from step_node.network.consensus_judge import ConsensusJudge, Refused
+from step_node.network.gossip import consensus_gossip, operations_gossip, proofs_gossip
 from step_node.network.peers import Peers
 from step_node.network.proof_exchange import ProofExchange
 from step_node.network.snapshots import SnapshotJoiner, SnapshotServer
@@ -132,7 +133,8 @@ class Node:
             clock=parts.clock,
             metrics=self._metrics,
         )
-        consensus_topic = consensus_gossip(parts.network, parts.chain, self._gossip_refused)
+        judge = ConsensusJudge(parts.chain, own_address=None if parts.signer is None else parts.signer.address)
+        consensus_topic = consensus_gossip(parts.network, judge, parts.chain.chain_id, self._gossip_refused)
         self._operations_topic = operations_gossip(parts.network, parts.chain.chain_id, self._gossip_refused)
         self.evidence = parts.evidence
         """Evidence that waits for a batch."""
@@ -182,6 +184,7 @@ class Node:
         )
         self._consensus = ConsensusReader(
             topic=consensus_topic,
+            own_messages=judge.own_messages,
             chain=parts.chain,
             peers=self._peers,
             driver=self.driver,
@@ -260,7 +263,7 @@ class Node:
             state=self.driver.state.step.value,
             syncing=self._sync.active,
             mempool_proofs=len(self._mempool),
-            peers=tuple(PeerStatus(peer_id, self._peers.height(peer_id)) for peer_id in self._network.peers()),
+            peers=tuple(PeerStatus(peer_id, self._peers.told(peer_id)) for peer_id in self._network.peers()),
             validators=tuple(
                 ValidatorStatus(validator.address, validator.stake_ustep, validator.address == own_address)
                 for validator in members
@@ -313,6 +316,7 @@ class Node:
             set_links=self._set_links,
             distance_batches=parts.sync.snapshot_distance_batches,
             owes_answers=self.admission.owes_answers,
+            records=self._peers.records,
         )
         return server, joiner
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -54,7 +55,8 @@ from step_node.errors import StepNodeError
 from step_node.home.config import CONFIG_BYTES_MAX, NodeConfig, load_config
 from step_node.home.config_file import render_config
 from step_node.network.bans import FILE_BYTES_MAX, keep_bans
-from step_node.network.gossip import Refused, decode_consensus_message, decode_operation_message
+from step_node.network.consensus_judge import ConsensusJudge, Refused
+from step_node.network.gossip import decode_operation_message
 from step_node.network.protocols import (
     FETCH_BYTES_MAX,
     FETCH_REQUEST_BYTES_MAX,
@@ -329,7 +331,7 @@ def decoders() -> dict[str, Decoder]:
             decode_message, (WireError,), message_samples, GOSSIP_MESSAGE_BYTES_MAX, encode_message
         ),
         "consensus-gossip": Decoder(
-            lambda data: decode_consensus_message(data, chain),
+            lambda data: ConsensusJudge(chain, clock=time.monotonic).judge(data),
             (Refused,),
             tuple(encode_message(message) for message in (proposal, pre_vote, nil, timeout, commit, evidence)),
             GOSSIP_MESSAGE_BYTES_MAX,

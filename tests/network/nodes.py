@@ -143,6 +143,7 @@ async def syncing_node(
                 set_links=set_links,
                 distance_batches=distance_batches,
                 owes_answers=owes,
+                records=peers.records,
             )
         sync = Sync(network=network, chain=chain, driver=driver, peers=peers, metrics=metrics, joiner=joiner)
         nursery.start_soon(peers.run)

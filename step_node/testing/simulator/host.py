@@ -22,6 +22,7 @@ from consensus.state import ROUNDS_AHEAD_MAX, ROUNDS_BEHIND_MAX, ConsensusState,
 from consensus.wire import WireError
 from step_node.chain.genesis import Genesis
 from step_node.crypto.eip191 import address_of, public_key_of
+from step_node.errors import leaves
 from step_node.home.paths import NodeHome
 from step_node.mempool.journal import Journal, JournalError
 from step_node.network.protocols import consensus_topic
@@ -126,7 +127,7 @@ class Host:
                 # Cancelled can only be the world's own end here: it goes on.
                 cancelled, others = group.split(trio.Cancelled)
                 if others is not None:
-                    self._died(_leaves(others))
+                    self._died(list(leaves(others)))
                 if cancelled is not None:
                     raise cancelled from None
             except (NodeCrashed, OSError, sqlite3.Error, JournalError) as error:
@@ -302,10 +303,3 @@ def _counts(message: Message, state: ConsensusState) -> bool:
         return True
     proposer = state.validators.proposer(message.height, message.round).address
     return message.valid_round < message.round and message.signer == proposer and bool(message.batch)
-
-
-def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
-    leaves: list[BaseException] = []
-    for error in group.exceptions:
-        leaves.extend(_leaves(error) if isinstance(error, BaseExceptionGroup) else [error])
-    return leaves
