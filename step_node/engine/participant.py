@@ -49,7 +49,9 @@ class Participant:
     def reasons(self) -> tuple[str, ...]:
         """For people: why it does not take part, and what is wrong with its signatures."""
         here = (self._now.reason, self.key.trouble(self._chain.next_height))
-        return tuple(f"this validator {reason}" for reason in here[:1] if reason) + tuple(one for one in here[1:] if one)
+        return tuple(f"this validator {reason}" for reason in here[:1] if reason) + tuple(
+            one for one in here[1:] if one
+        )
 
     async def look(self) -> bool:
         """Look around anew; whether it takes part."""

@@ -86,7 +86,11 @@ def look(before: Participation, now: Situation) -> Participation:
     if now.floor > now.head:
         reason = f"signs nothing before height {now.floor + 1}, as its signing history says"
         return Participation(reason=reason, kind="below the floor")
-    if before.takes_part and not before.observes and not must_follow(head=now.head, shown=now.shown, is_catching_up=now.is_catching_up):
+    if (
+        before.takes_part
+        and not before.observes
+        and not must_follow(head=now.head, shown=now.shown, is_catching_up=now.is_catching_up)
+    ):
         return before
     behind = _behind(now)
     if behind is not None:

@@ -23,8 +23,9 @@ from step_node.chain.judging import JudgedBatch
 from step_node.clock import Clock
 from step_node.engine.doppelganger import DoppelgangerWatch
 from step_node.engine.driver import ConsensusDriver
-from step_node.engine.hooks import ConsensusHooks
 from step_node.engine.evidence_pool import EvidencePool
+from step_node.engine.hooks import ConsensusHooks
+from step_node.engine.lock_file import LockFile
 from step_node.engine.wal import WriteAheadLog
 from step_node.home.config import SyncConfig
 from step_node.ledger.commitment import state_root
@@ -38,6 +39,7 @@ from step_node.metrics import NodeMetrics
 from step_node.network.consensus import ConsensusReader
 from step_node.network.consensus_judge import ConsensusJudge, Refused
 from step_node.network.gossip import consensus_gossip, operations_gossip, proofs_gossip
+from step_node.network.outlook import NetworkOutlook
 from step_node.network.peers import Peers
 from step_node.network.proof_exchange import ProofExchange
 from step_node.network.snapshots import SnapshotJoiner, SnapshotServer
@@ -105,6 +107,10 @@ class NodeParts:
     """None: one that is not kept."""
     sync: SyncConfig = field(default_factory=SyncConfig)
     hooks: NodeHooks = field(default_factory=NodeHooks)
+    locks: LockFile | None = None
+    """None for an observer."""
+    bootstrap: frozenset[PeerId] = frozenset()
+    """Peers whose word on how far the chain has come is waited for, as that of members of the set is."""
 
     def close(self) -> None:
         """Close the files that `assemble` opened; store, journal and network are their openers'."""
@@ -162,6 +168,12 @@ class Node:
             storage_watch=self._storage_watch,
         )
         self._peers = Peers(parts.network, parts.chain, on_height=self._peer_height)
+        outlook = NetworkOutlook(
+            network=parts.network,
+            peers=self._peers,
+            is_catching_up=lambda: self._sync.active,
+            trusted=parts.bootstrap,
+        )
         self.driver = ConsensusDriver(
             chain=parts.chain,
             mempool=parts.mempool,
@@ -172,6 +184,7 @@ class Node:
                 broadcast=self._broadcast,
                 finalised=self._finalised,
                 request_batch=lambda height, batch_hash: self._sync.want_proposal(height, batch_hash),
+                outlook=outlook,
                 restored=self._restored,
                 taking_in=parts.hooks.taking_in,
                 gives_proposals=parts.hooks.gives_proposals,
@@ -181,6 +194,7 @@ class Node:
             storage_watch=self._storage_watch,
             evidence=self.evidence,
             operations=self._operation_pool,
+            locks=parts.locks,
         )
         self._consensus = ConsensusReader(
             topic=consensus_topic,
@@ -291,6 +305,7 @@ class Node:
             reasons.append(f"{peers} peers are connected; a quorum needs {others_needed} other validators")
         if self._sync.active:
             reasons.append("catching up with peers that are ahead")
+        reasons.extend(self.driver.troubles())
         if self.driver.state.round > 0:
             reasons.append(f"height {self.driver.state.height} is in round {self.driver.state.round}")
         return Health(HealthLevel.DEGRADED if reasons else HealthLevel.OK, tuple(reasons))

@@ -27,6 +27,7 @@ from step_node.chain.judging import JudgedBatch
 from step_node.crypto.eip191 import sign
 from step_node.engine.driver import ConsensusDriver
 from step_node.engine.hooks import ConsensusHooks
+from step_node.engine.lock_file import LockFile
 from step_node.engine.wal import WriteAheadLog
 from step_node.mempool.pool import Mempool
 from step_node.metrics import NodeMetrics
@@ -39,6 +40,7 @@ from step_node.storage.memory import MemoryStorage
 from step_node.storage.retry import StorageWatch
 from tests.support.chains import CHAIN_ID, build, commit_for, make_genesis, open_chain, validator_names
 from tests.support.clock import SetClock
+from tests.support.outlook import SetOutlook
 from tests.support.proofs import START_MS, address, private_key
 
 LONGEST_SECONDS = 30.0
@@ -169,6 +171,7 @@ class Seat:
     finalised: list[JudgedBatch] = field(default_factory=list)
     hears: Callable[[Running, Message], None] = lambda _running, _message: None
     clock: SetClock = field(default_factory=lambda: SetClock(START_MS))
+    outlook: SetOutlook = field(default_factory=SetOutlook)
 
     @asynccontextmanager
     async def running(self, *proofs: SignedProof) -> AsyncIterator[Running]:
@@ -209,7 +212,10 @@ class Seat:
                 signer=signer,
                 wal=log,
                 replayed=replayed,
-                hooks=ConsensusHooks(broadcast, finalised, lambda *wanted: self.requested.append(wanted)),
+                hooks=ConsensusHooks(
+                    broadcast, finalised, lambda *wanted: self.requested.append(wanted), outlook=self.outlook
+                ),
+                locks=None if signer is None else self._lock_file(signer.address),
                 clock=self.clock,
                 metrics=metrics,
                 storage_watch=watch,
@@ -222,6 +228,9 @@ class Seat:
                     nursery.cancel_scope.cancel()
             finally:
                 log.close()
+
+    def _lock_file(self, validator: bytes) -> LockFile:
+        return LockFile.open(self.home / "proof_of_lock", chain_id=CHAIN_ID, validator=validator)
 
     def signed_values(self) -> dict[tuple[str, int, int, str], set[object]]:
         """Everything this validator has ever said, by what it may say only once."""

@@ -14,11 +14,10 @@ from consensus.machine import ConsensusFault, apply
 from consensus.messages import Evidence, EvidenceKind, PreCommit, PreVote, ProofBatch, TimeoutMessage
 from consensus.state import ConsensusState, Step
 from consensus.values import Timeouts
-from step_node.engine import driver as driver_module
 from step_node.engine import events as events_module
 from step_node.engine.batches import NOTHING_BUILT_PAUSE_MS
 from step_node.engine.driver import REPEAT_MS
-from step_node.engine.wal import WriteAheadLog
+from step_node.engine.wal import WriteAheadLog, as_logged
 from tests.engine.seats import (
     NAMES,
     NEXT_PROPOSER,

@@ -38,6 +38,7 @@ from step_node.snapshot.store import SnapshotStore
 from step_node.snapshot.validator_sets import ValidatorSetLinks
 from step_node.storage.retry import StorageWatch
 from tests.support.clock import SetClock
+from tests.support.outlook import SetOutlook
 from tests.support.proofs import START_MS
 
 TEST_TIMEOUT_SECONDS = 30.0
@@ -112,7 +113,7 @@ async def syncing_node(
             signer=None,
             wal=wal,
             replayed=replayed,
-            hooks=ConsensusHooks(broadcast, finalised, request_batch),
+            hooks=ConsensusHooks(broadcast, finalised, request_batch, outlook=SetOutlook()),
             clock=SetClock(START_MS),
             metrics=metrics,
             storage_watch=StorageWatch(metrics.storage_retried),

@@ -10,6 +10,7 @@ from typing import Any
 import trio
 
 from p2p.memory import MemoryHub
+from p2p.network import PeerId
 from step_node.chain.genesis import Genesis
 from step_node.clock import SystemClock
 from step_node.home.config import SyncConfig
@@ -67,6 +68,8 @@ async def running_node(
             signer=ValidatorSigner(private_key(name), guard),
             clock=SystemClock(),
             sync=sync or SyncConfig(snapshot=False, snapshot_every_batches=0),
+            # Their peer ids are their names, which no address of theirs can hold.
+            bootstrap=frozenset(PeerId(one.p2p_address.split("/")[2]) for one in genesis.validators) - {PeerId(name)},
         )
         node = Node(parts)
         try:

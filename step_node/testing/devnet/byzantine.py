@@ -21,7 +21,6 @@ from step_node.crypto.eip191 import digest, sign_digest
 from step_node.home.keys import NodeKeys
 from step_node.ledger.offences import Offence
 from step_node.node.node import Node, NodeHooks, NodeParts
-from step_node.node.opening import StartOptions
 from step_node.operations.operation import Operation
 from step_node.proofs.proof import SignedProof
 from step_node.testing.devnet.misbehaviour import Misbehaviour

@@ -20,6 +20,7 @@ import trio
 from consensus.messages import Commit, Evidence, Message, ProofBatch, decode_message
 from consensus.state import ROUNDS_AHEAD_MAX, ROUNDS_BEHIND_MAX, ConsensusState, Phase
 from consensus.wire import WireError
+from p2p.network import PeerId
 from step_node.chain.genesis import Genesis
 from step_node.crypto.eip191 import address_of, public_key_of
 from step_node.errors import leaves
@@ -64,8 +65,10 @@ class Host:
         rng: random.Random,
         on_finalised: Callable[[str, int], None],
         plot: Callable[[], Plot | None],
+        others: frozenset[PeerId],
     ) -> None:
         self.name = name
+        self._others = others
         self.address = address_of(public_key_of(private_key))
         self.tactics = tactics
         self.clock = SimulatedClock()
@@ -190,6 +193,7 @@ class Host:
             keeps_snapshots=False,
             watches_for_doppelganger=self.is_honest,
             hooks=hooks,
+            bootstrap=self._others,
             files=mount,
         )
         node = self._wired = Node(parts)

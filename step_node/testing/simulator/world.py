@@ -19,6 +19,7 @@ from typing import TypeVar, TypeVarTuple
 import trio
 
 from mesh import locate
+from p2p.network import PeerId
 from step_node.chain.genesis import Genesis, GenesisValidator
 from step_node.crypto.eip191 import address_of, public_key_of
 from step_node.mempool.outcomes import Dropped, Outcome
@@ -110,6 +111,7 @@ class _World:
                 rng=self._rng(f"host {index}"),
                 on_finalised=self._finalised,
                 plot=lambda: self._plot,
+                others=frozenset(PeerId(f"v{other}") for other in range(len(keys)) if other != index),
             )
             for index, key in enumerate(keys)
         ]
