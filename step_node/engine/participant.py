@@ -55,18 +55,20 @@ class Participant:
 
     async def look(self) -> bool:
         """Look around anew; whether it takes part."""
+        now = self._now
         while True:
-            self._now = look(self._now, self._situation())
-            if self._now.is_waited_out and self._now.settles_at is not None:
-                await self.key.settle(self._now.settles_at)
-                self._now = Participation()
-            elif self._now.takes_part and not self._now.observes and not self._is_compared:
+            now = look(now, self._situation())
+            if now.is_waited_out and now.settles_at is not None:
+                await self.key.settle(now.settles_at)
+                now = Participation()
+            elif now.takes_part and not now.observes and not self._is_compared:
                 # The chain may show what makes the history doubtful: then the next look says so.
                 self._is_compared = True
                 await self.key.compare_with_chain()
             else:
+                self._now = now
                 self._tell_operator()
-                return self._now.takes_part
+                return now.takes_part
 
     def _situation(self) -> Situation:
         chain = self._chain

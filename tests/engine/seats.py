@@ -88,9 +88,11 @@ class SpiedLog(WriteAheadLog):
 
 class SpiedSigner(ValidatorSigner):
     points: Points
+    before_signing: Callable[[str], None] = staticmethod(lambda _kind: None)
 
     def sign(self, kind: SigningKind | str, height: int, round: int, value: bytes, line: str) -> bytes:  # noqa: A002
         self.points.at("before sign")
+        self.before_signing(str(kind))
         signature = super().sign(kind, height, round, value, line)
         self.points.at("sign")
         return signature
@@ -127,6 +129,7 @@ class Running:
     mempool: Mempool
     registry: CollectorRegistry
     watch: StorageWatch
+    signer: SpiedSigner | None
 
     def deliver(self, *messages: Message) -> None:
         for message in messages:
@@ -220,7 +223,7 @@ class Seat:
                 metrics=metrics,
                 storage_watch=watch,
             )
-            running = Running(self, driver, chain, mempool, registry, watch)
+            running = Running(self, driver, chain, mempool, registry, watch, signer)
             try:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(driver.run)

@@ -105,28 +105,6 @@ async def test_killed_twice_in_a_row_anywhere_it_still_finishes(tmp_path: Path, 
         assert all(len(values) == 1 for values in seat.signed_values().values())
 
 
-async def test_a_validator_whose_log_is_lost_stays_silent_and_follows_the_others(
-    tmp_path: Path, mock_clock: MockClock
-) -> None:
-    seat = Seat(tmp_path, mock_clock)
-    async with seat.running(PROOF) as running:
-        await running.work()
-        await until(lambda: bool(seat.said_of(PreVote)))
-    (proposed,) = {message.batch_hash for message in seat.said if isinstance(message, ProofBatch)}
-    (tmp_path / "consensus.log").unlink()
-    said_before = list(seat.said)
-    seat.clock.advance(5_000)
-    async with seat.running(PROOF) as running:
-        await running.work()  # It builds another batch now, for the round it has proposed in already.
-        await until(lambda: running.counted("double_signs_refused") == 1)
-        elsewhere = await open_chain(seat.genesis, clock=SetClock(START_MS))
-        _, judged = await proposal_of(elsewhere, PROOF)
-        assert judged.batch.hash == proposed
-        await running.driver.apply_decided(judged.batch, commit_of_all(judged))
-        assert running.chain.next_height == 2
-    assert seat.said == said_before
-
-
 async def test_a_timer_of_an_old_height_means_nothing_at_the_next(tmp_path: Path, mock_clock: MockClock) -> None:
     seat = Seat(tmp_path, mock_clock, OTHER, hears=agreeing)
     elsewhere = await open_chain(seat.genesis, clock=seat.clock)
