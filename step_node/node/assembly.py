@@ -49,6 +49,8 @@ async def assemble(
     listen_first_seconds: float = 0.0,
     hooks: NodeHooks | None = None,
     bootstrap: frozenset[PeerId] = frozenset(),
+    signed_here: frozenset[bytes] = frozenset(),
+    observes_on_purpose: bool = False,
     files: FileSystem = DISK,
 ) -> NodeParts:
     """The parts of the node in `home`, over a store that has been initialised with `genesis`.
@@ -97,6 +99,8 @@ async def assemble(
         if signer is None
         else LockFile.open(home.proof_of_lock, chain_id=genesis.chain_id, validator=signer.address, files=files),
         bootstrap=bootstrap,
+        signed_here=signed_here,
+        observes_on_purpose=observes_on_purpose,
     )
 
 

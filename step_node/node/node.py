@@ -45,6 +45,7 @@ from step_node.network.proof_exchange import ProofExchange
 from step_node.network.snapshots import SnapshotJoiner, SnapshotServer
 from step_node.network.sync import Sync
 from step_node.node.gauges import Gauges
+from step_node.node.roles import RoleWatch
 from step_node.signing.signer import ValidatorSigner
 from step_node.snapshot.store import SnapshotStore
 from step_node.snapshot.validator_sets import ValidatorSetLinks
@@ -111,6 +112,10 @@ class NodeParts:
     """None for an observer."""
     bootstrap: frozenset[PeerId] = frozenset()
     """Peers whose word on how far the chain has come is waited for, as that of members of the set is."""
+    signed_here: frozenset[bytes] = frozenset()
+    """The addresses of the keys that have a signing history in this home."""
+    observes_on_purpose: bool = False
+    """Whether the operator has said that the node shall only observe."""
 
     def close(self) -> None:
         """Close the files that `assemble` opened; store, journal and network are their openers'."""
@@ -207,6 +212,12 @@ class Node:
             metrics=self._metrics,
             storage_watch=self._storage_watch,
         )
+        self._roles = RoleWatch(
+            own=None if parts.signer is None else parts.signer.address,
+            peer_id=parts.network.peer_id,
+            signed_here=parts.signed_here,
+            observes_on_purpose=parts.observes_on_purpose,
+        )
         self._snapshot_server, joiner = self._snapshots()
         self._sync = Sync(
             network=parts.network,
@@ -225,6 +236,7 @@ class Node:
             log.info("accepted proofs wait again", proofs=restored)
         await self.evidence.drop_settled(self._chain.offence_refusal)
         await self._set_links.begin(self._chain.validators)
+        self._roles.look(self._chain.head.validators)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.admission.run)
             nursery.start_soon(self._peers.run)
@@ -298,6 +310,8 @@ class Node:
         reasons = []
         if self._parts.journal.trouble is not None:
             reasons.append(f"the journal of accepted proofs fails: {self._parts.journal.trouble}")
+        if self._roles.reason is not None:
+            reasons.append(self._roles.reason)
         validators = self._chain.validators
         others_needed = validators.quorum - 1
         peers = len(self._network.peers())
@@ -344,6 +358,7 @@ class Node:
     async def _restored(self) -> None:
         await self._settlement.after_jump()
         await self._set_links.begin(self._chain.validators)
+        self._roles.look(self._chain.head.validators)
 
     async def _finalised(self, judged: JudgedBatch) -> None:
         await self._settlement.after_batch(judged)
@@ -357,6 +372,7 @@ class Node:
                 validator="0x" + slashing.validator.hex(),
                 burnt_ustep=slashing.amount_ustep,
             )
+        self._roles.look(self._chain.head.validators)
         if self._chain.last_commit is not None:
             await self._set_links.after_batch(judged.batch, self._chain.last_commit, self._chain.validators)
 

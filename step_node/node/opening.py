@@ -17,6 +17,7 @@ from step_node.chain.genesis import Genesis
 from step_node.clock import Clock, SystemClock
 from step_node.errors import StepNodeError
 from step_node.home.config import NodeConfig, StorageConfig
+from step_node.home.histories import keys_with_history
 from step_node.home.keys import NodeKeys
 from step_node.home.lock import HomeLock
 from step_node.home.paths import NodeHome
@@ -89,6 +90,8 @@ async def open_parts(
                 sync=config.sync,
                 listen_first_seconds=options.listen_first_seconds,
                 bootstrap=_peers_named_by(config.p2p.bootstrap),
+                signed_here=keys_with_history(home),
+                observes_on_purpose=options.observer,
             )
             try:
                 yield parts
@@ -99,7 +102,7 @@ async def open_parts(
 async def _signer(
     home: NodeHome, genesis: Genesis, keys: NodeKeys, storage: Storage, clock: Clock, options: StartOptions
 ) -> ValidatorSigner | None:
-    """The validator's signer over its history in the home; None for an observer."""
+    """The validator's signer over the history of its key; None for an observer."""
     address = keys.validator_address
     if keys.validator is None or address is None:
         return None

@@ -20,7 +20,7 @@ class ValidatorSigner:
             raise ValueError(f"guard: is of the key of 0x{guard.validator.hex()}, not of 0x{self.address.hex()}")
         self._private_key = private_key
         self.guard = guard
-        """The history of this key."""
+        """The history that binds this key."""
 
     def __repr__(self) -> str:
         return f"ValidatorSigner(0x{self.address.hex()})"
