@@ -142,13 +142,13 @@ class ConsensusJudge:
         """Of the next height it is proven. Of another height the set may have been another; if a quorum of the set that
         is known here has signed it, it shows how far the chain has come, or that it has forked."""
         chain, height = self._chain, commit.height
+        if height < chain.head.chain.height and chain.recent_hash(height) == commit.batch_hash:
+            raise Refused(Fault.STALE, f"{commit.type}: height {height} is final, with this batch")
         # An honest node has checked who signed before it passes a commit on, but against the set that it knows.
         try:
             check_commit_signers(commit, chain.validators_of(height) or chain.validators)
         except InvalidCommit as error:
             raise Refused(Fault.UNVERIFIABLE, f"{commit.type}: {error}") from error
-        if height < chain.head.chain.height and chain.recent_hash(height) == commit.batch_hash:
-            raise Refused(Fault.STALE, f"{commit.type}: height {height} is final, with this batch")
         said, now = (height, commit.batch_hash), self._clock()
         if now < self._said.get(said, -SAID_SECONDS) + SAID_SECONDS:
             raise Refused(Fault.STALE, f"{commit.type}: that this batch is final at height {height} was said just now")

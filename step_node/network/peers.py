@@ -69,8 +69,10 @@ class Peers:
 
     def note_shown(self, peer_id: PeerId, height: int) -> None:
         """A peer has passed on a commit of this height, which a quorum has signed."""
-        self._shown = max(self._shown, height)
         self.note_told(peer_id, height)
+        if height > self._shown:
+            self._shown = height
+            self._on_height(peer_id, height)
 
     def members(self) -> frozenset[PeerId]:
         """The peers that validators of the next height name in their `p2p_address`, connected or not."""

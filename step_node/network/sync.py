@@ -121,6 +121,7 @@ class Sync:
         self._wanted_hint = trio.Event()
         self._arriving = False
         self._overdue_height = 0
+        """A height that a commit had shown, and that consensus did not reach within its grace."""
         network.serve(
             SYNC_PROTOCOL, self._answer, message_bytes_max=SYNC_BYTES_MAX, streams_max_per_peer=SYNC_STREAMS_MAX
         )
@@ -156,11 +157,13 @@ class Sync:
             with trio.move_on_after(self._peers.askable_in_seconds(self._chain.next_height)):
                 await self._hint.wait()
             self._hint = trio.Event()
+            shown_before = self._peers.shown
             # Who only follows does not get there by itself.
             with trio.move_on_after(GRACE_MS / 1000 if self._driver.takes_part else 0):
                 while self._peers.askable(self._chain.next_height):
                     await self._driver.wait_for_height()
-            self._overdue_height = self._chain.next_height
+            if shown_before >= self._chain.next_height:
+                self._overdue_height = self._chain.next_height
             while ahead := self._peers.askable(self._chain.next_height):
                 if not await self._joined_from_snapshot():
                     await self._catch_up(ahead[:ROUND_PEERS_MAX])

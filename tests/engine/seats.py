@@ -190,9 +190,7 @@ class Seat:
         log, replayed = SpiedLog.open(self.home / "consensus.log", chain_id=CHAIN_ID, height=chain.next_height)
         assert isinstance(log, SpiedLog)
         log.points = self.storage.points = self.points
-        with SigningGuard.open(
-            self.home / "signing_history.log", chain_id=CHAIN_ID, validator=address(self.name or "nobody")
-        ) as guard:
+        with self.open_guard() as guard:
             signer = None if self.name is None else SpiedSigner(private_key(self.name), guard)
             if signer is not None:
                 signer.points = self.points
@@ -231,6 +229,15 @@ class Seat:
                     nursery.cancel_scope.cancel()
             finally:
                 log.close()
+
+    @property
+    def history(self) -> Path:
+        """The signing history of this seat's key."""
+        return self.home / f"signing_history of {self.name}"
+
+    def open_guard(self) -> SigningGuard:
+        """Its guard."""
+        return SigningGuard.open(self.history, chain_id=CHAIN_ID, validator=address(self.name or "nobody"))
 
     def _lock_file(self, validator: bytes) -> LockFile:
         return LockFile.open(self.home / "proof_of_lock", chain_id=CHAIN_ID, validator=validator)

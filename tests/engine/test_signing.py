@@ -19,7 +19,6 @@ from step_node.chain.chain import Chain
 from step_node.chain.judging import JudgedBatch
 from step_node.engine.participant import PROMISES_HOLD_MS_MAX
 from step_node.engine.signed_value import signed_value
-from step_node.signing.guard import SigningGuard
 from step_node.signing.history import SigningKind
 from tests.engine.seats import (
     NAMES,
@@ -45,12 +44,6 @@ from tests.support.proofs import START_MS, address, signed_proof
 
 PROOF = signed_proof("alice")
 OTHER_PROOF = signed_proof("bob", lat=10.0)
-
-
-def guard_of(seat: Seat) -> SigningGuard:
-    return SigningGuard.open(
-        seat.home / "signing_history.log", chain_id=CHAIN_ID, validator=address(seat.name or "nobody")
-    )
 
 
 def lose_log(seat: Seat, *, with_proof_of_lock: bool = False) -> None:
@@ -302,7 +295,7 @@ async def test_nothing_is_signed_at_a_height_that_is_shown_to_be_final(tmp_path:
         assert seat.said == []
         await running.driver.apply_decided(judged.batch, commit_of_all(judged))
         assert running.chain.next_height == 2
-    with guard_of(seat) as guard:
+    with seat.open_guard() as guard:
         assert guard.height == 0
 
 
@@ -344,10 +337,10 @@ async def test_an_old_history_that_was_put_back_is_found_by_the_chain_s_signatur
     proposal, judged = await proposal_of(elsewhere, PROOF)
     async with seat.running() as running:
         await until_noticed(running, takes_part=True)
-        shutil.copy(seat.home / "signing_history.log", tmp_path / "old")
+        shutil.copy(seat.history, tmp_path / "old")
         running.deliver(proposal)
         await until(lambda: running.chain.next_height == 2)
-    shutil.copy(tmp_path / "old", seat.home / "signing_history.log")
+    shutil.copy(tmp_path / "old", seat.history)
     await elsewhere.finalise(judged, commit_of_all(judged))
     next_proposal, _ = await proposal_of(elsewhere, OTHER_PROOF)
     seat.said.clear()
@@ -405,7 +398,7 @@ async def _proposed_by_others(chain: Chain, count: int, names: list[str]) -> lis
 async def test_a_doubtful_history_is_waited_out(tmp_path: Path, mock_clock: MockClock) -> None:
     seat = Seat(tmp_path, mock_clock, OTHER, outlook=SetOutlook(members=2))
     others = peers_of(OTHER)
-    with guard_of(seat) as guard:
+    with seat.open_guard() as guard:
         guard.doubt("it was lost")
     elsewhere = await open_chain(seat.genesis, clock=seat.clock)
     batches = await batches_of(elsewhere, 4, signed_by=others)
@@ -430,7 +423,7 @@ async def test_a_history_ahead_of_the_chain_beyond_reason_is_never_silent(
     tmp_path: Path, mock_clock: MockClock, capsys: pytest.CaptureFixture[str]
 ) -> None:
     seat = Seat(tmp_path, mock_clock, OTHER)
-    with guard_of(seat) as guard:
+    with seat.open_guard() as guard:
         guard.authorise(2**62, 0, SigningKind.PRE_VOTE, b"")
     async with seat.running(PROOF) as running:
         await until_noticed(running, takes_part=False)
@@ -448,7 +441,7 @@ async def test_following_a_rebuilt_store_raises_no_alarm_of_a_second_signer(
     others = peers_of(OTHER)
     elsewhere = await open_chain(seat.genesis, clock=seat.clock)
     batches = await batches_of(elsewhere, 5, signed_by=others)
-    with guard_of(seat) as guard:
+    with seat.open_guard() as guard:
         guard.authorise(5, 0, SigningKind.TIMEOUT_PROPOSER, b"")
     proposal, _ = await proposal_of(await open_chain(seat.genesis, clock=seat.clock), PROOF)
     async with seat.running(PROOF) as running:
