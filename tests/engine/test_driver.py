@@ -213,6 +213,7 @@ async def test_proofs_of_which_no_batch_can_be_built_are_not_tried_again_and_aga
     seat.name = NEXT_PROPOSER  # of height 2
     seat.storage.points = seat.points = Points()
     async with seat.running() as running:
+        await until(lambda: running.driver.takes_part)
         running.mempool.add(PROOF, now_ms=START_MS - 10)
         for _ in range(10):
             await running.work()

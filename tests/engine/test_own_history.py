@@ -60,7 +60,9 @@ def replace_value(record: SignedRecord, value: bytes) -> SignedRecord:
 
 def replace_signer(message: SignedMessage) -> SignedMessage:
     """A line does not name its signer: whose history it is says the history."""
-    return replace(message, **{"proposer" if isinstance(message, ProofBatch) else "validator": b"w" * 20})
+    if isinstance(message, ProofBatch):
+        return replace(message, proposer=b"w" * 20)
+    return replace(message, validator=b"w" * 20)
 
 
 def test_the_rounds_near_the_latest_are_recovered_and_the_lock_wherever_it_is() -> None:

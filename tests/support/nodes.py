@@ -17,7 +17,7 @@ from step_node.home.config import SyncConfig
 from step_node.home.paths import NodeHome
 from step_node.mempool.journal import open_journal
 from step_node.node.assembly import assemble
-from step_node.node.node import Node
+from step_node.node.node import Node, NodeHooks
 from step_node.signing.guard import SigningGuard
 from step_node.signing.signer import ValidatorSigner
 from step_node.storage.interface import Storage
@@ -45,6 +45,7 @@ async def running_node(
     *,
     storage: Storage | None = None,
     sync: SyncConfig | None = None,
+    hooks: NodeHooks | None = None,
 ) -> AsyncIterator[Node]:
     """The node of validator `name`, with its files in `home`; it is stopped, as in a crash, at the end.
 
@@ -68,6 +69,7 @@ async def running_node(
             signer=ValidatorSigner(private_key(name), guard),
             clock=SystemClock(),
             sync=sync or SyncConfig(snapshot=False, snapshot_every_batches=0),
+            hooks=hooks,
             # Their peer ids are their names, which no address of theirs can hold.
             bootstrap=frozenset(PeerId(one.p2p_address.split("/")[2]) for one in genesis.validators) - {PeerId(name)},
         )
