@@ -269,6 +269,11 @@ class Node:
             counters=self._metrics,
         )
 
+    @property
+    def shown_height(self) -> int:
+        """The greatest height that this node knows to be final, wherever."""
+        return self._peers.shown
+
     def status(self) -> NodeStatus:
         """Where the node stands, now."""
         head = self._chain.head

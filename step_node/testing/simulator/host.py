@@ -116,6 +116,13 @@ class Host:
         """Let the node start again, as soon as its last life is over."""
         self._may_start.set()
 
+    def lose_consensus_log(self, *, with_proof_of_lock: bool) -> None:
+        """Between two lives: the file is gone."""
+        if self.mount.is_dead:
+            self.disk.lose_file(HOME.consensus_log)
+            if with_proof_of_lock:
+                self.disk.lose_file(HOME.proof_of_lock)
+
     async def run(self) -> None:
         """Live, again and again, until cancelled."""
         offload_of_task.set(self._offload)
@@ -220,6 +227,11 @@ class Host:
             await nursery.start(node.run)
             self.node = node
 
+    def signed(self, kind: str, height: int, round_number: int, line: str) -> None:
+        """The node has used its key."""
+        shown = 0 if self._wired is None else self._wired.shown_height
+        self.invariants.signed(self.name, str(kind), height, round_number, line, shown=shown)
+
     @contextmanager
     def _taking_in(self, message: Message) -> Iterator[None]:
         """Tell `SlashingChecker` of every message that the node's consensus loop has dealt with to the end."""
@@ -252,7 +264,7 @@ class WatchedSigner(ValidatorSigner):
     def sign(self, kind: SigningKind | str, height: int, round: int, value: bytes, line: str) -> bytes:  # noqa: A002
         """See `ValidatorSigner.sign`."""
         signature = super().sign(kind, height, round, value, line)
-        self._host.invariants.signed(self._host.name, str(kind), height, round, line)
+        self._host.signed(kind, height, round, line)
         return signature
 
 
