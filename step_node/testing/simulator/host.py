@@ -230,7 +230,7 @@ class Host:
     def signed(self, kind: str, height: int, round_number: int, line: str) -> None:
         """The node has used its key."""
         shown = 0 if self._wired is None else self._wired.shown_height
-        self.invariants.signed(self.name, str(kind), height, round_number, line, shown=shown)
+        self.invariants.signed(self.name, kind, height, round_number, line, shown=shown)
 
     @contextmanager
     def _taking_in(self, message: Message) -> Iterator[None]:
@@ -264,7 +264,7 @@ class WatchedSigner(ValidatorSigner):
     def sign(self, kind: SigningKind | str, height: int, round: int, value: bytes, line: str) -> bytes:  # noqa: A002
         """See `ValidatorSigner.sign`."""
         signature = super().sign(kind, height, round, value, line)
-        self._host.signed(kind, height, round, line)
+        self._host.signed(str(kind), height, round, line)
         return signature
 
 
