@@ -62,6 +62,11 @@ class NodeProcess:
         return self._process is not None and self._process.poll() is None
 
     @property
+    def exit_status(self) -> int | None:
+        """With what the process ended by itself; negative for a signal. None if it runs, or was stopped from here."""
+        return None if self._process is None else self._process.poll()
+
+    @property
     def has_died(self) -> bool:
         """Whether it was started, and has ended without having been asked to."""
         return self._is_wanted and not self.is_running
