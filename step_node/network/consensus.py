@@ -17,7 +17,8 @@ from p2p.network import Fault
 from step_node.batch.batch import MalformedBatch
 from step_node.chain.chain import Chain
 from step_node.engine.doppelganger import DoppelgangerWatch
-from step_node.engine.driver import ConsensusDriver, message_height
+from step_node.engine.driver import ConsensusDriver
+from step_node.engine.events import message_height
 from step_node.engine.evidence_pool import EvidencePool
 from step_node.engine.forks import Fork, fork_shown_by
 from step_node.metrics import NodeMetrics
