@@ -68,6 +68,11 @@ class NodeHome:
         return self.data / "consensus.log"
 
     @property
+    def proof_of_lock(self) -> Path:
+        """The batch that this validator has locked on last, and why; for when the consensus log is lost."""
+        return self.data / "proof_of_lock"
+
+    @property
     def signing_histories(self) -> Path:
         """What the double-sign guard remembers, one file for each key. Never delete one or copy it back."""
         return self.data / "signing_history"

@@ -22,8 +22,10 @@ from step_node.chain.genesis import Genesis
 from step_node.chain.judging import JudgedBatch
 from step_node.clock import Clock
 from step_node.engine.doppelganger import DoppelgangerWatch
-from step_node.engine.driver import ConsensusDriver, ConsensusHooks
+from step_node.engine.driver import ConsensusDriver
 from step_node.engine.evidence_pool import EvidencePool
+from step_node.engine.hooks import ConsensusHooks
+from step_node.engine.lock_file import LockFile
 from step_node.engine.wal import WriteAheadLog
 from step_node.home.config import SyncConfig
 from step_node.ledger.commitment import state_root
@@ -40,6 +42,7 @@ from step_node.network.consensus_judge import ConsensusJudge, Refused
 from step_node.network.discovery import Discovery
 from step_node.network.gossip import consensus_gossip, operations_gossip, proofs_gossip
 from step_node.network.identities import agreed_validator
+from step_node.network.outlook import NetworkOutlook
 from step_node.network.peers import Peers
 from step_node.network.proof_exchange import ProofExchange
 from step_node.network.snapshots import SnapshotJoiner, SnapshotServer
@@ -116,6 +119,10 @@ class NodeParts:
     """None: one that is not kept."""
     sync: SyncConfig = field(default_factory=SyncConfig)
     hooks: NodeHooks = field(default_factory=NodeHooks)
+    locks: LockFile | None = None
+    """None for an observer."""
+    bootstrap: frozenset[PeerId] = frozenset()
+    """Peers whose word on how far the chain has come is waited for, as that of members of the set is."""
     signed_here: frozenset[bytes] = frozenset()
     """The addresses of the keys that have a signing history in this home."""
     observes_on_purpose: bool = False
@@ -193,6 +200,12 @@ class Node:
             validator=None if parts.signer is None else parts.signer.address,
             on_shared=self._metrics.p2p_key_shared,
         )
+        outlook = NetworkOutlook(
+            network=parts.network,
+            peers=self._peers,
+            is_catching_up=lambda: self._sync.active,
+            trusted=parts.bootstrap,
+        )
         self.driver = ConsensusDriver(
             chain=parts.chain,
             mempool=parts.mempool,
@@ -203,6 +216,7 @@ class Node:
                 broadcast=self._broadcast,
                 finalised=self._finalised,
                 request_batch=lambda height, batch_hash: self._sync.want_proposal(height, batch_hash),
+                outlook=outlook,
                 restored=self._restored,
                 taking_in=parts.hooks.taking_in,
                 gives_proposals=parts.hooks.gives_proposals,
@@ -212,6 +226,7 @@ class Node:
             storage_watch=self._storage_watch,
             evidence=self.evidence,
             operations=self._operation_pool,
+            locks=parts.locks,
             follows_first=parts.doppelganger is not None and parts.listen_first_seconds > 0,
         )
         self._consensus = ConsensusReader(
@@ -284,6 +299,11 @@ class Node:
             counters=self._metrics,
         )
 
+    @property
+    def shown_height(self) -> int:
+        """The greatest height that this node knows to be final, wherever."""
+        return self._peers.shown
+
     def status(self) -> NodeStatus:
         """Where the node stands, now."""
         head = self._chain.head
@@ -347,6 +367,7 @@ class Node:
             reasons.append(f"another process uses this node's p2p key, say {told_by} peers")
         if self._sync.active:
             reasons.append("catching up with peers that are ahead")
+        reasons.extend(self.driver.troubles())
         if self.driver.state.round > 0:
             reasons.append(f"height {self.driver.state.height} is in round {self.driver.state.round}")
         return Health(HealthLevel.DEGRADED if reasons else HealthLevel.OK, tuple(reasons))

@@ -5,7 +5,7 @@ A home is locked first, so that two processes never sign from one history.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ import structlog
 from p2p.addresses import parse_own_address
 from p2p.libp2p_host import peer_id_of
 from p2p.libp2p_network import Libp2pSettings, open_libp2p_network
-from p2p.network import Scope
+from p2p.network import PeerId, Scope
 from step_node.chain.genesis import Genesis
 from step_node.clock import Clock, SystemClock
 from step_node.errors import StepNodeError
@@ -96,6 +96,7 @@ async def open_parts(
                 mempool=config.mempool,
                 sync=config.sync,
                 listen_first_seconds=options.listen_first_seconds,
+                bootstrap=_peers_named_by(config.p2p.bootstrap),
                 signed_here=keys_with_history(home),
                 observes_on_purpose=options.observer,
             )
@@ -156,6 +157,11 @@ def _storage_settings(home: NodeHome, config: StorageConfig) -> StorageSettings:
     if config.engine == "mongodb" and config.mongodb_uri is not None:
         return MongoSettings(config.mongodb_uri, config.mongodb_database)
     return SqliteSettings(home.ledger)
+
+
+def _peers_named_by(addresses: Iterable[str]) -> frozenset[PeerId]:
+    found = (address.rpartition("/p2p/") for address in addresses)
+    return frozenset(PeerId(peer_id) for _, separator, peer_id in found if separator)
 
 
 def _external_addresses(config: NodeConfig, keys: NodeKeys) -> list[str]:

@@ -9,14 +9,14 @@ from typing import Any, Protocol
 
 import trio
 
-from p2p.network import Network
+from p2p.network import Network, PeerId
 from step_node.chain.genesis import Genesis
 from step_node.clock import SystemClock
 from step_node.home.config import SyncConfig
 from step_node.home.paths import NodeHome
 from step_node.mempool.journal import open_journal
 from step_node.node.assembly import assemble
-from step_node.node.node import Node
+from step_node.node.node import Node, NodeHooks
 from step_node.signing.guard import SigningGuard
 from step_node.signing.signer import ValidatorSigner
 from step_node.storage.interface import Storage
@@ -52,6 +52,7 @@ async def running_node(
     *,
     storage: Storage | None = None,
     sync: SyncConfig | None = None,
+    hooks: NodeHooks | None = None,
     watches_for_doppelganger: bool = True,
     listen_first_seconds: float = 0.0,
 ) -> AsyncIterator[Node]:
@@ -77,6 +78,9 @@ async def running_node(
             signer=ValidatorSigner(private_key(name), guard),
             clock=SystemClock(),
             sync=sync or SyncConfig(snapshot=False, snapshot_every_batches=0),
+            hooks=hooks,
+            # Their peer ids are their names, which no address of theirs can hold.
+            bootstrap=frozenset(PeerId(one.p2p_address.split("/")[2]) for one in genesis.validators) - {PeerId(name)},
             watches_for_doppelganger=watches_for_doppelganger,
             listen_first_seconds=listen_first_seconds,
         )

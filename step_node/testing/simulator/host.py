@@ -20,6 +20,7 @@ import trio
 from consensus.messages import Commit, Evidence, Message, ProofBatch, decode_message
 from consensus.state import ROUNDS_AHEAD_MAX, ROUNDS_BEHIND_MAX, ConsensusState, Phase
 from consensus.wire import WireError
+from p2p.network import PeerId
 from step_node.chain.genesis import Genesis
 from step_node.crypto.eip191 import address_of, public_key_of
 from step_node.errors import leaves
@@ -64,8 +65,10 @@ class Host:
         rng: random.Random,
         on_finalised: Callable[[str, int], None],
         plot: Callable[[], Plot | None],
+        others: frozenset[PeerId],
     ) -> None:
         self.name = name
+        self._others = others
         self.address = address_of(public_key_of(private_key))
         self.tactics = tactics
         self.clock = SimulatedClock()
@@ -112,6 +115,13 @@ class Host:
     def restart(self) -> None:
         """Let the node start again, as soon as its last life is over."""
         self._may_start.set()
+
+    def lose_consensus_log(self, *, with_proof_of_lock: bool) -> None:
+        """Between two lives: the file is gone."""
+        if self.mount.is_dead:
+            self.disk.lose_file(HOME.consensus_log)
+            if with_proof_of_lock:
+                self.disk.lose_file(HOME.proof_of_lock)
 
     async def run(self) -> None:
         """Live, again and again, until cancelled."""
@@ -190,6 +200,7 @@ class Host:
             keeps_snapshots=False,
             watches_for_doppelganger=self.is_honest,
             hooks=hooks,
+            bootstrap=self._others,
             files=mount,
         )
         node = self._wired = Node(parts)
@@ -215,6 +226,11 @@ class Host:
                 nursery.start_soon(liar.run)
             await nursery.start(node.run)
             self.node = node
+
+    def signed(self, kind: str, height: int, round_number: int, line: str) -> None:
+        """The node has used its key."""
+        shown = 0 if self._wired is None else self._wired.shown_height
+        self.invariants.signed(self.name, kind, height, round_number, line, shown=shown)
 
     @contextmanager
     def _taking_in(self, message: Message) -> Iterator[None]:
@@ -248,7 +264,7 @@ class WatchedSigner(ValidatorSigner):
     def sign(self, kind: SigningKind | str, height: int, round: int, value: bytes, line: str) -> bytes:  # noqa: A002
         """See `ValidatorSigner.sign`."""
         signature = super().sign(kind, height, round, value, line)
-        self._host.invariants.signed(self._host.name, str(kind), height, round, line)
+        self._host.signed(str(kind), height, round, line)
         return signature
 
 

@@ -98,8 +98,10 @@ class Invariants:
 
     # --- signing ------------------------------------------------------------------------------------------------
 
-    def signed(self, who: str, kind: str, height: int, round_number: int, line: str) -> None:
-        """An honest validator has used its key."""
+    def signed(self, who: str, kind: str, height: int, round_number: int, line: str, *, shown: int) -> None:
+        """An honest validator has used its key; to its node it had been shown that height `shown` is final."""
+        if height <= shown:
+            self.broken("an honest validator signs only at the head", who, f"{line!r}; {shown} is final")
         earlier = self._signed.setdefault((who, kind, height, round_number), line)
         if earlier != line:
             self.double_signs += 1
@@ -121,7 +123,8 @@ class Invariants:
         unsigned = without_batch(message) if isinstance(message, ProofBatch) else message
         fields = {name: getattr(unsigned, name) for name in unsigned.__dataclass_fields__ if name != "type"}
         entry = encode_input(LogWritten(type(unsigned)(**{**fields, "signature": b""})))
-        if entry not in log_on_disk:
+        # Either intended, or recovered from the signing history, with its signature.
+        if entry not in log_on_disk and message.signature not in log_on_disk:
             self.broken("a vote is on disk before it is on the wire", who, f"{message.type} of round {message.round}")
 
     # --- finalising ---------------------------------------------------------------------------------------------

@@ -24,6 +24,8 @@ class FaultKind(StrEnum):
     CLOCK = "clock"
     SLOW_DISK = "slow-disk"
     FULL_DISK = "full-disk"
+    LOST_LOG = "lost-log"
+    """Any number of nodes, all of them too, lose their consensus log at a restart."""
     PLOT = "plot"
     """A directed schedule: links cut at the moments at which locks are taken and batches decided."""
     BYZANTINE = "byzantine"
@@ -99,6 +101,7 @@ class SeedPlan:
     plot_rate: float
     byzantine: int
     tactics: frozenset[Tactic]
+    lost_log_rate: float
 
     def describe(self) -> str:
         """One line for people."""
@@ -144,4 +147,6 @@ def plan_of(seed: int, settings: SimulationSettings, rng: random.Random) -> Seed
         plot_rate=rng.uniform(0.3, 1.0) if plots else 0.0,
         byzantine=byzantine,
         tactics=tactics,
+        # Drawn last: what was drawn before it stays as it was.
+        lost_log_rate=rng.uniform(0.05, 0.3) * calm if chosen(FaultKind.LOST_LOG) else 0.0,
     )

@@ -19,6 +19,7 @@ from typing import TypeVar, TypeVarTuple
 import trio
 
 from mesh import locate
+from p2p.network import PeerId
 from step_node.chain.genesis import Genesis, GenesisValidator
 from step_node.crypto.eip191 import address_of, public_key_of
 from step_node.mempool.outcomes import Dropped, Outcome
@@ -110,6 +111,7 @@ class _World:
                 rng=self._rng(f"host {index}"),
                 on_finalised=self._finalised,
                 plot=lambda: self._plot,
+                others=frozenset(PeerId(f"v{other}") for other in range(len(keys)) if other != index),
             )
             for index, key in enumerate(keys)
         ]
@@ -181,6 +183,7 @@ class _World:
                     (plan.slow_disk_rate, "slow a disk", self._slow_a_disk),
                     (plan.full_disk_rate, "fill a disk", self._fill_a_disk),
                     (plan.plot_rate, "hatch a plot", self._hatch_a_plot),
+                    (plan.lost_log_rate, "lose logs", self._lose_logs),
                 ):
                     if rate:
                         nursery.start_soon(self._now_and_then, rate, name, fault)
@@ -321,6 +324,23 @@ class _World:
 
     async def _crash(self, host: Host, seconds: float, why: str) -> None:
         host.crash(why)
+        await trio.sleep(seconds)
+        host.restart()
+
+    async def _lose_logs(self, rng: random.Random) -> None:
+        """Of few nodes the proof of lock as well: of so many that a batch, once locked on, is still somewhere."""
+        losers = rng.sample(
+            self._hosts, rng.choice((1, min(2, len(self._hosts)), rng.randint(1, len(self._hosts)), len(self._hosts)))
+        )
+        faults_max = (len(self._hosts) - 1) // 3
+        for host in losers:
+            self._in_background(self._lose_log, host, rng.uniform(0.05, 1), len(losers) <= faults_max)
+        await trio.lowlevel.checkpoint()
+
+    async def _lose_log(self, host: Host, seconds: float, with_proof_of_lock: bool) -> None:
+        host.crash("its consensus log is lost")
+        await host.ended.wait()
+        host.lose_consensus_log(with_proof_of_lock=with_proof_of_lock)
         await trio.sleep(seconds)
         host.restart()
 

@@ -43,6 +43,7 @@ from step_node.signing.guard import SigningGuard
 from step_node.testing.simulator.campaign import quiet
 from step_node.testing.simulator.settings import FaultKind, SimulationSettings
 from step_node.testing.simulator.world import History, simulate_seed
+from tests.testing.simulator import planted_signing_bugs as signing
 
 SEEDS_MAX = 1_000
 """A bug that so many seeds do not find counts as not found."""
@@ -389,6 +390,10 @@ BUGS = (
     PlantedBug("evidence is not verified", evidence_not_verified, 2),
     PlantedBug("a slash is applied twice", slashed_twice, 2),
     PlantedBug("an offence is never reported", offence_never_reported, 20),
+    PlantedBug("a validator signs while it is behind", signing.signs_while_behind, 17),
+    PlantedBug("a refusal of the guard waits for ever", signing.refusal_that_waits_for_ever, 56),
+    PlantedBug("the lock that the history shows is forgotten", signing.lock_that_the_history_shows_forgotten, 5),
+    PlantedBug("what was signed comes back only when the guard refuses", signing.recovered_only_when_refused, 5),
 )
 
 
