@@ -28,7 +28,8 @@ from step_node.home.paths import NodeHome
 from step_node.mempool.journal import Journal, JournalError
 from step_node.network.protocols import consensus_topic
 from step_node.node.assembly import assemble
-from step_node.node.node import Node, NodeHooks
+from step_node.node.node import Node
+from step_node.node.parts import NodeHooks
 from step_node.offload import offload_of_task
 from step_node.signing.guard import SigningGuard
 from step_node.signing.history import SigningKind

@@ -392,8 +392,6 @@ BUGS = (
     PlantedBug("an offence is never reported", offence_never_reported, 20),
     PlantedBug("a validator signs while it is behind", signing.signs_while_behind, 17),
     PlantedBug("a refusal of the guard waits for ever", signing.refusal_that_waits_for_ever, 56),
-    PlantedBug("the lock that the history shows is forgotten", signing.lock_that_the_history_shows_forgotten, 5),
-    PlantedBug("what was signed comes back only when the guard refuses", signing.recovered_only_when_refused, 5),
 )
 
 
