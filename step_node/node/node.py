@@ -315,8 +315,11 @@ class Node:
         return server, joiner
 
     async def _listen(self, watch: DoppelgangerWatch) -> None:
-        """Begin to watch at the head, and let the driver sign once the operator's time of listening is over."""
-        while not self._is_at_head():
+        """Begin to watch at the head, and let the driver sign once the operator's time of listening is over.
+
+        While the history is doubtful, what it lacks may be this very process' own of earlier: then nobody can be accused.
+        """
+        while not self._is_at_head() or watch.is_doubtful:
             await trio.sleep(HEAD_CHECK_MS / 1000)
         height = self._chain.head.chain.height
         watch.begin(height)
