@@ -21,7 +21,16 @@ import trio
 
 from consensus import effects as do
 from consensus import inputs as event
-from consensus.machine import ConsensusFault, Ignored, apply, own_messages, resume, stored_proposal, wanted_batches
+from consensus.machine import (
+    ConsensusFault,
+    Ignored,
+    Transition,
+    apply,
+    own_messages,
+    resume,
+    stored_proposal,
+    wanted_batches,
+)
 from consensus.messages import (
     Commit,
     Evidence,
@@ -81,11 +90,15 @@ def _plainly(_message: Message) -> AbstractContextManager[None]:
     return nullcontext()
 
 
+def _unseen(_before: ConsensusState, _item: event.Input, _transition: Transition) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class ConsensusHooks:
     """What the driver calls: `broadcast` sends a message to everybody; `finalised` runs after each batch is stored;
     `request_batch(height, batch_hash)` has peers asked for a proposal; `restored` runs after a snapshot is stored.
-    `taking_in` surrounds the work on a peer's message; without `gives_proposals` no peer is given a proposal."""
+    `taking_in` surrounds the work on a peer's message; without `gives_proposals` no peer is given a proposal;
+    `applied(before, input, transition)` is shown every step of the machine."""
 
     broadcast: Callable[[Message], Awaitable[None]]
     finalised: Callable[[JudgedBatch], Awaitable[None]]
@@ -93,6 +106,7 @@ class ConsensusHooks:
     restored: Callable[[], Awaitable[None]] = _nothing
     taking_in: Callable[[Message], AbstractContextManager[None]] = _plainly
     gives_proposals: bool = True
+    applied: Callable[[ConsensusState, event.Input, Transition], None] = _unseen
 
 
 class ConsensusDriver:
@@ -298,6 +312,7 @@ class ConsensusDriver:
         while inputs and self._state.height == height:
             item = inputs.popleft()
             transition = apply(self._state, item)
+            self._hooks.applied(self._state, item, transition)
             if transition.ignored is not None:
                 self._metrics.consensus_input_ignored(transition.ignored)
                 continue

@@ -147,7 +147,7 @@ class Admission:
                 refusal = refusal_for_good(proof, state)
                 if refusal is not None:
                     dropped.append(DroppedProof(proof.proof_id, refusal))
-                elif self._mempool.add(proof, now_ms=self._clock.now_ms()):
+                elif self._mempool.add(proof):
                     restored += 1
             await self._journal.settle(finalised=sorted(receipts), dropped=dropped, now_ms=self._clock.now_ms())
         return restored
@@ -247,7 +247,7 @@ class Admission:
             else:
                 # The clock had dropped it, not the chain, and the journal could not keep the reason: let the clock
                 # find it again.
-                self._mempool.add(proof, now_ms=self._clock.now_ms())
+                self._mempool.add(proof)
         await self._journal.settle(finalised=sorted(receipts), dropped=dropped, now_ms=self._clock.now_ms())
 
     async def _look_up(self, proofs: Sequence[SignedProof]) -> tuple[StateSlice, dict[bytes, Receipt]]:
@@ -265,7 +265,7 @@ class Admission:
     def _admit(self, proof: SignedProof, state: StateSlice) -> Refusal | None:
         refusal = refusal_at(proof, state, self._clock.now_ms()) or self._mempool.check(proof, state.head.parameters)
         if refusal is None:
-            self._mempool.add(proof, now_ms=self._clock.now_ms())
+            self._mempool.add(proof)
         return refusal
 
     async def _verify(self, proofs: Sequence[SignedProof]) -> list[Refusal | None]:

@@ -12,7 +12,9 @@ import trio
 from prometheus_client import CollectorRegistry
 
 from consensus.inputs import Input
+from consensus.machine import Transition
 from consensus.messages import Message
+from consensus.state import ConsensusState
 from p2p.network import Network, PeerId
 from step_node import __version__
 from step_node.api.services import ApiServices
@@ -60,6 +62,9 @@ def _plainly(_message: Message) -> AbstractContextManager[None]:
     return nullcontext()
 
 
+def _unseen(_before: ConsensusState, _item: Input, _transition: Transition) -> None: ...
+
+
 def _just_that(message: Message) -> Sequence[Message]:
     return (message,)
 
@@ -70,12 +75,14 @@ class NodeHooks:
     defaults.
 
     `outgoing` gives what is broadcast in a message's place; `taking_in` surrounds consensus' work on a message from a
-    peer; without `gives_proposals` no peer is given a proposal that it asks for.
+    peer; without `gives_proposals` no peer is given a proposal that it asks for; `applied` is shown every step of
+    consensus: the state before, the input, and what came of it.
     """
 
     outgoing: Callable[[Message], Sequence[Message]] = _just_that
     taking_in: Callable[[Message], AbstractContextManager[None]] = _plainly
     gives_proposals: bool = True
+    applied: Callable[[ConsensusState, Input, Transition], None] = _unseen
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +178,7 @@ class Node:
                 restored=self._restored,
                 taking_in=parts.hooks.taking_in,
                 gives_proposals=parts.hooks.gives_proposals,
+                applied=parts.hooks.applied,
             ),
             clock=parts.clock,
             metrics=self._metrics,

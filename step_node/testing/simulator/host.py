@@ -17,23 +17,30 @@ from typing import TypeVar
 
 import trio
 
+from consensus.inputs import Input
+from consensus.machine import Transition
 from consensus.messages import Commit, Evidence, Message, ProofBatch, decode_message
 from consensus.state import ROUNDS_AHEAD_MAX, ROUNDS_BEHIND_MAX, ConsensusState, Phase
 from consensus.wire import WireError
+from p2p.network import PeerId
 from step_node.chain.genesis import Genesis
 from step_node.crypto.eip191 import address_of, public_key_of
+from step_node.errors import StepNodeError
+from step_node.home.config import SyncConfig
 from step_node.home.paths import NodeHome
-from step_node.mempool.journal import Journal, JournalError
+from step_node.ledger.state import StateHead
+from step_node.mempool.journal import Journal
 from step_node.network.protocols import consensus_topic
 from step_node.node.assembly import assemble
 from step_node.node.node import Node, NodeHooks
 from step_node.offload import offload_of_task
-from step_node.signing.guard import SigningGuard, SigningKind
+from step_node.signing.guard import DoubleSignRefused, SigningGuard, SigningKind
 from step_node.signing.signer import ValidatorSigner
-from step_node.storage.interface import FinalisedBatch, StorageUnavailable, StoredBatch
+from step_node.storage.interface import FinalisedBatch, RestoredState, StorageUnavailable, StoredBatch
 from step_node.storage.memory import MemoryStorage
 from step_node.testing.simulator.byzantine import ByzantineValidator, GuardlessSigner, forged
 from step_node.testing.simulator.clock import SimulatedClock
+from step_node.testing.simulator.coverage import Coverage
 from step_node.testing.simulator.disk import Mount, NodeCrashed, SimulatedDisk
 from step_node.testing.simulator.invariants import Invariants
 from step_node.testing.simulator.network import Air, SimulatedNetwork
@@ -53,7 +60,7 @@ class Host:
         self,
         *,
         name: str,
-        private_key: bytes,
+        private_key: bytes | None,
         genesis: Genesis,
         air: Air,
         trace: Trace,
@@ -61,25 +68,30 @@ class Host:
         tactics: frozenset[Tactic] | None,
         rng: random.Random,
         on_finalised: Callable[[str, int], None],
+        is_honest_peer: Callable[[str], bool],
         plot: Callable[[], Plot | None],
+        sync: SyncConfig | None = None,
+        coverage: Coverage | None = None,
     ) -> None:
         self.name = name
-        self.address = address_of(public_key_of(private_key))
         self.tactics = tactics
         self.clock = SimulatedClock()
         self.disk = SimulatedDisk(rng, genesis.hash)
         self.storage = WatchedStorage(self)
         self.node: Node | None = None
         """The node of this life, while it runs."""
-        self.promised: dict[bytes, None] = {}
-        """Proofs that a client was told are accepted here, in that order."""
+        self.promised: dict[bytes, float] = {}
+        """Proofs that a client was told are accepted here, in that order, and when."""
         self._private_key = private_key
+        self._sync = sync
+        self._coverage = coverage
         self._genesis = genesis
         self._air = air
         self._trace = trace
         self.invariants = invariants
         self._rng = rng
         self.on_finalised = on_finalised
+        self.is_honest_peer = is_honest_peer
         self._plot = plot
         self._lives = 0
         self._wired: Node | None = None
@@ -88,7 +100,34 @@ class Host:
         self._network: SimulatedNetwork | None = None
         self._may_start = trio.Event()
         self._may_start.set()
+        self._is_held = False
         self.ended = trio.Event()
+        """Set while no life is being lived."""
+        self.ended.set()
+        self.is_retired = False
+        """Whether its operator has taken it away for good, as documented."""
+        self.changed_at = 0.0
+        """When its operator, or a fault, has last changed anything about the machine."""
+
+    @property
+    def address(self) -> bytes:
+        """Its validator's; empty for an observer."""
+        return b"" if self._private_key is None else address_of(public_key_of(self._private_key))
+
+    @property
+    def is_member(self) -> bool:
+        """Whether its validator is in the set of the height that it is about."""
+        return any(one.address == self.address and one.is_in_set for one in self.storage.records().validators)
+
+    @property
+    def lives(self) -> int:
+        """How many times the node has been started."""
+        return self._lives
+
+    @property
+    def is_held(self) -> bool:
+        """Whether its operator has stopped it, and not started it again."""
+        return self._is_held
 
     @property
     def is_honest(self) -> bool:
@@ -108,14 +147,55 @@ class Host:
         self._kill()
 
     def restart(self) -> None:
-        """Let the node start again, as soon as its last life is over."""
+        """Let the node start again, as soon as its last life is over and its operator does not hold it."""
+        if not self._is_held:
+            self._may_start.set()
+
+    # --- what its operator does ---------------------------------------------------------------------------------
+
+    async def stop(self, why: str) -> None:
+        """Stop the node for as long as its operator wants, whatever else happens; returns when it is down."""
+        self.note(f"is stopped: {why}")
+        self._is_held = True
+        if self._may_start.is_set():
+            self._may_start = trio.Event()
+        self._kill()
+        await self.ended.wait()
+
+    def start(self) -> None:
+        """Start it again."""
+        self.note("is started")
+        self._is_held = False
+        self.changed_at = trio.current_time()
         self._may_start.set()
+
+    def lose_log(self) -> None:
+        """The consensus log is gone."""
+        self.note("has lost its consensus log")
+        self.disk.files.pop(HOME.consensus_log, None)
+
+    def rebuild(self) -> None:
+        """Move the store away, and the consensus log with it, as docs/operators.md says."""
+        self.lose_log()
+        self.note(f"has lost its store of height {self.storage.height}")
+        self.storage = WatchedStorage(self)
+
+    def take_key(self, private_key: bytes) -> None:
+        """Put another validator's keystore in the home, or its first one."""
+        self._private_key = private_key
+        self.note(f"has the key of 0x{self.address.hex()[:8]}")
+        if self.is_honest:
+            self.invariants.honest.add(self.address)
+
+    # --- its lives ----------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
         """Live, again and again, until cancelled."""
         offload_of_task.set(self._offload)
         while True:
             await self._may_start.wait()
+            while not self._may_start.is_set():  # Its operator was quicker.
+                await self._may_start.wait()
             self.mount = Mount(self.disk, self._rng)
             self.ended = trio.Event()
             try:
@@ -128,7 +208,7 @@ class Host:
                     self._died(_leaves(others))
                 if cancelled is not None:
                     raise cancelled from None
-            except (NodeCrashed, OSError, sqlite3.Error, JournalError) as error:
+            except (NodeCrashed, OSError, sqlite3.Error, StepNodeError) as error:
                 self._died([error])
             finally:
                 self.node = None
@@ -160,7 +240,7 @@ class Host:
 
     def _is_expected(self, error: BaseException) -> bool:
         """A dead process, or a disk that is full: the operator starts it again."""
-        return isinstance(error, NodeCrashed) or (self.disk.is_full and isinstance(error, OSError | JournalError))
+        return isinstance(error, NodeCrashed) or (self.disk.is_full and isinstance(error, OSError | StepNodeError))
 
     async def _live(self) -> None:
         genesis, mount = self._genesis, self.mount
@@ -168,12 +248,14 @@ class Host:
         await self.storage.initialise(genesis.hash, genesis.head(), genesis.accounts())
         guard = SigningGuard.open(HOME.signing_history, genesis.chain_id, files=mount)
         network = self._network = SimulatedNetwork(self._air, self.name)
-        signer: ValidatorSigner
+        network.banned = self._banned
+        signer: ValidatorSigner | None = None
         if self.is_honest:
-            signer = WatchedSigner(self._private_key, guard, self)
-            hooks = NodeHooks(taking_in=self._taking_in)
+            if self._private_key is not None:
+                signer = WatchedSigner(self._private_key, guard, self)
+            hooks = NodeHooks(taking_in=self._taking_in, applied=self._applied)
         else:
-            signer = GuardlessSigner(self._private_key, guard)
+            signer = GuardlessSigner(self.key(), guard)
             hooks = NodeHooks(gives_proposals=Tactic.WITHHOLD not in (self.tactics or ()))
         parts = await assemble(
             HOME,
@@ -183,7 +265,8 @@ class Host:
             network=network,
             signer=signer,
             clock=self.clock,
-            keeps_snapshots=False,
+            sync=self._sync,
+            keeps_snapshots=self._sync is not None,
             watches_for_doppelganger=self.is_honest,
             hooks=hooks,
             files=mount,
@@ -199,7 +282,7 @@ class Host:
                 liar = ByzantineValidator(
                     network=network,
                     node=node,
-                    private_key=self._private_key,
+                    private_key=self.key(),
                     address=self.address,
                     chain_id=genesis.chain_id,
                     tactics=self.tactics,
@@ -211,6 +294,27 @@ class Host:
                 nursery.start_soon(liar.run)
             await nursery.start(node.run)
             self.node = node
+
+    def key(self) -> bytes:
+        """Its validator's private key."""
+        if self._private_key is None:
+            raise RuntimeError(f"{self.name} is an observer")
+        return self._private_key
+
+    def refused(self, kind: str, round_number: int) -> None:
+        """The guard has refused a signature."""
+        self.note(f"is refused a signature: {kind} of round {round_number}")
+        if self._coverage is not None:
+            self._coverage.refused(kind, round_number)
+
+    def _banned(self, peer_id: PeerId) -> None:
+        self.note(f"bans {peer_id}")
+        if self.is_honest and self.is_honest_peer(peer_id):
+            self.invariants.banned(self.name, peer_id)
+
+    def _applied(self, before: ConsensusState, item: Input, transition: Transition) -> None:
+        if self._coverage is not None:
+            self._coverage.applied(self.name, before, item, transition)
 
     @contextmanager
     def _taking_in(self, message: Message) -> Iterator[None]:
@@ -243,8 +347,12 @@ class WatchedSigner(ValidatorSigner):
 
     def sign(self, kind: SigningKind | str, height: int, round: int, value: bytes, line: str) -> bytes:  # noqa: A002
         """See `ValidatorSigner.sign`."""
-        signature = super().sign(kind, height, round, value, line)
-        self._host.invariants.signed(self._host.name, str(kind), height, round, line)
+        try:
+            signature = super().sign(kind, height, round, value, line)
+        except DoubleSignRefused:
+            self._host.refused(str(kind), round)
+            raise
+        self._host.invariants.signed(self._host.name, self.address, str(kind), height, round, line)
         return signature
 
 
@@ -270,6 +378,25 @@ class WatchedStorage(MemoryStorage):
             host.invariants.finalised(host.name, finalised, self)
         host.on_finalised(host.name, finalised.stored.height)
         host.mount.act()
+
+    async def restore(self, restored: RestoredState) -> None:
+        """See `Storage.restore`."""
+        host = self._host
+        await host.mount.take_time()
+        host.mount.act()
+        await super().restore(restored)
+        if host.is_honest:
+            host.invariants.restored(host.name, restored.head)
+        host.mount.act()
+
+    def records(self) -> StateHead:
+        """The head, for those who only look."""
+        return self._required_head()
+
+    def operations_of(self, owner: bytes) -> int:
+        """How many operations an account has signed."""
+        account = self._accounts.get(owner)
+        return 0 if account is None else account.operations
 
     @property
     def height(self) -> int:

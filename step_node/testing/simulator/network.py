@@ -161,6 +161,8 @@ class SimulatedNetwork(BaseNetwork):
         """Told of (sender, topic, data) that arrives."""
         self.sent: Callable[[str, bytes], None] | None = None
         """Told of (topic, data) before it leaves."""
+        self.banned: Callable[[PeerId], None] = lambda _peer_id: None
+        """Told of every peer that this network bans."""
 
     @property
     def listen_addresses(self) -> tuple[str, ...]:
@@ -224,7 +226,8 @@ class SimulatedNetwork(BaseNetwork):
         self.set_link(peer_id, up=False)
         await trio.lowlevel.checkpoint()
 
-    def _expel(self, peer_id: PeerId) -> None:  # noqa: ARG002 - all bans are looked at
+    def _expel(self, peer_id: PeerId) -> None:
+        self.banned(peer_id)
         self._air.settle()
 
     def shut(self) -> None:

@@ -28,6 +28,33 @@ class FaultKind(StrEnum):
     """A directed schedule: links cut at the moments at which locks are taken and batches decided."""
     BYZANTINE = "byzantine"
 
+    # What operators do; see `operators.py`.
+    MEMBERSHIP = "membership"
+    """Newcomers register; validators leave, and withdraw their stake."""
+    ROTATION = "rotation"
+    """Hot keys are replaced, early or late."""
+    ABSENCE = "absence"
+    """A validator is away until it is jailed, and comes back."""
+    REBUILD = "rebuild"
+    """A store is moved away, and the consensus log with it."""
+    JOIN = "join"
+    """Observers begin with an empty home, and join from a snapshot where there is one."""
+    CLOCK_STEP = "clock-step"
+    """One clock, or all of them, is set forward or back by up to a minute."""
+
+
+OPERATORS_ACTS = frozenset(
+    {
+        FaultKind.MEMBERSHIP,
+        FaultKind.ROTATION,
+        FaultKind.ABSENCE,
+        FaultKind.REBUILD,
+        FaultKind.JOIN,
+        FaultKind.CLOCK_STEP,
+    }
+)
+"""Those in which operators do something with their nodes."""
+
 
 class Tactic(StrEnum):
     """What a Byzantine validator does. It has some of these, as the seed says."""
@@ -99,6 +126,8 @@ class SeedPlan:
     plot_rate: float
     byzantine: int
     tactics: frozenset[Tactic]
+    operators: frozenset[FaultKind]
+    """What operators do; empty in about half of the seeds, which run on a chain with long epochs."""
 
     def describe(self) -> str:
         """One line for people."""
@@ -108,10 +137,11 @@ class SeedPlan:
             if isinstance(value := getattr(self, field.name), float) and value
         )
         liars = f"; {self.byzantine} Byzantine: {', '.join(sorted(self.tactics))}" if self.byzantine else ""
-        return f"a {self.kind} run; {rates}{liars}"
+        acts = f"; operators: {', '.join(sorted(self.operators))}" if self.operators else ""
+        return f"a {self.kind} run; {rates}{liars}{acts}"
 
 
-def plan_of(seed: int, settings: SimulationSettings, rng: random.Random) -> SeedPlan:
+def plan_of(seed: int, settings: SimulationSettings, rng: random.Random, operators_rng: random.Random) -> SeedPlan:
     """Draw what `seed` does. Even seeds are safety runs, odd ones liveness runs."""
 
     def chosen(kind: FaultKind) -> bool:
@@ -144,4 +174,11 @@ def plan_of(seed: int, settings: SimulationSettings, rng: random.Random) -> Seed
         plot_rate=rng.uniform(0.3, 1.0) if plots else 0.0,
         byzantine=byzantine,
         tactics=tactics,
+        operators=_acts_of(settings, operators_rng),
     )
+
+
+def _acts_of(settings: SimulationSettings, rng: random.Random) -> frozenset[FaultKind]:
+    is_lively = rng.random() < 0.5
+    chosen = {act for act in sorted(OPERATORS_ACTS) if rng.random() < 0.4}
+    return frozenset(chosen & settings.faults) if is_lively else frozenset()
