@@ -29,7 +29,7 @@ PARAMETERS = Parameters(
     moratorium_ms=1_000,
 )
 LIVELY_PARAMETERS = PARAMETERS.model_copy(
-    update={"epoch_batches": 3, "unbonding_ms": 15_000, "offline_ms": 3_000, "jail_ms": 5_000}
+    update={"epoch_batches": 3, "unbonding_ms": 8_000, "offline_ms": 2_500, "jail_ms": 3_000}
 )
 """Where operators are at work: a validator's whole life goes by in half a minute."""
 LIVELY_OFFLINE_BATCHES = 5

@@ -33,7 +33,7 @@ LOOK_SECONDS = 0.3
 """How often an operator looks whether what it waits for has happened."""
 GIVE_IN_SECONDS = 1.0
 """After so long an operation that has not shown in the records is given in again."""
-ABSENCE_SECONDS_MAX = 20.0
+ABSENCE_SECONDS_MAX = 12.0
 CLOCK_STEP_MS_MAX = 60_000
 PROCEDURES_MAX = 4
 """Procedures of one history."""

@@ -42,9 +42,10 @@ CLOCK_ERROR_MS_MAX = 20_000
 """Beyond `clock_drift_ms`: such a validator refuses everybody's batches, and proposes none that others take."""
 CLOCK_ERROR_AT_PEACE_MS_MAX = 500
 LIVELY_SYNC = SyncConfig(snapshot_distance_batches=3, snapshot_every_batches=2)
-LIVELY_FACTOR = 2
+LIVELY_FACTOR = 1.3
 """How much longer faults go on where operators are at work, since their procedures take epochs."""
-PEACE_PROOFS_MAX = 150
+LIVELY_PROOFS_FACTOR = 2
+PEACE_PROOFS_MAX = 100
 """Proofs submitted while procedures end in peace: some 30 seconds' worth."""
 IDLE_SECONDS_MAX = 1.2
 """How long a node may sit idle beside a proof that could be proposed: the batch interval, and a second."""
@@ -104,7 +105,7 @@ class _World:
         self._settings = settings
         self._coverage = coverage
         self._rngs: dict[str, Generator] = {}
-        self.plan = plan_of(schedule.seed, settings, self._rng("plan"), self._rng("operators' plan"))
+        self.plan = plan_of(schedule.seed, settings, self._rng("plan"), self._rng("acts"))
         self._trace = Trace(keep_lines=keep_lines)
         self._end = trio.CancelScope()
         self._genesis = genesis_of(settings.validators, is_lively=bool(self.plan.operators))
@@ -222,7 +223,9 @@ class _World:
         lively = LIVELY_FACTOR if plan.operators else 1
         with trio.move_on_after(self._settings.fault_seconds * lively):
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._submit, self._settings.proofs * lively * lively)
+                nursery.start_soon(
+                    self._submit, self._settings.proofs * (LIVELY_PROOFS_FACTOR if plan.operators else 1)
+                )
                 if self._nursery is not None and plan.operators:
                     self._operators.begin(self._nursery, self._settings.fault_seconds * lively)
                 nursery.start_soon(self._reconnect)
@@ -258,7 +261,7 @@ class _World:
             await self._submit(3, pause=0.2)
             number = 0
             while self._waited_for():
-                await trio.sleep(0.2)
+                await trio.sleep(0.3)
                 if self._operators.unfinished() and number < PEACE_PROOFS_MAX:
                     # Epochs end, and jails open, only as batches are made.
                     number += 1
