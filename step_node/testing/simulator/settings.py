@@ -26,6 +26,8 @@ class FaultKind(StrEnum):
     FULL_DISK = "full-disk"
     PLOT = "plot"
     """A directed schedule: links cut at the moments at which locks are taken and batches decided."""
+    RELAY = "relay"
+    """Nodes pass on what they have taken in, as libp2p has them do: no fault, and yet somebody has to answer for it."""
     BYZANTINE = "byzantine"
 
     # What operators do; see `operators.py`.
@@ -126,6 +128,7 @@ class SeedPlan:
     plot_rate: float
     byzantine: int
     tactics: frozenset[Tactic]
+    relay_rate: float
     operators: frozenset[FaultKind]
     """What operators do; empty in more than half of the seeds, which run on a chain with long epochs."""
 
@@ -176,6 +179,7 @@ def plan_of(seed: int, settings: SimulationSettings, rng: random.Random, operato
         plot_rate=rng.uniform(0.3, 1.0) * (0.1 if operators else 1.0) if plots else 0.0,
         byzantine=byzantine,
         tactics=tactics,
+        relay_rate=_relay_rate(settings, operators_rng),
         operators=operators,
     )
 
@@ -184,3 +188,8 @@ def _acts_of(settings: SimulationSettings, rng: random.Random) -> frozenset[Faul
     is_lively = rng.random() < 0.4
     chosen = {act for act in sorted(OPERATORS_ACTS) if rng.random() < 0.4}
     return frozenset(chosen & settings.faults) if is_lively else frozenset()
+
+
+def _relay_rate(settings: SimulationSettings, rng: random.Random) -> float:
+    relays, rate = rng.random() < 0.3, rng.uniform(0.05, 0.5)
+    return rate if relays and FaultKind.RELAY in settings.faults else 0.0

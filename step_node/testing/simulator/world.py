@@ -218,14 +218,14 @@ class _World:
             reordering=plan.reordering,
             delay_spread=plan.delay_spread,
         )
+        self._air.relay_rate = plan.relay_rate
         for host in self._hosts:
             host.disk.crash_rate = plan.crash_at_write
         lively = LIVELY_FACTOR if plan.operators else 1
+        proofs = self._settings.proofs * (LIVELY_PROOFS_FACTOR if plan.operators else 1)
         with trio.move_on_after(self._settings.fault_seconds * lively):
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(
-                    self._submit, self._settings.proofs * (LIVELY_PROOFS_FACTOR if plan.operators else 1)
-                )
+                nursery.start_soon(self._submit, proofs)
                 if self._nursery is not None and plan.operators:
                     self._operators.begin(self._nursery, self._settings.fault_seconds * lively)
                 nursery.start_soon(self._reconnect)

@@ -21,9 +21,11 @@ from consensus.progress import Progress
 from consensus.reasons import Ignored
 from consensus.state import Phase, VoteSet
 from consensus.values import Validator, ValidatorSet
+from p2p.network import Fault
 from step_node.batch.batch import Batch
 from step_node.chain import chain as chain_module
 from step_node.chain.chain import Chain, JudgedBatch
+from step_node.clock import Clock
 from step_node.durable.record_log import RecordLog
 from step_node.engine.accuser import Accuser
 from step_node.engine.driver import ConsensusDriver
@@ -35,9 +37,11 @@ from step_node.ledger.validators import ValidatorSheet
 from step_node.mempool.admission import Admission
 from step_node.mempool.journal import DroppedProof
 from step_node.mempool.settlement import Settlement
+from step_node.network import gossip as gossip_module
 from step_node.network import sync as sync_module
 from step_node.proofs.proof import Refusal, RefusalCode
 from step_node.signing.guard import SigningGuard
+from step_node.testing.simulator import host as host_module
 from step_node.testing.simulator.campaign import quiet
 from step_node.testing.simulator.settings import FaultKind, SimulationSettings
 from step_node.testing.simulator.world import History, simulate_seed
@@ -365,6 +369,35 @@ def offence_never_reported() -> Sequence[AbstractContextManager[Any]]:
     ]
 
 
+# --- operators and clocks -----------------------------------------------------------------------------------------
+
+
+def duration_by_wall_clock() -> Sequence[AbstractContextManager[Any]]:
+    """H13: how long a proof has waited is measured by a clock that is set now and then."""
+    original = host_module.assemble
+
+    async def assemble_wrongly(*args: Any, clock: Clock, **kwargs: Any) -> Any:
+        parts = await original(*args, clock=clock, **kwargs)
+        parts.mempool._monotonic_ms = clock.now_ms
+        return parts
+
+    return [patch.object(host_module, "assemble", assemble_wrongly)]
+
+
+def ban_by_height() -> Sequence[AbstractContextManager[Any]]:
+    """P1: a vote of a height that is over here costs whoever sends it points; an honest sender is behind."""
+    original = gossip_module.decode_consensus_message
+
+    def decode(data: bytes, chain: Chain) -> Any:
+        received = original(data, chain)
+        message = received.message
+        if isinstance(message, PreVote | PreCommit) and message.height < chain.next_height - 1:
+            raise gossip_module.Refused(Fault.INVALID_DATA, "height: is over")
+        return received
+
+    return [patch.object(gossip_module, "decode_consensus_message", decode)]
+
+
 BUGS = (
     PlantedBug("unlock on a nil polka", unlock_on_nil_polka, 2),
     PlantedBug("no lock at all", no_lock_at_all, 2),
@@ -388,6 +421,8 @@ BUGS = (
     PlantedBug("evidence is not verified", evidence_not_verified, 2),
     PlantedBug("a slash is applied twice", slashed_twice, 2),
     PlantedBug("an offence is never reported", offence_never_reported, 20),
+    PlantedBug("duration by wall clock (H13)", duration_by_wall_clock, 100),
+    PlantedBug("ban by height (P1)", ban_by_height, 100),
 )
 
 
