@@ -42,21 +42,29 @@ def verify_commit(
         raise InvalidCommit(f"height: must be {height}, not {commit.height}")
     if commit.batch_hash != batch_hash:
         raise InvalidCommit(f"batch_hash: must be 0x{batch_hash.hex()}, not 0x{commit.batch_hash.hex()}")
+    check_commit_signers(commit, validators)
+    verify_commit_signatures(commit, chain_id=chain_id, recover=recover)
+
+
+def check_commit_signers(commit: Commit, validators: ValidatorSet) -> None:
+    """Check all of `verify_commit` that is cheap: who signed, before the first signature is recovered.
+
+    Raises: InvalidCommit if fewer than a quorum of `validators` signed, if signatures are not sorted by validator or a
+    validator is there twice or is a stranger.
+    """
     if len(commit.signatures) < validators.quorum:
         raise InvalidCommit(
             f"signatures: {len(commit.signatures)} of {len(validators)} validators, but a quorum is {validators.quorum}"
         )
     previous = b""
-    # Everything that is cheap comes before the first signature is recovered.
     for entry in commit.signatures:
         if entry.validator == previous:
             raise InvalidCommit(f"signatures: 0x{entry.validator.hex()} is there twice")
         if entry.validator < previous:
             raise InvalidCommit("signatures: must be sorted by validator")
         if entry.validator not in validators:
-            raise InvalidCommit(f"signatures: 0x{entry.validator.hex()} is not a validator of height {height}")
+            raise InvalidCommit(f"signatures: 0x{entry.validator.hex()} is not a validator of height {commit.height}")
         previous = entry.validator
-    verify_commit_signatures(commit, chain_id=chain_id, recover=recover)
 
 
 def verify_commit_signatures(commit: Commit, *, chain_id: str, recover: Callable[[str, bytes], bytes]) -> None:

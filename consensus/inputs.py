@@ -11,8 +11,8 @@ from typing import Annotated, Literal, cast
 
 from pydantic import Discriminator, Field
 
+from consensus.lock import PROOF_OF_LOCK_BYTES_MAX, ProofOfLock
 from consensus.messages import (
-    MESSAGE_BYTES_MAX,
     Batch,
     BatchHash,
     MessageUnion,
@@ -22,8 +22,11 @@ from consensus.messages import (
 from consensus.values import TimeoutKind
 from consensus.wire import decode_union, encode, wire_type
 
-INPUT_BYTES_MAX = MESSAGE_BYTES_MAX + 1_000
-"""The largest encoded input: a message and what is around it. A longer entry of the log is refused as damaged."""
+RECOVERED_MESSAGES_MAX = 64
+"""Own messages that are recovered at once: six kinds, in the rounds of the window and the lock's."""
+INPUT_BYTES_MAX = PROOF_OF_LOCK_BYTES_MAX + 20_000
+"""The largest encoded input: a proof of lock, and the own messages that are recovered with it. A longer entry of the
+log is refused as damaged."""
 
 
 @wire_type
@@ -94,7 +97,32 @@ class Signed:
     type: Literal["SIGNED"] = field(default="SIGNED", kw_only=True, repr=False)
 
 
-Input = WorkAvailable | MessageReceived | TimerFired | BatchBuilt | BatchNotBuilt | BatchValidated | LogWritten | Signed
+@wire_type
+class OwnMessagesRecovered:
+    """What this validator has signed at this height, and the log does not have, because it was lost: see
+    `recollection.py`.
+
+    `messages` are those of the signing history, signed again, a proposal without its batch: of the latest round, of the
+    `ROUNDS_BEHIND_MAX` before it, and at least the latest pre-commit for a batch. `lock` is the proof of lock that was
+    kept beside the history, if it is of this height; its signatures have been checked.
+    """
+
+    messages: Annotated[tuple[SignedMessageUnion, ...], Field(max_length=RECOVERED_MESSAGES_MAX)]
+    lock: ProofOfLock | None = None
+    type: Literal["OWN_MESSAGES_RECOVERED"] = field(default="OWN_MESSAGES_RECOVERED", kw_only=True, repr=False)
+
+
+Input = (
+    WorkAvailable
+    | MessageReceived
+    | TimerFired
+    | BatchBuilt
+    | BatchNotBuilt
+    | BatchValidated
+    | LogWritten
+    | Signed
+    | OwnMessagesRecovered
+)
 InputUnion = Annotated[Input, Discriminator("type")]
 
 

@@ -20,6 +20,7 @@ from consensus.inputs import (
     Input,
     LogWritten,
     MessageReceived,
+    OwnMessagesRecovered,
     Signed,
     TimerFired,
 )
@@ -35,6 +36,7 @@ from consensus.proposals import (
     record_own_proposal,
 )
 from consensus.reasons import Ignored
+from consensus.recollection import own_messages_recovered, own_proposal_came_back, recall_locked_batch
 from consensus.recovery import own_messages, resume, stored_proposal, wanted_batches
 from consensus.rounds import (
     leave_failed_round,
@@ -108,6 +110,8 @@ def _take_in(progress: Progress, event: Input) -> Ignored | None:
         return batch_built(progress, event)
     if isinstance(event, BatchNotBuilt):
         return batch_not_built(progress, event)
+    if isinstance(event, OwnMessagesRecovered):
+        return own_messages_recovered(progress, event)
     return _wake(progress)
 
 
@@ -126,7 +130,7 @@ def _take_in_message(progress: Progress, message: Message) -> Ignored | None:
         if isinstance(message, PreVote | PreCommit) and message.round < state.round:
             # The own vote of a round that was forgotten, in a quorum that somebody repeats: it must count there (L28).
             return receive_vote(progress, message)
-        return Ignored.OWN_MESSAGE
+        return own_proposal_came_back(progress, message) if isinstance(message, ProofBatch) else Ignored.OWN_MESSAGE
     if isinstance(message, ProofBatch):
         proposer = state.validators.proposer(state.height, message.round).address
         if sender != proposer:
@@ -178,6 +182,7 @@ def _follow_rules(progress: Progress) -> None:
         decide(progress)  # L49
         if progress.state.phase in (Phase.IDLE, Phase.DECIDED):
             continue
+        recall_locked_batch(progress)  # L42, L43
         skip_to_later_round(progress)  # L55
         pre_vote_on_proposal(progress)  # L22, L28
         wait_for_pre_votes(progress)  # L34

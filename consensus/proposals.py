@@ -149,6 +149,9 @@ def wanted_hashes(state: ConsensusState) -> dict[bytes, int]:
         polka = state.current.pre_votes.hash_with(quorum)
         if polka is not None:
             wanted[polka] = state.round
+        if state.locked_hash is not None:
+            # Of a lock that was recovered; every other came with its batch.
+            wanted[state.locked_hash] = state.locked_round
         if state.commit is not None:
             wanted[state.commit.batch_hash] = state.commit.round
     return {batch_hash: number for batch_hash, number in wanted.items() if batch_hash not in state.batches}

@@ -75,7 +75,7 @@ def own_messages(state: ConsensusState) -> tuple[Message, ...]:
             if own.stage is not OwnStage.SIGNED:
                 continue
             if isinstance(own.message, ProofBatch):
-                if number == state.round:
+                if number == state.round and own.message.batch_hash in state.batches:
                     messages += _with_justification(state, own.message)
             elif own.message.type != "TIMEOUT" or number >= state.round - 1:
                 messages.append(own.message)

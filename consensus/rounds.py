@@ -22,22 +22,32 @@ from consensus.votes import cast_pre_commit
 
 
 def start_round(progress: Progress, number: int) -> None:
-    """L11 to L21: enter the round `number`.
+    """L11 to L21: begin the round `number`."""
+    enter_round(progress, number)
+    await_proposal(progress)
+
+
+def enter_round(progress: Progress, number: int) -> None:
+    """L12, L13: be in the round `number`, and forget the rounds that are far from it."""
+    progress.update(round=number, phase=Phase.PROPOSE, requested=frozenset())
+    _forget_far_rounds(progress)
+
+
+def await_proposal(progress: Progress) -> None:
+    """L14 to L21: wait for the round's proposal, or make it.
 
     The paper's proposer sets no timer, because its getValue() returns at once. Here building may fail or take long, so
     the proposer waits for its own proposal like everybody else.
     """
-    progress.update(round=number, phase=Phase.PROPOSE, requested=frozenset())  # L12, L13
-    _forget_far_rounds(progress)
     state = progress.state
     kind = TimeoutKind.PROPOSER
-    progress.emit(SetTimer(kind, number, state.timeouts.duration_ms(kind, number)))  # L21
-    if not state.is_proposer:  # L14
+    progress.emit(SetTimer(kind, state.round, state.timeouts.duration_ms(kind, state.round)))  # L21
+    if not state.is_proposer or "PROOF_BATCH" in state.current.own:  # L14; a proposal that is there was recovered
         return
     if state.valid_hash is not None:
         propose(progress, state.valid_hash, state.valid_round)  # L16, L19
     else:
-        progress.emit(BuildBatch(state.height, number))  # L18
+        progress.emit(BuildBatch(state.height, state.round))  # L18
 
 
 def timer_fired(progress: Progress, timer: TimerFired) -> Ignored | None:

@@ -32,8 +32,10 @@ PENALTY_POINTS: Final[Mapping[Fault, float]] = {
     Fault.UNREQUESTED: 20.0,
     Fault.FLOOD: 20.0,
     Fault.STALLED: 10.0,
-    # Passed on in good faith.
+    # Passed on in good faith by somebody who has come less far, or further. What is charged above must follow from the
+    # bytes and from what never changes, or honest peers ban one another (docs/adr/0013-honest-faults.md).
     Fault.UNVERIFIABLE: 0.0,
+    Fault.STALE: 0.0,
 }
 
 PENALISED_PEERS_MAX: Final = 1_024

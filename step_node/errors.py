@@ -1,8 +1,8 @@
-"""The three kinds of error (docs/architecture: rule 5), and how a validation error is told to a person."""
+"""The three kinds of error (ARCHITECTURE.md, rule 4), and how a validation error is told to a person."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Final
 
 from pydantic import ValidationError
@@ -35,6 +35,15 @@ class StepNodeError(Exception):
 
 class InvariantBroken(AssertionError):
     """A promise of the program itself does not hold: the node stops at once, loudly, before it does harm."""
+
+
+def leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+    """The errors that a nursery's group holds, however deep."""
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from leaves(error)
+        else:
+            yield error
 
 
 def describe_validation_error(error: ValidationError) -> str:

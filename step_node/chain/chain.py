@@ -1,52 +1,56 @@
-"""The chain as one node knows it: judging a batch against the head, building one, and finalising one.
+"""The chain as one node knows it: its head, against which a batch is judged and built, and which finalising one moves.
 
-This is where the pure parts meet the store. The head is kept in memory and moves only in `finalise`, after the store
-has written the batch, in one step of the event loop.
+This is where the pure parts (`judging`, `building`) meet the store. The head is kept in memory and moves only in
+`finalise`, after the store has written the batch, in one step of the event loop.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
+from typing import TypeVar, TypeVarTuple
 
 from consensus.commit import InvalidCommit, verify_commit, verify_commit_signatures
-from consensus.evidence import InvalidEvidence, contradiction
+from consensus.evidence import contradiction
 from consensus.messages import Commit, CommitSignature, Evidence, PreCommit
 from consensus.values import ValidatorSet
 from consensus.wire import decode, encode
-from step_node.batch.batch import EVIDENCE_MAX, OPERATIONS_MAX, Batch, BatchContent, BatchHeader, encode_batch
+from step_node.batch.batch import Batch, encode_batch
+from step_node.chain.building import BatchPlan, build_batch
 from step_node.chain.genesis import Genesis
+from step_node.chain.judging import (
+    InvalidBatch,
+    JudgedBatch,
+    accusations_and_operations,
+    apply_judged,
+    check_content,
+    check_freshness,
+    check_header,
+    signers_of,
+)
 from step_node.chain.verification import verify_on_threads
 from step_node.clock import Clock
 from step_node.crypto.lines import recover_signer
 from step_node.ledger.apply import (
-    BatchRefused,
-    LedgerInput,
-    LedgerTransition,
-    apply_batch,
-    begin_execution,
     expire_before_ms,
     keys_of,
     owners_rewarded,
 )
-from step_node.ledger.commitment import state_root
 from step_node.ledger.evidence import offence_in
 from step_node.ledger.execution import LedgerExecution
-from step_node.ledger.offences import Offence, Slashing
-from step_node.ledger.state import Receipt, StateHead
+from step_node.ledger.offences import Offence
+from step_node.ledger.state import StateHead
 from step_node.ledger.validators import ValidatorSheet, validator_set
 from step_node.offload import run_blocking
 from step_node.operations.operation import (
     Operation,
     OperationRefused,
-    decode_operation,
-    encode_operation,
     hot_address,
-    verify_operation,
 )
 from step_node.parameters import Parameters
 from step_node.proofs.gates import check_stateless_many
-from step_node.proofs.proof import Refusal, SignedProof
+from step_node.proofs.proof import SignedProof
 from step_node.storage.interface import FinalisedBatch, RestoredState, Storage, StoredBatch
 
 COMMIT_BYTES_MAX = 200_000
@@ -55,26 +59,11 @@ COMMIT_BYTES_MAX = 200_000
 SMALL_BATCH_PROOFS_MAX = 16
 """Proofs that are verified and applied on the event loop, which takes some 2 ms."""
 
+RECENT_HASHES_MAX = 256
+"""Batches that were finalised last, whose hashes are at hand without a look into the store."""
 
-class InvalidBatch(ValueError):
-    """The batch may not follow the head. The message names the field and the rule.
-
-    `stateless` is True where anyone could see it from the batch's proofs alone: then proposing it is misbehaviour, and
-    `bad_proof` is the index of the first such proof.
-    """
-
-    def __init__(self, message: str, *, bad_proof: int | None = None) -> None:
-        super().__init__(message)
-        self.stateless = bad_proof is not None
-        self.bad_proof = bad_proof
-
-
-@dataclass(frozen=True, slots=True)
-class JudgedBatch:
-    """A batch found valid, with what it does to the state it extends."""
-
-    batch: Batch
-    transition: LedgerTransition
+T = TypeVar("T")
+Arguments = TypeVarTuple("Arguments")
 
 
 class Chain:
@@ -96,6 +85,7 @@ class Chain:
         self._known = known
         self._head = head
         self._last_commit = last_commit
+        self._recent_hashes = {head.chain.height: head.chain.batch_hash}
         self._set_validators()
 
     def _set_validators(self) -> None:
@@ -153,36 +143,31 @@ class Chain:
         It must be False for a batch that a quorum has vouched for already, or a locked one could never be finalised
         later (docs/adr/0007-freshness.md).
         """
-        self._check_header(batch)
+        check_header(batch.header, chain_id=self.chain_id, head=self._head, validators=self._validators)
         if judge_clock:
-            self._check_freshness(batch, proposed_in_round)
-        self._check_content(batch)
+            check_freshness(
+                batch.header,
+                proposed_in_round=proposed_in_round,
+                now_ms=self._clock.now_ms(),
+                clock_drift_ms=self.parameters.clock_drift_ms,
+            )
+        check_content(batch, self.parameters)
         self._check_last_commit(batch)
         await self._check_proofs(batch.proofs)
         offences: tuple[Offence, ...] = ()
         operations: tuple[Operation, ...] = ()
         if batch.evidence or batch.operations:
-            offences, operations = await run_blocking(self._check_accusations_and_operations, batch)
+            offences, operations = await run_blocking(
+                partial(accusations_and_operations, batch, chain_id=self.chain_id, parameters=self.parameters)
+            )
         keys = keys_of(
             batch.proofs,
-            validators=owners_rewarded(self._head, _signers(batch.last_commit)),
+            validators=owners_rewarded(self._head, signers_of(batch.last_commit)),
             operations=operations,
             expire_before_ms=expire_before_ms(batch.header.timestamp_ms, self.parameters),
         )
         state = await self.storage.load(keys)
-        if state.head.chain.height != batch.header.height - 1:
-            raise InvalidBatch(f"height: {batch.header.height} has been finalised meanwhile")
-        try:
-            # A thousand proofs take some tens of milliseconds: too long for the event loop. A few take less than the
-            # way to a thread and back does on a busy machine, and whoever catches up goes that way for every batch.
-            ledger_input = _ledger_input(batch, offences, operations)
-            if len(batch.proofs) <= SMALL_BATCH_PROOFS_MAX:
-                transition = apply_batch(state, ledger_input)
-            else:
-                transition = await run_blocking(apply_batch, state, ledger_input)
-        except BatchRefused as error:
-            raise InvalidBatch(f"{error.field}: {error}") from error
-        return JudgedBatch(batch, transition)
+        return await _unless_small(len(batch.proofs), apply_judged, state, batch, offences, operations)
 
     async def build(
         self,
@@ -193,60 +178,25 @@ class Chain:
         evidence: Sequence[tuple[Evidence, Offence]] = (),
         operations: Sequence[Operation] = (),
     ) -> JudgedBatch | None:
-        """A batch of those candidates that can follow the head now, in their order; None if none can.
-
-        It takes `batch_max_proofs`, `EVIDENCE_MAX` and `OPERATIONS_MAX` at most; what comes later is left for another.
-        The signatures of all of them must have been checked.
-        """
-        head, last_commit = self._head.chain, self._last_commit
-        timestamp_ms = max(self._clock.now_ms(), head.timestamp_ms + 1)
-        signers = _signers(last_commit)
+        """A batch of those candidates that can follow the head now, in their order; None if none can: `build_batch`."""
+        plan = BatchPlan(
+            chain_id=self.chain_id,
+            round=round_number,
+            proposer=proposer,
+            timestamp_ms=max(self._clock.now_ms(), self._head.chain.timestamp_ms + 1),
+            validators=self._validators,
+            last_commit=self._last_commit,
+            candidates=candidates,
+            evidence=evidence,
+            operations=operations,
+        )
         keys = keys_of(
             candidates,
-            validators=owners_rewarded(self._head, signers),
+            validators=owners_rewarded(self._head, signers_of(plan.last_commit)),
             operations=operations,
-            expire_before_ms=expire_before_ms(timestamp_ms, self.parameters),
+            expire_before_ms=expire_before_ms(plan.timestamp_ms, self.parameters),
         )
-        state = await self.storage.load(keys)
-        execution = begin_execution(state, timestamp_ms=timestamp_ms, signers=signers)
-        accepted_evidence = [
-            piece for piece, offence in evidence[:EVIDENCE_MAX] if isinstance(execution.try_offence(offence), Slashing)
-        ]
-        accepted_operations = [
-            encode_operation(operation)
-            for operation in operations[:OPERATIONS_MAX]
-            if execution.try_operation(operation) is None
-        ]
-        proofs: list[SignedProof] = []
-        receipts: list[Receipt] = []
-        for proof in candidates:
-            if len(proofs) == self.parameters.batch_max_proofs:
-                break
-            outcome = execution.try_proof(proof, len(proofs))
-            if not isinstance(outcome, Refusal):
-                proofs.append(proof)
-                receipts.append(outcome)
-        if not (proofs or accepted_evidence or accepted_operations):
-            return None
-        content = BatchContent(tuple(proofs), last_commit, tuple(accepted_evidence), tuple(accepted_operations))
-        proof_ids_root, proofs_root, body_hash = content.roots()
-        batch = content.with_header(
-            BatchHeader(
-                chain_id=self.chain_id,
-                height=head.height + 1,
-                round=round_number,
-                proposer=proposer,
-                timestamp_ms=timestamp_ms,
-                previous_batch_hash=head.batch_hash,
-                validator_set_hash=self._validators.hash,
-                state_root=state_root(self._head.lanes),
-                proof_ids_root=proof_ids_root,
-                proofs_root=proofs_root,
-                body_hash=body_hash,
-            )
-        )
-        changes = execution.close(batch_hash=batch.hash, proposer=proposer)
-        return JudgedBatch(batch, LedgerTransition(changes, tuple(receipts), execution.slashings))
+        return await _unless_small(len(candidates), build_batch, await self.storage.load(keys), plan)
 
     async def finalise(self, judged: JudgedBatch, commit: Commit) -> None:
         """Write the batch and its commit to the store in one transaction, then move the head.
@@ -271,6 +221,8 @@ class Chain:
         )
         self._head = judged.transition.changes.head
         self._last_commit = commit
+        self._recent_hashes[batch.header.height] = batch.hash
+        self._recent_hashes.pop(batch.header.height - RECENT_HASHES_MAX, None)
         self._set_validators()
 
     async def restore(self, restored: RestoredState) -> None:
@@ -280,6 +232,7 @@ class Chain:
         """
         await self.storage.restore(restored)
         self._head = restored.head
+        self._recent_hashes = {restored.head.chain.height: restored.head.chain.batch_hash}
         self._last_commit = decode(Commit, restored.base.commit, bytes_max=COMMIT_BYTES_MAX)
         self._set_validators()
 
@@ -347,12 +300,29 @@ class Chain:
             return False
         return True
 
-    def knows_validator(self, address: bytes) -> bool:
-        """Whether anything is known of a validator with this address: in the set now, before, or soon."""
+    def validators_of(self, height: int) -> ValidatorSet | None:
+        """The set of a height, where this node can tell it for certain: of the head's height, and of the next one."""
+        if height == self.next_height:
+            return self._validators
+        return self._last_validators if 0 < height == self._head.chain.height else None
+
+    def may_sign(self, address: bytes, height: int) -> bool:
+        """Whether the validator `address` may be in the set of `height`, as far as this node can tell.
+
+        That is certain for the two heights of which it knows the set. For others it is whoever has a record, or is the
+        next key of one: a newcomer has one an epoch before it votes.
+        """
+        validators = self.validators_of(height)
+        if validators is not None:
+            return address in validators
         return any(
             record.address == address or (record.next_public_key and hot_address(record.next_public_key) == address)
             for record in self._head.validators
         )
+
+    def recent_hash(self, height: int) -> bytes | None:
+        """The hash of one of the last `RECENT_HASHES_MAX` batches that this process has finalised; else None."""
+        return self._recent_hashes.get(height)
 
     def offence_in(self, evidence: Evidence) -> Offence:
         """What `evidence` proves, whether it can be punished or not. Raises `InvalidEvidence` if that is nothing."""
@@ -371,55 +341,6 @@ class Chain:
         state = await self.storage.load(keys_of((), operations=operations))
         timestamp_ms = max(self._clock.now_ms(), state.head.chain.timestamp_ms + 1)
         return [LedgerExecution(state, timestamp_ms=timestamp_ms).try_operation(operation) for operation in operations]
-
-    def _check_header(self, batch: Batch) -> None:
-        header, head = batch.header, self._head.chain
-        expected: list[tuple[str, object, object]] = [
-            ("chain_id", header.chain_id, self.chain_id),
-            ("height", header.height, head.height + 1),
-            ("proposer", header.proposer, self._validators.proposer(header.height, header.round).address),
-            ("previous_batch_hash", header.previous_batch_hash, head.batch_hash),
-            ("validator_set_hash", header.validator_set_hash, self._validators.hash),
-            ("state_root", header.state_root, state_root(self._head.lanes)),
-        ]
-        for field, found, rule in expected:
-            if found != rule:
-                raise InvalidBatch(f"{field}: must be {_show(rule)}, not {_show(found)}")
-        if header.timestamp_ms <= head.timestamp_ms:
-            raise InvalidBatch(f"timestamp_ms: must be above the last batch's, {head.timestamp_ms}")
-
-    def _check_freshness(self, batch: Batch, proposed_in_round: int | None) -> None:
-        header = batch.header
-        if header.round != proposed_in_round:
-            raise InvalidBatch(f"round: a batch proposed for the first time must be of round {proposed_in_round}")
-        drift_ms = abs(header.timestamp_ms - self._clock.now_ms())
-        if drift_ms > self.parameters.clock_drift_ms:
-            raise InvalidBatch(
-                f"timestamp_ms: {drift_ms} ms from this node's clock; at most {self.parameters.clock_drift_ms} allowed"
-            )
-
-    def _check_content(self, batch: Batch) -> None:
-        if not (batch.proofs or batch.evidence or batch.operations):
-            raise InvalidBatch("proofs: a batch must hold at least one proof, piece of evidence or operation")
-        if len(batch.proofs) > self.parameters.batch_max_proofs:
-            raise InvalidBatch(f"proofs: {len(batch.proofs)}; at most {self.parameters.batch_max_proofs} are allowed")
-
-    def _check_accusations_and_operations(self, batch: Batch) -> tuple[tuple[Offence, ...], tuple[Operation, ...]]:
-        """What the batch's evidence proves, and its operations, all signatures checked; for a worker thread."""
-        offences, operations = [], []
-        for index, piece in enumerate(batch.evidence):
-            try:
-                offences.append(self.offence_in(piece))
-            except InvalidEvidence as error:
-                raise InvalidBatch(f"evidence: evidence {index}: {error}") from error
-        for index, encoded in enumerate(batch.operations):
-            try:
-                operation = decode_operation(encoded)
-                verify_operation(operation, self.chain_id)
-            except OperationRefused as error:
-                raise InvalidBatch(f"operations: operation {index}: {error}") from error
-            operations.append(operation)
-        return tuple(offences), tuple(operations)
 
     def _check_last_commit(self, batch: Batch) -> None:
         head = self._head.chain
@@ -450,21 +371,10 @@ class Chain:
                 )
 
 
-def _signers(commit: Commit | None) -> tuple[bytes, ...]:
-    return () if commit is None else tuple(signature.validator for signature in commit.signatures)
+async def _unless_small(proofs: int, work: Callable[[*Arguments], T], *arguments: *Arguments) -> T:
+    """`work(*arguments)`, which is about so many proofs, on a worker thread if they are many.
 
-
-def _ledger_input(batch: Batch, offences: tuple[Offence, ...], operations: tuple[Operation, ...]) -> LedgerInput:
-    return LedgerInput(
-        timestamp_ms=batch.header.timestamp_ms,
-        proposer=batch.header.proposer,
-        signers=_signers(batch.last_commit),
-        proofs=batch.proofs,
-        batch_hash=batch.hash,
-        offences=offences,
-        operations=operations,
-    )
-
-
-def _show(value: object) -> str:
-    return "0x" + value.hex() if isinstance(value, bytes) else repr(value)
+    A thousand proofs take some 100 ms: too long for the event loop. A few take less than the way to a thread and back
+    does on a busy machine, and whoever catches up goes that way for every batch.
+    """
+    return work(*arguments) if proofs <= SMALL_BATCH_PROOFS_MAX else await run_blocking(work, *arguments)

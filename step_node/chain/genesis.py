@@ -26,6 +26,7 @@ from step_node.ledger.records import Account, ChainRecord, ParametersRecord, Rec
 from step_node.ledger.state import StateHead
 from step_node.multiaddrs import MultiaddrText
 from step_node.parameters import USTEP_PER_STEP, Parameters
+from step_node.strict_json import unique_keys
 
 GENESIS_BYTES_MAX = 16_000_000
 AMOUNT_USTEP_MAX = 2**53 - 1
@@ -164,19 +165,10 @@ def parse_genesis(text: str, *, name: str) -> Genesis:
     try:
         # First a parser that bounds the nesting by itself, then one that shows keys that stand twice.
         from_json(text)
-        json.loads(text, object_pairs_hook=_unique_keys)
+        json.loads(text, object_pairs_hook=unique_keys)
     except ValueError as error:
         raise GenesisError(f"{name}: is not JSON: {error}") from error
     try:
         return Genesis.model_validate_json(text)
     except ValidationError as error:
         raise GenesisError(f"{name}: {describe_validation_error(error)}") from error
-
-
-def _unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    unique: dict[str, object] = {}
-    for key, value in pairs:
-        if key in unique:
-            raise ValueError(f"the key {key[:80]!r} stands twice in one object")
-        unique[key] = value
-    return unique

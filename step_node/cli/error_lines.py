@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import sys
-from collections.abc import Iterator
 from typing import Any, NoReturn
 
 import typer
@@ -25,11 +24,13 @@ class ErrorLinesGroup(TyperGroup):
         try:
             return super().invoke(ctx)
         except BaseExceptionGroup as group:
+            from step_node.errors import leaves
+
             # A nursery wraps what its tasks raise. One bug among them is a bug.
-            leaves = list(_leaves(group))
-            if not all(isinstance(leaf, _known_errors()) for leaf in leaves):
+            errors = list(leaves(group))
+            if not all(isinstance(error, _known_errors()) for error in errors):
                 raise
-            _fail(*leaves)
+            _fail(*errors)
         except OSError as error:
             if error.errno == errno.EPIPE:
                 raise  # The reader of our output went away (`… | head`), which Click ends quietly.
@@ -61,14 +62,6 @@ def _known_errors() -> tuple[type[BaseException], ...]:
         NetworkError,
         OSError,
     )
-
-
-def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
-    for error in group.exceptions:
-        if isinstance(error, BaseExceptionGroup):
-            yield from _leaves(error)
-        else:
-            yield error
 
 
 def _fail(*errors: BaseException) -> NoReturn:

@@ -12,7 +12,7 @@ from step_node.cli.keys_commands import PasswordFileOption
 
 if TYPE_CHECKING:
     from step_node.chain.genesis import Genesis
-    from step_node.home.making import HomeKeys
+    from step_node.home.keys import NodeKeys
     from step_node.home.paths import NodeHome
 
 P2P_PORT_DEFAULT = 26_600
@@ -56,7 +56,8 @@ def init(
     """
     from step_node.cli.passwords import find_password
     from step_node.clock import SystemClock
-    from step_node.home.making import HomeKeys, NetworkNode, check_no_home, new_config, new_genesis, write_home
+    from step_node.home.keys import NodeKeys
+    from step_node.home.making import NetworkNode, check_no_home, new_config, new_genesis, write_home
     from step_node.home.paths import NodeHome
 
     if genesis is None and not validator:
@@ -65,7 +66,7 @@ def init(
         raise typer.BadParameter("is needed for a new chain", param_hint="--chain-id")
     node_home = NodeHome(home)
     check_no_home(node_home)
-    keys = HomeKeys.new(is_validator=validator)
+    keys = NodeKeys.new(is_validator=validator)
     config = new_config(api_port=api_port, p2p_port=p2p_port, bootstrap=bootstrap or ())
     address = NetworkNode(keys, api_port, p2p_port).p2p_address
     if genesis is not None:
@@ -111,9 +112,9 @@ def make_test_network(
 
     from step_node.clock import SystemClock
     from step_node.home.config import StorageConfig
+    from step_node.home.keys import NodeKeys
     from step_node.home.making import (
         HomeError,
-        HomeKeys,
         NetworkNode,
         check_host,
         network_homes,
@@ -133,9 +134,9 @@ def make_test_network(
     if base_port + (1 if names else 2 * validators - 1) > PORT_MAX:
         raise typer.BadParameter(f"the last node's port would be above {PORT_MAX}", param_hint="--base-port")
     nodes = [
-        NetworkNode(HomeKeys.new(is_validator=True), base_port, base_port + 1, names[index])
+        NetworkNode(NodeKeys.new(is_validator=True), base_port, base_port + 1, names[index])
         if names
-        else NetworkNode(HomeKeys.new(is_validator=True), base_port + index, base_port + validators + index)
+        else NetworkNode(NodeKeys.new(is_validator=True), base_port + index, base_port + validators + index)
         for index in range(validators)
     ]
     genesis = new_genesis(
@@ -182,7 +183,7 @@ def _check_store(store: StoreChoice, mongodb_uri: str | None) -> None:
         check_mongodb_uri(mongodb_uri)
 
 
-def _tell(home: NodeHome, genesis: Genesis, keys: HomeKeys) -> None:
+def _tell(home: NodeHome, genesis: Genesis, keys: NodeKeys) -> None:
     from p2p.libp2p_host import peer_id_of
     from step_node.crypto.eip191 import address_of, public_key_of
 

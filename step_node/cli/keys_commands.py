@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -18,16 +19,30 @@ PasswordFileOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
-@app.command(epilog="Example: step-node keys new --output validator.json --password-file password")
+@app.command(epilog="Example: step-node keys new --output node/keys/next-validator.json --home node")
 def new(
     output: Annotated[Path, typer.Option(metavar="FILE", help="The keystore to write; it must not exist.")],
+    home: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="The home of the node that will sign with it: its signing history is begun there. The node may run.",
+        ),
+    ] = None,
     password_file: PasswordFileOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Make a new secp256k1 key, and write it to an encrypted keystore (Web3 Secret Storage, version 3)."""
+    """Make a new secp256k1 key, and write it to an encrypted keystore (Web3 Secret Storage, version 3).
+
+    With --home the key's signing history is begun in that home, since a key made now has never signed; without, the
+    first `start` with it needs --new-signing-history.
+    """
     from step_node.signing.keystore import new_private_key
 
-    _write(output, new_private_key(), password_file, as_json)
+    begin = None if home is None else _history_begun_in(home)
+    address = _write(output, new_private_key(), password_file, as_json)
+    if begin is not None:
+        begin(address)
 
 
 @app.command("import", epilog="Example: step-node keys import --key-file key.hex --output validator.json")
@@ -84,11 +99,14 @@ def show(
 def export_signing_history(
     home: Annotated[Path, typer.Option(metavar="DIR", help="The validator's home; its node must not run.")],
 ) -> None:
-    """Print what this validator's signing history binds it to, as JSON, to take along to another machine.
+    """Print the signing history of this home's validator key as JSON, to take along to another machine.
 
-    The node must be stopped, and must not be started here again afterwards.
+    It says what the key has signed and binds it, the floor below which it signs nothing, and whether the history is
+    doubtful. The node must be stopped, and must not be started here again afterwards.
     """
     from step_node.chain.genesis import load_genesis
+    from step_node.cli.error_lines import CommandError
+    from step_node.home.histories import check_no_unnamed_history
     from step_node.home.lock import HomeLock
     from step_node.home.paths import NodeHome
     from step_node.signing.guard import SigningGuard
@@ -98,9 +116,14 @@ def export_signing_history(
     node_home = NodeHome(home)
     genesis = load_genesis(node_home.genesis)
     validator = keystore_address(node_home.validator_keystore)
-    _check_history_exists(node_home.signing_history)
-    with HomeLock(home), SigningGuard.open(node_home.signing_history, genesis.chain_id) as guard:
-        typer.echo(export_history(guard, chain_id=genesis.chain_id, validator=validator), nl=False)
+    check_no_unnamed_history(node_home)
+    path = node_home.signing_history(validator)
+    if not path.exists():
+        raise CommandError(f"{path}: is not there: the validator's key has no signing history in this home")
+    with HomeLock(home), SigningGuard.open(path, chain_id=genesis.chain_id, validator=validator) as guard:
+        typer.echo(export_history(guard, chain_id=genesis.chain_id), nl=False)
+        if guard.doubt_reason is not None:
+            typer.echo(f"this history is doubtful, and stays so where it is imported: {guard.doubt_reason}", err=True)
 
 
 @app.command("import-history", epilog="Example: step-node keys import-history --home node --input history.json")
@@ -108,32 +131,42 @@ def import_signing_history(
     home: Annotated[Path, typer.Option(metavar="DIR", help="The validator's new home; its node must not run.")],
     history: Annotated[Path, typer.Option("--input", metavar="FILE", help="What `export-history` printed.")],
 ) -> None:
-    """Bind this validator by a signing history from elsewhere, in addition to what is in its own.
+    """Bind this home's validator key by its signing history from elsewhere, in addition to what is here.
 
-    Of the two histories the one that reaches further counts, so importing an old one does no harm.
+    Of the two histories the one that reaches further counts, so importing an old one does no harm; but an old one alone
+    does not say what was signed since. Refused: another key's or another chain's history, one that contradicts the one
+    here, and heights that the chain cannot have come to.
     """
+    import trio
+
     from step_node.chain.genesis import load_genesis
+    from step_node.clock import SystemClock
+    from step_node.home.config import load_config
+    from step_node.home.histories import open_history
     from step_node.home.lock import HomeLock
     from step_node.home.paths import NodeHome
-    from step_node.signing.guard import SigningGuard
-    from step_node.signing.history_file import import_history, read_history
+    from step_node.node.opening import believable_height_here
+    from step_node.signing.history_file import read_history
     from step_node.signing.keystore import keystore_address
 
     node_home = NodeHome(home)
+    config = load_config(node_home.config)
     genesis = load_genesis(node_home.genesis)
     validator = keystore_address(node_home.validator_keystore)
     document = read_history(history)
     node_home.data.mkdir(exist_ok=True)
-    with HomeLock(home), SigningGuard.open(node_home.signing_history, genesis.chain_id) as guard:
-        new_records = import_history(guard, document, chain_id=genesis.chain_id, validator=validator)
-        typer.echo(f"{new_records} new records; the history now stands at height {guard.height}")
-
-
-def _check_history_exists(path: Path) -> None:
-    from step_node.cli.error_lines import CommandError
-
-    if not path.exists():
-        raise CommandError(f"{path}: is not there: this validator has not run in this home")
+    with HomeLock(home):
+        height_max = trio.run(believable_height_here, node_home, config, genesis, SystemClock())
+        document.check(chain_id=genesis.chain_id, validator=validator, height_max=height_max)
+        content = document.content
+        with open_history(node_home, chain_id=genesis.chain_id, validator=validator, begin_with=content) as guard:
+            guard.merge(content)
+            typer.echo(
+                f"the history of 0x{validator.hex()} now stands at height {guard.height} with {len(guard.history())}"
+                f" records; nothing is signed up to height {guard.floor}"
+            )
+            if guard.doubt_reason is not None:
+                typer.echo(f"it is doubtful, so the node will wait before it signs: {guard.doubt_reason}")
 
 
 def load_private_key(keystore: Path | None, key_file: Path | None, password_file: Path | None) -> bytes:
@@ -155,7 +188,19 @@ def _load(keystore: Path | None, key_file: Path | None, password_file: Path | No
     return load_key_file(key_file)
 
 
-def _write(output: Path, private_key: bytes, password_file: Path | None, as_json: bool) -> None:
+def _history_begun_in(home: Path) -> Callable[[bytes], None]:
+    """What begins the history of a key (its address) in `home`; raises now, before there is a key, for no home."""
+    from step_node.chain.genesis import load_genesis
+    from step_node.home.histories import begin_history, check_no_unnamed_history
+    from step_node.home.paths import NodeHome
+
+    node_home = NodeHome(home)
+    chain_id = load_genesis(node_home.genesis).chain_id
+    check_no_unnamed_history(node_home)
+    return lambda address: begin_history(node_home, chain_id=chain_id, validator=address)
+
+
+def _write(output: Path, private_key: bytes, password_file: Path | None, as_json: bool) -> bytes:
     from step_node.cli.error_lines import CommandError
     from step_node.cli.passwords import find_password
     from step_node.crypto.eip191 import public_key_of
@@ -171,6 +216,7 @@ def _write(output: Path, private_key: bytes, password_file: Path | None, as_json
         "keystore": str(output),
     }
     _print(shown, as_json)
+    return address
 
 
 def _print(shown: dict[str, object], as_json: bool) -> None:

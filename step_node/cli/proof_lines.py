@@ -18,6 +18,7 @@ from step_node.parameters import Parameters
 from step_node.proofs.gates import check_stateless_many
 from step_node.proofs.payload import parse_payload
 from step_node.proofs.proof import ProofRefused, Refusal, RefusalCode, SignedProof
+from step_node.strict_json import unique_keys
 
 LINES_PER_CHUNK = 256
 LINE_BYTES_MAX = 16_384
@@ -71,7 +72,7 @@ def _decode(line: bytes | None) -> SignedProof | Refusal:
     if line is None:
         return _invalid(f"line: must be at most {LINE_BYTES_MAX} bytes")
     try:
-        value = json.loads(line.decode(), object_pairs_hook=_unique_keys, parse_constant=_no_constant)
+        value = json.loads(line.decode(), object_pairs_hook=unique_keys, parse_constant=_no_constant)
     except UnicodeDecodeError:
         return _invalid("line: must be UTF-8 text")
     except RecursionError:
@@ -100,13 +101,6 @@ def _chunks(source: BinaryIO) -> Iterator[list[bytes | None]]:
             chunk = []
     if chunk:
         yield chunk
-
-
-def _unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    unique = dict(pairs)
-    if len(unique) != len(pairs):
-        raise ValueError("a key stands twice in one object")
-    return unique
 
 
 def _no_constant(name: str) -> NoReturn:

@@ -16,12 +16,18 @@ if TYPE_CHECKING:
 
     from step_node.chain.genesis import Genesis
     from step_node.home.config import NodeConfig
+    from step_node.home.keys import NodeKeys
     from step_node.home.paths import NodeHome
     from step_node.node.node import Node, NodeParts
-    from step_node.node.opening import NodeKeys, StartOptions
+    from step_node.node.opening import StartOptions
     from step_node.node.start import NodeStarted
 
     NodeMaker = Callable[[NodeKeys, NodeParts], Node]
+
+
+HEIGHT_MAX = 2**63 - 1
+"""That of `signing.history`, which is too heavy to be imported for a help text."""
+HISTORY_PANEL = "What you know of the key's past, once"
 
 
 def start(
@@ -42,8 +48,35 @@ def start(
     new_signing_history: Annotated[
         bool,
         typer.Option(
-            "--new-signing-history", help="This validator's key has never signed on this chain: begin its history."
+            "--new-signing-history",
+            help="Say that the validator's key has never signed on this chain: its history is begun.",
+            rich_help_panel=HISTORY_PANEL,
         ),
+    ] = False,
+    lost_signing_history: Annotated[
+        bool,
+        typer.Option(
+            "--lost-signing-history",
+            help="Say that the key may have signed and its history is lost, or cannot be true: the node follows the"
+            " chain, and signs again by itself once all that the key can have signed is final. Say it once.",
+            rich_help_panel=HISTORY_PANEL,
+        ),
+    ] = False,
+    sign_from_height: Annotated[
+        int | None,
+        typer.Option(
+            metavar="HEIGHT",
+            min=1,
+            max=HEIGHT_MAX,
+            help="Say that the key has signed nothing at this height or above, and end the waiting. If that is wrong,"
+            " the key contradicts itself and half its stake is gone. For a chain that cannot go on without it: one or"
+            " two validators, or a third and more that lost their histories together. Say it once.",
+            rich_help_panel=HISTORY_PANEL,
+        ),
+    ] = None,
+    observer: Annotated[
+        bool,
+        typer.Option("--observer", help="Only observe: sign nothing, though this home has or had a validator's key."),
     ] = False,
 ) -> None:
     """Run a node until SIGINT or SIGTERM, which stop it cleanly; a second signal ends it at once.
@@ -54,11 +87,19 @@ def start(
     Exit status: 0 stopped by a signal, 1 an error the operator can act on, 2 wrong usage, 4 another process signs with
     this validator's key; a second signal ends the process with that signal's status.
 
+    A home without a signing history of its key does not start: bring it with `step-node keys import-history`, or say
+    one of the three words below.
+
     Example: step-node start --home node
     """
     from step_node.node.opening import StartOptions
+    from step_node.node.signing_history import HistoryWord
 
-    options = StartOptions(check_doppelganger, new_signing_history)
+    try:
+        word = HistoryWord(new_signing_history, lost_signing_history, sign_from_height)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    options = StartOptions(check_doppelganger, word, observer)
     run_home(home, password_file, options=options, stop_with_stdin=stop_with_stdin)
 
 
@@ -81,22 +122,22 @@ def run_home(
     node_home = NodeHome(home)
     config = load_config(node_home.config)
     genesis = load_genesis(node_home.genesis)
-    keys = _load_keys(node_home, password_file)
+    keys = _load_keys(node_home, password_file, is_observer=options.observer)
     configure_logging(config.log)
     trio.run(_run_until_signal, node_home, config, genesis, keys, options, stop_with_stdin, make_node)
     typer.echo("stopped")
 
 
-def _load_keys(home: NodeHome, password_file: Path | None) -> NodeKeys:
+def _load_keys(home: NodeHome, password_file: Path | None, *, is_observer: bool) -> NodeKeys:
     import os
 
     from step_node.cli.passwords import find_password
-    from step_node.node.opening import NodeKeys
+    from step_node.home.keys import NodeKeys
     from step_node.signing.key_file import load_key_file
     from step_node.signing.keystore import PASSWORD_ENVIRONMENT_VARIABLE, load_keystore
 
     p2p = load_key_file(home.p2p_key)
-    if not home.validator_keystore.exists():
+    if is_observer or not home.validator_keystore.exists():
         return NodeKeys(None, p2p)
     if password_file is None and PASSWORD_ENVIRONMENT_VARIABLE not in os.environ and home.password.exists():
         password_file = home.password

@@ -47,6 +47,12 @@ def write_fully(descriptor: int, content: bytes) -> None:
         remaining = remaining[os.write(descriptor, remaining) :]
 
 
+def make_directory(directory: Path) -> None:
+    """Durably make `directory`, of mode 0700, in a parent that exists; one that is there is left as it is."""
+    directory.mkdir(mode=0o700, exist_ok=True)
+    fsync_directory(directory.parent)
+
+
 def fsync_directory(directory: Path) -> None:
     """Make the names in `directory` durable."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -94,14 +94,17 @@ class RecordLog:
         self._failed = False
 
     @classmethod
-    def open(cls, path: Path, header: bytes = b"", *, files: FileSystem = DISK) -> tuple[RecordLog, list[bytes]]:
-        """Open the log at `path`, or create it with `header`; give it and the records that it holds, in order.
+    def open(
+        cls, path: Path, header: bytes = b"", *, first_records: Iterable[bytes] = (), files: FileSystem = DISK
+    ) -> tuple[RecordLog, list[bytes]]:
+        """Open the log at `path`, or create it with `header` and `first_records` (in one step: never without them);
+        give it and the records that it holds, in order.
 
         A torn tail is cut off, durably, before anything is appended.
         Raises DamagedLog, ForeignLog if the header is not `header`, and OSError.
         """
         if not files.exists(path):
-            files.replace(path, _MAGIC + _frame(header))
+            files.replace(path, _whole(path, header, first_records))
         with ExitStack() as on_failure:
             # Opened before it is read, so that what is read is what will be appended to.
             file = files.open(path)
@@ -159,14 +162,7 @@ class RecordLog:
         record that is too long; the log is then as before, except that after an OSError it has to be opened again.
         """
         file = self._usable_file()
-        content = bytearray()
-        for record in records:
-            if len(record) > RECORD_BYTES_MAX:
-                raise ValueError(f"record: must be at most {RECORD_BYTES_MAX} bytes, not {len(record)}")
-            content += _LENGTH.pack(len(record)) + record
-        data = _MAGIC + _frame(header) + (_frame(bytes(content)) if content else b"")
-        if len(data) > LOG_BYTES_MAX:
-            raise LogFull(f"{self.path}: must be at most {LOG_BYTES_MAX} bytes, not {len(data)}")
+        data = _whole(self.path, header, records)
         self._failed = True
         self._files.replace(self.path, data)
         self._file = self._files.open(self.path)
@@ -197,6 +193,19 @@ class RecordLog:
         if self._failed:
             raise OSError(f"{self.path}: a write has failed, and it is unknown what is on disk; open the log again")
         return self._file
+
+
+def _whole(path: Path, header: bytes, records: Iterable[bytes]) -> bytes:
+    """A whole file. Raises LogFull, and ValueError for a record that is too long."""
+    content = bytearray()
+    for record in records:
+        if len(record) > RECORD_BYTES_MAX:
+            raise ValueError(f"record: must be at most {RECORD_BYTES_MAX} bytes, not {len(record)}")
+        content += _LENGTH.pack(len(record)) + record
+    data = _MAGIC + _frame(header) + (_frame(bytes(content)) if content else b"")
+    if len(data) > LOG_BYTES_MAX:
+        raise LogFull(f"{path}: must be at most {LOG_BYTES_MAX} bytes, not {len(data)}")
+    return data
 
 
 def _frame(content: bytes) -> bytes:

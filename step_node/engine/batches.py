@@ -15,7 +15,8 @@ import trio
 from consensus import effects as do
 from consensus import inputs as event
 from step_node.batch.batch import Batch, decode_batch, encode_batch
-from step_node.chain.chain import Chain, JudgedBatch
+from step_node.chain.chain import Chain
+from step_node.chain.judging import JudgedBatch
 from step_node.clock import Clock
 from step_node.engine.evidence_pool import EvidencePool
 from step_node.errors import InvariantBroken

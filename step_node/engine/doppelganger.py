@@ -14,7 +14,8 @@ from consensus.messages import Commit, Evidence, Message
 from step_node.crypto.eip191 import digest
 from step_node.engine.signed_value import signed_value
 from step_node.errors import StepNodeError
-from step_node.signing.guard import ROUNDS_KEPT, SignedRecord, SigningGuard
+from step_node.signing.guard import SigningGuard
+from step_node.signing.history import ROUNDS_KEPT, SignedRecord
 
 
 class DoppelgangerFound(StepNodeError):

@@ -7,65 +7,57 @@ synchronise, and a history is a list of inputs.
 
 Log first, then act: an input is appended before its effects, and the log is synced before anything is signed. After a
 restart the logged inputs are replayed with all effects ignored, and `resume` says what is still to be done.
+
+A validator that is not at the head *follows*: batches that others have finalised are applied, and the machine stands
+still. Only at the head it takes part (`participation`): first the machine is given what it lacks of what was signed
+before, then it goes on.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
 
 import structlog
 import trio
 
 from consensus import effects as do
 from consensus import inputs as event
-from consensus.machine import (
-    ConsensusFault,
-    Ignored,
-    Transition,
-    apply,
-    own_messages,
-    resume,
-    stored_proposal,
-    wanted_batches,
-)
-from consensus.messages import (
-    Commit,
-    Evidence,
-    Message,
-    PreCommit,
-    ProofBatch,
-    SignedMessage,
-)
-from consensus.state import ConsensusState, Step
+from consensus.machine import Ignored, apply, own_messages, resume, stored_proposal, wanted_batches
+from consensus.messages import Commit, Evidence, Message, PreCommit, ProofBatch, SignedMessage
+from consensus.state import ConsensusState, Phase, Step
 from consensus.values import Timeouts
 from step_node.batch.batch import Batch, MalformedBatch
-from step_node.chain.chain import Chain, InvalidBatch, JudgedBatch
+from step_node.chain.chain import Chain
+from step_node.chain.judging import InvalidBatch
 from step_node.clock import Clock
 from step_node.engine.accuser import Accuser
 from step_node.engine.batches import Batches
-from step_node.engine.events import Decided, EventQueue, Repeat, Restored, TimerDue
+from step_node.engine.events import (
+    Decided,
+    EventQueue,
+    LaterMessages,
+    LookAround,
+    Repeat,
+    Restored,
+    TimerDue,
+    message_height,
+)
 from step_node.engine.evidence_pool import EvidencePool
-from step_node.engine.signed_value import signed_value
-from step_node.engine.wal import WriteAheadLog
+from step_node.engine.finalising import Finaliser
+from step_node.engine.hooks import ConsensusHooks
+from step_node.engine.lock_file import LockFile
+from step_node.engine.own_key import OwnKey
+from step_node.engine.participant import Participant
+from step_node.engine.wal import WriteAheadLog, as_logged
 from step_node.errors import InvariantBroken
 from step_node.mempool.operations import OperationPool
 from step_node.mempool.pool import Mempool
 from step_node.metrics import NodeMetrics
 from step_node.offload import run_blocking
 from step_node.parameters import Parameters
-from step_node.signing.guard import DoubleSignRefused
 from step_node.signing.signer import ValidatorSigner
 from step_node.storage.interface import RestoredState
 from step_node.storage.retry import StorageWatch
-
-FUTURE_MESSAGES_MAX = 1_024
-"""Messages of the next height kept until this one is done; the oldest goes first. (Later heights come by sync.)"""
-
-FUTURE_PROPOSALS_MAX = 8
-"""How many of them may be proposals, of up to 1 MB each; a further one is dropped, and comes again."""
 
 WORK_CHECK_MS = 50
 """How often the mempool is asked whether a batch should be proposed."""
@@ -81,32 +73,6 @@ votes of the present round late, the round fails, and the next one has still mor
 REPEAT_PAUSES_MAX = 5
 
 log = structlog.get_logger("consensus")
-
-
-async def _nothing() -> None: ...
-
-
-def _plainly(_message: Message) -> AbstractContextManager[None]:
-    return nullcontext()
-
-
-def _unseen(_before: ConsensusState, _item: event.Input, _transition: Transition) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class ConsensusHooks:
-    """What the driver calls: `broadcast` sends a message to everybody; `finalised` runs after each batch is stored;
-    `request_batch(height, batch_hash)` has peers asked for a proposal; `restored` runs after a snapshot is stored.
-    `taking_in` surrounds the work on a peer's message; without `gives_proposals` no peer is given a proposal;
-    `applied(before, input, transition)` is shown every step of the machine."""
-
-    broadcast: Callable[[Message], Awaitable[None]]
-    finalised: Callable[[JudgedBatch], Awaitable[None]]
-    request_batch: Callable[[int, bytes], None]
-    restored: Callable[[], Awaitable[None]] = _nothing
-    taking_in: Callable[[Message], AbstractContextManager[None]] = _plainly
-    gives_proposals: bool = True
-    applied: Callable[[ConsensusState, event.Input, Transition], None] = _unseen
 
 
 class ConsensusDriver:
@@ -126,7 +92,9 @@ class ConsensusDriver:
         storage_watch: StorageWatch,
         evidence: EvidencePool | None = None,
         operations: OperationPool | None = None,
+        locks: LockFile | None = None,
     ) -> None:
+        """`locks` keeps the proof of the latest lock; without it only the signing history outlives a lost log."""
         self._chain = chain
         evidence = EvidencePool() if evidence is None else evidence
         self._batches = Batches(
@@ -139,16 +107,26 @@ class ConsensusDriver:
             storage_watch=storage_watch,
         )
         self._accuser = Accuser(chain=chain, pool=evidence, broadcast=hooks.broadcast)
-        self._signer = signer
+        self._own_address = None if signer is None else signer.address
+        self._participant: Participant | None = None
+        if signer is not None:
+            key = OwnKey(signer=signer, locks=locks, chain=chain, metrics=metrics, storage_watch=storage_watch)
+            self._participant = Participant(key=key, chain=chain, outlook=hooks.outlook)
         self._log = wal
         self._replayed = replayed
         self._hooks = hooks
         self._metrics = metrics
-        self._storage_watch = storage_watch
         self._events = EventQueue(metrics)
-        self._future: deque[Message] = deque(maxlen=FUTURE_MESSAGES_MAX)
+        self._later = LaterMessages()
         self._timers: trio.Nursery | None = None
-        self._height_finished = trio.Event()
+        self._finaliser = Finaliser(
+            chain=chain,
+            batches=self._batches,
+            hooks=hooks,
+            metrics=metrics,
+            storage_watch=storage_watch,
+            begin_next_height=self._begin_next_height,
+        )
         self._state = self._begin_height()
 
     @property
@@ -161,9 +139,18 @@ class ConsensusDriver:
         """Whether no batch is under way: nothing is proposed, locked or voted for at this height."""
         return self._state.step is Step.IDLE
 
+    @property
+    def takes_part(self) -> bool:
+        """Whether consensus is at work here; otherwise this validator follows what others finalise."""
+        return self._participant is None or self._participant.takes_part
+
+    def troubles(self) -> tuple[str, ...]:
+        """For people: why this validator does not sign, if it should, and what is wrong with its signatures."""
+        return () if self._participant is None else self._participant.reasons()
+
     async def wait_for_height(self) -> None:
         """Wait until the present height is finalised."""
-        await self._height_finished.wait()
+        await self._finaliser.wait_for_height()
 
     def proposal(self, height: int, batch_hash: bytes) -> ProofBatch | None:
         """A signed proposal of this batch, for a peer that has not seen it; None if it is not here."""
@@ -182,7 +169,7 @@ class ConsensusDriver:
         if height == self._state.height:
             self._events.offer(event.MessageReceived(message))
         elif height == self._state.height + 1:
-            self._keep_for_later(message)
+            self._later.keep(message)
         elif height == self._state.height - 1 and isinstance(message, PreCommit):
             self._chain.note_late_pre_commit(message)
         else:
@@ -210,17 +197,12 @@ class ConsensusDriver:
         if item.failures:
             raise item.failures[0]
 
-    def _keep_for_later(self, message: Message) -> None:
-        """Of the next height, which peers may have begun already; what is later comes by sync."""
-        proposals = sum(isinstance(kept, ProofBatch) for kept in self._future)
-        if not isinstance(message, ProofBatch) or proposals < FUTURE_PROPOSALS_MAX:
-            self._future.append(message)
-
     async def run(self) -> None:
         """Drive consensus until cancelled.
 
         Raises `InvariantBroken`, `ConsensusFault`, OSError or `LogFull` where going on would not be safe.
         """
+        await self._replay()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._watch_for_work)
             nursery.start_soon(self._repeat)
@@ -232,20 +214,50 @@ class ConsensusDriver:
 
     async def _run_height(self) -> None:
         height = self._state.height
-        await self._resume()
-        kept = [message for message in self._future if message_height(message) == height]
-        # Messages of the height after this one may have come already, and may come while these are handled.
-        later = (message for message in self._future if message_height(message) > height)
-        self._future = deque(later, maxlen=FUTURE_MESSAGES_MAX)
-        for message in kept:
-            if self._state.height == height:
-                await self._take_in(event.MessageReceived(message))
+        while self._state.height == height:
+            if self._participant is None or await self._participant.look():
+                await self._take_part(height)
+            else:
+                await self._follow(self._participant, height)
+
+    async def _follow(self, participant: Participant, height: int) -> None:
+        """Apply what others finalise, until the height moves on or this validator may take part."""
+        if self._state.phase is Phase.DECIDED:
+            # It was when the node stopped: to finalise it needs no signature.
+            await self._resume()
         while self._state.height == height:
             match await self._events.next():
                 case Decided() as decided:
-                    await self._finalise_decided(decided)
+                    await self._finaliser.finalise_decided(decided, self._state)
                 case Restored() as restored:
-                    await self._restore(restored)
+                    await self._finaliser.restore(restored)
+                case event.MessageReceived(message) if message_height(message) == height:
+                    self._later.keep(message)
+                case LookAround():
+                    if await participant.look():
+                        return
+                case _:
+                    pass  # Timers and reminders are the machine's, which stands still: `resume` sets them anew.
+
+    async def _take_part(self, height: int) -> None:
+        """Run the machine, until the height moves on or this validator falls behind."""
+        if self._participant is not None:
+            recovered = await self._participant.key.recovered(self._state)
+            if recovered is not None:
+                # Before anything else is signed: the machine may lack its lock.
+                await self._take_back(recovered)
+        await self._resume()
+        for message in self._later.take(height):
+            if self._state.height == height:
+                await self._take_in(event.MessageReceived(message))
+        while self._state.height == height:
+            if self._participant is not None and self._participant.must_follow():
+                return
+            match await self._events.next():
+                case Decided() as decided:
+                    await self._finaliser.finalise_decided(decided, self._state)
+                case Restored() as restored:
+                    await self._finaliser.restore(restored)
                 case Repeat():
                     await self._send_again()
                 case TimerDue(timer_height, fired):
@@ -257,13 +269,17 @@ class ConsensusDriver:
                         await self._handle(item)
                 case event.MessageReceived() as item:
                     await self._take_in(item)
+                case LookAround():
+                    pass
 
     # --- events -------------------------------------------------------------------------------------------------
 
     async def _watch_for_work(self) -> None:
         while True:
             await trio.sleep(WORK_CHECK_MS / 1000)
-            if self._batches.wanted():
+            if not self.takes_part:
+                self._events.remind(LookAround())
+            elif self._batches.wanted():
                 self._events.remind(event.WorkAvailable())
 
     async def _repeat(self) -> None:
@@ -283,7 +299,7 @@ class ConsensusDriver:
         for batch_hash, _ in wanted_batches(self._state):
             self._hooks.request_batch(self._state.height, batch_hash)
 
-    async def _resume(self) -> None:
+    async def _replay(self) -> None:
         accusations: list[Evidence] = []
         for replayed in self._replayed:
             transition = apply(self._state, replayed)
@@ -295,6 +311,15 @@ class ConsensusDriver:
         # The log can be on disk before the evidence that its messages make is; a repeated message would make none.
         for evidence in accusations:
             await self._accuser.accuse(evidence)
+
+    async def _take_back(self, recovered: event.OwnMessagesRecovered) -> None:
+        """As if it had been replayed: what it leads to is among what `resume` says."""
+        transition = apply(self._state, recovered)
+        if transition.ignored is None:
+            await self._write_down(recovered, transition.state)
+            self._state = transition.state
+
+    async def _resume(self) -> None:
         answers: deque[event.Input] = deque()
         for effect in resume(self._state):
             answers.extend(await self._carry_out(effect))
@@ -316,17 +341,20 @@ class ConsensusDriver:
             if transition.ignored is not None:
                 self._metrics.consensus_input_ignored(transition.ignored)
                 continue
-            if self._log.height != height:
-                # Only now, since it costs an fsync: a height that is caught up with has no inputs.
-                await run_blocking(self._log.begin, height)
-            self._log.append(_as_logged(item, self._state, transition.state))
-            if isinstance(item, event.LogWritten):
-                await run_blocking(self._log.sync)
+            await self._write_down(item, transition.state)
             self._state = transition.state
             for effect in transition.effects:
                 inputs.extend(await self._carry_out(effect))
             if isinstance(item, event.MessageReceived):
                 await self._accuser.accuse_if_condemned(item.message, self._state)
+
+    async def _write_down(self, item: event.Input, after: ConsensusState) -> None:
+        if self._log.height != self._state.height:
+            # Only now, since it costs an fsync: a height that is caught up with has no inputs.
+            await run_blocking(self._log.begin, self._state.height)
+        self._log.append(as_logged(item, self._state, after))
+        if isinstance(item, event.LogWritten | event.OwnMessagesRecovered):
+            await run_blocking(self._log.sync)
 
     # --- effects ------------------------------------------------------------------------------------------------
 
@@ -348,27 +376,21 @@ class ConsensusDriver:
             case do.RequestBatch(batch_hash, _):
                 self._hooks.request_batch(self._state.height, batch_hash)
             case do.Finalise(commit, batch_bytes):
-                await self._finalise(self._batches.decoded(commit.batch_hash, batch_bytes), commit)
+                batch = self._batches.decoded(commit.batch_hash, batch_bytes)
+                await self._finaliser.finalise(batch, commit, rounds=self._state.round + 1)
             case do.ReportEvidence(evidence):
                 self._metrics.equivocation_seen(evidence.kind)
                 await self._accuser.accuse(evidence)
         return []
 
     async def _sign(self, message: SignedMessage) -> list[event.Input]:
-        if self._signer is None:
+        if self._participant is None:
             raise InvariantBroken("an observer was asked to sign")
-        kind, value = signed_value(message)
-        line = message.signing_line(self._chain.chain_id)
-        try:
-            signature = await run_blocking(
-                lambda signer: signer.sign(kind, message.height, message.round, value, line), self._signer
-            )
-        except DoubleSignRefused as error:
-            # The log was lost or set back, the signing history was not. Staying silent is safe; the others go on.
-            log.error("refused to sign", reason=str(error))
-            self._metrics.double_sign_refused()
+        if self._hooks.outlook.shown >= message.height:
+            log.info("not signed, since the height is final elsewhere", height=message.height, kind=message.type)
             return []
-        return [event.Signed(replace(message, signature=signature))]
+        answer = await self._participant.key.sign(message, self._state)
+        return [] if answer is None else [answer]
 
     def _set_timer(self, effect: do.SetTimer) -> None:
         if self._timers is None:
@@ -393,83 +415,19 @@ class ConsensusDriver:
                 await self._accuser.condemn(batch, error.bad_proof, self._state)
         return event.BatchValidated(effect.batch_hash, effect.round, valid)
 
-    # --- finalising ---------------------------------------------------------------------------------------------
-
-    async def _finalise_decided(self, decided: Decided) -> None:
-        if decided.batch.header.height == self._state.height:
-            known = self._state.commit
-            if known is not None and known.batch_hash != decided.batch.hash:
-                raise ConsensusFault(
-                    f"height {self._state.height}: a quorum committed 0x{known.batch_hash.hex()} in round"
-                    f" {known.round}, and a quorum committed 0x{decided.batch.hash.hex()} in round"
-                    f" {decided.commit.round}"
-                )
-            await self._finalise(decided.batch, decided.commit)
-        decided.done.set()
-
-    async def _restore(self, snapshot: Restored) -> None:
-        if self._chain.head.chain.height == 0:
-            try:
-                await self._storage_watch.when_available(lambda: self._chain.restore(snapshot.state))
-            except OSError as error:
-                snapshot.failures.append(error)
-            else:
-                self._begin_next_height()
-                await self._hooks.restored()
-                self._announce_height()
-        snapshot.done.set()
-
-    async def _finalise(self, batch: Batch, commit: Commit) -> None:
-        try:
-            judged = await self._batches.judge_final(batch)
-        except InvalidBatch as error:
-            raise InvariantBroken(
-                f"a quorum has finalised batch 0x{batch.hash.hex()} at height {batch.header.height}, which this"
-                f" node finds invalid: {error}"
-            ) from error
-        rounds = self._state.round + 1
-        await self._storage_watch.when_available(lambda: self._chain.finalise(judged, commit))
-        self._begin_next_height()
-        self._metrics.batch_finalised(judged.transition.receipts, rounds)
-        log.info(
-            "finalised a batch",
-            height=batch.header.height,
-            round=commit.round,
-            proofs=len(batch.proofs),
-            batch=batch.hash.hex()[:16],
-        )
-        await self._hooks.finalised(judged)
-        self._announce_height()
-
     def _begin_next_height(self) -> None:
         self._state = self._begin_height()
         self._batches.begin_height()
         self._accuser.begin_height()
-
-    def _announce_height(self) -> None:
-        self._height_finished.set()
-        self._height_finished = trio.Event()
 
     def _begin_height(self) -> ConsensusState:
         return ConsensusState.begin(
             chain_id=self._chain.chain_id,
             height=self._chain.next_height,
             validators=self._chain.validators,
-            own_address=None if self._signer is None else self._signer.address,
+            own_address=self._own_address,
             timeouts=timeouts_of(self._chain.parameters),
         )
-
-
-def _as_logged(item: event.Input, before: ConsensusState, after: ConsensusState) -> event.Input:
-    """What the log needs of an input: a proposal without its batch, if the machine did not take the batch in.
-
-    Replayed, it leads to the same state. A validator that proposes for ever later rounds cannot fill the disk so.
-    """
-    if isinstance(item, event.MessageReceived) and isinstance(item.message, ProofBatch):
-        batch_hash = item.message.batch_hash
-        if batch_hash in before.batches or batch_hash not in after.batches:
-            return event.MessageReceived(replace(item.message, batch=b""))
-    return item
 
 
 def timeouts_of(parameters: Parameters) -> Timeouts:
@@ -480,8 +438,3 @@ def timeouts_of(parameters: Parameters) -> Timeouts:
         pre_commit_ms=parameters.timeout_pre_commit_ms,
         delta_ms=parameters.timeout_delta_ms,
     )
-
-
-def message_height(message: Message) -> int:
-    """The height that a message is about."""
-    return message.first.height if isinstance(message, Evidence) else message.height

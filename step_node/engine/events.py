@@ -7,13 +7,14 @@ somebody waits to see applied, waits for its place.
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import trio
 
 from consensus import inputs as event
-from consensus.messages import Commit, ProofBatch
+from consensus.messages import Commit, Evidence, Message, ProofBatch
 from step_node.batch.batch import Batch
 from step_node.metrics import NodeMetrics
 from step_node.storage.interface import RestoredState
@@ -24,6 +25,12 @@ EVENTS_MAX = 4_096
 WAITING_BATCH_BYTES_MAX = 32 * 1024 * 1024
 """Batches inside the messages that wait: a validator may sign any number of proposals, of up to 1 MB each. A proposal
 beyond that is dropped and counted."""
+
+LATER_MESSAGES_MAX = 1_024
+"""Messages kept until their height has come, or this node takes part; the oldest goes first."""
+
+LATER_PROPOSALS_MAX = 8
+"""How many of them may be proposals, of up to 1 MB each; a further one is dropped, and comes again."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,6 +57,11 @@ class Repeat:
 
 
 @dataclass(frozen=True, slots=True)
+class LookAround:
+    """Time to see again whether this validator may take part."""
+
+
+@dataclass(frozen=True, slots=True)
 class TimerDue:
     """A timer's time is over. It says for which height it was set: by now that may be past."""
 
@@ -57,7 +69,8 @@ class TimerDue:
     fired: event.TimerFired
 
 
-Event: TypeAlias = event.MessageReceived | event.WorkAvailable | Decided | Restored | Repeat | TimerDue
+Reminder: TypeAlias = event.WorkAvailable | Repeat | LookAround
+Event: TypeAlias = event.MessageReceived | Reminder | Decided | Restored | TimerDue
 
 
 class EventQueue:
@@ -67,7 +80,7 @@ class EventQueue:
         self._metrics = metrics
         self._send, self._receive = trio.open_memory_channel[Event](EVENTS_MAX)
         self._batch_bytes = 0
-        self._reminders: set[event.WorkAvailable | Repeat] = set()
+        self._reminders: set[Reminder] = set()
 
     def __len__(self) -> int:
         return self._receive.statistics().current_buffer_used
@@ -77,7 +90,7 @@ class EventQueue:
         item = await self._receive.receive()
         if isinstance(item, event.MessageReceived):
             self._batch_bytes -= _batch_bytes(item)
-        elif isinstance(item, event.WorkAvailable | Repeat):
+        elif isinstance(item, event.WorkAvailable | Repeat | LookAround):
             self._reminders.discard(item)
         return item
 
@@ -93,7 +106,7 @@ class EventQueue:
         elif self._offer(item):
             self._batch_bytes += batch_bytes
 
-    def remind(self, item: event.WorkAvailable | Repeat) -> None:
+    def remind(self, item: Reminder) -> None:
         """Add a reminder, unless the same one waits already. Never waits.
 
         While the driver waits for a store, reminders would otherwise fill the queue, and no message would find a place.
@@ -112,3 +125,29 @@ class EventQueue:
 
 def _batch_bytes(item: event.MessageReceived) -> int:
     return len(item.message.batch) if isinstance(item.message, ProofBatch) else 0
+
+
+class LaterMessages:
+    """Messages of peers whose time has not come: of the next height, which they may have begun already, or of the
+    present one, while this node only follows. What is later still comes by sync."""
+
+    def __init__(self) -> None:
+        self._kept: deque[Message] = deque(maxlen=LATER_MESSAGES_MAX)
+
+    def keep(self, message: Message) -> None:
+        """Until `take`; peers repeat what finds no place."""
+        proposals = sum(isinstance(kept, ProofBatch) for kept in self._kept)
+        if not isinstance(message, ProofBatch) or proposals < LATER_PROPOSALS_MAX:
+            self._kept.append(message)
+
+    def take(self, height: int) -> list[Message]:
+        """Those of this height, in the order in which they came. Those of earlier ones are dropped."""
+        taken = [message for message in self._kept if message_height(message) == height]
+        later = (message for message in self._kept if message_height(message) > height)
+        self._kept = deque(later, maxlen=LATER_MESSAGES_MAX)
+        return taken
+
+
+def message_height(message: Message) -> int:
+    """The height that a message is about."""
+    return message.first.height if isinstance(message, Evidence) else message.height

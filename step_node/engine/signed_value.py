@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from consensus.messages import PreCommit, PreVote, ProofBatch, SignedMessage, TimeoutMessage
-from step_node.signing.guard import SigningKind
+from step_node.signing.history import SigningKind
 
 
 def signed_value(message: SignedMessage) -> tuple[SigningKind, bytes]:

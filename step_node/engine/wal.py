@@ -12,11 +12,15 @@ discarded.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import msgpack
 
+from consensus import inputs as event
 from consensus.inputs import Input, decode_input, encode_input
+from consensus.messages import ProofBatch
+from consensus.state import ConsensusState
 from consensus.wire import WireError
 from step_node.durable.file_system import DISK, FileSystem
 from step_node.durable.record_log import DamagedLog, ForeignLog, RecordLog
@@ -115,3 +119,15 @@ def _read_header(header: bytes) -> tuple[str | None, int | None]:
             return chain_id, height
         case _:
             return None, None
+
+
+def as_logged(item: event.Input, before: ConsensusState, after: ConsensusState) -> event.Input:
+    """What the log needs of an input: a proposal without its batch, if the machine did not take the batch in.
+
+    Replayed, it leads to the same state. A validator that proposes for ever later rounds cannot fill the disk so.
+    """
+    if isinstance(item, event.MessageReceived) and isinstance(item.message, ProofBatch):
+        batch_hash = item.message.batch_hash
+        if batch_hash in before.batches or batch_hash not in after.batches:
+            return event.MessageReceived(replace(item.message, batch=b""))
+    return item

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
 
@@ -21,10 +21,12 @@ from step_node.durable.atomic_file import write_atomically
 from step_node.errors import StepNodeError, describe_validation_error
 from step_node.home.config import ApiConfig, ConfigError, LogConfig, NodeConfig, P2pConfig, StorageConfig
 from step_node.home.config_file import render_config
+from step_node.home.histories import begin_history
+from step_node.home.keys import NodeKeys
 from step_node.home.paths import NodeHome
 from step_node.parameters import USTEP_PER_STEP, Parameters
 from step_node.signing.key_file import create_key_file
-from step_node.signing.keystore import KdfStrength, create_keystore, new_private_key
+from step_node.signing.keystore import KdfStrength, create_keystore
 from step_node.signing.private_file import create_private_file
 
 LOOPBACK = "127.0.0.1"
@@ -40,23 +42,10 @@ class HomeError(StepNodeError):
 
 
 @dataclass(frozen=True, slots=True)
-class HomeKeys:
-    """Private keys of 32 bytes each. `validator` is None for a node that only observes."""
-
-    validator: bytes | None = field(repr=False)
-    p2p: bytes = field(repr=False)
-
-    @classmethod
-    def new(cls, *, is_validator: bool) -> HomeKeys:
-        """Fresh random keys."""
-        return cls(new_private_key() if is_validator else None, new_private_key())
-
-
-@dataclass(frozen=True, slots=True)
 class NetworkNode:
     """Where one node of a test network listens, and its keys."""
 
-    keys: HomeKeys
+    keys: NodeKeys
     api_port: int
     p2p_port: int
     host: str = LOOPBACK
@@ -140,14 +129,16 @@ def check_no_home(home: NodeHome) -> None:
 def write_home(
     home: NodeHome,
     *,
-    keys: HomeKeys,
+    keys: NodeKeys,
     genesis: Genesis,
     config: NodeConfig,
     password: str,
     strength: KdfStrength = KdfStrength.STANDARD,
     keep_password: bool = False,
 ) -> None:
-    """Make a home. `password` encrypts the validator's keystore, if there is one; `keep_password` writes it beside it.
+    """Make a home for `keys` that were made just now: the validator's has never signed, so its history is begun.
+
+    `password` encrypts the validator's keystore, if there is one; `keep_password` writes it beside it.
 
     Raises HomeError if the home is there already, KeystoreError for a password that cannot be used, OSError.
     """
@@ -159,6 +150,8 @@ def write_home(
         if keep_password:
             create_private_file(home.password, password.encode() + b"\n")
     home.data.mkdir(mode=0o700)
+    if keys.validator_address is not None:
+        begin_history(home, chain_id=genesis.chain_id, validator=keys.validator_address)
     write_atomically(home.genesis, genesis.model_dump_json(indent=2, exclude_none=True).encode() + b"\n", replace=False)
     write_atomically(home.config, render_config(config).encode(), replace=False)
 

@@ -68,8 +68,22 @@ class NodeHome:
         return self.data / "consensus.log"
 
     @property
-    def signing_history(self) -> Path:
-        """What the double-sign guard remembers. Never delete or copy it back."""
+    def proof_of_lock(self) -> Path:
+        """The batch that this validator has locked on last, and why; for when the consensus log is lost."""
+        return self.data / "proof_of_lock"
+
+    @property
+    def signing_histories(self) -> Path:
+        """What the double-sign guard remembers, one file for each key. Never delete one or copy it back."""
+        return self.data / "signing_history"
+
+    def signing_history(self, validator: bytes) -> Path:
+        """That of the key whose address is `validator` (20 bytes)."""
+        return self.signing_histories / f"0x{validator.hex()}.log"
+
+    @property
+    def unnamed_signing_history(self) -> Path:
+        """Where older versions kept the history of whatever key there was. A home that has one is refused."""
         return self.data / "signing_history.log"
 
     @property

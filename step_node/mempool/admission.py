@@ -139,17 +139,7 @@ class Admission:
         restored = 0
         for start in range(0, len(waiting), CHUNK_PROOFS_MAX):
             chunk = waiting[start : start + CHUNK_PROOFS_MAX]
-            state, receipts = await self._look_up(chunk)
-            dropped = []
-            for proof in chunk:
-                if proof.proof_id in receipts:
-                    continue
-                refusal = refusal_for_good(proof, state)
-                if refusal is not None:
-                    dropped.append(DroppedProof(proof.proof_id, refusal))
-                elif self._mempool.add(proof):
-                    restored += 1
-            await self._journal.settle(finalised=sorted(receipts), dropped=dropped, now_ms=self._clock.now_ms())
+            restored += await self._let_back_in(chunk)
         return restored
 
     async def admit_from_peers(self, proofs: Sequence[SignedProof]) -> list[Refusal | None]:
@@ -236,8 +226,14 @@ class Admission:
         """Settle what the chain decided while it was being journalled, when the journal did not know it yet."""
         if not proofs:
             return
+        # What neither the chain nor a gate decides, the clock had dropped while the journal could not keep the reason:
+        # let the clock find it again.
+        await self._let_back_in(proofs)
+
+    async def _let_back_in(self, proofs: Sequence[SignedProof]) -> int:
+        """Settle those that are finalised, or can never be; put the others into the mempool, and say how many."""
         state, receipts = await self._look_up(proofs)
-        dropped = []
+        dropped, added = [], 0
         for proof in proofs:
             if proof.proof_id in receipts:
                 continue
@@ -245,10 +241,9 @@ class Admission:
             if refusal is not None:
                 dropped.append(DroppedProof(proof.proof_id, refusal))
             else:
-                # The clock had dropped it, not the chain, and the journal could not keep the reason: let the clock
-                # find it again.
-                self._mempool.add(proof)
+                added += self._mempool.add(proof)
         await self._journal.settle(finalised=sorted(receipts), dropped=dropped, now_ms=self._clock.now_ms())
+        return added
 
     async def _look_up(self, proofs: Sequence[SignedProof]) -> tuple[StateSlice, dict[bytes, Receipt]]:
         """The state these proofs depend on, no older than the head, and the receipts of those that are finalised.

@@ -14,7 +14,8 @@ from functools import partial
 import structlog
 import trio
 
-from step_node.chain.chain import Chain, JudgedBatch
+from step_node.chain.chain import Chain
+from step_node.chain.judging import JudgedBatch
 from step_node.clock import Clock
 from step_node.ledger.apply import keys_of
 from step_node.mempool.journal import DroppedProof, Journal

@@ -1,7 +1,8 @@
 """The consensus reactor: reads the consensus topic, and hands each message to whom it concerns.
 
-Messages of the present heights go to the driver; heights to `peers`; everything to the doppelganger watch; evidence,
-and what two messages together prove, to the pool. A commit that contradicts what is final here is noticed here.
+Messages of the present heights go to the driver; heights to `peers`; what the own key has signed, of any height, to the
+doppelganger watch; evidence, and what two messages together prove, to the pool. A commit that contradicts what is final
+here is noticed here.
 """
 
 from __future__ import annotations
@@ -9,15 +10,18 @@ from __future__ import annotations
 from functools import partial
 
 import structlog
+import trio
 
-from consensus.messages import Commit, Evidence, Message, PreCommit
+from consensus.messages import Commit, Evidence, Message, PreCommit, SignedMessage
 from step_node.chain.chain import Chain
 from step_node.engine.doppelganger import DoppelgangerWatch
-from step_node.engine.driver import ConsensusDriver, message_height
+from step_node.engine.driver import ConsensusDriver
+from step_node.engine.events import message_height
 from step_node.engine.evidence_pool import EvidencePool
 from step_node.engine.forks import Fork, fork_shown_by
 from step_node.metrics import NodeMetrics
-from step_node.network.gossip import ConsensusGossipMessage, Topic, broadcast
+from step_node.network.consensus_judge import ConsensusGossipMessage
+from step_node.network.gossip import Topic, broadcast
 from step_node.network.peers import Peers
 from step_node.storage.retry import StorageWatch
 
@@ -31,6 +35,7 @@ class ConsensusReader:
         self,
         *,
         topic: Topic[ConsensusGossipMessage],
+        own_messages: trio.MemoryReceiveChannel[SignedMessage],
         chain: Chain,
         peers: Peers,
         driver: ConsensusDriver,
@@ -40,6 +45,7 @@ class ConsensusReader:
         storage_watch: StorageWatch,
     ) -> None:
         self._topic = topic
+        self._own_messages = own_messages
         self._chain = chain
         self._peers = peers
         self._driver = driver
@@ -56,15 +62,23 @@ class ConsensusReader:
 
     async def run(self) -> None:
         """Read the topic until cancelled. Raises `DoppelgangerFound`."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._watch_for_doppelganger)
+            await self._read()
+
+    async def _watch_for_doppelganger(self) -> None:
+        async for message in self._own_messages:
+            if self._doppelganger is not None:
+                self._doppelganger.hear(message)
+
+    async def _read(self) -> None:
         async for sender, item in self._topic:
             height = message_height(item.message)
-            if self._doppelganger is not None:
-                self._doppelganger.hear(item.message)
             if isinstance(item.message, Commit):
-                self._peers.note_height(sender, height)
+                self._peers.note_shown(sender, height)
                 await self._watch_for_fork(item.message)
             elif height > self._chain.next_height:
-                self._peers.note_height(sender, height - 1)
+                self._peers.note_told(sender, height - 1)
             if isinstance(item.message, Evidence):
                 await self._take_evidence(item.message)
             elif item.proven:

@@ -2,26 +2,20 @@
 
 A message is decoded, and what can be checked from it alone is checked, *before* it is passed on: so garbage goes no
 further than the first honest node, and only its author pays for it. What was decoded there is kept for the reader.
+What a message of consensus is worth is decided in `network.consensus_judge`.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Generic, Self, TypeVar
 
 import trio
 
-from consensus.commit import InvalidCommit
-from consensus.evidence import InvalidEvidence
-from consensus.messages import MESSAGE_BYTES_MAX, Commit, Evidence, Message, ProofBatch, decode_message, encode_message
-from consensus.wire import WireError
+from consensus.messages import MESSAGE_BYTES_MAX, Message, encode_message
 from p2p.network import Fault, Network, PeerId
-from step_node.batch.batch import Batch, MalformedBatch, decode_batch
-from step_node.chain.chain import Chain
-from step_node.crypto.eip191 import BadSignature
-from step_node.crypto.lines import recover_signer
+from step_node.network.consensus_judge import ConsensusGossipMessage, ConsensusJudge, Refused
 from step_node.network.protocols import consensus_topic, operations_topic, proofs_topic
 from step_node.operations.operation import (
     OPERATION_BYTES_MAX,
@@ -39,14 +33,6 @@ PROOFS_BUFFER_BUNDLES = 128
 OPERATIONS_BUFFER_MESSAGES = 512
 
 T = TypeVar("T")
-
-
-class Refused(ValueError):
-    """A gossiped message that must go no further, and what its sender has done wrong."""
-
-    def __init__(self, fault: Fault, reason: str) -> None:
-        super().__init__(reason)
-        self.fault = fault
 
 
 class Topic(Generic[T]):
@@ -109,26 +95,17 @@ class Topic(Generic[T]):
                 return message.sender, decoded
 
 
-@dataclass(frozen=True, slots=True)
-class ConsensusGossipMessage:
-    """A message of consensus; a proposal comes with its decoded batch.
-
-    `proven` is False for a commit or evidence of another height than the next: it is for peers that are elsewhere.
-    """
-
-    message: Message
-    batch: Batch | None
-    proven: bool
-
-
 def consensus_gossip(
-    network: Network, chain: Chain, on_refused: Callable[[str, Refused], None]
+    network: Network,
+    judge: ConsensusJudge,
+    chain_id: str,
+    on_refused: Callable[[str, Refused], None],
 ) -> Topic[ConsensusGossipMessage]:
-    """The consensus topic of `chain`."""
+    """The consensus topic of a chain, its messages judged by `judge`."""
     return Topic(
         network,
-        consensus_topic(chain.chain_id),
-        lambda data: decode_consensus_message(data, chain),
+        consensus_topic(chain_id),
+        judge.judge,
         message_bytes_max=MESSAGE_BYTES_MAX,
         buffer_messages=CONSENSUS_BUFFER_MESSAGES,
         on_refused=on_refused,
@@ -169,41 +146,11 @@ async def broadcast(topic: Topic[ConsensusGossipMessage], message: Message) -> N
     await topic.publish(encode_message(message))
 
 
-def decode_consensus_message(data: bytes, chain: Chain) -> ConsensusGossipMessage:
-    """The message in `data`, with its signatures checked.
-
-    Raises `Refused`, which the neighbour that passed the message on has to answer for. So a fault that costs points
-    must not depend on how far this node has come: a neighbour one height behind would be punished for what it could not
-    know. Signatures are judged from the message alone. Who may sign is judged strictly for the next height; for others
-    a validator is whoever has a record (a newcomer has one an epoch before it votes), and what this node cannot judge
-    goes no further, at nobody's cost (`UNVERIFIABLE`).
-    """
-    try:
-        message = decode_message(data)
-    except WireError as error:
-        raise Refused(Fault.MALFORMED, str(error)) from error
-    batch = None
-    proven = True
-    try:
-        match message:
-            case Commit():
-                proven = _check_commit(message, chain)
-            case Evidence():
-                _check_known(message.type, chain.offence_in(message).accused, message.first.height, chain)
-                proven = message.first.height == chain.next_height
-            case _:
-                if recover_signer(message.signing_line(chain.chain_id), message.signature) != message.signer:
-                    raise Refused(Fault.BAD_SIGNATURE, f"{message.type}: is not signed by 0x{message.signer.hex()}")
-                _check_known(message.type, message.signer, message.height, chain)
-                if isinstance(message, ProofBatch):
-                    batch = _batch_of(message)
-    except (BadSignature, InvalidCommit, InvalidEvidence) as error:
-        raise Refused(Fault.BAD_SIGNATURE, f"{message.type}: {error}") from error
-    return ConsensusGossipMessage(message, batch, proven)
-
-
 def decode_operation_message(data: bytes, chain_id: str) -> Operation:
-    """The operation in `data`, with its signatures checked. Raises `Refused`."""
+    """The operation in `data`, with its signatures checked. Raises `Refused`, for what its bytes show alone.
+
+    Whether it can be applied (its sequence number, the owner's balance) depends on the head, and is no fault.
+    """
     try:
         operation = decode_operation(data)
         verify_operation(operation, chain_id)
@@ -211,34 +158,6 @@ def decode_operation_message(data: bytes, chain_id: str) -> Operation:
         bad_signature = error.code is OperationCode.BAD_SIGNATURE
         raise Refused(Fault.BAD_SIGNATURE if bad_signature else Fault.MALFORMED, str(error)) from error
     return operation
-
-
-def _check_commit(commit: Commit, chain: Chain) -> bool:
-    """Whether it is of the next height; then it is proven. Of another height, the set may have been another."""
-    try:
-        chain.check_commit(commit, height=commit.height, batch_hash=commit.batch_hash)
-    except InvalidCommit as error:
-        if commit.height == chain.next_height or not chain.is_signed(commit):
-            raise
-        raise Refused(Fault.UNVERIFIABLE, f"{commit.type}: {error}") from error
-    return commit.height == chain.next_height
-
-
-def _check_known(kind: str, signer: bytes, height: int, chain: Chain) -> None:
-    if chain.knows_validator(signer):
-        return
-    fault = Fault.UNVERIFIABLE if height > chain.next_height else Fault.INVALID_DATA
-    raise Refused(fault, f"{kind}: 0x{signer.hex()} is no validator")
-
-
-def _batch_of(message: ProofBatch) -> Batch:
-    try:
-        batch = decode_batch(message.batch)
-    except MalformedBatch as error:
-        raise Refused(Fault.MALFORMED, f"PROOF_BATCH.batch: {error}") from error
-    if batch.hash != message.batch_hash:
-        raise Refused(Fault.INVALID_DATA, "PROOF_BATCH.batch_hash: is not the identity of the batch")
-    return batch
 
 
 def _check_bundle(data: bytes) -> CheckedBundle:

@@ -7,7 +7,8 @@ still learns that the chain has moved on.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterable
 
 import structlog
 import trio
@@ -17,66 +18,112 @@ from p2p.errors import NetworkError, PeerFault
 from p2p.network import Fault, Network, PeerId, Stream
 from step_node.chain.chain import Chain
 from step_node.network.protocols import HELLO_BYTES_MAX, HELLO_PROTOCOL, HELLO_STREAMS_MAX, Hello
+from step_node.network.track_record import TrackRecords
 
 GREETING_INTERVAL_MS = 2_000
-"""How often one peer, by turns, is asked how far it has come."""
+"""How often peers, by turns, are asked how far they have come."""
+GREETING_ROUND_INTERVALS = 10
+"""In how many intervals all of them have had their turn, however many they are."""
 
 log = structlog.get_logger("peers")
 
 
 class Peers:
-    """The peers that have greeted this node. Construct before `network.start`."""
+    """The peers that have greeted this node. Construct before `network.start`.
+
+    How far others have come is known in two ways, which are never mixed:
+
+    - *told*: a peer says so, in its hello or by what it passes on. Anybody can say anything. It is a reason to ask that
+      peer for batches, unless it has been asked and has not delivered (`network.track_record`), and for nothing else.
+    - *shown*: a quorum of the validators that this node knows has signed a commit. The chain has come so far.
+    """
 
     def __init__(self, network: Network, chain: Chain, *, on_height: Callable[[PeerId, int], None]) -> None:
         self._network = network
         self._chain = chain
         self._on_height = on_height
         self._heights: dict[PeerId, int] = {}
+        self._shown = 0
         self._turn = 0
+        self._greeting: set[PeerId] = set()
+        self.records = TrackRecords()
+        """Who delivers batches and proposals."""
         network.serve(
             HELLO_PROTOCOL, self._answer, message_bytes_max=HELLO_BYTES_MAX, streams_max_per_peer=HELLO_STREAMS_MAX
         )
 
-    def height(self, peer_id: PeerId) -> int | None:
+    def told(self, peer_id: PeerId) -> int | None:
         """The height that a connected peer last told; None before its hello."""
         return self._heights.get(peer_id)
 
-    def ahead(self, height: int) -> list[PeerId]:
-        """The connected peers that say they have finalised `height`."""
-        return [peer_id for peer_id in self._network.peers() if self._heights.get(peer_id, -1) >= height]
+    @property
+    def shown(self) -> int:
+        """The greatest height that a verified commit has shown to be final; at least this node's own."""
+        return max(self._shown, self._chain.head.chain.height)
 
-    def distrust_height(self, peer_id: PeerId) -> None:
-        """The peer did not deliver what it said it has; until its next hello it counts as no further than this node."""
-        if peer_id in self._heights:
-            self._heights[peer_id] = min(self._heights[peer_id], self._chain.head.chain.height)
-
-    def note_height(self, peer_id: PeerId, height: int) -> None:
-        """A peer has shown in another way that it has come this far."""
+    def note_told(self, peer_id: PeerId, height: int) -> None:
+        """A peer that has greeted tells in another way that it has come this far."""
         if peer_id in self._heights and height > self._heights[peer_id]:
             self._heights[peer_id] = height
             self._on_height(peer_id, height)
 
+    def note_shown(self, peer_id: PeerId, height: int) -> None:
+        """A peer has passed on a commit of this height, which a quorum has signed."""
+        self.note_told(peer_id, height)
+        if height > self._shown:
+            self._shown = height
+            self._on_height(peer_id, height)
+
+    def members(self) -> frozenset[PeerId]:
+        """The peers that validators of the next height name in their `p2p_address`, connected or not."""
+        return frozenset(
+            PeerId(peer_id)
+            for record in self._chain.head.validators
+            if record.is_in_set and (peer_id := record.p2p_address.rpartition("/p2p/")[2]) != record.p2p_address
+        )
+
+    def in_order(self, peer_ids: Iterable[PeerId] | None = None) -> list[PeerId]:
+        """Of these peers, or of all that are connected, those that may be asked, in the order in which to ask them."""
+        self._turn += 1
+        asked = self._network.peers() if peer_ids is None else peer_ids
+        return self.records.in_order(asked, members=self.members(), turn=self._turn)
+
+    def askable(self, height: int) -> list[PeerId]:
+        """The connected peers that tell they have finalised `height` and are not in doubt, in the order to ask them."""
+        return self.in_order(self._ahead(height))
+
+    def askable_in_seconds(self, height: int) -> float:
+        """When the first peer that tells so may be asked; infinite if none tells so."""
+        return min((self.records.doubted_seconds(peer_id) for peer_id in self._ahead(height)), default=math.inf)
+
+    def _ahead(self, height: int) -> list[PeerId]:
+        return [peer_id for peer_id in self._network.peers() if self._heights.get(peer_id, -1) >= height]
+
     async def run(self) -> None:
-        """Greet every peer that this node dials, and one peer by turns, until cancelled."""
+        """Greet every peer that this node dials, and all by turns, until cancelled."""
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._greet_by_turns)
+            nursery.start_soon(self._greet_by_turns, nursery)
             async for event in self._network.peer_events():
                 if not event.connected:
                     self._heights.pop(event.peer_id, None)
                 elif event.outbound:
                     nursery.start_soon(self._greet, event.peer_id)
 
-    async def _greet_by_turns(self) -> None:
+    async def _greet_by_turns(self, nursery: trio.Nursery) -> None:
+        turn = 0
         while True:
             await trio.sleep(GREETING_INTERVAL_MS / 1000)
             peers = self._network.peers()
             # A greeting may cross a disconnection; so that such heights do not add up, only the connected are kept.
             self._heights = {peer_id: self._heights[peer_id] for peer_id in peers if peer_id in self._heights}
-            if peers:
-                self._turn = (self._turn + 1) % len(peers)
-                await self._greet(peers[self._turn])
+            # Side by side: who does not answer keeps nobody else from being greeted.
+            for _ in range(-(-len(peers) // GREETING_ROUND_INTERVALS)):
+                turn = (turn + 1) % len(peers)
+                if peers[turn] not in self._greeting:
+                    nursery.start_soon(self._greet, peers[turn])
 
     async def _greet(self, peer_id: PeerId) -> None:
+        self._greeting.add(peer_id)
         try:
             async with await self._network.open_stream(peer_id, HELLO_PROTOCOL) as stream:
                 await stream.send_message(self._hello())
@@ -86,6 +133,8 @@ class Peers:
             self._network.penalise(peer_id, error.fault)
         except NetworkError as error:
             log.debug("a peer could not be greeted", peer=peer_id, reason=str(error))
+        finally:
+            self._greeting.discard(peer_id)
 
     async def _answer(self, stream: Stream) -> None:
         # Ours first: one who dials the wrong chain shall see in its own log why it is sent away.

@@ -32,14 +32,18 @@ from step_node.network.protocols import (
     Inventory,
     InventoryRequest,
     ProofsRequest,
-    receive_answer,
+    asked,
 )
+from step_node.network.track_record import TrackRecords
 from step_node.proofs.proof import STATELESS_CODES, RefusalCode, SignedProof
 from step_node.proofs.wire import BUNDLE_PROOFS_MAX, CheckedBundle, MalformedProof, decode_bundle, encode_bundle
 from step_node.storage.interface import StorageUnavailable
 
 INVENTORY_INTERVAL_MS = 1_000
 """How often one peer, by turns, is asked what it has."""
+
+ASKED_AT_ONCE_MAX = 4
+"""Peers whose inventories are waited for at once; while so many do not answer, nobody else is asked."""
 
 SETTLED_IDS_MAX = 100_000
 """Ids remembered as refused or finalised, so that they are not fetched again; the oldest is forgotten first."""
@@ -85,6 +89,8 @@ class ProofExchange:
         self._settled: OrderedDict[bytes, None] = OrderedDict()
         self._refused: OrderedDict[bytes, None] = OrderedDict()
         self._turn = 0
+        self._asked: set[PeerId] = set()
+        self._records = TrackRecords()
         network.serve(
             FETCH_PROTOCOL, self._answer, message_bytes_max=FETCH_BYTES_MAX, streams_max_per_peer=FETCH_STREAMS_MAX
         )
@@ -146,22 +152,33 @@ class ProofExchange:
     # --- fetching -----------------------------------------------------------------------------------------------
 
     async def _fetch_by_turns(self) -> None:
-        while True:
-            await trio.sleep(INVENTORY_INTERVAL_MS / 1000)
-            peers = self._network.peers()
-            if not peers:
-                continue
-            self._turn = (self._turn + 1) % len(peers)
-            peer_id = peers[self._turn]
-            try:
-                await self._fetch_missing(peer_id)
-            except PeerFault as error:
-                log.warning("a peer's proofs are refused", peer=peer_id, reason=error.detail)
-                self._network.penalise(peer_id, error.fault)
-            except NetworkError as error:
-                log.debug("a peer's inventory could not be read", peer=peer_id, reason=str(error))
-            except StorageUnavailable as error:
-                log.info("fetched proofs are let go", reason=str(error))
+        """Ask the next peer at each interval, whether those asked before have answered or not."""
+        async with trio.open_nursery() as nursery:
+            while True:
+                await trio.sleep(INVENTORY_INTERVAL_MS / 1000)
+                turns = [one for one in self._network.peers() if one not in self._asked]
+                turns = [one for one in turns if not self._records.doubted_seconds(one)]
+                if turns and len(self._asked) < ASKED_AT_ONCE_MAX:
+                    self._turn += 1
+                    nursery.start_soon(self._fetch_from, turns[self._turn % len(turns)])
+
+    async def _fetch_from(self, peer_id: PeerId) -> None:
+        self._asked.add(peer_id)
+        try:
+            await self._fetch_missing(peer_id)
+        except PeerFault as error:
+            log.warning("a peer's proofs are refused", peer=peer_id, reason=error.detail)
+            self._network.penalise(peer_id, error.fault)
+            self._records.broke(peer_id)
+        except NetworkError as error:
+            log.debug("a peer's inventory could not be read", peer=peer_id, reason=str(error))
+            self._records.broke(peer_id)
+        except StorageUnavailable as error:
+            log.info("fetched proofs are let go", reason=str(error))
+        else:
+            self._records.kept(peer_id)
+        finally:
+            self._asked.discard(peer_id)
 
     async def _fetch_missing(self, peer_id: PeerId) -> None:
         data = await self._ask(peer_id, encode(InventoryRequest()))
@@ -173,24 +190,27 @@ class ProofExchange:
             raise PeerFault(peer_id, Fault.MALFORMED, str(error)) from error
         missing = [proof_id for proof_id in inventory.proof_ids if self._is_wanted(proof_id)]
         for start in range(0, len(missing), FETCH_IDS_MAX):
-            asked = tuple(missing[start : start + FETCH_IDS_MAX])
-            data = await self._ask(peer_id, encode(ProofsRequest(asked)))
+            wanted = tuple(missing[start : start + FETCH_IDS_MAX])
+            data = await self._ask(peer_id, encode(ProofsRequest(wanted)))
             if data is None:
                 return  # All of them were finalised meanwhile.
             try:
                 proofs = decode_bundle(data)
             except MalformedProof as error:
                 raise PeerFault(peer_id, Fault.MALFORMED, str(error)) from error
-            if not {proof.proof_id for proof in proofs} <= set(asked):
+            if not {proof.proof_id for proof in proofs} <= set(wanted):
                 raise PeerFault(peer_id, Fault.UNREQUESTED, "proofs that were not asked for")
             if not await self._take_in(proofs):
                 # What waits in an honest node's mempool has been verified there.
                 raise PeerFault(peer_id, Fault.INVALID_DATA, "proofs that fail a stateless gate")
 
     async def _ask(self, peer_id: PeerId, request: bytes) -> bytes | None:
-        async with await self._network.open_stream(peer_id, FETCH_PROTOCOL) as stream:
-            await stream.send_message(request)
-            return await receive_answer(stream)
+        patience_seconds = self._records.patience_seconds(peer_id)
+        async with asked(self._network, peer_id, FETCH_PROTOCOL, request, patience_seconds=patience_seconds) as (
+            _,
+            answer,
+        ):
+            return await answer.receive()
 
     async def _answer(self, stream: Stream) -> None:
         data = await stream.receive_message()

@@ -6,6 +6,8 @@ a version, unknown fields being an error.
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import field
 from typing import Annotated, Literal
 
@@ -15,7 +17,7 @@ from pydantic import Discriminator, Field
 from consensus.messages import MESSAGE_BYTES_MAX, BatchHash, Commit
 from consensus.wire import UInt63, wire_type
 from p2p.errors import NetworkError, PeerFault
-from p2p.network import Fault, Stream
+from p2p.network import Fault, Network, PeerId, Stream
 from step_node.proofs.proof import PROOF_ID_BYTES
 from step_node.snapshot.light import LINKS_MAX, SetLink
 from step_node.snapshot.manifest import CHUNK_BYTES_MAX, CHUNKS_MAX, MANIFEST_BYTES_MAX
@@ -193,16 +195,37 @@ class PeerTooSlow(NetworkError):
     """The peer answers, and slower than somebody should wait for who can ask another. No fault of its own."""
 
 
+@asynccontextmanager
+async def asked(
+    network: Network, peer_id: PeerId, protocol: str, request: bytes, *, patience_seconds: float
+) -> AsyncIterator[tuple[Stream, PacedAnswer]]:
+    """Ask a peer something: the stream, and the answer that is to come on it.
+
+    Raises `PeerTooSlow` if the peer takes longer than so many seconds to take the request, and what opening a stream
+    and sending on it raise.
+    """
+    with trio.move_on_after(patience_seconds) as opening:
+        stream = await network.open_stream(peer_id, protocol)
+    if opening.cancelled_caught:
+        raise PeerTooSlow(f"{protocol}: peer {peer_id} opens no stream within {patience_seconds:g} s")
+    async with stream:
+        with trio.move_on_after(patience_seconds) as sending:
+            await stream.send_message(request)
+        if sending.cancelled_caught:
+            raise PeerTooSlow(f"{protocol}: peer {peer_id} takes no request within {patience_seconds:g} s")
+        yield stream, PacedAnswer(stream, patience_seconds)
+
+
 class PacedAnswer:
     """An answer of many messages, which must keep up a pace as a whole.
 
-    The peer has `ANSWER_TIMEOUT_MS` and one message's time to begin with, and each message adds to that. Only the time
+    The peer has `patience_seconds` and one message's time to begin with, and each message adds to that. Only the time
     counts that is spent waiting for the peer, not what is done with its messages then.
     """
 
-    def __init__(self, stream: Stream) -> None:
+    def __init__(self, stream: Stream, patience_seconds: float = ANSWER_TIMEOUT_MS / 1000) -> None:
         self._stream = stream
-        self._left_seconds = (ANSWER_TIMEOUT_MS + ANSWER_MS_PER_MESSAGE) / 1000
+        self._left_seconds = patience_seconds + ANSWER_MS_PER_MESSAGE / 1000
 
     async def receive(self) -> bytes | None:
         """The next message, None at the end. Raises `PeerTooSlow`, and what `receive_answer` raises."""

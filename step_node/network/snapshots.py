@@ -36,7 +36,9 @@ from step_node.network.protocols import (
     SetLinks,
     SnapshotChunk,
     SnapshotRequest,
+    asked,
 )
+from step_node.network.track_record import TrackRecords
 from step_node.offload import run_blocking
 from step_node.snapshot.chunks import ChunkReader, stored_records
 from step_node.snapshot.light import SetLink, TrustedSets
@@ -156,10 +158,13 @@ class SnapshotJoiner:
         set_links: ValidatorSetLinks,
         distance_batches: int,
         owes_answers: Callable[[], Awaitable[bool]],
+        records: TrackRecords,
     ) -> None:
         self._network = network
         self._chain = chain
         self._driver = driver
+        self._records = records
+        self._receiving = False
         self._snapshot_store = snapshot_store
         self._set_links = set_links
         self.distance_batches = distance_batches
@@ -167,12 +172,17 @@ class SnapshotJoiner:
         self._owes_answers = owes_answers
         self._genesis_set = validator_set(chain.genesis.head().validators)
 
+    @property
+    def receiving(self) -> bool:
+        """Whether a snapshot is coming that a quorum has signed."""
+        return self._receiving
+
     def applies(self) -> bool:
         """Whether this node is one that joins from a snapshot: it stands at height 0."""
         return self._chain.head.chain.height == 0
 
     async def join(self, peer_ids: Sequence[PeerId]) -> bool:
-        """Join from the first of these peers that has a good snapshot; whether one had."""
+        """Join from the first of these peers, in this order, that has a good snapshot; whether one had."""
         if not self.applies() or await self._owes_answers():
             return False
         fetched = self._snapshot_store.fetching()
@@ -187,8 +197,10 @@ class SnapshotJoiner:
             except PeerFault as error:
                 log.warning("a peer's snapshot is refused", peer=peer_id, reason=error.detail)
                 self._network.penalise(peer_id, error.fault)
+                self._records.broke(peer_id)
             except NetworkError as error:
                 log.info("a peer gave no snapshot", peer=peer_id, reason=str(error))
+                self._records.broke(peer_id)
             except UnprovenSnapshot as error:
                 log.info("a peer's snapshot cannot be judged", peer=peer_id, reason=str(error))
             except OSError as error:
@@ -199,15 +211,18 @@ class SnapshotJoiner:
                     log.info("joined from a snapshot", peer=peer_id, height=restored.base.height)
                     return True
             finally:
+                self._receiving = False
                 with trio.CancelScope(shield=True):
                     await run_blocking(fetched.remove)
         return False
 
     async def _fetch(self, peer_id: PeerId, fetched: FetchedChunks) -> tuple[RestoredState, tuple[SetLink, ...]] | None:
         """A peer's snapshot, checked as a whole, and the links that lead to its validators; None if it has none."""
-        async with await self._network.open_stream(peer_id, SNAPSHOT_PROTOCOL) as stream:
-            answer = PacedAnswer(stream)
-            await stream.send_message(encode(ManifestRequest()))
+        request, patience_seconds = encode(ManifestRequest()), self._records.patience_seconds(peer_id)
+        async with asked(self._network, peer_id, SNAPSHOT_PROTOCOL, request, patience_seconds=patience_seconds) as (
+            stream,
+            answer,
+        ):
             data = await answer.receive()
             if data is None:
                 return None
@@ -255,6 +270,7 @@ class SnapshotJoiner:
         snapshot = manifest.snapshot
         check = partial(check_manifest, chain_id=self._chain.chain_id, trusted=trusted)
         base = await run_blocking(check, manifest)
+        self._receiving = True
         reader = ChunkReader(snapshot, base)
 
         def keep(number: int, data: bytes) -> None:

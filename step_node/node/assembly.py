@@ -10,13 +10,14 @@ from pathlib import Path
 
 import structlog
 
-from p2p.network import Network
+from p2p.network import Network, PeerId
 from step_node.chain.chain import Chain
 from step_node.chain.genesis import Genesis
 from step_node.clock import Clock
 from step_node.durable.file_system import DISK, FileSystem
 from step_node.engine.doppelganger import DoppelgangerWatch
 from step_node.engine.evidence_pool import EvidencePool
+from step_node.engine.lock_file import LockFile
 from step_node.engine.wal import WriteAheadLog
 from step_node.errors import StepNodeError
 from step_node.home.config import MempoolConfig, SyncConfig
@@ -47,12 +48,15 @@ async def assemble(
     watches_for_doppelganger: bool = True,
     listen_first_seconds: float = 0.0,
     hooks: NodeHooks | None = None,
+    bootstrap: frozenset[PeerId] = frozenset(),
+    signed_here: frozenset[bytes] = frozenset(),
+    observes_on_purpose: bool = False,
     files: FileSystem = DISK,
 ) -> NodeParts:
     """The parts of the node in `home`, over a store that has been initialised with `genesis`.
 
     `files` is the disk on which all of that lies; without `keeps_snapshots` no snapshots are given or joined from.
-    `NodeParts.close` closes what was opened here.
+    `bootstrap` names the peers of the operator's choice. `NodeParts.close` closes what was opened here.
 
     Raises `StepNodeError` for whatever the operator can do something about.
     """
@@ -90,6 +94,12 @@ async def assemble(
         set_links=set_links,
         sync=sync or SyncConfig(),
         hooks=hooks or NodeHooks(),
+        locks=None
+        if signer is None
+        else LockFile.open(home.proof_of_lock, chain_id=genesis.chain_id, validator=signer.address, files=files),
+        bootstrap=bootstrap,
+        signed_here=signed_here,
+        observes_on_purpose=observes_on_purpose,
     )
 
 

@@ -19,12 +19,15 @@ from p2p.network import Network, PeerId
 from step_node import __version__
 from step_node.api.services import ApiServices
 from step_node.api.status import Health, HealthLevel, NodeStatus, PeerStatus, ValidatorStatus
-from step_node.chain.chain import Chain, JudgedBatch
+from step_node.chain.chain import Chain
 from step_node.chain.genesis import Genesis
+from step_node.chain.judging import JudgedBatch
 from step_node.clock import Clock
 from step_node.engine.doppelganger import DoppelgangerWatch
-from step_node.engine.driver import ConsensusDriver, ConsensusHooks
+from step_node.engine.driver import ConsensusDriver
 from step_node.engine.evidence_pool import EvidencePool
+from step_node.engine.hooks import ConsensusHooks
+from step_node.engine.lock_file import LockFile
 from step_node.engine.wal import WriteAheadLog
 from step_node.home.config import SyncConfig
 from step_node.ledger.commitment import state_root
@@ -36,12 +39,15 @@ from step_node.mempool.pool import Mempool
 from step_node.mempool.settlement import Settlement
 from step_node.metrics import NodeMetrics
 from step_node.network.consensus import ConsensusReader
-from step_node.network.gossip import Refused, consensus_gossip, operations_gossip, proofs_gossip
+from step_node.network.consensus_judge import ConsensusJudge, Refused
+from step_node.network.gossip import consensus_gossip, operations_gossip, proofs_gossip
+from step_node.network.outlook import NetworkOutlook
 from step_node.network.peers import Peers
 from step_node.network.proof_exchange import ProofExchange
 from step_node.network.snapshots import SnapshotJoiner, SnapshotServer
 from step_node.network.sync import Sync
 from step_node.node.gauges import Gauges
+from step_node.node.roles import RoleWatch
 from step_node.signing.signer import ValidatorSigner
 from step_node.snapshot.store import SnapshotStore
 from step_node.snapshot.validator_sets import ValidatorSetLinks
@@ -109,6 +115,14 @@ class NodeParts:
     """None: one that is not kept."""
     sync: SyncConfig = field(default_factory=SyncConfig)
     hooks: NodeHooks = field(default_factory=NodeHooks)
+    locks: LockFile | None = None
+    """None for an observer."""
+    bootstrap: frozenset[PeerId] = frozenset()
+    """Peers whose word on how far the chain has come is waited for, as that of members of the set is."""
+    signed_here: frozenset[bytes] = frozenset()
+    """The addresses of the keys that have a signing history in this home."""
+    observes_on_purpose: bool = False
+    """Whether the operator has said that the node shall only observe."""
 
     def close(self) -> None:
         """Close the files that `assemble` opened; store, journal and network are their openers'."""
@@ -137,7 +151,8 @@ class Node:
             clock=parts.clock,
             metrics=self._metrics,
         )
-        consensus_topic = consensus_gossip(parts.network, parts.chain, self._gossip_refused)
+        judge = ConsensusJudge(parts.chain, own_address=None if parts.signer is None else parts.signer.address)
+        consensus_topic = consensus_gossip(parts.network, judge, parts.chain.chain_id, self._gossip_refused)
         self._operations_topic = operations_gossip(parts.network, parts.chain.chain_id, self._gossip_refused)
         self.evidence = parts.evidence
         """Evidence that waits for a batch."""
@@ -165,6 +180,12 @@ class Node:
             storage_watch=self._storage_watch,
         )
         self._peers = Peers(parts.network, parts.chain, on_height=self._peer_height)
+        outlook = NetworkOutlook(
+            network=parts.network,
+            peers=self._peers,
+            is_catching_up=lambda: self._sync.active,
+            trusted=parts.bootstrap,
+        )
         self.driver = ConsensusDriver(
             chain=parts.chain,
             mempool=parts.mempool,
@@ -175,6 +196,7 @@ class Node:
                 broadcast=self._broadcast,
                 finalised=self._finalised,
                 request_batch=lambda height, batch_hash: self._sync.want_proposal(height, batch_hash),
+                outlook=outlook,
                 restored=self._restored,
                 taking_in=parts.hooks.taking_in,
                 gives_proposals=parts.hooks.gives_proposals,
@@ -185,9 +207,11 @@ class Node:
             storage_watch=self._storage_watch,
             evidence=self.evidence,
             operations=self._operation_pool,
+            locks=parts.locks,
         )
         self._consensus = ConsensusReader(
             topic=consensus_topic,
+            own_messages=judge.own_messages,
             chain=parts.chain,
             peers=self._peers,
             driver=self.driver,
@@ -195,6 +219,12 @@ class Node:
             doppelganger=parts.doppelganger,
             metrics=self._metrics,
             storage_watch=self._storage_watch,
+        )
+        self._roles = RoleWatch(
+            own=None if parts.signer is None else parts.signer.address,
+            peer_id=parts.network.peer_id,
+            signed_here=parts.signed_here,
+            observes_on_purpose=parts.observes_on_purpose,
         )
         self._snapshot_server, joiner = self._snapshots()
         self._sync = Sync(
@@ -214,6 +244,7 @@ class Node:
             log.info("accepted proofs wait again", proofs=restored)
         await self.evidence.drop_settled(self._chain.offence_refusal)
         await self._set_links.begin(self._chain.validators)
+        self._roles.look(self._chain.head.validators)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.admission.run)
             nursery.start_soon(self._peers.run)
@@ -246,6 +277,11 @@ class Node:
             counters=self._metrics,
         )
 
+    @property
+    def shown_height(self) -> int:
+        """The greatest height that this node knows to be final, wherever."""
+        return self._peers.shown
+
     def status(self) -> NodeStatus:
         """Where the node stands, now."""
         head = self._chain.head
@@ -266,7 +302,7 @@ class Node:
             state=self.driver.state.step.value,
             syncing=self._sync.active,
             mempool_proofs=len(self._mempool),
-            peers=tuple(PeerStatus(peer_id, self._peers.height(peer_id)) for peer_id in self._network.peers()),
+            peers=tuple(PeerStatus(peer_id, self._peers.told(peer_id)) for peer_id in self._network.peers()),
             validators=tuple(
                 ValidatorStatus(validator.address, validator.stake_ustep, validator.address == own_address)
                 for validator in members
@@ -287,6 +323,8 @@ class Node:
         reasons = []
         if self._parts.journal.trouble is not None:
             reasons.append(f"the journal of accepted proofs fails: {self._parts.journal.trouble}")
+        if self._roles.reason is not None:
+            reasons.append(self._roles.reason)
         validators = self._chain.validators
         others_needed = validators.quorum - 1
         peers = len(self._network.peers())
@@ -294,6 +332,7 @@ class Node:
             reasons.append(f"{peers} peers are connected; a quorum needs {others_needed} other validators")
         if self._sync.active:
             reasons.append("catching up with peers that are ahead")
+        reasons.extend(self.driver.troubles())
         if self.driver.state.round > 0:
             reasons.append(f"height {self.driver.state.height} is in round {self.driver.state.round}")
         return Health(HealthLevel.DEGRADED if reasons else HealthLevel.OK, tuple(reasons))
@@ -319,6 +358,7 @@ class Node:
             set_links=self._set_links,
             distance_batches=parts.sync.snapshot_distance_batches,
             owes_answers=self.admission.owes_answers,
+            records=self._peers.records,
         )
         return server, joiner
 
@@ -331,6 +371,7 @@ class Node:
     async def _restored(self) -> None:
         await self._settlement.after_jump()
         await self._set_links.begin(self._chain.validators)
+        self._roles.look(self._chain.head.validators)
 
     async def _finalised(self, judged: JudgedBatch) -> None:
         await self._settlement.after_batch(judged)
@@ -344,6 +385,7 @@ class Node:
                 validator="0x" + slashing.validator.hex(),
                 burnt_ustep=slashing.amount_ustep,
             )
+        self._roles.look(self._chain.head.validators)
         if self._chain.last_commit is not None:
             await self._set_links.after_batch(judged.batch, self._chain.last_commit, self._chain.validators)
 

@@ -5,25 +5,29 @@ A home is locked first, so that two processes never sign from one history.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import structlog
 
 from p2p.libp2p_network import Libp2pSettings, open_libp2p_network
+from p2p.network import PeerId
 from step_node.chain.genesis import Genesis
-from step_node.clock import SystemClock
+from step_node.clock import Clock, SystemClock
 from step_node.errors import StepNodeError
 from step_node.home.config import NodeConfig, StorageConfig
+from step_node.home.histories import keys_with_history
+from step_node.home.keys import NodeKeys
 from step_node.home.lock import HomeLock
 from step_node.home.paths import NodeHome
-from step_node.ledger.validators import validator_set
+from step_node.ledger.state import StateHead
 from step_node.mempool.journal import open_journal
 from step_node.network.bans import keep_bans
 from step_node.node.assembly import assemble, tell_torn
 from step_node.node.node import NodeParts
-from step_node.signing.guard import SigningGuard
+from step_node.node.signing_history import NO_WORD, HistoryWord, check_history, open_own_history
+from step_node.signing.believable import believable_height_max
 from step_node.signing.signer import ValidatorSigner
 from step_node.storage.interface import Storage, StorageMismatch
 from step_node.storage.open import MongoSettings, SqliteSettings, StorageSettings, open_storage
@@ -32,23 +36,17 @@ log = structlog.get_logger("node")
 
 
 @dataclass(frozen=True, slots=True)
-class NodeKeys:
-    """A node's private keys, 32 bytes each. Without a validator's key the node only observes."""
-
-    validator: bytes | None
-    p2p: bytes
-
-
-@dataclass(frozen=True, slots=True)
 class StartOptions:
     """What an operator may ask of one start.
 
     `listen_first_seconds`: listen for so long whether somebody else signs with this validator's key, before signing.
-    `new_signing_history`: begin an empty signing history although this home has run before.
+    `word`: what is so of the key's past, where its signing history does not say it.
+    `observer`: only observe, with a home that has signed too.
     """
 
     listen_first_seconds: float = 0.0
-    new_signing_history: bool = False
+    word: HistoryWord = NO_WORD
+    observer: bool = False
 
 
 AS_USUAL = StartOptions()
@@ -67,7 +65,10 @@ async def open_parts(
         home.data.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StepNodeError(f"{home.data}: cannot be made: {error}") from error
+    if options.observer:
+        keys = NodeKeys(None, keys.p2p)
     with HomeLock(home.root):
+        check_history(home, validator=keys.validator_address, word=options.word, is_observer=options.observer)
         async with (
             open_storage(_storage_settings(home, config.storage)) as storage,
             open_journal(home.journal, genesis.hash) as journal,
@@ -76,7 +77,7 @@ async def open_parts(
         ):
             await storage.initialise(genesis.hash, genesis.head(), genesis.accounts())
             await _check_totals(storage)
-            signer = await _signer(home, genesis, keys, storage, options)
+            signer = await _signer(home, genesis, keys, storage, clock, options)
             parts = await assemble(
                 home,
                 genesis,
@@ -88,6 +89,9 @@ async def open_parts(
                 mempool=config.mempool,
                 sync=config.sync,
                 listen_first_seconds=options.listen_first_seconds,
+                bootstrap=_peers_named_by(config.p2p.bootstrap),
+                signed_here=keys_with_history(home),
+                observes_on_purpose=options.observer,
             )
             try:
                 yield parts
@@ -96,33 +100,37 @@ async def open_parts(
 
 
 async def _signer(
-    home: NodeHome, genesis: Genesis, keys: NodeKeys, storage: Storage, options: StartOptions
+    home: NodeHome, genesis: Genesis, keys: NodeKeys, storage: Storage, clock: Clock, options: StartOptions
 ) -> ValidatorSigner | None:
-    """The validator's signer over its history in the home; None for an observer."""
-    if keys.validator is None:
+    """The validator's signer over the history of its key; None for an observer."""
+    address = keys.validator_address
+    if keys.validator is None or address is None:
         return None
-    head = await storage.head()
-    _check_history_is_there(home, head.chain.height, options)
-    guard = SigningGuard.open(home.signing_history, genesis.chain_id)
-    tell_torn(home.signing_history, guard.torn_bytes)
-    signer = ValidatorSigner(keys.validator, guard)
-    if signer.address not in validator_set(head.validators):
-        log.warning(
-            "this key is not a validator's: the node only observes until it is", address="0x" + signer.address.hex()
-        )
-    return signer
+    guard = open_own_history(
+        home,
+        chain_id=genesis.chain_id,
+        validator=address,
+        word=options.word,
+        believable_max=_believable_height(await storage.head(), clock),
+    )
+    tell_torn(home.signing_history(address), guard.torn_bytes)
+    return ValidatorSigner(keys.validator, guard)
 
 
-def _check_history_is_there(home: NodeHome, height: int, options: StartOptions) -> None:
-    """A validator that has run here before must not begin an empty history: it may have signed what is not in it."""
-    if home.signing_history.exists() or options.new_signing_history:
-        return
-    if height > 0 or home.consensus_log.exists():
-        raise StepNodeError(
-            f"{home.signing_history}: the signing history is not there, but this home is at height"
-            f" {height}. Put it back with `step-node keys import-history`. Only if this key has never"
-            " signed on this chain, begin a new one: `step-node start --new-signing-history`."
-        )
+async def believable_height_here(home: NodeHome, config: NodeConfig, genesis: Genesis, clock: Clock) -> int:
+    """The height beyond which no signing history of the chain in `home` can reach by now; its store may be empty.
+
+    The home must be locked. Raises `StepNodeError` if the store cannot be used.
+    """
+    async with open_storage(_storage_settings(home, config.storage)) as storage:
+        await storage.initialise(genesis.hash, genesis.head(), genesis.accounts())
+        return _believable_height(await storage.head(), clock)
+
+
+def _believable_height(head: StateHead, clock: Clock) -> int:
+    return believable_height_max(
+        head_height=head.chain.height, head_timestamp_ms=head.chain.timestamp_ms, now_ms=clock.now_ms()
+    )
 
 
 async def _check_totals(storage: Storage) -> None:
@@ -142,6 +150,11 @@ def _storage_settings(home: NodeHome, config: StorageConfig) -> StorageSettings:
     if config.engine == "mongodb" and config.mongodb_uri is not None:
         return MongoSettings(config.mongodb_uri, config.mongodb_database)
     return SqliteSettings(home.ledger)
+
+
+def _peers_named_by(addresses: Iterable[str]) -> frozenset[PeerId]:
+    found = (address.rpartition("/p2p/") for address in addresses)
+    return frozenset(PeerId(peer_id) for _, separator, peer_id in found if separator)
 
 
 def _network_settings(config: NodeConfig, keys: NodeKeys) -> Libp2pSettings:

@@ -13,11 +13,12 @@ from step_node.api.app import create_app
 from step_node.api.server import serve_api
 from step_node.api.status import NodeStatus
 from step_node.chain.genesis import Genesis
-from step_node.errors import StepNodeError
+from step_node.errors import StepNodeError, leaves
 from step_node.home.config import NodeConfig
+from step_node.home.keys import NodeKeys
 from step_node.home.paths import NodeHome
 from step_node.node.node import Node, NodeParts
-from step_node.node.opening import AS_USUAL, NodeKeys, StartOptions, open_parts
+from step_node.node.opening import AS_USUAL, StartOptions, open_parts
 
 log = structlog.get_logger("node")
 
@@ -65,17 +66,10 @@ async def run_node(
 
 def _operators_error(group: BaseExceptionGroup[BaseException]) -> StepNodeError | None:
     """The one error to tell the operator, where a group holds nothing but such errors."""
-    leaves: list[BaseException] = []
-    pending: list[BaseException] = [group]
-    while pending:
-        error = pending.pop()
-        if isinstance(error, BaseExceptionGroup):
-            pending.extend(error.exceptions)
-        else:
-            leaves.append(error)
-    first = leaves[0]
+    errors = list(leaves(group))
+    first = errors[0]
     if isinstance(first, AddressInUse):
         return StepNodeError(f"{first}; stop what uses it, or choose another in config.toml, p2p.listen")
-    if all(isinstance(error, StepNodeError | NetworkError) for error in leaves):
+    if all(isinstance(error, StepNodeError | NetworkError) for error in errors):
         return first if isinstance(first, StepNodeError) else StepNodeError(str(first))
     return None

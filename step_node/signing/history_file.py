@@ -1,25 +1,37 @@
 """A validator's signing history as a JSON document: to carry it along when the validator moves to another machine.
 
 Without it, a validator that moves forgets what it has signed, and may contradict it. Importing only ever adds: a
-history that reaches further is taken over, one of the same height is merged, an older one changes nothing. (Ethereum's
-validators exchange the same knowledge in EIP-3076's format; this one is simpler, because the guard binds one height at
-a time.)
+history that reaches further is taken over, one of the same height is merged, an older one changes nothing; of two
+floors the higher counts, and a doubt of either. (Ethereum's validators exchange the same knowledge in EIP-3076's
+format; this one is simpler, because the guard binds one height at a time.)
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from step_node.errors import StepNodeError, describe_validation_error
-from step_node.signing.guard import HEIGHT_MAX, ROUND_MAX, VALUE_BYTES_MAX, SignedRecord, SigningGuard, SigningKind
+from step_node.signing.guard import SigningGuard
+from step_node.signing.history import (
+    HEIGHT_MAX,
+    ROUND_MAX,
+    VALUE_BYTES_MAX,
+    HistoryContent,
+    SignedRecord,
+    SigningKind,
+    checked_reason,
+)
 
 DOCUMENT_BYTES_MAX = 1_000_000
 """A larger file is no history; the guard keeps far less."""
 
 RECORDS_MAX = 2_000
+
+FORMAT: Final = "step-signing-history-2"
+FORMAT_WITHOUT_FLOOR = "step-signing-history-1"
 
 
 class HistoryFileError(StepNodeError):
@@ -36,48 +48,85 @@ class _Record(BaseModel):
 
 
 class HistoryDocument(BaseModel):
-    """`records` is what binds the validator now: everything signed at the highest height."""
+    """All that a history says, and of which key on which chain.
+
+    `records`: everything signed at the highest height. `floor`: nothing is signed there or below. `doubt`: why the
+    history is doubtful, null if it is not.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    format: Literal["step-signing-history-1"]
+    format: Literal["step-signing-history-2"]
     chain_id: Annotated[str, Field(min_length=1, max_length=64)]
     validator: Annotated[str, Field(pattern=r"^0x[0-9a-f]{40}$")]
+    floor: Annotated[int, Field(ge=0, le=HEIGHT_MAX)]
+    doubt: str | None
     records: Annotated[tuple[_Record, ...], Field(max_length=RECORDS_MAX)]
 
+    @field_validator("format", mode="before")
+    @classmethod
+    def _is_of_this_version(cls, value: object) -> object:
+        if value == FORMAT_WITHOUT_FLOOR:
+            raise ValueError(
+                "the document is of an older version of this program, which did not keep a floor: export it anew with"
+                " this version"
+            )
+        return value
 
-def export_history(guard: SigningGuard, *, chain_id: str, validator: bytes) -> str:
-    """What binds `validator` (20 bytes) now, as JSON."""
+    @field_validator("doubt")
+    @classmethod
+    def _is_a_reason(cls, value: str | None) -> str | None:
+        return None if value is None else checked_reason(value)
+
+    @property
+    def content(self) -> HistoryContent:
+        """What the guard is bound by."""
+        return HistoryContent(
+            tuple(
+                SignedRecord(record.height, record.round, record.kind, bytes.fromhex(record.value[2:]))
+                for record in self.records
+            ),
+            self.floor,
+            self.doubt,
+        )
+
+    def check(self, *, chain_id: str, validator: bytes, height_max: int) -> None:
+        """Raise `HistoryFileError` unless it is a history of this key (20 bytes) on this chain that can be true.
+
+        `height_max` is the highest height that a history of the chain can have reached (`believable_height_max`).
+        """
+        if self.chain_id != chain_id:
+            raise HistoryFileError(f"chain_id: the history is of {self.chain_id!r}, this home of {chain_id!r}")
+        if self.validator != f"0x{validator.hex()}":
+            raise HistoryFileError(
+                f"validator: the history is of {self.validator}, this home's key of 0x{validator.hex()}"
+            )
+        heights = {"floor": self.floor}
+        heights |= {f"records.{index}.height": record.height for index, record in enumerate(self.records)}
+        for field, height in heights.items():
+            if height > height_max:
+                raise HistoryFileError(
+                    f"{field}: must be at most {height_max}, which is more than this chain can have come to by now, not"
+                    f" {height}: a key that believed it would sign nothing up to there. If this machine's clock is"
+                    " right, the document is not true; export it anew, or start with --lost-signing-history"
+                )
+
+
+def export_history(guard: SigningGuard, *, chain_id: str) -> str:
+    """All that the history says, as JSON."""
+    content = guard.content()
     document = HistoryDocument(
-        format="step-signing-history-1",
+        format=FORMAT,
         chain_id=chain_id,
-        validator=f"0x{validator.hex()}",
+        validator=f"0x{guard.validator.hex()}",
+        floor=content.floor,
+        doubt=content.doubt,
         records=tuple(
             _Record(height=record.height, round=record.round, kind=record.kind, value=f"0x{record.value.hex()}")
-            for record in guard.history()
+            for record in content.records
         ),
     )
     return document.model_dump_json(indent=2) + "\n"
-
-
-def import_history(guard: SigningGuard, document: HistoryDocument, *, chain_id: str, validator: bytes) -> int:
-    """Bind the guard by `document` too; returns how many records were new to it.
-
-    Raises `HistoryFileError` for another chain's or another validator's history, and `DoubleSignRefused` where the two
-    histories contradict one another: then the key has signed twice already.
-    """
-    if document.chain_id != chain_id:
-        raise HistoryFileError(f"chain_id: the history is of {document.chain_id!r}, this home of {chain_id!r}")
-    if document.validator != f"0x{validator.hex()}":
-        raise HistoryFileError(
-            f"validator: the history is of {document.validator}, this home's key of 0x{validator.hex()}"
-        )
-    return guard.merge(
-        [
-            SignedRecord(record.height, record.round, record.kind, bytes.fromhex(record.value[2:]))
-            for record in document.records
-        ]
-    )
 
 
 def read_history(path: Path) -> HistoryDocument:

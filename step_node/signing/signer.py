@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from step_node.crypto import eip191
-from step_node.signing.guard import SigningGuard, SigningKind
+from step_node.signing.guard import SigningGuard
+from step_node.signing.history import SigningKind
 
 
 class ValidatorSigner:
     """A validator's key with its guard; the key is not given out. Safe to call from several threads."""
 
     def __init__(self, private_key: bytes, guard: SigningGuard) -> None:
-        """`private_key` is 32 bytes. Raises ValueError if it is out of range."""
+        """`private_key` is 32 bytes. Raises ValueError if it is out of range, or `guard` is another key's."""
         self.public_key = eip191.public_key_of(private_key)
         """Compressed, 33 bytes."""
         self.address = eip191.address_of(self.public_key)
         """20 bytes."""
+        if guard.validator != self.address:
+            raise ValueError(f"guard: is of the key of 0x{guard.validator.hex()}, not of 0x{self.address.hex()}")
         self._private_key = private_key
         self.guard = guard
         """The history that binds this key."""

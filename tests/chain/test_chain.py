@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 import trio
@@ -15,14 +16,18 @@ from consensus.commit import InvalidCommit
 from consensus.messages import Commit, Evidence, EvidenceKind, PreCommit, PreVote
 from mesh import locate
 from step_node.batch.batch import Batch, BatchContent, decode_batch, encode_batch
-from step_node.chain.chain import Chain, InvalidBatch
+from step_node.chain.chain import SMALL_BATCH_PROOFS_MAX, Chain
+from step_node.chain.judging import InvalidBatch
 from step_node.ledger.commitment import state_root
+from step_node.offload import offload_of_task
 from step_node.proofs.proof import SignedProof
 from step_node.storage.memory import MemoryStorage
 from step_node.storage.open import SqliteSettings, open_storage
 from tests.support.chains import build, commit_for, finalise, make_genesis, open_chain, validator_names
 from tests.support.clock import SetClock
 from tests.support.proofs import START_MS, address, signed_proof
+
+T = TypeVar("T")
 
 VALIDATORS = 4
 GENESIS = make_genesis(VALIDATORS, batch_max_proofs=20, batch_target_proofs=5)
@@ -138,7 +143,7 @@ async def test_a_batch_that_breaks_one_rule_is_refused_by_its_name(broken: str) 
         await chain.judge(valid, proposed_in_round=0, judge_clock=judge_clock)
         with pytest.raises(InvalidBatch, match=message) as caught:
             await chain.judge(breaking(valid), proposed_in_round=0, judge_clock=judge_clock)
-        assert not caught.value.stateless
+        assert caught.value.bad_proof is None
     assert chain.head is head
 
 
@@ -163,7 +168,7 @@ async def test_a_proof_that_anybody_can_see_is_bad_is_the_proposers_fault(bad: S
     batch = with_content((await build(chain, [SECOND])).batch, proofs=(SECOND, bad))
     with pytest.raises(InvalidBatch, match=code) as caught:
         await chain.judge(batch, proposed_in_round=0, judge_clock=True)
-    assert caught.value.stateless
+    assert caught.value.bad_proof is not None
 
 
 @pytest.mark.parametrize(
@@ -183,7 +188,7 @@ async def test_a_proof_that_only_the_state_refuses_is_not_called_visible_to_anyb
     batch = with_content((await build(chain, [SECOND])).batch, proofs=(SECOND, bad))
     with pytest.raises(InvalidBatch, match=f"proofs: proof 1: {code}") as caught:
         await chain.judge(batch, proposed_in_round=0, judge_clock=True)
-    assert not caught.value.stateless
+    assert caught.value.bad_proof is None
 
 
 async def test_a_fresh_batch_is_of_its_round_and_of_about_now() -> None:
@@ -350,3 +355,24 @@ async def test_a_pre_commit_that_comes_late_is_in_the_next_batch_if_it_is_for_th
     batch = (await build(chain, [SECOND])).batch
     assert commit_of(batch) == commit_for(judged.batch, NAMES)
     await chain.judge(batch, proposed_in_round=0, judge_clock=False)
+
+
+async def test_a_large_batch_is_built_and_judged_off_the_event_loop_and_a_small_one_is_not() -> None:
+    off_the_loop = 0
+
+    async def offload(work: Callable[[], T], /) -> T:
+        nonlocal off_the_loop
+        off_the_loop += 1
+        return work()
+
+    offload_of_task.set(offload)
+    chain = await open_chain(GENESIS)
+    small = await build(chain, [signed_proof(f"few-{index}") for index in range(SMALL_BATCH_PROOFS_MAX)])
+    await chain.judge(small.batch, proposed_in_round=0, judge_clock=False)
+    assert off_the_loop == 0
+    many = [signed_proof(f"many-{index}", lat=10.0 + index) for index in range(SMALL_BATCH_PROOFS_MAX + 1)]
+    large = await build(chain, many)
+    assert len(large.batch.proofs) == len(many)
+    assert off_the_loop == 1
+    await chain.judge(large.batch, proposed_in_round=0, judge_clock=False)
+    assert off_the_loop > 2, "proofs are verified, and the batch is applied, on threads"

@@ -14,6 +14,7 @@ from consensus import effects as do
 from consensus import inputs as event
 from consensus.commit import verify_commit
 from consensus.evidence import verify_evidence
+from consensus.lock import ProofOfLock, proof_of_lock
 from consensus.machine import apply, own_messages, resume, wanted_batches
 from consensus.messages import (
     Commit,
@@ -27,7 +28,7 @@ from consensus.messages import (
     decode_message,
     encode_message,
 )
-from consensus.state import ConsensusState, own_key
+from consensus.state import ROUNDS_BEHIND_MAX, ConsensusState, own_key
 from consensus.values import TimeoutKind, Timeouts, Validator, ValidatorSet
 
 CHAIN_ID = "step-test"
@@ -77,6 +78,9 @@ class Node:
         self.started = False
         self.finalised: Commit | None = None
         self.said: dict[tuple[int, str], str] = {}
+        self.signed: dict[tuple[int, str], SignedMessage] = {}
+        """The signing history: it outlives the log, as the proof of lock does."""
+        self.lock: ProofOfLock | None = None
         self._begin()
 
     def _begin(self) -> None:
@@ -93,6 +97,18 @@ class Node:
         for entry in self.log:
             self.state = apply(self.state, event.decode_input(entry)).state
         self.effects.extend(resume(self.state))
+
+    def lose_log(self, *, with_proof: bool) -> None:
+        """A restart from the signing history alone, or with the proof of lock beside it."""
+        self.log, self.synced = [], 0
+        self._begin()
+        signed = sorted(self.signed.values(), key=lambda message: message.round)
+        latest = signed[-1].round if signed else 0
+        locking = [one for one in signed if isinstance(one, PreCommit) and one.batch_hash is not None][-1:]
+        near = [one for one in signed if one.round >= latest - ROUNDS_BEHIND_MAX]
+        kept = (*(one for one in locking if one not in near), *near)
+        self.give(event.OwnMessagesRecovered(kept, self.lock if with_proof else None))
+        self.synced = len(self.log)
 
     def give(self, item: event.Input) -> None:
         transition = apply(self.state, item)
@@ -138,10 +154,14 @@ class Node:
 
     def _sign(self, message: SignedMessage) -> None:
         assert event.encode_input(event.LogWritten(message)) in self.log[: self.synced], "signed before it was logged"
+        if isinstance(message, PreCommit) and message.batch_hash is not None:
+            self.lock = proof_of_lock(self.state, message) or self.lock
         line = message.signing_line(CHAIN_ID)
         said_before = self.said.setdefault((message.round, own_key(message)), line)
         assert said_before == line, "a validator contradicts itself"
-        self.give(event.Signed(sign(message)))
+        signed = sign(message)
+        self.signed[message.round, own_key(message)] = signed
+        self.give(event.Signed(signed))
 
     def _build(self, effect: do.BuildBatch) -> None:
         if self.network.random.random() < self.network.build_trouble:
@@ -179,6 +199,7 @@ class Network:
         self.decisions: set[bytes] = set()
         self.clock_trouble = 0.1
         self.build_trouble = 0.1
+        self.log_trouble = 0.0
         self.is_good = False
         self.nodes = {index: Node(self, index) for index in range(byzantine, count)}
 
@@ -230,7 +251,10 @@ class Network:
             elif dice < 0.85 and self.pending:
                 self.pending.pop(random.randrange(len(self.pending)))
             elif dice < 0.857:
-                node.crash(random)
+                if random.random() < self.log_trouble:
+                    node.lose_log(with_proof=random.random() < 0.8)
+                else:
+                    node.crash(random)
             elif dice < 0.87:
                 self.repeat(node)
             elif dice < 0.97 and self.byzantine:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from consensus import inputs as event
 from consensus.evidence import contradiction
+from consensus.lock import ProofOfLock, decode_proof_of_lock, encode_proof_of_lock
 from consensus.messages import (
     BATCH_BYTES_MAX,
     MESSAGE_BYTES_MAX,
@@ -23,7 +24,7 @@ from consensus.messages import (
     decode_message,
     encode_message,
 )
-from consensus.values import TimeoutKind
+from consensus.values import VALIDATORS_MAX, TimeoutKind
 from consensus.wire import WireError, decode, encode
 from step_node.ledger.validators import SET_VALIDATORS_MAX
 
@@ -39,6 +40,7 @@ timeouts = st.builds(TimeoutMessage, heights, rounds, st.sampled_from(TimeoutKin
 entries = st.builds(CommitSignature, addresses, signatures)
 commits = st.builds(Commit, heights, rounds, hashes, st.lists(entries, max_size=5).map(tuple))
 evidence = st.one_of(*(st.builds(contradiction, kind, kind) for kind in (proposals, pre_votes, pre_commits)))
+proofs_of_lock = st.builds(ProofOfLock, heights, rounds, hashes, st.binary(), st.lists(entries, max_size=5).map(tuple))
 signed = st.one_of(proposals, pre_votes, pre_commits, timeouts)
 messages = st.one_of(signed, commits, evidence)
 inputs = st.one_of(
@@ -50,6 +52,7 @@ inputs = st.one_of(
     st.builds(event.BatchValidated, hashes, rounds, st.booleans()),
     st.builds(event.LogWritten, signed),
     st.builds(event.Signed, signed),
+    st.builds(event.OwnMessagesRecovered, st.lists(signed, max_size=5).map(tuple), st.none() | proofs_of_lock),
 )
 PRE_VOTE = PreVote(5, 0, None, b"a" * 20, b"s" * 65)
 
@@ -68,6 +71,15 @@ def test_a_message_is_as_long_as_its_batch_and_a_commit_of_all_validators_is_sho
 
 @given(inputs)
 def test_an_input_comes_back_from_the_log_as_it_was_written(item: event.Input) -> None:
+    assert event.decode_input(event.encode_input(item)) == item
+
+
+def test_the_largest_proof_of_lock_and_all_that_is_recovered_with_it_fit_into_the_log() -> None:
+    pre_votes = tuple(CommitSignature(bytes([number]) * 20, b"s" * 65) for number in range(VALIDATORS_MAX))
+    proof = ProofOfLock(2**63 - 1, ROUND_MAX, b"h" * 32, bytes(BATCH_BYTES_MAX), pre_votes)
+    assert decode_proof_of_lock(encode_proof_of_lock(proof)) == proof
+    proposal = ProofBatch(2**63 - 1, ROUND_MAX, ROUND_MAX, b"h" * 32, b"", b"a" * 20, b"s" * 65)
+    item = event.OwnMessagesRecovered((proposal,) * event.RECOVERED_MESSAGES_MAX, proof)
     assert event.decode_input(event.encode_input(item)) == item
 
 

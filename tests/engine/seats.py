@@ -21,21 +21,26 @@ from consensus.inputs import Input
 from consensus.messages import Commit, Message, PreCommit, PreVote, ProofBatch, SignedMessage, TimeoutMessage
 from consensus.state import Step
 from step_node.batch.batch import encode_batch
-from step_node.chain.chain import Chain, JudgedBatch
+from step_node.chain.chain import Chain
 from step_node.chain.genesis import Genesis
+from step_node.chain.judging import JudgedBatch
 from step_node.crypto.eip191 import sign
-from step_node.engine.driver import ConsensusDriver, ConsensusHooks
+from step_node.engine.driver import ConsensusDriver
+from step_node.engine.hooks import ConsensusHooks
+from step_node.engine.lock_file import LockFile
 from step_node.engine.wal import WriteAheadLog
 from step_node.mempool.pool import Mempool
 from step_node.metrics import NodeMetrics
 from step_node.proofs.proof import SignedProof
-from step_node.signing.guard import SigningGuard, SigningKind
+from step_node.signing.guard import SigningGuard
+from step_node.signing.history import SigningKind
 from step_node.signing.signer import ValidatorSigner
 from step_node.storage.interface import FinalisedBatch, StorageUnavailable
 from step_node.storage.memory import MemoryStorage
 from step_node.storage.retry import StorageWatch
 from tests.support.chains import CHAIN_ID, build, commit_for, make_genesis, open_chain, validator_names
 from tests.support.clock import SetClock
+from tests.support.outlook import SetOutlook
 from tests.support.proofs import START_MS, address, private_key
 
 LONGEST_SECONDS = 30.0
@@ -83,9 +88,11 @@ class SpiedLog(WriteAheadLog):
 
 class SpiedSigner(ValidatorSigner):
     points: Points
+    before_signing: Callable[[str], None] = staticmethod(lambda _kind: None)
 
     def sign(self, kind: SigningKind | str, height: int, round: int, value: bytes, line: str) -> bytes:  # noqa: A002
         self.points.at("before sign")
+        self.before_signing(str(kind))
         signature = super().sign(kind, height, round, value, line)
         self.points.at("sign")
         return signature
@@ -122,6 +129,7 @@ class Running:
     mempool: Mempool
     registry: CollectorRegistry
     watch: StorageWatch
+    signer: SpiedSigner | None
 
     def deliver(self, *messages: Message) -> None:
         for message in messages:
@@ -166,6 +174,7 @@ class Seat:
     finalised: list[JudgedBatch] = field(default_factory=list)
     hears: Callable[[Running, Message], None] = lambda _running, _message: None
     clock: SetClock = field(default_factory=lambda: SetClock(START_MS))
+    outlook: SetOutlook = field(default_factory=SetOutlook)
 
     @asynccontextmanager
     async def running(self, *proofs: SignedProof) -> AsyncIterator[Running]:
@@ -181,7 +190,7 @@ class Seat:
         log, replayed = SpiedLog.open(self.home / "consensus.log", chain_id=CHAIN_ID, height=chain.next_height)
         assert isinstance(log, SpiedLog)
         log.points = self.storage.points = self.points
-        with SigningGuard.open(self.home / "signing_history.log", CHAIN_ID) as guard:
+        with self.open_guard() as guard:
             signer = None if self.name is None else SpiedSigner(private_key(self.name), guard)
             if signer is not None:
                 signer.points = self.points
@@ -204,12 +213,15 @@ class Seat:
                 signer=signer,
                 wal=log,
                 replayed=replayed,
-                hooks=ConsensusHooks(broadcast, finalised, lambda *wanted: self.requested.append(wanted)),
+                hooks=ConsensusHooks(
+                    broadcast, finalised, lambda *wanted: self.requested.append(wanted), outlook=self.outlook
+                ),
+                locks=None if signer is None else self._lock_file(signer.address),
                 clock=self.clock,
                 metrics=metrics,
                 storage_watch=watch,
             )
-            running = Running(self, driver, chain, mempool, registry, watch)
+            running = Running(self, driver, chain, mempool, registry, watch, signer)
             try:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(driver.run)
@@ -217,6 +229,18 @@ class Seat:
                     nursery.cancel_scope.cancel()
             finally:
                 log.close()
+
+    @property
+    def history(self) -> Path:
+        """The signing history of this seat's key."""
+        return self.home / f"signing_history of {self.name}"
+
+    def open_guard(self) -> SigningGuard:
+        """Its guard."""
+        return SigningGuard.open(self.history, chain_id=CHAIN_ID, validator=address(self.name or "nobody"))
+
+    def _lock_file(self, validator: bytes) -> LockFile:
+        return LockFile.open(self.home / "proof_of_lock", chain_id=CHAIN_ID, validator=validator)
 
     def signed_values(self) -> dict[tuple[str, int, int, str], set[object]]:
         """Everything this validator has ever said, by what it may say only once."""

@@ -23,7 +23,7 @@ A, B = b"a" * 32, b"b" * 32
 
 @pytest.fixture
 def guard(tmp_path: Path) -> Iterator[SigningGuard]:
-    with SigningGuard.open(tmp_path / "history.log", CHAIN_ID) as opened:
+    with SigningGuard.open(tmp_path / "history.log", chain_id=CHAIN_ID, validator=OWN) as opened:
         yield opened
 
 

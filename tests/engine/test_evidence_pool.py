@@ -15,7 +15,8 @@ from consensus.messages import Evidence, EvidenceKind, Exhibit, PreCommit, PreVo
 from mesh import locate
 from step_node.batch.batch import Batch, BatchContent, decode_batch, encode_batch, exhibit_of, proof_leaf
 from step_node.batch.merkle import LEFT, RIGHT, merkle_path, merkle_root, root_of_path
-from step_node.chain.chain import Chain, InvalidBatch
+from step_node.chain.chain import Chain
+from step_node.chain.judging import InvalidBatch
 from step_node.crypto.eip191 import sign
 from step_node.engine.evidence_pool import POOL_EVIDENCE_PER_ACCUSED_MAX, EvidencePool
 from step_node.errors import StepNodeError
@@ -239,7 +240,7 @@ async def test_forged_evidence_proves_nothing_and_makes_a_batch_invalid(case: st
     carrying = with_evidence((await build(chain, GOOD)).batch, evidence)
     with pytest.raises(InvalidBatch, match=f"evidence: evidence 0: .*{reason}") as caught:
         await chain.judge(carrying, proposed_in_round=0, judge_clock=True)
-    assert not caught.value.stateless
+    assert caught.value.bad_proof is None
 
 
 # --- in a batch -------------------------------------------------------------------------------------------------------

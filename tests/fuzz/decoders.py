@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -54,7 +55,8 @@ from step_node.errors import StepNodeError
 from step_node.home.config import CONFIG_BYTES_MAX, NodeConfig, load_config
 from step_node.home.config_file import render_config
 from step_node.network.bans import FILE_BYTES_MAX, keep_bans
-from step_node.network.gossip import Refused, decode_consensus_message, decode_operation_message
+from step_node.network.consensus_judge import ConsensusJudge, Refused
+from step_node.network.gossip import decode_operation_message
 from step_node.network.protocols import (
     FETCH_BYTES_MAX,
     FETCH_REQUEST_BYTES_MAX,
@@ -85,7 +87,8 @@ from step_node.proofs.client_signing import sign_payload
 from step_node.proofs.payload import parse_payload
 from step_node.proofs.proof import ProofRefused
 from step_node.proofs.wire import BUNDLE_BYTES_MAX, MalformedProof, decode_bundle, encode_bundle
-from step_node.signing.guard import SigningGuard, SigningKind
+from step_node.signing.guard import SigningGuard
+from step_node.signing.history import SigningKind
 from step_node.signing.history_file import DOCUMENT_BYTES_MAX, export_history, read_history
 from step_node.signing.keystore import KdfStrength, create_keystore, keystore_address
 from step_node.snapshot.light import SetLink, TrustedSets
@@ -256,17 +259,22 @@ def _write_record_log(path: Path) -> None:
 
 
 def _write_history(path: Path) -> None:
-    guard = SigningGuard.open(path, CHAIN_ID)
+    guard = SigningGuard.open(path, chain_id=CHAIN_ID, validator=address("alice"))
     guard.authorise(1, 0, SigningKind.PRE_VOTE, HASH)
     guard.authorise(1, 1, SigningKind.PRE_COMMIT, b"")
+    guard.raise_floor(1)
+    guard.doubt("a copy was put back")
+    guard.settle(2)
+    guard.authorise(3, 0, SigningKind.PRE_VOTE, HASH)
+    guard.doubt("a copy was put back again")
     guard.close()
 
 
 def _write_exported(path: Path) -> None:
     history = path.with_suffix(".log")
     _write_history(history)
-    guard = SigningGuard.open(history, CHAIN_ID)
-    path.write_text(export_history(guard, chain_id=CHAIN_ID, validator=address("alice")))
+    guard = SigningGuard.open(history, chain_id=CHAIN_ID, validator=address("alice"))
+    path.write_text(export_history(guard, chain_id=CHAIN_ID))
     guard.close()
 
 
@@ -323,7 +331,7 @@ def decoders() -> dict[str, Decoder]:
             decode_message, (WireError,), message_samples, GOSSIP_MESSAGE_BYTES_MAX, encode_message
         ),
         "consensus-gossip": Decoder(
-            lambda data: decode_consensus_message(data, chain),
+            lambda data: ConsensusJudge(chain, clock=time.monotonic).judge(data),
             (Refused,),
             tuple(encode_message(message) for message in (proposal, pre_vote, nil, timeout, commit, evidence)),
             GOSSIP_MESSAGE_BYTES_MAX,
@@ -447,7 +455,11 @@ def decoders() -> dict[str, Decoder]:
             65_536,
         ),
         "signing-history": Decoder(
-            _AsFile(here, "history", lambda path: _open_and_close(SigningGuard.open(path, CHAIN_ID))),
+            _AsFile(
+                here,
+                "history",
+                lambda path: _open_and_close(SigningGuard.open(path, chain_id=CHAIN_ID, validator=address("alice"))),
+            ),
             (StepNodeError,),
             (_bytes_of(here, "history-sample", _write_history),),
             65_536,

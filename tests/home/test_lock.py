@@ -2,6 +2,8 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -52,3 +54,52 @@ def test_a_holder_that_has_not_written_its_id_yet_is_another_process(tmp_path: P
 def test_a_home_that_does_not_exist_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="nowhere"):
         HomeLock(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("is_moved", [False, True])
+def test_a_second_process_is_refused_though_the_lock_file_is_deleted(tmp_path: Path, is_moved: bool) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    with holding(home) as holder:
+        (home / LOCK_FILE_NAME).unlink()
+        if is_moved:
+            home = home.rename(tmp_path / "elsewhere")
+        second = run_holder(home)
+        assert second.returncode == 1
+        assert f"{home}: this node home is in use by another process; stop it first" in second.stderr
+        # What the refused process leaves behind does not help a third one either.
+        assert "in use by another process" in run_holder(home).stderr
+        assert holder.poll() is None
+    with HomeLock(home):
+        pass
+
+
+def test_two_homes_that_share_their_data_are_one(tmp_path: Path) -> None:
+    home, other = tmp_path / "home", tmp_path / "other"
+    (home / "data").mkdir(parents=True)
+    other.mkdir()
+    (other / "data").symlink_to(home / "data")
+    with holding(home):
+        second = run_holder(other)
+        assert second.returncode == 1
+        assert f"{other}: this node home is in use by another process" in second.stderr
+
+
+@contextmanager
+def holding(home: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that holds the home."""
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(home)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        yield holder
+        assert holder.stdin is not None
+        holder.stdin.close()
+
+
+def run_holder(home: Path) -> subprocess.CompletedProcess[str]:
+    """A process that would hold it; it ends at once either way."""
+    return subprocess.run(
+        [sys.executable, "-c", HOLD, str(home)], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )

@@ -11,8 +11,9 @@ from pathlib import Path
 import trio
 from prometheus_client import CollectorRegistry
 
-from step_node.chain.chain import Chain, JudgedBatch
+from step_node.chain.chain import Chain
 from step_node.chain.genesis import Genesis
+from step_node.chain.judging import JudgedBatch
 from step_node.ledger.state import StateKeys, StateSlice
 from step_node.mempool.admission import Admission
 from step_node.mempool.journal import Journal, open_journal

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from step_node.batch.batch import BatchContent, decode_batch, encode_batch
-from step_node.chain.chain import Chain, InvalidBatch
+from step_node.chain.chain import Chain
+from step_node.chain.judging import InvalidBatch
 from step_node.mempool import operations as pool_module
 from step_node.mempool.operations import OperationDesk, OperationPool
 from step_node.operations.operation import Operation, OperationCode, decode_operation, encode_operation

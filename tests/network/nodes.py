@@ -15,8 +15,10 @@ from consensus.messages import Message
 from consensus.wire import encode
 from p2p.memory import MemoryHub, MemoryNetwork
 from p2p.network import Fault, Network, PeerId, Stream
-from step_node.chain.chain import Chain, JudgedBatch
-from step_node.engine.driver import ConsensusDriver, ConsensusHooks
+from step_node.chain.chain import Chain
+from step_node.chain.judging import JudgedBatch
+from step_node.engine.driver import ConsensusDriver
+from step_node.engine.hooks import ConsensusHooks
 from step_node.engine.wal import WriteAheadLog
 from step_node.mempool.pool import Mempool
 from step_node.metrics import NodeMetrics
@@ -36,6 +38,7 @@ from step_node.snapshot.store import SnapshotStore
 from step_node.snapshot.validator_sets import ValidatorSetLinks
 from step_node.storage.retry import StorageWatch
 from tests.support.clock import SetClock
+from tests.support.outlook import SetOutlook
 from tests.support.proofs import START_MS
 
 TEST_TIMEOUT_SECONDS = 30.0
@@ -110,7 +113,7 @@ async def syncing_node(
             signer=None,
             wal=wal,
             replayed=replayed,
-            hooks=ConsensusHooks(broadcast, finalised, request_batch),
+            hooks=ConsensusHooks(broadcast, finalised, request_batch, outlook=SetOutlook()),
             clock=SetClock(START_MS),
             metrics=metrics,
             storage_watch=StorageWatch(metrics.storage_retried),
@@ -141,6 +144,7 @@ async def syncing_node(
                 set_links=set_links,
                 distance_batches=distance_batches,
                 owes_answers=owes,
+                records=peers.records,
             )
         sync = Sync(network=network, chain=chain, driver=driver, peers=peers, metrics=metrics, joiner=joiner)
         nursery.start_soon(peers.run)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 
 import pytest
 import trio
 from hypothesis import given
 from hypothesis import strategies as st
+from trio.testing import MockClock
 
 from consensus.messages import (
     MESSAGE_BYTES_MAX,
@@ -28,20 +29,20 @@ from consensus.values import TimeoutKind
 from p2p.memory import MemoryHub, MemoryNetwork
 from p2p.network import Fault
 from p2p.penalties import PENALTY_POINTS
-from step_node.batch.batch import encode_batch
+from step_node.batch.batch import decode_batch, encode_batch
+from step_node.chain import chain as chain_module
 from step_node.chain.chain import Chain
 from step_node.crypto.eip191 import sign
-from step_node.network import gossip
-from step_node.network.gossip import (
+from step_node.crypto.lines import recover_signer
+from step_node.network import consensus_judge, gossip
+from step_node.network.consensus_judge import (
+    ELSEWHERE_COMMITS_RATE,
+    SAID_SECONDS,
     ConsensusGossipMessage,
+    ConsensusJudge,
     Refused,
-    Topic,
-    broadcast,
-    consensus_gossip,
-    decode_consensus_message,
-    operations_gossip,
-    proofs_gossip,
 )
+from step_node.network.gossip import Topic, broadcast, consensus_gossip, operations_gossip, proofs_gossip
 from step_node.network.protocols import consensus_topic, proofs_topic
 from step_node.operations.operation import Operation, encode_operation
 from step_node.proofs.wire import BUNDLE_BYTES_MAX, CheckedBundle, encode_bundle
@@ -88,14 +89,14 @@ async def good_messages(chain: Chain) -> dict[str, Message]:
         "timeout": signed(TimeoutMessage(1, 0, TimeoutKind.PRE_VOTE, address(NAMES[2])), NAMES[2]),
         "commit": commit_for(judged.batch, NAMES[:3]),
         "evidence": evidence(),
-        "a vote of a later height": pre_vote(NAMES[0], height=9),
+        "a vote of the height after": pre_vote(NAMES[0], height=2),
     }
 
 
 async def test_good_messages_of_every_kind_pass_as_they_are() -> None:
     chain = await open_chain(GENESIS)
     for message in (await good_messages(chain)).values():
-        decoded = decode_consensus_message(encode_message(message), chain)
+        decoded = ConsensusJudge(chain).judge(encode_message(message))
         assert decoded.message == message
         assert (decoded.batch is not None) is isinstance(message, ProofBatch)
         assert decoded.batch is None or (isinstance(message, ProofBatch) and decoded.batch.hash == message.batch_hash)
@@ -129,7 +130,6 @@ async def bad_messages(chain: Chain) -> dict[str, tuple[bytes, Fault]]:
             encode_message(replace(pre_vote(NAMES[0]), signature=bytes(65))),
             Fault.BAD_SIGNATURE,
         ),
-        "a vote of no validator": (encode_message(pre_vote("mallory")), Fault.INVALID_DATA),
         "a batch that is none": (
             encode_message(signed(replace(proposed, batch=b"no batch"), proposer)),
             Fault.MALFORMED,
@@ -138,24 +138,14 @@ async def bad_messages(chain: Chain) -> dict[str, tuple[bytes, Fault]]:
             encode_message(replace(proposed, batch=encode_batch(other.batch))),
             Fault.INVALID_DATA,
         ),
-        "a commit without a quorum": (
-            encode_message(replace(commit, signatures=commit.signatures[:2])),
-            Fault.BAD_SIGNATURE,
-        ),
         "a commit of another batch": (encode_message(replace(commit, batch_hash=HASH)), Fault.BAD_SIGNATURE),
         "a made-up commit of a later height": (encode_message(replace(commit, height=2)), Fault.BAD_SIGNATURE),
         "evidence of nothing": (
             encode_message(replace(accusation, second=accusation.first)),
             Fault.BAD_SIGNATURE,
         ),
-        "made-up evidence of a later height": (
-            encode_message(
-                Evidence(
-                    EvidenceKind.DOUBLE_SIGN,
-                    replace(pre_vote(NAMES[0]), height=2),
-                    replace(pre_vote(NAMES[0], OTHER_HASH), height=2),
-                )
-            ),
+        "made-up evidence": (
+            encode_message(replace(accusation, second=replace(pre_vote(NAMES[0]), batch_hash=OTHER_HASH))),
             Fault.BAD_SIGNATURE,
         ),
     }
@@ -200,7 +190,7 @@ async def three_in_a_row(*, middle_is_behind: bool = False) -> AsyncIterator[Lin
             line.refused.append((topic, error.fault))
 
         for network, chain in zip(networks, chains, strict=True):
-            line.consensus.append(consensus_gossip(network, chain, note))
+            line.consensus.append(consensus_gossip(network, ConsensusJudge(chain), CHAIN_ID, note))
             line.proofs.append(proofs_gossip(network, CHAIN_ID, note))
             line.operations.append(operations_gossip(network, CHAIN_ID, note))
             await network.start()
@@ -215,14 +205,12 @@ BAD = (
     "another's signature",
     "a signature for another chain",
     "a signature of no form",
-    "a vote of no validator",
     "a batch that is none",
     "a batch of another identity",
-    "a commit without a quorum",
     "a commit of another batch",
     "a made-up commit of a later height",
     "evidence of nothing",
-    "made-up evidence of a later height",
+    "made-up evidence",
 )
 
 
@@ -238,30 +226,135 @@ async def test_a_bad_message_is_its_senders_fault_and_goes_no_further(case: str,
         assert line.refused == [(consensus_topic(CHAIN_ID), fault)]
 
 
-async def unknowable_messages(chain: Chain) -> dict[str, bytes]:
-    """What a node further ahead may know to be good."""
+async def messages_for_others(chain: Chain) -> dict[str, tuple[bytes, Fault]]:
+    """What a node elsewhere on the chain may know to be good: the faults cost nothing."""
     judged = await build(chain, [signed_proof("alice")])
     later = replace(judged.batch, header=replace(judged.batch.header, height=7))
+    commit = commit_for(judged.batch, NAMES[:3])
+    unsigned = replace(pre_vote(NAMES[0], height=9), signature=bytes(65))
     return {
-        "a later vote of a validator that is not known": encode_message(pre_vote("newcomer", height=7)),
-        "a later commit by a set that is not known": encode_message(commit_for(later, [*NAMES[:2], "newcomer"])),
-        "later evidence against one that is not known": encode_message(
-            Evidence(
-                EvidenceKind.DOUBLE_SIGN,
-                pre_vote("newcomer", height=7),
-                pre_vote("newcomer", OTHER_HASH, height=7),
-            )
+        "a vote of no validator": (encode_message(pre_vote("mallory")), Fault.UNVERIFIABLE),
+        "a vote of no validator of the height after": (
+            encode_message(pre_vote("newcomer", height=2)),
+            Fault.UNVERIFIABLE,
+        ),
+        "a vote of a height far ahead": (encode_message(pre_vote(NAMES[0], height=9)), Fault.UNVERIFIABLE),
+        "one that nobody has signed": (encode_message(unsigned), Fault.UNVERIFIABLE),
+        "a commit without a quorum": (
+            encode_message(replace(commit, signatures=commit.signatures[:2])),
+            Fault.UNVERIFIABLE,
+        ),
+        "a later commit by a set that is not known": (
+            encode_message(commit_for(later, [*NAMES[:2], "newcomer"])),
+            Fault.UNVERIFIABLE,
+        ),
+        "later evidence": (
+            encode_message(
+                Evidence(
+                    EvidenceKind.DOUBLE_SIGN,
+                    pre_vote(NAMES[0], height=7),
+                    pre_vote(NAMES[0], OTHER_HASH, height=7),
+                )
+            ),
+            Fault.UNVERIFIABLE,
+        ),
+        "evidence against one that is not known": (
+            encode_message(Evidence(EvidenceKind.DOUBLE_SIGN, pre_vote("newcomer"), pre_vote("newcomer", OTHER_HASH))),
+            Fault.UNVERIFIABLE,
         ),
     }
 
 
 async def test_what_cannot_be_judged_here_goes_no_further_and_costs_nothing() -> None:
-    for data in (await unknowable_messages(await open_chain(GENESIS))).values():
+    for case, (data, fault) in (await messages_for_others(await open_chain(GENESIS))).items():
         async with three_in_a_row() as line:
             await line.networks[0].publish(consensus_topic(CHAIN_ID), data)
-            assert line.refused == [(consensus_topic(CHAIN_ID), Fault.UNVERIFIABLE)]
+            assert line.refused == [(consensus_topic(CHAIN_ID), fault)], case
             assert line.delivered(consensus_topic(CHAIN_ID)) == [0, 0, 0]
-            assert PENALTY_POINTS[Fault.UNVERIFIABLE] == 0
+            assert PENALTY_POINTS[fault] == 0
+
+
+@pytest.fixture
+def recovered(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The lines whose signers are recovered."""
+    lines: list[str] = []
+
+    def recover(line: str, signature: bytes) -> bytes:
+        lines.append(line)
+        return recover_signer(line, signature)
+
+    for module in (consensus_judge, chain_module):
+        monkeypatch.setattr(module, "recover_signer", recover)
+    return lines
+
+
+async def test_what_can_be_of_no_use_here_costs_no_signature(recovered: list[str]) -> None:
+    chain = await open_chain(GENESIS)
+    for index in range(3):
+        await finalise(chain, [signed_proof(f"account-{index}", lat=float(index))])
+    old = [pre_vote(NAMES[0], height=height) for height in (0, 1, 2)]
+    far_ahead = [pre_vote(NAMES[0], height=height) for height in (6, 7, 2**63 - 1)]
+    strangers = [pre_vote("mallory", height=height) for height in (3, 4, 5)]
+    judge = ConsensusJudge(chain)
+    for fault, votes in ((Fault.STALE, old), (Fault.UNVERIFIABLE, far_ahead), (Fault.UNVERIFIABLE, strangers)):
+        for vote in votes:
+            with pytest.raises(Refused) as caught:
+                judge.judge(encode_message(vote))
+            assert caught.value.fault is fault
+    (stored,) = await chain.storage.batches(1, 1)
+    with pytest.raises(Refused) as caught:
+        judge.judge(encode_message(commit_for(decode_batch(stored.batch), NAMES)))
+    assert caught.value.fault is Fault.STALE
+    assert recovered == []
+
+
+async def test_a_replayed_commit_is_verified_once_a_second_and_others_within_a_share(
+    recovered: list[str], autojump_clock: MockClock
+) -> None:
+    """Commits of heights far ahead, that the members of the set have signed once, and somebody has recorded."""
+    del autojump_clock
+    chain = await open_chain(GENESIS)
+    judge = ConsensusJudge(chain)
+    header = (await build(chain, [signed_proof("alice")])).batch
+    ahead = [
+        encode_message(commit_for(replace(header, header=replace(header.header, height=height)), NAMES))
+        for height in range(2, 102)
+    ]
+
+    def passed(commits: list[bytes]) -> int:
+        count = 0
+        for commit in commits:
+            with suppress(Refused):
+                judge.judge(commit)
+                count += 1
+        return count
+
+    assert passed([ahead[0]] * 100) == 1
+    assert len(recovered) == 4
+    await trio.sleep(SAID_SECONDS)
+    assert passed([ahead[0]] * 100) == 1
+    burst = int(ELSEWHERE_COMMITS_RATE.messages_burst)
+    assert passed(ahead * 3) <= burst
+    assert len(recovered) <= 4 * (burst + 2)
+    await trio.sleep(1)
+    assert passed(ahead * 3) <= ELSEWHERE_COMMITS_RATE.messages_per_second + 1
+    # Those of the next height have no part in that share.
+    assert passed([encode_message(commit_for(header, NAMES))]) == 1
+
+
+async def test_the_own_signature_is_heard_from_any_height() -> None:
+    """Where a node is behind, and where it knows of no such validator yet."""
+    chain = await open_chain(GENESIS)
+    for own in (NAMES[0], "newcomer"):
+        judge = ConsensusJudge(chain, own_address=address(own))
+        votes = [pre_vote(own, height=height) for height in (1, 2, 3, 10**9)]
+        forged = replace(pre_vote(own, height=4), signature=votes[0].signature)
+        for vote in (*votes, forged, pre_vote(NAMES[1], height=2)):
+            with suppress(Refused):
+                judge.judge(encode_message(vote))
+        assert [judge.own_messages.receive_nowait() for _ in votes] == votes
+        with pytest.raises(trio.WouldBlock):
+            judge.own_messages.receive_nowait()
 
 
 async def test_operations_reach_everybody_and_forged_ones_nobody() -> None:
@@ -328,7 +421,7 @@ def test_garbage_is_refused_and_nothing_else_happens(data: bytes) -> None:
     async def decode() -> None:
         chain = await open_chain(GENESIS)
         with pytest.raises(Refused) as caught:
-            decode_consensus_message(data, chain)
+            ConsensusJudge(chain).judge(data)
         assert caught.value.fault is Fault.MALFORMED
 
     trio.run(decode)
@@ -341,5 +434,5 @@ async def test_any_flipped_byte_of_a_vote_is_refused_or_says_the_same() -> None:
         flipped = bytearray(encoded)
         flipped[position] ^= 0x01
         with pytest.raises(Refused):
-            decode_consensus_message(bytes(flipped), chain)
+            ConsensusJudge(chain).judge(bytes(flipped))
     assert decode_message(encoded) == pre_vote(NAMES[0])

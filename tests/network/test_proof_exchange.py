@@ -17,7 +17,8 @@ from p2p.network import Fault, Stream
 from step_node.mempool.outcomes import Pending
 from step_node.metrics import NodeMetrics
 from step_node.network import proof_exchange, protocols
-from step_node.network.gossip import Refused, proofs_gossip
+from step_node.network.consensus_judge import Refused
+from step_node.network.gossip import proofs_gossip
 from step_node.network.proof_exchange import ProofExchange
 from step_node.network.protocols import FETCH_BYTES_MAX, FETCH_PROTOCOL, Inventory, ProofsRequest, proofs_topic
 from step_node.proofs.proof import RefusalCode

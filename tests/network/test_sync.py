@@ -231,7 +231,7 @@ async def test_a_stranger_from_another_chain_is_sent_away(tmp_path: Path, other:
         await until(lambda: node.network.peers() == ())
         assert node.faults() == {Fault.WRONG_CHAIN: 1}
         assert node.network.statistics().banned == 1
-        assert node.peers.height(network.peer_id) is None
+        assert node.peers.told(network.peer_id) is None
 
 
 @pytest.mark.parametrize("data", [b"", b"\x00", encode(BatchesRequest(1, 1))])

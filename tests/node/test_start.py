@@ -8,13 +8,14 @@ import structlog
 import trio
 
 from step_node.home.config import ApiConfig, NodeConfig, P2pConfig
+from step_node.home.histories import begin_history
+from step_node.home.keys import NodeKeys
 from step_node.home.paths import NodeHome
-from step_node.node.opening import NodeKeys
 from step_node.node.start import run_node
 from step_node.signing.keystore import new_private_key
 from tests.support.chains import make_genesis, validator_names
 from tests.support.nodes import QUICK
-from tests.support.proofs import private_key
+from tests.support.proofs import address, private_key
 
 LOCAL = NodeConfig(api=ApiConfig(port=0), p2p=P2pConfig(listen=("/ip4/127.0.0.1/tcp/0",)))
 
@@ -23,7 +24,9 @@ async def test_a_tail_that_a_crash_tore_is_named_when_the_node_starts(tmp_path: 
     home, half_a_frame = NodeHome(tmp_path), b"STPF\x01"
     (name,) = validator_names(1)
     keys = NodeKeys(private_key(name), new_private_key())
-    torn = {str(home.signing_history): len(half_a_frame), str(home.consensus_log): len(half_a_frame)}
+    begin_history(home, chain_id=make_genesis(1).chain_id, validator=address(name))
+    history = home.signing_history(address(name))
+    torn = {str(history): len(half_a_frame), str(home.consensus_log): len(half_a_frame)}
     for told in ({}, torn, {}):
         with structlog.testing.capture_logs() as logged:
             async with trio.open_nursery() as nursery:
@@ -33,5 +36,5 @@ async def test_a_tail_that_a_crash_tore_is_named_when_the_node_starts(tmp_path: 
         assert {entry["file"]: entry["bytes"] for entry in warnings} == told
         assert all(entry["log_level"] == "warning" for entry in warnings)
         if not told:
-            for path in (home.signing_history, home.consensus_log):
+            for path in (history, home.consensus_log):
                 path.write_bytes(path.read_bytes() + half_a_frame)

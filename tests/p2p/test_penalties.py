@@ -25,7 +25,7 @@ PEER = PeerId("peer")
 def test_every_fault_has_a_price() -> None:
     assert set(PENALTY_POINTS) == set(Fault)
     assert all(0 <= points <= BAN_THRESHOLD_POINTS for points in PENALTY_POINTS.values())
-    assert [fault for fault, points in PENALTY_POINTS.items() if points == 0] == [Fault.UNVERIFIABLE]
+    assert [fault for fault, points in PENALTY_POINTS.items() if points == 0] == [Fault.UNVERIFIABLE, Fault.STALE]
 
 
 def test_a_peer_of_another_chain_is_banned_at_once_and_for_a_time() -> None:

@@ -7,8 +7,9 @@ from typing import Any
 
 from consensus.messages import Commit, CommitSignature, PreCommit
 from step_node.batch.batch import Batch
-from step_node.chain.chain import Chain, JudgedBatch
+from step_node.chain.chain import Chain
 from step_node.chain.genesis import Genesis, GenesisValidator
+from step_node.chain.judging import JudgedBatch
 from step_node.crypto.eip191 import public_key_of, sign
 from step_node.mempool.pool import Mempool
 from step_node.parameters import USTEP_PER_STEP, Parameters

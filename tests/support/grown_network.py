@@ -18,8 +18,8 @@ from step_node.chain.chain import Chain
 from step_node.chain.genesis import Genesis
 from step_node.crypto.eip191 import address_of, public_key_of, sign
 from step_node.home.config import StorageConfig
+from step_node.home.keys import NodeKeys
 from step_node.home.making import (
-    HomeKeys,
     NetworkNode,
     network_homes,
     new_config,
@@ -31,7 +31,6 @@ from step_node.home.paths import NodeHome
 from step_node.mempool.pool import Mempool
 from step_node.parameters import Parameters
 from step_node.proofs.proof import SignedProof
-from step_node.signing.guard import SigningGuard
 from step_node.snapshot.store import SnapshotStore
 from step_node.storage.sqlite import SqliteStorage
 from step_node.testing.devnet.network import CHAIN_ID
@@ -65,7 +64,7 @@ class GrownNetwork:
         bootstrap = [validator.p2p_address for validator in self.genesis.validators]
         write_home(
             home,
-            keys=HomeKeys.new(is_validator=False),
+            keys=NodeKeys.new(is_validator=False),
             genesis=self.genesis,
             config=new_config(api_port=ports.api, p2p_port=ports.p2p, bootstrap=bootstrap, listen_host="127.0.0.1"),
             password="",
@@ -78,7 +77,7 @@ async def grow_network(
     root: Path, *, validators: int, batches: int, proofs_per_batch: int, snapshot_every: int
 ) -> GrownNetwork:
     """Make the homes under `root` and let their chain grow. No two proofs are of one account or place."""
-    nodes = [NetworkNode(HomeKeys.new(is_validator=True), ports.api, ports.p2p) for ports in free_ports(validators)]
+    nodes = [NetworkNode(NodeKeys.new(is_validator=True), ports.api, ports.p2p) for ports in free_ports(validators)]
     keys = {address_of(public_key_of(key)): key for node in nodes if (key := node.keys.validator) is not None}
     interval_ms = Parameters().batch_interval_ms
     genesis = new_genesis(
@@ -108,7 +107,6 @@ async def grow_network(
             await snapshot_store.take(storage)
     await storage.close()
     for home in homes:
-        SigningGuard.open(home.signing_history, genesis.chain_id).close()
         if home is not first:
             shutil.copy(first.ledger, home.ledger)
             shutil.copytree(first.snapshots, home.snapshots)

@@ -10,18 +10,19 @@ from typing import Any
 import trio
 
 from p2p.memory import MemoryHub
+from p2p.network import PeerId
 from step_node.chain.genesis import Genesis
 from step_node.clock import SystemClock
 from step_node.home.config import SyncConfig
 from step_node.home.paths import NodeHome
 from step_node.mempool.journal import open_journal
 from step_node.node.assembly import assemble
-from step_node.node.node import Node
+from step_node.node.node import Node, NodeHooks
 from step_node.signing.guard import SigningGuard
 from step_node.signing.signer import ValidatorSigner
 from step_node.storage.interface import Storage
 from step_node.storage.open import SqliteSettings, open_storage
-from tests.support.proofs import private_key
+from tests.support.proofs import address, private_key
 
 EQUAL_ROOTS_SECONDS_MAX = 60.0
 
@@ -44,6 +45,7 @@ async def running_node(
     *,
     storage: Storage | None = None,
     sync: SyncConfig | None = None,
+    hooks: NodeHooks | None = None,
 ) -> AsyncIterator[Node]:
     """The node of validator `name`, with its files in `home`; it is stopped, as in a crash, at the end.
 
@@ -57,7 +59,7 @@ async def running_node(
     ):
         store = storage or own_storage
         await store.initialise(genesis.hash, genesis.head(), genesis.accounts())
-        guard = SigningGuard.open(home / "signing_history.log", genesis.chain_id)
+        guard = SigningGuard.open(home / "signing_history.log", chain_id=genesis.chain_id, validator=address(name))
         parts = await assemble(
             NodeHome(home),
             genesis,
@@ -67,6 +69,9 @@ async def running_node(
             signer=ValidatorSigner(private_key(name), guard),
             clock=SystemClock(),
             sync=sync or SyncConfig(snapshot=False, snapshot_every_batches=0),
+            hooks=hooks,
+            # Their peer ids are their names, which no address of theirs can hold.
+            bootstrap=frozenset(PeerId(one.p2p_address.split("/")[2]) for one in genesis.validators) - {PeerId(name)},
         )
         node = Node(parts)
         try:

@@ -9,7 +9,7 @@ from typing import Literal
 
 import trio
 
-from step_node.errors import StepNodeError
+from step_node.errors import StepNodeError, leaves
 from step_node.testing.chaos import scenario as model
 from step_node.testing.chaos.checks import LedgerCheck, check_ledgers
 from step_node.testing.chaos.hardware import Impossible
@@ -83,9 +83,9 @@ async def play(scenario: model.Scenario, home: Path, *, report: Report = lambda 
             played = await _play(scenario, world, report)
             outcome = _judge(scenario, played)
     except* Impossible as errors:
-        outcome = Outcome(scenario.name, "skipped", tuple(str(error) for error in _leaves(errors)))
+        outcome = Outcome(scenario.name, "skipped", tuple(str(error) for error in leaves(errors)))
     except* (StepNodeError, trio.TooSlowError) as errors:
-        problems = tuple(f"{type(error).__name__}: {error}" for error in _leaves(errors))
+        problems = tuple(f"{type(error).__name__}: {error}" for error in leaves(errors))
         outcome = Outcome(scenario.name, "failed", problems)
     logs = str(home) if outcome.result == "failed" else None
     return replace(outcome, seconds=trio.current_time() - begun_at, logs=logs)
@@ -217,10 +217,3 @@ def _judge(scenario: model.Scenario, played: _Play) -> Outcome:
         longest_stall_seconds=stalls.longest_seconds,
         verdicts=tuple(played.verdicts),
     )
-
-
-def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
-    leaves: list[BaseException] = []
-    for error in group.exceptions:
-        leaves.extend(_leaves(error) if isinstance(error, BaseExceptionGroup) else [error])
-    return leaves

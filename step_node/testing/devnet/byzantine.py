@@ -15,11 +15,12 @@ from dataclasses import replace
 
 from consensus.messages import Evidence, Message, PreCommit, PreVote
 from step_node.batch.batch import BatchContent
-from step_node.chain.chain import Chain, JudgedBatch
+from step_node.chain.chain import Chain
+from step_node.chain.judging import JudgedBatch
 from step_node.crypto.eip191 import digest, sign_digest
+from step_node.home.keys import NodeKeys
 from step_node.ledger.offences import Offence
 from step_node.node.node import Node, NodeHooks, NodeParts
-from step_node.node.opening import NodeKeys
 from step_node.operations.operation import Operation
 from step_node.proofs.proof import SignedProof
 from step_node.testing.devnet.misbehaviour import Misbehaviour

@@ -20,9 +20,9 @@ from step_node.chain.genesis import Genesis, load_genesis
 from step_node.clock import SystemClock
 from step_node.errors import StepNodeError
 from step_node.home.config import LogConfig, NodeConfig, StorageConfig, load_config
+from step_node.home.keys import NodeKeys
 from step_node.home.making import (
     HomeError,
-    HomeKeys,
     NetworkNode,
     network_homes,
     new_genesis,
@@ -244,7 +244,7 @@ class Devnet:
 
     def _write_homes(self, storage: list[StorageConfig]) -> None:
         self._ports = self._choose_ports()
-        nodes = [NetworkNode(HomeKeys.new(is_validator=True), ports.api, ports.p2p) for ports in self._ports]
+        nodes = [NetworkNode(NodeKeys.new(is_validator=True), ports.api, ports.p2p) for ports in self._ports]
         self._genesis = new_genesis(
             chain_id=CHAIN_ID,
             genesis_time_ms=SystemClock().now_ms(),

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import trio
+from prometheus_client.parser import text_string_to_metric_families
 
 from step_node.testing.devnet.misbehaviour import Misbehaviour
 from step_node.testing.devnet.node_client import NodeClient, Unavailable
@@ -91,5 +91,9 @@ async def _ask(
 
 def metric_sum(text: str, name: str) -> float:
     """A counter in Prometheus' text format, over all its labels; 0 where it is not there."""
-    lines = re.findall(rf"^{re.escape(name)}(?:\{{[^}}]*\}})? (\S+)$", text, re.MULTILINE)
-    return sum(float(value) for value in lines)
+    return sum(
+        sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name == name
+    )

@@ -42,7 +42,8 @@ from step_node.testing.simulator.schedules import Plot
 from step_node.testing.simulator.settings import Tactic
 
 if TYPE_CHECKING:
-    from step_node.signing.guard import SigningGuard, SigningKind
+    from step_node.signing.guard import SigningGuard
+    from step_node.signing.history import SigningKind
 
 MEMORY_MESSAGES_MAX = 200
 MISCHIEF_SECONDS = 0.5

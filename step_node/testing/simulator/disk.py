@@ -71,6 +71,10 @@ class SimulatedDisk:
             file.unsynced.clear()
         return lost
 
+    def lose_file(self, path: Path) -> None:
+        """Somebody deletes a file, if it is there."""
+        self.files.pop(path, None)
+
     def close(self) -> None:
         """The end of the world."""
         self.journal.close()

@@ -25,7 +25,7 @@ from consensus.wire import WireError
 from p2p.network import PeerId
 from step_node.chain.genesis import Genesis
 from step_node.crypto.eip191 import address_of, public_key_of
-from step_node.errors import StepNodeError
+from step_node.errors import StepNodeError, leaves
 from step_node.home.config import SyncConfig
 from step_node.home.paths import NodeHome
 from step_node.ledger.state import StateHead
@@ -34,7 +34,8 @@ from step_node.network.protocols import consensus_topic
 from step_node.node.assembly import assemble
 from step_node.node.node import Node, NodeHooks
 from step_node.offload import offload_of_task
-from step_node.signing.guard import DoubleSignRefused, SigningGuard, SigningKind
+from step_node.signing.guard import DoubleSignRefused, SigningGuard
+from step_node.signing.history import SigningKind
 from step_node.signing.signer import ValidatorSigner
 from step_node.storage.interface import FinalisedBatch, RestoredState, StorageUnavailable, StoredBatch
 from step_node.storage.memory import MemoryStorage
@@ -70,10 +71,12 @@ class Host:
         on_finalised: Callable[[str, int], None],
         is_honest_peer: Callable[[str], bool],
         plot: Callable[[], Plot | None],
+        others: frozenset[PeerId],
         sync: SyncConfig | None = None,
         coverage: Coverage | None = None,
     ) -> None:
         self.name = name
+        self._others = others
         self.tactics = tactics
         self.clock = SimulatedClock()
         self.disk = SimulatedDisk(rng, genesis.hash)
@@ -169,14 +172,16 @@ class Host:
         self.changed_at = trio.current_time()
         self._may_start.set()
 
-    def lose_log(self) -> None:
-        """The consensus log is gone."""
-        self.note("has lost its consensus log")
-        self.disk.files.pop(HOME.consensus_log, None)
+    def lose_consensus_log(self, *, with_proof_of_lock: bool) -> None:
+        """Between two lives: the file is gone."""
+        if self.mount.is_dead:
+            self.disk.lose_file(HOME.consensus_log)
+            if with_proof_of_lock:
+                self.disk.lose_file(HOME.proof_of_lock)
 
     def rebuild(self) -> None:
         """Move the store away, and the consensus log with it, as docs/operators.md says."""
-        self.lose_log()
+        self.lose_consensus_log(with_proof_of_lock=False)
         self.note(f"has lost its store of height {self.storage.height}")
         self.storage = WatchedStorage(self)
 
@@ -205,7 +210,7 @@ class Host:
                 # Cancelled can only be the world's own end here: it goes on.
                 cancelled, others = group.split(trio.Cancelled)
                 if others is not None:
-                    self._died(_leaves(others))
+                    self._died(list(leaves(others)))
                 if cancelled is not None:
                     raise cancelled from None
             except (NodeCrashed, OSError, sqlite3.Error, StepNodeError) as error:
@@ -246,16 +251,15 @@ class Host:
         genesis, mount = self.genesis, self.mount
         self.storage.forges = False
         await self.storage.initialise(genesis.hash, genesis.head(), genesis.accounts())
-        guard = SigningGuard.open(HOME.signing_history, genesis.chain_id, files=mount)
         network = self._network = SimulatedNetwork(self._air, self.name)
         network.banned = self._banned
         signer: ValidatorSigner | None = None
         if self.is_honest:
             if self._private_key is not None:
-                signer = WatchedSigner(self._private_key, guard, self)
+                signer = WatchedSigner(self._private_key, self._open_guard(), self)
             hooks = NodeHooks(taking_in=self._taking_in, applied=self._applied)
         else:
-            signer = GuardlessSigner(self.key(), guard)
+            signer = GuardlessSigner(self.key(), self._open_guard())
             hooks = NodeHooks(gives_proposals=Tactic.WITHHOLD not in (self.tactics or ()))
         parts = await assemble(
             HOME,
@@ -269,6 +273,7 @@ class Host:
             keeps_snapshots=self._sync is not None,
             watches_for_doppelganger=self.is_honest,
             hooks=hooks,
+            bootstrap=self._others,
             files=mount,
         )
         node = self._wired = Node(parts)
@@ -301,6 +306,10 @@ class Host:
             raise RuntimeError(f"{self.name} is an observer")
         return self._private_key
 
+    def _open_guard(self) -> SigningGuard:
+        path = HOME.signing_history(self.address)
+        return SigningGuard.open(path, chain_id=self.genesis.chain_id, validator=self.address, files=self.mount)
+
     def refused(self, kind: str, round_number: int) -> None:
         """The guard has refused a signature."""
         self.note(f"is refused a signature: {kind} of round {round_number}")
@@ -315,6 +324,11 @@ class Host:
     def _applied(self, before: ConsensusState, item: Input, transition: Transition) -> None:
         if self._coverage is not None:
             self._coverage.applied(self.name, before, item, transition)
+
+    def signed(self, kind: str, height: int, round_number: int, line: str) -> None:
+        """The node has used its key."""
+        shown = 0 if self._wired is None else self._wired.shown_height
+        self.invariants.signed(self.name, self.address, str(kind), height, round_number, line, shown=shown)
 
     @contextmanager
     def _taking_in(self, message: Message) -> Iterator[None]:
@@ -352,7 +366,7 @@ class WatchedSigner(ValidatorSigner):
         except DoubleSignRefused:
             self._host.refused(str(kind), round)
             raise
-        self._host.invariants.signed(self._host.name, self.address, str(kind), height, round, line)
+        self._host.signed(kind, height, round, line)
         return signature
 
 
@@ -426,10 +440,3 @@ def _counts(message: Message, state: ConsensusState) -> bool:
         return True
     proposer = state.validators.proposer(message.height, message.round).address
     return message.valid_round < message.round and message.signer == proposer and bool(message.batch)
-
-
-def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
-    leaves: list[BaseException] = []
-    for error in group.exceptions:
-        leaves.extend(_leaves(error) if isinstance(error, BaseExceptionGroup) else [error])
-    return leaves

@@ -101,8 +101,11 @@ class Invariants:
 
     # --- signing ------------------------------------------------------------------------------------------------
 
-    def signed(self, who: str, key: bytes, kind: str, height: int, round_number: int, line: str) -> None:
-        """The honest node `who` has used the key of the validator `key`."""
+    def signed(self, who: str, key: bytes, kind: str, height: int, round_number: int, line: str, *, shown: int) -> None:
+        """The honest node `who` has used the key of the validator `key`; to it had been shown that height `shown` is
+        final."""
+        if height <= shown:
+            self.broken("an honest validator signs only at the head", who, f"{line!r}; {shown} is final")
         earlier = self._signed.setdefault((key, kind, height, round_number), line)
         if earlier != line:
             self.double_signs += 1
@@ -124,7 +127,8 @@ class Invariants:
         unsigned = without_batch(message) if isinstance(message, ProofBatch) else message
         fields = {name: getattr(unsigned, name) for name in unsigned.__dataclass_fields__ if name != "type"}
         entry = encode_input(LogWritten(type(unsigned)(**{**fields, "signature": b""})))
-        if entry not in log_on_disk:
+        # Either intended, or recovered from the signing history, with its signature.
+        if entry not in log_on_disk and message.signature not in log_on_disk:
             self.broken("a vote is on disk before it is on the wire", who, f"{message.type} of round {message.round}")
 
     # --- finalising ---------------------------------------------------------------------------------------------

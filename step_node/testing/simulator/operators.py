@@ -24,7 +24,7 @@ from step_node.ledger.state import StateHead
 from step_node.operations.client_signing import register, rotate_key, unbond, withdraw
 from step_node.operations.operation import Operation
 from step_node.storage.interface import StorageUnavailable
-from step_node.testing.simulator.chain import NEWCOMERS, STAKE_USTEP, newcomer_key, owner_key
+from step_node.testing.simulator.chain import NEWCOMERS, STAKE_USTEP, newcomer_key, owner_key, p2p_address_of
 from step_node.testing.simulator.disk import NodeCrashed
 from step_node.testing.simulator.host import Host
 from step_node.testing.simulator.settings import FaultKind
@@ -176,7 +176,7 @@ class Operators:
                 chain_id=self._genesis.chain_id,
                 sequence=sequence,
                 stake_ustep=stake_ustep,
-                p2p_address="/ip4/127.0.0.1/tcp/26700",
+                p2p_address=p2p_address_of(host.name),
             )
 
         waits = (ValidatorState.WAITING, ValidatorState.ACTIVE, ValidatorState.LEAVING)

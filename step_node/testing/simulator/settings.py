@@ -24,6 +24,8 @@ class FaultKind(StrEnum):
     CLOCK = "clock"
     SLOW_DISK = "slow-disk"
     FULL_DISK = "full-disk"
+    LOST_LOG = "lost-log"
+    """Any number of nodes, all of them too, lose their consensus log at a restart."""
     PLOT = "plot"
     """A directed schedule: links cut at the moments at which locks are taken and batches decided."""
     RELAY = "relay"
@@ -131,6 +133,7 @@ class SeedPlan:
     relay_rate: float
     operators: frozenset[FaultKind]
     """What operators do; empty in more than half of the seeds, which run on a chain with long epochs."""
+    lost_log_rate: float
 
     def describe(self) -> str:
         """One line for people."""
@@ -181,6 +184,8 @@ def plan_of(seed: int, settings: SimulationSettings, rng: random.Random, operato
         tactics=tactics,
         relay_rate=_relay_rate(settings, operators_rng),
         operators=operators,
+        # Drawn last: what was drawn before it stays as it was.
+        lost_log_rate=rng.uniform(0.05, 0.3) * calm if chosen(FaultKind.LOST_LOG) else 0.0,
     )
 
 

@@ -16,6 +16,7 @@ from typing import TypeVar, TypeVarTuple
 
 import trio
 
+from p2p.network import PeerId
 from step_node.crypto.eip191 import address_of, public_key_of
 from step_node.home.config import SyncConfig
 from step_node.ledger.validators import validator_set
@@ -150,6 +151,7 @@ class _World:
             on_finalised=self._finalised,
             is_honest_peer=lambda name: any(one.name == name and one.is_honest for one in self._hosts),
             plot=lambda: self._plot,
+            others=frozenset(PeerId(f"v{index}") for index in range(self._settings.validators)) - {PeerId(name)},
             coverage=self._coverage,
             sync=LIVELY_SYNC if FaultKind.JOIN in self.plan.operators else None,
         )
@@ -237,6 +239,7 @@ class _World:
                     (plan.slow_disk_rate, "slow a disk", self._slow_a_disk),
                     (plan.full_disk_rate, "fill a disk", self._fill_a_disk),
                     (plan.plot_rate, "hatch a plot", self._hatch_a_plot),
+                    (plan.lost_log_rate, "lose logs", self._lose_logs),
                 ):
                     if rate:
                         nursery.start_soon(self._now_and_then, rate, name, fault)
@@ -333,6 +336,7 @@ class _World:
             or host.disk.slowness_ms
             or host.changed_at > quiet_since
             or not node.driver.is_idle
+            or not node.driver.takes_part
             or not host.is_member
             or node._sync.active
         ):
@@ -435,6 +439,23 @@ class _World:
 
     async def _crash(self, host: Host, seconds: float, why: str) -> None:
         host.crash(why)
+        await trio.sleep(seconds)
+        host.restart()
+
+    async def _lose_logs(self, rng: random.Random) -> None:
+        """Of few nodes the proof of lock as well: of so many that a batch, once locked on, is still somewhere."""
+        losers = rng.sample(
+            self._hosts, rng.choice((1, min(2, len(self._hosts)), rng.randint(1, len(self._hosts)), len(self._hosts)))
+        )
+        faults_max = (len(self._hosts) - 1) // 3
+        for host in losers:
+            self._in_background(self._lose_log, host, rng.uniform(0.05, 1), len(losers) <= faults_max)
+        await trio.lowlevel.checkpoint()
+
+    async def _lose_log(self, host: Host, seconds: float, with_proof_of_lock: bool) -> None:
+        host.crash("its consensus log is lost")
+        await host.ended.wait()
+        host.lose_consensus_log(with_proof_of_lock=with_proof_of_lock)
         await trio.sleep(seconds)
         host.restart()
 

@@ -6,7 +6,7 @@ import pytest
 
 from consensus.evidence import contradiction, verify_evidence
 from consensus.messages import PreCommit, PreVote
-from step_node.chain.chain import InvalidBatch
+from step_node.chain.judging import InvalidBatch
 from step_node.crypto.eip191 import sign
 from step_node.crypto.lines import recover_signer
 from step_node.testing.devnet.byzantine import InvalidBatchChain, contrary_vote
@@ -39,4 +39,4 @@ async def test_an_invalid_batch_breaks_a_stateless_gate_and_nothing_before_it() 
     honest = await open_chain(GENESIS)
     with pytest.raises(InvalidBatch, match="BAD_SIGNATURE") as refused:
         await honest.judge(judged.batch, proposed_in_round=0, judge_clock=True)
-    assert refused.value.stateless
+    assert refused.value.bad_proof is not None

@@ -8,7 +8,7 @@ import pytest
 
 from step_node.testing.chaos.scenario import ScenarioError, load_scenario, load_scenarios
 
-SHIPPED = Path(__file__).parents[2] / "configs" / "chaos"
+SHIPPED = Path(__file__).parents[3] / "configs" / "chaos"
 EXPECT = "[expect]\nlongest_stall_seconds_max = 10\n"
 
 KINDS_ASKED_FOR = {

@@ -22,9 +22,11 @@ from consensus.reasons import Ignored
 from consensus.state import Phase, VoteSet
 from consensus.values import Validator, ValidatorSet
 from p2p.network import Fault
-from step_node.batch.batch import Batch
+from step_node.batch.batch import BatchHeader
 from step_node.chain import chain as chain_module
-from step_node.chain.chain import Chain, JudgedBatch
+from step_node.chain import judging
+from step_node.chain.chain import Chain
+from step_node.chain.judging import JudgedBatch
 from step_node.clock import Clock
 from step_node.durable.record_log import RecordLog
 from step_node.engine.accuser import Accuser
@@ -37,14 +39,16 @@ from step_node.ledger.validators import ValidatorSheet
 from step_node.mempool.admission import Admission
 from step_node.mempool.journal import DroppedProof
 from step_node.mempool.settlement import Settlement
-from step_node.network import gossip as gossip_module
+from step_node.network import consensus_judge
 from step_node.network import sync as sync_module
+from step_node.node.assembly import assemble
 from step_node.proofs.proof import Refusal, RefusalCode
 from step_node.signing.guard import SigningGuard
 from step_node.testing.simulator import host as host_module
 from step_node.testing.simulator.campaign import quiet
 from step_node.testing.simulator.settings import FaultKind, SimulationSettings
 from step_node.testing.simulator.world import History, simulate_seed
+from tests.testing.simulator import planted_signing_bugs as signing
 
 SEEDS_MAX = 1_000
 """A bug that so many seeds do not find counts as not found."""
@@ -193,12 +197,11 @@ def stale_votes_counted() -> Sequence[AbstractContextManager[Any]]:
 
 
 def proposer_not_checked() -> Sequence[AbstractContextManager[Any]]:
-    def check(self: Chain, batch: Batch) -> None:
-        header = batch.header
-        expected = self._validators.proposer(header.height, header.round).address
-        check_header(self, replace(batch, header=replace(header, proposer=expected)))
+    def check(header: BatchHeader, *, validators: ValidatorSet, **others: Any) -> None:
+        expected = validators.proposer(header.height, header.round).address
+        check_header(replace(header, proposer=expected), validators=validators, **others)
 
-    check_header = Chain._check_header
+    check_header = judging.check_header
     anybody = proposals.receive_proposal
 
     def receive_proposal(progress: Progress, proposal: Any) -> Ignored | None:
@@ -213,7 +216,7 @@ def proposer_not_checked() -> Sequence[AbstractContextManager[Any]]:
 
     take_in = machine._take_in_message
     return [
-        patch.object(Chain, "_check_header", check),
+        patch.object(chain_module, "check_header", check),
         patch.object(machine, "receive_proposal", receive_proposal),
         patch.object(machine, "_take_in_message", take_in_message),
     ]
@@ -374,7 +377,7 @@ def offence_never_reported() -> Sequence[AbstractContextManager[Any]]:
 
 def duration_by_wall_clock() -> Sequence[AbstractContextManager[Any]]:
     """H13: how long a proof has waited is measured by a clock that is set now and then."""
-    original = host_module.assemble
+    original = assemble
 
     async def assemble_wrongly(*args: Any, clock: Clock, **kwargs: Any) -> Any:
         parts = await original(*args, clock=clock, **kwargs)
@@ -385,17 +388,18 @@ def duration_by_wall_clock() -> Sequence[AbstractContextManager[Any]]:
 
 
 def ban_by_height() -> Sequence[AbstractContextManager[Any]]:
-    """P1: a vote of a height that is over here costs whoever sends it points; an honest sender is behind."""
-    original = gossip_module.decode_consensus_message
+    """P1: what is over here costs whoever says it points; but an honest node says it that stands elsewhere."""
+    original = consensus_judge.ConsensusJudge._judge_signed
 
-    def decode(data: bytes, chain: Chain) -> Any:
-        received = original(data, chain)
-        message = received.message
-        if isinstance(message, PreVote | PreCommit) and message.height < chain.next_height - 1:
-            raise gossip_module.Refused(Fault.INVALID_DATA, "height: is over")
-        return received
+    def judge_signed(self: consensus_judge.ConsensusJudge, message: Any) -> Any:
+        try:
+            return original(self, message)
+        except consensus_judge.Refused as error:
+            if error.fault is Fault.STALE:
+                raise consensus_judge.Refused(Fault.INVALID_DATA, str(error)) from error
+            raise
 
-    return [patch.object(gossip_module, "decode_consensus_message", decode)]
+    return [patch.object(consensus_judge.ConsensusJudge, "_judge_signed", judge_signed)]
 
 
 BUGS = (
@@ -423,6 +427,10 @@ BUGS = (
     PlantedBug("an offence is never reported", offence_never_reported, 20),
     PlantedBug("duration by wall clock (H13)", duration_by_wall_clock, 100),
     PlantedBug("ban by height (P1)", ban_by_height, 100),
+    PlantedBug("a validator signs while it is behind", signing.signs_while_behind, 5),
+    PlantedBug("a refusal of the guard waits for ever", signing.refusal_that_waits_for_ever, 5),
+    PlantedBug("the lock that the history shows is forgotten", signing.lock_that_the_history_shows_forgotten, 5),
+    PlantedBug("what was signed comes back only when the guard refuses", signing.recovered_only_when_refused, 5),
 )
 
 

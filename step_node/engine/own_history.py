@@ -1,0 +1,73 @@
+"""What a signing history says that this validator has signed, as messages again.
+
+The guard keeps for each thing signed the digest of its line and a value (`signed_value`). Both together say the whole
+message: it is rebuilt from the value, and taken only if its line has that digest. To sign it again gives the same
+signature (RFC 6979).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from consensus.inputs import RECOVERED_MESSAGES_MAX
+from consensus.messages import PreCommit, PreVote, ProofBatch, SignedMessage, TimeoutMessage
+from consensus.state import ROUNDS_BEHIND_MAX, ConsensusState, own_key
+from consensus.values import TimeoutKind
+from step_node.crypto.eip191 import digest
+from step_node.signing.history import SignedRecord, SigningKind
+
+DIGEST_BYTES = 32
+VALID_ROUND_BYTES = 4
+
+
+def messages_of(records: Iterable[SignedRecord], *, chain_id: str, validator: bytes) -> list[SignedMessage]:
+    """The messages, unsigned and without batches, in the order of `records`; what cannot be rebuilt is left out."""
+    messages = []
+    for record in records:
+        line_digest, value = record.value[:DIGEST_BYTES], record.value[DIGEST_BYTES:]
+        message = _rebuilt(record, value, validator)
+        if message is not None and digest(message.signing_line(chain_id)) == line_digest:
+            messages.append(message)
+    return messages
+
+
+def _rebuilt(record: SignedRecord, value: bytes, validator: bytes) -> SignedMessage | None:
+    height, number, kind = record.height, record.round, record.kind
+    if kind is SigningKind.PROPOSAL:
+        if len(value) != DIGEST_BYTES + VALID_ROUND_BYTES:
+            return None
+        valid_round = int.from_bytes(value[DIGEST_BYTES:], "big", signed=True)
+        return ProofBatch(height, number, max(valid_round, -1), value[:DIGEST_BYTES], b"", validator)
+    if kind in (SigningKind.PRE_VOTE, SigningKind.PRE_COMMIT):
+        if len(value) not in (0, DIGEST_BYTES):
+            return None
+        vote = PreVote if kind is SigningKind.PRE_VOTE else PreCommit
+        return vote(height, number, value or None, validator)
+    return TimeoutMessage(height, number, TimeoutKind(kind.removeprefix("TIMEOUT_")), validator)
+
+
+def unknown_to(state: ConsensusState, messages: Sequence[SignedMessage]) -> bool:
+    """Whether the machine lacks anything of what was signed: it neither remembers it nor is about to sign it again."""
+    return any(_is_unknown(state, message) for message in messages)
+
+
+def _is_unknown(state: ConsensusState, message: SignedMessage) -> bool:
+    if isinstance(message, PreCommit) and message.batch_hash is not None and message.round > state.locked_round:
+        return True
+    if message.round < state.round - ROUNDS_BEHIND_MAX:
+        return False
+    own = state.round_state(message.round).own.get(own_key(message))
+    return own is None or replace(own.message, signature=b"") != message
+
+
+def worth_recovering(messages: Sequence[SignedMessage]) -> list[SignedMessage]:
+    """Those that the machine takes back, in the order of their rounds: what is near the latest round, and the lock."""
+    if not messages:
+        return []
+    in_order = sorted(messages, key=lambda message: message.round)
+    first_round = in_order[-1].round - ROUNDS_BEHIND_MAX
+    locks = [one for one in in_order if isinstance(one, PreCommit) and one.batch_hash is not None]
+    locked_round = locks[-1].round if locks else first_round
+    chosen = [one for one in in_order if one.round >= first_round or one.round == locked_round]
+    return chosen[-RECOVERED_MESSAGES_MAX:]

@@ -1,0 +1,147 @@
+"""What this node is to the chain: a validator, one that waits, leaves or is jailed, or an observer; and saying so.
+
+An operator whose validator has quietly become an observer loses rewards, and after a day of absence its place. So every
+change is a warning in the log, and whatever lasts that an operator may want otherwise is a reason in `/health`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from p2p.network import PeerId
+from step_node.crypto.eip191 import address_of
+from step_node.ledger.records import ValidatorRecord, ValidatorState
+
+log = structlog.get_logger("node")
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """`sentence` says which; `is_expected` is whether it is what an operator wants who does nothing more."""
+
+    sentence: str
+    is_expected: bool
+
+
+def role_with_key(own: bytes, records: Sequence[ValidatorRecord]) -> Role:
+    """That of a node with the key of address `own` (20 bytes), by the validators' `records`."""
+    name = f"this node's key 0x{own.hex()}"
+    successor_of = next((one for one in records if _next_address(one) == own and one.is_in_set), None)
+    record = next((one for one in records if one.address == own), None)
+    if successor_of is not None:
+        return Role(
+            f"{name} takes over from 0x{successor_of.address.hex()} at the epoch's end; until then the node only"
+            " observes, and the validator is absent",
+            is_expected=False,
+        )
+    if record is None:
+        return Role(
+            f"{name} is no validator's on this chain: the node only observes. `step-node validator register` makes it"
+            " one",
+            is_expected=False,
+        )
+    next_address = _next_address(record)
+    match record.state:
+        case ValidatorState.ACTIVE if next_address is not None:
+            return Role(
+                f"{name} is in the validator set until the epoch's end; then 0x{next_address.hex()} takes over: put"
+                " that key's keystore in place of keys/validator.json, and start the node with it",
+                is_expected=False,
+            )
+        case ValidatorState.ACTIVE:
+            return Role(f"{name} is in the validator set", is_expected=True)
+        case ValidatorState.LEAVING:
+            return Role(
+                f"{name} leaves the validator set at the epoch's end; the node must run until then", is_expected=False
+            )
+        case ValidatorState.WAITING:
+            return Role(
+                f"{name} joins the validator set at height {record.active_from_height}; until then the node only"
+                " observes",
+                is_expected=False,
+            )
+        case ValidatorState.UNBONDING:
+            return Role(
+                f"{name} has left the validator set: the node only observes. The stake waits for `step-node validator"
+                " withdraw`",
+                is_expected=False,
+            )
+        case ValidatorState.JAILED:
+            return Role(
+                f"{name} is jailed, slashed for height {record.slashed_at_height}: the node only observes. Find out why"
+                " before `step-node validator register` or `withdraw`",
+                is_expected=False,
+            )
+        case ValidatorState.ROTATED:
+            successor = "another key" if next_address is None else f"0x{next_address.hex()}"
+            return Role(
+                f"{name} has been replaced by {successor}: the node only observes, and the validator is absent. Put"
+                " that key's keystore in place of keys/validator.json",
+                is_expected=False,
+            )
+
+
+def role_without_key(
+    records: Sequence[ValidatorRecord], *, peer_id: PeerId, signed_here: frozenset[bytes], is_on_purpose: bool
+) -> Role:
+    """That of a node without a validator's key, in whose home the keys of the addresses `signed_here` have signed.
+
+    `is_on_purpose`: the operator has said that it shall only observe.
+    """
+    for record in records:
+        if record.is_in_set and (record.address in signed_here or record.p2p_address.endswith(f"/p2p/{peer_id}")):
+            why = "has signed in this home" if record.address in signed_here else "is said to be at this node's address"
+            return Role(
+                f"0x{record.address.hex()} is in the validator set and {why}, but its key is not used here: this node"
+                " only observes, and unless the key signs elsewhere the validator is absent",
+                is_expected=is_on_purpose,
+            )
+    return Role("this node only observes", is_expected=True)
+
+
+class RoleWatch:
+    """Looks at the validators after every batch, and says when this node's part among them has become another."""
+
+    def __init__(
+        self,
+        *,
+        own: bytes | None,
+        peer_id: PeerId,
+        signed_here: frozenset[bytes] = frozenset(),
+        observes_on_purpose: bool = False,
+    ) -> None:
+        """`own` is the address of the node's validator key; for the rest see `role_without_key`."""
+        self._own = own
+        self._peer_id = peer_id
+        self._signed_here = signed_here
+        self._observes_on_purpose = observes_on_purpose
+        self._role: Role | None = None
+
+    def look(self, records: Sequence[ValidatorRecord]) -> None:
+        """Take in the validators of the next height, all of them, in or out of the set."""
+        if self._own is not None:
+            role = role_with_key(self._own, records)
+        else:
+            role = role_without_key(
+                records,
+                peer_id=self._peer_id,
+                signed_here=self._signed_here,
+                is_on_purpose=self._observes_on_purpose,
+            )
+        before, self._role = self._role, role
+        if before is None and (not role.is_expected or self._observes_on_purpose):
+            log.warning("what this node is to the chain", role=role.sentence)
+        elif before is not None and before != role:
+            log.warning("what this node is to the chain has changed", role=role.sentence, before=before.sentence)
+
+    @property
+    def reason(self) -> str | None:
+        """For `/health`; None while the role is as expected."""
+        return None if self._role is None or self._role.is_expected else self._role.sentence
+
+
+def _next_address(record: ValidatorRecord) -> bytes | None:
+    return address_of(record.next_public_key) if record.next_public_key else None
