@@ -71,6 +71,21 @@ class SimulatedDisk:
             file.unsynced.clear()
         return lost
 
+    def put(self, path: Path, content: bytes) -> None:
+        """Put a file there, whole."""
+        self.files[path] = _File(content)
+
+    def wipe(self, genesis_hash: bytes) -> None:
+        """A new disk, in place of one that is gone."""
+        self.journal.close()
+        self.files.clear()
+        self.journal = _connect(Path(":memory:"), genesis_hash)
+
+    def copy_to(self, other: SimulatedDisk) -> None:
+        """Copy all of it, as of a node that does not run."""
+        other.files = {path: _File(file.durable) for path, file in self.files.items()}
+        self.journal.backup(other.journal)
+
     def lose_file(self, path: Path) -> None:
         """Somebody deletes a file, if it is there."""
         self.files.pop(path, None)

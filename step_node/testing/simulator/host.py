@@ -12,6 +12,7 @@ import random
 import sqlite3
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from enum import Enum
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,10 +22,12 @@ from consensus.inputs import Input
 from consensus.machine import Transition
 from consensus.messages import Commit, Evidence, Message, ProofBatch, decode_message
 from consensus.state import ROUNDS_AHEAD_MAX, ROUNDS_BEHIND_MAX, ConsensusState, Phase
-from consensus.wire import WireError
+from consensus.wire import WireError, decode
 from p2p.network import PeerId
+from step_node.chain.chain import COMMIT_BYTES_MAX
 from step_node.chain.genesis import Genesis
 from step_node.crypto.eip191 import address_of, public_key_of
+from step_node.engine.doppelganger import DoppelgangerFound
 from step_node.errors import StepNodeError, leaves
 from step_node.home.config import SyncConfig
 from step_node.home.paths import NodeHome
@@ -33,9 +36,10 @@ from step_node.mempool.journal import Journal
 from step_node.network.protocols import consensus_topic
 from step_node.node.assembly import assemble
 from step_node.node.node import Node, NodeHooks
+from step_node.node.signing_history import LOST_REASON
 from step_node.offload import offload_of_task
 from step_node.signing.guard import DoubleSignRefused, SigningGuard
-from step_node.signing.history import SigningKind
+from step_node.signing.history import NEVER_SIGNED, HistoryContent, SigningKind
 from step_node.signing.signer import ValidatorSigner
 from step_node.storage.interface import FinalisedBatch, RestoredState, StorageUnavailable, StoredBatch
 from step_node.storage.memory import MemoryStorage
@@ -52,6 +56,18 @@ from step_node.testing.simulator.trace import Trace
 T = TypeVar("T")
 
 HOME = NodeHome(Path("home"))
+
+
+class Word(Enum):
+    """What an operator says at a start of a key without a history, as `node.signing_history.HistoryWord` has it."""
+
+    NONE = "none"
+    NEW = "new"
+    LOST = "lost"
+
+
+class NoWordSaid(StepNodeError):
+    """The key has no history here, and the operator has not said what that means: the node does not start."""
 
 
 class Host:
@@ -74,6 +90,7 @@ class Host:
         others: frozenset[PeerId],
         sync: SyncConfig | None = None,
         coverage: Coverage | None = None,
+        starts: bool = True,
     ) -> None:
         self.name = name
         self._others = others
@@ -98,15 +115,26 @@ class Host:
         self._plot = plot
         self._lives = 0
         self._wired: Node | None = None
+        self._shown_when_asked = 0
+        """The height that was shown to be final when the blocking work that runs now was asked for."""
         self.mount = Mount(self.disk, rng)
         self._life = trio.CancelScope()
         self._network: SimulatedNetwork | None = None
         self._may_start = trio.Event()
-        self._may_start.set()
-        self._is_held = False
+        self._is_held = not starts
+        if starts:
+            self._may_start.set()
         self.ended = trio.Event()
         """Set while no life is being lived."""
         self.ended.set()
+        self.word = Word.NEW
+        """What its operator says of a key that has no history here."""
+        self.refused_to_start = False
+        """Whether the last start was refused for want of such a word."""
+        self.is_misused = False
+        """Whether its operator has done what nobody may do: from then on it is held to no promise about its key."""
+        self.has_noticed = False
+        """Whether it has stopped because somebody else signs with its key."""
         self.is_retired = False
         """Whether its operator has taken it away for good, as documented."""
         self.changed_at = 0.0
@@ -128,14 +156,24 @@ class Host:
         return self._lives
 
     @property
+    def takes_part(self) -> bool:
+        """Whether the node runs, and signs or watches at the head."""
+        return self.node is not None and self.node.driver.takes_part
+
+    @property
     def is_held(self) -> bool:
         """Whether its operator has stopped it, and not started it again."""
         return self._is_held
 
     @property
     def is_honest(self) -> bool:
-        """Whether it is held to every promise."""
+        """Whether its node is the shipped one, with nothing bent."""
         return self.tactics is None
+
+    @property
+    def is_held_to_promises(self) -> bool:
+        """Whether it is honest, and its operator as well."""
+        return self.is_honest and not self.is_misused
 
     def note(self, what: str) -> None:
         """Write a line of the history."""
@@ -185,9 +223,39 @@ class Host:
         self.note(f"has lost its store of height {self.storage.height}")
         self.storage = WatchedStorage(self)
 
+    def lose_all_but(self, kept: Sequence[Path]) -> None:
+        """The machine is gone; a new one has the keys, and these files."""
+        files = {path: self.disk.files[path] for path in kept if path in self.disk.files}
+        self.note(f"has lost its machine, but for {len(files)} files")
+        self.disk.wipe(self.genesis.hash)
+        self.disk.files.update(files)
+        self.promised.clear()
+        self.storage = WatchedStorage(self)
+
+    @property
+    def history_path(self) -> Path:
+        """Where the signing history of its key is."""
+        return HOME.signing_history(self.address)
+
+    def begin_history_of(self, address: bytes) -> None:
+        """The home was another validator's before, and has that key's history still."""
+        path = HOME.signing_history(address)
+        files = Mount(self.disk, self._rng)
+        SigningGuard.open(path, chain_id=self.genesis.chain_id, validator=address, files=files).close()
+
+    def copy_from(self, original: Host) -> None:
+        """Be the copy of a home whose node is stopped."""
+        original.disk.copy_to(self.disk)
+        self.storage = WatchedStorage(self)
+        self.storage.copy_from(original.storage)
+        for host in (self, original):
+            host.is_misused = True
+        self.invariants.honest.discard(self.address)
+
     def take_key(self, private_key: bytes) -> None:
         """Put another validator's keystore in the home, or its first one."""
         self._private_key = private_key
+        self.word = Word.NEW
         self.note(f"has the key of 0x{self.address.hex()[:8]}")
         if self.is_honest:
             self.invariants.honest.add(self.address)
@@ -232,7 +300,13 @@ class Host:
         self._life.cancel()
 
     async def _offload(self, work: Callable[[], T], /) -> T:
-        return await self.mount(work)
+        shown = 0 if self._wired is None else self._wired.shown_height
+
+        def run() -> T:
+            self._shown_when_asked = shown
+            return work()
+
+        return await self.mount(run)
 
     def _died(self, errors: Sequence[BaseException]) -> None:
         unexpected = [error for error in errors if not self._is_expected(error)]
@@ -240,7 +314,14 @@ class Host:
             self.note("is gone")
         for error in unexpected:
             self.note(f"stops: {type(error).__name__}: {error}")
-            if self.is_honest:
+            self.has_noticed |= isinstance(error, DoppelgangerFound)
+            if self.is_misused and isinstance(error, DoppelgangerFound):
+                self._is_held = True
+                self._may_start = trio.Event()
+            elif isinstance(error, NoWordSaid):
+                self.refused_to_start = self._is_held = True
+                self._may_start = trio.Event()
+            elif self.is_honest:
                 self.invariants.broken("an honest node goes on", self.name, f"{type(error).__name__}: {error}")
 
     def _is_expected(self, error: BaseException) -> bool:
@@ -307,8 +388,21 @@ class Host:
         return self._private_key
 
     def _open_guard(self) -> SigningGuard:
-        path = HOME.signing_history(self.address)
-        return SigningGuard.open(path, chain_id=self.genesis.chain_id, validator=self.address, files=self.mount)
+        """As `node.signing_history` does, whose home is on another disk."""
+        path = self.history_path
+        if not self.mount.exists(path) and self.word is Word.NONE:
+            raise NoWordSaid(f"{path}: is not there")
+        guard = SigningGuard.open(
+            path,
+            chain_id=self.genesis.chain_id,
+            validator=self.address,
+            begin_with=NEVER_SIGNED if self.word is Word.NEW else HistoryContent(doubt=LOST_REASON),
+            files=self.mount,
+        )
+        if self.word is Word.LOST:
+            guard.doubt(LOST_REASON)
+        self.word = Word.NONE
+        return guard
 
     def refused(self, kind: str, round_number: int) -> None:
         """The guard has refused a signature."""
@@ -327,7 +421,10 @@ class Host:
 
     def signed(self, kind: str, height: int, round_number: int, line: str) -> None:
         """The node has used its key."""
-        shown = 0 if self._wired is None else self._wired.shown_height
+        if self.is_misused:
+            return
+        # What is shown while a slow disk writes the signature down comes too late to keep it back.
+        shown = self._shown_when_asked
         self.invariants.signed(self.name, self.address, str(kind), height, round_number, line, shown=shown)
 
     @contextmanager
@@ -392,6 +489,22 @@ class WatchedStorage(MemoryStorage):
             host.invariants.finalised(host.name, finalised, self)
         host.on_finalised(host.name, finalised.stored.height)
         host.mount.act()
+
+    def copy_from(self, other: WatchedStorage) -> None:
+        """Hold what another store holds."""
+        self._genesis_hash, self._head = other._genesis_hash, other._head
+        for name in ("_accounts", "_triangles", "_nonces", "_batches", "_proofs"):
+            setattr(self, name, dict(getattr(other, name)))
+        self._histories = {address: list(proofs) for address, proofs in other._histories.items()}
+        self._slashings = list(other._slashings)
+
+    def last_signed_by(self, validator: bytes) -> int:
+        """The greatest height whose commit, as it is kept, has a signature of this validator; 0 if none has."""
+        for height in sorted(self._batches, reverse=True):
+            commit = decode(Commit, self._batches[height].commit, bytes_max=COMMIT_BYTES_MAX)
+            if any(one.validator == validator for one in commit.signatures):
+                return height
+        return 0
 
     async def restore(self, restored: RestoredState) -> None:
         """See `Storage.restore`."""

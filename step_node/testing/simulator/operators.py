@@ -11,7 +11,7 @@ ones that stay are a quorum, and one that makes the set smaller only where the l
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Protocol
 
 import trio
@@ -26,7 +26,7 @@ from step_node.operations.operation import Operation
 from step_node.storage.interface import StorageUnavailable
 from step_node.testing.simulator.chain import NEWCOMERS, STAKE_USTEP, newcomer_key, owner_key, p2p_address_of
 from step_node.testing.simulator.disk import NodeCrashed
-from step_node.testing.simulator.host import Host
+from step_node.testing.simulator.host import Host, Word
 from step_node.testing.simulator.settings import FaultKind
 
 LOOK_SECONDS = 0.3
@@ -42,8 +42,8 @@ PROCEDURES_MAX = 4
 class NewHost(Protocol):
     """Gives a machine to the world: its name and its hot key, None for an observer."""
 
-    def __call__(self, name: str, private_key: bytes | None) -> Host:
-        """The host, whose node starts at once."""
+    def __call__(self, name: str, private_key: bytes | None, *, starts: bool = True) -> Host:
+        """The host, whose node starts at once, or when it is told to."""
         ...
 
 
@@ -81,6 +81,9 @@ class Operators:
             FaultKind.ABSENCE: (self._be_away,),
             FaultKind.REBUILD: (self._rebuild,),
             FaultKind.JOIN: (self._observe,),
+            FaultKind.RESTORE: (self._restore,),
+            FaultKind.OLD_HISTORY: (self._put_back_old_history,),
+            FaultKind.COPY: (self._copy,),
             FaultKind.CLOCK_STEP: (self._set_clocks,),
         }
         self._procedures = [one for act in sorted(acts) for one in procedures[act]]
@@ -128,7 +131,10 @@ class Operators:
         return [
             host
             for host in self._hosts
-            if host.is_honest and not host.is_retired and host.name not in self._busy and host.address in members
+            if host.is_held_to_promises
+            and not host.is_retired
+            and host.name not in self._busy
+            and host.address in members
         ]
 
     def _can_be_spared(self) -> bool:
@@ -137,11 +143,19 @@ class Operators:
         steady = {host.address for host in self._idle_members()}
         return 3 * (len(steady) - 1) >= 2 * len(members)
 
+    def _can_be_spared_beside(self, host: Host) -> bool:
+        """The same, for a validator whose operator is busy already."""
+        members = [one.address for one in self._head().validators if one.is_in_set]
+        steady = {one.address for one in self._idle_members()} - {host.address}
+        return 3 * len(steady) >= 2 * len(members)
+
     def _may_shrink(self) -> bool:
         """Whether liars stay fewer than a third when one more honest validator leaves the set."""
         members = {one.address for one in self._head().validators if one.is_in_set}
-        liars = sum(host.address in members for host in self._hosts if not host.is_honest)
-        return 3 * liars < len(members) - len(self._leaving) - 1
+        return 3 * self._liars(members) < len(members) - len(self._leaving) - 1
+
+    def _liars(self, members: Collection[bytes]) -> int:
+        return len({host.address for host in self._hosts if not host.is_held_to_promises and host.address in members})
 
     # --- operations ---------------------------------------------------------------------------------------------
 
@@ -294,6 +308,76 @@ class Operators:
         host.rebuild()
         host.start()
         await self._until(lambda: host.storage.height + 1 >= self._head().chain.height)
+        self._ends(host)
+
+    async def _restore(self) -> None:
+        """The machine is lost. The key goes into a new home, or into one that was another validator's; its history is
+        brought along, or lost: then the node refuses to start, and starts with the word that it asks for."""
+        hosts = self._idle_members()
+        if not hosts or not self._can_be_spared():
+            return
+        host = self._rng.choice(hosts)
+        has_history, was_anothers = self._rng.random() < 0.3, self._rng.random() < 0.5
+        self._busy[host.name] = f"to restore from keys {'and history' if has_history else 'alone'}"
+        await host.stop("its machine is lost")
+        host.lose_all_but([host.history_path] if has_history else [])
+        if was_anothers:
+            self._keys_made += 1
+            host.begin_history_of(address_of(public_key_of(newcomer_key(host.name, self._keys_made))))
+        await trio.sleep(self._rng.uniform(0, 3))
+        await self._start(host)
+        await self._until(lambda: host.takes_part)
+        self._ends(host)
+
+    async def _start(self, host: Host) -> None:
+        """Start a node, and once more with the right word if it asks for one."""
+        host.refused_to_start = False
+        host.start()
+        await self._until(lambda: host.refused_to_start or host.node is not None)
+        if host.refused_to_start:
+            host.word = Word.LOST
+            host.start()
+
+    async def _put_back_old_history(self) -> None:
+        """An old copy of the history is put back, where the chain shows that the key has signed since."""
+        hosts = self._idle_members()
+        if not hosts:
+            return
+        host = self._rng.choice(hosts)
+        self._busy[host.name] = "to put an old history back"
+        old, height = host.disk.durable(host.history_path), host.storage.height
+        with trio.move_on_after(self._rng.uniform(2, 8)):
+            await self._peace.wait()
+        later = host.storage.last_signed_by(host.address) > height + 1
+        if later and old and self._can_be_spared_beside(host) and not self._peace.is_set():
+            await host.stop("an old history is put back")
+            host.disk.put(host.history_path, old)
+            host.start()
+            await self._until(lambda: host.takes_part)
+        self._ends(host)
+
+    async def _copy(self) -> None:
+        """A whole home is copied and the copy started beside it: one of the two must notice, and both are stopped."""
+        hosts = self._idle_members()
+        members = {one.address for one in self._head().validators if one.is_in_set}
+        if (
+            not hosts
+            or not self._can_be_spared()
+            or 3 * (self._liars(members) + 1) >= len(members) - len(self._leaving)
+        ):
+            return
+        host = self._rng.choice(hosts)
+        self._busy[host.name] = "to be noticed as copied"
+        self._leaving.add(host.name)
+        await host.stop("its home is copied")
+        copy = self._new_host(f"{host.name}c", host.key(), starts=False)
+        copy.copy_from(host)
+        for one in (host, copy):
+            one.start()
+        await self._until(lambda: host.has_noticed or copy.has_noticed)
+        for one in (host, copy):
+            one.is_retired = True
+            await one.stop("it was copied")
         self._ends(host)
 
     async def _observe(self) -> None:

@@ -43,6 +43,12 @@ class FaultKind(StrEnum):
     """A store is moved away, and the consensus log with it."""
     JOIN = "join"
     """Observers begin with an empty home, and join from a snapshot where there is one."""
+    RESTORE = "restore"
+    """A machine is lost; keys, and perhaps the signing history, are put into a new home, or into another's old one."""
+    OLD_HISTORY = "old-history"
+    """A signing history is put back that is older than what the chain shows."""
+    COPY = "copy"
+    """A whole home is copied, and started beside the original: no procedure, but a mistake that must be noticed."""
     CLOCK_STEP = "clock-step"
     """One clock, or all of them, is set forward or back by up to a minute."""
 
@@ -54,6 +60,9 @@ OPERATORS_ACTS = frozenset(
         FaultKind.ABSENCE,
         FaultKind.REBUILD,
         FaultKind.JOIN,
+        FaultKind.RESTORE,
+        FaultKind.OLD_HISTORY,
+        FaultKind.COPY,
         FaultKind.CLOCK_STEP,
     }
 )
@@ -191,7 +200,7 @@ def plan_of(seed: int, settings: SimulationSettings, rng: random.Random, operato
 
 def _acts_of(settings: SimulationSettings, rng: random.Random) -> frozenset[FaultKind]:
     is_lively = rng.random() < 0.4
-    chosen = {act for act in sorted(OPERATORS_ACTS) if rng.random() < 0.4}
+    chosen = {act for act in sorted(OPERATORS_ACTS) if rng.random() < 0.3}
     return frozenset(chosen & settings.faults) if is_lively else frozenset()
 
 

@@ -136,9 +136,16 @@ class _World:
     @property
     def _honest(self) -> list[Host]:
         """Those that are held to every promise, and still here."""
-        return [host for host in self._hosts if host.is_honest and not host.is_retired]
+        return [host for host in self._hosts if host.is_held_to_promises and not host.is_retired]
 
-    def _new_host(self, name: str, private_key: bytes | None, *, tactics: frozenset[Tactic] | None = None) -> Host:
+    def _new_host(
+        self,
+        name: str,
+        private_key: bytes | None,
+        *,
+        tactics: frozenset[Tactic] | None = None,
+        starts: bool = True,
+    ) -> Host:
         host = Host(
             name=name,
             private_key=private_key,
@@ -153,6 +160,7 @@ class _World:
             plot=lambda: self._plot,
             others=frozenset(PeerId(f"v{index}") for index in range(self._settings.validators)) - {PeerId(name)},
             coverage=self._coverage,
+            starts=starts,
             sync=LIVELY_SYNC if FaultKind.JOIN in self.plan.operators else None,
         )
         if host.is_honest and host.address:
