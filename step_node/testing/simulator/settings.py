@@ -109,6 +109,8 @@ class SimulationSettings:
     proofs: int = 14
     fault_seconds: float = 14.0
     """Virtual time in which faults happen and clients submit."""
+    acts: frozenset[FaultKind] | None = None
+    """What operators do in every seed; None: each seed draws whether they do anything, and what."""
     liveness_seconds: float = 120.0
     """Virtual time within which, after the faults, every honest node must have finalised everything."""
 
@@ -199,6 +201,8 @@ def plan_of(seed: int, settings: SimulationSettings, rng: random.Random, operato
 
 
 def _acts_of(settings: SimulationSettings, rng: random.Random) -> frozenset[FaultKind]:
+    if settings.acts is not None:
+        return settings.acts
     is_lively = rng.random() < 0.4
     chosen = {act for act in sorted(OPERATORS_ACTS) if rng.random() < 0.3}
     return frozenset(chosen & settings.faults) if is_lively else frozenset()

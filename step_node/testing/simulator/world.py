@@ -39,6 +39,8 @@ from step_node.testing.simulator.trace import Trace
 T = TypeVar("T")
 Arguments = TypeVarTuple("Arguments")
 
+TASKS = "tasks"
+"""The purpose of which the order of ready tasks is drawn: by trio, from one seed for all of it."""
 CLOCK_ERROR_MS_MAX = 20_000
 """Beyond `clock_drift_ms`: such a validator refuses everybody's batches, and proposes none that others take."""
 CLOCK_ERROR_AT_PEACE_MS_MAX = 500
@@ -87,7 +89,8 @@ def simulate_seed(
     `coverage` is shown what the nodes' consensus goes through.
     """
     schedule = Schedule(seed) if isinstance(seed, int) else seed
-    tasks = schedule.rng("tasks").getrandbits(64) if schedule.turns else schedule.seed
+    turned = any(turn.purpose == TASKS for turn in schedule.turns)
+    tasks = schedule.rng(TASKS).getrandbits(64) if turned else schedule.seed
 
     async def run() -> History:
         world = _World(schedule, settings, keep_lines=keep_lines, coverage=coverage)
@@ -211,7 +214,7 @@ class _World:
             virtual_seconds=trio.current_time(),
             plots_sprung=self._plots_sprung,
             procedures=self._operators.done,
-            draws={purpose: rng.draws for purpose, rng in self._rngs.items()},
+            draws={TASKS: 1} | {purpose: rng.draws for purpose, rng in self._rngs.items()},
         )
 
     def _broken(self, violation: Violation) -> None:
