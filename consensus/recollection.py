@@ -13,7 +13,7 @@ silent whose vote was the last of a quorum by which this validator, or another, 
 step begins at once, without the quorum that L34 and L47 ask for: at its end the node goes on as after any wait, which
 is safe at any time (no proof of agreement rests on when a wait ends), and needs nobody.
 
-Why this is safe, and live: docs/adr/0017-signing-at-the-head.md.
+Why this is safe, and live: docs/adr/0019-signing-at-the-head.md.
 """
 
 from consensus.effects import Broadcast, SetTimer

@@ -18,6 +18,7 @@ from consensus.inputs import (
     Input,
     LogWritten,
     MessageReceived,
+    OwnMessagesRecovered,
     Signed,
     TimerFired,
     WorkAvailable,
@@ -56,9 +57,14 @@ def happening(state: ConsensusState, random: Random) -> Input:
     number = max(0, state.round)
     other = random.choice(ADDRESSES[1:])
     value = random.choice([BATCH_HASH, BATCH_HASH, None])
-    dice = random.randrange(10)
+    dice = random.randrange(11)
     if dice == 0:
         return WorkAvailable()
+    if dice == 10:
+        own = ADDRESSES[0]
+        signed = [PreVote(state.height, number, value, own, SIGNATURE)]
+        locked = [PreCommit(state.height, number, value, own, SIGNATURE)] if random.random() < 0.5 else []
+        return OwnMessagesRecovered((*signed, *locked))
     if dice == 1:
         proposer = VALIDATORS.proposer(state.height, number).address
         return MessageReceived(ProofBatch(state.height, number, -1, BATCH_HASH, BATCH, proposer, SIGNATURE))

@@ -26,18 +26,23 @@ def main() -> int:
         help="only this place of the Byzantine validator; validator r proposes in round r (default: all that differ)",
     )
     parser.add_argument("--seconds", type=float, default=float("inf"), help="for each place, at most")
+    parser.add_argument(
+        "--lost-logs", action="store_true", help="each validator may lose its consensus log at any time"
+    )
     parser.add_argument("--bugs", action="store_true", help="plant one bug after the other and show what it leads to")
     arguments = parser.parse_args()
     if arguments.bugs:
         return 1 if [bug for bug in BUGS if not _finds(bug.name)] else 0
     # Those that propose in none of the rounds are alike, so one of them is enough.
     places = range(min(arguments.rounds + 1, 4)) if arguments.byzantine is None else [arguments.byzantine]
-    found = [_search(arguments.rounds, byzantine, arguments.seconds) for byzantine in places]
+    found = [
+        _search(arguments.rounds, byzantine, arguments.seconds, loses_logs=arguments.lost_logs) for byzantine in places
+    ]
     return 1 if any(figures.violation for figures in found) else 0
 
 
-def _search(rounds: int, byzantine: int, seconds: float) -> Figures:
-    figures = Search(rounds, byzantine).run(seconds=seconds, told=_tell)
+def _search(rounds: int, byzantine: int, seconds: float, *, loses_logs: bool) -> Figures:
+    figures = Search(rounds, byzantine, loses_logs=loses_logs).run(seconds=seconds, told=_tell)
     _say(f"\r{_summary(figures)}")
     _show(figures)
     return figures
@@ -46,7 +51,8 @@ def _search(rounds: int, byzantine: int, seconds: float) -> Figures:
 def _finds(name: str) -> bool:
     bug = next(bug for bug in BUGS if bug.name == name)
     with bug.planted():
-        figures = Search(bug.rounds, bug.byzantine, watch_locks=bug.watch_locks).run()
+        search = Search(bug.rounds, bug.byzantine, watch_locks=bug.watch_locks, loses_logs=bug.loses_logs)
+        figures = search.run()
     _say(f"== {bug.name}: {_summary(figures)}")
     _show(figures)
     return figures.violation is not None and figures.confirmed

@@ -110,7 +110,14 @@ class ConsensusDriver:
         self._own_address = None if signer is None else signer.address
         self._participant: Participant | None = None
         if signer is not None:
-            key = OwnKey(signer=signer, locks=locks, chain=chain, metrics=metrics, storage_watch=storage_watch)
+            key = OwnKey(
+                signer=signer,
+                locks=locks,
+                chain=chain,
+                outlook=hooks.outlook,
+                metrics=metrics,
+                storage_watch=storage_watch,
+            )
             self._participant = Participant(key=key, chain=chain, outlook=hooks.outlook)
         self._log = wal
         self._replayed = replayed
@@ -386,9 +393,6 @@ class ConsensusDriver:
     async def _sign(self, message: SignedMessage) -> list[event.Input]:
         if self._participant is None:
             raise InvariantBroken("an observer was asked to sign")
-        if self._hooks.outlook.shown >= message.height:
-            log.info("not signed, since the height is final elsewhere", height=message.height, kind=message.type)
-            return []
         answer = await self._participant.key.sign(message, self._state)
         return [] if answer is None else [answer]
 

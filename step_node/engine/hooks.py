@@ -30,7 +30,8 @@ class Outlook(Protocol):
 
     @property
     def shown(self) -> int:
-        """The greatest height that a commit, signed by a quorum, has shown to be final; at least the own one."""
+        """The greatest height that a commit, signed by a quorum, has shown to be final; at least the own one. May be
+        asked on any thread."""
         ...
 
     @property

@@ -18,6 +18,7 @@ from consensus.messages import Commit, PreCommit, SignedMessage
 from consensus.state import ConsensusState
 from step_node.batch.batch import decode_batch
 from step_node.chain.chain import Chain
+from step_node.engine.hooks import Outlook
 from step_node.engine.lock_file import LockFile
 from step_node.engine.own_history import messages_of, unknown_to, worth_recovering
 from step_node.engine.signed_value import signed_value
@@ -45,10 +46,12 @@ class OwnKey:
         signer: ValidatorSigner,
         locks: LockFile | None,
         chain: Chain,
+        outlook: Outlook,
         metrics: NodeMetrics,
         storage_watch: StorageWatch,
     ) -> None:
         self._signer = signer
+        self._outlook = outlook
         self._locks = locks
         self._chain = chain
         self._metrics = metrics
@@ -87,7 +90,8 @@ class OwnKey:
     # --- signing --------------------------------------------------------------------------------------------------
 
     async def sign(self, message: SignedMessage, state: ConsensusState) -> event.Input | None:
-        """The signed message, as the machine's input; or, if the guard refuses, what was signed in its place.
+        """The signed message, as the machine's input; or, if the guard refuses, what was signed in its place. None at
+        a height that is shown to be final.
 
         Before a pre-commit for a batch is signed, the proof of its lock is on disk.
         """
@@ -95,7 +99,10 @@ class OwnKey:
         line = message.signing_line(self._chain.chain_id)
         locks, proof = self._locks, proof_of_lock(state, message) if isinstance(message, PreCommit) else None
 
-        def sign() -> bytes:
+        def sign() -> bytes | None:
+            # As late as can be: the way to this thread takes its time.
+            if self._outlook.shown >= message.height:
+                return None
             if locks is not None and proof is not None:
                 locks.keep(proof)
             return self._signer.sign(kind, message.height, message.round, value, line)
@@ -104,6 +111,9 @@ class OwnKey:
             signature = await run_blocking(sign)
         except DoubleSignRefused as error:
             return await self._refused(error, message, state)
+        if signature is None:
+            log.info("not signed, since the height is final elsewhere", height=message.height, kind=message.type)
+            return None
         return event.Signed(replace(message, signature=signature))
 
     async def _refused(

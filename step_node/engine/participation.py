@@ -8,7 +8,7 @@ makes it, only before the validator takes part, and only until it has been tried
 
 A *doubtful* signing history may lack what the key has signed. It is waited out: until the chain has passed every height
 at which the key can have signed anything. Why two heights above what a quorum of the others has come to are enough, is
-argued in docs/adr/0017-signing-at-the-head.md.
+argued in docs/adr/0019-signing-at-the-head.md.
 """
 
 from __future__ import annotations

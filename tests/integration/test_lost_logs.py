@@ -3,7 +3,7 @@
 Whole nodes over an in-memory network. The pre-commits are withheld, so that height 1 stands while everybody is locked
 on its batch; then the nodes are stopped, the logs deleted, and everything passes again. The batch was locked on, so
 that batch, and no other, must be final. (Where all four have lost the proof of their lock as well, nobody has the batch
-any more, and nobody can ever unlock: docs/adr/0017-signing-at-the-head.md.)
+any more, and nobody can ever unlock: docs/adr/0019-signing-at-the-head.md.)
 """
 
 from __future__ import annotations

@@ -425,7 +425,7 @@ class Host:
             return
         # What is shown while a slow disk writes the signature down comes too late to keep it back.
         shown = self._shown_when_asked
-        self.invariants.signed(self.name, self.address, str(kind), height, round_number, line, shown=shown)
+        self.invariants.signed(self.name, self.address, kind, height, round_number, line, shown=shown)
 
     @contextmanager
     def _taking_in(self, message: Message) -> Iterator[None]:
@@ -463,7 +463,7 @@ class WatchedSigner(ValidatorSigner):
         except DoubleSignRefused:
             self._host.refused(str(kind), round)
             raise
-        self._host.signed(kind, height, round, line)
+        self._host.signed(str(kind), height, round, line)
         return signature
 
 

@@ -5,7 +5,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from unittest.mock import patch
 
-from consensus import machine
+from consensus import machine, recollection
+from consensus.lock import ProofOfLock
+from consensus.messages import SignedMessage
 from consensus.progress import Progress
 from consensus.proposals import cast_pre_vote
 from consensus.state import NO_ROUND, Phase
@@ -62,6 +64,10 @@ def _ignoring_polka(progress: Progress) -> None:
     _pre_vote(progress, ignore_lock=False, ignore_polka=True)
 
 
+def _forgetting(_progress: Progress, _own: list[SignedMessage], _proof: ProofOfLock | None) -> None:
+    """What was signed comes back without the lock that it shows."""
+
+
 _set_up = ValidatorSet.__post_init__
 
 
@@ -82,6 +88,8 @@ class Bug:
     wrong: Callable[..., None]
     watch_locks: bool = False
     """False: found by two batches that can be decided. True: found before, by a lock that goes away."""
+    loses_logs: bool = False
+    """Whether it needs validators that lose their logs."""
 
     @contextmanager
     def planted(self) -> Iterator[None]:
@@ -96,4 +104,5 @@ BUGS = (
     Bug("L22 ignores the lock", 2, 1, machine, "pre_vote_on_proposal", _ignoring_lock),
     Bug("L28 does not ask for the polka", 2, 1, machine, "pre_vote_on_proposal", _ignoring_polka),
     Bug("unlocking on a nil polka (L44)", 2, 1, machine, "pre_commit_nil", _unlocking_on_nil, watch_locks=True),
+    Bug("a lost log is a lost lock", 2, 1, recollection, "_lock_again", _forgetting, loses_logs=True),
 )

@@ -88,9 +88,11 @@ class Figures:
 class Search:
     """The search for one place of the Byzantine validator."""
 
-    def __init__(self, rounds: int, byzantine: int, *, watch_locks: bool = True) -> None:
+    def __init__(self, rounds: int, byzantine: int, *, watch_locks: bool = True, loses_logs: bool = False) -> None:
         honest = [index for index in range(VALIDATORS) if index != byzantine]
-        self.machines = [Machine(index, byzantine, rounds, watch_locks=watch_locks) for index in honest]
+        self.machines = [
+            Machine(index, byzantine, rounds, watch_locks=watch_locks, loses_logs=loses_logs) for index in honest
+        ]
         self.watch_locks = watch_locks
         self.figures = Figures(rounds, byzantine)
         self._crowds: dict[tuple[int, States, frozenset[Said]], Crowd] = {}

@@ -21,10 +21,12 @@ from consensus.inputs import (
     Input,
     LogWritten,
     MessageReceived,
+    OwnMessagesRecovered,
     Signed,
     TimerFired,
     WorkAvailable,
 )
+from consensus.lock import ProofOfLock
 from consensus.machine import ConsensusFault, apply
 from consensus.messages import (
     Commit,
@@ -36,7 +38,7 @@ from consensus.messages import (
     SignedMessage,
     TimeoutMessage,
 )
-from consensus.state import ConsensusState, Phase, V, VoteSet
+from consensus.state import ConsensusState, OwnStage, Phase, V, VoteSet
 from consensus.values import TimeoutKind, Timeouts, ValidatorSet
 from tests.consensus.network import CHAIN_ID, address, pretend_recover, sign, validator_set
 
@@ -88,7 +90,7 @@ only shows that its sender is in that round."""
 
 
 class Choice(NamedTuple):
-    """An event that is no delivery: a timer that fires, or a batch that is built."""
+    """An event that is no delivery: a timer that fires, a batch that is built, or a log that is lost."""
 
     kind: str
     value: str
@@ -176,11 +178,14 @@ def _index(validator: bytes) -> int:
 class Machine:
     """Every state that one honest validator has been found in, and every step between them."""
 
-    def __init__(self, own: int, byzantine: int, rounds: int, *, watch_locks: bool = True) -> None:
+    def __init__(
+        self, own: int, byzantine: int, rounds: int, *, watch_locks: bool = True, loses_logs: bool = False
+    ) -> None:
         self.own = own
         self.byzantine = byzantine
         self.rounds = rounds
         self.watch_locks = watch_locks
+        self.loses_logs = loses_logs
         self.applied = 0
         self.steps = 0
         self.states: dict[Key, Local] = {}
@@ -188,8 +193,8 @@ class Machine:
         self._groups: dict[tuple[frozenset[Said], int], tuple[Group, ...]] = {}
         self._outcome_of: dict[tuple[int, tuple[Event, ...]], list[Outcome]] = {}
         self.validators: ValidatorSet = validator_set(VALIDATORS)
-        begin = ConsensusState.begin(CHAIN_ID, HEIGHT, self.validators, address(own), Timeouts())
-        self.start = self._local(self.run(begin, WorkAvailable())[0][0])
+        self.begin = ConsensusState.begin(CHAIN_ID, HEIGHT, self.validators, address(own), Timeouts())
+        self.start = self._local(self.run(self.begin, WorkAvailable())[0][0])
         self.lies = self._lies()
 
     def _lies(self) -> dict[tuple[str, int], tuple[Said, ...]]:
@@ -252,9 +257,11 @@ class Machine:
         self._groups[heard, current] = result = tuple(group for group in groups if group[2])
         return result
 
-    @staticmethod
-    def choices(state: ConsensusState) -> Iterator[Choice]:
+    def choices(self, state: ConsensusState) -> Iterator[Choice]:
         """What can happen in `state` without a message."""
+        if self.loses_logs and state.phase is not Phase.DECIDED and signed_in(state):
+            yield Choice("lose log", "keep proof of lock")
+            yield Choice("lose log", "lose proof of lock")
         if state.phase is Phase.PROPOSE:
             yield Choice("timer", TimeoutKind.PROPOSER)
             if state.is_proposer and "PROOF_BATCH" not in state.current.own:
@@ -317,6 +324,8 @@ class Machine:
                 # Who signed it makes no difference to the machine; the pre-commits exist, `committable` says.
                 return MessageReceived(commit_by(event.round, event.value, (0, 1, 2, 3)[:QUORUM]))
             return _received(event)
+        if event.kind == "lose log":
+            return OwnMessagesRecovered(signed_in(state), proof_in(state) if event.value.startswith("keep") else None)
         if event.kind == "build":
             batch_hash = HASHES[event.value]
             assert batch_hash is not None
@@ -328,6 +337,9 @@ class Machine:
     ) -> list[tuple[ConsensusState, tuple[Said, ...]]]:
         """Give `first`, then the answers to all that the machine asks; once for each answer that the clock allows."""
         before = state
+        if isinstance(first, OwnMessagesRecovered):
+            # What was not signed is lost, and what was said is said already.
+            state = self.begin
         said: list[Said] = []
         effects: deque[Effect] = deque()
         clock_asked = False
@@ -340,7 +352,7 @@ class Machine:
                 except ConsensusFault as fault:
                     raise Unsafe(f"validator {self.own} stops: {fault}") from fault
                 if self.watch_locks:
-                    _check_lock(self.own, state, transition.state)
+                    _check_lock(self.own, before if state is self.begin else state, transition.state)
                 state = transition.state
                 effects.extend(transition.effects)
                 pending = None
@@ -363,6 +375,9 @@ class Machine:
                 )
                 if _index(convicted) != self.byzantine:
                     raise Unsafe(f"validator {self.own} accuses {_index(convicted)}, which is honest")
+        if isinstance(first, OwnMessagesRecovered):
+            known = {one for message in first.messages for one in self._short(message)}
+            said = [one for one in said if one not in known]
         outcomes = [(state, tuple(said))]
         if clock_asked and fresh:
             outcomes += self.run(before, first, fresh=False)
@@ -390,6 +405,24 @@ class Machine:
         if isinstance(message, TimeoutMessage) and message.kind is TimeoutKind.PRE_COMMIT:
             return (Said(TIMEOUT, message.round, "", self.own),)
         return ()
+
+
+def signed_in(state: ConsensusState) -> tuple[SignedMessage, ...]:
+    """What the signing history has, when the machine is in `state`."""
+    return tuple(
+        own.message
+        for _, known in sorted(state.rounds.items())
+        for own in known.own.values()
+        if own.stage is OwnStage.SIGNED
+    )
+
+
+def proof_in(state: ConsensusState) -> ProofOfLock | None:
+    """The proof of its lock, without the votes of the quorum: they can be delivered again at any time."""
+    batch_hash = state.locked_hash
+    if batch_hash is None or batch_hash not in state.batches:
+        return None
+    return ProofOfLock(HEIGHT, state.locked_round, batch_hash, state.batches[batch_hash], ())
 
 
 def committable(heard: frozenset[Said], own: frozenset[Said]) -> set[tuple[int, str]]:

@@ -37,10 +37,24 @@ def test_no_interleaving_in_which_two_rounds_begin_is_unsafe() -> None:
     assert figures.decided > 0
 
 
+@pytest.mark.parametrize("byzantine", [0, 3])
+def test_no_interleaving_of_one_round_in_which_logs_are_lost_is_unsafe(byzantine: int) -> None:
+    figures = Search(1, byzantine, loses_logs=True).run()
+    assert figures.violation is None
+    assert figures.exhausted
+    assert figures.decided > 0
+
+
+def test_no_interleaving_in_which_two_rounds_begin_and_logs_are_lost_is_unsafe() -> None:
+    figures = Search(2, 2, loses_logs=True).run(depth=6)
+    assert figures.violation is None
+    assert figures.decided > 0
+
+
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
 def test_a_planted_bug_is_found_with_a_history_that_shows_it(bug: Bug) -> None:
     with bug.planted():
-        figures = Search(bug.rounds, bug.byzantine).run(depth=10)
+        figures = Search(bug.rounds, bug.byzantine, loses_logs=bug.loses_logs).run(depth=10)
     assert figures.violation is not None
     assert figures.confirmed
     assert figures.trace
