@@ -131,6 +131,8 @@ class Host:
         """What its operator says of a key that has no history here."""
         self.refused_to_start = False
         """Whether the last start was refused for want of such a word."""
+        self.has_old_history = False
+        """Whether its operator has put back a history that lacks what the key has signed since."""
         self.is_misused = False
         """Whether its operator has done what nobody may do: from then on it is held to no promise about its key."""
         self.has_noticed = False
@@ -402,6 +404,8 @@ class Host:
         if self.word is Word.LOST:
             guard.doubt(LOST_REASON)
         self.word = Word.NONE
+        if self.is_held_to_promises and not self.has_old_history:
+            self.invariants.opened(self.name, self.address, guard)
         return guard
 
     def refused(self, kind: str, round_number: int) -> None:

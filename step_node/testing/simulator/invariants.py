@@ -24,6 +24,7 @@ from step_node.ledger.state import StateHead
 from step_node.ledger.validators import validator_set
 from step_node.operations.operation import decode_operation, signing_line
 from step_node.proofs.proof import SignedProof
+from step_node.signing.guard import SigningGuard
 from step_node.storage.interface import FinalisedBatch
 from step_node.storage.memory import MemoryStorage
 from step_node.testing.simulator.slashing_checker import SlashingChecker
@@ -74,6 +75,7 @@ class Invariants:
         self._genesis_root = state_root(head.lanes)
         self._agreed: dict[int, Agreed] = {}
         self._signed: dict[tuple[bytes, str, int, int], str] = {}
+        self._highest_signed: dict[bytes, int] = {}
         self._seen_on_disk: set[tuple[str, int, int, str]] = set()
         self._nonces: set[tuple[bytes, str]] = set()
         self._last_proofs: dict[bytes, int] = {}
@@ -106,10 +108,18 @@ class Invariants:
         final."""
         if height <= shown:
             self.broken("an honest validator signs only at the head", who, f"{line!r}; {shown} is final")
+        self._highest_signed[key] = max(height, self._highest_signed.get(key, 0))
         earlier = self._signed.setdefault((key, kind, height, round_number), line)
         if earlier != line:
             self.double_signs += 1
             self.broken("an honest validator signs once", who, f"signed {line!r} after {earlier!r}")
+
+    def opened(self, who: str, key: bytes, guard: SigningGuard) -> None:
+        """An honest node starts with this history of its key: what the key has signed is in it, or it is doubtful."""
+        known, signed = max(guard.height, guard.floor), self._highest_signed.get(key, 0)
+        if known < signed and not guard.is_doubtful:
+            what = f"0x{key.hex()[:8]} has signed at height {signed}; its history ends at {known}"
+            self.broken("a key starts with its own history, or with a word", who, what)
 
     def sent(self, who: str, own_address: bytes, message: Message, log_on_disk: bytes) -> None:
         """An honest validator is about to send a message; `log_on_disk` is what a crash would leave of its log."""

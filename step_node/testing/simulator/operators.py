@@ -352,6 +352,7 @@ class Operators:
         if later and old and self._can_be_spared_beside(host) and not self._peace.is_set():
             await host.stop("an old history is put back")
             host.disk.put(host.history_path, old)
+            host.has_old_history = True
             host.start()
             await self._until(lambda: host.takes_part)
         self._ends(host)

@@ -425,6 +425,8 @@ BUGS = (
     PlantedBug("evidence is not verified", evidence_not_verified, 2),
     PlantedBug("a slash is applied twice", slashed_twice, 2),
     PlantedBug("an offence is never reported", offence_never_reported, 20),
+    PlantedBug("a home takes another key's history", signing.takes_another_keys_history, 100),
+    PlantedBug("the watch for a second process is deaf", signing.deaf_watch, 100),
     PlantedBug("duration by wall clock (H13)", duration_by_wall_clock, 100),
     PlantedBug("ban by height (P1)", ban_by_height, 100),
     PlantedBug("a validator signs while it is behind", signing.signs_while_behind, 5),
