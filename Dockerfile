@@ -1,5 +1,5 @@
 # syntax=docker/dockerfile:1
-# A STEP node: Debian's or any other image with Python 3.11 or newer will do as the base.
+# A STEP node: Debian's or any other image with Python 3.11, 3.12 or 3.13 will do as the base.
 ARG BASE_IMAGE=docker.io/library/python:3.11-slim-bookworm
 
 # The virtual environment is built in a stage of its own, so that pip's cache stays out of the image.
@@ -10,7 +10,7 @@ COPY requirements/run.txt requirements/run.txt
 # --no-deps: the pins are complete, and one of them overrides another's wish (docs/adr/0002-dependencies.md).
 RUN /opt/step/bin/pip install --no-cache-dir --disable-pip-version-check --quiet \
       --no-deps --require-hashes -r requirements/run.txt
-COPY pyproject.toml README.md ./
+COPY pyproject.toml README.md LICENSE ./
 COPY mesh mesh
 COPY consensus consensus
 COPY p2p p2p

@@ -9,11 +9,13 @@ SCENARIO ?=
 SEEDS ?= 1000
 BATCHES ?= 2000
 SECONDS_EACH ?= 20
+NIGHTLY ?= simulate fuzz explore chaos
 export PIP_ROOT_USER_ACTION := ignore
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo setup setup-dev test test-fast explore simulate bench-join check lint lock clean compose-check chaos fuzz fuzz-consensus
+.PHONY: help demo setup setup-dev test test-fast test-python coverage explore simulate bench-join check lint lock clean \
+  compose-check chaos fuzz fuzz-consensus nightly changelog
 
 help: ## List what can be done
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +33,9 @@ test: setup-dev ## Every test
 test-fast: setup-dev ## The tests that start no processes
 	@$(BIN)/python -m pytest -m "not slow"
 
+test-python: ## The fast tests on another interpreter, in a .venv of its own (PYTHON=python3.13)
+	@$(MAKE) --no-print-directory VENV=.venv-$(notdir $(PYTHON)) test-fast
+
 chaos: setup-dev ## Scenarios of failures on networks of real processes (REPEAT=3 SCENARIO=partition)
 	@$(BIN)/step-node chaos --repeat $(REPEAT) $(foreach name,$(SCENARIO),--scenario $(name))
 
@@ -45,8 +50,19 @@ fuzz-consensus: setup-dev ## Search schedules of the simulated world, guided by 
 fuzz: setup-dev $(VENV)/.fuzz-installed ## Fuzz every decoder, guided by coverage (SECONDS_EACH=20; CORPUS=directory to keep)
 	@$(BIN)/python -m tests.fuzz.fuzz_decoders --seconds $(SECONDS_EACH) $(if $(CORPUS),--corpus $(CORPUS))
 
-check: lint ## Before a commit: style, types, layers, then every test
-	@$(BIN)/python -m pytest
+nightly: setup-dev ## What takes hours, one after another; failures are gathered (NIGHTLY="simulate fuzz explore chaos")
+	@$(BIN)/python -m scripts.nightly $(NIGHTLY)
+
+coverage: setup-dev ## Which lines the tests run that are neither slow nor costly: a table here, pages in htmlcov/
+	@$(BIN)/coverage run -m pytest -m "not slow and not costly"
+	@$(BIN)/coverage html --quiet
+	@$(BIN)/coverage report
+
+# Two runs: tracing doubles the time of what is arithmetic all the way (docs/adr/0016-coverage.md).
+check: lint ## Before a commit: style, types, layers, then every test, and the floor of the coverage
+	@$(BIN)/coverage run -m pytest -m "not slow and not costly"
+	@$(BIN)/coverage report --format=total
+	@$(BIN)/python -m pytest -m "(slow or costly) and not simulate"
 
 lint: setup-dev ## Style, types and layers, without the tests
 	$(BIN)/ruff check .
@@ -57,8 +73,11 @@ lint: setup-dev ## Style, types and layers, without the tests
 lock: ## Resolve the dependencies anew into requirements/ (needs uv)
 	scripts/lock
 
+changelog: setup-dev ## What CHANGELOG.md will say of the fragments in changelog.d (contributors: CONTRIBUTING.md)
+	@$(BIN)/towncrier build --draft --version next
+
 clean: ## Remove .venv and every cache
-	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .grimp_cache
+	rm -rf $(VENV) .venv-* build nightly htmlcov .coverage *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .grimp_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Exact versions with hashes, and nothing but those: what was tested is what is installed.
@@ -81,8 +100,9 @@ $(VENV)/.fuzz-installed: requirements/fuzz.txt | $(BIN)/python
 	@touch $@
 
 $(BIN)/python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-	  echo "error: $(PYTHON) is not Python 3.11 or newer; name another: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || { \
+	  echo "error: $(PYTHON) is not Python 3.11, 3.12 or 3.13, for which the dependencies have wheels;" \
+	    "name one that is: make PYTHON=python3.12 ..." >&2; exit 1; }
 	@$(PYTHON) -m venv $(VENV)
 
 compose-check: setup ## 50 proofs to the network of compose.yaml, which must be up; its four nodes are compared

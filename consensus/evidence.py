@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 from consensus.messages import Accusation, Evidence, EvidenceKind, PreCommit, PreVote, ProofBatch
 from consensus.state import without_batch
-from consensus.values import ValidatorSet
 
 
 class InvalidEvidence(ValueError):
@@ -24,31 +23,10 @@ def contradiction(one: ProofBatch | PreVote | PreCommit, other: ProofBatch | Pre
     return Evidence(kind, first, second)
 
 
-def verify_evidence(
-    evidence: Evidence,
-    *,
-    chain_id: str,
-    validators: ValidatorSet,
-    recover: Callable[[str, bytes], bytes],
-) -> bytes:
-    """The address of the validator that a contradiction convicts. `validators` is the set of the evidence's height.
-
-    `recover(line, signature)` gives the address that signed `line` (EIP-191), or raises ValueError.
-
-    Raises: InvalidEvidence unless `verify_contradiction` holds and the signer is one of `validators`; for a proposal,
-    if it was its turn.
-    """
-    first = evidence.first
-    _check_pair(evidence)
-    if first.signer not in validators:
-        raise InvalidEvidence(f"{evidence.kind}: 0x{first.signer.hex()} is not a validator of height {first.height}")
-    if isinstance(first, ProofBatch) and validators.proposer(first.height, first.round).address != first.signer:
-        raise InvalidEvidence(f"{evidence.kind}: 0x{first.signer.hex()} does not propose in round {first.round}")
-    return verify_contradiction(evidence, chain_id=chain_id, recover=recover)
-
-
 def verify_contradiction(evidence: Evidence, *, chain_id: str, recover: Callable[[str, bytes], bytes]) -> bytes:
     """The address of who signed both messages: what can be seen from them alone, whoever the validators are.
+
+    `recover(line, signature)` gives the address that signed `line` (EIP-191), or raises ValueError.
 
     Raises: InvalidEvidence unless both messages are of the kind, height, round and validator, differ in what they
     say, are in canonical order, carry no batch, and are signed by that validator.

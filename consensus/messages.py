@@ -177,7 +177,7 @@ Accusation = Annotated[ProofBatch | PreVote | PreCommit, Discriminator("type")]
 
 @wire_type
 class Exhibit:
-    """One proof of a batch, shown to be in it: what makes a batch invalid for everybody (docs/adr/0006).
+    """One proof of a batch, shown to be in it: what makes a batch invalid for everybody (ADR 6).
 
     `header` is the batch's canonical header, whose SHA-256 is the batch hash; `proof` the wire bytes of one proof;
     `path` the Merkle path from it to the header's `proofs_root`, from the leaf upwards, each step one byte (0: the
@@ -206,7 +206,6 @@ class Evidence:
     type: Literal["EVIDENCE"] = field(default="EVIDENCE", kw_only=True, repr=False)
 
 
-Vote = PreVote | PreCommit
 SignedMessage = ProofBatch | PreVote | PreCommit | TimeoutMessage
 """What one validator signs, and so what the write-ahead path carries."""
 Message = ProofBatch | PreVote | PreCommit | Commit | Evidence | TimeoutMessage

@@ -35,9 +35,6 @@ from consensus.proposals import wanted_hashes
 from consensus.state import ROUNDS_BEHIND_MAX, ConsensusState, OwnStage, Phase
 from consensus.values import TimeoutKind
 
-OWN_ROUNDS_MAX = ROUNDS_BEHIND_MAX + 3
-"""Rounds whose own votes are repeated: the current one, those behind in the window, the locked and the valid one."""
-
 
 def resume(state: ConsensusState) -> tuple[Effect, ...]:
     """Everything that is under way in `state`, as effects: carried out, they bring the node back to where it was."""
@@ -62,8 +59,9 @@ def resume(state: ConsensusState) -> tuple[Effect, ...]:
 def own_messages(state: ConsensusState) -> tuple[Message, ...]:
     """What to send again every little while until the height moves on; see the module's docstring. In a useful order.
 
-    At most a commit; or a proposal with a quorum of pre-votes, two votes for each of OWN_ROUNDS_MAX rounds, six timeout
-    messages, and a quorum of pre-commits.
+    At most a commit; or a proposal with a quorum of pre-votes, two votes for each of ROUNDS_BEHIND_MAX + 3 rounds (the
+    current one, those behind it in the window, the locked and the valid one), six timeout messages, and a quorum of
+    pre-commits.
     """
     if state.phase is Phase.DECIDED and state.commit is not None:
         return (state.commit,)

@@ -56,7 +56,7 @@ class ValidatorSet:
     """
 
     validators: tuple[Validator, ...]
-    _index: dict[bytes, int] = field(init=False, repr=False, compare=False, hash=False)
+    _addresses: frozenset[bytes] = field(init=False, repr=False, compare=False, hash=False)
     quorum: int = field(init=False, repr=False, compare=False)
     """ceil(2N/3): so many validators decide."""
     faults_max: int = field(init=False, repr=False, compare=False)
@@ -72,7 +72,7 @@ class ValidatorSet:
                 raise ValueError(f"validators: 0x{one.hex()} is there twice")
             if one > following:
                 raise ValueError(f"validators: must be sorted by address, but 0x{following.hex()} comes too late")
-        object.__setattr__(self, "_index", {address: index for index, address in enumerate(addresses)})
+        object.__setattr__(self, "_addresses", frozenset(addresses))
         object.__setattr__(self, "quorum", -(-2 * count // 3))
         object.__setattr__(self, "faults_max", (count - 1) // 3)
 
@@ -88,11 +88,7 @@ class ValidatorSet:
         return iter(self.validators)
 
     def __contains__(self, address: object) -> bool:
-        return address in self._index
-
-    def index_of(self, address: bytes) -> int:
-        """The place of `address` in the set, from 0. Raises: KeyError if it is not a member."""
-        return self._index[address]
+        return address in self._addresses
 
     def proposer(self, height: int, round: int) -> Validator:  # noqa: A002  (the paper's and the protocol's word)
         """The one that proposes at (height, round): index (height + round) mod N (protocol.md §4)."""

@@ -160,16 +160,6 @@ class TriangleId:
             TriangleId(face, level, path | 3),
         )
 
-    @property
-    def descendant_range(self) -> tuple[int, int]:
-        """Lowest and highest integer form, both inclusive, of this triangle and all its descendants.
-
-        No other triangle's integer form lies between the two.
-        """
-        below = (1 << 2 * (LEVEL_MAX - self.level)) - 1
-        last_path = self.path << 2 * (LEVEL_MAX - self.level) | below
-        return self.integer, self.face << FACE_SHIFT | last_path << LEVEL_BITS | LEVEL_MAX
-
     def is_ancestor_of(self, other: TriangleId) -> bool:
         """Whether `other` lies strictly below this triangle in the tree (no triangle is its own ancestor)."""
         return (

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -23,11 +23,13 @@ from p2p.network import (
     GOSSIP_BYTES_MAX,
     PEER_EVENTS_BUFFER,
     STREAM_MESSAGE_BYTES_MAX,
+    Connection,
     Drop,
     Fault,
     GossipMessage,
     GossipValidator,
     NetworkStatistics,
+    OwnGossipHandler,
     PeerEvent,
     PeerId,
     StreamHandler,
@@ -60,6 +62,7 @@ class Subscription:
     message_bytes_max: int
     channel: trio.MemorySendChannel[GossipMessage]
     validate: GossipValidator | None
+    on_own: OwnGossipHandler | None
     urgent: bool
     messages_in: int = 0
     bytes_in: int = 0
@@ -86,8 +89,7 @@ class BaseNetwork:
         self._shares = {urgent: GossipShares(clock, urgent=urgent) for urgent in (True, False)}
         self._subscriptions: dict[str, Subscription] = {}
         self._protocols: dict[str, ServedProtocol] = {}
-        self._peers: dict[PeerId, bool] = {}
-        """Connected peer -> whether we dialled it."""
+        self._peers: dict[PeerId, Connection] = {}
         self._event_readers: list[trio.MemorySendChannel[PeerEvent]] = []
         self._dropped: Counter[Drop] = Counter()
         self._streams_opened = 0
@@ -109,6 +111,7 @@ class BaseNetwork:
         message_bytes_max: int,
         buffer_messages: int,
         validate: GossipValidator | None = None,
+        on_own: OwnGossipHandler | None = None,
         urgent: bool = False,
     ) -> trio.MemoryReceiveChannel[GossipMessage]:
         """See `p2p.network.Network.subscribe`."""
@@ -118,7 +121,7 @@ class BaseNetwork:
         _require_in_range("message_bytes_max", message_bytes_max, GOSSIP_BYTES_MAX)
         _require_in_range("buffer_messages", buffer_messages, None)
         sender, receiver = trio.open_memory_channel[GossipMessage](buffer_messages)
-        self._subscriptions[topic] = Subscription(message_bytes_max, sender, validate, urgent)
+        self._subscriptions[topic] = Subscription(message_bytes_max, sender, validate, on_own, urgent)
         return receiver
 
     def serve(
@@ -136,11 +139,19 @@ class BaseNetwork:
         """See `p2p.network.Network.peers`."""
         return tuple(sorted(self._peers))
 
+    def instances(self, peer_id: PeerId) -> tuple[bytes, ...]:
+        """See `p2p.network.Network.instances`: one, where no peer id can be used twice."""
+        return (peer_id.encode(),) if peer_id in self._peers else ()
+
+    def connections(self) -> Mapping[PeerId, Connection]:
+        """See `p2p.network.Network.connections`."""
+        return MappingProxyType({peer_id: self._peers[peer_id] for peer_id in self.peers()})
+
     def peer_events(self) -> trio.MemoryReceiveChannel[PeerEvent]:
         """See `p2p.network.Network.peer_events`."""
         sender, receiver = trio.open_memory_channel[PeerEvent](PEER_EVENTS_BUFFER)
-        for peer_id, outbound in sorted(self._peers.items()):
-            self._send_event(sender, PeerEvent(peer_id, connected=True, outbound=outbound))
+        for peer_id, connection in self.connections().items():
+            self._send_event(sender, PeerEvent(peer_id, connected=True, outbound=connection.outbound))
         if self._closed:
             sender.close()
         else:
@@ -152,6 +163,10 @@ class BaseNetwork:
         if self._penalties.charge(peer_id, fault):
             logger.warning("peer %s is banned: its last fault was %s", peer_id, fault)
             self._expel(peer_id)
+
+    def is_banned(self, peer_id: PeerId) -> bool:
+        """See `p2p.network.Network.is_banned`."""
+        return self._penalties.is_banned(peer_id)
 
     def statistics(self) -> NetworkStatistics:
         """See `p2p.network.Network.statistics`."""
@@ -199,15 +214,15 @@ class BaseNetwork:
         if not self._started:
             raise RuntimeError(f"{call} must come after start()")
 
-    def _connected(self, peer_id: PeerId, *, outbound: bool) -> None:
+    def _connected(self, peer_id: PeerId, *, address: str, outbound: bool) -> None:
         if peer_id not in self._peers and not self._closed:
-            self._peers[peer_id] = outbound
+            self._peers[peer_id] = Connection(address, outbound, trio.current_time())
             self._announce(PeerEvent(peer_id, connected=True, outbound=outbound))
 
     def _disconnected(self, peer_id: PeerId) -> None:
-        outbound = self._peers.pop(peer_id, None)
-        if outbound is not None:
-            self._announce(PeerEvent(peer_id, connected=False, outbound=outbound))
+        connection = self._peers.pop(peer_id, None)
+        if connection is not None:
+            self._announce(PeerEvent(peer_id, connected=False, outbound=connection.outbound))
 
     def _check_publication(self, topic: str, data: bytes) -> Subscription:
         self._require_running("publish()")
@@ -221,7 +236,8 @@ class BaseNetwork:
     def _receive_gossip(self, topic: str, data: bytes, sender: PeerId, publisher: PeerId | None = None) -> bool:
         """Check and deliver one message; return whether it may be passed on to other peers.
 
-        `publisher` is who has signed it, where that is known; `sender` the neighbour that handed it over.
+        `publisher` is who has signed it, where that is known; `sender` the neighbour that handed it over. What this
+        process has published itself must not come here.
         """
         subscription = self._subscriptions.get(topic)
         if subscription is None or self._closed:
@@ -238,6 +254,10 @@ class BaseNetwork:
             self._dropped[Drop.FLOOD] += 1
             if verdict.charge:
                 self.penalise(sender, Fault.FLOOD)
+            return False
+        if publisher == self._peer_id:
+            if subscription.on_own is not None:
+                subscription.on_own(data)
             return False
         fault = subscription.validate(sender, data) if subscription.validate is not None else None
         if fault is not None:

@@ -26,7 +26,6 @@ from p2p.network import PeerId
 SERVICE_TYPE: Final = "_p2p._udp.local."
 FOUND_BUFFER: Final = 64
 """Found addresses that wait to be looked at; beyond it the newest is dropped (it will be announced again)."""
-ADDRESSES_PER_PEER_MAX: Final = 8
 LOOK_UP_TIMEOUT_MS: Final = 3_000
 CLOSE_TIMEOUT_SECONDS: Final = 3.0
 

@@ -12,12 +12,14 @@ from typing import Any, Final
 
 import libp2p.network.connection.swarm_connection as swarm_connection_module
 import trio
+from cryptography.exceptions import InvalidTag
 from google.protobuf.message import DecodeError
 from libp2p.exceptions import BaseLibp2pError
 from libp2p.io.exceptions import IncompleteReadError
 from libp2p.network.connection.exceptions import RawConnError
 from libp2p.network.exceptions import RateLimitError
 from libp2p.network.stream.exceptions import StreamError
+from noise.exceptions import NoiseHandshakeError, NoiseInvalidMessage, NoiseMaxNonceError, NoiseValueError
 
 LIBP2P_SINGLE_ERRORS: Final[tuple[type[Exception], ...]] = (
     BaseLibp2pError,
@@ -31,6 +33,12 @@ LIBP2P_SINGLE_ERRORS: Final[tuple[type[Exception], ...]] = (
     trio.ClosedResourceError,
     trio.EndOfChannel,
     trio.TooSlowError,
+    # What the noise package raises at messages that are none, and with it the cipher.
+    NoiseHandshakeError,
+    NoiseInvalidMessage,
+    NoiseMaxNonceError,
+    NoiseValueError,
+    InvalidTag,
 )
 LIBP2P_ERRORS: Final[tuple[type[Exception], ...]] = (*LIBP2P_SINGLE_ERRORS, ExceptionGroup)
 

@@ -10,6 +10,11 @@ there: in one line, votes wait behind megabytes of proofs that somebody floods t
 py-libp2p starts a task for each message that it reads, and so reads as fast as a peer sends. Here a message is dealt
 with before the next is read, and a peer beyond its share (`p2p.limits`) is read more slowly: its flood waits at its own
 end. Whoever passes on what its publisher has not signed is charged, since no honest peer passes that on.
+
+A peer whose key is used in two places is two processes, and each has a connection (`p2p.libp2p_instances`). py-libp2p
+has one gossip stream for each peer id, so that whoever connected first would be told everything and the other nothing.
+Here each instance has a stream, and what goes to the peer goes to all of them; what one of them has published goes to
+the others too, which is how they can hear one another.
 """
 
 from __future__ import annotations
@@ -17,10 +22,11 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 import trio
-from libp2p.abc import INetStream
+from libp2p.abc import IMuxedConn, INetConn, INetStream
 from libp2p.host.basic_host import BasicHost
 from libp2p.io.exceptions import MessageTooLarge
 from libp2p.peer.id import ID
@@ -30,9 +36,10 @@ from libp2p.pubsub.pubsub import Pubsub
 from libp2p.pubsub.rpc_queue import PriorityQueue, RpcQueue
 from libp2p.pubsub.utils import maybe_consume_signed_record, safe_bytes_from_hex
 from libp2p.pubsub.validators import signature_validator
-from libp2p.utils.varint import read_varint_prefixed_bytes_limited
+from libp2p.utils.varint import encode_varint_prefixed, read_varint_prefixed_bytes_limited
 
 from p2p.libp2p_faults import LIBP2P_ERRORS, STREAM_ENDS
+from p2p.libp2p_instances import instance_of, open_connections, open_stream_on
 from p2p.limits import ANSWERED_RATE, READ_RATE, Shares
 from p2p.network import GOSSIP_BYTES_MAX, Fault
 
@@ -101,10 +108,18 @@ class GossipRouter(GossipSub):
         topic = pubsub_msg.topicIDs[0]
         own = msg_forwarder == pubsub.my_id
         targets = set(pubsub.peer_topics.get(topic, ())) if own else set(self.mesh.get(topic, ()))
-        targets -= {msg_forwarder, ID(pubsub_msg.from_id)}
+        publisher = ID(pubsub_msg.from_id)
+        targets -= {msg_forwarder, publisher}
+        if pubsub.has_twins(publisher):
+            targets.add(publisher)
         rpc = rpc_pb2.RPC(publish=[pubsub_msg])
         for peer_id in targets:
             self.send_rpc(peer_id, rpc)
+
+    def send_rpc(self, peer_id: ID, rpc: rpc_pb2.RPC, priority: bool = False) -> None:
+        """Queue an RPC for a peer, for each of its instances."""
+        super().send_rpc(peer_id, rpc, priority)
+        self._attached().send_to_twins(peer_id, rpc)
 
     async def send_recent_messages(self, peer_id: ID, topic: str) -> None:
         """Bring a new subscriber up to date, through its queue.
@@ -139,9 +154,9 @@ class GossipRouter(GossipSub):
         if graft_msg.topicID in self.mesh:
             await super().handle_graft(graft_msg, sender_peer_id)
 
-    def _attached(self) -> Pubsub:
-        if self.pubsub is None:
-            raise RuntimeError("the router is not attached to a Pubsub")
+    def _attached(self) -> Gossip:
+        if not isinstance(self.pubsub, Gossip):
+            raise TypeError("the router is not attached to a Gossip")
         return self.pubsub
 
 
@@ -174,10 +189,13 @@ class Gossip(Pubsub):
         self._receive = receive
         self._on_fault = on_fault
         self._read_shares = Shares(READ_RATE, trio.current_time)
-        self.peer_queues = _PeerQueues(urgent, on_drop)
+        self._own_host = host
+        self.peer_queues = self._queues = _PeerQueues(urgent, on_drop)
+        self._twins: dict[ID, dict[bytes, _Twin]] = {}
+        """By instance, those that the stream in `peers` does not lead to; no more than a peer may have connections."""
         # Sequence numbers start at the time in seconds by default, so that a node which published faster than one a
         # second and restarts repeats its numbers, and its new messages are taken for old ones.
-        self.counter = time.time_ns()
+        self.counter = self._counter_began = time.time_ns()
 
     def notify_subscriptions(self, publish_message: rpc_pb2.Message) -> None:
         """Do nothing: `push_msg` has delivered the message."""
@@ -186,18 +204,64 @@ class Gossip(Pubsub):
         """Take in one message: our own to publish, or a neighbour's to check, to deliver and to pass on.
 
         A message counts as seen only once it has been found good: one that claims another's number and is bad must not
-        keep the good one out.
+        keep the good one out. What bears our own peer id and was not published by this process goes to `receive` as
+        well, which knows what that means.
         """
         if msg_forwarder == self.my_id:
             await super().push_msg(msg_forwarder, msg)
         elif len(msg.topicIDs) != 1:
             self._on_fault(msg_forwarder, Fault.MALFORMED)
-        elif not self._is_msg_seen(msg) and ID(msg.from_id) != self.my_id:
+        elif not self._is_msg_seen(msg) and not self._has_published(msg):
             if not _is_signed(msg):
                 self._on_fault(msg_forwarder, Fault.BAD_SIGNATURE)
             elif self._receive(msg_forwarder, msg):
                 self._mark_msg_seen(msg)
                 await self.router.publish(msg_forwarder, msg)
+
+    def _has_published(self, message: rpc_pb2.Message) -> bool:
+        """Whether it is this process that has: its numbers are a range that no other process has (nanoseconds)."""
+        number = int.from_bytes(message.seqno, "big")
+        return ID(message.from_id) == self.my_id and self._counter_began < number <= self.counter
+
+    def has_twins(self, peer_id: ID) -> bool:
+        """Whether more than one instance of a peer is sent gossip."""
+        return peer_id in self._twins
+
+    def send_to_twins(self, peer_id: ID, rpc: rpc_pb2.RPC) -> None:
+        """Queue an RPC for the instances of a peer beyond the first."""
+        for twin in self._twins.get(peer_id, {}).values():
+            twin.queue.push(rpc)
+
+    def _reach_twins(self, peer_id: ID) -> None:
+        """Have each instance of a connected peer sent its gossip once, over a connection that is open."""
+        main = self.peers.get(peer_id)
+        reached = b"" if main is None else instance_of(main.muxed_conn)
+        connections = open_connections(self._own_host, peer_id)
+        connections.pop(reached, None)
+        twins = self._twins.pop(peer_id, {})
+        for instance, twin in list(twins.items()):
+            if instance not in connections or twin.connection.is_closed:
+                twins.pop(instance).queue.close()
+        if main is not None:
+            for instance, connection in connections.items():
+                if instance not in twins:
+                    twins[instance] = _Twin(connection, self._queues.bounded(RpcQueue()))
+                    self.manager.run_task(self._send_to_twin, twins[instance])
+        if twins:
+            self._twins[peer_id] = twins
+
+    async def _send_to_twin(self, twin: _Twin) -> None:
+        """Send what waits for one instance, over its own connection, for as long as that is open."""
+        while not (twin.connection.is_closed or twin.queue.closed):
+            try:
+                stream = await open_stream_on(self._own_host, twin.connection, self.protocols)
+                rpc: rpc_pb2.RPC | None = self.get_hello_packet()
+                while rpc is not None:
+                    await stream.write(encode_varint_prefixed(rpc.SerializeToString()))
+                    rpc = await twin.queue.pop()
+            except LIBP2P_ERRORS:
+                await trio.sleep(STREAM_RETRY_SECONDS)
+        self._reach_twins(twin.connection.muxed_conn.peer_id)
 
     async def _handle_new_peer_with_retry(self, peer_id: ID, timeout: float | None = None) -> None:
         """Open the stream on which a peer is sent gossip, trying again for as long as it is connected.
@@ -210,6 +274,7 @@ class Gossip(Pubsub):
             while True:
                 try:
                     await self._handle_new_peer(peer_id)
+                    self._reach_twins(peer_id)
                     return
                 except LIBP2P_ERRORS as error:
                     # py-libp2p tells this case apart in the text of its error only.
@@ -245,7 +310,15 @@ class Gossip(Pubsub):
         else:
             return
         await stream.reset()
-        self._handle_dead_peer(peer_id)
+        sending = self.peers.get(peer_id)
+        if sending is None or sending.muxed_conn is stream.muxed_conn:
+            self._handle_dead_peer(peer_id)
+
+    def begin_again(self, connection: IMuxedConn) -> None:
+        """A peer has this connection in place of another: let go of the stream on that one, and open one here."""
+        sending = self.peers.get(connection.peer_id)
+        if sending is not None and sending.muxed_conn is not connection:
+            self._handle_dead_peer(connection.peer_id)
 
     async def continuously_read_stream(self, stream: INetStream) -> None:
         """Read RPCs one by one, no faster than the peer's share allows. Raises what the stream and a bad RPC raise."""
@@ -287,6 +360,14 @@ def _is_signed(message: rpc_pb2.Message) -> bool:
         return False  # A key or a peer id that is none.
 
 
+@dataclass(frozen=True, slots=True)
+class _Twin:
+    """An instance of a peer beyond the one that py-libp2p knows of, and what waits for it."""
+
+    connection: INetConn
+    queue: RpcQueue
+
+
 class _PeerQueues(dict[ID, RpcQueue]):
     """The queues to each peer, made bounded in bytes as they are added (py-libp2p builds them itself, with 32)."""
 
@@ -296,8 +377,12 @@ class _PeerQueues(dict[ID, RpcQueue]):
         self._on_drop = on_drop
 
     def __setitem__(self, peer_id: ID, queue: RpcQueue) -> None:
+        super().__setitem__(peer_id, self.bounded(queue))
+
+    def bounded(self, queue: RpcQueue) -> RpcQueue:
+        """The same queue, with the bounds that each has."""
         queue._queue = _SendQueue(self._urgent, self._on_drop)
-        super().__setitem__(peer_id, queue)
+        return queue
 
 
 class _SendQueue(PriorityQueue):

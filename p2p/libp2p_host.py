@@ -6,20 +6,15 @@ The parts of py-libp2p 0.8.1 that are replaced here, and why:
   of the second being refused; here the sockets are bound before, exclusively;
 - it reads lines of any promised length in negotiations (`p2p.libp2p_negotiation`);
 - its muxer takes in more than it has allowed a peer to send (`p2p.libp2p_yamux`);
-- its swarm gives an accepted connection's place back when the swarm ends, not when the connection does, so that a
-  node refuses everybody after enough reconnections; here it is given back at the connection's end;
-- it refuses to dial a peer for 60 s after a failure, and dials whom it has heard of until half its connections are in
-  use; both are for the dialler to decide (`p2p.dialling`);
-- it replaces the address that it was given of a peer by those that the peer claims; here the first counts.
+- its swarm (`p2p.libp2p_swarm`).
 """
 
 from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Final
 from weakref import WeakSet
 
 import trio
@@ -32,36 +27,33 @@ from libp2p.custom_types import TMuxerClass, TProtocol
 from libp2p.host.basic_host import BasicHost
 from libp2p.io.abc import ReadWriteCloser
 from libp2p.io.trio import TrioTCPStream
-from libp2p.network.auto_connector import AutoConnector
 from libp2p.network.config import ConnectionConfig, RetryConfig
 from libp2p.network.connection.raw_connection import RawConnection
-from libp2p.network.swarm import Swarm, _NegativePeerCache
+from libp2p.network.swarm import _NegativePeerCache
 from libp2p.peer.id import ID
-from libp2p.peer.peerinfo import PeerInfo
-from libp2p.peer.peerstore import PeerStore
 from libp2p.security.noise.transport import PROTOCOL_ID as NOISE_PROTOCOL
 from libp2p.security.noise.transport import Transport as NoiseTransport
 from libp2p.stream_muxer.yamux.yamux import PROTOCOL_ID as YAMUX_PROTOCOL
 from libp2p.stream_muxer.yamux.yamux import Yamux
+from libp2p.transport.exceptions import OpenConnectionError
 from libp2p.transport.tcp.tcp import TCP, TCPListener
 from libp2p.transport.upgrader import TransportUpgrader
 from multiaddr import Multiaddr
 
+from p2p.addresses import parse_multiaddr, parse_peer_address, plain_ip
 from p2p.errors import AddressInUse
 from p2p.libp2p_faults import LIBP2P_ERRORS
 from p2p.libp2p_negotiation import bound_lines
+from p2p.libp2p_swarm import DIAL_TIMEOUT_SECONDS, UPGRADE_TIMEOUT_SECONDS, NoAddresses, PlacedSwarm
 from p2p.libp2p_yamux import BoundedMuxer, FaultReport, bound_windows
-from p2p.limits import ACCEPTED_RATE, Shares
 from p2p.network import PeerId
+from p2p.places import Limits
 
 logger: Final = logging.getLogger("p2p")
 
 PRIVATE_KEY_BYTES: Final = 32
-CONNECTIONS_PER_PEER_MAX: Final = 4
-"""Two nodes that dial each other at once have two connections; trimming to one could close both."""
-DIAL_TIMEOUT_SECONDS: Final = 5.0
-UPGRADE_TIMEOUT_SECONDS: Final = 5.0
-"""How long a socket may take to become an authenticated connection."""
+NEVER_REACHED: Final = 1_000_000
+"""In place of py-libp2p's own limits of connections: `p2p.places` decides, before they could."""
 NEGOTIATION_TIMEOUT_SECONDS: Final = 5
 LISTEN_BACKLOG: Final = 128
 KEEPALIVE_OPTIONS: Final = (
@@ -111,20 +103,25 @@ def tcp_endpoint(address: str) -> tuple[str, int]:
     return str(parts.value_for_protocol(names[0])), int(parts.value_for_protocol("tcp"))
 
 
-def parse_multiaddr(address: str) -> Multiaddr:
-    """Parse a multiaddr. Raises ValueError, naming it."""
-    try:
-        return Multiaddr(address)
-    except LIBP2P_ERRORS as error:
-        raise ValueError(f"{address!r} is not a multiaddr: {error}") from error
-
-
 def keep_watch(stream: trio.SocketStream) -> None:
     """Have the kernel notice a peer whose machine is gone; Yamux's pings measure, but end nothing."""
     stream.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in KEEPALIVE_OPTIONS:
         if hasattr(socket, name):  # Not every system has them all.
             stream.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
+class WatchedStream(TrioTCPStream):
+    """A TCP stream that the kernel watches, and that knows its other end, over IPv6 too (py-libp2p's does not)."""
+
+    def __init__(self, stream: trio.SocketStream) -> None:
+        super().__init__(stream)
+        keep_watch(stream)
+        try:
+            host, port = stream.socket.getpeername()[:2]
+        except OSError:
+            return  # It is gone already, which whoever reads from it will see.
+        self._cached_remote_address = str(plain_ip(host)), port
 
 
 class _BoundListener(TCPListener):
@@ -152,8 +149,7 @@ class _BoundListener(TCPListener):
 
     async def _accept(self, socket_stream: trio.SocketStream) -> None:
         try:
-            keep_watch(socket_stream)
-            await self.handler(TrioTCPStream(socket_stream))
+            await self.handler(WatchedStream(socket_stream))
         except LIBP2P_ERRORS:
             return  # Somebody connected who does not speak libp2p, or went away; trio closes the socket.
         except Exception:
@@ -171,13 +167,15 @@ class ExclusiveTcp(TCP):
         self.nursery = nursery
         self._dialled: WeakSet[trio.SocketStream] = WeakSet()
 
+    async def open(self, host: str, port: int) -> RawConnection:
+        """Connect to an IP address. Raises OSError."""
+        stream = await trio.open_tcp_stream(host, port)
+        self._dialled.add(stream)
+        return RawConnection(WatchedStream(stream), True)
+
     async def dial(self, maddr: Multiaddr) -> IRawConnection:
-        """See `ITransport.dial`."""
-        connection = await super().dial(maddr)
-        if isinstance(connection, RawConnection) and isinstance(connection.stream, TrioTCPStream):
-            keep_watch(connection.stream.stream)
-            self._dialled.add(connection.stream.stream)
-        return connection
+        """Refuse: py-libp2p would dial where its own judgement leads it."""
+        raise OpenConnectionError(f"{maddr} is dialled by nobody but `PlacedSwarm.connect`")
 
     async def close_dialled(self) -> None:
         """Close the sockets that were dialled and that py-libp2p, cancelled in the middle of closing, left open."""
@@ -189,97 +187,30 @@ class ExclusiveTcp(TCP):
         return _BoundListener(handler_function, self)
 
 
-class _IdleConnector(AutoConnector):
-    """Dials nobody: a node's peers are its operator's choice, and `p2p.dialling` sees to them."""
-
-    async def maybe_connect(self) -> None:
-        """Do nothing."""
-
-
-class ChosenAddresses(PeerStore):
-    """Where peers are, as this node's operator (or mDNS) said, and not as they say themselves.
-
-    py-libp2p's identify replaces a peer's addresses by those that it claims to listen on, in two ways (a list, and a
-    signed record); a node would then dial wherever a peer wants, and no longer where it was told to. Here a peer has
-    just the addresses that are given with a dial, for as long as that dial lasts; nothing else can dial at all.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._chosen: dict[ID, list[Multiaddr]] = {}
-
-    @contextmanager
-    def chosen(self, peer_id: ID, addresses: Sequence[Multiaddr]) -> Iterator[None]:
-        """Let `peer_id` be dialled there, while this lasts."""
-        self._chosen[peer_id] = list(addresses)
-        try:
-            yield
-        finally:
-            self._chosen.pop(peer_id, None)
-
-    def addrs(self, peer_id: ID) -> list[Multiaddr]:
-        """The chosen ones; none while nobody dials the peer, which py-libp2p takes for "not to be dialled"."""
-        return list(self._chosen.get(peer_id, ()))
-
-
-class BoundedSwarm(Swarm):
-    """A swarm that gives an accepted connection's place back when that connection ends."""
-
-    on_refused: Callable[[], None]
-    """Called for each connection over the limit."""
-
-    def _init_connection_management(self) -> None:
-        super()._init_connection_management()
-        self._accepted = Shares(ACCEPTED_RATE, trio.current_time)
-        self.auto_connector = _IdleConnector(swarm=self)
-
-    async def _handle_inbound_connection(self, read_write_closer: ReadWriteCloser, maddr: Multiaddr) -> None:
-        remote = read_write_closer.get_remote_address()
-        if remote is not None and not self._accepted.of(remote[0]).take(0):
-            self.on_refused()
-            await read_write_closer.close()
-            return
-        if self._inbound_limiter.available_tokens < 1:
-            self.on_refused()
-        await super()._handle_inbound_connection(read_write_closer, maddr)
-
-    async def _do_handle_inbound_connection(
-        self, read_write_closer: ReadWriteCloser, maddr: Multiaddr, failure_event: Any
-    ) -> None:
-        del failure_event
-        raw_connection = RawConnection(read_write_closer, False)
-        try:
-            muxed_connection = await self.upgrade_inbound_raw_conn(raw_connection, maddr)
-            if isinstance(muxed_connection, Yamux):
-                await muxed_connection.event_closed.wait()
-        finally:
-            with trio.CancelScope(shield=True, deadline=trio.current_time() + 1.0):
-                await raw_connection.close()
-
-
 class ChoosingHost(BasicHost):
     """A host that dials where it is told to, each time."""
 
-    def __init__(self, swarm: Swarm, addresses: ChosenAddresses) -> None:
+    def __init__(self, swarm: PlacedSwarm) -> None:
         super().__init__(
             network=swarm, negotiate_timeout=NEGOTIATION_TIMEOUT_SECONDS, disable_identify_address_discovery=True
         )
-        self._addresses = addresses
+        self.swarm = swarm
 
-    async def connect(self, peer_info: PeerInfo) -> None:
-        """See `BasicHost.connect`."""
-        with self._addresses.chosen(peer_info.peer_id, peer_info.addrs):
-            await super().connect(peer_info)
+    async def dial(self, address: str) -> None:
+        """Connect to the peer at a full multiaddr with an IP address. Raises `PeerUnreachable`, ValueError."""
+        where = parse_peer_address(address)
+        await self.swarm.connect(ID.from_string(where.peer_id), where.host, where.port)
 
 
 def build_host(
     key_pair: KeyPair,
     transport: ExclusiveTcp,
     *,
-    connections_max: int,
+    limits: Limits,
+    reserved: Callable[[], frozenset[PeerId]],
     on_refused: Callable[[], None],
     on_fault: FaultReport,
-) -> BasicHost:
+) -> ChoosingHost:
     """A host that is not running yet."""
     bound_lines()
     bound_windows()
@@ -293,22 +224,22 @@ def build_host(
     )
     upgrader.muxer_multistream = BoundedMuxer(muxers, negotiate_timeout=NEGOTIATION_TIMEOUT_SECONDS, on_fault=on_fault)
     peer_id = generate_peer_id_from(key_pair)
-    peer_store = ChosenAddresses()
+    peer_store = NoAddresses()
     peer_store.add_key_pair(peer_id, key_pair)
     # No resource manager: its rates, memory watermarks and circuit breakers are per process and load, and refuse
     # honest peers on a busy machine. The limits that count are these, and those of `serve`.
-    swarm = BoundedSwarm(
+    swarm = PlacedSwarm(
         peer_id,
         peer_store,
         upgrader,
         transports=[transport],
         retry_config=RetryConfig(max_retries=0),
         connection_config=ConnectionConfig(
-            max_connections=connections_max,
+            max_connections=NEVER_REACHED,
             min_connections=0,
             low_watermark=0,
-            high_watermark=connections_max,
-            max_connections_per_peer=CONNECTIONS_PER_PEER_MAX,
+            high_watermark=NEVER_REACHED,
+            max_connections_per_peer=NEVER_REACHED,
             dial_timeout=DIAL_TIMEOUT_SECONDS,
             inbound_upgrade_timeout=UPGRADE_TIMEOUT_SECONDS,
             outbound_upgrade_timeout=UPGRADE_TIMEOUT_SECONDS,
@@ -317,6 +248,7 @@ def build_host(
             enable_health_monitoring=False,
         ),
     )
-    swarm.on_refused = on_refused
+    swarm.limits, swarm.reserved, swarm.on_refused = limits, reserved, on_refused
+    swarm.dial_socket = transport.open
     swarm._negative_peer_cache = _NegativePeerCache(ttl=0.0)
-    return ChoosingHost(swarm, peer_store)
+    return ChoosingHost(swarm)

@@ -11,45 +11,45 @@ Nothing of py-libp2p passes out of this package: `p2p.libp2p_faults` says which 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import trio
 from libp2p.abc import INetConn, INetStream, INetwork, INotifee
 from libp2p.custom_types import TProtocol
-from libp2p.host.basic_host import BasicHost
 from libp2p.network.connection.swarm_connection import SwarmConn
 from libp2p.peer.id import ID
-from libp2p.peer.peerinfo import PeerInfo, info_from_p2p_addr
 from libp2p.pubsub.pb import rpc_pb2
 from libp2p.tools.anyio_service import background_trio_service
 from multiaddr import Multiaddr
 
+from p2p.addresses import PeerAddress, parse_multiaddr, parse_peer_address, resolve
 from p2p.base import BaseNetwork, ServedProtocol, logger, open_plain_nursery
-from p2p.dialling import stay_connected
+from p2p.dialling import Dialler
 from p2p.discovery import LocalDiscovery
 from p2p.errors import NetworkClosed, PeerUnreachable, ProtocolUnsupported
 from p2p.framing import FramedStream
 from p2p.libp2p_faults import LIBP2P_ERRORS, LIBP2P_SINGLE_ERRORS, quieten_libp2p
 from p2p.libp2p_gossip import Gossip, GossipRouter
 from p2p.libp2p_host import (
-    DIAL_TIMEOUT_SECONDS,
-    UPGRADE_TIMEOUT_SECONDS,
+    ChoosingHost,
     ExclusiveTcp,
     bind_listeners,
     build_host,
     key_pair_from_bytes,
-    parse_multiaddr,
     peer_id_of,
     tcp_endpoint,
 )
+from p2p.libp2p_instances import open_connections, open_stream_on
 from p2p.libp2p_stream import Libp2pByteStream
+from p2p.libp2p_swarm import PlacedSwarm
 from p2p.limits import OWN_BULK_RATE, Share
-from p2p.network import Drop, Fault, PeerId
+from p2p.network import Drop, Fault, PeerId, Scope
 from p2p.pacing import Pacing
 from p2p.penalties import NO_BANS, Bans
+from p2p.places import Limits
 
 PUBLISH_QUEUE_MESSAGES: Final = 64
 """Publications that wait to be sent; beyond it `publish` waits."""
@@ -65,13 +65,15 @@ SHUTDOWN_TIMEOUT_SECONDS: Final = 5.0
 class Libp2pSettings:
     """What a node decides about its network. Raises ValueError, naming the field and the rule."""
 
-    private_key: bytes
+    private_key: bytes = field(repr=False)
     """secp256k1, 32 bytes: the identity on the network, which is not the validator's key."""
     listen_addresses: tuple[str, ...] = ("/ip4/127.0.0.1/tcp/0",)
     bootstrap_addresses: tuple[str, ...] = ()
     """Full multiaddrs, with `/p2p/<peer id>`; this node's own is skipped."""
     mdns: bool = False
     connections_max: int = 128
+    strangers_per_address_max: int = 8
+    """Of connections that peers without a reserved place have dialled from one IP address (IPv6: 64 bits of it)."""
     redial_delay_initial_seconds: float = 0.5
     redial_delay_max_seconds: float = 30.0
 
@@ -80,9 +82,10 @@ class Libp2pSettings:
         for address in self.listen_addresses:
             _naming("listen_addresses", tcp_endpoint, address)
         for address in self.bootstrap_addresses:
-            _naming("bootstrap_addresses", _peer_info, address)
-        if self.connections_max < 1:
-            raise ValueError(f"connections_max must be at least 1, not {self.connections_max}")
+            _naming("bootstrap_addresses", parse_peer_address, address)
+        for name in ("connections_max", "strangers_per_address_max"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
         if not 0 < self.redial_delay_initial_seconds <= self.redial_delay_max_seconds:
             raise ValueError(
                 "redial_delay_initial_seconds must be above 0 and at most redial_delay_max_seconds, not "
@@ -115,13 +118,25 @@ class Libp2pNetwork(BaseNetwork):
         super().__init__(peer_id_of(settings.private_key), clock, bans)
         self._settings = settings
         self._nursery = nursery
-        self._host: BasicHost | None = None
+        self._host: ChoosingHost | None = None
         self._gossip: Gossip | None = None
         self._listen_addresses: tuple[str, ...] = ()
         self._publications = {urgent: _Publications(PUBLISH_QUEUE_MESSAGES) for urgent in (True, False)}
         self._stop = trio.Event()
         self._stopped = trio.Event()
         self._peers_changed = trio.Event()
+        self._dialling: dict[PeerId, trio.Event] = {}
+        """Peers that are being dialled now: two connections of one side would each be the better one for somebody."""
+        self._swarm_connections: dict[PeerId, INetConn] = {}
+        """The connection of each peer that has been told of."""
+        self._dialler = Dialler(
+            nursery,
+            connect=self._connect,
+            is_welcome=self._is_welcome,
+            wait_until_lost=self._wait_until_lost,
+            delay_initial_seconds=settings.redial_delay_initial_seconds,
+            delay_max_seconds=settings.redial_delay_max_seconds,
+        )
 
     @property
     def listen_addresses(self) -> tuple[str, ...]:
@@ -133,10 +148,7 @@ class Libp2pNetwork(BaseNetwork):
         self._mark_started()
         bound = await bind_listeners(self._settings.listen_addresses)
         await self._nursery.start(self._run, bound)
-        for address in self._settings.bootstrap_addresses:
-            info = _peer_info(address)
-            if _text(info.peer_id) != self._peer_id:
-                self._nursery.start_soon(self._stay_connected, info)
+        self.keep_connected(())
         if self._settings.mdns:
             discovery = LocalDiscovery(self._peer_id, self._listen_addresses, self._found)
             self._nursery.start_soon(discovery.run)
@@ -151,8 +163,14 @@ class Libp2pNetwork(BaseNetwork):
         subscription.messages_out += 1
         subscription.bytes_out += len(data)
 
+    def instances(self, peer_id: PeerId) -> tuple[bytes, ...]:
+        """See `p2p.network.Network.instances`."""
+        if self._host is None or peer_id not in self._peers:
+            return ()
+        return tuple(sorted(open_connections(self._host, ID.from_string(peer_id))))
+
     async def open_stream(
-        self, peer_id: PeerId, protocol: str, *, message_bytes_max: int | None = None
+        self, peer_id: PeerId, protocol: str, *, message_bytes_max: int | None = None, instance: bytes | None = None
     ) -> FramedStream:
         """See `p2p.network.Network.open_stream`."""
         self._require_running("open_stream()")
@@ -162,14 +180,53 @@ class Libp2pNetwork(BaseNetwork):
             raise PeerUnreachable(peer_id, "it is not connected")
         try:
             with trio.fail_after(OPEN_STREAM_TIMEOUT_SECONDS):
-                stream = await self._host.new_stream(ID.from_string(peer_id), [TProtocol(protocol)])
+                stream = await self._open_stream(self._host, peer_id, TProtocol(protocol), instance)
         except LIBP2P_ERRORS as error:
             # py-libp2p tells this case apart in the text of its error only.
-            if "not supported" in str(error.__cause__):
+            if "not supported" in f"{error} {error.__cause__}":
                 raise ProtocolUnsupported(peer_id, protocol) from error
             raise PeerUnreachable(peer_id, f"no stream for {protocol}: {error}") from error
         self._streams_opened += 1
         return FramedStream(peer_id, protocol, Libp2pByteStream(stream), message_bytes_max=limit)
+
+    async def _open_stream(
+        self, host: ChoosingHost, peer_id: PeerId, protocol: TProtocol, instance: bytes | None
+    ) -> INetStream:
+        if instance is None:
+            return await host.new_stream(ID.from_string(peer_id), [protocol])
+        connection = open_connections(host, ID.from_string(peer_id)).get(instance)
+        if connection is None:
+            raise PeerUnreachable(peer_id, "this instance of it is not connected")
+        return await open_stream_on(host, connection, [protocol])
+
+    def keep_connected(self, addresses: Iterable[str], *, narrowest: Scope = Scope.LOOPBACK) -> None:
+        """See `p2p.network.Network.keep_connected`."""
+        if self._closed:
+            return
+        self._require_running("keep_connected()")
+        scopes = dict.fromkeys(addresses, narrowest)
+        # The operator's own choice may be anywhere, and is tried first.
+        scopes = dict.fromkeys(self._settings.bootstrap_addresses, Scope.LOOPBACK) | {
+            text: scope for text, scope in scopes.items() if text not in self._settings.bootstrap_addresses
+        }
+        peers: dict[PeerId, dict[PeerAddress, Scope]] = {}
+        for text, scope in scopes.items():
+            address = parse_peer_address(text)
+            if address.peer_id != self._peer_id:
+                peers.setdefault(address.peer_id, {}).setdefault(address, scope)
+        self._dialler.keep(peers)
+
+    async def connect(self, address: str, *, narrowest: Scope = Scope.LOOPBACK) -> None:
+        """See `p2p.network.Network.connect`."""
+        self._require_running("connect()")
+        await self._connect(parse_peer_address(address), narrowest)
+
+    async def verify(self, address: str, *, narrowest: Scope = Scope.LOOPBACK) -> None:
+        """See `p2p.network.Network.verify`."""
+        self._require_running("verify()")
+        where = parse_peer_address(address)
+        peer_id = ID.from_string(where.peer_id)
+        await self._at_each(where, narrowest, lambda swarm, host: swarm.authenticate(peer_id, host, where.port))
 
     async def disconnect(self, peer_id: PeerId) -> None:
         """See `p2p.network.Network.disconnect`."""
@@ -219,7 +276,8 @@ class Libp2pNetwork(BaseNetwork):
                 host = build_host(
                     key_pair,
                     transport,
-                    connections_max=self._settings.connections_max,
+                    limits=Limits(self._settings.connections_max, self._settings.strangers_per_address_max),
+                    reserved=lambda: self._dialler.kept,
                     on_refused=self._count_refusal,
                     on_fault=self._charge,
                 )
@@ -281,47 +339,64 @@ class Libp2pNetwork(BaseNetwork):
             await pacing.wait()
             await gossip.publish(topic, data)
 
-    async def _stay_connected(self, info: PeerInfo) -> None:
-        peer_id = _text(info.peer_id)
+    def _is_welcome(self, peer_id: PeerId) -> bool:
+        return self._host is not None and not self._closed and not self._penalties.is_banned(peer_id)
 
-        async def dial() -> bool:
-            return await self._dial(info)
+    async def _wait_until_lost(self, peer_id: PeerId) -> None:
+        while peer_id in self._peers:
+            await self._peers_changed.wait()
 
-        async def wait_until_lost() -> None:
-            while peer_id in self._peers:
-                await self._peers_changed.wait()
-
-        await stay_connected(
-            dial,
-            wait_until_lost,
-            delay_initial_seconds=self._settings.redial_delay_initial_seconds,
-            delay_max_seconds=self._settings.redial_delay_max_seconds,
-        )
-
-    async def _dial(self, info: PeerInfo) -> bool:
-        """Connect to a peer; return whether it is connected."""
-        peer_id, host = _text(info.peer_id), self._host
+    async def _connect(self, address: PeerAddress, narrowest: Scope = Scope.LOOPBACK) -> None:
+        """Connect to a peer, unless it is connected. Raises `PeerUnreachable`, saying why it is not."""
+        peer_id = address.peer_id
+        if peer_id in self._dialling:
+            await self._dialling[peer_id].wait()
         if peer_id in self._peers:
-            return True
-        if host is None or self._closed or self._penalties.is_banned(peer_id):
-            return False
+            return
+        if not self._is_welcome(peer_id):
+            raise PeerUnreachable(peer_id, "it is banned, or the network is not running")
+        done = self._dialling[peer_id] = trio.Event()
         try:
-            with trio.fail_after(DIAL_TIMEOUT_SECONDS + UPGRADE_TIMEOUT_SECONDS):
-                await host.connect(info)
-        except LIBP2P_ERRORS as error:
-            logger.debug("cannot reach %s: %s", peer_id, error)
+            target = ID.from_string(peer_id)
+            await self._at_each(address, narrowest, lambda swarm, host: swarm.connect(target, host, address.port))
+        finally:
+            done.set()
+            del self._dialling[peer_id]
         self._refresh(peer_id)
-        return peer_id in self._peers
+        if peer_id not in self._peers:
+            raise PeerUnreachable(peer_id, "it has hung up at once")
+
+    async def _at_each(
+        self, address: PeerAddress, narrowest: Scope, dial: Callable[[PlacedSwarm, str], Awaitable[None]]
+    ) -> None:
+        """Do it at the IP addresses that an address comes to, one after the other, until it succeeds once."""
+        hosts = await resolve(address, narrowest=narrowest)
+        for host in hosts:
+            if self._host is None or self._closed:
+                raise PeerUnreachable(address.peer_id, "the network is not running")
+            try:
+                await dial(self._host.swarm, host)
+            except PeerUnreachable:
+                if host == hosts[-1]:
+                    raise
+            else:
+                return
 
     def _found(self, address: str) -> None:
         """Dial a peer that mDNS has found."""
         try:
-            info = _peer_info(address)
+            where = parse_peer_address(address)
         except ValueError as error:
             logger.debug("mDNS: %s", error)
             return
-        if _text(info.peer_id) not in {self._peer_id, *self._peers} and not self._closed:
-            self._nursery.start_soon(self._dial, info)
+        if where.peer_id not in {self._peer_id, *self._peers} and not self._closed:
+            self._nursery.start_soon(self._dial_found, where)
+
+    async def _dial_found(self, address: PeerAddress) -> None:
+        try:
+            await self._connect(address)
+        except PeerUnreachable as error:
+            logger.debug("mDNS: %s", error)
 
     # What py-libp2p calls.
 
@@ -353,14 +428,23 @@ class Libp2pNetwork(BaseNetwork):
             if not connection.is_closed
         ]
         if not open_connections:
+            self._swarm_connections.pop(peer_id, None)
             self._disconnected(peer_id)
         elif self._penalties.is_banned(peer_id):
             self._dropped[Drop.BANNED] += 1
             self._nursery.start_soon(self._close_connections, peer_id)
-        else:
-            self._connected(peer_id, outbound=_is_outbound(open_connections[0]))
+        elif self._swarm_connections.get(peer_id) is not open_connections[0]:
+            self._replace_connection(peer_id, open_connections[0])
         self._peers_changed.set()
         self._peers_changed = trio.Event()
+
+    def _replace_connection(self, peer_id: PeerId, connection: INetConn) -> None:
+        """A peer has a connection that it had not before; what began on another has to begin again."""
+        self._swarm_connections[peer_id] = connection
+        self._disconnected(peer_id)
+        self._connected(peer_id, address=_address_of(connection), outbound=_is_outbound(connection))
+        if self._gossip is not None:
+            self._gossip.begin_again(connection.muxed_conn)
 
 
 class _Publications:
@@ -419,16 +503,14 @@ def _is_outbound(connection: INetConn) -> bool:
     return isinstance(connection, SwarmConn) and connection.direction.name == "OUTBOUND"
 
 
+def _address_of(connection: INetConn) -> str:
+    """The other end; `/ip4/0.0.0.0` if its socket was gone before it could be asked."""
+    addresses = connection.get_transport_addresses()
+    return _without_peer_id(str(addresses[0])) if addresses else "/ip4/0.0.0.0"
+
+
 def _without_peer_id(address: str) -> str:
     return address.partition("/p2p/")[0]
-
-
-def _peer_info(address: str) -> PeerInfo:
-    """Raises ValueError unless the address is a multiaddr that ends in `/p2p/<peer id>`."""
-    try:
-        return info_from_p2p_addr(parse_multiaddr(address))
-    except LIBP2P_ERRORS as error:
-        raise ValueError(f"{address!r} must be a multiaddr that ends in /p2p/<peer id>: {error}") from error
 
 
 def _naming(field: str, parse: Callable[[str], object], address: str) -> None:

@@ -16,9 +16,9 @@ There are two implementations, and one suite of contract tests for both: `p2p.li
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from types import TracebackType
 from typing import Final, NewType, Protocol, Self, TypeAlias
 
@@ -35,6 +35,18 @@ STREAM_MESSAGE_BYTES_MAX: Final = 64 * 1024 * 1024
 
 PEER_EVENTS_BUFFER: Final = 1_024
 """Events kept for a reader of `peer_events` that is behind; beyond it the newest is dropped and counted."""
+
+
+class Scope(IntEnum):
+    """How far an IP address reaches; a greater one reaches further."""
+
+    NOWHERE = 0
+    """No host: unspecified, multicast, reserved."""
+    LOOPBACK = 1
+    LINK = 2
+    PRIVATE = 3
+    """Private, unique local, or a carrier's."""
+    PUBLIC = 4
 
 
 class Fault(StrEnum):
@@ -97,12 +109,24 @@ class GossipMessage:
 
 @dataclass(frozen=True, slots=True)
 class PeerEvent:
-    """A peer's first connection came to be, or its last one ended."""
+    """A peer's connection came to be, or ended. Where another one takes its place, both are told."""
 
     peer_id: PeerId
     connected: bool
     outbound: bool
     """True if this node dialled."""
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """How a connected peer is connected."""
+
+    address: str
+    """The other end as a multiaddr, without its peer id. Of a peer that dialled, the port is no listening one."""
+    outbound: bool
+    """True if this node dialled."""
+    began_at: float
+    """By trio's clock, seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +203,7 @@ class Stream(Protocol):
 
 StreamHandler: TypeAlias = Callable[[Stream], Awaitable[None]]
 GossipValidator: TypeAlias = Callable[[PeerId, bytes], Fault | None]
+OwnGossipHandler: TypeAlias = Callable[[bytes], None]
 
 
 class Network(Protocol):
@@ -214,6 +239,7 @@ class Network(Protocol):
         message_bytes_max: int,
         buffer_messages: int,
         validate: GossipValidator | None = None,
+        on_own: OwnGossipHandler | None = None,
         urgent: bool = False,
     ) -> trio.MemoryReceiveChannel[GossipMessage]:
         """Join a topic; call before `start`, once for each topic.
@@ -224,6 +250,10 @@ class Network(Protocol):
         data)` is called for every message *before* it is passed on to other peers; it must be quick and must not
         block. If it returns a fault, the message goes no further, and the sender is penalised. Only such a fault can
         fairly be held against the sender: whatever is found later, it may have passed on in good faith.
+
+        A message that bears this node's own peer id, and that this process has not published, comes from another
+        process with its key (or from this node's life before its restart). It is neither delivered nor passed on;
+        `on_own(data)` is called with it instead, within the sender's share, and must be as quick.
         Raises ValueError for a second subscription or a limit out of range, RuntimeError after `start`.
         """
         ...
@@ -240,8 +270,10 @@ class Network(Protocol):
         """
         ...
 
-    async def open_stream(self, peer_id: PeerId, protocol: str, *, message_bytes_max: int | None = None) -> Stream:
-        """Open a stream to a connected peer.
+    async def open_stream(
+        self, peer_id: PeerId, protocol: str, *, message_bytes_max: int | None = None, instance: bytes | None = None
+    ) -> Stream:
+        """Open a stream to a connected peer; with `instance`, to that one of `instances`.
 
         The limit is that of `serve` for the same protocol, unless `message_bytes_max` (bytes) is given.
         Raises `PeerUnreachable` if the peer is not connected, is banned or does not answer in time,
@@ -253,12 +285,53 @@ class Network(Protocol):
         """The peers connected now, in order of peer id."""
         ...
 
+    def instances(self, peer_id: PeerId) -> tuple[bytes, ...]:
+        """The processes that are connected under this peer id now: one, unless its key is used in two places.
+
+        An instance is named by what only its process can prove, and is another one after a restart. One whose machine
+        has vanished stays until its connection is given up.
+        """
+        ...
+
+    def connections(self) -> Mapping[PeerId, Connection]:
+        """How each of `peers` is connected, in the same order."""
+        ...
+
     def peer_events(self) -> trio.MemoryReceiveChannel[PeerEvent]:
         """A new channel of events. It starts with one event for each peer that is connected already."""
         ...
 
     def penalise(self, peer_id: PeerId, fault: Fault) -> None:
         """Charge a peer for a fault. At `BAN_THRESHOLD_POINTS` it is disconnected and refused for `BAN_SECONDS`."""
+        ...
+
+    def keep_connected(self, addresses: Iterable[str], *, narrowest: Scope = Scope.LOOPBACK) -> None:
+        """Stay connected to the peers at these full multiaddrs, beside those of the operator's own choice.
+
+        They are dialled until they are connected and whenever they are lost, and have reserved places: no stranger
+        keeps one of them out (`p2p.places`). A second call replaces the first; whoever is not kept any more stays
+        connected. This node's own address is skipped. `narrowest` is as for `connect`. Raises ValueError for an address
+        that nobody could dial.
+        """
+        ...
+
+    async def connect(self, address: str, *, narrowest: Scope = Scope.LOOPBACK) -> None:
+        """Connect to the peer at a full multiaddr, once, unless it is connected.
+
+        An address that does not reach as far as `narrowest` is not dialled, nor a name that comes to such addresses.
+        Raises `PeerUnreachable`, saying why it is not connected then; ValueError as above.
+        """
+        ...
+
+    async def verify(self, address: str, *, narrowest: Scope = Scope.LOOPBACK) -> None:
+        """See whether the peer can be dialled at a full multiaddr, and hang up; connected or not makes no difference.
+
+        Raises as `connect` does.
+        """
+        ...
+
+    def is_banned(self, peer_id: PeerId) -> bool:
+        """Whether a peer is refused now; it is not dialled either."""
         ...
 
     async def disconnect(self, peer_id: PeerId) -> None:

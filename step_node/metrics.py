@@ -60,6 +60,9 @@ class NodeMetrics:
         self._double_signs = counter(
             "step_double_signs_refused", "Messages that the double-sign guard did not let this node sign."
         )
+        self._p2p_key_shared = counter(
+            "step_p2p_key_shared", "Hellos in which a peer said that another process uses this node's p2p key."
+        )
         self._messages_rejected = counter(
             "step_messages_rejected", "Gossip from peers that was refused, by their fault.", "reason"
         )
@@ -139,6 +142,10 @@ class NodeMetrics:
     def double_sign_refused(self) -> None:
         """The double-sign guard has refused to sign."""
         self._double_signs.inc()
+
+    def p2p_key_shared(self) -> None:
+        """A peer has said that another process uses this node's p2p key."""
+        self._p2p_key_shared.inc()
 
     def message_rejected(self, reason: str) -> None:
         """A peer's message was refused."""

@@ -24,3 +24,12 @@ def require_multiaddr(value: str) -> str:
 
 
 MultiaddrText = Annotated[str, AfterValidator(require_multiaddr)]
+
+
+def named_peer(address: str) -> str | None:
+    """The peer id (base58) that a multiaddr ends in, `…/p2p/<peer id>`; None if it names none.
+
+    Any text is taken: what stands in a validator's record has the form of a multiaddr, and may be none.
+    """
+    _, separator, peer_id = address.rpartition("/p2p/")
+    return peer_id if separator and peer_id and "/" not in peer_id else None

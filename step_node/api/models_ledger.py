@@ -133,10 +133,19 @@ class TriangleAtAnswer(Answer):
 
 
 class PeerAnswer(Answer):
-    """A connected peer."""
+    """A connected peer. Version and height are its own word, null before it has greeted."""
 
     peer_id: str = Field(examples=["16Uiu2HAm2k8h1fV7nJ1c"])
-    height: int | None = Field(description="The height it last told; null before it did.", examples=[42])
+    address: str = Field(
+        description="The other end of the connection. Of one that dialled, the port is not the one it listens on.",
+        examples=["/ip4/192.0.2.7/tcp/26600"],
+    )
+    direction: Literal["inbound", "outbound"] = Field(description="Outbound: this node dialled.")
+    version: str | None = Field(description="Of its program.", examples=["0.1.0"])
+    height: int | None = Field(description="The height it last told.", examples=[42])
+    validator: AddressText | None = Field(
+        description="The validator that it is: the peer says so, and the validator's record on chain names the peer."
+    )
 
 
 class ValidatorAnswer(Answer):
@@ -145,6 +154,10 @@ class ValidatorAnswer(Answer):
     address: AddressText
     stake: StepText
     is_self: bool = Field(description="Whether it is this node.")
+    peer_id: str | None = Field(
+        description="The node that it is: a connected peer, or this one. Null: none, or the chain names another node.",
+        examples=["16Uiu2HAm2k8h1fV7nJ1c"],
+    )
 
 
 class StatusAnswer(Answer):

@@ -11,7 +11,7 @@ from step_node.api.errors import envelope_response
 from step_node.api.models_ledger import DownAnswer, HealthAnswer, PeerAnswer, StatusAnswer, ValidatorAnswer
 from step_node.api.schema import hex_text
 from step_node.api.services import ApiServices
-from step_node.api.status import HealthLevel, NodeStatus
+from step_node.api.status import HealthLevel, NodeStatus, PeerStatus
 from step_node.proofs.proof import RefusalCode
 from step_node.proofs.timestamps import format_timestamp
 
@@ -76,10 +76,26 @@ def _status_answer(status: NodeStatus, now_ms: int) -> StatusAnswer:
         state=status.state,
         syncing=status.syncing,
         mempool_proofs=status.mempool_proofs,
-        peers=[PeerAnswer(peer_id=peer.peer_id, height=peer.height) for peer in status.peers],
+        peers=[_peer_answer(peer) for peer in status.peers],
         validators=[
-            ValidatorAnswer(address=hex_text(one.address), stake=step_text(one.stake_ustep), is_self=one.is_self)
+            ValidatorAnswer(
+                address=hex_text(one.address),
+                stake=step_text(one.stake_ustep),
+                is_self=one.is_self,
+                peer_id=one.peer_id,
+            )
             for one in status.validators
         ],
         timestamp=format_timestamp(now_ms),
+    )
+
+
+def _peer_answer(peer: PeerStatus) -> PeerAnswer:
+    return PeerAnswer(
+        peer_id=peer.peer_id,
+        address=peer.address,
+        direction="outbound" if peer.outbound else "inbound",
+        version=peer.version,
+        height=peer.height,
+        validator=None if peer.validator is None else hex_text(peer.validator),
     )

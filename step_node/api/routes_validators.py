@@ -30,6 +30,7 @@ _SUMMARIES = {
     "unbond": "Have a validator leave the set",
     "withdraw": "Take back a stake that is free",
     "rotate-key": "Replace a validator's hot key",
+    "set-address": "Change where a validator's node is found",
 }
 
 

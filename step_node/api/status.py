@@ -24,19 +24,31 @@ class Health:
 
 @dataclass(frozen=True, slots=True)
 class PeerStatus:
-    """A connected peer: its libp2p id, and the height it last told (None before its hello)."""
+    """A connected peer: its libp2p id, the other end of its connection, and what it last told (None before its hello).
+
+    `outbound`: this node dialled. `validator` (20 bytes) is the one that the peer is (`network.identities`).
+    """
 
     peer_id: str
+    address: str
+    outbound: bool
+    version: str | None
     height: int | None
+    validator: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
 class ValidatorStatus:
-    """A member of the present set. `address` is 20 bytes."""
+    """A member of the present set. `address` is 20 bytes.
+
+    `peer_id` is the node that it is known by: a connected peer, or this node if the chain names it for the validator.
+    None: no connected node is this validator.
+    """
 
     address: bytes
     stake_ustep: int
     is_self: bool
+    peer_id: str | None
 
 
 @dataclass(frozen=True, slots=True)

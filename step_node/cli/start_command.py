@@ -42,7 +42,7 @@ def start(
             metavar="SECONDS",
             min=0,
             max=3_600,
-            help="Listen for so long whether another process signs with this validator's key, before signing anything.",
+            help="Catch up, then listen for so long whether another process signs with this key; only then sign.",
         ),
     ] = 0.0,
     new_signing_history: Annotated[

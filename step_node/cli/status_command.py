@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
 
-from step_node.cli.output import print_json
+from step_node.cli.output import plain, print_json, print_table
 
 
 def status(
     url: Annotated[str, typer.Option(help="Address of the node's API.")] = "http://127.0.0.1:8600",
     as_json: Annotated[bool, typer.Option("--json", help="Print the node's answer as it is, one JSON object.")] = False,
 ) -> None:
-    """Ask a running node for its height, its state, its peers and validators, and its health.
+    """Ask a running node for its health, its height and state, who its peers are, and which validators are connected.
 
     Exit status 0 if it is healthy or degraded, 1 if it is down or cannot be reached.
 
@@ -26,30 +27,56 @@ def status(
     if as_json:
         print_json({**answer, "health": health})
     else:
-        _print_lines(answer, health)
+        _print(answer, health)
     if health.get("status") == "down":
         raise typer.Exit(1)
 
 
-def _print_lines(answer: dict[str, object], health: dict[str, object]) -> None:
-    """One line for each thing, never broken or cut: an address or a hash is copied whole, and found by grep."""
+def _print(answer: dict[str, object], health: dict[str, object]) -> None:
+    """One line for each thing, then a table each of peers and validators; nothing is broken or cut."""
     reasons = health.get("reasons")
     shown = [str(reason) for reason in reasons] if isinstance(reasons, list) else []
-    lines = [("health", " · ".join([str(health.get("status")), *shown]))]
+    peers, validators = _rows(answer, "peers"), _rows(answer, "validators")
+    lines: list[tuple[str, object]] = [("health", " · ".join([str(health.get("status")), *shown]))]
     for name, value in answer.items():
-        if isinstance(value, list):
-            lines.append((name, str(len(value))))
-            lines.extend(("", _one_line(item)) for item in value)
-        elif name != "ok":
-            lines.append((name, _one_line(value)))
+        if isinstance(value, list) and name not in ("peers", "validators"):
+            lines.extend((name, item) for item in value)
+        elif not isinstance(value, list) and name != "ok":
+            lines.append((name, value))
     width = max(len(name) for name, _ in lines)
-    for name, text in lines:
-        typer.echo(f"{name:<{width}}  {text}".rstrip())
+    for name, value in lines:
+        typer.echo(f"{plain(name):<{width}}  {plain(value)}".rstrip())
+    _print_peers(peers)
+    _print_validators(validators, answer, {peer.get("peerId"): peer for peer in peers})
 
 
-def _one_line(value: object) -> str:
-    if isinstance(value, dict):
-        return "  ".join(f"{key} {_one_line(item)}" for key, item in value.items())
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return "-" if value is None else str(value)
+def _print_peers(peers: list[dict[str, object]]) -> None:
+    typer.echo(f"\n{len(peers)} peers")
+    if peers:
+        fields = ("peerId", "direction", "version", "height", "validator", "address")
+        print_table(("peer id", *fields[1:]), [[peer.get(field) for field in fields] for peer in peers], indent=2)
+
+
+def _print_validators(
+    validators: list[dict[str, object]], own: dict[str, object], peers: Mapping[object, dict[str, object]]
+) -> None:
+    """`own` is the whole answer of this node, `peers` what it says of the others, by peer id."""
+    rows = []
+    for one in validators:
+        node = own if one.get("isSelf") else peers.get(one.get("peerId"), {})
+        name = "this node" if one.get("isSelf") else node.get("peerId")
+        rows.append([one.get("address"), one.get("stake"), name, node.get("version"), node.get("height")])
+    connected = sum(one.get("peerId") in peers for one in validators)
+    typer.echo(f"\n{len(validators)} validators, {connected} of the others connected")
+    if rows:
+        print_table(("address", "stake", "node", "version", "height"), rows, indent=2)
+    if any(one.get("isSelf") and one.get("peerId") is None for one in validators):
+        typer.echo(
+            "\nOther nodes do not know this one as its validator: on chain the validator has another peer id."
+            "\nIts owner puts that right: `step-node validator set-address`."
+        )
+
+
+def _rows(answer: dict[str, object], name: str) -> list[dict[str, object]]:
+    rows = answer.get(name)
+    return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []

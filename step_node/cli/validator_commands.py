@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
+import inspect
 import re
-from functools import partial
+from collections.abc import Callable
+from functools import partial, wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import typer
 
 from step_node.cli.keys_commands import PasswordFileOption, load_private_key
-from step_node.cli.output import console, print_json
+from step_node.cli.output import print_json, print_table
 
 if TYPE_CHECKING:
-    from typing import Protocol
-
     from step_node.operations.operation import Operation
 
-    class _Sign(Protocol):
-        """Makes an operation of what its command line says and what the chain says."""
-
-        def __call__(self, *, owner_key: bytes, chain_id: str, sequence: int) -> Operation: ...
-
-
-app = typer.Typer(no_args_is_help=True, help="Validators: register, unbond, withdraw, rotate the hot key, show.")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Validators: register, unbond, withdraw, rotate the hot key, change the address, show.",
+)
 
 UrlOption = Annotated[str, typer.Option(help="Address of any node's API.")]
 OwnerKeystoreOption = Annotated[
@@ -41,92 +38,146 @@ HotKeyFileOption = Annotated[
 HotPasswordFileOption = Annotated[
     Path | None, typer.Option("--hot-password-file", metavar="FILE", help="Password of --hot-keystore.")
 ]
+P2pAddressOption = Annotated[
+    str,
+    typer.Option(
+        "--p2p-address", metavar="MULTIADDR", help="Where other nodes find this one, and as whom: …/p2p/<peer id>."
+    ),
+]
 ValidatorOption = Annotated[str, typer.Option("--validator", metavar="ADDRESS", help="Address of its hot key.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the node's answer as it is, one JSON object.")]
 
 DEFAULT_URL = "http://127.0.0.1:8600"
 
 
+class _Sign(Protocol):
+    """Makes an operation of what its command line says and what the chain says."""
+
+    def __call__(self, *, owner_key: bytes, chain_id: str, sequence: int) -> Operation: ...
+
+
+def _submit(
+    sign: _Sign,
+    *,
+    url: UrlOption = DEFAULT_URL,
+    owner_keystore: OwnerKeystoreOption = None,
+    owner_key_file: OwnerKeyFileOption = None,
+    password_file: PasswordFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Sign the operation with the owner's key, hand it to the node, and say what follows. All operations end here."""
+    from step_node.cli.http_calls import post_json
+    from step_node.operations.client_signing import address_of_key
+    from step_node.operations.json_form import name_of, operation_json
+
+    owner_key = load_private_key(owner_keystore, owner_key_file, password_file)
+    chain_id, sequence = _chain_and_sequence(url, address_of_key(owner_key))
+    operation = sign(owner_key=owner_key, chain_id=chain_id, sequence=sequence)
+    answer = post_json(url, f"/validator/{name_of(operation)}", operation_json(operation), parameters={})
+    if as_json:
+        print_json(answer)
+    if not answer.get("ok"):
+        _fail(answer)
+    if not as_json:
+        typer.echo(f"accepted; `step-node validator show --url {url} --validator {answer.get('validator')}` follows it")
+
+
+def _operation(sign_of: Callable[..., _Sign]) -> Callable[..., None]:
+    """The command that submits what `sign_of` makes of its own options: it has those, and the ones of `_submit`.
+
+    Typer reads a command's options from its signature, which is put together here.
+    """
+    own = inspect.signature(sign_of, eval_str=True).parameters
+    _, *shared = inspect.signature(_submit, eval_str=True).parameters.values()
+
+    @wraps(sign_of)
+    def command(**options: Any) -> None:
+        sign = sign_of(**{name: options.pop(name) for name in own})
+        _submit(sign, **options)
+
+    command.__signature__ = inspect.Signature(  # type: ignore[attr-defined]  # what `inspect.signature` looks for
+        [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in (*own.values(), *shared)]
+    )
+    return command
+
+
 @app.command(
     epilog="Example: step-node validator register --owner-keystore cold.json --hot-keystore node/keys/validator.json"
     " --stake 100000 --p2p-address /dns4/node.example/tcp/26600/p2p/16Uiu2…"
 )
+@_operation
 def register(
     stake: Annotated[str, typer.Option(metavar="STEP", help="How much to put up, out of the owner's balance.")],
-    p2p_address: Annotated[str, typer.Option(metavar="MULTIADDR", help="Where other nodes find this one.")],
-    url: UrlOption = DEFAULT_URL,
-    owner_keystore: OwnerKeystoreOption = None,
-    owner_key_file: OwnerKeyFileOption = None,
-    password_file: PasswordFileOption = None,
+    p2p_address: P2pAddressOption,
     hot_keystore: HotKeystoreOption = None,
     hot_key_file: HotKeyFileOption = None,
     hot_password_file: HotPasswordFileOption = None,
-    as_json: JsonOption = False,
-) -> None:
+) -> _Sign:
     """Put up a stake for a new validator (or for one whose jail is over). It joins the set after a full epoch."""
     from step_node.operations import client_signing
     from step_node.operations.json_form import stake_ustep
 
-    owner_key = load_private_key(owner_keystore, owner_key_file, password_file)
-    hot_key = load_private_key(hot_keystore, hot_key_file, hot_password_file)
-    sign = partial(client_signing.register, hot_key=hot_key, stake_ustep=stake_ustep(stake), p2p_address=p2p_address)
-    _sign_and_submit(sign, owner_key, url, as_json)
+    return partial(
+        client_signing.register,
+        hot_key=load_private_key(hot_keystore, hot_key_file, hot_password_file),
+        stake_ustep=stake_ustep(stake),
+        p2p_address=_p2p_address(p2p_address),
+    )
 
 
 @app.command(epilog="Example: step-node validator unbond --validator 0x… --owner-keystore cold.json")
-def unbond(
-    validator: ValidatorOption,
-    url: UrlOption = DEFAULT_URL,
-    owner_keystore: OwnerKeystoreOption = None,
-    owner_key_file: OwnerKeyFileOption = None,
-    password_file: PasswordFileOption = None,
-    as_json: JsonOption = False,
-) -> None:
+@_operation
+def unbond(validator: ValidatorOption) -> _Sign:
     """Have a validator leave the set at the epoch's end. Its stake stays locked for the unbonding time."""
     from step_node.operations import client_signing
 
-    owner_key = load_private_key(owner_keystore, owner_key_file, password_file)
-    _sign_and_submit(partial(client_signing.unbond, validator=_address(validator)), owner_key, url, as_json)
+    return partial(client_signing.unbond, validator=_address(validator))
 
 
 @app.command(epilog="Example: step-node validator withdraw --validator 0x… --owner-keystore cold.json")
-def withdraw(
-    validator: ValidatorOption,
-    url: UrlOption = DEFAULT_URL,
-    owner_keystore: OwnerKeystoreOption = None,
-    owner_key_file: OwnerKeyFileOption = None,
-    password_file: PasswordFileOption = None,
-    as_json: JsonOption = False,
-) -> None:
+@_operation
+def withdraw(validator: ValidatorOption) -> _Sign:
     """Take back the stake of a validator that has left, or whose jail is over, into the owner's balance."""
     from step_node.operations import client_signing
 
-    owner_key = load_private_key(owner_keystore, owner_key_file, password_file)
-    _sign_and_submit(partial(client_signing.withdraw, validator=_address(validator)), owner_key, url, as_json)
+    return partial(client_signing.withdraw, validator=_address(validator))
 
 
 @app.command(
     "rotate-key",
     epilog="Example: step-node validator rotate-key --validator 0x… --owner-keystore cold.json --hot-keystore new.json",
 )
+@_operation
 def rotate_key(
     validator: ValidatorOption,
-    url: UrlOption = DEFAULT_URL,
-    owner_keystore: OwnerKeystoreOption = None,
-    owner_key_file: OwnerKeyFileOption = None,
-    password_file: PasswordFileOption = None,
     hot_keystore: HotKeystoreOption = None,
     hot_key_file: HotKeyFileOption = None,
     hot_password_file: HotPasswordFileOption = None,
-    as_json: JsonOption = False,
-) -> None:
+) -> _Sign:
     """Have a validator sign with a new hot key from the epoch's end on. Start its node with that key then."""
     from step_node.operations import client_signing
 
-    owner_key = load_private_key(owner_keystore, owner_key_file, password_file)
-    new_hot_key = load_private_key(hot_keystore, hot_key_file, hot_password_file)
-    sign = partial(client_signing.rotate_key, new_hot_key=new_hot_key, validator=_address(validator))
-    _sign_and_submit(sign, owner_key, url, as_json)
+    return partial(
+        client_signing.rotate_key,
+        new_hot_key=load_private_key(hot_keystore, hot_key_file, hot_password_file),
+        validator=_address(validator),
+    )
+
+
+@app.command(
+    "set-address",
+    epilog="Example: step-node validator set-address --validator 0x… --owner-keystore cold.json"
+    " --p2p-address /dns4/new.example/tcp/26600/p2p/16Uiu2…",
+)
+@_operation
+def set_address(validator: ValidatorOption, p2p_address: P2pAddressOption) -> _Sign:
+    """Tell all nodes where a validator's node is found from the next batch on. Have it listen there by then.
+
+    The peer id at the end is that of `keys/p2p.key` in the node's home; `step-node start` prints it.
+    """
+    from step_node.operations import client_signing
+
+    return partial(client_signing.set_address, validator=_address(validator), p2p_address=_p2p_address(p2p_address))
 
 
 @app.command(epilog="Example: step-node validator show --url http://127.0.0.1:8600")
@@ -137,7 +188,7 @@ def show(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Print the validators: who votes, who waits, who is jailed, and each one's stake."""
+    """Print the validators: who votes, who waits, who is jailed, each one's stake, and where its node is."""
     from step_node.cli.http_calls import get_json
 
     path = "/validators" if validator is None else f"/validators/{validator}"
@@ -164,22 +215,6 @@ def _chain_and_sequence(url: str, owner: bytes) -> tuple[str, int]:
     return chain_id, sequence
 
 
-def _sign_and_submit(sign: _Sign, owner_key: bytes, url: str, as_json: bool) -> None:
-    from step_node.cli.http_calls import post_json
-    from step_node.operations.client_signing import address_of_key
-    from step_node.operations.json_form import name_of, operation_json
-
-    chain_id, sequence = _chain_and_sequence(url, address_of_key(owner_key))
-    operation = sign(owner_key=owner_key, chain_id=chain_id, sequence=sequence)
-    answer = post_json(url, f"/validator/{name_of(operation)}", operation_json(operation), parameters={})
-    if as_json:
-        print_json(answer)
-    if not answer.get("ok"):
-        _fail(answer)
-    if not as_json:
-        typer.echo(f"accepted; `step-node validator show --url {url} --validator {answer.get('validator')}` follows it")
-
-
 def _fail(answer: dict[str, object]) -> None:
     typer.echo(f"error: {answer.get('code')}: {answer.get('message')}", err=True)
     raise typer.Exit(1)
@@ -191,19 +226,34 @@ def _address(text: str) -> bytes:
     return bytes.fromhex(text[2:])
 
 
-def _print_table(entries: list[object]) -> None:
-    from rich.table import Table
+def _p2p_address(text: str) -> str:
+    """`text`, if nodes can dial it. The chain takes what only looks like a multiaddr, so it is asked here."""
+    from step_node.multiaddrs import named_peer, require_multiaddr
 
-    table = Table(box=None, pad_edge=False)
-    for heading in ("validator", "state", "votes", "stake", "owner"):
-        table.add_column(heading)
-    for entry in entries:
-        if isinstance(entry, dict):
-            table.add_row(
-                str(entry.get("address")),
-                str(entry.get("state")),
-                "yes" if entry.get("inSet") else "no",
-                str(entry.get("stake")),
-                str(entry.get("owner")),
+    try:
+        require_multiaddr(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--p2p-address") from error
+    if named_peer(text) is None:
+        raise typer.BadParameter(
+            "must end in /p2p/<peer id>, as `step-node start` prints it", param_hint="--p2p-address"
+        )
+    return text
+
+
+def _print_table(entries: list[object]) -> None:
+    print_table(
+        ("validator", "state", "votes", "stake", "owner", "p2p address"),
+        [
+            (
+                entry.get("address"),
+                entry.get("state"),
+                bool(entry.get("inSet")),
+                entry.get("stake"),
+                entry.get("owner"),
+                entry.get("p2pAddress"),
             )
-    console().print(table)
+            for entry in entries
+            if isinstance(entry, dict)
+        ],
+    )

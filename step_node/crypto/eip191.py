@@ -11,7 +11,6 @@ of the interpreter's lock meanwhile, so chunks are recovered on several threads 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Final
 
 from coincurve import PrivateKey, PublicKey
@@ -107,17 +106,3 @@ def public_key_of(private_key: bytes) -> bytes:
 def recover_address(message_digest: bytes, signature: bytes) -> bytes:
     """The 20-byte address that made `signature` over `message_digest`. Raises BadSignature: `recover_public_key`."""
     return keccak_256(recover_public_key(message_digest, signature)[1:])[12:]
-
-
-def recover_many(chunk: Iterable[tuple[bytes, bytes]]) -> list[bytes | BadSignature]:
-    """`recover_address` for each (digest, signature), in order; a bad one gives its error in its place.
-
-    Pure, and meant for worker threads: most of its time is spent without the interpreter's lock.
-    """
-    results: list[bytes | BadSignature] = []
-    for message_digest, signature in chunk:
-        try:
-            results.append(recover_address(message_digest, signature))
-        except BadSignature as error:
-            results.append(error)
-    return results

@@ -64,8 +64,9 @@ class ForeignLog(StepNodeError):
 
     def __init__(self, path: Path, found: bytes, expected: bytes) -> None:
         super().__init__(
-            f"{path}: is of another chain, or of another version of this program: it begins with {found[:200]!r}, not"
-            f" with {expected!r}. Nothing was changed. Put back the file that belongs to this home."
+            f"{path}: is of another chain, of another key, or of another version of this program: it begins with"
+            f" {found[:200]!r}, not with {expected!r}. Nothing was changed. Put back the file that belongs to this"
+            " home."
         )
         self.path = path
         self.found = found

@@ -93,8 +93,10 @@ class ConsensusDriver:
         evidence: EvidencePool | None = None,
         operations: OperationPool | None = None,
         locks: LockFile | None = None,
+        follows_first: bool = False,
     ) -> None:
-        """`locks` keeps the proof of the latest lock; without it only the signing history outlives a lost log."""
+        """`locks` keeps the proof of the latest lock; without it only the signing history outlives a lost log. With
+        `follows_first` nothing is signed before `take_part`."""
         self._chain = chain
         evidence = EvidencePool() if evidence is None else evidence
         self._batches = Batches(
@@ -118,7 +120,7 @@ class ConsensusDriver:
                 metrics=metrics,
                 storage_watch=storage_watch,
             )
-            self._participant = Participant(key=key, chain=chain, outlook=hooks.outlook)
+            self._participant = Participant(key=key, chain=chain, outlook=hooks.outlook, listens=follows_first)
         self._log = wal
         self._replayed = replayed
         self._hooks = hooks
@@ -154,6 +156,12 @@ class ConsensusDriver:
     def troubles(self) -> tuple[str, ...]:
         """For people: why this validator does not sign, if it should, and what is wrong with its signatures."""
         return () if self._participant is None else self._participant.reasons()
+
+    def take_part(self) -> None:
+        """End the time of listening, if there is one: from now on this validator may sign."""
+        if self._participant is not None:
+            self._participant.listens = False
+        self._events.remind(LookAround())
 
     async def wait_for_height(self) -> None:
         """Wait until the present height is finalised."""
@@ -420,6 +428,7 @@ class ConsensusDriver:
         return event.BatchValidated(effect.batch_hash, effect.round, valid)
 
     def _begin_next_height(self) -> None:
+        self._replayed = []  # Of the height that is over, if it was only followed.
         self._state = self._begin_height()
         self._batches.begin_height()
         self._accuser.begin_height()

@@ -24,8 +24,10 @@ log = structlog.get_logger("consensus")
 class Participant:
     """Belongs to the driver's task."""
 
-    def __init__(self, *, key: OwnKey, chain: Chain, outlook: Outlook) -> None:
+    def __init__(self, *, key: OwnKey, chain: Chain, outlook: Outlook, listens: bool) -> None:
         self.key = key
+        self.listens = listens
+        """Whether the operator has the node listen for another process with its key, before anything is signed."""
         self._chain = chain
         self._outlook = outlook
         self._now = Participation()
@@ -88,6 +90,7 @@ class Participant:
             signed_height=self.key.signed_height,
             floor=self.key.floor,
             is_doubtful=self.key.is_doubtful,
+            listens=self.listens,
         )
 
     def _tell_operator(self) -> None:

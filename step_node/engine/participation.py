@@ -51,6 +51,8 @@ class Situation:
     """The greatest height in the signing history."""
     floor: int
     is_doubtful: bool
+    listens: bool = False
+    """Whether the node still listens for another process with its key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,9 @@ def look(before: Participation, now: Situation) -> Participation:
     """What to do now, after what was done `before`."""
     if now.members == 0:
         return Participation(takes_part=True, observes=True, reason=None, kind="observes")
+    if now.listens:
+        reason = "listens whether another process signs with its key: signs nothing meanwhile"
+        return Participation(reason=reason, kind="listens")
     if now.is_doubtful:
         return _wait_out(before, now)
     if now.floor > now.head:

@@ -50,19 +50,22 @@ class ApiConfig(_Section):
 
 
 class P2pConfig(_Section):
-    """libp2p. `bootstrap` multiaddrs end in `/p2p/<peer id>`."""
+    """libp2p. `bootstrap` multiaddrs end in `/p2p/<peer id>`; those of `external_address` may."""
 
     listen: Annotated[tuple[MultiaddrText, ...], Field(min_length=1)] = ("/ip4/0.0.0.0/tcp/26600",)
     bootstrap: tuple[MultiaddrText, ...] = ()
     mdns: bool = False
+    discovery: bool = True
+    external_address: Annotated[tuple[MultiaddrText, ...], Field(max_length=4)] = ()
     connections_max: Annotated[int, Field(ge=1, le=1_000)] = 100
+    strangers_per_address_max: Annotated[int, Field(ge=1, le=1_000)] = 8
 
 
 class StorageConfig(_Section):
     """The engine: the embedded SQLite, or MongoDB (a replica set) at `mongodb_uri`, database `mongodb_database`."""
 
     engine: Literal["sqlite", "mongodb"] = "sqlite"
-    mongodb_uri: str | None = None
+    mongodb_uri: Annotated[str | None, Field(repr=False)] = None
     mongodb_database: Annotated[str, Field(pattern="^[A-Za-z0-9_-]{1,63}$")] = "step"
 
 

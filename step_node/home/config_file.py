@@ -37,8 +37,15 @@ listen = {_list(p2p.listen)}
 bootstrap = {_list(p2p.bootstrap)}
 # Find peers on the local network by multicast DNS.
 mdns = {_boolean(p2p.mdns)}
-# More connections than this are refused (1 to 1,000).
+# Dial validators where the chain says that they are, and ask peers for the addresses of others. Without it, only
+# `bootstrap` is dialled, and what mDNS finds.
+discovery = {_boolean(p2p.discovery)}
+# Where others can dial this node, if not at `listen`: behind a NAT, or in a container. Up to 4 multiaddrs.
+external_address = {_list(p2p.external_address)}
+# More connections than this are refused (1 to 1,000); validators and bootstrap peers get in before all others.
 connections_max = {p2p.connections_max}
+# Of others, so many connections are accepted from one IP address (IPv6: from 64 bits of it).
+strangers_per_address_max = {p2p.strangers_per_address_max}
 
 [storage]
 # "sqlite": a file in the node's home. "mongodb": a replica set, because a batch is one transaction.

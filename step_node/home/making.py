@@ -170,20 +170,21 @@ def write_network_homes(
     listen_host: str = LOOPBACK,
     log: LogConfig | None = None,
     password: str,
+    bootstrap_at_first_only: bool = False,
 ) -> None:
-    """Write one home for each node: one genesis, each knowing all the others.
+    """Write one home for each node: one genesis, each knowing all the others; or all knowing the first one alone.
 
     The password of the keystores stands beside them, and costs little to try: such a network guards nothing.
     Raises HomeError before anything is written if one of the homes is there already.
     """
     for home in homes:
         check_no_home(home)
-    addresses = [node.p2p_address for node in nodes]
+    known = [node.p2p_address for node in (nodes[:1] if bootstrap_at_first_only else nodes)]
     for index, (home, node) in enumerate(zip(homes, nodes, strict=True)):
         config = new_config(
             api_port=node.api_port,
             p2p_port=node.p2p_port,
-            bootstrap=addresses[:index] + addresses[index + 1 :],
+            bootstrap=[address for address in known if address != node.p2p_address],
             listen_host=listen_host,
             storage=storage[index],
             log=log,

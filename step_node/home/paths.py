@@ -92,6 +92,11 @@ class NodeHome:
         return self.data / "evidence"
 
     @property
+    def address_book(self) -> Path:
+        """Where peers have been found. May be deleted while the node is stopped: it finds them again."""
+        return self.data / "address_book.json"
+
+    @property
     def bans(self) -> Path:
         """Peers that are banned, and until when. May be deleted while the node is stopped, which lifts all bans."""
         return self.data / "bans.json"

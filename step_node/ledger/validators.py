@@ -22,6 +22,7 @@ from step_node.operations.operation import (
     OperationRefused,
     Register,
     RotateKey,
+    SetAddress,
     Unbond,
     Withdraw,
     hot_address,
@@ -169,6 +170,8 @@ class ValidatorSheet:
                 return balance_ustep + self._withdraw(self._owned(operation))
             case RotateKey():
                 self._rotate(self._owned(operation), operation.public_key)
+            case SetAddress():
+                self._set_address(self._owned(operation), operation.p2p_address)
         return balance_ustep
 
     def _register(self, operation: Register, balance_ustep: int) -> int:
@@ -236,7 +239,15 @@ class ValidatorSheet:
             raise _wrong_state(record, f"{ROTATIONS_MAX} keys before this one are not forgotten yet")
         self._put(replace(record, next_public_key=public_key))
 
-    def _owned(self, operation: Unbond | Withdraw | RotateKey) -> ValidatorRecord:
+    def _set_address(self, record: ValidatorRecord, p2p_address: str) -> None:
+        # At once, and not at the epoch's end: the hash of the set is over addresses of keys, keys and stakes.
+        if not (record.is_in_set or record.state is ValidatorState.WAITING):
+            raise _wrong_state(record, "only one that is in the set, or waits to join it, can change its address")
+        if record.p2p_address == p2p_address:
+            raise _wrong_state(record, "this is its p2p address already")
+        self._put(replace(record, p2p_address=p2p_address))
+
+    def _owned(self, operation: Unbond | Withdraw | RotateKey | SetAddress) -> ValidatorRecord:
         record = self._records.get(operation.validator)
         if record is None:
             raise OperationRefused(OperationCode.UNKNOWN_VALIDATOR, f"validator: 0x{operation.validator.hex()} is none")

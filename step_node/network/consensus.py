@@ -1,8 +1,8 @@
 """The consensus reactor: reads the consensus topic, and hands each message to whom it concerns.
 
-Messages of the present heights go to the driver; heights to `peers`; what the own key has signed, of any height, to the
-doppelganger watch; evidence, and what two messages together prove, to the pool. A commit that contradicts what is final
-here is noticed here.
+Messages of the present heights go to the driver; heights to `peers`; what the own key has signed, of any height, and
+evidence to the doppelganger watch; evidence, and what two messages together prove, to the pool. A commit that
+contradicts what is final here is noticed here.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class ConsensusReader:
         return self._fork
 
     async def run(self) -> None:
-        """Read the topic until cancelled. Raises `DoppelgangerFound`."""
+        """Read the topic until cancelled."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._watch_for_doppelganger)
             await self._read()
@@ -111,6 +111,8 @@ class ConsensusReader:
             await self._take_evidence(evidence)
 
     async def _take_evidence(self, evidence: Evidence) -> None:
+        if self._doppelganger is not None:
+            self._doppelganger.hear(evidence)
         offence = self._chain.offence_in(evidence)
         if self._chain.offence_refusal(offence) is None:
             await self._evidence.add(evidence, offence)

@@ -57,11 +57,15 @@ second; beyond it somebody is replaying the chain, at up to a hundred signatures
 
 
 class Refused(ValueError):
-    """A gossiped message that must go no further, and what its sender has done wrong."""
+    """A gossiped message that must go no further, and what its sender has done wrong.
 
-    def __init__(self, fault: Fault, reason: str) -> None:
+    `told_height` is the height that an honest sender must have finalised to pass it on; 0 if it tells nothing of that.
+    """
+
+    def __init__(self, fault: Fault, reason: str, *, told_height: int = 0) -> None:
         super().__init__(reason)
         self.fault = fault
+        self.told_height = told_height
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +124,11 @@ class ConsensusJudge:
             with suppress(trio.WouldBlock):
                 self._own_send.send_nowait(message)
         if message.height > chain.next_height + HEIGHTS_AHEAD_MAX:
-            raise Refused(Fault.UNVERIFIABLE, f"{kind}.height: {message.height}, and {chain.next_height} is the next")
+            raise Refused(
+                Fault.UNVERIFIABLE,
+                f"{kind}.height: {message.height}, and {chain.next_height} is the next",
+                told_height=message.height - 1 - HEIGHTS_AHEAD_MAX,
+            )
         if message.height < chain.next_height - HEIGHTS_BEHIND_MAX:
             raise Refused(Fault.STALE, f"{kind}.height: {message.height} is over; {chain.next_height} is the next")
         if not chain.may_sign(message.signer, message.height):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Generic, Self, TypeVar
+from typing import Generic, Self, TypeAlias, TypeVar
 
 import trio
 
@@ -34,6 +34,9 @@ OPERATIONS_BUFFER_MESSAGES = 512
 
 T = TypeVar("T")
 
+RefusedFunction: TypeAlias = Callable[[str, PeerId, Refused], None]
+"""(topic, the neighbour that handed it over, why it goes no further)."""
+
 
 class Topic(Generic[T]):
     """One topic, decoded. Iterate over it for (sender, what it sent)."""
@@ -46,7 +49,8 @@ class Topic(Generic[T]):
         *,
         message_bytes_max: int,
         buffer_messages: int,
-        on_refused: Callable[[str, Refused], None],
+        on_refused: RefusedFunction,
+        hears_own: bool = False,
         urgent: bool = False,
     ) -> None:
         self._name = name
@@ -60,6 +64,7 @@ class Topic(Generic[T]):
             message_bytes_max=message_bytes_max,
             buffer_messages=buffer_messages,
             validate=self._validate,
+            on_own=self._hear_own if hears_own else None,
             urgent=urgent,
         )
 
@@ -67,15 +72,22 @@ class Topic(Generic[T]):
         """Hand encoded bytes to the gossip."""
         await self._network.publish(self._name, data)
 
-    def _validate(self, _sender: PeerId, data: bytes) -> Fault | None:
+    def _validate(self, sender: PeerId, data: bytes) -> Fault | None:
         try:
             self._decoded[data] = self._decode(data)
         except Refused as error:
-            self._on_refused(self._name, error)
+            self._on_refused(self._name, sender, error)
             return error.fault
         while len(self._decoded) > self._decoded_max:
             self._decoded.popitem(last=False)
         return None
+
+    def _hear_own(self, data: bytes) -> None:
+        """Decode what another process has published under this node's peer id; decoding it is all that is done."""
+        try:
+            self._decode(data)
+        except Refused as error:
+            self._on_refused(self._name, self._network.peer_id, error)
 
     def __aiter__(self) -> Self:
         return self
@@ -90,7 +102,7 @@ class Topic(Generic[T]):
                 decoded = self._decoded.pop(message.data, None) or self._decode(message.data)
             except Refused as error:
                 # It passed when it came, and waited so long that it has been forgotten; the state has moved on since.
-                self._on_refused(self._name, error)
+                self._on_refused(self._name, message.sender, error)
             else:
                 return message.sender, decoded
 
@@ -99,7 +111,7 @@ def consensus_gossip(
     network: Network,
     judge: ConsensusJudge,
     chain_id: str,
-    on_refused: Callable[[str, Refused], None],
+    on_refused: RefusedFunction,
 ) -> Topic[ConsensusGossipMessage]:
     """The consensus topic of a chain, its messages judged by `judge`."""
     return Topic(
@@ -109,11 +121,12 @@ def consensus_gossip(
         message_bytes_max=MESSAGE_BYTES_MAX,
         buffer_messages=CONSENSUS_BUFFER_MESSAGES,
         on_refused=on_refused,
+        hears_own=True,
         urgent=True,
     )
 
 
-def proofs_gossip(network: Network, chain_id: str, on_refused: Callable[[str, Refused], None]) -> Topic[CheckedBundle]:
+def proofs_gossip(network: Network, chain_id: str, on_refused: RefusedFunction) -> Topic[CheckedBundle]:
     """The proofs topic of a chain.
 
     Before a bundle is passed on it is checked, not decoded: strangers can send bundles of 500 proofs, and computing
@@ -129,7 +142,7 @@ def proofs_gossip(network: Network, chain_id: str, on_refused: Callable[[str, Re
     )
 
 
-def operations_gossip(network: Network, chain_id: str, on_refused: Callable[[str, Refused], None]) -> Topic[Operation]:
+def operations_gossip(network: Network, chain_id: str, on_refused: RefusedFunction) -> Topic[Operation]:
     """The operations topic of a chain."""
     return Topic(
         network,

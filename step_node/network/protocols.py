@@ -15,9 +15,11 @@ import trio
 from pydantic import Discriminator, Field
 
 from consensus.messages import MESSAGE_BYTES_MAX, BatchHash, Commit
+from consensus.values import Address
 from consensus.wire import UInt63, wire_type
 from p2p.errors import NetworkError, PeerFault
 from p2p.network import Fault, Network, PeerId, Stream
+from step_node.multiaddrs import MULTIADDR_CHARACTERS_MAX
 from step_node.proofs.proof import PROOF_ID_BYTES
 from step_node.snapshot.light import LINKS_MAX, SetLink
 from step_node.snapshot.manifest import CHUNK_BYTES_MAX, CHUNKS_MAX, MANIFEST_BYTES_MAX
@@ -25,6 +27,7 @@ from step_node.snapshot.manifest import CHUNK_BYTES_MAX, CHUNKS_MAX, MANIFEST_BY
 HELLO_PROTOCOL = "/step/hello/1"
 HELLO_BYTES_MAX = 1_024
 HELLO_STREAMS_MAX = 4
+NODE_VERSION_CHARACTERS_MAX = 32
 
 SYNC_PROTOCOL = "/step/sync/1"
 SYNC_BYTES_MAX = MESSAGE_BYTES_MAX + 300_000
@@ -52,6 +55,14 @@ LINKS_PER_MESSAGE = 8
 LINKS_BYTES_MAX = 200_000
 """Above so many links of the largest sets, with all their signatures."""
 
+PEERS_PROTOCOL = "/step/peers/1"
+PEERS_STREAMS_MAX = 1
+PEERS_OWN_ADDRESSES_MAX = 4
+"""The most addresses of its own that a peer tells."""
+PEERS_ADDRESSES_MAX = 32
+"""The most addresses of others that one answer tells."""
+PEERS_BYTES_MAX = (PEERS_ADDRESSES_MAX + 1) * (MULTIADDR_CHARACTERS_MAX + 3)
+
 ANSWER_TIMEOUT_MS = 10_000
 """How long a peer has for each message of its answer: less than the network allows, since others may be quicker."""
 
@@ -60,6 +71,11 @@ ANSWER_BYTES_PER_SECOND_MIN = 50_000
 """The slowest that an answer of many messages may be: what each adds to the time that the peer has for all of them.
 Four batches a second are more than a chain grows by; a line slower than that many bytes cannot follow consensus."""
 
+NodeVersion = Annotated[str, Field(pattern=rf"^[A-Za-z0-9.+_-]{{1,{NODE_VERSION_CHARACTERS_MAX}}}$")]
+"""Of a program, as PEP 440 writes it. Strangers choose it, so it has nothing that a log or a terminal could obey."""
+
+AddressText = Annotated[str, Field(min_length=1, max_length=MULTIADDR_CHARACTERS_MAX)]
+"""A multiaddr; what it says is looked at by whoever would dial it, since kinds may be added."""
 ProofId = Annotated[bytes, Field(min_length=PROOF_ID_BYTES, max_length=PROOF_ID_BYTES)]
 
 
@@ -80,11 +96,19 @@ def operations_topic(chain_id: str) -> str:
 
 @wire_type
 class Hello:
-    """Who is there: the chain, and the last finalised height. Each side sends one on a hello stream."""
+    """Who is there: the chain, and the last finalised height. Each side sends one on a hello stream.
+
+    All of it is the peer's own word. `validator` is the one whose key the node holds, if the chain names this peer for
+    it: what a hello adds is only that this is so (`network.identities`).
+    `other_instance` says of the receiver that another process is connected under its peer id too (`network.instances`).
+    """
 
     chain_id: Annotated[str, Field(max_length=64)]
     genesis_hash: BatchHash
     height: UInt63
+    node_version: NodeVersion | None = None
+    validator: Address | None = None
+    other_instance: bool = False
 
 
 @wire_type
@@ -179,6 +203,20 @@ class Inventory:
     """The ids of waiting proofs, longest-waiting first."""
 
     proof_ids: Annotated[tuple[ProofId, ...], Field(max_length=INVENTORY_IDS_MAX)]
+
+
+@wire_type
+class PeersRequest:
+    """On a peers stream: where the asker says that it can be dialled. Answered by one `PeersAnswer`."""
+
+    own_addresses: Annotated[tuple[AddressText, ...], Field(max_length=PEERS_OWN_ADDRESSES_MAX)]
+
+
+@wire_type
+class PeersAnswer:
+    """Addresses at which the answerer has found peers, full multiaddrs, in no order."""
+
+    addresses: Annotated[tuple[AddressText, ...], Field(max_length=PEERS_ADDRESSES_MAX)]
 
 
 async def receive_answer(stream: Stream) -> bytes | None:

@@ -185,8 +185,19 @@ class Sync:
     async def _catch_up(self, peer_ids: Sequence[PeerId]) -> None:
         """Fetch and apply what the first of these peers has that delivers."""
         race = _Race()
-        if not await ask_until_delivered(peer_ids, partial(self._ask_in_race, race)):
-            self._arriving = False
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._stop_for_somebody_better, race, nursery.cancel_scope)
+            if not await ask_until_delivered(peer_ids, partial(self._ask_in_race, race)):
+                self._arriving = False
+            nursery.cancel_scope.cancel()
+
+    async def _stop_for_somebody_better(self, race: _Race, asking: trio.CancelScope) -> None:
+        """Who has not delivered yet keeps nobody waiting who is to be asked before, and has just said it is ahead."""
+        while True:
+            await self._hint.wait()
+            self._hint = trio.Event()
+            if race.winner is None and self._peers.somebody_better(self._chain.next_height, race.asked):
+                asking.cancel()
 
     async def _ask_in_race(self, race: _Race, peer_id: PeerId) -> bool:
         if race.winner is not None:

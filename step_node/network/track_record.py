@@ -43,6 +43,9 @@ class _Record:
     """Of its last answer, in messages a second; 0 if it has given none, or failed since."""
 
 
+_NO_RECORD = _Record()
+
+
 class TrackRecords:
     """What is remembered of peers. `clock` is in seconds and never goes back."""
 
@@ -65,28 +68,28 @@ class TrackRecords:
 
     def patience_seconds(self, peer_id: PeerId) -> float:
         """How long to wait for the peer's first message."""
-        record = self._records.get(peer_id)
-        failures = 0 if record is None else min(record.failures, 30)
-        return min(PATIENCE_MS_MIN << failures, PATIENCE_MS_MAX) / 1000
+        failures = self._records.get(peer_id, _NO_RECORD).failures
+        return min(PATIENCE_MS_MIN << min(failures, 30), PATIENCE_MS_MAX) / 1000
 
     def doubted_seconds(self, peer_id: PeerId) -> float:
         """For how much longer the peer is not to be asked; 0 if it may be."""
-        record = self._records.get(peer_id)
-        return 0.0 if record is None else max(0.0, record.doubted_until - self._clock())
+        return max(0.0, self._records.get(peer_id, _NO_RECORD).doubted_until - self._clock())
 
     def in_order(self, peer_ids: Iterable[PeerId], *, members: frozenset[PeerId], turn: int = 0) -> list[PeerId]:
         """Those that may be asked, in the order in which to ask them.
 
-        First who has delivered, the quicker before the slower; then members of the validator set; then the rest. Equals
-        come in the order given, begun at `turn`, so that each is the first of them at times.
+        First who has delivered, the quicker before the slower; then members of the validator set; then the rest, and
+        among them who has failed less often. Equals come in the order given, begun at `turn`, so that each is the first
+        of them at times.
         """
         asked = [peer_id for peer_id in peer_ids if not self.doubted_seconds(peer_id)]
         start = turn % len(asked) if asked else 0
-        return sorted(asked[start:] + asked[:start], key=lambda peer_id: self._rank(peer_id, members))
+        return sorted(asked[start:] + asked[:start], key=lambda peer_id: self.rank(peer_id, members))
 
-    def _rank(self, peer_id: PeerId, members: frozenset[PeerId]) -> tuple[float, bool]:
-        record = self._records.get(peer_id)
-        return (0.0 if record is None else -record.pace, peer_id not in members)
+    def rank(self, peer_id: PeerId, members: frozenset[PeerId]) -> tuple[float, bool, int]:
+        """What `in_order` sorts by: the less, the sooner it is asked."""
+        record = self._records.get(peer_id, _NO_RECORD)
+        return -record.pace, peer_id not in members, record.failures
 
     def _record(self, peer_id: PeerId) -> _Record:
         record = self._records.setdefault(peer_id, _Record())

@@ -6,6 +6,8 @@ lies between, and which file of the home each part keeps, is the same for all of
 
 from __future__ import annotations
 
+import random
+from collections.abc import Sequence
 from pathlib import Path
 
 import structlog
@@ -24,6 +26,7 @@ from step_node.home.config import MempoolConfig, SyncConfig
 from step_node.home.paths import NodeHome
 from step_node.mempool.journal import Journal
 from step_node.mempool.pool import Mempool
+from step_node.network.address_book import AddressBook
 from step_node.node.node import NodeHooks, NodeParts
 from step_node.signing.signer import ValidatorSigner
 from step_node.snapshot.store import SnapshotStore
@@ -42,6 +45,9 @@ async def assemble(
     network: Network,
     signer: ValidatorSigner | None,
     clock: Clock,
+    address_book: AddressBook | None = None,
+    external_addresses: Sequence[str] = (),
+    discovers: bool = True,
     mempool: MempoolConfig | None = None,
     sync: SyncConfig | None = None,
     keeps_snapshots: bool = True,
@@ -56,7 +62,8 @@ async def assemble(
     """The parts of the node in `home`, over a store that has been initialised with `genesis`.
 
     `files` is the disk on which all of that lies; without `keeps_snapshots` no snapshots are given or joined from.
-    `bootstrap` names the peers of the operator's choice. `NodeParts.close` closes what was opened here.
+    `bootstrap` names the peers of the operator's choice. Without an `address_book` there is one that is not kept, whose
+    chances are the same in each run. `NodeParts.close` closes what was opened.
 
     Raises `StepNodeError` for whatever the operator can do something about.
     """
@@ -89,6 +96,9 @@ async def assemble(
         replayed=replayed,
         doppelganger=watch,
         listen_first_seconds=listen_first_seconds,
+        address_book=address_book or AddressBook(clock, rng=random.Random(0)),
+        external_addresses=tuple(external_addresses),
+        discovers=discovers,
         evidence=EvidencePool.open(home.evidence, chain_id=genesis.chain_id, parameters=chain.parameters, files=files),
         snapshots=snapshots,
         set_links=set_links,

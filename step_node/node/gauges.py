@@ -30,7 +30,9 @@ class Gauges(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """All of them, as of now."""
-        yield from _of_status(self._status())
+        status = self._status()
+        yield from _of_status(status)
+        yield from _of_peers(status)
         mempool = self._mempool.statistics()
         yield GaugeMetricFamily("step_mempool_proofs", "Proofs that wait to be finalised.", mempool.proofs)
         yield GaugeMetricFamily("step_mempool_accounts", "Accounts whose proofs wait.", mempool.accounts)
@@ -51,8 +53,36 @@ def _of_status(status: NodeStatus) -> Iterator[Metric]:
     )
 
 
+def _of_peers(status: NodeStatus) -> Iterator[Metric]:
+    """Only members of the set have a label of their own: there are a hundred at most, and strangers without end."""
+    peers = GaugeMetricFamily("step_peers", "Connected peers, by direction: who dialled.", None, ("direction",))
+    outbound = sum(peer.outbound for peer in status.peers)
+    peers.add_metric(("inbound",), len(status.peers) - outbound)
+    peers.add_metric(("outbound",), outbound)
+    yield peers
+    by_peer_id = {peer.peer_id: peer for peer in status.peers}
+    connected = GaugeMetricFamily(
+        "step_validator_connected",
+        "Whether each other member of the set is a connected peer (1) or not (0).",
+        None,
+        ("validator",),
+    )
+    heights = GaugeMetricFamily(
+        "step_validator_height", "The height that a connected member of the set last told.", None, ("validator",)
+    )
+    for validator in status.validators:
+        if validator.is_self:
+            continue
+        label = (f"0x{validator.address.hex()}",)
+        peer = by_peer_id.get(validator.peer_id or "")
+        connected.add_metric(label, int(peer is not None))
+        if peer is not None and peer.height is not None:
+            heights.add_metric(label, peer.height)
+    yield connected
+    yield heights
+
+
 def _of_network(statistics: NetworkStatistics) -> Iterator[Metric]:
-    yield GaugeMetricFamily("step_peers", "Connected peers.", statistics.peers)
     yield GaugeMetricFamily("step_peers_banned", "Peers that are refused for a while.", statistics.banned)
     messages = CounterMetricFamily("step_gossip_messages", "Gossip, by topic and direction.", None, _TOPIC_LABELS)
     volume = CounterMetricFamily("step_gossip_bytes", "Bytes of gossip, by topic and direction.", None, _TOPIC_LABELS)

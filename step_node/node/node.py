@@ -18,7 +18,7 @@ from consensus.state import ConsensusState
 from p2p.network import Network, PeerId
 from step_node import __version__
 from step_node.api.services import ApiServices
-from step_node.api.status import Health, HealthLevel, NodeStatus, PeerStatus, ValidatorStatus
+from step_node.api.status import Health, HealthLevel, NodeStatus, ValidatorStatus
 from step_node.chain.chain import Chain
 from step_node.chain.genesis import Genesis
 from step_node.chain.judging import JudgedBatch
@@ -38,9 +38,12 @@ from step_node.mempool.outcomes import OutcomeWaiters
 from step_node.mempool.pool import Mempool
 from step_node.mempool.settlement import Settlement
 from step_node.metrics import NodeMetrics
+from step_node.network.address_book import AddressBook
 from step_node.network.consensus import ConsensusReader
 from step_node.network.consensus_judge import ConsensusJudge, Refused
+from step_node.network.discovery import Discovery
 from step_node.network.gossip import consensus_gossip, operations_gossip, proofs_gossip
+from step_node.network.identities import agreed_validator
 from step_node.network.outlook import NetworkOutlook
 from step_node.network.peers import Peers
 from step_node.network.proof_exchange import ProofExchange
@@ -57,6 +60,9 @@ from step_node.storage.retry import StorageWatch
 EXPIRY_CHECK_MS = 10_000
 """How often an idle node looks for waiting proofs that have become too old, and any node whether a journal that failed
 can be written again."""
+
+HEAD_CHECK_MS = 100
+"""How often a node that has just started looks whether it has caught up."""
 
 SAY_AGAIN_MS = 2_000
 """How often evidence and operations that wait are sent again, since gossip loses some."""
@@ -103,11 +109,16 @@ class NodeParts:
     clock: Clock
     mempool: Mempool
     chain: Chain
+    address_book: AddressBook
     wal: WriteAheadLog
     replayed: list[Input]
+    external_addresses: tuple[str, ...] = ()
+    """Where others can dial this node, if not where it listens: full multiaddrs."""
+    discovers: bool = True
+    """Whether it finds peers by the chain and by other peers."""
     doppelganger: DoppelgangerWatch | None = None
     listen_first_seconds: float = 0.0
-    """How long to listen for a doppelganger before anything is signed."""
+    """How long to listen for a doppelganger, at the head of the chain, before anything is signed."""
     evidence: EvidencePool = field(default_factory=EvidencePool)
     snapshots: SnapshotStore | None = None
     """None: the node neither gives snapshots nor joins from one."""
@@ -179,7 +190,23 @@ class Node:
             metrics=self._metrics,
             storage_watch=self._storage_watch,
         )
-        self._peers = Peers(parts.network, parts.chain, on_height=self._peer_height)
+        self._discovery = (
+            Discovery(
+                network=parts.network,
+                records=lambda: parts.chain.head.validators,
+                book=parts.address_book,
+                external_addresses=parts.external_addresses,
+            )
+            if parts.discovers
+            else None
+        )
+        self._peers = Peers(
+            parts.network,
+            parts.chain,
+            on_height=self._peer_height,
+            validator=None if parts.signer is None else parts.signer.address,
+            on_shared=self._metrics.p2p_key_shared,
+        )
         outlook = NetworkOutlook(
             network=parts.network,
             peers=self._peers,
@@ -208,6 +235,7 @@ class Node:
             evidence=self.evidence,
             operations=self._operation_pool,
             locks=parts.locks,
+            follows_first=parts.doppelganger is not None and parts.listen_first_seconds > 0,
         )
         self._consensus = ConsensusReader(
             topic=consensus_topic,
@@ -249,16 +277,18 @@ class Node:
             nursery.start_soon(self.admission.run)
             nursery.start_soon(self._peers.run)
             await self._network.start()
+            if self._discovery is not None:
+                nursery.start_soon(self._discovery.run)
             nursery.start_soon(self._exchange.run)
             if self._snapshot_server is not None:
                 nursery.start_soon(self._snapshot_server.run, self.driver.wait_for_height, lambda: self._sync.active)
             nursery.start_soon(self._consensus.run)
             nursery.start_soon(self._read_operations)
             nursery.start_soon(self._say_again)
+            if self._parts.doppelganger is not None:
+                nursery.start_soon(self._parts.doppelganger.run)
+                nursery.start_soon(self._listen, self._parts.doppelganger)
             task_status.started()
-            if self._parts.doppelganger is not None and self._parts.listen_first_seconds > 0:
-                log.info("listening for a doppelganger", seconds=self._parts.listen_first_seconds)
-                await trio.sleep(self._parts.listen_first_seconds)
             nursery.start_soon(self._sync.run)
             nursery.start_soon(self._expire)
             nursery.start_soon(self.driver.run)
@@ -287,6 +317,11 @@ class Node:
         head = self._chain.head
         signer, members = self._parts.signer, self._chain.validators
         own_address = None if signer is None or signer.address not in members else signer.address
+        peers = self._peers.statuses()
+        peer_ids = {peer.validator: peer.peer_id for peer in peers if peer.validator is not None}
+        named = agreed_validator(head.validators, self._network.peer_id, own_address)
+        if named is not None:
+            peer_ids[named] = self._network.peer_id
         return NodeStatus(
             version=__version__,
             chain_id=self._chain.chain_id,
@@ -302,9 +337,14 @@ class Node:
             state=self.driver.state.step.value,
             syncing=self._sync.active,
             mempool_proofs=len(self._mempool),
-            peers=tuple(PeerStatus(peer_id, self._peers.told(peer_id)) for peer_id in self._network.peers()),
+            peers=peers,
             validators=tuple(
-                ValidatorStatus(validator.address, validator.stake_ustep, validator.address == own_address)
+                ValidatorStatus(
+                    validator.address,
+                    validator.stake_ustep,
+                    validator.address == own_address,
+                    peer_ids.get(validator.address),
+                )
                 for validator in members
             ),
         )
@@ -330,6 +370,9 @@ class Node:
         peers = len(self._network.peers())
         if peers < others_needed:
             reasons.append(f"{peers} peers are connected; a quorum needs {others_needed} other validators")
+        told_by = self._peers.shared.told_by()
+        if told_by:
+            reasons.append(f"another process uses this node's p2p key, say {told_by} peers")
         if self._sync.active:
             reasons.append("catching up with peers that are ahead")
         reasons.extend(self.driver.troubles())
@@ -362,6 +405,26 @@ class Node:
         )
         return server, joiner
 
+    async def _listen(self, watch: DoppelgangerWatch) -> None:
+        """Begin to watch at the head, and let the driver sign once the operator's time of listening is over."""
+        while not self._is_at_head():
+            await trio.sleep(HEAD_CHECK_MS / 1000)
+        height = self._chain.head.chain.height
+        watch.begin(height)
+        seconds = self._parts.listen_first_seconds
+        if seconds > 0:
+            log.info("listening for a doppelganger before anything is signed", height=height, seconds=seconds)
+            await trio.sleep(seconds)
+            log.info("no doppelganger was heard", height=self._chain.head.chain.height)
+        self.driver.take_part()
+
+    def _is_at_head(self) -> bool:
+        """Whether somebody has told a height, and nobody who may be asked for more a greater one than this node's."""
+        if len(self._chain.validators) == 1:
+            return True
+        has_told = any(self._peers.told(peer_id) is not None for peer_id in self._network.peers())
+        return has_told and not self._sync.active and not self._peers.askable(self._chain.next_height)
+
     # --- what the parts tell one another --------------------------------------------------------------------------
 
     async def _broadcast(self, message: Message) -> None:
@@ -369,11 +432,19 @@ class Node:
             await self._consensus.broadcast(outgoing)
 
     async def _restored(self) -> None:
+        self._follow_set()
         await self._settlement.after_jump()
         await self._set_links.begin(self._chain.validators)
         self._roles.look(self._chain.head.validators)
 
+    def _follow_set(self) -> None:
+        if self._discovery is not None:
+            self._discovery.follow_set()
+
     async def _finalised(self, judged: JudgedBatch) -> None:
+        if self._parts.doppelganger is not None and self._chain.last_commit is not None:
+            self._parts.doppelganger.hear(self._chain.last_commit)
+        self._follow_set()
         await self._settlement.after_batch(judged)
         await self.evidence.drop_settled(self._chain.offence_refusal)
         await self._storage_watch.when_available(self.operations.after_batch)
@@ -393,7 +464,9 @@ class Node:
         if height >= self._chain.next_height:
             self._sync.hint()
 
-    def _gossip_refused(self, topic: str, refused: Refused) -> None:
+    def _gossip_refused(self, topic: str, sender: PeerId, refused: Refused) -> None:
+        if refused.told_height:
+            self._peers.note_told(sender, refused.told_height)
         self._metrics.message_rejected(refused.fault.value)
         log.debug("gossip is refused", topic=topic, reason=str(refused))
 

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 
 import structlog
 
+from p2p.addresses import parse_own_address
+from p2p.libp2p_host import peer_id_of
 from p2p.libp2p_network import Libp2pSettings, open_libp2p_network
-from p2p.network import PeerId
+from p2p.network import PeerId, Scope
 from step_node.chain.genesis import Genesis
 from step_node.clock import Clock, SystemClock
 from step_node.errors import StepNodeError
@@ -23,6 +25,7 @@ from step_node.home.lock import HomeLock
 from step_node.home.paths import NodeHome
 from step_node.ledger.state import StateHead
 from step_node.mempool.journal import open_journal
+from step_node.network.address_book import keep_address_book
 from step_node.network.bans import keep_bans
 from step_node.node.assembly import assemble, tell_torn
 from step_node.node.node import NodeParts
@@ -73,6 +76,7 @@ async def open_parts(
             open_storage(_storage_settings(home, config.storage)) as storage,
             open_journal(home.journal, genesis.hash) as journal,
             keep_bans(home.bans, clock) as bans,
+            keep_address_book(home.address_book, clock) as address_book,
             open_libp2p_network(_network_settings(config, keys), bans=bans) as network,
         ):
             await storage.initialise(genesis.hash, genesis.head(), genesis.accounts())
@@ -86,6 +90,9 @@ async def open_parts(
                 network=network,
                 signer=signer,
                 clock=clock,
+                address_book=address_book,
+                external_addresses=_external_addresses(config, keys),
+                discovers=config.p2p.discovery,
                 mempool=config.mempool,
                 sync=config.sync,
                 listen_first_seconds=options.listen_first_seconds,
@@ -157,6 +164,18 @@ def _peers_named_by(addresses: Iterable[str]) -> frozenset[PeerId]:
     return frozenset(PeerId(peer_id) for _, separator, peer_id in found if separator)
 
 
+def _external_addresses(config: NodeConfig, keys: NodeKeys) -> list[str]:
+    own = peer_id_of(keys.p2p)
+    try:
+        addresses = [parse_own_address(text, own) for text in config.p2p.external_address]
+    except ValueError as error:
+        raise StepNodeError(f"config.toml: p2p.external_address: {error}") from error
+    for address in addresses:
+        if address.scope is Scope.NOWHERE:
+            raise StepNodeError(f"config.toml: p2p.external_address: {address.host} is no address that can be dialled")
+    return list(map(str, addresses))
+
+
 def _network_settings(config: NodeConfig, keys: NodeKeys) -> Libp2pSettings:
     try:
         return Libp2pSettings(
@@ -165,6 +184,7 @@ def _network_settings(config: NodeConfig, keys: NodeKeys) -> Libp2pSettings:
             bootstrap_addresses=config.p2p.bootstrap,
             mdns=config.p2p.mdns,
             connections_max=config.p2p.connections_max,
+            strangers_per_address_max=config.p2p.strangers_per_address_max,
         )
     except ValueError as error:
         raise StepNodeError(f"config.toml: p2p: {error}") from error

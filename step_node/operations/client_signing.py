@@ -9,9 +9,9 @@ from dataclasses import replace
 from typing import TypeVar
 
 from step_node.crypto.eip191 import SIGNATURE_BYTES, address_of, public_key_of, sign
-from step_node.operations.operation import Register, RotateKey, Unbond, Withdraw, signing_line
+from step_node.operations.operation import Register, RotateKey, SetAddress, Unbond, Withdraw, signing_line
 
-SignedByOwner = TypeVar("SignedByOwner", Unbond, Withdraw)
+SignedByOwner = TypeVar("SignedByOwner", Unbond, Withdraw, SetAddress)
 
 _UNSIGNED = bytes(SIGNATURE_BYTES)
 
@@ -60,6 +60,12 @@ def unbond(*, owner_key: bytes, chain_id: str, sequence: int, validator: bytes) 
 def withdraw(*, owner_key: bytes, chain_id: str, sequence: int, validator: bytes) -> Withdraw:
     """Take back the stake of `validator`, once it is free."""
     return _signed(Withdraw(address_of_key(owner_key), sequence, validator, _UNSIGNED), owner_key, chain_id)
+
+
+def set_address(*, owner_key: bytes, chain_id: str, sequence: int, validator: bytes, p2p_address: str) -> SetAddress:
+    """Have `validator` found at `p2p_address`, a multiaddr, from the next batch on."""
+    unsigned = SetAddress(address_of_key(owner_key), sequence, validator, p2p_address, _UNSIGNED)
+    return _signed(unsigned, owner_key, chain_id)
 
 
 def _signed(operation: SignedByOwner, owner_key: bytes, chain_id: str) -> SignedByOwner:

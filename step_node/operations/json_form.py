@@ -20,6 +20,7 @@ from step_node.operations.operation import (
     OperationRefused,
     Register,
     RotateKey,
+    SetAddress,
     Unbond,
     Withdraw,
 )
@@ -44,6 +45,15 @@ StakeText = Annotated[
     str,
     Field(pattern=STAKE_PATTERN, description="STEP.", examples=["100000.000000"]),
 ]
+P2pAddressText = Annotated[
+    str,
+    Field(
+        alias="p2pAddress",
+        min_length=1,
+        max_length=P2P_ADDRESS_CHARACTERS_MAX,
+        examples=["/dns4/node.example/tcp/26600/p2p/16Uiu2HAm2k8h1fV7nJ1c"],
+    ),
+]
 Sequence = Annotated[int, Field(ge=0, lt=2**63, description="How many operations the owner has had before.")]
 
 
@@ -62,15 +72,7 @@ class RegisterForm(_Form):
 
     public_key: PublicKeyText
     stake: StakeText
-    p2p_address: Annotated[
-        str,
-        Field(
-            alias="p2pAddress",
-            min_length=1,
-            max_length=P2P_ADDRESS_CHARACTERS_MAX,
-            examples=["/dns4/node.example/tcp/26600/p2p/16Uiu2HAm2k8h1fV7nJ1c"],
-        ),
-    ]
+    p2p_address: P2pAddressText
     possession: SignatureText
 
 
@@ -88,13 +90,21 @@ class RotateKeyForm(_Form):
     possession: SignatureText
 
 
-Form: TypeAlias = RegisterForm | LeaveForm | RotateKeyForm
+class SetAddressForm(_Form):
+    """Say where a validator's node is found from now on."""
+
+    validator: AddressText
+    p2p_address: P2pAddressText
+
+
+Form: TypeAlias = RegisterForm | LeaveForm | RotateKeyForm | SetAddressForm
 
 OPERATIONS: Final[dict[str, tuple[type[Operation], type[Form]]]] = {
     "register": (Register, RegisterForm),
     "unbond": (Unbond, LeaveForm),
     "withdraw": (Withdraw, LeaveForm),
     "rotate-key": (RotateKey, RotateKeyForm),
+    "set-address": (SetAddress, SetAddressForm),
 }
 """By the name that paths and commands use."""
 

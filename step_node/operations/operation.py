@@ -1,4 +1,4 @@
-"""The four validator operations, the text that is signed for each, and their one wire form (protocol.md §4).
+"""The five validator operations, the text that is signed for each, and their one wire form (protocol.md §4).
 
 An operation is signed by the stake's owner (the cold key): EIP-191 over a line that names the kind, version, chain,
 sequence number and every other field. The sequence number counts the owner's operations from 0, so each is applied
@@ -109,7 +109,19 @@ class RotateKey:
     type: Literal["ROTATE_KEY"] = field(default="ROTATE_KEY", kw_only=True, repr=False)
 
 
-Operation: TypeAlias = Register | Unbond | Withdraw | RotateKey
+@wire_type
+class SetAddress:
+    """Move to another p2p address, at once: the record of a validator says where its node is found, and as whom."""
+
+    owner: Address
+    sequence: UInt63
+    validator: Address
+    p2p_address: P2pAddress
+    signature: FullSignature
+    type: Literal["SET_ADDRESS"] = field(default="SET_ADDRESS", kw_only=True, repr=False)
+
+
+Operation: TypeAlias = Register | Unbond | Withdraw | RotateKey | SetAddress
 OperationUnion = Annotated[Operation, Discriminator("type")]
 
 
@@ -125,6 +137,8 @@ def signing_line(operation: Operation, chain_id: str) -> str:
             )
         case RotateKey():
             return f"{start}|validator:0x{operation.validator.hex()}|key:0x{operation.public_key.hex()}"
+        case SetAddress():
+            return f"{start}|validator:0x{operation.validator.hex()}|p2p:{operation.p2p_address}"
         case _:
             return f"{start}|validator:0x{operation.validator.hex()}"
 

@@ -33,8 +33,6 @@ BUNDLE_PROOFS_MAX = 500
 """A sender splits what is more (`encode_bundle` raises); a receiver refuses the bundle."""
 BUNDLE_BYTES_MAX = 200_000
 """Above the largest possible bundle of `BUNDLE_PROOFS_MAX` proofs: 198 bytes each, with a nonce of 64 characters."""
-PROOF_BYTES_MIN = 121
-"""The shortest proof. What bounds the bytes that a peer may send bounds the proofs as well."""
 
 _CheckedFields = tuple[bytes, TriangleId, float, float, float, int, str, bytes]
 """`WIRE_FIELDS` that have passed every rule."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
@@ -34,7 +34,8 @@ class MongoSettings:
     After `retry_max_s` seconds of a database that does not answer, a call gives up with `StorageUnavailable`.
     """
 
-    uri: str
+    uri: str = field(repr=False)
+    """It may hold a password."""
     database: str
     retry_max_s: float = RETRY_MAX_S
 

@@ -122,7 +122,7 @@ class MadeUpNode:
         self.published.append(data)
 
     def status(self) -> NodeStatus:
-        """A status with a peer that has said hello, and one that has not."""
+        """A status with a peer that has said hello, one that has not, and this node as the only validator."""
         chain = self.chain.head.chain
         validator = eip191.address_of(eip191.public_key_of(VALIDATOR_KEY))
         return NodeStatus(
@@ -140,8 +140,11 @@ class MadeUpNode:
             state="IDLE",
             syncing=False,
             mempool_proofs=len(self.mempool),
-            peers=(PeerStatus("16Uiu2one", 3), PeerStatus("16Uiu2two", None)),
-            validators=(ValidatorStatus(validator, 100_000_000_000, True),),
+            peers=(
+                PeerStatus("16Uiu2one", "/ip4/192.0.2.1/tcp/26600", True, "0.1.0", 3, b"\x01" * 20),
+                PeerStatus("16Uiu2two", "/ip4/192.0.2.2/tcp/40000", False, None, None, None),
+            ),
+            validators=(ValidatorStatus(validator, 100_000_000_000, True, "16Uiu2self"),),
         )
 
     async def finalise(self) -> tuple[Receipt, ...]:

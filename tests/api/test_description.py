@@ -40,6 +40,7 @@ async def test_every_route_of_the_protocol_is_described(description: dict[str, A
         "POST /validator/unbond",
         "POST /validator/withdraw",
         "POST /validator/rotate-key",
+        "POST /validator/set-address",
         "GET /batch/{height}",
         "GET /status",
         "GET /health",

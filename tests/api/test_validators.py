@@ -82,6 +82,28 @@ async def test_a_rotation_is_accepted_published_and_applied_once(node: MadeUpNod
     assert (again.status_code, again.json()["code"]) == (409, "WRONG_SEQUENCE")
 
 
+async def test_a_changed_address_shows_with_the_batch_that_holds_the_operation(
+    node: MadeUpNode, client: httpx.AsyncClient
+) -> None:
+    moved = "/dns4/moved.example/tcp/26600/p2p/16Uiu2"
+    operation = client_signing.set_address(
+        owner_key=VALIDATOR_KEY, chain_id=CHAIN_ID, sequence=0, validator=OWN, p2p_address=moved
+    )
+    answer = await client.post("/validator/set-address", json=operation_json(operation))
+    assert answer.status_code == 202, answer.text
+    await node.finalise()
+    shown = (await client.get(f"/validators/0x{OWN.hex()}")).json()
+    assert (shown["validator"]["p2pAddress"], shown["validator"]["inSet"]) == (moved, True)
+    assert shown["nextSequence"] == 1
+    again = operation_json(
+        client_signing.set_address(
+            owner_key=VALIDATOR_KEY, chain_id=CHAIN_ID, sequence=1, validator=OWN, p2p_address=moved
+        )
+    )
+    refused = await client.post("/validator/set-address", json=again)
+    assert (refused.status_code, refused.json()["code"]) == (409, "WRONG_STATE")
+
+
 REFUSED: list[tuple[str, dict[str, Any], int, str, str]] = [
     ("more stake than there is", registration(), 422, "INSUFFICIENT_BALANCE", "balance"),
     ("a stake below the minimum", registration(stake_ustep=1), 422, "STAKE_TOO_LOW", "stake"),

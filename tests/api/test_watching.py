@@ -27,9 +27,26 @@ async def test_the_status_tells_where_the_node_stands(node: MadeUpNode, client: 
     document = (await client.get("/status")).json()
     assert (document["ok"], document["chainId"], document["height"]) == (True, CHAIN_ID, 0)
     assert (document["round"], document["state"], document["syncing"]) == (0, "IDLE", False)
-    assert document["peers"] == [{"peerId": "16Uiu2one", "height": 3}, {"peerId": "16Uiu2two", "height": None}]
+    assert document["peers"] == [
+        {
+            "peerId": "16Uiu2one",
+            "address": "/ip4/192.0.2.1/tcp/26600",
+            "direction": "outbound",
+            "version": "0.1.0",
+            "height": 3,
+            "validator": "0x" + "01" * 20,
+        },
+        {
+            "peerId": "16Uiu2two",
+            "address": "/ip4/192.0.2.2/tcp/40000",
+            "direction": "inbound",
+            "version": None,
+            "height": None,
+            "validator": None,
+        },
+    ]
     assert document["validators"] == [
-        {"address": document["validatorAddress"], "stake": "100000.000000", "isSelf": True}
+        {"address": document["validatorAddress"], "stake": "100000.000000", "isSelf": True, "peerId": "16Uiu2self"}
     ]
     assert document["genesisHash"] == document["batchHash"] == f"0x{node.chain.genesis.hash.hex()}"
 

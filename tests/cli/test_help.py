@@ -21,12 +21,20 @@ COMMANDS = (
     "keys new",
     "keys show",
     "keys import",
+    "keys export-history",
+    "keys import-history",
     "mesh locate",
     "proof sign",
     "proof submit",
     "proof check",
     "storage check",
     "storage init",
+    "validator register",
+    "validator unbond",
+    "validator withdraw",
+    "validator rotate-key",
+    "validator set-address",
+    "validator show",
 )
 HEAVY_MODULES = ("libp2p", "numpy", "pydantic", "trio", "fastapi", "httpx", "motor", "shapely", "rich.table")
 

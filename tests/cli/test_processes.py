@@ -5,10 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,53 +13,7 @@ import pytest
 
 from step_node.home.config import load_config
 from step_node.home.paths import NodeHome
-from step_node.testing.devnet.ports import free_ports
-from tests.cli.conftest import Command
-
-STEP_NODE = (sys.executable, "-m", "step_node.cli.main")
-SECONDS_MAX = 120.0
-
-Start = Callable[..., subprocess.Popen[str]]
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
-    """Start `step-node` with these arguments, in a directory of temporary files of its own; killed in the end."""
-    processes: list[subprocess.Popen[str]] = []
-    environment = os.environ | {"TMPDIR": str(tmp_path), "PYTHONUNBUFFERED": "1"}
-
-    def call(*arguments: object) -> subprocess.Popen[str]:
-        command = [*STEP_NODE, *map(str, arguments)]
-        pipe = subprocess.PIPE
-        process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, env=environment)
-        processes.append(process)
-        return process
-
-    yield call
-    for process in processes:
-        process.kill()
-        process.communicate()
-
-
-@pytest.fixture
-def home(command: Command, password_file: Path, tmp_path: Path) -> NodeHome:
-    """A node that is a chain by itself, with its password beside its key."""
-    (ports,) = free_ports(1)
-    options = ("--chain-id", "alone", "--validator", "--api-port", ports.api, "--p2p-port", ports.p2p)
-    made = command("init", "--home", tmp_path / "home", *options, "--password-file", password_file)
-    assert made.exit_code == 0, made.stderr
-    return NodeHome(tmp_path / "home")
-
-
-def read_until(process: subprocess.Popen[str], beginning: str) -> list[str]:
-    """Its lines on standard output, up to the one that begins so."""
-    assert process.stdout is not None
-    lines: list[str] = []
-    for line in process.stdout:
-        lines.append(line)
-        if line.startswith(beginning):
-            return lines
-    raise AssertionError(f"it ended with {process.wait()}: {process.stderr.read() if process.stderr else ''}")
+from tests.cli.conftest import SECONDS_MAX, Command, Start, read_until
 
 
 def processes_of(directory: Path) -> list[str]:

@@ -13,7 +13,7 @@ from typing import TypeVar
 from consensus import effects as do
 from consensus import inputs as event
 from consensus.commit import verify_commit
-from consensus.evidence import verify_evidence
+from consensus.evidence import verify_contradiction
 from consensus.lock import ProofOfLock, proof_of_lock
 from consensus.machine import apply, own_messages, resume, wanted_batches
 from consensus.messages import (
@@ -145,9 +145,7 @@ class Node:
         elif isinstance(effect, do.RequestBatch):
             self.network.answer(self.index, effect.batch_hash)
         elif isinstance(effect, do.ReportEvidence):
-            convicted = verify_evidence(
-                effect.evidence, chain_id=CHAIN_ID, validators=self.network.validators, recover=pretend_recover
-            )
+            convicted = verify_contradiction(effect.evidence, chain_id=CHAIN_ID, recover=pretend_recover)
             assert convicted in self.network.byzantine_addresses
         else:
             self._finalise(effect)

@@ -6,6 +6,8 @@ from hypothesis import strategies as st
 
 from tests.consensus.network import Network
 
+pytestmark = pytest.mark.costly
+
 ROUNDS_MAX = 60
 
 

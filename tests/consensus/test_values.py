@@ -33,11 +33,10 @@ def test_the_hash_is_over_address_key_and_stake_in_the_order_of_addresses() -> N
     assert ValidatorSet.of(reversed(validators.validators)).hash == expected
 
 
-def test_membership_and_place() -> None:
+def test_membership() -> None:
     validators = validator_set(4)
     assert address(2) in validators
     assert address(9) not in validators
-    assert validators.index_of(address(2)) == 2
 
 
 def test_a_set_that_is_empty_unsorted_or_has_a_double_is_refused() -> None:

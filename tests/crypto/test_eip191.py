@@ -74,13 +74,6 @@ def test_arbitrary_bytes_recover_or_are_a_bad_signature(signature: bytes, digest
         assert len(eip191.recover_address(digest, signature)) == 20
 
 
-def test_recovering_many_keeps_the_order_and_the_errors() -> None:
-    good = (eip191.digest("x"), eip191.sign("x", KEY))
-    results = eip191.recover_many([good, (bytes(32), b""), good])
-    assert results[0] == results[2] == ADDRESS
-    assert isinstance(results[1], BadSignature)
-
-
 @pytest.mark.parametrize("key", [b"", bytes(32), b"\xff" * 32, b"\x01" * 31])
 def test_a_private_key_out_of_range_is_an_error(key: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):

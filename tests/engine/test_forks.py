@@ -89,10 +89,13 @@ async def test_a_commit_in_the_store_that_nobody_signed_makes_no_fork() -> None:
 
 
 async def test_a_node_that_hears_of_a_fork_is_down_counts_it_and_takes_the_evidence(tmp_path: Path) -> None:
-    # A chain of one validator, which is its own quorum, and a peer that has the key as well.
+    # A chain of one validator, which is its own quorum, and a peer that has the key as well, to which it is deaf.
     (name,) = validator_names(1)
     hub = MemoryHub()
-    async with running_node(hub, name, make_genesis(1, **QUICK), tmp_path / name) as node, hub.join("peer") as peer:
+    async with (
+        running_node(hub, name, make_genesis(1, **QUICK), tmp_path / name, watches_for_doppelganger=False) as node,
+        hub.join("peer") as peer,
+    ):
         topic = consensus_topic(CHAIN_ID)
         peer.subscribe(topic, message_bytes_max=MESSAGE_BYTES_MAX, buffer_messages=64)
         await peer.start()

@@ -56,6 +56,7 @@ TABLE: list[tuple[str, Participation, Situation, str]] = [
     ("who is behind does not judge its history", STARTED, replace(AT_HEAD, signed_height=99, shown=12), "behind"),
     ("outside of the set it watches", STARTED, replace(AT_HEAD, members=0, told=Told(), shown=99), "observes"),
     ("who joins the set looks first", look(STARTED, replace(AT_HEAD, members=0)), replace(AT_HEAD, shown=12), "behind"),
+    ("who listens for a doppelganger signs nothing", STARTED, replace(AT_HEAD, listens=True), "listens"),
     ("doubt comes before everything", TAKES_PART, replace(AT_HEAD, is_doubtful=True), "waits out"),
     (
         "a doubt needs a quorum of others",

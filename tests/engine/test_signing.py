@@ -78,6 +78,13 @@ async def until_noticed(running: Running, *, takes_part: bool) -> None:
     await settle()
 
 
+async def until_told(running: Running, reason: str) -> None:
+    """Until the operator is told why it does not take part."""
+    await running.work()
+    await until(lambda: any(reason in told for told in running.driver.troubles()))
+    assert not running.driver.takes_part
+
+
 # --- what was signed comes back ---------------------------------------------------------------------------------------
 
 
@@ -231,10 +238,9 @@ async def test_while_it_follows_it_signs_nothing_and_takes_up_what_it_has_heard(
     proposal, _ = await proposal_of(elsewhere, PROOF)
     async with seat.running(PROOF) as running:
         running.deliver(proposal, *pre_votes(NAMES[1:3], proposal.batch_hash))
-        await until_noticed(running, takes_part=False)
+        await until_told(running, "a peer tells of height 7")
         assert running.driver.state.step is Step.IDLE
         assert seat.said == []
-        assert any("a peer tells of height 7" in reason for reason in running.driver.troubles())
         seat.outlook.promised = 0  # The promise was not kept.
         await until_noticed(running, takes_part=True)
         await until(lambda: bool(seat.said_of(PreCommit)))
@@ -350,9 +356,8 @@ async def test_an_old_history_that_was_put_back_is_found_by_the_chain_s_signatur
         guard = running.signer.guard
         await running.work()
         await until(lambda: guard.is_doubtful)
-        await until_noticed(running, takes_part=False)
+        await until_told(running, "doubtful")
         assert seat.said == []
-        assert any("doubtful" in reason for reason in running.driver.troubles())
 
 
 @pytest.mark.parametrize("place", ["a commit inside", "a header", "long ago"])
@@ -405,13 +410,11 @@ async def test_a_doubtful_history_is_waited_out(tmp_path: Path, mock_clock: Mock
     async with seat.running(PROOF) as running:
         assert running.signer is not None
         history = running.signer.guard
-        await until_noticed(running, takes_part=False)
-        assert any("hears of 2" in reason for reason in running.driver.troubles())
+        await until_told(running, "hears of 2")
         seat.outlook.members = 3
-        await until_noticed(running, takes_part=False)
-        assert any("until height 2 is final" in reason for reason in running.driver.troubles())
+        await until_told(running, "until height 2 is final")
         await apply_all(running, batches[:1], signed_by=others)
-        await until_noticed(running, takes_part=False)
+        await until_told(running, "until height 2 is final")
         assert history.is_doubtful
         await apply_all(running, batches[1:2], signed_by=others)
         await until_noticed(running, takes_part=True)
@@ -426,7 +429,7 @@ async def test_a_history_ahead_of_the_chain_beyond_reason_is_never_silent(
     with seat.open_guard() as guard:
         guard.authorise(2**62, 0, SigningKind.PRE_VOTE, b"")
     async with seat.running(PROOF) as running:
-        await until_noticed(running, takes_part=False)
+        await until_told(running, "--lost-signing-history")
         (reason,) = running.driver.troubles()
         assert str(2**62) in reason
         assert "--lost-signing-history" in reason

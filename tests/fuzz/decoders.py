@@ -37,6 +37,7 @@ from consensus.messages import (
 )
 from consensus.values import TimeoutKind
 from consensus.wire import WireError, decode, decode_union, encode
+from p2p.addresses import parse_peer_address
 from p2p.libp2p_faults import LIBP2P_ERRORS
 from p2p.libp2p_negotiation import read_line
 from step_node.api.body import parse_json
@@ -49,12 +50,14 @@ from step_node.cli.error_lines import CommandError
 from step_node.cli.points_csv import locate_points
 from step_node.crypto.eip191 import sign
 from step_node.durable.record_log import RecordLog
+from step_node.durable.side_file import FILE_BYTES_MAX
 from step_node.engine.evidence_pool import EvidencePool
 from step_node.engine.wal import WriteAheadLog
 from step_node.errors import StepNodeError
 from step_node.home.config import CONFIG_BYTES_MAX, NodeConfig, load_config
 from step_node.home.config_file import render_config
-from step_node.network.bans import FILE_BYTES_MAX, keep_bans
+from step_node.network.address_book import keep_address_book
+from step_node.network.bans import keep_bans
 from step_node.network.consensus_judge import ConsensusJudge, Refused
 from step_node.network.gossip import decode_operation_message
 from step_node.network.protocols import (
@@ -62,6 +65,7 @@ from step_node.network.protocols import (
     FETCH_REQUEST_BYTES_MAX,
     HELLO_BYTES_MAX,
     LINKS_BYTES_MAX,
+    PEERS_BYTES_MAX,
     SNAPSHOT_BYTES_MAX,
     SNAPSHOT_REQUEST_BYTES_MAX,
     SYNC_BYTES_MAX,
@@ -75,6 +79,8 @@ from step_node.network.protocols import (
     InventoryRequest,
     LinksRequest,
     ManifestRequest,
+    PeersAnswer,
+    PeersRequest,
     ProofsRequest,
     ProposalRequest,
     SetLinks,
@@ -103,7 +109,7 @@ from step_node.snapshot.records import InvalidSnapshot, read_records
 from tests.snapshot.snapshots import small_snapshot
 from tests.support.chains import CHAIN_ID, build, commit_for, make_genesis, open_chain, validator_names
 from tests.support.clock import SetClock
-from tests.support.operations import register, rotate, unbond, withdraw
+from tests.support.operations import register, rotate, set_address, unbond, withdraw
 from tests.support.proofs import START_MS, address, private_key, signed_proof
 
 FUZZED_AS = {
@@ -116,6 +122,8 @@ FUZZED_AS = {
     "Inventory": "inventory",
     "MessageUnion": "consensus-message",
     "OperationUnion": "operation",
+    "PeersAnswer": "peers-answer",
+    "PeersRequest": "peers-request",
     "SetLinks": "snapshot-links",
     "SnapshotChunk": "snapshot-chunk",
     "SnapshotIndex": "snapshot-index",
@@ -127,7 +135,7 @@ FUZZED_AS = {
     "_PoolFile": "evidence",
     "rpc_pb2.RPC.FromString": "gossip-rpc",
     "step_node/engine/wal.py msgpack": "consensus-log",
-    "step_node/engine/evidence_pool.py msgpack": "consensus-gossip",
+    "step_node/ledger/evidence.py msgpack": "consensus-gossip",
     "step_node/proofs/wire.py msgpack": "proof-bundle",
     "step_node/signing/guard.py msgpack": "signing-history",
     "step_node/snapshot/records.py msgpack": "snapshot-records",
@@ -164,6 +172,7 @@ class Decoder:
 
 
 NAMES = validator_names(4)
+PEER_ADDRESS = "/ip4/192.0.2.1/tcp/26600/p2p/16Uiu2HAkwYpZ6kGHVRQLqBjGekwV82sSzaGKv3YwuDi9FkXLPMBK"
 HASH, OTHER_HASH = b"\x01" * 32, b"\x02" * 32
 
 
@@ -234,6 +243,14 @@ async def _pool_file(path: Path, chain: Chain, evidence: Evidence) -> bytes:
     return path.read_bytes()
 
 
+def _address_book(path: Path) -> int:
+    async def read() -> int:
+        async with keep_address_book(path, SetClock(START_MS)) as book:
+            return len(book.known())
+
+    return trio.run(read)
+
+
 def _bans(path: Path) -> int:
     async def read() -> int:
         async with keep_bans(path, SetClock(START_MS)) as bans:
@@ -302,6 +319,7 @@ def decoders() -> dict[str, Decoder]:
         unbond("alice", "alice", 1),
         withdraw("alice", "alice", 2),
         rotate("alice", "alice", "alice-new", 3),
+        set_address("alice", "alice", 4),
     )
     timer = TimerFired(TimeoutKind.PROPOSER, 0)
 
@@ -344,7 +362,21 @@ def decoders() -> dict[str, Decoder]:
             BUNDLE_BYTES_MAX,
             encode_bundle,
         ),
-        "hello": stream_message(message_of(Hello, HELLO_BYTES_MAX), HELLO_BYTES_MAX, Hello(CHAIN_ID, genesis.hash, 12)),
+        "hello": stream_message(
+            message_of(Hello, HELLO_BYTES_MAX),
+            HELLO_BYTES_MAX,
+            Hello(CHAIN_ID, genesis.hash, 12),
+            Hello(CHAIN_ID, genesis.hash, 12, "0.1.0", address(name)),
+        ),
+        "peers-request": stream_message(
+            message_of(PeersRequest, PEERS_BYTES_MAX), PEERS_BYTES_MAX, PeersRequest((PEER_ADDRESS,)), PeersRequest(())
+        ),
+        "peers-answer": stream_message(
+            message_of(PeersAnswer, PEERS_BYTES_MAX), PEERS_BYTES_MAX, PeersAnswer((PEER_ADDRESS, "/dns4/node1/tcp/1"))
+        ),
+        "peer-address": Decoder(
+            lambda data: parse_peer_address(data.decode()), (ValueError,), (PEER_ADDRESS.encode(),), 256
+        ),
         "sync-request": stream_message(
             union_of(SyncRequest, SYNC_REQUEST_BYTES_MAX),
             SYNC_REQUEST_BYTES_MAX,
@@ -503,6 +535,15 @@ def decoders() -> dict[str, Decoder]:
             (StepNodeError,),
             (trio.run(_pool_file, here / "evidence-sample", chain, evidence),),
             1_000_000,
+        ),
+        "address-book": Decoder(
+            _AsFile(here, "address_book.json", _address_book),
+            (),
+            (
+                b'{"known": [{"address": "' + PEER_ADDRESS.encode() + b'", "answered_at_ms": 1760000009000, '
+                b'"silences": 1}]}',
+            ),
+            FILE_BYTES_MAX,
         ),
         "bans": Decoder(
             _AsFile(here, "bans.json", _bans),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from step_node.testing.devnet.network import Devnet, DevnetSettings
 from step_node.testing.devnet.walkers import Walkers
 
 LONGEST_SECONDS = 180.0
+BATCHES_BEFORE = 3
 QUICK = Parameters(batch_interval_ms=300)
 
 
@@ -32,10 +34,12 @@ async def test_a_second_process_with_the_same_key_stops_before_it_signs_anything
             walkers = Walkers(devnet.clients, QUICK, proofs=10_000, rate=5)
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(walkers.run)
+                while (await devnet.clients[0].status()).height < BATCHES_BEFORE:
+                    await trio.sleep(0.1)
                 ended = await trio.run_process(
                     [
                         *(sys.executable, "-m", "step_node.cli.main", "start", "--home", str(double)),
-                        *("--check-doppelganger", "120"),
+                        *("--check-doppelganger", "120", "--new-signing-history"),
                     ],
                     env={**os.environ, "STEP_API__PORT": "0", "STEP_P2P__LISTEN": '["/ip4/127.0.0.1/tcp/0"]'},
                     capture_stdout=True,
@@ -45,6 +49,11 @@ async def test_a_second_process_with_the_same_key_stops_before_it_signs_anything
                 nursery.cancel_scope.cancel()
             assert ended.returncode == 4, ended.stderr.decode()[-2_000:]
             assert b"another process signs with the key of validator" in ended.stderr
+            # It has caught up first: its home was empty.
+            said = (ended.stdout + ended.stderr).decode()
+            listening = re.search(r"listening for a doppelganger before anything is signed\s+height=(\d+)", said)
+            assert listening is not None, said[-2_000:]
+            assert int(listening[1]) >= BATCHES_BEFORE
             assert not signed_anything(double)
 
 

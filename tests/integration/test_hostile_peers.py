@@ -16,20 +16,20 @@ import pytest
 import trio
 from libp2p.crypto.secp256k1 import create_new_key_pair
 from libp2p.custom_types import TProtocol
-from libp2p.host.basic_host import BasicHost
 from libp2p.peer.id import ID
-from libp2p.peer.peerinfo import info_from_p2p_addr
 from libp2p.pubsub.gossipsub import PROTOCOL_ID_V11
 from libp2p.pubsub.pb import rpc_pb2
 from libp2p.utils.varint import encode_varint_prefixed
-from multiaddr import Multiaddr
 
 from consensus.wire import encode
+from p2p.addresses import parse_peer_address
+from p2p.errors import PeerUnreachable
 from p2p.libp2p_faults import LIBP2P_ERRORS
 from p2p.libp2p_gossip import RPC_BYTES_MAX
-from p2p.libp2p_host import ExclusiveTcp, build_host, peer_id_of
+from p2p.libp2p_host import ChoosingHost, ExclusiveTcp, build_host, peer_id_of
 from p2p.libp2p_network import Libp2pSettings, open_libp2p_network
 from p2p.limits import Rate
+from p2p.places import Limits
 from step_node.network.protocols import (
     FETCH_PROTOCOL,
     HELLO_PROTOCOL,
@@ -51,14 +51,15 @@ MEMORY_GROWTH_BYTES_MAX = 200 * 1024 * 1024
 
 
 @asynccontextmanager
-async def bare_host(key: bytes) -> AsyncIterator[BasicHost]:
+async def bare_host(key: bytes) -> AsyncIterator[ChoosingHost]:
     """A py-libp2p host that keeps to no limits of its own."""
     async with trio.open_nursery() as nursery:
         transport = ExclusiveTcp({}, nursery)
         host = build_host(
             create_new_key_pair(key),
             transport,
-            connections_max=64,
+            limits=Limits(connections_max=64, strangers_per_address_max=64),
+            reserved=frozenset,
             on_refused=lambda: None,
             on_fault=lambda _peer, _fault: None,
         )
@@ -123,11 +124,11 @@ async def pass_on_unsigned_messages(address: str, chain_id: str, key: bytes) -> 
     )
     rpc = encode_varint_prefixed(rpc_pb2.RPC(publish=[message] * 500).SerializeToString())
     async with bare_host(key) as host:
-        info = info_from_p2p_addr(Multiaddr(address))
+        peer_id = ID.from_string(parse_peer_address(address).peer_id)
         while True:
-            with suppress(*LIBP2P_ERRORS):
-                await host.connect(info)
-                stream = await host.new_stream(info.peer_id, [PROTOCOL_ID_V11])
+            with suppress(*LIBP2P_ERRORS, PeerUnreachable):
+                await host.dial(address)
+                stream = await host.new_stream(peer_id, [PROTOCOL_ID_V11])
                 while True:
                     await stream.write(rpc)
             await trio.sleep(0.1)
@@ -136,18 +137,18 @@ async def pass_on_unsigned_messages(address: str, chain_id: str, key: bytes) -> 
 async def ask_and_do_not_read(address: str, chain_id: str, key: bytes) -> None:
     """Ask for batches on every stream that is given, and read none of the answers; subscribe, and read no gossip."""
     async with bare_host(key) as host:
-        info = info_from_p2p_addr(Multiaddr(address))
+        peer_id = ID.from_string(parse_peer_address(address).peer_id)
         subscribe = rpc_pb2.RPC(
             subscriptions=[rpc_pb2.RPC.SubOpts(subscribe=True, topicid=consensus_topic(chain_id))]
         ).SerializeToString()
         request = encode(BatchesRequest(1, 256))
         while True:
-            with suppress(*LIBP2P_ERRORS):
-                await host.connect(info)
-                gossip = await host.new_stream(info.peer_id, [PROTOCOL_ID_V11])
+            with suppress(*LIBP2P_ERRORS, PeerUnreachable):
+                await host.dial(address)
+                gossip = await host.new_stream(peer_id, [PROTOCOL_ID_V11])
                 await gossip.write(encode_varint_prefixed(subscribe))
                 for _ in range(200):
-                    stream = await host.new_stream(info.peer_id, [TProtocol(SYNC_PROTOCOL)])
+                    stream = await host.new_stream(peer_id, [TProtocol(SYNC_PROTOCOL)])
                     await stream.write(len(request).to_bytes(4, "big") + request)
             await trio.sleep(0.2)
 
@@ -156,17 +157,17 @@ async def send_half_of_everything(address: str, chain_id: str, key: bytes) -> No
     """Frames and RPCs that promise more than follows, beyond every window."""
     del chain_id
     async with bare_host(key) as host:
-        info = info_from_p2p_addr(Multiaddr(address))
+        peer_id = ID.from_string(parse_peer_address(address).peer_id)
         while True:
-            with suppress(*LIBP2P_ERRORS):
-                await host.connect(info)
+            with suppress(*LIBP2P_ERRORS, PeerUnreachable):
+                await host.dial(address)
                 for protocol in (HELLO_PROTOCOL, SYNC_PROTOCOL, FETCH_PROTOCOL, PROTOCOL_ID_V11):
-                    stream = await host.new_stream(info.peer_id, [TProtocol(protocol)])
+                    stream = await host.new_stream(peer_id, [TProtocol(protocol)])
                     length = encode_varint_prefixed(bytes(RPC_BYTES_MAX))[:3]
                     await stream.write(length if protocol == PROTOCOL_ID_V11 else (900).to_bytes(4, "big"))
                     stream.muxed_stream.send_window = 10**9  # type: ignore[attr-defined]
                     await stream.write(bytes(100))
-                silent = await host.new_stream(info.peer_id, [TProtocol(HELLO_PROTOCOL)])
+                silent = await host.new_stream(peer_id, [TProtocol(HELLO_PROTOCOL)])
                 silent.muxed_stream.send_window = 10**9  # type: ignore[attr-defined]
                 while True:
                     await silent.write(bytes(64_000))
@@ -178,10 +179,10 @@ async def come_and_go(address: str, chain_id: str, key: bytes) -> None:
     del chain_id, key
     host, port = address.split("/")[2], int(address.split("/")[4])
     while True:
-        with suppress(*LIBP2P_ERRORS):
+        with suppress(*LIBP2P_ERRORS, PeerUnreachable):
             async with bare_host(secrets.token_bytes(32)) as stranger:
-                await stranger.connect(info_from_p2p_addr(Multiaddr(address)))
-        with suppress(*LIBP2P_ERRORS):
+                await stranger.dial(address)
+        with suppress(*LIBP2P_ERRORS, PeerUnreachable):
             async with await trio.open_tcp_stream(host, port) as socket:
                 await socket.send_all(secrets.token_bytes(100))
 
@@ -245,6 +246,6 @@ async def test_a_ban_survives_the_restart_of_a_node() -> None:
             peer = (await devnet.clients[banning].status()).peer_id
             address = next(address for address in addresses(devnet) if address.endswith(peer))
             async with bare_host(key) as host:
-                with suppress(*LIBP2P_ERRORS):
-                    await host.connect(info_from_p2p_addr(Multiaddr(address)))
+                with suppress(*LIBP2P_ERRORS, PeerUnreachable):
+                    await host.dial(address)
                 await until(lambda: not host.get_network().get_connections(ID.from_string(peer)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,11 +12,11 @@ from step_node.ledger import validators
 from step_node.ledger.apply import BatchRefused
 from step_node.ledger.offences import Offence, OffenceKind
 from step_node.ledger.records import ValidatorState
-from step_node.ledger.validators import OFFLINE_BATCHES_MIN
+from step_node.ledger.validators import OFFLINE_BATCHES_MIN, validator_set
 from step_node.operations.operation import Operation
 from tests.ledger.world import World
 from tests.support.chains import validator_names
-from tests.support.operations import STAKE_USTEP, register, rotate, unbond, withdraw
+from tests.support.operations import STAKE_USTEP, register, rotate, set_address, unbond, withdraw
 from tests.support.proofs import START_MS, address, signed_proof
 
 NAMES = validator_names(4)
@@ -303,6 +305,49 @@ def test_an_offence_before_the_epochs_end_stops_a_rotation() -> None:
     world.check()
 
 
+def test_an_address_changes_at_once_and_nothing_else_does() -> None:
+    world = world_of()
+    name = NAMES[0]
+    before, set_before = world.validator(name), validator_set(world.head.validators)
+    world.apply(operations=[set_address(name, name, 0, "/dns4/moved.example/tcp/1")])
+    assert world.validator(name) == replace(before, p2p_address="/dns4/moved.example/tcp/1")
+    assert validator_set(world.head.validators).hash == set_before.hash
+    world.apply(operations=[set_address(name, name, 1, "/memory/again"), set_address(name, name, 2, "/memory/more")])
+    assert world.validator(name).p2p_address == "/memory/more"
+    world.check()
+
+
+def test_who_waits_or_is_about_to_leave_can_change_its_address_and_who_is_out_cannot() -> None:
+    world = world_of(unbonding_ms=60_000)
+    leaver, culprit = NAMES[0], NAMES[1]
+    world.apply(operations=[register("alice", "hot", 0), unbond(leaver, leaver, 0)])
+    world.apply(operations=[set_address("alice", "hot", 1), set_address(leaver, leaver, 1)])
+    assert {world.validator(name).p2p_address for name in ("hot", leaver)} == {"/memory/moved"}
+    world.apply(offences=[double_sign(culprit, 2)])
+    go_to(world, 5)
+    for name, sequence, state in ((leaver, 2, "unbonding"), (culprit, 0, "jailed")):
+        with pytest.raises(BatchRefused, match=f"WRONG_STATE: .* is {state}: only one that is in the set, or waits"):
+            world.apply(operations=[set_address(name, name, sequence, "/memory/elsewhere")])
+    world.check()
+
+
+def test_a_new_key_keeps_the_address_and_the_replaced_one_cannot_change_it() -> None:
+    world = world_of(unbonding_ms=60_000)
+    name = NAMES[0]
+    world.apply(operations=[rotate(name, name, "new", 0), set_address(name, name, 1, "/memory/on-the-way")])
+    assert world.validator(name).next_public_key
+    go_to(world, 5)
+    assert world.validator("new").p2p_address == "/memory/on-the-way"
+    with pytest.raises(BatchRefused, match=r"WRONG_STATE: .* is rotated"):
+        world.apply(operations=[set_address(name, name, 2)])
+    world.apply(operations=[set_address(name, "new", 2)])
+    assert (world.validator(name).p2p_address, world.validator("new").p2p_address) == (
+        "/memory/on-the-way",
+        "/memory/moved",
+    )
+    world.check()
+
+
 REFUSED: dict[str, tuple[list[Operation], str]] = {
     "a sequence again": ([register("alice", "hot", 0), register("alice", "other", 0)], "1: WRONG_SEQUENCE"),
     "a sequence too far": ([register("alice", "hot", 1)], "0: WRONG_SEQUENCE"),
@@ -318,6 +363,12 @@ REFUSED: dict[str, tuple[list[Operation], str]] = {
     "taking an active stake": ([withdraw(NAMES[0], NAMES[0], 0)], "0: WRONG_STATE"),
     "two rotations at once": (
         [rotate(NAMES[0], NAMES[0], "new", 0), rotate(NAMES[0], NAMES[0], "newer", 1)],
+        "1: WRONG_STATE",
+    ),
+    "another's address": ([set_address("alice", NAMES[0], 0)], "0: NOT_THE_OWNER"),
+    "the address of nobody": ([set_address("alice", "hot", 0)], "0: UNKNOWN_VALIDATOR"),
+    "an address that it has": (
+        [set_address(NAMES[0], NAMES[0], 0), set_address(NAMES[0], NAMES[0], 1)],
         "1: WRONG_STATE",
     ),
     "a rotation to another's key": ([rotate(NAMES[0], NAMES[0], NAMES[1], 0)], "0: KEY_IN_USE"),
@@ -368,7 +419,7 @@ OWNERS = [*NAMES, "alice"]
 MOVES = st.one_of(
     st.tuples(st.just("register"), st.just("alice"), st.sampled_from(KEYS), st.sampled_from(KEYS)),
     st.tuples(
-        st.sampled_from(["unbond", "withdraw", "rotate"]),
+        st.sampled_from(["unbond", "withdraw", "rotate", "set-address"]),
         st.sampled_from(OWNERS),
         st.sampled_from(KEYS),
         st.sampled_from(KEYS),
@@ -399,6 +450,8 @@ def operation_of(kind: str, owner: str, key: str, other: str, sequence: int) -> 
         return unbond(owner, key, sequence)
     if kind == "withdraw":
         return withdraw(owner, key, sequence)
+    if kind == "set-address":
+        return set_address(owner, key, sequence, f"/memory/{other}")
     return rotate(owner, key, other, sequence)
 
 

@@ -26,6 +26,8 @@ from mesh.location import midpoint, side
 from mesh.trigonometry import Vector
 from tests.mesh.samples import latitudes, levels, longitudes, triangles
 
+pytestmark = pytest.mark.costly
+
 WHOLE_MAP_DEG2 = 360.0 * 180.0
 
 AREA_TOLERANCE_SHARE = 0.005

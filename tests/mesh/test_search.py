@@ -19,6 +19,8 @@ from mesh import (
 from mesh.search import _Box, distance_to_triangle_rad
 from tests.mesh.samples import latitudes, longitudes
 
+pytestmark = pytest.mark.costly
+
 small_levels = st.integers(1, 5)
 
 

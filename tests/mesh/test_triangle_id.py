@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesh import TriangleId, TriangleIdError
+from mesh.triangle_id import LEVEL_MAX
 from tests.mesh.samples import known_answers, triangles
 
 VALID = "STEP-TRI-v1:N11-33230323210000000000-VSB"
@@ -41,6 +42,14 @@ def test_a_face_has_no_parent_and_a_smallest_triangle_no_children() -> None:
         _ = TriangleId(7, 21, 0).children
 
 
+def _descendant_range(triangle: TriangleId) -> tuple[int, int]:
+    """The integer forms of a triangle and of its last descendant: what a range query asks for (protocol.md §1)."""
+    last = triangle
+    while last.level < LEVEL_MAX:
+        last = last.children[3]
+    return triangle.integer, last.integer
+
+
 @given(triangles(), triangles(), st.integers(0, 20))
 def test_a_descendant_range_holds_the_triangle_and_its_descendants_only(
     one: TriangleId, other: TriangleId, steps_up: int
@@ -49,15 +58,15 @@ def test_a_descendant_range_holds_the_triangle_and_its_descendants_only(
     for _ in range(steps_up):
         relative = relative.parent or relative if relative else None
     for ancestor, triangle in ((one, other), (other, one), (relative or one, one)):
-        low, high = ancestor.descendant_range
+        low, high = _descendant_range(ancestor)
         belongs = triangle == ancestor or ancestor.is_ancestor_of(triangle)
         assert (low <= triangle.integer <= high) == belongs
 
 
 @given(triangles(level_max=20))
 def test_the_ranges_of_children_follow_each_other_inside_the_parents(triangle: TriangleId) -> None:
-    low, high = triangle.descendant_range
-    ranges = [child.descendant_range for child in triangle.children]
+    low, high = _descendant_range(triangle)
+    ranges = [_descendant_range(child) for child in triangle.children]
     assert low < ranges[0][0]
     assert all(before[1] < after[0] for before, after in pairwise(ranges))
     assert ranges[-1][1] == high

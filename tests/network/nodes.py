@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import trio
 from prometheus_client import CollectorRegistry
@@ -38,6 +37,7 @@ from step_node.snapshot.store import SnapshotStore
 from step_node.snapshot.validator_sets import ValidatorSetLinks
 from step_node.storage.retry import StorageWatch
 from tests.support.clock import SetClock
+from tests.support.nodes import Hub
 from tests.support.outlook import SetOutlook
 from tests.support.proofs import START_MS
 
@@ -51,14 +51,6 @@ async def until(condition: Callable[[], bool]) -> None:
     with trio.fail_after(TEST_TIMEOUT_SECONDS):
         while not condition():
             await trio.sleep(0.002)
-
-
-class Hub(Protocol):
-    """Where nodes find one another: a `MemoryHub`, or something like it."""
-
-    def join(self, name: str, /) -> AbstractAsyncContextManager[Network]:
-        """A network for the node `name`."""
-        ...
 
 
 @dataclass

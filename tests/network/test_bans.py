@@ -11,7 +11,8 @@ import trio
 from p2p.libp2p_network import Libp2pSettings, open_libp2p_network
 from p2p.network import Fault, PeerId
 from p2p.penalties import BAN_SECONDS, BANNED_PEERS_MAX
-from step_node.network.bans import FILE_BYTES_MAX, keep_bans
+from step_node.durable.side_file import FILE_BYTES_MAX
+from step_node.network.bans import keep_bans
 from tests.p2p.worlds import private_key_of
 from tests.support.clock import SetClock
 

@@ -27,7 +27,7 @@ from consensus.messages import (
 )
 from consensus.values import TimeoutKind
 from p2p.memory import MemoryHub, MemoryNetwork
-from p2p.network import Fault
+from p2p.network import Fault, PeerId
 from p2p.penalties import PENALTY_POINTS
 from step_node.batch.batch import decode_batch, encode_batch
 from step_node.chain import chain as chain_module
@@ -186,7 +186,7 @@ async def three_in_a_row(*, middle_is_behind: bool = False) -> AsyncIterator[Lin
                 await finalise(chain, [signed_proof("first", nonce="first")])
         line = Line(networks, chains, [], [])
 
-        def note(topic: str, error: Refused) -> None:
+        def note(topic: str, _sender: PeerId, error: Refused) -> None:
             line.refused.append((topic, error.fault))
 
         for network, chain in zip(networks, chains, strict=True):
@@ -301,6 +301,8 @@ async def test_what_can_be_of_no_use_here_costs_no_signature(recovered: list[str
             with pytest.raises(Refused) as caught:
                 judge.judge(encode_message(vote))
             assert caught.value.fault is fault
+            # Who passes on a vote of a height that is far ahead stands at most one height below its signer.
+            assert caught.value.told_height == (vote.height - 2 if vote in far_ahead else 0)
     (stored,) = await chain.storage.batches(1, 1)
     with pytest.raises(Refused) as caught:
         judge.judge(encode_message(commit_for(decode_batch(stored.batch), NAMES)))
@@ -355,6 +357,29 @@ async def test_the_own_signature_is_heard_from_any_height() -> None:
         assert [judge.own_messages.receive_nowait() for _ in votes] == votes
         with pytest.raises(trio.WouldBlock):
             judge.own_messages.receive_nowait()
+
+
+async def test_the_own_signature_is_heard_from_a_process_with_the_own_peer_id() -> None:
+    """It is not delivered, and the neighbour that passes it on is not at fault, even if it is garbage."""
+    hub = MemoryHub()
+    async with AsyncExitStack() as stack:
+        judges, topics, networks = [], [], []
+        for name in ("shared", "third", "shared"):
+            network = await stack.enter_async_context(hub.join(name, twin=name == "shared"))
+            judge = ConsensusJudge(await open_chain(GENESIS), own_address=address(NAMES[0]))
+            topics.append(consensus_gossip(network, judge, CHAIN_ID, lambda _topic, _sender, _refused: None))
+            await network.start()
+            judges.append(judge)
+            networks.append(network)
+        vote = pre_vote(NAMES[0])
+        await broadcast(topics[0], vote)
+        assert judges[2].own_messages.receive_nowait() == vote
+        await topics[0].publish(b"garbage")
+        with pytest.raises(trio.WouldBlock):
+            judges[0].own_messages.receive_nowait()
+        with trio.move_on_after(0.01):
+            pytest.fail(f"{await anext(topics[2])} was delivered")
+        assert networks[2].statistics().penalties == {}
 
 
 async def test_operations_reach_everybody_and_forged_ones_nobody() -> None:

@@ -84,10 +84,10 @@ async def one_at_a_time(chain: Chain, stream: Stream) -> None:
 async def strangers(
     hub: MemoryHub, genesis: Genesis, answer: Answer, *, height: int = 2**62, count: int = STRANGERS
 ) -> AsyncIterator[None]:
-    """So many of them. By their names, they are asked before an honest peer that is asked by turns."""
+    """So many of them. By their names, the node dials and greets them at once, and asks them before an honest peer."""
     async with AsyncExitStack() as stack:
         for index in range(count):
-            name = f"a-stranger-{index:02}"
+            name = f"b-stranger-{index:02}"
             await stack.enter_async_context(stranger(hub, name, Hello(CHAIN_ID, genesis.hash, height), answer))
         yield
 
@@ -106,9 +106,10 @@ async def catch_up_among(
     """How long a node takes that lags behind one honest peer, with or without the strangers."""
     hub, chain, honest = MemoryHub(), await open_chain(genesis), await chain_of(genesis, HEIGHT)
     async with AsyncExitStack() as stack:
-        node = await stack.enter_async_context(syncing_node(hub, "node", chain, tmp_path))
+        node = await stack.enter_async_context(syncing_node(hub, "a-node", chain, tmp_path))
         if answer is not None:
             await stack.enter_async_context(strangers(hub, genesis, answer(honest)))
+            await seconds_until(lambda: all(map(node.peers.told, node.network.peers())), at_most=1)
         await stack.enter_async_context(syncing_node(hub, "z-honest", honest, tmp_path))
         return await seconds_until(lambda: node.height == HEIGHT, at_most=at_most)
 
@@ -138,7 +139,7 @@ async def test_who_delivered_once_is_asked_first_from_then_on(autojump_clock: Mo
     genesis = genesis_with_member("somebody-else")
     hub, chain, honest = MemoryHub(), await open_chain(genesis), await chain_of(genesis, 1)
     async with (
-        syncing_node(hub, "node", chain, tmp_path) as node,
+        syncing_node(hub, "a-node", chain, tmp_path) as node,
         syncing_node(hub, "z-honest", honest, tmp_path) as ahead,
     ):
         await seconds_until(lambda: node.height == 1, at_most=10)
@@ -161,13 +162,13 @@ async def test_a_promise_does_not_come_back_by_repeating_it(autojump_clock: Mock
         await stream.receive_message()
         asked += 1
 
-    async with syncing_node(hub, "node", chain, tmp_path) as node, strangers(hub, genesis, answer, count=2):
+    async with syncing_node(hub, "a-node", chain, tmp_path) as node, strangers(hub, genesis, answer, count=2):
         counts = []
         for _ in range(3):
             await trio.sleep(300)
             counts.append(asked)
             asked = 0
-        assert node.peers.told(PeerId("a-stranger-00")) == 2**62
+        assert node.peers.told(PeerId("b-stranger-00")) == 2**62
     # After 2 s, 4 s, … 256 s, and then every 300 s.
     assert counts[0] <= 2 * 9
     assert counts[2] <= 2 * 2
@@ -188,7 +189,7 @@ async def test_an_honest_peer_that_was_slow_is_asked_again_and_heard_out(
             await stream.send_message(encode(message))
 
     async with (
-        syncing_node(hub, "node", chain, tmp_path) as node,
+        syncing_node(hub, "a-node", chain, tmp_path) as node,
         stranger(hub, "slow", Hello(CHAIN_ID, genesis.hash, HEIGHT), slowly),
     ):
         assert await seconds_until(lambda: node.height == HEIGHT, at_most=120) < 30
@@ -202,7 +203,7 @@ async def test_what_peers_tell_makes_nobody_say_that_it_is_behind(
     del autojump_clock
     genesis = make_genesis(4)
     hub, chain = MemoryHub(), await chain_of(genesis, HEIGHT)
-    async with syncing_node(hub, "node", chain, tmp_path) as node, strangers(hub, genesis, answer):
+    async with syncing_node(hub, "a-node", chain, tmp_path) as node, strangers(hub, genesis, answer):
         for _ in range(1_000):
             assert not node.sync.active
             await trio.sleep(0.1)
@@ -213,7 +214,7 @@ async def test_a_signed_commit_and_batches_that_arrive_do(autojump_clock: MockCl
     del autojump_clock
     genesis = make_genesis(4)
     hub, chain, honest = MemoryHub(), await open_chain(genesis), await chain_of(genesis, 40)
-    async with syncing_node(hub, "node", chain, tmp_path) as node:
+    async with syncing_node(hub, "a-node", chain, tmp_path) as node:
         assert not is_active(node)
         node.peers.note_shown(PeerId("somebody"), 40)  # As the gossip does, once it has checked the signatures.
         assert node.peers.shown == 40
@@ -247,7 +248,7 @@ async def test_a_height_that_consensus_is_about_to_reach_by_itself_is_not_behind
     genesis = make_genesis(4)
     hub, chain = MemoryHub(), await chain_of(genesis, HEIGHT)
     hello = Hello(CHAIN_ID, genesis.hash, HEIGHT + 1)
-    async with syncing_node(hub, "node", chain, tmp_path) as node, stranger(hub, "other", hello, silent):
+    async with syncing_node(hub, "a-node", chain, tmp_path) as node, stranger(hub, "other", hello, silent):
         await seconds_until(lambda: node.peers.told(PeerId("other")) is not None, at_most=10)
         await trio.sleep(10)
         node.peers.note_shown(PeerId("other"), HEIGHT + 1)
@@ -265,7 +266,7 @@ async def test_a_missing_proposal_is_asked_of_members_first(autojump_clock: Mock
         requests.append(await stream.receive_message())
 
     async with (
-        syncing_node(hub, "node", chain, tmp_path) as node,
+        syncing_node(hub, "a-node", chain, tmp_path) as node,
         strangers(hub, genesis, empty_handed, height=0),
         stranger(hub, "z-member", Hello(CHAIN_ID, genesis.hash, 0), note),
     ):

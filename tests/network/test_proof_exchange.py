@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 
 from consensus.wire import encode
 from p2p.memory import MemoryHub, MemoryNetwork
-from p2p.network import Fault, Stream
+from p2p.network import Fault, PeerId, Stream
 from step_node.mempool.outcomes import Pending
 from step_node.metrics import NodeMetrics
 from step_node.network import proof_exchange, protocols
@@ -62,7 +62,7 @@ async def exchanging_node(hub: MemoryHub, name: str, home: Path) -> AsyncIterato
     """Start it with a chain at height 0."""
     (home / name).mkdir()
 
-    def ignore(_topic: str, _error: Refused) -> None: ...
+    def ignore(_topic: str, _sender: PeerId, _error: Refused) -> None: ...
 
     async with open_parts(home / name) as parts, hub.join(name) as network:
         registry = CollectorRegistry()

@@ -289,7 +289,8 @@ async def liars() -> dict[str, tuple[Answer, Fault | None]]:
 async def test_a_bad_snapshot_leaves_the_state_as_it_is_and_an_honest_peer_is_asked(
     tmp_path: Path, case: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(protocols, "ANSWER_TIMEOUT_MS", 100)
+    if case == "stalling":
+        monkeypatch.setattr(protocols, "ANSWER_TIMEOUT_MS", 100)
     answer, fault = (await liars())[case]
     asked = trio.Event()
 
@@ -306,6 +307,7 @@ async def test_a_bad_snapshot_leaves_the_state_as_it_is_and_an_honest_peer_is_as
     ):
         await until(asked.is_set)
         await until(lambda: fault is None or fault in node.faults())
+        monkeypatch.undo()  # The honest peer may be slow on a busy machine.
         assert chain.head is before
         assert await chain.storage.totals() == await (await open_chain(GENESIS)).storage.totals()
         async with syncing_node(hub, "b", long, tmp_path, snapshot_store=snapshot_store):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from p2p.memory import MemoryHub
 from p2p.network import Fault
-from step_node.api.status import NodeStatus
+from step_node.api.status import NodeStatus, PeerStatus, ValidatorStatus
 from step_node.engine.evidence_pool import EvidencePool
 from step_node.mempool.pool import Mempool
 from step_node.metrics import NodeMetrics
@@ -68,7 +70,6 @@ async def test_what_is_is_looked_up_when_asked() -> None:
         await other.start()
         registry.register(Gauges(network, Mempool(proofs_max=5), EvidencePool(), lambda: STATUS))
         value = registry.get_sample_value
-        assert value("step_peers") == 1
         assert value("step_mempool_proofs_max") == 5
         assert value("step_evidence_waiting") == 0
         assert value("step_height") == 7
@@ -79,6 +80,43 @@ async def test_what_is_is_looked_up_when_asked() -> None:
         assert value("step_gossip_bytes_total", {"topic": "proofs", "direction": "out"}) == 3
         network.penalise(other.peer_id, Fault.MALFORMED)
         assert value("step_peer_penalties_total", {"fault": "malformed"}) == 1
+
+
+async def test_members_of_the_set_have_labels_and_strangers_have_none() -> None:
+    registry = CollectorRegistry()
+    own, connected, greeting, away = (bytes([number]) * 20 for number in range(4))
+    status = replace(
+        STATUS,
+        peers=(
+            PeerStatus("a", "/ip4/192.0.2.1/tcp/1", True, "0.1.0", 7, connected),
+            PeerStatus("b", "/ip4/192.0.2.2/tcp/1", False, None, None, greeting),
+            PeerStatus("c", "/ip4/192.0.2.3/tcp/1", False, "made-up", 10**18, None),
+        ),
+        validators=(
+            ValidatorStatus(own, 1, True, "self"),
+            ValidatorStatus(connected, 1, False, "a"),
+            ValidatorStatus(greeting, 1, False, "b"),
+            ValidatorStatus(away, 1, False, None),
+        ),
+    )
+    async with MemoryHub().join("one") as network:
+        registry.register(Gauges(network, Mempool(), EvidencePool(), lambda: status))
+        text = generate_latest(registry).decode()
+    samples = {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if family.name.startswith(("step_peers", "step_validator_"))
+    }
+    assert samples == {
+        ("step_peers", "inbound"): 2,
+        ("step_peers", "outbound"): 1,
+        ("step_peers_banned",): 0,
+        ("step_validator_connected", "0x" + connected.hex()): 1,
+        ("step_validator_connected", "0x" + greeting.hex()): 1,
+        ("step_validator_connected", "0x" + away.hex()): 0,
+        ("step_validator_height", "0x" + connected.hex()): 7,
+    }
 
 
 async def test_every_metric_keeps_to_the_conventions_and_says_what_it_means() -> None:

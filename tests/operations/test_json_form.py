@@ -26,6 +26,9 @@ SIGNED: list[Operation] = [
     client_signing.rotate_key(
         owner_key=OWNER, new_hot_key=HOT, chain_id=CHAIN_ID, sequence=3, validator=address("old")
     ),
+    client_signing.set_address(
+        owner_key=OWNER, chain_id=CHAIN_ID, sequence=3, validator=address("hot"), p2p_address="/ip4/127.0.0.1/tcp/2"
+    ),
 ]
 
 
@@ -43,7 +46,7 @@ def test_the_json_form_is_read_back_as_it_was(operation: Operation) -> None:
 
 
 def test_every_operation_has_a_name_and_a_form() -> None:
-    assert sorted(OPERATIONS) == ["register", "rotate-key", "unbond", "withdraw"]
+    assert sorted(OPERATIONS) == ["register", "rotate-key", "set-address", "unbond", "withdraw"]
 
 
 @pytest.mark.parametrize(

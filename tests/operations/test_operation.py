@@ -14,13 +14,15 @@ from step_node.operations.operation import (
     P2P_ADDRESS_CHARACTERS_MAX,
     Operation,
     OperationRefused,
+    Register,
+    SetAddress,
     decode_operation,
     encode_operation,
     signing_line,
     verify_operation,
 )
 from tests.support.chains import CHAIN_ID
-from tests.support.operations import STAKE_USTEP, register, rotate, signed, unbond, withdraw
+from tests.support.operations import STAKE_USTEP, register, rotate, set_address, signed, unbond, withdraw
 from tests.support.proofs import address, private_key
 
 REGISTER = register("cold", "hot", 7)
@@ -29,6 +31,7 @@ OPERATIONS: dict[str, Operation] = {
     "unbond": unbond("cold", "hot", 7),
     "withdraw": withdraw("cold", "hot", 7),
     "rotate": rotate("cold", "hot", "new", 7),
+    "set-address": set_address("cold", "hot", 7, "/dns4/node.example/tcp/26600/p2p/16Uiu2"),
 }
 
 
@@ -48,6 +51,7 @@ def test_the_signed_lines() -> None:
         f"STEP-VALIDATOR-UNBOND-v1|{start}|validator:0x{hot}",
         f"STEP-VALIDATOR-WITHDRAW-v1|{start}|validator:0x{hot}",
         f"STEP-VALIDATOR-ROTATE-KEY-v1|{start}|validator:0x{hot}|key:0x{public_key_of(private_key('new')).hex()}",
+        f"STEP-VALIDATOR-SET-ADDRESS-v1|{start}|validator:0x{hot}|p2p:/dns4/node.example/tcp/26600/p2p/16Uiu2",
     ]
 
 
@@ -92,12 +96,15 @@ def test_a_key_that_is_no_point_is_refused() -> None:
         verify_operation(broken, CHAIN_ID)
 
 
+@pytest.mark.parametrize("name", ["register", "set-address"])
 @pytest.mark.parametrize(
     "p2p_address", ["", "memory", "/a|stake_ustep:1", "/a b", "/" + "a" * P2P_ADDRESS_CHARACTERS_MAX]
 )
-def test_an_address_that_could_be_another_field_is_no_address(p2p_address: str) -> None:
+def test_an_address_that_could_be_another_field_is_no_address(name: str, p2p_address: str) -> None:
+    operation = OPERATIONS[name]
+    assert isinstance(operation, Register | SetAddress)
     with pytest.raises(ValueError, match="p2p_address"):
-        replace(REGISTER, p2p_address=p2p_address)
+        replace(operation, p2p_address=p2p_address)
 
 
 def test_the_largest_operation_fits_its_limit() -> None:

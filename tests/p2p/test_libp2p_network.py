@@ -5,37 +5,40 @@ from __future__ import annotations
 import logging
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import trio
-from libp2p.abc import INetStream
+import trio.testing
+from libp2p.abc import INetStream, IRawConnection
 from libp2p.crypto.secp256k1 import create_new_key_pair
 from libp2p.custom_types import TProtocol
-from libp2p.host.basic_host import BasicHost
 from libp2p.host.exceptions import StreamFailure
 from libp2p.network.exceptions import SwarmException
 from libp2p.network.stream.exceptions import StreamError, StreamReset
 from libp2p.peer.id import ID
-from libp2p.peer.peerinfo import info_from_p2p_addr
 from libp2p.peer.peerstore import PeerStore, PeerStoreError
 from libp2p.pubsub.gossipsub import PROTOCOL_ID_V11
 from libp2p.pubsub.pb import rpc_pb2
 from libp2p.pubsub.rpc_queue import RpcQueue
 from libp2p.utils.varint import encode_uvarint, encode_varint_prefixed
-from multiaddr import Multiaddr
 
-from p2p.errors import AddressInUse
+from p2p.errors import AddressInUse, PeerUnreachable
 from p2p.libp2p_faults import LIBP2P_ERRORS
 from p2p.libp2p_gossip import RPC_BYTES_MAX, GossipRouter
-from p2p.libp2p_host import ChosenAddresses, ExclusiveTcp, build_host, peer_id_of, tcp_endpoint
+from p2p.libp2p_host import ChoosingHost, ExclusiveTcp, build_host, peer_id_of, tcp_endpoint
 from p2p.libp2p_network import PUBLISH_BUSY_MESSAGES, Libp2pNetwork, Libp2pSettings, open_libp2p_network
+from p2p.libp2p_swarm import DialFunction, NoAddresses
 from p2p.libp2p_yamux import STREAMS_MAX, UNREAD_BYTES_MAX
 from p2p.limits import Rate
-from p2p.network import Drop, Fault, GossipMessage, Network, Stream
+from p2p.network import Drop, Fault, GossipMessage, Network, Scope, Stream
 from p2p.pacing import WAIT_SECONDS
-from tests.p2p.worlds import TEST_TIMEOUT_SECONDS, TOPIC, connected, eventually, private_key_of
+from p2p.places import Limits
+from tests.p2p.worlds import TEST_TIMEOUT_SECONDS, TOPIC, Names, connected, eventually, private_key_of
+
+HELLO, NOISE = b"\x13/multistream/1.0.0\n", b"\x07/noise\n"
 
 SETTINGS = Libp2pSettings(
     private_key=private_key_of("settings"), redial_delay_initial_seconds=0.05, redial_delay_max_seconds=0.2
@@ -72,19 +75,20 @@ async def gossiping(
 
 
 @asynccontextmanager
-async def stranger(name: str, victim: Network) -> AsyncIterator[BasicHost]:
+async def stranger(name: str, victim: Network) -> AsyncIterator[ChoosingHost]:
     """A bare py-libp2p host, connected to the victim, that can say what it likes."""
     async with trio.open_nursery() as nursery:
         transport = ExclusiveTcp({}, nursery)
         host = build_host(
             create_new_key_pair(private_key_of(name)),
             transport,
-            connections_max=8,
+            limits=Limits(connections_max=8, strangers_per_address_max=8),
+            reserved=frozenset,
             on_refused=lambda: None,
             on_fault=lambda _peer, _fault: None,
         )
         async with host.run([]):
-            await host.connect(info_from_p2p_addr(Multiaddr(victim.listen_addresses[0])))
+            await host.dial(victim.listen_addresses[0])
             yield host
             await host.close()
         await transport.close_dialled()
@@ -167,18 +171,79 @@ async def test_a_node_does_not_dial_itself() -> None:
         assert network.peers() == (other.peer_id,)
 
 
-async def test_two_nodes_that_dial_each_other_at_once_stay_connected() -> None:
-    async with running("one") as one, running("two") as two:
-        first, second = one.listen_addresses[0], two.listen_addresses[0]
-    ports = [replace(SETTINGS, listen_addresses=(address.partition("/p2p/")[0],)) for address in (first, second)]
-    async with running("one", second, settings=ports[0]) as one, running("two", first, settings=ports[1]) as two:
-        await connected(one, 1)
-        await connected(two, 1)
-        events = one.peer_events()
-        assert (await events.receive()).connected
-        with pytest.raises(trio.TooSlowError), trio.fail_after(1.0):
-            await events.receive()  # It would be the news that the connection did not last.
-        assert [one.peers(), two.peers()] == [(two.peer_id,), (one.peer_id,)]
+async def test_of_two_connections_that_cross_both_sides_keep_the_one_dialled_by_the_lesser_peer_id() -> None:
+    async with gossiping("one") as (one, heard_by_one), gossiping("two") as (two, heard_by_two):
+        both_are_open = Meeting(2)
+        for network in (one, two):
+            assert network._host is not None
+            swarm = network._host.swarm
+            swarm.dial_socket = both_are_open.after(swarm.dial_socket)
+        async with trio.open_nursery() as nursery:
+            for near, far in ((one, two), (two, one)):
+                nursery.start_soon(ignoring_refusals, near, far)
+        lesser, greater = sorted((one, two), key=lambda network: network.peer_id)
+        await eventually(lambda: settled(lesser, greater) and settled(greater, lesser))
+        assert lesser.connections()[greater.peer_id].outbound
+        assert not greater.connections()[lesser.peer_id].outbound
+        await one.publish(TOPIC, b"from one")
+        await two.publish(TOPIC, b"from two")
+        assert (await heard_by_two.receive()).data == b"from one"
+        assert (await heard_by_one.receive()).data == b"from two"
+
+
+class Meeting:
+    """Where dials wait until so many sockets are open."""
+
+    def __init__(self, count: int) -> None:
+        self._missing = count
+        self._all_are_there = trio.Event()
+
+    def after(self, dial: DialFunction) -> DialFunction:
+        async def dial_and_wait(host: str, port: int) -> IRawConnection:
+            connection = await dial(host, port)
+            self._missing -= 1
+            if not self._missing:
+                self._all_are_there.set()
+            await self._all_are_there.wait()
+            return connection
+
+        return dial_and_wait
+
+
+async def ignoring_refusals(near: Network, far: Network) -> None:
+    with suppress(PeerUnreachable):
+        await near.connect(far.listen_addresses[0])
+
+
+def settled(near: Libp2pNetwork, far: Network) -> bool:
+    """Whether there is exactly one connection, and it is the one that is told of."""
+    assert near._host is not None
+    open_now = near._host.get_network().get_connections(ID.from_string(far.peer_id))
+    return len(open_now) == 1 and near.peers() == (far.peer_id,)
+
+
+async def test_six_nodes_with_six_places_that_all_dial_one_another_have_fifteen_connections() -> None:
+    settings = replace(SETTINGS, connections_max=6)
+    async with AsyncExitStack() as stack:
+        networks = [await stack.enter_async_context(running(f"node{number}", settings=settings)) for number in range(6)]
+        addresses = [network.listen_addresses[0] for network in networks]
+        for network in networks:
+            network.keep_connected(addresses)
+        await eventually(lambda: fully_connected(networks))
+
+
+def fully_connected(networks: Sequence[Libp2pNetwork]) -> bool:
+    """Whether each pair has one connection, and its two ends are of one mind on who dialled."""
+    ends = {(near.peer_id, far): how.outbound for near in networks for far, how in near.connections().items()}
+    pairs = len(networks) * (len(networks) - 1)
+    return len(ends) == sum(map(open_connections, networks)) == pairs and all(
+        outbound != ends.get((far, near), outbound) for (near, far), outbound in ends.items()
+    )
+
+
+def open_connections(network: Libp2pNetwork) -> int:
+    assert network._host is not None
+    return len(network._host.get_network().get_connections())
 
 
 async def test_a_lost_bootstrap_peer_is_dialled_until_it_is_back() -> None:
@@ -202,12 +267,176 @@ async def test_a_place_is_given_back_when_its_connection_ends() -> None:
 
 
 async def test_connections_over_the_limit_are_refused_and_counted() -> None:
-    async with running("small", settings=replace(SETTINGS, connections_max=1)) as network:
+    async with (
+        running("small", settings=replace(SETTINGS, connections_max=1)) as network,
+        running("first", *network.listen_addresses) as first,
+    ):
+        await connected(first, 1)
+        with pytest.raises(BaseExceptionGroup) as refused:
+            async with stranger("second", network):
+                pytest.fail("two strangers have the one place")
+        assert refused.group_contains(PeerUnreachable)
+        assert network.peers() == (first.peer_id,)
+        assert network.statistics().dropped == {Drop.CONNECTION_LIMIT: 1}
+
+
+async def test_sockets_that_never_say_who_they_are_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("p2p.libp2p_swarm.HANDSHAKES_PER_ADDRESS_MAX", 1)
+    async with running("small") as network:
         port = int(network.listen_addresses[0].split("/")[4])
         first = await trio.open_tcp_stream("127.0.0.1", port)
         second = await trio.open_tcp_stream("127.0.0.1", port)
         async with first, second:
             await eventually(lambda: network.statistics().dropped == {Drop.CONNECTION_LIMIT: 1})
+
+
+async def test_members_get_in_where_a_crowd_from_one_address_has_taken_what_it_could() -> None:
+    """Twenty identities; and then as many as there are places, each from an address of its own as it were."""
+    settings = replace(SETTINGS, connections_max=6, strangers_per_address_max=3)
+    async with running("node", settings=settings) as node, AsyncExitStack() as crowd:
+        for number in range(20):
+            with suppress(BaseExceptionGroup):  # What `PeerUnreachable` is, out of a nursery.
+                await crowd.enter_async_context(stranger(f"identity {number}", node))
+        assert len(node.peers()) == 3
+        assert node.statistics().dropped[Drop.CONNECTION_LIMIT] >= 17
+        assert node._host is not None
+        node._host.swarm.limits = Limits(connections_max=6, strangers_per_address_max=6)
+        for number in range(3):
+            await crowd.enter_async_context(stranger(f"other {number}", node))
+        assert len(node.peers()) == 6
+        async with running("member") as member, running("another") as another, running("late") as late:
+            node.keep_connected(network.listen_addresses[0] for network in (member, another))
+            await eventually(lambda: {member.peer_id, another.peer_id} <= set(node.peers()))
+            await connected(node, 6)
+            with pytest.raises(PeerUnreachable, match=r"hung up|no place"):
+                await late.connect(node.listen_addresses[0])
+            assert {member.peer_id, another.peer_id} <= set(node.peers())
+
+
+async def test_a_member_that_dials_is_let_in_too_and_a_stranger_goes_for_it() -> None:
+    async with (
+        running("node", settings=replace(SETTINGS, connections_max=2)) as node,
+        stranger("first", node),
+        stranger("second", node),
+    ):
+        member = peer_id_of(private_key_of("member"))
+        node.keep_connected([f"/ip4/127.0.0.1/tcp/1/p2p/{member}"])  # It does not answer there.
+        async with running("member", *node.listen_addresses) as dialling:
+            await connected(dialling, 1)
+            assert member in node.peers()
+            await connected(node, 2)
+
+
+async def test_whoever_is_no_longer_kept_is_not_dialled_any_more_and_stays_connected() -> None:
+    async with running("one") as one, running("two") as two:
+        two.keep_connected(one.listen_addresses)
+        await connected(two, 1)
+        two.keep_connected([])
+        await trio.testing.wait_all_tasks_blocked(0.3)
+        assert two.peers() == (one.peer_id,)
+        await one.disconnect(two.peer_id)
+        await connected(two, 0)
+        await trio.sleep(0.5)  # Some of the longest delays between dials.
+        assert two.peers() == ()
+
+
+async def test_a_banned_peer_is_not_dialled() -> None:
+    async with running("one") as one, running("two") as two:
+        two.penalise(one.peer_id, Fault.WRONG_CHAIN)
+        with pytest.raises(PeerUnreachable, match="it is banned"):
+            await two.connect(one.listen_addresses[0])
+        assert two.is_banned(one.peer_id)
+        assert one.peers() == ()
+
+
+async def test_an_address_is_verified_without_a_connection_that_anybody_hears_of() -> None:
+    async with running("one") as one, running("two") as two:
+        events = one.peer_events()
+        where = one.listen_addresses[0].partition("/p2p/")[0]
+        await two.verify(one.listen_addresses[0])
+        with pytest.raises(PeerUnreachable, match=r"another peer is at 127\.0\.0\.1 port .* the peer id is wrong"):
+            await two.verify(where + _someone())
+        with pytest.raises(PeerUnreachable, match=r"127\.0\.0\.1 port 1: Connection refused"):
+            await two.verify("/ip4/127.0.0.1/tcp/1" + _someone())
+        with pytest.raises(PeerUnreachable, match="may not be dialled"):
+            await two.verify(one.listen_addresses[0], narrowest=Scope.PUBLIC)
+        await two.connect(one.listen_addresses[0])
+        await two.verify(one.listen_addresses[0])
+        assert (await events.receive()).connected
+        assert events.statistics().current_buffer_used == 0
+        assert one.peers() == (two.peer_id,)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"HTTP/1.1 400 Bad Request\r\n\r\n",
+        HELLO,
+        HELLO + NOISE,
+        HELLO + NOISE + b"\x00\x01x",
+        HELLO + NOISE + bytes(99),
+    ],
+    ids=["nothing", "HTTP", "multistream", "noise", "one byte", "zeros"],
+)
+async def test_whatever_answers_where_a_peer_should_be_does_the_node_no_harm(
+    answer: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def serve(connection: trio.SocketStream) -> None:
+        with suppress(trio.BrokenResourceError):
+            async with connection:
+                await connection.send_all(answer)
+                await connection.send_eof()
+                while await connection.receive_some():
+                    pass
+
+    async with running("two") as two, trio.open_nursery() as nursery:
+        (listener,) = await nursery.start(partial(trio.serve_tcp, serve, 0, host="127.0.0.1"))
+        port = listener.socket.getsockname()[1]
+        for dial in (two.connect, two.verify):
+            with pytest.raises(PeerUnreachable):
+                await dial(f"/ip4/127.0.0.1/tcp/{port}" + _someone())
+        assert caplog.text == ""
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_peer_that_cannot_be_reached_is_told_of_once_and_again_when_the_reason_changes(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def told() -> list[str]:
+        return [line.getMessage() for line in caplog.records if "cannot be reached" in line.getMessage()]
+
+    caplog.set_level(logging.INFO, "p2p")
+    wrong = peer_id_of(private_key_of("wrong"))
+    async with running("one") as one:
+        where = one.listen_addresses[0].partition("/p2p/")[0]
+        same_port = replace(SETTINGS, listen_addresses=(where,))
+        async with running("two", f"{where}/p2p/{wrong}") as two:
+            await eventually(lambda: len(told()) == 1)
+            assert f"peer {wrong} cannot be reached" in told()[0]
+            assert told()[0].endswith("the peer id is wrong")
+            await one.shut()
+            await eventually(lambda: len(told()) == 2)
+            assert told()[1].endswith("Connection refused")
+            await trio.sleep(0.5)  # Some of the longest delays between dials.
+            assert len(told()) == 2
+            async with running("wrong", settings=same_port):
+                await connected(two, 1)
+            assert f"peer {wrong} is reached" in caplog.text
+
+
+async def test_a_name_whose_address_has_changed_leads_to_the_new_one() -> None:
+    names = Names()
+    async with running("one") as one:
+        port = one.listen_addresses[0].split("/")[4]
+        trio.socket.set_custom_hostname_resolver(names)
+        names.known["node1"] = ["127.0.0.9"]
+        async with running("two", f"/dns4/node1/tcp/{port}/p2p/{one.peer_id}") as two:
+            await trio.sleep(0.2)
+            assert two.peers() == ()
+            names.known["node1"] = ["127.0.0.1"]
+            await connected(two, 1)
+            assert two.connections()[one.peer_id].address == f"/ip4/127.0.0.1/tcp/{port}"
 
 
 # Peers that mean harm.
@@ -420,6 +649,8 @@ async def test_an_ipv6_address_works_where_the_machine_has_one() -> None:
         running("two", one.listen_addresses[0]) as two,
     ):
         await connected(two, 1)
+        assert two.connections()[one.peer_id].address == one.listen_addresses[0].partition("/p2p/")[0]
+        assert one.connections()[two.peer_id].address.startswith("/ip6/::1/tcp/")
 
 
 def _has_ipv6() -> bool:
@@ -493,7 +724,7 @@ async def test_a_host_does_not_dial_a_peer_where_identify_says_it_listens() -> N
     async with running("claimant") as claimant, stranger("dialler", claimant) as dialler:
         peer_id = ID.from_string(claimant.peer_id)
         store, swarm = dialler.get_peerstore(), dialler.get_network()
-        assert isinstance(store, ChosenAddresses)
+        assert isinstance(store, NoAddresses)
         await eventually(lambda: claimant.listen_addresses[0] in claims(store, peer_id))
         assert store.addrs(peer_id) == []
         await dialler.disconnect(peer_id)

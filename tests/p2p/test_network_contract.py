@@ -11,6 +11,7 @@ from p2p.errors import MessageTooLarge, NetworkClosed, PeerFault, PeerUnreachabl
 from p2p.network import Drop, Fault, GossipMessage, Network, PeerEvent, PeerId, Stream
 from p2p.penalties import BAN_SECONDS
 from tests.p2p.worlds import (
+    TEST_TIMEOUT_SECONDS,
     TOPIC,
     Libp2pWorld,
     MemoryWorld,
@@ -332,6 +333,21 @@ async def test_peer_events_tell_of_connections_and_of_those_there_already(world:
             event = await events.receive()
             assert (event.peer_id, event.connected) == (two.peer_id, False)
             assert one.peers() == ()
+
+
+async def test_a_connection_tells_its_other_end_and_who_dialled(world: World) -> None:
+    async with cluster(world, 2, serve_echo) as (one, two):
+        seen = [one.connections()[two.peer_id], two.connections()[one.peer_id]]
+        assert sorted(connection.outbound for connection in seen) == [False, True]
+        for network, other in ((one, two), (two, one)):
+            ((peer_id, connection),) = network.connections().items()
+            assert peer_id == other.peer_id
+            assert 0 <= trio.current_time() - connection.began_at < TEST_TIMEOUT_SECONDS
+            listening = [address.partition("/p2p/")[0] for address in other.listen_addresses]
+            if connection.outbound:
+                assert connection.address in listening
+            else:
+                assert connection.address.split("/")[:3] == listening[0].split("/")[:3]
 
 
 async def test_disconnecting_ends_the_connection_and_its_streams_on_both_sides(world: World) -> None:

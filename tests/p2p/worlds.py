@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import socket
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import trio
 
@@ -120,6 +121,25 @@ async def eventually(condition: Callable[[], bool]) -> None:
 async def receive(channel: trio.MemoryReceiveChannel[GossipMessage], count: int) -> list[bytes]:
     """The next messages' data, sorted, since gossip has no order."""
     return sorted([(await channel.receive()).data for _ in range(count)])
+
+
+class Names(trio.abc.HostnameResolver):
+    """An operating system that knows these names, until it knows others."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, list[str]] = {}
+
+    async def getaddrinfo(self, host: Any, port: Any, family: int = 0, *_: Any, **__: Any) -> Any:
+        await trio.lowlevel.checkpoint()
+        name = host.decode() if isinstance(host, bytes) else host
+        hosts = self.known.get(name, [])
+        answers = [host for host in hosts if family in (0, socket.AF_INET6 if ":" in host else socket.AF_INET)]
+        if not answers:
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return [(family, socket.SOCK_STREAM, 6, "", (host, port)) for host in answers]
+
+    async def getnameinfo(self, sockaddr: Any, flags: int) -> Any:
+        raise NotImplementedError
 
 
 def private_key_of(name: str) -> bytes:

@@ -353,3 +353,16 @@ def test_an_argument_out_of_range_is_named(path: Path, arguments: Any, field: st
         with pytest.raises(ValueError, match=f"^{field}: must be"):
             guard.authorise(*arguments)
         assert guard.history() == []
+
+
+def test_no_round_comes_back_by_a_merge_that_was_forgotten_here(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guard_module, "ENTRIES_MAX", 1)
+    monkeypatch.setattr(history_module, "ROUNDS_KEPT", 2)
+    with opened(path) as guard:
+        for round_number in (0, 5):
+            guard.authorise(5, round_number, PRE_VOTE, A)
+        assert guard.history() == [(5, 5, PRE_VOTE, A)]
+        guard.merge(HistoryContent((SignedRecord(5, 0, PRE_VOTE, B),)))
+        with pytest.raises(DoubleSignRefused) as refused:
+            guard.authorise(5, 0, PRE_VOTE, B)
+        assert refused.value.rule is SigningRule.ROUND_BELOW

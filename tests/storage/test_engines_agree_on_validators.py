@@ -17,7 +17,7 @@ from step_node.storage.open import MemorySettings, MongoSettings, SqliteSettings
 from tests.support.chains import CHAIN_ID, commit_for, make_genesis, open_chain, validator_names
 from tests.support.clock import SetClock
 from tests.support.mongod import new_database_name
-from tests.support.operations import STAKE_USTEP, register, rotate, unbond, withdraw
+from tests.support.operations import STAKE_USTEP, register, rotate, set_address, unbond, withdraw
 from tests.support.proofs import START_MS, address, private_key, signed_proof
 
 NAMES = validator_names(4)
@@ -67,7 +67,7 @@ async def test_the_same_lives_on_every_engine(mongodb_uri: str, tmp_path: Path) 
         ([register("alice", "hot", 0)], []),
         ([unbond(NAMES[0], NAMES[0], 0), rotate(NAMES[1], NAMES[1], "new", 0)], []),
         ([], [double_vote(NAMES[1], 2)]),
-        ([], []),
+        ([set_address("alice", "hot", 1), set_address(NAMES[2], NAMES[2], 0, "/dns4/moved.example/tcp/2")], []),
         ([], [double_vote(NAMES[2], 4), double_vote("hot", 5)]),
         ([], []),
         ([withdraw(NAMES[0], NAMES[0], 1)], []),
@@ -84,6 +84,9 @@ async def test_the_same_lives_on_every_engine(mongodb_uri: str, tmp_path: Path) 
         heads = [await store.head() for store in stores]
         assert heads[0] == heads[1] == heads[2]
         assert len({state_root(head.lanes) for head in heads}) == 1
+        addresses = {record.address: record.p2p_address for record in heads[0].validators}
+        assert addresses[address("hot")] == "/memory/moved"
+        assert addresses[address(NAMES[2])] == "/dns4/moved.example/tcp/2"
         slashings = [list(await store.slashings(limit=10)) for store in stores]
         assert slashings[0] == slashings[1] == slashings[2]
         assert [one.validator for one in slashings[0]] == [address("hot"), address(NAMES[2]), address("new")]

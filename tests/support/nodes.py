@@ -1,16 +1,15 @@
-"""Whole nodes in one process: everything real but the wire, which is an in-memory hub."""
+"""Whole nodes in one process: everything real, but for the wire where that is an in-memory hub."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import trio
 
-from p2p.memory import MemoryHub
-from p2p.network import PeerId
+from p2p.network import Network, PeerId
 from step_node.chain.genesis import Genesis
 from step_node.clock import SystemClock
 from step_node.home.config import SyncConfig
@@ -36,9 +35,17 @@ QUICK: dict[str, Any] = {
 """Parameters with which a network of nodes in one process is quick."""
 
 
+class Hub(Protocol):
+    """Where nodes find one another: a `MemoryHub`, or something like it."""
+
+    def join(self, name: str, /) -> AbstractAsyncContextManager[Network]:
+        """A network for the node `name`."""
+        ...
+
+
 @asynccontextmanager
 async def running_node(
-    hub: MemoryHub,
+    hub: Hub,
     name: str,
     genesis: Genesis,
     home: Path,
@@ -46,6 +53,8 @@ async def running_node(
     storage: Storage | None = None,
     sync: SyncConfig | None = None,
     hooks: NodeHooks | None = None,
+    watches_for_doppelganger: bool = True,
+    listen_first_seconds: float = 0.0,
 ) -> AsyncIterator[Node]:
     """The node of validator `name`, with its files in `home`; it is stopped, as in a crash, at the end.
 
@@ -72,6 +81,8 @@ async def running_node(
             hooks=hooks,
             # Their peer ids are their names, which no address of theirs can hold.
             bootstrap=frozenset(PeerId(one.p2p_address.split("/")[2]) for one in genesis.validators) - {PeerId(name)},
+            watches_for_doppelganger=watches_for_doppelganger,
+            listen_first_seconds=listen_first_seconds,
         )
         node = Node(parts)
         try:

@@ -6,7 +6,15 @@ from dataclasses import replace
 from typing import TypeVar
 
 from step_node.crypto.eip191 import public_key_of, sign
-from step_node.operations.operation import Operation, Register, RotateKey, Unbond, Withdraw, signing_line
+from step_node.operations.operation import (
+    Operation,
+    Register,
+    RotateKey,
+    SetAddress,
+    Unbond,
+    Withdraw,
+    signing_line,
+)
 from step_node.parameters import USTEP_PER_STEP
 from tests.support.chains import CHAIN_ID
 from tests.support.proofs import address, private_key
@@ -44,3 +52,7 @@ def rotate(cold: str, hot: str, new_hot: str, sequence: int) -> Operation:
     key = public_key_of(private_key(new_hot))
     operation = RotateKey(address(cold), sequence, address(hot), key, UNSIGNED, UNSIGNED)
     return signed(operation, cold=cold, hot=new_hot)
+
+
+def set_address(cold: str, hot: str, sequence: int, p2p_address: str = "/memory/moved") -> Operation:
+    return signed(SetAddress(address(cold), sequence, address(hot), p2p_address, UNSIGNED), cold=cold)

@@ -183,7 +183,11 @@ async def _lay_links(devnet: Devnet) -> list[Link]:
                 link = Link(source, target, devnet.p2p_port(target))
                 addresses.append(f"/ip4/{LOOPBACK}/tcp/{await link.bind()}/p2p/{peer_ids[target]}")
                 links.append(link)
-        devnet.nodes[source].environment["STEP_P2P__BOOTSTRAP"] = json.dumps(addresses)
+        # Without discovery: the addresses on the chain, and those that peers tell, lead around the proxies.
+        devnet.nodes[source].environment |= {
+            "STEP_P2P__BOOTSTRAP": json.dumps(addresses),
+            "STEP_P2P__DISCOVERY": "false",
+        }
     return links
 
 

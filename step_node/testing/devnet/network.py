@@ -53,6 +53,7 @@ class DevnetSettings:
     `home` keeps the data; None is a temporary directory that is removed. `base_port` None takes the usual ports where
     they are free, others where they are not; 0 takes any free ones. `mongodb_uri` None, with the engine mongodb, is a
     throw-away replica set. `parameters` are those of a new chain. `byzantine` is how the last validator misbehaves.
+    `bootstrap_at_first_only` has all others know node 0 alone.
     """
 
     validators: int = 4
@@ -63,6 +64,7 @@ class DevnetSettings:
     parameters: Parameters | None = None
     log: LogConfig | None = None
     byzantine: Misbehaviour | None = None
+    bootstrap_at_first_only: bool = False
 
 
 class Devnet:
@@ -258,6 +260,7 @@ class Devnet:
             storage=storage,
             log=self.settings.log,
             password=secrets.token_hex(16),
+            bootstrap_at_first_only=self.settings.bootstrap_at_first_only,
         )
 
     def _choose_ports(self) -> list[NodePorts]:

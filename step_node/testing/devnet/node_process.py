@@ -41,6 +41,8 @@ class NodeProcess:
         """None is an honest validator, the shipped program."""
         self.environment: dict[str, str] = {}
         """Variables for this node on top of the usual ones, from its next start on."""
+        self.arguments: tuple[str, ...] = ()
+        """What `start` is told on top of the usual, from the next start on."""
         self._process: trio.Process | None = None
         self._is_wanted = False
 
@@ -58,6 +60,11 @@ class NodeProcess:
     def is_running(self) -> bool:
         """Whether there is a process."""
         return self._process is not None and self._process.poll() is None
+
+    @property
+    def exit_status(self) -> int | None:
+        """With what the process ended by itself; negative for a signal. None if it runs, or was stopped from here."""
+        return None if self._process is None else self._process.poll()
 
     @property
     def has_died(self) -> bool:
@@ -80,6 +87,7 @@ class NodeProcess:
                 [
                     *(sys.executable, "-m", *self._program(), "--home", str(self.home.root)),
                     *("--password-file", str(self.home.password), "--stop-with-stdin"),
+                    *self.arguments,
                 ],
                 stdin=subprocess.PIPE,
                 stdout=log,

@@ -16,7 +16,7 @@ import hashlib
 import heapq
 import math
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TypeAlias
@@ -28,7 +28,7 @@ from consensus.wire import WireError
 from p2p.base import BaseNetwork
 from p2p.errors import PeerUnreachable, ProtocolUnsupported
 from p2p.framing import FramedStream
-from p2p.network import PeerId
+from p2p.network import PeerId, Scope
 from p2p.pipe import PipeEnd
 
 STREAMS_WAITING_MAX = 64
@@ -137,7 +137,9 @@ class Air:
             for other in sorted(set(self._networks) | set(network.peers())):
                 if other != name:
                     peer = self._networks.get(other)
-                    up = peer is not None and not network.refuses(name_of(other)) and not peer.refuses(name_of(name))
+                    up = (
+                        peer is not None and not network.is_banned(name_of(other)) and not peer.is_banned(name_of(name))
+                    )
                     network.set_link(name_of(other), up=up)
 
     def running(self, name: str) -> SimulatedNetwork | None:
@@ -214,9 +216,10 @@ class SimulatedNetwork(BaseNetwork):
             self._air.send(self._peer_id, receiver, topic, data)
 
     async def open_stream(
-        self, peer_id: PeerId, protocol: str, *, message_bytes_max: int | None = None
+        self, peer_id: PeerId, protocol: str, *, message_bytes_max: int | None = None, instance: bytes | None = None
     ) -> FramedStream:
-        """See `p2p.network.Network.open_stream`."""
+        """See `p2p.network.Network.open_stream`. A simulated node is alone under its name."""
+        del instance
         self._require_running("open_stream()")
         limit = self._stream_message_bytes_max(protocol, message_bytes_max)
         await trio.sleep(self._air.delay())
@@ -233,6 +236,21 @@ class SimulatedNetwork(BaseNetwork):
         self._streams_opened += 1
         self._remember(near)
         return FramedStream(peer_id, protocol, near, message_bytes_max=limit)
+
+    def keep_connected(self, addresses: Iterable[str], *, narrowest: Scope = Scope.LOOPBACK) -> None:
+        """Do nothing: everybody is connected to everybody whom a link leads to."""
+
+    async def connect(self, address: str, *, narrowest: Scope = Scope.LOOPBACK) -> None:
+        """Raise `PeerUnreachable` unless the peer is connected: nobody else can be dialled."""
+        del narrowest
+        await trio.lowlevel.checkpoint()
+        peer_id = PeerId(address.rpartition("/p2p/")[2])
+        if peer_id not in self._peers:
+            raise PeerUnreachable(peer_id, "no link leads there")
+
+    async def verify(self, address: str, *, narrowest: Scope = Scope.LOOPBACK) -> None:
+        """As `connect`."""
+        await self.connect(address, narrowest=narrowest)
 
     async def disconnect(self, peer_id: PeerId) -> None:
         """See `p2p.network.Network.disconnect`; the peer comes back when anything else changes."""
@@ -252,14 +270,10 @@ class SimulatedNetwork(BaseNetwork):
         self._pipes.clear()
         self._accepting.close()
 
-    def refuses(self, peer_id: PeerId) -> bool:
-        """Whether this network bans that peer."""
-        return self._penalties.is_banned(peer_id)
-
     def set_link(self, peer_id: PeerId, *, up: bool) -> None:
         """Learn whether a peer is connected. Of two networks, the one with the lesser name counts as the dialler."""
         if up:
-            self._connected(peer_id, outbound=self._peer_id < peer_id)
+            self._connected(peer_id, address=f"/memory/{peer_id}", outbound=self._peer_id < peer_id)
             return
         for number, pipe in list(self._pipes.items()):
             if pipe.other_name == peer_id:

@@ -14,7 +14,7 @@ from hashlib import sha256
 from typing import NamedTuple
 
 from consensus.effects import Broadcast, Effect, Finalise, ReportEvidence, Sign, ValidateBatch, WriteAhead
-from consensus.evidence import verify_evidence
+from consensus.evidence import verify_contradiction
 from consensus.inputs import (
     BatchBuilt,
     BatchValidated,
@@ -370,9 +370,7 @@ class Machine:
             elif isinstance(effect, Finalise):
                 said.append(Said(DECISION, effect.commit.round, NAMES[effect.commit.batch_hash], self.own))
             elif isinstance(effect, ReportEvidence):
-                convicted = verify_evidence(
-                    effect.evidence, chain_id=CHAIN_ID, validators=self.validators, recover=pretend_recover
-                )
+                convicted = verify_contradiction(effect.evidence, chain_id=CHAIN_ID, recover=pretend_recover)
                 if _index(convicted) != self.byzantine:
                     raise Unsafe(f"validator {self.own} accuses {_index(convicted)}, which is honest")
         if isinstance(first, OwnMessagesRecovered):

@@ -22,6 +22,8 @@ from tests.consensus.exhaustive.local import (
     key_of,
 )
 
+pytestmark = pytest.mark.costly
+
 
 @pytest.mark.parametrize("byzantine", range(4))
 def test_no_interleaving_of_one_round_is_unsafe(byzantine: int) -> None:

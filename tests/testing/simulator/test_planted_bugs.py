@@ -6,6 +6,8 @@ import pytest
 
 from tests.testing.simulator.planted_bugs import BUGS, SEEDS_MAX, PlantedBug, find
 
+pytestmark = pytest.mark.costly
+
 QUICK_SEEDS = 4
 """Bugs that this many seeds find are looked for in every test run; the others with `make simulate`."""
 

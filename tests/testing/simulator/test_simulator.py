@@ -14,6 +14,8 @@ from step_node.testing.simulator.campaign import Summary, quiet, run_campaign
 from step_node.testing.simulator.settings import FaultKind, RunKind, SimulationSettings
 from step_node.testing.simulator.world import simulate_seed
 
+pytestmark = pytest.mark.costly
+
 DIGESTS = """
 import sys
 from step_node.testing.simulator.campaign import quiet

@@ -1,0 +1,119 @@
+"""`step-node status`: everything in lines and tables that nothing breaks, whatever the node answers."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import Command
+
+OWN, OTHER, AWAY = ("0x" + digit * 40 for digit in "123")
+PEER_ID = "16Uiu2HAm1zXhWsn2hTkGsWUFNFgUEXYvmZCTkFTvh1aHiMSpFMTX"
+STRANGER_ID = "16Uiu2HAmPy4LR3FpAGNnGyFv5cDpJ2aYRS8Nng9pHbAkTzSMEU6v"
+
+
+def answer() -> dict[str, Any]:
+    """What a node says that has a validator and a stranger for peers."""
+    return {
+        "ok": True,
+        "version": "0.1.0",
+        "p2pAddresses": ["/ip4/127.0.0.1/tcp/26600/p2p/16Uiu2self", "/ip6/::1/tcp/26600/p2p/16Uiu2self"],
+        "validatorAddress": OWN,
+        "height": 42,
+        "syncing": False,
+        "peers": [
+            {
+                "peerId": PEER_ID,
+                "address": "/ip4/192.0.2.1/tcp/26600",
+                "direction": "outbound",
+                "version": "0.1.0",
+                "height": 41,
+                "validator": OTHER,
+            },
+            {
+                "peerId": STRANGER_ID,
+                "address": "/ip4/192.0.2.2/tcp/40000",
+                "direction": "inbound",
+                "version": None,
+                "height": None,
+                "validator": None,
+            },
+        ],
+        "validators": [
+            {"address": OWN, "stake": "100000.000000", "isSelf": True, "peerId": "16Uiu2self"},
+            {"address": OTHER, "stake": "250000.000000", "isSelf": False, "peerId": PEER_ID},
+            {"address": AWAY, "stake": "100000.000000", "isSelf": False, "peerId": None},
+        ],
+    }
+
+
+@pytest.fixture
+def answers(monkeypatch: pytest.MonkeyPatch) -> dict[str, dict[str, Any]]:
+    """What the node answers, by path."""
+    said: dict[str, dict[str, Any]] = {"/status": answer(), "/health": {"status": "degraded", "reasons": ["1 peer"]}}
+    monkeypatch.setattr("step_node.cli.http_calls.get_json", lambda _url, path: said[path])
+    return said
+
+
+@pytest.mark.usefixtures("answers")
+def test_people_get_lines_and_two_tables(command: Command) -> None:
+    result = command("status")
+    assert result.exit_code == 0
+    assert [line.rstrip() for line in result.stdout.splitlines()] == [
+        "health            degraded · 1 peer",
+        "version           0.1.0",
+        "p2pAddresses      /ip4/127.0.0.1/tcp/26600/p2p/16Uiu2self",
+        "p2pAddresses      /ip6/::1/tcp/26600/p2p/16Uiu2self",
+        f"validatorAddress  {OWN}",
+        "height            42",
+        "syncing           no",
+        "",
+        "2 peers",
+        f"  {'peer id':<53}  direction  version  height  {'validator':<42}  address",
+        f"  {PEER_ID:<53}  outbound   0.1.0        41  {OTHER}  /ip4/192.0.2.1/tcp/26600",
+        f"  {STRANGER_ID:<53}  inbound    -             -  {'-':<42}  /ip4/192.0.2.2/tcp/40000",
+        "",
+        "3 validators, 1 of the others connected",
+        f"  {'address':<42}  {'stake':<13}  {'node':<53}  version  height",
+        f"  {OWN}  100000.000000  {'this node':<53}  0.1.0        42",
+        f"  {OTHER}  250000.000000  {PEER_ID:<53}  0.1.0        41",
+        f"  {AWAY}  100000.000000  {'-':<53}  -             -",
+    ]
+
+
+def test_programs_get_one_object(command: Command, answers: dict[str, dict[str, Any]]) -> None:
+    result = command("status", "--json")
+    assert json.loads(result.stdout) == answers["/status"] | {"health": answers["/health"]}
+
+
+def test_who_is_known_by_nobody_is_told_what_to_do(command: Command, answers: dict[str, dict[str, Any]]) -> None:
+    assert "set-address" not in command("status").stdout
+    answers["/status"]["validators"][0]["peerId"] = None
+    assert "step-node validator set-address" in command("status").stdout
+
+
+def test_nobody_s_answer_reaches_the_terminal_as_a_command(
+    command: Command, answers: dict[str, dict[str, Any]]
+) -> None:
+    answers["/status"]["peers"][0]["version"] = "\x1b[2J\u202e\ud800\r\n"
+    answers["/status"]["peers"].append("no peer")
+    answers["/status"]["chainId"] = "\x07bell"
+    answers["/health"]["reasons"] = ["\x9b31m"]
+    shown = command("status").stdout
+    assert all(one.isprintable() for line in shown.split("\n") for one in line)
+    assert r"\x1b[2J\u202e\ud800\r\n" in shown
+    assert r"\x07bell" in shown
+    assert r"\x9b31m" in shown
+    assert "no peer" not in shown
+
+
+def test_a_node_without_peers_and_validators_is_shown(command: Command, answers: dict[str, dict[str, Any]]) -> None:
+    answers["/status"] |= {"peers": [], "validators": []}
+    assert command("status").stdout.splitlines()[-3:] == ["0 peers", "", "0 validators, 0 of the others connected"]
+
+
+def test_a_node_that_is_down_is_exit_status_1(command: Command, answers: dict[str, dict[str, Any]]) -> None:
+    answers["/health"]["status"] = "down"
+    assert command("status").exit_code == 1
