@@ -58,7 +58,7 @@ coverage: setup-dev ## Which lines the tests run that are neither slow nor costl
 	@$(BIN)/coverage html --quiet
 	@$(BIN)/coverage report
 
-# Two runs: tracing doubles the time of what is arithmetic all the way (docs/adr/0016-coverage.md).
+# Two runs: tracing doubles the time of what is arithmetic all the way (docs/adr/0016-coverage-and-changelog.md).
 check: lint ## Before a commit: style, types, layers, then every test, and the floor of the coverage
 	@$(BIN)/coverage run -m pytest -m "not slow and not costly"
 	@$(BIN)/coverage report --format=total

@@ -121,7 +121,7 @@ def _behind(now: Situation) -> str | None:
 
 
 def _history_ahead(now: Situation) -> Participation:
-    reason = f"its signing history has signatures of height {now.signed_height}, and the chain is at {now.head}"
+    reason = f"has a signing history with signatures of height {now.signed_height}, and the chain is at {now.head}"
     if now.signed_height <= now.head + HISTORY_AHEAD_MAX:
         return Participation(reason=f"{reason}: signs nothing until the chain is there", kind="history ahead")
     return Participation(
@@ -142,13 +142,13 @@ def _wait_out(before: Participation, now: Situation) -> Participation:
         if others < now.quorum:
             missing = f"{now.quorum} other validators would have to go on without it, and there are {others}"
         return Participation(
-            reason=f"its signing history is doubtful, and the key's past must be waited out: {missing}. If you know"
+            reason=f"has a doubtful signing history, and the key's past must be waited out: {missing}. If you know"
             " that the key has signed nothing at some height or above, start with --sign-from-height",
             kind=f"doubtful, {now.told.members} heard",
         )
     if now.head < settles_at:
         return Participation(
-            reason=f"its signing history is doubtful: signs nothing until height {settles_at} is final",
+            reason=f"has a doubtful signing history: signs nothing until height {settles_at} is final",
             settles_at=settles_at,
             kind="waits out",
         )

@@ -12,7 +12,9 @@ from functools import partial
 import structlog
 import trio
 
-from consensus.messages import Commit, Evidence, Message, PreCommit, SignedMessage
+from consensus.messages import Commit, Evidence, Message, PreCommit, ProofBatch, SignedMessage
+from p2p.network import Fault
+from step_node.batch.batch import MalformedBatch
 from step_node.chain.chain import Chain
 from step_node.engine.doppelganger import DoppelgangerWatch
 from step_node.engine.driver import ConsensusDriver
@@ -23,6 +25,7 @@ from step_node.metrics import NodeMetrics
 from step_node.network.consensus_judge import ConsensusGossipMessage
 from step_node.network.gossip import Topic, broadcast
 from step_node.network.peers import Peers
+from step_node.network.proposals import batch_of
 from step_node.storage.retry import StorageWatch
 
 log = structlog.get_logger("node")
@@ -81,12 +84,24 @@ class ConsensusReader:
                 self._peers.note_told(sender, height - 1)
             if isinstance(item.message, Evidence):
                 await self._take_evidence(item.message)
+            elif isinstance(item.message, ProofBatch):
+                await self._take_proposal(item.message)
             elif item.proven:
-                self._driver.deliver(item.message, item.batch)
+                self._driver.deliver(item.message)
                 if isinstance(item.message, PreCommit):
                     contradicted = self._chain.late_contradiction(item.message)
                     if contradicted is not None:
                         await self._take_evidence(contradicted)
+
+    async def _take_proposal(self, proposal: ProofBatch) -> None:
+        try:
+            batch = await batch_of(proposal)
+        except MalformedBatch as error:
+            self._metrics.message_rejected(Fault.MALFORMED.value)
+            proposer = "0x" + proposal.proposer.hex()
+            log.warning("a proposal's batch cannot be read", proposer=proposer, reason=str(error))
+        else:
+            self._driver.deliver(proposal, batch)
 
     async def broadcast(self, message: Message) -> None:
         """Send a message to everybody."""

@@ -29,7 +29,7 @@ from consensus.messages import Commit, Evidence, Message, ProofBatch, SignedMess
 from consensus.wire import WireError
 from p2p.limits import Rate, Share
 from p2p.network import Fault
-from step_node.batch.batch import Batch, MalformedBatch, decode_batch
+from step_node.batch.batch import MalformedBatch, identity_in
 from step_node.chain.chain import Chain
 from step_node.crypto.eip191 import BadSignature
 from step_node.crypto.lines import recover_signer
@@ -70,13 +70,12 @@ class Refused(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class ConsensusGossipMessage:
-    """A message of consensus; a proposal comes with its decoded batch.
+    """A message of consensus; of a proposal the batch is still to be decoded (`network.proposals`).
 
     `proven` is False for a commit or evidence of another height than the next: it is for peers that are elsewhere.
     """
 
     message: Message
-    batch: Batch | None
     proven: bool
 
 
@@ -136,7 +135,9 @@ class ConsensusJudge:
                 Fault.UNVERIFIABLE, f"{kind}: 0x{message.signer.hex()} is no validator of height {message.height} here"
             )
         self._check_signature(message)
-        return ConsensusGossipMessage(message, _batch_of(message) if isinstance(message, ProofBatch) else None, True)
+        if isinstance(message, ProofBatch):
+            _check_identity(message)
+        return ConsensusGossipMessage(message, proven=True)
 
     def _check_signature(self, message: SignedMessage) -> None:
         try:
@@ -170,7 +171,7 @@ class ConsensusJudge:
         self._said.move_to_end(said)
         while len(self._said) > SAID_COMMITS_MAX:
             self._said.popitem(last=False)
-        return ConsensusGossipMessage(commit, None, proven=height == chain.next_height)
+        return ConsensusGossipMessage(commit, proven=height == chain.next_height)
 
     def _judge_evidence(self, evidence: Evidence) -> ConsensusGossipMessage:
         """What the next batch could not punish here, and of whom nothing is known, goes no further: who can use it has
@@ -184,14 +185,14 @@ class ConsensusJudge:
             chain.offence_in(evidence)
         except InvalidEvidence as error:
             raise Refused(Fault.BAD_SIGNATURE, f"{evidence.type}: {error}") from error
-        return ConsensusGossipMessage(evidence, None, proven=first.height == chain.next_height)
+        return ConsensusGossipMessage(evidence, proven=first.height == chain.next_height)
 
 
-def _batch_of(message: ProofBatch) -> Batch:
+def _check_identity(message: ProofBatch) -> None:
+    """That the batch's header is the one proposed. Its body is decoded by who reads the message, off the event loop."""
     try:
-        batch = decode_batch(message.batch)
+        identity = identity_in(message.batch)
     except MalformedBatch as error:
         raise Refused(Fault.MALFORMED, f"PROOF_BATCH.batch: {error}") from error
-    if batch.hash != message.batch_hash:
+    if identity != message.batch_hash:
         raise Refused(Fault.INVALID_DATA, "PROOF_BATCH.batch_hash: is not the identity of the batch")
-    return batch

@@ -33,6 +33,7 @@ from step_node.engine.driver import ConsensusDriver
 from step_node.metrics import NodeMetrics
 from step_node.network.consensus_judge import ConsensusJudge, Refused
 from step_node.network.peers import Peers
+from step_node.network.proposals import batch_of
 from step_node.network.protocols import (
     SYNC_BATCHES_MAX,
     SYNC_BYTES_MAX,
@@ -300,7 +301,12 @@ class Sync:
         if not isinstance(received.message, ProofBatch) or received.message.batch_hash != batch_hash:
             self._network.penalise(peer_id, Fault.UNREQUESTED)
             return False
-        self._driver.deliver(received.message, received.batch)
+        try:
+            batch = await batch_of(received.message)
+        except MalformedBatch as error:
+            log.warning("a peer's proposal cannot be read", peer=peer_id, reason=str(error))
+            return False
+        self._driver.deliver(received.message, batch)
         return True
 
     # --- answering ----------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
 
@@ -12,7 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consensus.messages import BATCH_BYTES_MAX
-from step_node.batch.batch import PROOFS_MAX, Batch, BatchContent, MalformedBatch, decode_batch, encode_batch
+from step_node.batch.batch import (
+    PROOFS_MAX,
+    Batch,
+    BatchContent,
+    MalformedBatch,
+    decode_batch,
+    encode_batch,
+    identity_in,
+)
 from step_node.proofs.proof import SignedProof
 from tests.support.chains import build, finalise, make_genesis, open_chain
 from tests.support.proofs import START_MS, signed_proof
@@ -50,6 +59,25 @@ def test_a_batch_comes_back_as_it_was() -> None:
 def test_any_proofs_come_back_as_they_were(proofs: list[SignedProof]) -> None:
     original = with_content(batch(), tuple(proofs))
     assert decode_batch(encode_batch(original)) == original
+
+
+def test_the_identity_can_be_read_without_the_body() -> None:
+    encoded = encode_batch(batch())
+    assert identity_in(encoded) == batch().hash
+    body_at = encoded.index(b"\xa4body")
+    for position in range(body_at + 5, len(encoded)):
+        spoilt = bytearray(encoded)
+        spoilt[position] = 0xC1  # never used in MessagePack
+        try:
+            assert identity_in(bytes(spoilt)) == batch().hash
+        except MalformedBatch:
+            continue
+
+
+@given(st.binary(max_size=300))
+def test_an_identity_is_read_or_refused_whatever_the_bytes(data: bytes) -> None:
+    with suppress(MalformedBatch):
+        assert len(identity_in(data)) == 32
 
 
 def test_any_flipped_bit_is_refused_or_makes_another_batch() -> None:

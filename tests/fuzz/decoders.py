@@ -43,7 +43,7 @@ from p2p.libp2p_negotiation import read_line
 from step_node.api.body import parse_json
 from step_node.api.cursor import decode_cursor, encode_cursor
 from step_node.api.errors import ApiError
-from step_node.batch.batch import BatchHeader, MalformedBatch, decode_batch, encode_batch
+from step_node.batch.batch import BatchHeader, MalformedBatch, decode_batch, encode_batch, identity_in
 from step_node.chain.chain import COMMIT_BYTES_MAX, Chain
 from step_node.chain.genesis import load_genesis
 from step_node.cli.error_lines import CommandError
@@ -134,10 +134,11 @@ FUZZED_AS = {
     "_Kept": "snapshot-links",
     "_PoolFile": "evidence",
     "rpc_pb2.RPC.FromString": "gossip-rpc",
+    "step_node/batch/batch.py msgpack": "batch-identity",
     "step_node/engine/wal.py msgpack": "consensus-log",
     "step_node/ledger/evidence.py msgpack": "consensus-gossip",
     "step_node/proofs/wire.py msgpack": "proof-bundle",
-    "step_node/signing/guard.py msgpack": "signing-history",
+    "step_node/signing/history.py msgpack": "signing-history",
     "step_node/snapshot/records.py msgpack": "snapshot-records",
 }
 """Every place in the code that decodes (as `test_every_decoder_in_the_code_is_fuzzed` finds them), and its decoder."""
@@ -354,6 +355,7 @@ def decoders() -> dict[str, Decoder]:
             tuple(encode_message(message) for message in (proposal, pre_vote, nil, timeout, commit, evidence)),
             GOSSIP_MESSAGE_BYTES_MAX,
         ),
+        "batch-identity": Decoder(identity_in, (MalformedBatch,), (proposal.batch,), GOSSIP_MESSAGE_BYTES_MAX),
         "batch": Decoder(decode_batch, (MalformedBatch,), (proposal.batch,), GOSSIP_MESSAGE_BYTES_MAX, encode_batch),
         "proof-bundle": Decoder(
             decode_bundle,

@@ -68,7 +68,10 @@ async def copy_of(devnet: Devnet, root: Path, *, is_observer: bool) -> NodeProce
 
 
 async def until_height(devnet: Devnet, height: int) -> None:
-    while (await devnet.clients[0].status()).height < height:
+    while True:
+        with suppress(Unavailable):
+            if (await devnet.clients[0].status()).height >= height:
+                return
         await trio.sleep(0.1)
 
 

@@ -67,7 +67,7 @@ async def said_by(devnet: Devnet, index: int, path: str, field: str) -> Any:
 async def test_a_validator_restored_from_its_keys_alone_signs_nothing_of_the_past(tmp_path: Path) -> None:
     with trio.fail_after(LONGEST_SECONDS):
         async with Devnet(DevnetSettings(base_port=0, parameters=SWIFT)) as devnet:
-            walkers = Walkers(devnet.clients[:3], SWIFT, proofs=400, rate=8)
+            walkers = Walkers(devnet.clients[:3], SWIFT, proofs=5_000, rate=8)
             restored = devnet.nodes[3]
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(walkers.run)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 import pytest
 import trio
@@ -29,7 +30,7 @@ from consensus.values import TimeoutKind
 from p2p.memory import MemoryHub, MemoryNetwork
 from p2p.network import Fault, PeerId
 from p2p.penalties import PENALTY_POINTS
-from step_node.batch.batch import decode_batch, encode_batch
+from step_node.batch.batch import MalformedBatch, decode_batch, encode_batch
 from step_node.chain import chain as chain_module
 from step_node.chain.chain import Chain
 from step_node.crypto.eip191 import sign
@@ -43,13 +44,17 @@ from step_node.network.consensus_judge import (
     Refused,
 )
 from step_node.network.gossip import Topic, broadcast, consensus_gossip, operations_gossip, proofs_gossip
+from step_node.network.proposals import SMALL_BATCH_BYTES_MAX, batch_of
 from step_node.network.protocols import consensus_topic, proofs_topic
+from step_node.offload import offload_of_task
 from step_node.operations.operation import Operation, encode_operation
 from step_node.proofs.wire import BUNDLE_BYTES_MAX, CheckedBundle, encode_bundle
 from tests.support.chains import CHAIN_ID, build, commit_for, finalise, make_genesis, open_chain, validator_names
 from tests.support.operations import register
 from tests.support.operations import signed as signed_operation
 from tests.support.proofs import address, private_key, signed_proof
+
+T = TypeVar("T")
 
 GENESIS = make_genesis(4)
 NAMES = validator_names(4)
@@ -96,10 +101,34 @@ async def good_messages(chain: Chain) -> dict[str, Message]:
 async def test_good_messages_of_every_kind_pass_as_they_are() -> None:
     chain = await open_chain(GENESIS)
     for message in (await good_messages(chain)).values():
-        decoded = ConsensusJudge(chain).judge(encode_message(message))
-        assert decoded.message == message
-        assert (decoded.batch is not None) is isinstance(message, ProofBatch)
-        assert decoded.batch is None or (isinstance(message, ProofBatch) and decoded.batch.hash == message.batch_hash)
+        assert ConsensusJudge(chain).judge(encode_message(message)).message == message
+
+
+async def test_a_proposal_is_judged_by_its_header_and_its_body_is_decoded_off_the_event_loop_if_it_is_long() -> None:
+    off_the_loop = 0
+
+    async def offload(work: Callable[[], T], /) -> T:
+        nonlocal off_the_loop
+        off_the_loop += 1
+        return work()
+
+    offload_of_task.set(offload)
+    chain = await open_chain(GENESIS)
+    small = await proposal(chain)
+    assert (await batch_of(small)).hash == small.batch_hash
+    assert off_the_loop == 0
+    # The header is the one proposed, the body is not the header's: whoever passes it on cannot know.
+    body_at = small.batch.index(b"\xa4body")
+    spoilt = bytearray(small.batch)
+    spoilt[body_at + 40] ^= 1
+    judged = ConsensusJudge(chain).judge(encode_message(replace(small, batch=bytes(spoilt))))
+    assert isinstance(judged.message, ProofBatch)
+    with pytest.raises(MalformedBatch):
+        await batch_of(judged.message)
+    long = replace(small, batch=small.batch + bytes(SMALL_BATCH_BYTES_MAX))
+    with pytest.raises(MalformedBatch):
+        await batch_of(long)
+    assert off_the_loop == 1
 
 
 async def bad_messages(chain: Chain) -> dict[str, tuple[bytes, Fault]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -127,6 +127,24 @@ async def test_what_gossip_has_lost_is_fetched(tmp_path: Path) -> None:
         await until(lambda: len(other.waiting()) == 600)
         assert one.faults() == other.faults() == {}
         assert one.network.statistics().handler_failures == 0
+
+
+async def test_peers_that_do_not_answer_keep_nobody_else_from_being_asked(tmp_path: Path) -> None:
+    """One after the other they would take ten seconds each, in every round."""
+    hub, proof = MemoryHub(drop=lambda _sender, _receiver, _topic, _data: True), signed_proof()
+
+    async def stalling(stream: Stream) -> None:
+        await stream.receive_message()
+        await trio.sleep_forever()
+
+    async with AsyncExitStack() as stack:
+        node = await stack.enter_async_context(exchanging_node(hub, "a", tmp_path))
+        for index in range(8):
+            await stack.enter_async_context(stranger(hub, f"b-{index}", stalling))
+        honest = await stack.enter_async_context(exchanging_node(hub, "z", tmp_path))
+        honest.parts.mempool.add(proof, now_ms=START_MS)
+        await until(lambda: node.waiting() == {proof.proof_id})
+        assert node.faults() == {}
 
 
 async def test_finalised_and_dropped_proofs_are_not_fetched_again(tmp_path: Path) -> None:

@@ -7,11 +7,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 from unittest.mock import patch
 
-from consensus import recollection
 from consensus.inputs import OwnMessagesRecovered
-from consensus.lock import ProofOfLock
-from consensus.messages import SignedMessage
-from consensus.progress import Progress
 from consensus.state import ConsensusState
 from step_node.engine.doppelganger import DoppelgangerWatch
 from step_node.engine.own_key import OwnKey
@@ -37,34 +33,6 @@ def refusal_that_waits_for_ever() -> Sequence[AbstractContextManager[Any]]:
         return None
 
     return [patch.object(OwnKey, "recovered", recovered)]
-
-
-def lock_that_the_history_shows_forgotten() -> Sequence[AbstractContextManager[Any]]:
-    """Round and step come back from the history, the lock does not."""
-
-    def lock_again(_progress: Progress, _own: list[SignedMessage], _proof: ProofOfLock | None) -> None: ...
-
-    return [patch.object(recollection, "_lock_again", lock_again)]
-
-
-def recovered_only_when_refused() -> Sequence[AbstractContextManager[Any]]:
-    """A jump of rounds signs past the lock before anything is refused."""
-    refused, recovered = OwnKey._refused, OwnKey.recovered
-    asked_by_refusal: list[OwnKey] = []
-
-    async def told_apart(
-        self: OwnKey, error: Any, message: SignedMessage, state: ConsensusState
-    ) -> OwnMessagesRecovered | None:
-        asked_by_refusal.append(self)
-        try:
-            return await refused(self, error, message, state)  # type: ignore[return-value]  # it gives nothing else
-        finally:
-            asked_by_refusal.remove(self)
-
-    async def only_then(self: OwnKey, state: ConsensusState) -> OwnMessagesRecovered | None:
-        return await recovered(self, state) if self in asked_by_refusal else None
-
-    return [patch.object(OwnKey, "_refused", told_apart), patch.object(OwnKey, "recovered", only_then)]
 
 
 def takes_another_keys_history() -> Sequence[AbstractContextManager[Any]]:
