@@ -142,7 +142,7 @@ async def test_peers_that_do_not_answer_keep_nobody_else_from_being_asked(tmp_pa
         for index in range(8):
             await stack.enter_async_context(stranger(hub, f"b-{index}", stalling))
         honest = await stack.enter_async_context(exchanging_node(hub, "z", tmp_path))
-        honest.parts.mempool.add(proof, now_ms=START_MS)
+        honest.parts.mempool.add(proof)
         await until(lambda: node.waiting() == {proof.proof_id})
         assert node.faults() == {}
 
