@@ -15,10 +15,10 @@ export PIP_ROOT_USER_ACTION := ignore
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo setup setup-dev test test-fast test-python coverage explore simulate bench-join check lint lock clean \
-  compose-check chaos fuzz nightly changelog
+  compose-check chaos fuzz fuzz-consensus nightly changelog
 
 help: ## List what can be done
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: setup ## Four validators finalise 200 real location proofs (PROOFS=n for another number)
 	@$(BIN)/step-node devnet --proofs $(PROOFS)
@@ -43,6 +43,9 @@ simulate: setup-dev ## Whole nodes in a simulated world (SEEDS=n), and the plant
 	@$(BIN)/step-node simulate --validators 4 --seeds $(SEEDS) --json
 	@$(BIN)/step-node simulate --validators 7 --seeds $$(( $(SEEDS) / 5 )) --json
 	@$(BIN)/python -m pytest -m simulate tests/testing/simulator
+
+fuzz-consensus: setup-dev ## Search schedules of the simulated world, guided by what they reach (SECONDS_EACH=20)
+	@$(BIN)/step-node simulate --validators 4 --seconds $(SECONDS_EACH) --json
 
 fuzz: setup-dev $(VENV)/.fuzz-installed ## Fuzz every decoder, guided by coverage (SECONDS_EACH=20; CORPUS=directory to keep)
 	@$(BIN)/python -m tests.fuzz.fuzz_decoders --seconds $(SECONDS_EACH) $(if $(CORPUS),--corpus $(CORPUS))

@@ -1,8 +1,11 @@
-"""The few things that a record log asks of a file system; the simulator has one that loses what was not synced."""
+"""The few things that a node's files ask of a file system; the simulator has one that loses what was not synced."""
 
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -34,7 +37,7 @@ class OpenFile(Protocol):
 
 
 class FileSystem(Protocol):
-    """Where record logs are kept. Every method may raise OSError."""
+    """Where a node keeps its files. Every method may raise OSError."""
 
     def exists(self, path: Path) -> bool:
         """Whether there is a file at `path`."""
@@ -50,6 +53,26 @@ class FileSystem(Protocol):
 
     def replace(self, path: Path, content: bytes) -> None:
         """Durably make `content` the file's content; after a crash meanwhile it is the old one or the new one."""
+        ...
+
+    def write(self, path: Path, content: bytes) -> None:
+        """Make `content` the file's content; a crash may leave any of it: for what is checked when it is read."""
+        ...
+
+    def make_folder(self, path: Path) -> None:
+        """Make the folder, and those above it, where they are missing."""
+        ...
+
+    def entries(self, folder: Path) -> Sequence[Path]:
+        """The files and folders in a folder, in no particular order."""
+        ...
+
+    def rename(self, folder: Path, new: Path) -> None:
+        """Give a folder another name, at which nothing may be."""
+        ...
+
+    def remove(self, folder: Path) -> None:
+        """Take a folder away with all that is in it, or a file, as far as it can be; nothing if there is none."""
         ...
 
 
@@ -91,6 +114,30 @@ class DiskFileSystem:
     def replace(self, path: Path, content: bytes) -> None:
         """See `FileSystem.replace`."""
         write_atomically(path, content)
+
+    def write(self, path: Path, content: bytes) -> None:
+        """See `FileSystem.write`."""
+        path.write_bytes(content)
+
+    def make_folder(self, path: Path) -> None:
+        """See `FileSystem.make_folder`."""
+        path.mkdir(parents=True, exist_ok=True)
+
+    def entries(self, folder: Path) -> Sequence[Path]:
+        """See `FileSystem.entries`."""
+        return tuple(folder.iterdir())
+
+    def rename(self, folder: Path, new: Path) -> None:
+        """See `FileSystem.rename`."""
+        folder.rename(new)
+
+    def remove(self, folder: Path) -> None:
+        """See `FileSystem.remove`."""
+        if folder.is_dir() and not folder.is_symlink():
+            shutil.rmtree(folder, ignore_errors=True)
+        else:
+            with suppress(OSError):
+                folder.unlink()
 
 
 DISK = DiskFileSystem()

@@ -352,6 +352,7 @@ class ConsensusDriver:
         while inputs and self._state.height == height:
             item = inputs.popleft()
             transition = apply(self._state, item)
+            self._hooks.applied(self._state, item, transition)
             if transition.ignored is not None:
                 self._metrics.consensus_input_ignored(transition.ignored)
                 continue

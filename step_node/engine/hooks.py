@@ -7,7 +7,10 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Protocol
 
+from consensus.inputs import Input
+from consensus.machine import Transition
 from consensus.messages import Message
+from consensus.state import ConsensusState
 from step_node.chain.judging import JudgedBatch
 from step_node.engine.participation import Told
 
@@ -17,6 +20,9 @@ async def _nothing() -> None: ...
 
 def _plainly(_message: Message) -> AbstractContextManager[None]:
     return nullcontext()
+
+
+def _unseen(_before: ConsensusState, _item: Input, _transition: Transition) -> None: ...
 
 
 class Outlook(Protocol):
@@ -43,7 +49,8 @@ class ConsensusHooks:
     """What the driver calls: `broadcast` sends a message to everybody; `finalised` runs after each batch is stored;
     `request_batch(height, batch_hash)` has peers asked for a proposal; `outlook` says whether others are ahead;
     `restored` runs after a snapshot is stored. `taking_in` surrounds the work on a peer's message; without
-    `gives_proposals` no peer is given a proposal."""
+    `gives_proposals` no peer is given a proposal; `applied(before, input, transition)` is shown every step of the
+    machine."""
 
     broadcast: Callable[[Message], Awaitable[None]]
     finalised: Callable[[JudgedBatch], Awaitable[None]]
@@ -52,3 +59,4 @@ class ConsensusHooks:
     restored: Callable[[], Awaitable[None]] = _nothing
     taking_in: Callable[[Message], AbstractContextManager[None]] = _plainly
     gives_proposals: bool = True
+    applied: Callable[[ConsensusState, Input, Transition], None] = _unseen

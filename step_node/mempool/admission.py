@@ -241,7 +241,7 @@ class Admission:
             if refusal is not None:
                 dropped.append(DroppedProof(proof.proof_id, refusal))
             else:
-                added += self._mempool.add(proof, now_ms=self._clock.now_ms())
+                added += self._mempool.add(proof)
         await self._journal.settle(finalised=sorted(receipts), dropped=dropped, now_ms=self._clock.now_ms())
         return added
 
@@ -260,7 +260,7 @@ class Admission:
     def _admit(self, proof: SignedProof, state: StateSlice) -> Refusal | None:
         refusal = refusal_at(proof, state, self._clock.now_ms()) or self._mempool.check(proof, state.head.parameters)
         if refusal is None:
-            self._mempool.add(proof, now_ms=self._clock.now_ms())
+            self._mempool.add(proof)
         return refusal
 
     async def _verify(self, proofs: Sequence[SignedProof]) -> list[Refusal | None]:

@@ -10,10 +10,11 @@ proof is accepted.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
+from step_node.clock import monotonic_ms
 from step_node.ledger.records import Account, LastProof
 from step_node.ledger.state_gates import check_clock, check_movement
 from step_node.parameters import Parameters
@@ -36,10 +37,15 @@ class MempoolStatistics:
 
 
 class Mempool:
-    """See the module's docstring. Not thread-safe: it lives on the event loop."""
+    """See the module's docstring. Not thread-safe: it lives on the event loop.
 
-    def __init__(self, *, proofs_max: int = PROOFS_MAX) -> None:
+    `monotonic_ms` is what waiting is measured by, never the wall clock: that one may be set back by an hour, and one
+    proof that has arrived before would then hold up all later ones for as long.
+    """
+
+    def __init__(self, *, proofs_max: int = PROOFS_MAX, monotonic_ms: Callable[[], int] = monotonic_ms) -> None:
         self._proofs_max = proofs_max
+        self._monotonic_ms = monotonic_ms
         self._by_id: dict[bytes, SignedProof] = {}
         """In order of arrival."""
         self._arrived_at_ms: dict[bytes, int] = {}
@@ -93,12 +99,12 @@ class Mempool:
             )
         return None
 
-    def add(self, proof: SignedProof, *, now_ms: int) -> bool:
+    def add(self, proof: SignedProof) -> bool:
         """Let a checked proof in. False if it was there already."""
         if proof.proof_id in self._by_id:
             return False
         self._by_id[proof.proof_id] = proof
-        self._arrived_at_ms[proof.proof_id] = now_ms
+        self._arrived_at_ms[proof.proof_id] = self._monotonic_ms()
         self._arrivals += 1
         self._arrival_numbers[proof.proof_id] = self._arrivals
         insort(self._by_timestamp, (proof.timestamp_ms, self._arrivals, proof.proof_id))
@@ -124,10 +130,10 @@ class Mempool:
             del self._by_triangle[int(proof.triangle)]
         return proof
 
-    def waited_ms(self, proof_id: bytes, *, now_ms: int) -> int | None:
+    def waited_ms(self, proof_id: bytes) -> int | None:
         """How long a proof has waited here; None if it does not."""
         arrived_at_ms = self._arrived_at_ms.get(proof_id)
-        return None if arrived_at_ms is None else now_ms - arrived_at_ms
+        return None if arrived_at_ms is None else self._monotonic_ms() - arrived_at_ms
 
     def touching(self, accounts: Iterable[bytes], triangles: Iterable[int]) -> list[SignedProof]:
         """The waiting proofs whose account or triangle is among these: those a finalised batch may have decided."""
@@ -161,7 +167,8 @@ class Mempool:
         return list(islice(_in_turn(turns, now_ms, parameters), limit))
 
     def has_work(self, *, now_ms: int, parameters: Parameters) -> bool:
-        """Whether a batch should be proposed: enough proofs wait, or one has waited for the batch interval."""
+        """Whether a batch should be proposed: enough proofs wait that are timely at `now_ms`, by the wall clock, or one
+        of those has waited for the batch interval."""
         # Asked many times a second, and what the clock has passed by stays until it is settled: only the timely ones,
         # in the sense of `check_clock`, are looked at, and fewer than `batch_target_proofs` of them.
         first = bisect_left(self._by_timestamp, (now_ms - parameters.proof_max_age_ms,))
@@ -171,7 +178,7 @@ class Mempool:
         if first == end:
             return False
         _, longest_waiting = min((number, proof_id) for _, number, proof_id in self._by_timestamp[first:end])
-        return now_ms - self._arrived_at_ms[longest_waiting] >= parameters.batch_interval_ms
+        return self._monotonic_ms() - self._arrived_at_ms[longest_waiting] >= parameters.batch_interval_ms
 
     def _check_neighbours(self, proof: SignedProof, queue: list[SignedProof], parameters: Parameters) -> Refusal | None:
         """The movement gates against the account's own waiting proofs just before and just after this one."""

@@ -60,9 +60,8 @@ class Settlement:
         """Settle after `judged` has been stored and the head has moved. Raises `JournalError`."""
         receipts = judged.transition.receipts
         finalised = [receipt.proof_id for receipt in receipts]
-        now_ms = self._clock.now_ms()
         for proof_id in finalised:
-            waited_ms = self._mempool.waited_ms(proof_id, now_ms=now_ms)
+            waited_ms = self._mempool.waited_ms(proof_id)
             if waited_ms is not None:
                 self._metrics.proof_final_after(waited_ms)
                 self._mempool.remove(proof_id)

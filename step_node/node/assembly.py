@@ -61,9 +61,9 @@ async def assemble(
 ) -> NodeParts:
     """The parts of the node in `home`, over a store that has been initialised with `genesis`.
 
-    `files` is the disk on which the consensus log, the proof of lock and the evidence lie; without `keeps_snapshots`
-    nothing else of the home is opened. `bootstrap` names the peers of the operator's choice. Without an `address_book`
-    there is one that is not kept, whose chances are the same in each run. `NodeParts.close` closes what was opened.
+    `files` is the disk on which all of that lies; without `keeps_snapshots` no snapshots are given or joined from.
+    `bootstrap` names the peers of the operator's choice. Without an `address_book` there is one that is not kept, whose
+    chances are the same in each run. `NodeParts.close` closes what was opened.
 
     Raises `StepNodeError` for whatever the operator can do something about.
     """
@@ -72,10 +72,10 @@ async def assemble(
     snapshots, set_links = None, None
     if keeps_snapshots:
         try:
-            snapshots = await SnapshotStore.open(home.snapshots)
+            snapshots = await SnapshotStore.open(home.snapshots, files=files)
         except OSError as error:
             raise StepNodeError(f"{home.snapshots}: cannot be used: {error}") from error
-        set_links = await ValidatorSetLinks.open(home.validator_sets, genesis)
+        set_links = await ValidatorSetLinks.open(home.validator_sets, genesis, files=files)
     wal, replayed = WriteAheadLog.open(
         home.consensus_log, chain_id=genesis.chain_id, height=chain.next_height, files=files
     )

@@ -137,6 +137,7 @@ class Node:
                 restored=self._restored,
                 taking_in=parts.hooks.taking_in,
                 gives_proposals=parts.hooks.gives_proposals,
+                applied=parts.hooks.applied,
             ),
             clock=parts.clock,
             metrics=self._metrics,
@@ -315,8 +316,11 @@ class Node:
         return server, joiner
 
     async def _listen(self, watch: DoppelgangerWatch) -> None:
-        """Begin to watch at the head, and let the driver sign once the operator's time of listening is over."""
-        while not self._is_at_head():
+        """Begin to watch at the head, and let the driver sign once the operator's time of listening is over.
+
+        While the history is doubtful, what it lacks may be of this very process: then nobody can be accused.
+        """
+        while not self._is_at_head() or watch.is_doubtful:
             await trio.sleep(HEAD_CHECK_MS / 1000)
         height = self._chain.head.chain.height
         watch.begin(height)

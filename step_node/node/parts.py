@@ -7,7 +7,9 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
 from consensus.inputs import Input
+from consensus.machine import Transition
 from consensus.messages import Message
+from consensus.state import ConsensusState
 from p2p.network import Network, PeerId
 from step_node.chain.chain import Chain
 from step_node.chain.genesis import Genesis
@@ -30,6 +32,9 @@ def _plainly(_message: Message) -> AbstractContextManager[None]:
     return nullcontext()
 
 
+def _unseen(_before: ConsensusState, _item: Input, _transition: Transition) -> None: ...
+
+
 def _just_that(message: Message) -> Sequence[Message]:
     return (message,)
 
@@ -40,12 +45,14 @@ class NodeHooks:
     defaults.
 
     `outgoing` gives what is broadcast in a message's place; `taking_in` surrounds consensus' work on a message from a
-    peer; without `gives_proposals` no peer is given a proposal that it asks for.
+    peer; without `gives_proposals` no peer is given a proposal that it asks for; `applied` is shown every step of
+    consensus: the state before, the input, and what came of it.
     """
 
     outgoing: Callable[[Message], Sequence[Message]] = _just_that
     taking_in: Callable[[Message], AbstractContextManager[None]] = _plainly
     gives_proposals: bool = True
+    applied: Callable[[ConsensusState, Input, Transition], None] = _unseen
 
 
 @dataclass(frozen=True, slots=True)

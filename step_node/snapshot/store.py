@@ -7,16 +7,14 @@ held against its hash when it is read, and one that a crash has damaged takes it
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import TypeVar
 
 import structlog
 
 from consensus.wire import WireError, decode, encode
-from step_node.durable.atomic_file import write_atomically
+from step_node.durable.file_system import DISK, FileSystem
 from step_node.offload import run_blocking
 from step_node.snapshot.chunks import ChunkWriter
 from step_node.snapshot.manifest import CHUNK_BYTES_MAX, MANIFEST_BYTES_MAX, SnapshotIndex, chunk_hash
@@ -29,23 +27,22 @@ _INDEX = "index"
 _TAKING = "taking"
 _FETCHING = "fetching"
 
-T = TypeVar("T")
-
 log = structlog.get_logger("snapshot")
 
 
 class SnapshotStore:
     """See the module's docstring. Made by `open`; one owner."""
 
-    def __init__(self, folder: Path, kept: dict[int, SnapshotIndex], chunk_bytes: int) -> None:
+    def __init__(self, folder: Path, kept: dict[int, SnapshotIndex], chunk_bytes: int, files: FileSystem) -> None:
+        self._files = files
         self._folder = folder
         self._kept = kept
         self._chunk_bytes = chunk_bytes
 
     @classmethod
-    async def open(cls, folder: Path, chunk_bytes: int = CHUNK_BYTES_MAX) -> SnapshotStore:
+    async def open(cls, folder: Path, chunk_bytes: int = CHUNK_BYTES_MAX, *, files: FileSystem = DISK) -> SnapshotStore:
         """The store in `folder`, which is made where it is missing. Raises OSError."""
-        return cls(folder, await _on_thread(lambda: _tidied(folder)), chunk_bytes)
+        return cls(folder, await run_blocking(_tidied, folder, files), chunk_bytes, files)
 
     def snapshots(self) -> tuple[SnapshotIndex, ...]:
         """Those that are here, the latest first."""
@@ -58,11 +55,11 @@ class SnapshotStore:
         0, OSError.
         """
         folder = self._folder / _TAKING
-        await _on_thread(lambda: _emptied(folder))
-        writer = ChunkWriter(lambda number, chunk: _write_chunk(folder, number, chunk), self._chunk_bytes)
+        await run_blocking(_emptied, folder, self._files)
+        writer = ChunkWriter(lambda number, chunk: _write_chunk(folder, number, chunk, self._files), self._chunk_bytes)
         await storage.export(writer)
-        index = await _on_thread(writer.finish)
-        await _on_thread(lambda: self._put(folder, index))
+        index = await run_blocking(writer.finish)
+        await run_blocking(self._put, folder, index)
         self._kept[index.height] = index
         for height in sorted(self._kept)[:-KEPT_MAX]:
             await self.discard(height)
@@ -72,7 +69,7 @@ class SnapshotStore:
         """A chunk of a snapshot, None when it is not there, or is not any more what it was."""
         path = _chunk_path(self._folder / str(index.height), number)
         try:
-            data = await _on_thread(path.read_bytes)
+            data = await run_blocking(self._files.read, path)
         except OSError:
             data = b""
         if chunk_hash(data) == index.chunks[number]:
@@ -85,80 +82,77 @@ class SnapshotStore:
     async def discard(self, height: int) -> None:
         """Throw a snapshot away."""
         self._kept.pop(height, None)
-        await _on_thread(lambda: shutil.rmtree(self._folder / str(height), ignore_errors=True))
+        await run_blocking(self._files.remove, self._folder / str(height))
 
     def fetching(self) -> FetchedChunks:
         """Where the chunks go that are being fetched; one at a time."""
-        return FetchedChunks(self._folder / _FETCHING)
+        return FetchedChunks(self._folder / _FETCHING, self._files)
 
     def _put(self, folder: Path, index: SnapshotIndex) -> None:
-        write_atomically(folder / _INDEX, encode(index))
+        self._files.replace(folder / _INDEX, encode(index))
         final = self._folder / str(index.height)
-        shutil.rmtree(final, ignore_errors=True)
-        folder.rename(final)
+        self._files.remove(final)
+        self._files.rename(folder, final)
 
 
 class FetchedChunks:
     """Chunks on their way into the store. Its methods block, and belong on a thread; each may raise OSError."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, files: FileSystem) -> None:
         self._folder = folder
+        self._files = files
 
     def clear(self) -> None:
         """Begin anew, with an empty directory."""
-        _emptied(self._folder)
+        _emptied(self._folder, self._files)
 
     def write(self, number: int, chunk: bytes) -> None:
         """Keep a checked chunk."""
-        _write_chunk(self._folder, number, chunk)
+        _write_chunk(self._folder, number, chunk, self._files)
 
     def read_all(self, index: SnapshotIndex) -> Iterator[bytes]:
         """The chunks again, in order. Raises OSError for one that is not what it was."""
         for number, expected in enumerate(index.chunks):
             path = _chunk_path(self._folder, number)
-            chunk = path.read_bytes()
+            chunk = self._files.read(path)
             if chunk_hash(chunk) != expected:
                 raise OSError(f"{path}: is not what was written")
             yield chunk
 
     def remove(self) -> None:
         """Take the directory away."""
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._files.remove(self._folder)
 
 
-async def _on_thread(work: Callable[[], T]) -> T:
-    return await run_blocking(work)
-
-
-def _tidied(folder: Path) -> dict[int, SnapshotIndex]:
-    folder.mkdir(parents=True, exist_ok=True)
+def _tidied(folder: Path, files: FileSystem) -> dict[int, SnapshotIndex]:
+    files.make_folder(folder)
     kept = {}
-    for path in folder.iterdir():
+    for path in files.entries(folder):
         with suppress(OSError, WireError):
             index = decode(
                 SnapshotIndex,
-                (path / _INDEX).read_bytes(),
+                files.read(path / _INDEX),
                 bytes_max=MANIFEST_BYTES_MAX,
                 structure_bytes_max=MANIFEST_BYTES_MAX,
             )
             if path.name == str(index.height):
                 kept[index.height] = index
                 continue
-        shutil.rmtree(path, ignore_errors=True)
+        files.remove(path)
     return kept
 
 
-def _emptied(folder: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+def _emptied(folder: Path, files: FileSystem) -> None:
+    files.remove(folder)
+    files.make_folder(folder)
 
 
 def _chunk_path(folder: Path, number: int) -> Path:
     return folder / f"{number:06}"
 
 
-def _write_chunk(folder: Path, number: int, chunk: bytes) -> None:
+def _write_chunk(folder: Path, number: int, chunk: bytes, files: FileSystem) -> None:
     if number == 0:
         # An export that begins again writes the same names again; none of a longer first attempt may stay.
-        _emptied(folder)
-    _chunk_path(folder, number).write_bytes(chunk)
+        _emptied(folder, files)
+    files.write(_chunk_path(folder, number), chunk)

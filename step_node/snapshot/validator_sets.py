@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
@@ -25,7 +26,7 @@ from consensus.values import VALIDATORS_MAX, Validator, ValidatorSet
 from consensus.wire import WireError, decode, encode, wire_type
 from step_node.batch.batch import Batch, BatchHeader
 from step_node.chain.genesis import Genesis
-from step_node.durable.atomic_file import write_atomically
+from step_node.durable.file_system import DISK, FileSystem
 from step_node.ledger.validators import validator_set
 from step_node.offload import run_blocking
 from step_node.snapshot.light import LINKS_MAX, SetLink, TrustedSets
@@ -52,8 +53,9 @@ class _Kept:
 class ValidatorSetLinks:
     """See the module's docstring. Made by `open`; one owner. `path` None keeps nothing on disk."""
 
-    def __init__(self, path: Path | None, genesis: Genesis) -> None:
+    def __init__(self, path: Path | None, genesis: Genesis, *, files: FileSystem = DISK) -> None:
         self._path = path
+        self._files = files
         self._genesis = genesis
         self._first = validator_set(genesis.head().validators)
         self._unlinked: dict[bytes, ValidatorSet] = {}
@@ -64,9 +66,9 @@ class ValidatorSetLinks:
         self._trusted = TrustedSets(genesis.chain_id, self._first)
 
     @classmethod
-    async def open(cls, path: Path, genesis: Genesis) -> ValidatorSetLinks:
+    async def open(cls, path: Path, genesis: Genesis, *, files: FileSystem = DISK) -> ValidatorSetLinks:
         """The links kept at `path`; an empty one if there is none, or it cannot be used."""
-        set_links = cls(path, genesis)
+        set_links = cls(path, genesis, files=files)
         try:
             await run_blocking(set_links._read)
         except FileNotFoundError:
@@ -78,7 +80,7 @@ class ValidatorSetLinks:
                 file=str(path),
                 reason=str(error),
             )
-            return cls(path, genesis)
+            return cls(path, genesis, files=files)
         return set_links
 
     def links_to(self, validator_set_hash: bytes) -> tuple[SetLink, ...] | None:
@@ -139,8 +141,11 @@ class ValidatorSetLinks:
     def _read(self) -> None:
         if self._path is None:
             return
-        with self._path.open("rb") as file:
-            data = file.read(TRAIL_BYTES_MAX + 1)
+        with closing(self._files.open(self._path)) as file:
+            size_bytes = file.size_bytes()
+        if size_bytes > TRAIL_BYTES_MAX:
+            raise InvalidSnapshot(f"it has {size_bytes} bytes, more than is ever written")
+        data = self._files.read(self._path)
         content = data[_DIGEST_BYTES:]
         if hashlib.sha256(content).digest() != data[:_DIGEST_BYTES]:
             raise InvalidSnapshot("it is damaged")
@@ -159,12 +164,12 @@ class ValidatorSetLinks:
             unlinked = tuple(one.validators for one in self._unlinked.values())
             kept = _Kept(self._genesis.hash, self.links, unlinked)
             try:
-                await run_blocking(_write_kept, self._path, kept)
+                await run_blocking(_write_kept, self._path, kept, self._files)
             except OSError as error:
                 # What is in memory is good; the next change writes all of it.
                 log.error("the links to the validators cannot be kept", file=str(self._path), reason=str(error))
 
 
-def _write_kept(path: Path, kept: _Kept) -> None:
+def _write_kept(path: Path, kept: _Kept, files: FileSystem) -> None:
     content = encode(kept)
-    write_atomically(path, hashlib.sha256(content).digest() + content)
+    files.replace(path, hashlib.sha256(content).digest() + content)

@@ -183,7 +183,7 @@ class Seat:
         mempool = Mempool()
         for proof in proofs:
             if not await self.storage.receipts([proof.proof_id]):
-                mempool.add(proof, now_ms=self.clock.now_ms() - 10)
+                mempool.add(proof)
         registry = CollectorRegistry()
         metrics = NodeMetrics(registry)
         watch = StorageWatch(metrics.storage_retried)

@@ -214,7 +214,7 @@ async def test_proofs_of_which_no_batch_can_be_built_are_not_tried_again_and_aga
     seat.storage.points = seat.points = Points()
     async with seat.running() as running:
         await until(lambda: running.driver.takes_part)
-        running.mempool.add(PROOF, now_ms=START_MS - 10)
+        running.mempool.add(PROOF)
         for _ in range(10):
             await running.work()
             await settle()
@@ -373,7 +373,7 @@ async def test_a_validator_that_proposes_for_ever_later_rounds_cannot_fill_the_l
             liars = replace(proposal, round=number, proposer=address(NEXT_PROPOSER))
             running.deliver(by(NEXT_PROPOSER, liars))
         await settle()
-        running.mempool.add(PROOF, now_ms=START_MS - 10)
+        running.mempool.add(PROOF)
         await running.work()
         await until(lambda: bool(seat.said_of(PreVote)))
     assert (tmp_path / "consensus.log").stat().st_size < 100 * 1_000 + 2 * len(proposal.batch)

@@ -22,11 +22,21 @@ WALKS = {name: [signed_proof(name, timestamp_ms=START_MS + step * 10_000) for st
 """Eight proofs of each account, at one place, as far apart as the moratorium asks."""
 
 
-def filled(proofs: list[SignedProof], *, proofs_max: int = 100) -> Mempool:
-    mempool = Mempool(proofs_max=proofs_max)
+class Uptime:
+    """What waiting is measured by here."""
+
+    def __init__(self) -> None:
+        self.milliseconds = 0
+
+    def __call__(self) -> int:
+        return self.milliseconds
+
+
+def filled(proofs: list[SignedProof], *, proofs_max: int = 100, uptime: Uptime | None = None) -> Mempool:
+    mempool = Mempool(proofs_max=proofs_max, monotonic_ms=uptime or Uptime())
     for proof in proofs:
         assert mempool.check(proof, PARAMETERS) is None
-        assert mempool.add(proof, now_ms=NOW_MS)
+        assert mempool.add(proof)
     return mempool
 
 
@@ -47,7 +57,7 @@ def test_a_waiting_proof_is_no_reason_to_refuse_itself_even_when_full() -> None:
     proof = WALKS["alice"][0]
     mempool = filled([proof], proofs_max=1)
     assert code_of(mempool, proof) is None
-    assert not mempool.add(proof, now_ms=NOW_MS)
+    assert not mempool.add(proof)
     assert len(mempool) == 1
 
 
@@ -61,10 +71,10 @@ def test_one_nonce_of_an_account_waits_once() -> None:
 
 def test_an_account_cannot_hold_more_than_its_places() -> None:
     crowd = [signed_proof("alice", timestamp_ms=START_MS + step) for step in range(ACCOUNT_PROOFS_MAX + 1)]
-    mempool = Mempool()
+    mempool = Mempool(monotonic_ms=Uptime())
     for proof in crowd[:-1]:
         assert mempool.check(proof, UNHURRIED) is None
-        mempool.add(proof, now_ms=NOW_MS)
+        mempool.add(proof)
     assert code_of(mempool, crowd[-1], UNHURRIED) is RefusalCode.RATE_LIMITED
     assert code_of(mempool, WALKS["bob"][0], UNHURRIED) is None
 
@@ -149,16 +159,29 @@ def test_candidates_are_fair_and_in_each_accounts_order(arrivals: list[SignedPro
 
 
 def test_there_is_work_when_the_oldest_has_waited_for_the_interval() -> None:
-    mempool = filled([WALKS["alice"][0]])
-    assert not mempool.has_work(now_ms=NOW_MS + 999, parameters=PARAMETERS)
-    assert mempool.has_work(now_ms=NOW_MS + 1_000, parameters=PARAMETERS)
+    uptime = Uptime()
+    mempool = filled([WALKS["alice"][0]], uptime=uptime)
+    uptime.milliseconds = 999
+    assert not mempool.has_work(now_ms=NOW_MS, parameters=PARAMETERS)
+    uptime.milliseconds = 1_000
+    assert mempool.has_work(now_ms=NOW_MS, parameters=PARAMETERS)
+
+
+def test_a_clock_that_is_set_back_or_forward_makes_nobody_wait_longer_or_shorter() -> None:
+    uptime = Uptime()
+    mempool = filled([WALKS["alice"][0]], uptime=uptime)
+    uptime.milliseconds = 999
+    assert not mempool.has_work(now_ms=NOW_MS + 60_000, parameters=PARAMETERS)
+    uptime.milliseconds = 1_000
+    assert mempool.has_work(now_ms=NOW_MS - 60_000, parameters=PARAMETERS)
+    assert mempool.waited_ms(WALKS["alice"][0].proof_id) == 1_000
 
 
 def test_there_is_work_at_once_when_enough_wait() -> None:
     three = Parameters(batch_target_proofs=3)
     mempool = filled([WALKS[name][0] for name in NAMES[:2]])
     assert not mempool.has_work(now_ms=NOW_MS, parameters=three)
-    mempool.add(WALKS["carol"][0], now_ms=NOW_MS)
+    mempool.add(WALKS["carol"][0])
     assert mempool.has_work(now_ms=NOW_MS, parameters=three)
     assert filled([WALKS["alice"][0]]).has_work(now_ms=NOW_MS, parameters=Parameters(batch_target_proofs=1))
 
@@ -184,21 +207,27 @@ def naive_has_work(mempool: Mempool, now_ms: int) -> bool:
     timely = [proof for proof in waiting if proof is not None and check_clock(proof, now_ms, BRIEF) is None]
     if len(timely) >= BRIEF.batch_target_proofs:
         return True
-    waited_ms = mempool.waited_ms(timely[0].proof_id, now_ms=now_ms) if timely else None
+    waited_ms = mempool.waited_ms(timely[0].proof_id) if timely else None
     return waited_ms is not None and waited_ms >= BRIEF.batch_interval_ms
 
 
 @given(
-    steps=st.lists(st.tuples(st.sampled_from(SCATTERED), st.booleans(), st.integers(-600, 600)), max_size=40),
+    steps=st.lists(
+        st.tuples(st.sampled_from(SCATTERED), st.booleans(), st.integers(-600, 600), st.integers(0, 60)), max_size=40
+    ),
 )
-def test_there_is_work_exactly_when_a_look_at_every_proof_says_so(steps: list[tuple[SignedProof, bool, int]]) -> None:
-    mempool = Mempool()
-    for proof, is_added, offset_ms in steps:
+def test_there_is_work_exactly_when_a_look_at_every_proof_says_so(
+    steps: list[tuple[SignedProof, bool, int, int]],
+) -> None:
+    uptime = Uptime()
+    mempool = Mempool(monotonic_ms=uptime)
+    for proof, is_added, offset_ms, pause_ms in steps:
         now_ms = START_MS + offset_ms
         if is_added:
-            mempool.add(proof, now_ms=now_ms)
+            mempool.add(proof)
         else:
             mempool.remove(proof.proof_id)
         for later_ms in (0, 49, 50, 200):
             at_ms = now_ms + later_ms
             assert mempool.has_work(now_ms=at_ms, parameters=BRIEF) == naive_has_work(mempool, at_ms)
+        uptime.milliseconds += pause_ms

@@ -159,7 +159,7 @@ async def test_settling_waits_for_a_store_that_does_not_answer(tmp_path: Path, a
     storage = GatedStorage()
     taken, passed = signed_proof("alice", timestamp_ms=START_MS + 10_000), signed_proof("alice")
     async with open_parts(tmp_path, storage=storage, serving=False) as parts:
-        parts.mempool.add(passed, now_ms=START_MS)
+        parts.mempool.add(passed)
         await parts.journal.accept([passed], now_ms=START_MS)
 
         async def recover() -> None:
@@ -204,7 +204,7 @@ async def test_a_crowded_triangle_is_settled_in_portions_between_which_others_ha
 
     async with open_parts(tmp_path) as parts, trio.open_nursery() as nursery:
         for proof in crowd:
-            parts.mempool.add(proof, now_ms=START_MS)
+            parts.mempool.add(proof)
         judged = await build(parts.chain, crowd)
         await parts.chain.finalise(judged, commit_for(judged.batch, validator_names(1)))
         # What is on threads gives turns too; here they are counted until the journal is asked.

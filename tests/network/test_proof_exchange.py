@@ -26,7 +26,7 @@ from step_node.proofs.wire import encode_bundle
 from tests.mempool.parts import Parts, open_parts
 from tests.network.nodes import Answer, until
 from tests.support.chains import CHAIN_ID
-from tests.support.proofs import START_MS, signed_proof
+from tests.support.proofs import signed_proof
 
 
 @pytest.fixture(autouse=True)
@@ -123,7 +123,7 @@ async def test_what_gossip_has_lost_is_fetched(tmp_path: Path) -> None:
     proofs = [signed_proof(f"walker-{index}", lat=index / 10) for index in range(600)]
     async with exchanging_node(hub, "a", tmp_path) as one, exchanging_node(hub, "b", tmp_path) as other:
         for proof in proofs:
-            one.parts.mempool.add(proof, now_ms=START_MS)
+            one.parts.mempool.add(proof)
         await until(lambda: len(other.waiting()) == 600)
         assert one.faults() == other.faults() == {}
         assert one.network.statistics().handler_failures == 0
@@ -142,7 +142,7 @@ async def test_peers_that_do_not_answer_keep_nobody_else_from_being_asked(tmp_pa
         for index in range(8):
             await stack.enter_async_context(stranger(hub, f"b-{index}", stalling))
         honest = await stack.enter_async_context(exchanging_node(hub, "z", tmp_path))
-        honest.parts.mempool.add(proof, now_ms=START_MS)
+        honest.parts.mempool.add(proof)
         await until(lambda: node.waiting() == {proof.proof_id})
         assert node.faults() == {}
 
@@ -150,9 +150,9 @@ async def test_peers_that_do_not_answer_keep_nobody_else_from_being_asked(tmp_pa
 async def test_finalised_and_dropped_proofs_are_not_fetched_again(tmp_path: Path) -> None:
     hub, settled, news = MemoryHub(), signed_proof("alice"), signed_proof("bob")
     async with exchanging_node(hub, "a", tmp_path) as one, exchanging_node(hub, "b", tmp_path) as behind:
-        behind.parts.mempool.add(settled, now_ms=START_MS)
+        behind.parts.mempool.add(settled)
         one.exchange.note_settled([settled.proof_id])
-        behind.parts.mempool.add(news, now_ms=START_MS)
+        behind.parts.mempool.add(news)
         await until(lambda: news.proof_id in one.waiting())
         assert one.waiting() == {news.proof_id}
 
@@ -198,7 +198,7 @@ async def test_a_peer_that_never_answers_keeps_nobody_from_asking_another(
         exchanging_node(hub, "c", tmp_path) as honest,
     ):
         await until(lambda: Fault.STALLED in node.faults())
-        honest.parts.mempool.add(proof, now_ms=START_MS)
+        honest.parts.mempool.add(proof)
         await until(lambda: node.waiting() == {proof.proof_id})
 
 
@@ -209,7 +209,7 @@ async def test_an_inventory_of_what_is_not_there_is_no_fault(tmp_path: Path) -> 
         stranger(hub, "b", answering(LISTED, None)),
         exchanging_node(hub, "c", tmp_path) as honest,
     ):
-        honest.parts.mempool.add(proof, now_ms=START_MS)
+        honest.parts.mempool.add(proof)
         await until(lambda: node.waiting() == {proof.proof_id})
         assert node.faults() == {}
 

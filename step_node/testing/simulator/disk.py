@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import random
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -71,6 +71,21 @@ class SimulatedDisk:
             file.unsynced.clear()
         return lost
 
+    def put(self, path: Path, content: bytes) -> None:
+        """Put a file there, whole."""
+        self.files[path] = _File(content)
+
+    def wipe(self, genesis_hash: bytes) -> None:
+        """A new disk, in place of one that is gone."""
+        self.journal.close()
+        self.files.clear()
+        self.journal = _connect(Path(":memory:"), genesis_hash)
+
+    def copy_to(self, other: SimulatedDisk) -> None:
+        """Copy all of it, as of a node that does not run."""
+        other.files = {path: _File(file.durable) for path, file in self.files.items()}
+        self.journal.backup(other.journal)
+
     def lose_file(self, path: Path) -> None:
         """Somebody deletes a file, if it is there."""
         self.files.pop(path, None)
@@ -124,11 +139,11 @@ class Mount:
 
     def open(self, path: Path) -> OpenFile:
         """See `FileSystem.open`."""
-        return _MountedFile(self, self._disk.files[path])
+        return _MountedFile(self, self._file(path))
 
     def read(self, path: Path) -> bytes:
         """See `FileSystem.read`."""
-        return self._disk.files[path].content
+        return self._file(path).content
 
     def replace(self, path: Path, content: bytes) -> None:
         """See `FileSystem.replace`."""
@@ -136,6 +151,44 @@ class Mount:
         # A new file, as with rename: who has the old one open keeps that.
         self._disk.files[path] = _File(content)
         self.act()
+
+    def write(self, path: Path, content: bytes) -> None:
+        """See `FileSystem.write`."""
+        self._write()
+        self._disk.files[path] = _File(unsynced=[content])
+        self.act()
+
+    def make_folder(self, path: Path) -> None:  # noqa: ARG002 - a folder is there as soon as something is in it
+        """See `FileSystem.make_folder`."""
+        self.act()
+
+    def entries(self, folder: Path) -> Sequence[Path]:
+        """See `FileSystem.entries`."""
+        depth = len(folder.parts)
+        return sorted({Path(*path.parts[: depth + 1]) for path in self._disk.files if folder in path.parents})
+
+    def rename(self, folder: Path, new: Path) -> None:
+        """See `FileSystem.rename`."""
+        self._write()
+        for path in self._inside(folder):
+            self._disk.files[new / path.relative_to(folder)] = self._disk.files.pop(path)
+        self.act()
+
+    def remove(self, folder: Path) -> None:
+        """See `FileSystem.remove`."""
+        self.act()
+        for path in self._inside(folder):
+            del self._disk.files[path]
+        self.act()
+
+    def _inside(self, folder: Path) -> list[Path]:
+        return [path for path in self._disk.files if path == folder or folder in path.parents]
+
+    def _file(self, path: Path) -> _File:
+        file = self._disk.files.get(path)
+        if file is None:
+            raise FileNotFoundError(errno.ENOENT, "no such file", str(path))
+        return file
 
 
 class _MountedFile:

@@ -12,32 +12,41 @@ import random
 import sqlite3
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from enum import Enum
 from pathlib import Path
 from typing import TypeVar
 
 import trio
 
+from consensus.inputs import Input
+from consensus.machine import Transition
 from consensus.messages import Commit, Evidence, Message, ProofBatch, decode_message
 from consensus.state import ROUNDS_AHEAD_MAX, ROUNDS_BEHIND_MAX, ConsensusState, Phase
-from consensus.wire import WireError
+from consensus.wire import WireError, decode
 from p2p.network import PeerId
+from step_node.chain.chain import COMMIT_BYTES_MAX
 from step_node.chain.genesis import Genesis
 from step_node.crypto.eip191 import address_of, public_key_of
-from step_node.errors import leaves
+from step_node.engine.doppelganger import DoppelgangerFound
+from step_node.errors import StepNodeError, leaves
+from step_node.home.config import SyncConfig
 from step_node.home.paths import NodeHome
-from step_node.mempool.journal import Journal, JournalError
+from step_node.ledger.state import StateHead
+from step_node.mempool.journal import Journal
 from step_node.network.protocols import consensus_topic
 from step_node.node.assembly import assemble
 from step_node.node.node import Node
 from step_node.node.parts import NodeHooks
+from step_node.node.signing_history import LOST_REASON
 from step_node.offload import offload_of_task
-from step_node.signing.guard import SigningGuard
-from step_node.signing.history import SigningKind
+from step_node.signing.guard import DoubleSignRefused, SigningGuard
+from step_node.signing.history import NEVER_SIGNED, HistoryContent, SigningKind
 from step_node.signing.signer import ValidatorSigner
-from step_node.storage.interface import FinalisedBatch, StorageUnavailable, StoredBatch
+from step_node.storage.interface import FinalisedBatch, RestoredState, StorageUnavailable, StoredBatch
 from step_node.storage.memory import MemoryStorage
 from step_node.testing.simulator.byzantine import ByzantineValidator, GuardlessSigner, forged
 from step_node.testing.simulator.clock import SimulatedClock
+from step_node.testing.simulator.coverage import Coverage
 from step_node.testing.simulator.disk import Mount, NodeCrashed, SimulatedDisk
 from step_node.testing.simulator.invariants import Invariants
 from step_node.testing.simulator.network import Air, SimulatedNetwork
@@ -50,6 +59,18 @@ T = TypeVar("T")
 HOME = NodeHome(Path("home"))
 
 
+class Word(Enum):
+    """What an operator says at a start of a key without a history, as `node.signing_history.HistoryWord` has it."""
+
+    NONE = "none"
+    NEW = "new"
+    LOST = "lost"
+
+
+class NoWordSaid(StepNodeError):
+    """The key has no history here, and the operator has not said what that means: the node does not start."""
+
+
 class Host:
     """See the module's docstring. `tactics` is None for an honest validator."""
 
@@ -57,7 +78,7 @@ class Host:
         self,
         *,
         name: str,
-        private_key: bytes,
+        private_key: bytes | None,
         genesis: Genesis,
         air: Air,
         trace: Trace,
@@ -65,41 +86,97 @@ class Host:
         tactics: frozenset[Tactic] | None,
         rng: random.Random,
         on_finalised: Callable[[str, int], None],
+        is_honest_peer: Callable[[str], bool],
         plot: Callable[[], Plot | None],
         others: frozenset[PeerId],
+        sync: SyncConfig | None = None,
+        coverage: Coverage | None = None,
+        starts: bool = True,
     ) -> None:
         self.name = name
         self._others = others
-        self.address = address_of(public_key_of(private_key))
         self.tactics = tactics
         self.clock = SimulatedClock()
         self.disk = SimulatedDisk(rng, genesis.hash)
         self.storage = WatchedStorage(self)
         self.node: Node | None = None
         """The node of this life, while it runs."""
-        self.promised: dict[bytes, None] = {}
-        """Proofs that a client was told are accepted here, in that order."""
+        self.promised: dict[bytes, float] = {}
+        """Proofs that a client was told are accepted here, in that order, and when."""
         self._private_key = private_key
-        self._genesis = genesis
+        self._sync = sync
+        self._coverage = coverage
+        self.genesis = genesis
         self._air = air
         self._trace = trace
         self.invariants = invariants
         self._rng = rng
         self.on_finalised = on_finalised
+        self.is_honest_peer = is_honest_peer
         self._plot = plot
         self._lives = 0
         self._wired: Node | None = None
+        self._shown_when_asked = 0
+        """The height that was shown to be final when the blocking work that runs now was asked for."""
         self.mount = Mount(self.disk, rng)
         self._life = trio.CancelScope()
         self._network: SimulatedNetwork | None = None
         self._may_start = trio.Event()
-        self._may_start.set()
+        self._is_held = not starts
+        if starts:
+            self._may_start.set()
         self.ended = trio.Event()
+        """Set while no life is being lived."""
+        self.ended.set()
+        self.word = Word.NEW
+        """What its operator says of a key that has no history here."""
+        self.refused_to_start = False
+        """Whether the last start was refused for want of such a word."""
+        self.has_old_history = False
+        """Whether its operator has put back a history that lacks what the key has signed since."""
+        self.is_misused = False
+        """Whether its operator has done what nobody may do: from then on it is held to no promise about its key."""
+        self.has_noticed = False
+        """Whether it has stopped because somebody else signs with its key."""
+        self.is_retired = False
+        """Whether its operator has taken it away for good, as documented."""
+        self.changed_at = 0.0
+        """When its operator, or a fault, has last changed anything about the machine."""
+
+    @property
+    def address(self) -> bytes:
+        """Its validator's; empty for an observer."""
+        return b"" if self._private_key is None else address_of(public_key_of(self._private_key))
+
+    @property
+    def is_member(self) -> bool:
+        """Whether its validator is in the set of the height that it is about."""
+        return any(one.address == self.address and one.is_in_set for one in self.storage.records().validators)
+
+    @property
+    def lives(self) -> int:
+        """How many times the node has been started."""
+        return self._lives
+
+    @property
+    def takes_part(self) -> bool:
+        """Whether the node runs, and signs or watches at the head."""
+        return self.node is not None and self.node.driver.takes_part
+
+    @property
+    def is_held(self) -> bool:
+        """Whether its operator has stopped it, and not started it again."""
+        return self._is_held
 
     @property
     def is_honest(self) -> bool:
-        """Whether it is held to every promise."""
+        """Whether its node is the shipped one, with nothing bent."""
         return self.tactics is None
+
+    @property
+    def is_held_to_promises(self) -> bool:
+        """Whether it is honest, and its operator as well."""
+        return self.is_honest and not self.is_misused
 
     def note(self, what: str) -> None:
         """Write a line of the history."""
@@ -114,7 +191,26 @@ class Host:
         self._kill()
 
     def restart(self) -> None:
-        """Let the node start again, as soon as its last life is over."""
+        """Let the node start again, as soon as its last life is over and its operator does not hold it."""
+        if not self._is_held:
+            self._may_start.set()
+
+    # --- what its operator does ---------------------------------------------------------------------------------
+
+    async def stop(self, why: str) -> None:
+        """Stop the node for as long as its operator wants, whatever else happens; returns when it is down."""
+        self.note(f"is stopped: {why}")
+        self._is_held = True
+        if self._may_start.is_set():
+            self._may_start = trio.Event()
+        self._kill()
+        await self.ended.wait()
+
+    def start(self) -> None:
+        """Start it again."""
+        self.note("is started")
+        self._is_held = False
+        self.changed_at = trio.current_time()
         self._may_start.set()
 
     def lose_consensus_log(self, *, with_proof_of_lock: bool) -> None:
@@ -124,11 +220,58 @@ class Host:
             if with_proof_of_lock:
                 self.disk.lose_file(HOME.proof_of_lock)
 
+    def rebuild(self) -> None:
+        """Move the store away, and the consensus log with it, as docs/operators.md says."""
+        self.lose_consensus_log(with_proof_of_lock=False)
+        self.note(f"has lost its store of height {self.storage.height}")
+        self.storage = WatchedStorage(self)
+
+    def lose_all_but(self, kept: Sequence[Path]) -> None:
+        """The machine is gone; a new one has the keys, and these files."""
+        files = {path: self.disk.files[path] for path in kept if path in self.disk.files}
+        self.note(f"has lost its machine, but for {len(files)} files")
+        self.disk.wipe(self.genesis.hash)
+        self.disk.files.update(files)
+        self.promised.clear()
+        self.storage = WatchedStorage(self)
+
+    @property
+    def history_path(self) -> Path:
+        """Where the signing history of its key is."""
+        return HOME.signing_history(self.address)
+
+    def begin_history_of(self, address: bytes) -> None:
+        """The home was another validator's before, and has that key's history still."""
+        path = HOME.signing_history(address)
+        files = Mount(self.disk, self._rng)
+        SigningGuard.open(path, chain_id=self.genesis.chain_id, validator=address, files=files).close()
+
+    def copy_from(self, original: Host) -> None:
+        """Be the copy of a home whose node is stopped."""
+        original.disk.copy_to(self.disk)
+        self.storage = WatchedStorage(self)
+        self.storage.copy_from(original.storage)
+        for host in (self, original):
+            host.is_misused = True
+        self.invariants.honest.discard(self.address)
+
+    def take_key(self, private_key: bytes) -> None:
+        """Put another validator's keystore in the home, or its first one."""
+        self._private_key = private_key
+        self.word = Word.NEW
+        self.note(f"has the key of 0x{self.address.hex()[:8]}")
+        if self.is_honest:
+            self.invariants.honest.add(self.address)
+
+    # --- its lives ----------------------------------------------------------------------------------------------
+
     async def run(self) -> None:
         """Live, again and again, until cancelled."""
         offload_of_task.set(self._offload)
         while True:
             await self._may_start.wait()
+            while not self._may_start.is_set():  # Its operator was quicker.
+                await self._may_start.wait()
             self.mount = Mount(self.disk, self._rng)
             self.ended = trio.Event()
             try:
@@ -141,7 +284,7 @@ class Host:
                     self._died(list(leaves(others)))
                 if cancelled is not None:
                     raise cancelled from None
-            except (NodeCrashed, OSError, sqlite3.Error, JournalError) as error:
+            except (NodeCrashed, OSError, sqlite3.Error, StepNodeError) as error:
                 self._died([error])
             finally:
                 self.node = None
@@ -160,7 +303,13 @@ class Host:
         self._life.cancel()
 
     async def _offload(self, work: Callable[[], T], /) -> T:
-        return await self.mount(work)
+        shown = 0 if self._wired is None else self._wired.shown_height
+
+        def run() -> T:
+            self._shown_when_asked = shown
+            return work()
+
+        return await self.mount(run)
 
     def _died(self, errors: Sequence[BaseException]) -> None:
         unexpected = [error for error in errors if not self._is_expected(error)]
@@ -168,27 +317,33 @@ class Host:
             self.note("is gone")
         for error in unexpected:
             self.note(f"stops: {type(error).__name__}: {error}")
-            if self.is_honest:
+            self.has_noticed |= isinstance(error, DoppelgangerFound)
+            if self.is_misused and isinstance(error, DoppelgangerFound):
+                self._is_held = True
+                self._may_start = trio.Event()
+            elif isinstance(error, NoWordSaid):
+                self.refused_to_start = self._is_held = True
+                self._may_start = trio.Event()
+            elif self.is_honest:
                 self.invariants.broken("an honest node goes on", self.name, f"{type(error).__name__}: {error}")
 
     def _is_expected(self, error: BaseException) -> bool:
         """A dead process, or a disk that is full: the operator starts it again."""
-        return isinstance(error, NodeCrashed) or (self.disk.is_full and isinstance(error, OSError | JournalError))
+        return isinstance(error, NodeCrashed) or (self.disk.is_full and isinstance(error, OSError | StepNodeError))
 
     async def _live(self) -> None:
-        genesis, mount = self._genesis, self.mount
+        genesis, mount = self.genesis, self.mount
         self.storage.forges = False
         await self.storage.initialise(genesis.hash, genesis.head(), genesis.accounts())
-        guard = SigningGuard.open(
-            HOME.signing_history(self.address), chain_id=genesis.chain_id, validator=self.address, files=mount
-        )
         network = self._network = SimulatedNetwork(self._air, self.name)
-        signer: ValidatorSigner
+        network.banned = self._banned
+        signer: ValidatorSigner | None = None
         if self.is_honest:
-            signer = WatchedSigner(self._private_key, guard, self)
-            hooks = NodeHooks(taking_in=self._taking_in)
+            if self._private_key is not None:
+                signer = WatchedSigner(self._private_key, self._open_guard(), self)
+            hooks = NodeHooks(taking_in=self._taking_in, applied=self._applied)
         else:
-            signer = GuardlessSigner(self._private_key, guard)
+            signer = GuardlessSigner(self.key(), self._open_guard())
             hooks = NodeHooks(gives_proposals=Tactic.WITHHOLD not in (self.tactics or ()))
         parts = await assemble(
             HOME,
@@ -198,7 +353,8 @@ class Host:
             network=network,
             signer=signer,
             clock=self.clock,
-            keeps_snapshots=False,
+            sync=self._sync,
+            keeps_snapshots=self._sync is not None,
             watches_for_doppelganger=self.is_honest,
             hooks=hooks,
             bootstrap=self._others,
@@ -215,7 +371,7 @@ class Host:
                 liar = ByzantineValidator(
                     network=network,
                     node=node,
-                    private_key=self._private_key,
+                    private_key=self.key(),
                     address=self.address,
                     chain_id=genesis.chain_id,
                     tactics=self.tactics,
@@ -228,10 +384,53 @@ class Host:
             await nursery.start(node.run)
             self.node = node
 
+    def key(self) -> bytes:
+        """Its validator's private key."""
+        if self._private_key is None:
+            raise RuntimeError(f"{self.name} is an observer")
+        return self._private_key
+
+    def _open_guard(self) -> SigningGuard:
+        """As `node.signing_history` does, whose home is on another disk."""
+        path = self.history_path
+        if not self.mount.exists(path) and self.word is Word.NONE:
+            raise NoWordSaid(f"{path}: is not there")
+        guard = SigningGuard.open(
+            path,
+            chain_id=self.genesis.chain_id,
+            validator=self.address,
+            begin_with=NEVER_SIGNED if self.word is Word.NEW else HistoryContent(doubt=LOST_REASON),
+            files=self.mount,
+        )
+        if self.word is Word.LOST:
+            guard.doubt(LOST_REASON)
+        self.word = Word.NONE
+        if self.is_held_to_promises and not self.has_old_history:
+            self.invariants.opened(self.name, self.address, guard)
+        return guard
+
+    def refused(self, kind: str, round_number: int) -> None:
+        """The guard has refused a signature."""
+        self.note(f"is refused a signature: {kind} of round {round_number}")
+        if self._coverage is not None:
+            self._coverage.refused(kind, round_number)
+
+    def _banned(self, peer_id: PeerId) -> None:
+        self.note(f"bans {peer_id}")
+        if self.is_honest and self.is_honest_peer(peer_id):
+            self.invariants.banned(self.name, peer_id)
+
+    def _applied(self, before: ConsensusState, item: Input, transition: Transition) -> None:
+        if self._coverage is not None:
+            self._coverage.applied(self.name, before, item, transition)
+
     def signed(self, kind: str, height: int, round_number: int, line: str) -> None:
         """The node has used its key."""
-        shown = 0 if self._wired is None else self._wired.shown_height
-        self.invariants.signed(self.name, kind, height, round_number, line, shown=shown)
+        if self.is_misused:
+            return
+        # What is shown while a slow disk writes the signature down comes too late to keep it back.
+        shown = self._shown_when_asked
+        self.invariants.signed(self.name, self.address, kind, height, round_number, line, shown=shown)
 
     @contextmanager
     def _taking_in(self, message: Message) -> Iterator[None]:
@@ -245,7 +444,7 @@ class Host:
 
     def _before_sending(self, topic: str, data: bytes) -> None:
         self.mount.act()
-        if topic == consensus_topic(self._genesis.chain_id):
+        if topic == consensus_topic(self.genesis.chain_id):
             try:
                 message = decode_message(data)
             except WireError as error:
@@ -264,7 +463,11 @@ class WatchedSigner(ValidatorSigner):
 
     def sign(self, kind: SigningKind | str, height: int, round: int, value: bytes, line: str) -> bytes:  # noqa: A002
         """See `ValidatorSigner.sign`."""
-        signature = super().sign(kind, height, round, value, line)
+        try:
+            signature = super().sign(kind, height, round, value, line)
+        except DoubleSignRefused:
+            self._host.refused(str(kind), round)
+            raise
         self._host.signed(str(kind), height, round, line)
         return signature
 
@@ -291,6 +494,41 @@ class WatchedStorage(MemoryStorage):
             host.invariants.finalised(host.name, finalised, self)
         host.on_finalised(host.name, finalised.stored.height)
         host.mount.act()
+
+    def copy_from(self, other: WatchedStorage) -> None:
+        """Hold what another store holds."""
+        self._genesis_hash, self._head = other._genesis_hash, other._head
+        for name in ("_accounts", "_triangles", "_nonces", "_batches", "_proofs"):
+            setattr(self, name, dict(getattr(other, name)))
+        self._histories = {address: list(proofs) for address, proofs in other._histories.items()}
+        self._slashings = list(other._slashings)
+
+    def last_signed_by(self, validator: bytes) -> int:
+        """The greatest height whose commit, as it is kept, has a signature of this validator; 0 if none has."""
+        for height in sorted(self._batches, reverse=True):
+            commit = decode(Commit, self._batches[height].commit, bytes_max=COMMIT_BYTES_MAX)
+            if any(one.validator == validator for one in commit.signatures):
+                return height
+        return 0
+
+    async def restore(self, restored: RestoredState) -> None:
+        """See `Storage.restore`."""
+        host = self._host
+        await host.mount.take_time()
+        host.mount.act()
+        await super().restore(restored)
+        if host.is_honest:
+            host.invariants.restored(host.name, restored.head)
+        host.mount.act()
+
+    def records(self) -> StateHead:
+        """The head, for those who only look."""
+        return self._host.genesis.head() if self._head is None else self._head
+
+    def operations_of(self, owner: bytes) -> int:
+        """How many operations an account has signed."""
+        account = self._accounts.get(owner)
+        return 0 if account is None else account.operations
 
     @property
     def height(self) -> int:

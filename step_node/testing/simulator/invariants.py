@@ -22,7 +22,9 @@ from step_node.ledger.commitment import EMPTY_LANES, commit_changes, state_root
 from step_node.ledger.records import ChainRecord, ParametersRecord, Record
 from step_node.ledger.state import StateHead
 from step_node.ledger.validators import validator_set
+from step_node.operations.operation import decode_operation, signing_line
 from step_node.proofs.proof import SignedProof
+from step_node.signing.guard import SigningGuard
 from step_node.storage.interface import FinalisedBatch
 from step_node.storage.memory import MemoryStorage
 from step_node.testing.simulator.slashing_checker import SlashingChecker
@@ -60,9 +62,11 @@ class Invariants:
     """Watches the honest validators. `on_violation` is told of the first thing that breaks."""
 
     def __init__(
-        self, genesis: Genesis, honest: frozenset[bytes], trace: Trace, on_violation: Callable[[Violation], None]
+        self, genesis: Genesis, honest: set[bytes], trace: Trace, on_violation: Callable[[Violation], None]
     ) -> None:
         self._genesis = genesis
+        self.honest = honest
+        """The addresses of all keys that honest validators have had."""
         self._trace = trace
         self._on_violation = on_violation
         head = genesis.head()
@@ -70,7 +74,8 @@ class Invariants:
         self._genesis_chain = head.chain
         self._genesis_root = state_root(head.lanes)
         self._agreed: dict[int, Agreed] = {}
-        self._signed: dict[tuple[str, str, int, int], str] = {}
+        self._signed: dict[tuple[bytes, str, int, int], str] = {}
+        self._highest_signed: dict[bytes, int] = {}
         self._seen_on_disk: set[tuple[str, int, int, str]] = set()
         self._nonces: set[tuple[bytes, str]] = set()
         self._last_proofs: dict[bytes, int] = {}
@@ -98,14 +103,23 @@ class Invariants:
 
     # --- signing ------------------------------------------------------------------------------------------------
 
-    def signed(self, who: str, kind: str, height: int, round_number: int, line: str, *, shown: int) -> None:
-        """An honest validator has used its key; to its node it had been shown that height `shown` is final."""
+    def signed(self, who: str, key: bytes, kind: str, height: int, round_number: int, line: str, *, shown: int) -> None:
+        """The honest node `who` has used the key of the validator `key`; to it had been shown that height `shown` is
+        final."""
         if height <= shown:
             self.broken("an honest validator signs only at the head", who, f"{line!r}; {shown} is final")
-        earlier = self._signed.setdefault((who, kind, height, round_number), line)
+        self._highest_signed[key] = max(height, self._highest_signed.get(key, 0))
+        earlier = self._signed.setdefault((key, kind, height, round_number), line)
         if earlier != line:
             self.double_signs += 1
             self.broken("an honest validator signs once", who, f"signed {line!r} after {earlier!r}")
+
+    def opened(self, who: str, key: bytes, guard: SigningGuard) -> None:
+        """An honest node starts with this history of its key: what the key has signed is in it, or it is doubtful."""
+        known, signed = max(guard.height, guard.floor), self._highest_signed.get(key, 0)
+        if known < signed and not guard.is_doubtful:
+            what = f"0x{key.hex()[:8]} has signed at height {signed}; its history ends at {known}"
+            self.broken("a key starts with its own history, or with a word", who, what)
 
     def sent(self, who: str, own_address: bytes, message: Message, log_on_disk: bytes) -> None:
         """An honest validator is about to send a message; `log_on_disk` is what a crash would leave of its log."""
@@ -152,6 +166,20 @@ class Invariants:
             self.broken("equal state roots", who, f"height {height}: {root.hex()[:8]}, others {agreed.root.hex()[:8]}")
         self._check_value(who, storage, finalised.changes.head.chain)
 
+    def restored(self, who: str, head: StateHead) -> None:
+        """An honest node has joined from a snapshot."""
+        height, root = head.chain.height, state_root(head.lanes)
+        self._trace.note(who, f"joins at height {height} from a snapshot")
+        agreed = self._agreed.get(height)
+        if agreed is None:
+            self.broken("agreement", who, f"joins at height {height}, which nobody has finalised")
+        elif agreed.root != root:
+            self.broken("equal state roots", who, f"height {height}: {root.hex()[:8]}, others {agreed.root.hex()[:8]}")
+
+    def banned(self, who: str, whom: str) -> None:
+        """The honest node `who` bans the honest node `whom`."""
+        self.broken("no honest node bans an honest node", who, f"bans {whom}")
+
     def _first_to_finalise(self, who: str, finalised: FinalisedBatch) -> Agreed | None:
         stored = finalised.stored
         if stored.height != len(self._agreed) + 1:
@@ -167,7 +195,14 @@ class Invariants:
             self.broken("validity", who, f"height {stored.height}: {what}")
         agreed = Agreed(finalised, batch)
         self._check_minted(who, agreed, before, sum(receipt.reward_ustep for receipt in finalised.receipts))
-        self.slashing_checker.finalised(batch, finalised.changes.head)
+        signers = () if batch.last_commit is None else tuple(one.validator for one in batch.last_commit.signatures)
+        self.slashing_checker.finalised(
+            batch,
+            finalised.changes.head,
+            signers=signers,
+            members_before=() if before is None else self._members(stored.height - 1),
+            members=self._members(stored.height),
+        )
         self._agreed[stored.height] = agreed
         return agreed
 
@@ -192,6 +227,10 @@ class Invariants:
             self._check_commit("last_commit", batch.last_commit, header.height - 1, before.batch.hash)
         for proof in batch.proofs:
             faults.extend(self._faults_of_proof(proof, header.timestamp_ms))
+        for operation in map(decode_operation, batch.operations):
+            line = signing_line(operation, self._genesis.chain_id)
+            if _signer_of(line, operation.signature) != operation.owner:
+                faults.append("an operation is not signed by its owner")
         if not (batch.proofs or batch.evidence or batch.operations):
             faults.append("it is empty")
         return faults
@@ -199,11 +238,7 @@ class Invariants:
     def _faults_of_proof(self, proof: SignedProof, batch_time_ms: int) -> list[str]:
         parameters = self._genesis.parameters
         faults = []
-        try:
-            signer = recover_address(proof.proof_id, proof.signature)
-        except BadSignature:
-            signer = b""
-        if signer != proof.account:
+        if _recovered(proof.proof_id, proof.signature) != proof.account:
             faults.append("a proof is not signed by its account")
         if not contains(proof.triangle, proof.lat, proof.lon):
             faults.append("a proof's point is not in its triangle")
@@ -230,10 +265,7 @@ class Invariants:
         signers = set()
         for entry in commit.signatures:
             line = PreCommit(height, commit.round, batch_hash, entry.validator).signing_line(self._genesis.chain_id)
-            try:
-                is_own = recover_address(digest(line), entry.signature) == entry.validator
-            except BadSignature:
-                is_own = False
+            is_own = _signer_of(line, entry.signature) == entry.validator
             if is_own and entry.validator in members:
                 signers.add(entry.validator)
         if len(signers) < quorum:
@@ -275,3 +307,15 @@ class Invariants:
     def slashed(self, storages: Sequence[MemoryStorage]) -> int:
         """How many validators have been slashed, in the furthest of these stores."""
         return max((len({one.validator for one in storage._slashings}) for storage in storages), default=0)
+
+
+def _signer_of(line: str, signature: bytes) -> bytes:
+    return _recovered(digest(line), signature)
+
+
+def _recovered(digest_: bytes, signature: bytes) -> bytes:
+    """Who has signed, or b"" if nobody has."""
+    try:
+        return recover_address(digest_, signature)
+    except BadSignature:
+        return b""

@@ -1,7 +1,8 @@
 """The network between simulated nodes: every link loses, repeats, delays and reorders as the seed says.
 
 Theory of operation. Everybody is connected to everybody who runs. Gossip goes over one hop, from its publisher to each
-peer, so nothing that one link loses comes by another; libp2p's mesh is kinder. Each delivery is an event in a heap, in
+peer, so what one link loses comes by another only where nodes relay, which they do in some seeds, and then now and
+then; libp2p's mesh is kinder. Each delivery is an event in a heap, in
 order of time; one task, the air, wakes for the next of them. Streams are the in-memory network's, framed alike, over
 pipes with the same delays; a chunk that meets a cut link breaks its stream, as TCP does in the end.
 
@@ -11,10 +12,11 @@ A link is one direction between two nodes. It can be cut; that is how partitions
 
 from __future__ import annotations
 
+import hashlib
 import heapq
 import math
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TypeAlias
@@ -31,6 +33,8 @@ from p2p.pipe import PipeEnd
 
 STREAMS_WAITING_MAX = 64
 """Streams that a node has not begun to serve; one more is refused."""
+RELAYED_MAX = 1_000
+"""Messages remembered as relayed; each is passed on once."""
 CONNECT_TIMEOUT_SECONDS = 0.5
 """After so long an opener learns that a link is cut."""
 
@@ -70,6 +74,8 @@ class Air:
         self._number = 0
         self._alarm = trio.CancelScope()
         self.quality = LinkQuality()
+        self.relay_rate = 0.0
+        """How likely a node is to pass on to one other what it has taken in for the first time."""
         self.cut: set[tuple[str, str]] = set()
         """Directions, (sender, receiver), in which nothing passes."""
         self.filters: list[Filter] = []
@@ -98,6 +104,12 @@ class Air:
         self._put(sender, receiver, topic, data)
         if quality.duplication and rng.random() < quality.duplication:
             self._put(sender, receiver, topic, data)
+
+    def relayed_to(self, peers: Sequence[PeerId]) -> PeerId | None:
+        """Which of these peers a message is passed on to, if any."""
+        if not self.relay_rate or not peers or self._rng.random() >= self.relay_rate:
+            return None
+        return self._rng.choice(peers)
 
     def delay(self) -> float:
         """How long one thing takes over one link, seconds."""
@@ -155,6 +167,7 @@ class SimulatedNetwork(BaseNetwork):
         super().__init__(PeerId(name), trio.current_time)
         self._air = air
         self._pipes: dict[int, _PipeEnd] = {}
+        self._relayed: dict[bytes, None] = {}
         self._pipe_number = 0
         self._accepting, self._accepted = trio.open_memory_channel[tuple[PeerId, str, _PipeEnd]](STREAMS_WAITING_MAX)
         self.tamper: Callable[[str, bytes], list[tuple[str, bytes]] | None] | None = None
@@ -163,6 +176,8 @@ class SimulatedNetwork(BaseNetwork):
         """Told of (sender, topic, data) that arrives."""
         self.sent: Callable[[str, bytes], None] | None = None
         """Told of (topic, data) before it leaves."""
+        self.banned: Callable[[PeerId], None] = lambda _peer_id: None
+        """Told of every peer that this network bans."""
 
     @property
     def listen_addresses(self) -> tuple[str, ...]:
@@ -242,7 +257,8 @@ class SimulatedNetwork(BaseNetwork):
         self.set_link(peer_id, up=False)
         await trio.lowlevel.checkpoint()
 
-    def _expel(self, peer_id: PeerId) -> None:  # noqa: ARG002 - all bans are looked at
+    def _expel(self, peer_id: PeerId) -> None:
+        self.banned(peer_id)
         self._air.settle()
 
     def shut(self) -> None:
@@ -269,7 +285,19 @@ class SimulatedNetwork(BaseNetwork):
         """Take one message from a neighbour."""
         if self.overhear is not None:
             self.overhear(sender, topic, data)
-        self._receive_gossip(topic, data, sender)
+        if self._receive_gossip(topic, data, sender) and self._air.relay_rate:
+            self._relay(topic, data, sender)
+
+    def _relay(self, topic: str, data: bytes, sender: PeerId) -> None:
+        key = hashlib.blake2b(data, digest_size=16).digest()
+        if key in self._relayed:
+            return
+        self._relayed[key] = None
+        if len(self._relayed) > RELAYED_MAX:
+            del self._relayed[next(iter(self._relayed))]
+        receiver = self._air.relayed_to([peer for peer in self.peers() if peer != sender])
+        if receiver is not None:
+            self.send_to(receiver, topic, data)
 
     def accept_stream(self, peer_id: PeerId, protocol: str, pipe: _PipeEnd) -> None:
         """Serve a stream that a neighbour opened. Raises `ProtocolUnsupported`, `PeerUnreachable`."""

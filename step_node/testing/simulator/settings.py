@@ -28,7 +28,45 @@ class FaultKind(StrEnum):
     """Any number of nodes, all of them too, lose their consensus log at a restart."""
     PLOT = "plot"
     """A directed schedule: links cut at the moments at which locks are taken and batches decided."""
+    RELAY = "relay"
+    """Nodes pass on what they have taken in, as libp2p has them do: no fault, and yet somebody has to answer for it."""
     BYZANTINE = "byzantine"
+
+    # What operators do; see `operators.py`.
+    MEMBERSHIP = "membership"
+    """Newcomers register; validators leave, and withdraw their stake."""
+    ROTATION = "rotation"
+    """Hot keys are replaced, early or late."""
+    ABSENCE = "absence"
+    """A validator is away until it is jailed, and comes back."""
+    REBUILD = "rebuild"
+    """A store is moved away, and the consensus log with it."""
+    JOIN = "join"
+    """Observers begin with an empty home, and join from a snapshot where there is one."""
+    RESTORE = "restore"
+    """A machine is lost; keys, and perhaps the signing history, are put into a new home, or into another's old one."""
+    OLD_HISTORY = "old-history"
+    """A signing history is put back that is older than what the chain shows."""
+    COPY = "copy"
+    """A whole home is copied, and started beside the original: no procedure, but a mistake that must be noticed."""
+    CLOCK_STEP = "clock-step"
+    """One clock, or all of them, is set forward or back by up to a minute."""
+
+
+OPERATORS_ACTS = frozenset(
+    {
+        FaultKind.MEMBERSHIP,
+        FaultKind.ROTATION,
+        FaultKind.ABSENCE,
+        FaultKind.REBUILD,
+        FaultKind.JOIN,
+        FaultKind.RESTORE,
+        FaultKind.OLD_HISTORY,
+        FaultKind.COPY,
+        FaultKind.CLOCK_STEP,
+    }
+)
+"""Those in which operators do something with their nodes."""
 
 
 class Tactic(StrEnum):
@@ -71,6 +109,8 @@ class SimulationSettings:
     proofs: int = 14
     fault_seconds: float = 14.0
     """Virtual time in which faults happen and clients submit."""
+    acts: frozenset[FaultKind] | None = None
+    """What operators do in every seed; None: each seed draws whether they do anything, and what."""
     liveness_seconds: float = 120.0
     """Virtual time within which, after the faults, every honest node must have finalised everything."""
 
@@ -101,6 +141,9 @@ class SeedPlan:
     plot_rate: float
     byzantine: int
     tactics: frozenset[Tactic]
+    relay_rate: float
+    operators: frozenset[FaultKind]
+    """What operators do; empty in more than half of the seeds, which run on a chain with long epochs."""
     lost_log_rate: float
 
     def describe(self) -> str:
@@ -111,15 +154,17 @@ class SeedPlan:
             if isinstance(value := getattr(self, field.name), float) and value
         )
         liars = f"; {self.byzantine} Byzantine: {', '.join(sorted(self.tactics))}" if self.byzantine else ""
-        return f"a {self.kind} run; {rates}{liars}"
+        acts = f"; operators: {', '.join(sorted(self.operators))}" if self.operators else ""
+        return f"a {self.kind} run; {rates}{liars}{acts}"
 
 
-def plan_of(seed: int, settings: SimulationSettings, rng: random.Random) -> SeedPlan:
+def plan_of(seed: int, settings: SimulationSettings, rng: random.Random, operators_rng: random.Random) -> SeedPlan:
     """Draw what `seed` does. Even seeds are safety runs, odd ones liveness runs."""
 
     def chosen(kind: FaultKind) -> bool:
         return rng.random() < 0.5 and kind in settings.faults
 
+    operators = _acts_of(settings, operators_rng)
     plots = chosen(FaultKind.PLOT)
     byzantine_max = (settings.validators - 1) // 3
     byzantine = rng.choice((0, rng.randint(0, byzantine_max), byzantine_max))
@@ -144,9 +189,25 @@ def plan_of(seed: int, settings: SimulationSettings, rng: random.Random) -> Seed
         clock_rate=rng.uniform(0.05, 0.3) if chosen(FaultKind.CLOCK) else 0.0,
         slow_disk_rate=rng.uniform(0.05, 0.3) if chosen(FaultKind.SLOW_DISK) else 0.0,
         full_disk_rate=rng.uniform(0.02, 0.1) if chosen(FaultKind.FULL_DISK) else 0.0,
-        plot_rate=rng.uniform(0.3, 1.0) if plots else 0.0,
+        # A plot holds the chain up for ten seconds, in which no epoch ends.
+        plot_rate=rng.uniform(0.3, 1.0) * (0.1 if operators else 1.0) if plots else 0.0,
         byzantine=byzantine,
         tactics=tactics,
+        relay_rate=_relay_rate(settings, operators_rng),
+        operators=operators,
         # Drawn last: what was drawn before it stays as it was.
         lost_log_rate=rng.uniform(0.05, 0.3) * calm if chosen(FaultKind.LOST_LOG) else 0.0,
     )
+
+
+def _acts_of(settings: SimulationSettings, rng: random.Random) -> frozenset[FaultKind]:
+    if settings.acts is not None:
+        return settings.acts
+    is_lively = rng.random() < 0.4
+    chosen = {act for act in sorted(OPERATORS_ACTS) if rng.random() < 0.3}
+    return frozenset(chosen & settings.faults) if is_lively else frozenset()
+
+
+def _relay_rate(settings: SimulationSettings, rng: random.Random) -> float:
+    relays, rate = rng.random() < 0.3, rng.uniform(0.05, 0.5)
+    return rate if relays and FaultKind.RELAY in settings.faults else 0.0

@@ -1,6 +1,7 @@
 """Whether who contradicts itself is punished for it, once, and nobody else: counted outside of the ledger.
 
-Stakes and what is burnt are reckoned anew, from genesis and the evidence in each finalised batch.
+Stakes and what is burnt are reckoned anew, from genesis and the evidence, operations and absences in each finalised
+batch. Of the ledger's own records one thing is taken: when a key has been replaced.
 
 **When an equivocation has reached a node.** Two different votes, or two different proposals, of one validator, height
 and round have reached an honest node when its consensus loop has taken in both of them in one life of the node, and
@@ -14,13 +15,16 @@ the chain's evidence floor.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from consensus.messages import Evidence, EvidenceKind, Message, PreCommit, PreVote, ProofBatch
 from step_node.batch.batch import Batch
 from step_node.chain.genesis import Genesis
-from step_node.crypto.eip191 import BadSignature, digest, recover_address
+from step_node.crypto.eip191 import BadSignature, address_of, digest, recover_address
+from step_node.ledger import validators as validator_rules
+from step_node.ledger.records import ValidatorState
 from step_node.ledger.state import StateHead
+from step_node.operations.operation import Register, RotateKey, Unbond, Withdraw, decode_operation
 
 WITNESSES = 2
 """Honest nodes that an equivocation must have reached."""
@@ -32,7 +36,7 @@ Place = tuple[bytes, int, int, str]
 class SlashingChecker:
     """See the module's docstring. `broken(promise, what)` is told of what does not hold."""
 
-    def __init__(self, genesis: Genesis, honest: frozenset[bytes], broken: Callable[[str, str], None]) -> None:
+    def __init__(self, genesis: Genesis, honest: set[bytes], broken: Callable[[str, str], None]) -> None:
         self._chain_id = genesis.chain_id
         self._parameters = genesis.parameters
         self._honest = honest
@@ -40,6 +44,13 @@ class SlashingChecker:
         self._stakes_ustep = {one.address: one.stake_ustep for one in genesis.head().validators}
         self._burnt_ustep = 0
         self._slashed_at: dict[bytes, int] = {}
+        self._next_keys: dict[bytes, bytes] = {}
+        """Validators whose key is to be replaced, and by whose."""
+        self._successors: dict[bytes, bytes] = {}
+        """Keys that were replaced, and by which."""
+        self._absences: dict[bytes, tuple[int, int]] = {}
+        """Validator -> (the batch time since which it is missing from commits, in how many batches)."""
+        self.jailed_for_absence: set[bytes] = set()
         self._floor_height = 0
         self._first_said: dict[tuple[str, int, Place], tuple[bytes | None, int]] = {}
         self._witnesses: dict[Place, set[str]] = {}
@@ -65,18 +76,78 @@ class SlashingChecker:
 
     # --- what is done about it ----------------------------------------------------------------------------------
 
-    def finalised(self, batch: Batch, after: StateHead) -> None:
-        """A batch is finalised, and leaves the state `after`."""
+    def finalised(
+        self,
+        batch: Batch,
+        after: StateHead,
+        *,
+        signers: Collection[bytes],
+        members_before: Collection[bytes],
+        members: Collection[bytes],
+    ) -> None:
+        """A batch is finalised, and leaves the state `after`.
+
+        `signers` have pre-committed the height before, whose set is `members_before` (empty for genesis); `members` is
+        that of the batch's own height.
+        """
         height = batch.header.height
+        self._count_absences(batch, signers, members_before, members)
         for piece in batch.evidence:
             self._punish(piece, height)
+        for operation in map(decode_operation, batch.operations):
+            match operation:
+                case Register():
+                    address = address_of(operation.public_key)
+                    self._stakes_ustep[address] = self._stakes_ustep.get(address, 0) + operation.stake_ustep
+                    self._absences.pop(address, None)
+                case Withdraw():
+                    self._stakes_ustep.pop(operation.validator, None)
+                case RotateKey():
+                    self._next_keys[operation.validator] = address_of(operation.public_key)
+                case Unbond():
+                    pass
+        self._replace_keys(after)
         self._floor_height = after.chain.evidence_floor_height
-        stakes_ustep = {one.address: one.stake_ustep for one in after.validators}
-        if stakes_ustep != self._stakes_ustep or after.chain.burnt_ustep != self._burnt_ustep:
+        stakes_ustep = {one.address: one.stake_ustep for one in after.validators if one.stake_ustep}
+        expected_ustep = {address: stake_ustep for address, stake_ustep in self._stakes_ustep.items() if stake_ustep}
+        if stakes_ustep != expected_ustep or after.chain.burnt_ustep != self._burnt_ustep:
             self._broken(
                 "an offence costs what the protocol says, once",
-                f"height {height}: burnt {after.chain.burnt_ustep} µSTEP in all, not {self._burnt_ustep}",
+                f"height {height}: burnt {after.chain.burnt_ustep} µSTEP in all, not {self._burnt_ustep}; stakes"
+                f" {_shown(stakes_ustep)}, not {_shown(expected_ustep)}",
             )
+
+    def _count_absences(
+        self, batch: Batch, signers: Collection[bytes], members_before: Collection[bytes], members: Collection[bytes]
+    ) -> None:
+        now_ms, parameters = batch.header.timestamp_ms, self._parameters
+        for who in members_before:
+            if who in signers:
+                self._absences.pop(who, None)
+                continue
+            if who not in self._stakes_ustep and who not in self._successors:
+                continue  # It has withdrawn.
+            since_ms, batches = self._absences.get(who, (now_ms, 0))
+            self._absences[who] = since_ms, batches + 1
+            is_long = now_ms - since_ms > parameters.offline_ms and batches + 1 >= validator_rules.OFFLINE_BATCHES_MIN
+            if is_long and who in members:
+                self._burn(who, parameters.slash_offline_bps, batch.header.height)
+                self.jailed_for_absence.add(who)
+
+    def _replace_keys(self, after: StateHead) -> None:
+        """Take over from the records which keys have been replaced, and which never will be."""
+        records = {one.address: one for one in after.validators}
+        for old, new in tuple(self._next_keys.items()):
+            record = records.get(old)
+            if record is not None and record.state is ValidatorState.ROTATED:
+                self._stakes_ustep[new] = self._stakes_ustep.pop(old)
+                self._successors[old] = new
+                if old in self._absences:
+                    self._absences[new] = self._absences.pop(old)
+                self._slashed_at[new] = self._slashed_at.get(old, 0)
+                del self._next_keys[old]
+            elif record is None or not record.next_public_key:
+                del self._next_keys[old]
 
     def _punish(self, piece: Evidence, height: int) -> None:
         accused, offence_height = piece.first.signer, piece.first.height
@@ -88,11 +159,25 @@ class SlashingChecker:
             self._broken("an offence costs what the protocol says, once", f"height {height}: {piece!r:.200}")
         is_contradiction = piece.kind in (EvidenceKind.DOUBLE_SIGN, EvidenceKind.CONFLICTING_PROPOSAL)
         parameters = self._parameters
-        share_bps = parameters.slash_double_sign_bps if is_contradiction else parameters.slash_invalid_bps
-        amount_ustep = self._stakes_ustep.get(accused, 0) * share_bps // 10_000
-        self._stakes_ustep[accused] = self._stakes_ustep.get(accused, 0) - amount_ustep
+        self._burn(
+            accused, parameters.slash_double_sign_bps if is_contradiction else parameters.slash_invalid_bps, height
+        )
+
+    def _burn(self, accused: bytes, share_bps: int, height: int) -> None:
+        """Whoever has the stake now answers for what any of its keys has done."""
+        chain = [accused]
+        while chain[-1] in self._successors:
+            chain.append(self._successors[chain[-1]])
+        holder = chain[-1]
+        amount_ustep = self._stakes_ustep.get(holder, 0) * share_bps // 10_000
+        self._stakes_ustep[holder] = self._stakes_ustep.get(holder, 0) - amount_ustep
         self._burnt_ustep += amount_ustep
-        self._slashed_at[accused] = height
+        self._absences.pop(holder, None)
+        for who, after in self._successors.items():
+            if after in chain:
+                chain.append(who)
+        for who in chain:
+            self._slashed_at[who] = height
 
     def _proves(self, piece: Evidence) -> bool:
         """Whether everything in it is signed by the accused, and the two halves, if it is two, differ."""
@@ -104,3 +189,7 @@ class SlashingChecker:
         return signers == {piece.first.signer} and len({one.signing_line(self._chain_id) for one in messages}) == len(
             messages
         )
+
+
+def _shown(stakes_ustep: dict[bytes, int]) -> str:
+    return " ".join(f"{address.hex()[:6]}:{stakes_ustep[address]}" for address in sorted(stakes_ustep))

@@ -9,50 +9,50 @@ must finalise every proof that an honest one has accepted, within a bound.
 
 from __future__ import annotations
 
-import hashlib
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from functools import cache
 from typing import TypeVar, TypeVarTuple
 
 import trio
 
-from mesh import locate
 from p2p.network import PeerId
-from step_node.chain.genesis import Genesis, GenesisValidator
 from step_node.crypto.eip191 import address_of, public_key_of
+from step_node.home.config import SyncConfig
+from step_node.ledger.validators import validator_set
 from step_node.mempool.outcomes import Dropped, Outcome
 from step_node.offload import offload_of_task
-from step_node.parameters import USTEP_PER_STEP, Parameters
-from step_node.proofs.client_signing import sign_payload
-from step_node.proofs.payload import parse_payload
 from step_node.proofs.proof import Refusal, SignedProof
-from step_node.testing.simulator.clock import START_MS, true_time_ms
+from step_node.testing.simulator.chain import genesis_of, made_proof, quick_absence, validator_keys
+from step_node.testing.simulator.clock import true_time_ms
+from step_node.testing.simulator.coverage import Coverage
+from step_node.testing.simulator.decisions import Generator, Schedule
 from step_node.testing.simulator.deterministic import run_deterministically
 from step_node.testing.simulator.host import Host
 from step_node.testing.simulator.invariants import Invariants, Violation
 from step_node.testing.simulator.network import Air, LinkQuality
+from step_node.testing.simulator.operators import Operators
 from step_node.testing.simulator.schedules import Plot, draw_plot
-from step_node.testing.simulator.settings import RunKind, SeedPlan, SimulationSettings, plan_of
+from step_node.testing.simulator.settings import FaultKind, RunKind, SeedPlan, SimulationSettings, Tactic, plan_of
 from step_node.testing.simulator.trace import Trace
 
 T = TypeVar("T")
 Arguments = TypeVarTuple("Arguments")
 
-CHAIN_ID = "step-simulated-1"
-PARAMETERS = Parameters(
-    batch_interval_ms=200,
-    timeout_propose_ms=1_000,
-    timeout_pre_vote_ms=500,
-    timeout_pre_commit_ms=500,
-    timeout_delta_ms=250,
-    clock_drift_ms=5_000,
-    moratorium_ms=1_000,
-)
+TASKS = "tasks"
+"""The purpose of which the order of ready tasks is drawn: by trio, from one seed for all of it."""
 CLOCK_ERROR_MS_MAX = 20_000
 """Beyond `clock_drift_ms`: such a validator refuses everybody's batches, and proposes none that others take."""
 CLOCK_ERROR_AT_PEACE_MS_MAX = 500
+LIVELY_SYNC = SyncConfig(snapshot_distance_batches=3, snapshot_every_batches=2)
+LIVELY_FACTOR = 1.3
+"""How much longer faults go on where operators are at work, since their procedures take epochs."""
+LIVELY_PROOFS_FACTOR = 2
+PEACE_PROOFS_MAX = 100
+"""Proofs submitted while procedures end in peace: some 30 seconds' worth."""
+IDLE_SECONDS_MAX = 1.2
+"""How long a node may sit idle beside a proof that could be proposed: the batch interval, and a second."""
+IDLE_CHECK_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +60,7 @@ class History:
     """What became of one seed."""
 
     seed: int
+    schedule: Schedule
     plan: SeedPlan
     digest: str
     """Of everything that happened: equal for equal histories."""
@@ -74,21 +75,44 @@ class History:
     slashed: int
     virtual_seconds: float
     plots_sprung: int
+    procedures: int
+    """How many times an operator has done something, to the end."""
+    draws: dict[str, int]
+    """How many decisions were drawn for each purpose."""
 
 
-def simulate_seed(seed: int, settings: SimulationSettings, *, keep_lines: bool = False) -> History:
-    """Run the history of `seed`. The same seed and settings give the same history, whatever ran before."""
-    return run_deterministically(lambda: _World(seed, settings, keep_lines=keep_lines).run(), seed=seed)
+def simulate_seed(
+    seed: int | Schedule, settings: SimulationSettings, *, keep_lines: bool = False, coverage: Coverage | None = None
+) -> History:
+    """Run the history of `seed`. The same seed and settings give the same history, whatever ran before.
+
+    `coverage` is shown what the nodes' consensus goes through.
+    """
+    schedule = Schedule(seed) if isinstance(seed, int) else seed
+    turned = any(turn.purpose == TASKS for turn in schedule.turns)
+    tasks = schedule.rng(TASKS).getrandbits(64) if turned else schedule.seed
+
+    async def run() -> History:
+        world = _World(schedule, settings, keep_lines=keep_lines, coverage=coverage)
+        with quick_absence(FaultKind.ABSENCE in world.plan.operators):
+            return await world.run()
+
+    return run_deterministically(run, seed=tasks)
 
 
 class _World:
-    def __init__(self, seed: int, settings: SimulationSettings, *, keep_lines: bool) -> None:
-        self._seed = seed
+    def __init__(
+        self, schedule: Schedule, settings: SimulationSettings, *, keep_lines: bool, coverage: Coverage | None
+    ) -> None:
+        self._schedule = schedule
+        self._seed = schedule.seed
         self._settings = settings
-        self.plan = plan_of(seed, settings, self._rng("plan"))
+        self._coverage = coverage
+        self._rngs: dict[str, Generator] = {}
+        self.plan = plan_of(schedule.seed, settings, self._rng("plan"), self._rng("acts"))
         self._trace = Trace(keep_lines=keep_lines)
         self._end = trio.CancelScope()
-        self._genesis = genesis_of(settings.validators)
+        self._genesis = genesis_of(settings.validators, is_lively=bool(self.plan.operators))
         self._air = Air(self._rng("air"))
         self._plot: Plot | None = None
         self._plots_sprung = 0
@@ -97,29 +121,63 @@ class _World:
         """Proofs with a twin of the same nonce: at most one of the two can be finalised, and the other is dropped."""
         keys = validator_keys(settings.validators)
         liars = set(self._rng("liars").sample(range(settings.validators), self.plan.byzantine))
-        honest = frozenset(address_of(public_key_of(key)) for index, key in enumerate(keys) if index not in liars)
+        honest = {address_of(public_key_of(key)) for index, key in enumerate(keys) if index not in liars}
         self._invariants = Invariants(self._genesis, honest, self._trace, self._broken)
-        self._hosts = [
-            Host(
-                name=f"v{index}",
-                private_key=key,
-                genesis=self._genesis,
-                air=self._air,
-                trace=self._trace,
-                invariants=self._invariants,
-                tactics=self.plan.tactics if index in liars else None,
-                rng=self._rng(f"host {index}"),
-                on_finalised=self._finalised,
-                plot=lambda: self._plot,
-                others=frozenset(PeerId(f"v{other}") for other in range(len(keys)) if other != index),
-            )
-            for index, key in enumerate(keys)
-        ]
-        self._honest = [host for host in self._hosts if host.is_honest]
+        self._hosts: list[Host] = []
         self._nursery: trio.Nursery | None = None
+        for index, key in enumerate(keys):
+            self._new_host(f"v{index}", key, tactics=self.plan.tactics if index in liars else None)
+        self._operators = Operators(
+            acts=self.plan.operators,
+            genesis=self._genesis,
+            hosts=self._hosts,
+            new_host=self._new_host,
+            rng=self._rng("operators"),
+            note=lambda what: self._trace.note("", what),
+        )
 
-    def _rng(self, purpose: str) -> random.Random:
-        return random.Random(hashlib.sha256(f"{self._seed} {purpose}".encode()).digest())
+    @property
+    def _honest(self) -> list[Host]:
+        """Those that are held to every promise, and still here."""
+        return [host for host in self._hosts if host.is_held_to_promises and not host.is_retired]
+
+    def _new_host(
+        self,
+        name: str,
+        private_key: bytes | None,
+        *,
+        tactics: frozenset[Tactic] | None = None,
+        starts: bool = True,
+    ) -> Host:
+        host = Host(
+            name=name,
+            private_key=private_key,
+            genesis=self._genesis,
+            air=self._air,
+            trace=self._trace,
+            invariants=self._invariants,
+            tactics=tactics,
+            rng=self._rng(f"host {name.removeprefix('v')}"),
+            on_finalised=self._finalised,
+            is_honest_peer=lambda name: any(one.name == name and one.is_honest for one in self._hosts),
+            plot=lambda: self._plot,
+            others=frozenset(PeerId(f"v{index}") for index in range(self._settings.validators)) - {PeerId(name)},
+            coverage=self._coverage,
+            starts=starts,
+            sync=LIVELY_SYNC if FaultKind.JOIN in self.plan.operators else None,
+        )
+        if host.is_honest and host.address:
+            self._invariants.honest.add(host.address)
+        self._hosts.append(host)
+        if self._nursery is not None:
+            self._nursery.start_soon(host.run)
+        return host
+
+    def _rng(self, purpose: str) -> Generator:
+        """The one generator of a purpose."""
+        if purpose not in self._rngs:
+            self._rngs[purpose] = self._schedule.rng(purpose)
+        return self._rngs[purpose]
 
     async def run(self) -> History:
         # What clients call runs in their tasks; no thread may be used there either.
@@ -131,6 +189,7 @@ class _World:
                 nursery.start_soon(self._air.run)
                 for host in self._hosts:
                     nursery.start_soon(host.run)
+                nursery.start_soon(self._watch_the_idle)
                 await self._first_part()
                 if self.plan.kind is RunKind.LIVENESS:
                     await self._second_part()
@@ -142,6 +201,7 @@ class _World:
             host.disk.close()
         return History(
             seed=self._seed,
+            schedule=self._schedule,
             plan=self.plan,
             digest=self._trace.digest,
             lines=tuple(self._trace.lines),
@@ -153,6 +213,8 @@ class _World:
             slashed=self._invariants.slashed([host.storage for host in self._honest]),
             virtual_seconds=trio.current_time(),
             plots_sprung=self._plots_sprung,
+            procedures=self._operators.done,
+            draws={TASKS: 1} | {purpose: rng.draws for purpose, rng in self._rngs.items()},
         )
 
     def _broken(self, violation: Violation) -> None:
@@ -169,11 +231,16 @@ class _World:
             reordering=plan.reordering,
             delay_spread=plan.delay_spread,
         )
+        self._air.relay_rate = plan.relay_rate
         for host in self._hosts:
             host.disk.crash_rate = plan.crash_at_write
-        with trio.move_on_after(self._settings.fault_seconds):
+        lively = LIVELY_FACTOR if plan.operators else 1
+        proofs = self._settings.proofs * (LIVELY_PROOFS_FACTOR if plan.operators else 1)
+        with trio.move_on_after(self._settings.fault_seconds * lively):
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._submit, self._settings.proofs)
+                nursery.start_soon(self._submit, proofs)
+                if self._nursery is not None and plan.operators:
+                    self._operators.begin(self._nursery, self._settings.fault_seconds * lively)
                 nursery.start_soon(self._reconnect)
                 for rate, name, fault in (
                     (plan.partition_rate, "partition", self._partition),
@@ -191,6 +258,7 @@ class _World:
 
     async def _second_part(self) -> None:
         self._trace.note("", "the faults stop")
+        self._operators.end_faults()
         self._air.quality = LinkQuality()
         self._air.cut.clear()
         self._air.filters.clear()
@@ -205,8 +273,13 @@ class _World:
             while any(host.node is None for host in self._honest):
                 await trio.sleep(0.2)
             await self._submit(3, pause=0.2)
+            number = 0
             while self._waited_for():
-                await trio.sleep(0.2)
+                await trio.sleep(0.3)
+                if self._operators.unfinished() and number < PEACE_PROOFS_MAX:
+                    # Epochs end, and jails open, only as batches are made.
+                    number += 1
+                    self._submit_one(f"peace {number}")
         if patience.cancelled_caught:
             self._stuck = self._waited_for() or "a node that does not start"
             self._trace.note("", f"VIOLATION liveness: {self._stuck}")
@@ -220,6 +293,9 @@ class _World:
         missing = promised - self._invariants.agreed_proofs()
         if missing:
             return f"{len(missing)} accepted proofs are not finalised at {heights}"
+        unfinished = self._operators.unfinished()
+        if unfinished:
+            return f"an operator's procedure ends: {unfinished[0]}"
         unpunished = self._invariants.slashing_checker.unpunished()
         return (
             f"every equivocation that reached two honest nodes ends in a slash: {unpunished[0]}" if unpunished else ""
@@ -245,6 +321,47 @@ class _World:
                 f"{proof_id.hex()[:8]} dropped: {outcome.refusal.code}",
             )
 
+    async def _watch_the_idle(self) -> None:
+        """No proof that a node could propose waits beside an idle node: setting a clock must not make it wait."""
+        since: dict[tuple[str, int, int, bytes], float] = {}
+        while True:
+            await trio.sleep(IDLE_CHECK_SECONDS)
+            now = trio.current_time()
+            idle = {
+                (host.name, host.lives, host.storage.height, proof_id)
+                for host in self._honest
+                for proof_id in self._neglected_by(host)
+            }
+            since = {key: since.get(key, now) for key in sorted(idle)}
+            for (name, _, height, proof_id), begun in since.items():
+                if now - begun > IDLE_SECONDS_MAX:
+                    what = f"{proof_id.hex()[:8]} waits at height {height} since {begun:.1f}"
+                    self._invariants.broken("a proof waits no longer than the batch interval", name, what)
+                    return
+
+    def _neglected_by(self, host: Host) -> list[bytes]:
+        node, quiet_since = host.node, trio.current_time() - IDLE_SECONDS_MAX
+        if (
+            node is None
+            or host.disk.is_full
+            or host.disk.slowness_ms
+            or host.changed_at > quiet_since
+            or not node.driver.is_idle
+            or not node.driver.takes_part
+            or not host.is_member
+            or node._sync.active
+        ):
+            return []
+        now_ms, parameters = host.clock.now_ms(), self._genesis.parameters
+        return [
+            proof.proof_id
+            for proof_id, promised_at in host.promised.items()
+            if promised_at < quiet_since
+            and proof_id not in self._contested
+            and (proof := node._mempool.get(proof_id)) is not None
+            and -parameters.proof_max_age_ms <= proof.timestamp_ms - now_ms <= parameters.clock_drift_ms
+        ]
+
     def _finalised(self, name: str, height: int) -> None:
         if self._plot is not None:
             self._plot.finalised(name, height)
@@ -253,7 +370,8 @@ class _World:
 
     async def _submit(self, count: int, *, pause: float | None = None) -> None:
         rng = self._rng(f"clients {pause}")
-        mean = self._settings.fault_seconds / count * 0.9 if pause is None else pause
+        lively = LIVELY_FACTOR if self.plan.operators else 1
+        mean = self._settings.fault_seconds * lively / count * 0.9 if pause is None else pause
         for number in range(count):
             await trio.sleep(rng.random() * 2 * mean)
             host = rng.choice(self._honest)
@@ -263,6 +381,12 @@ class _World:
                 self._contested.add(proof.proof_id)
                 delay = rng.uniform(0, 5)
                 self._in_background(self._submit_twin, rng.choice(self._honest), f"{pause}-{number}", delay)
+
+    def _submit_one(self, who: str) -> None:
+        rng = self._rng("clients in peace")
+        up = [host for host in self._honest if host.node is not None]
+        if up:
+            self._in_background(self._client, rng.choice(up), made_proof(self._seed, who, rng, true_time_ms()))
 
     async def _submit_twin(self, host: Host, who: str, delay: float) -> None:
         """The same nonce, a little later, perhaps elsewhere: at most one of the two can ever be finalised."""
@@ -278,6 +402,8 @@ class _World:
 
     async def _client(self, host: Host, proof: SignedProof) -> None:
         while host.node is None:
+            if host.is_retired:
+                return
             await trio.sleep(0.2)
         answer: Outcome | Refusal | None = None
         with trio.move_on_after(5):
@@ -285,7 +411,7 @@ class _World:
         if answer is None or isinstance(answer, Refusal) or host.mount.is_dead:
             return
         host.note(f"accepts {proof.proof_id.hex()[:8]}")
-        host.promised[proof.proof_id] = None
+        host.promised[proof.proof_id] = trio.current_time()
         row = host.disk.journal.execute("SELECT 1 FROM waiting WHERE proof_id = ?", (proof.proof_id,)).fetchone()
         dropped = host.disk.journal.execute("SELECT 1 FROM dropped WHERE proof_id = ?", (proof.proof_id,)).fetchone()
         if row is None and dropped is None and proof.proof_id not in host.storage.proof_ids:
@@ -356,6 +482,7 @@ class _World:
         host.note(f"has a disk that takes up to {host.disk.slowness_ms} ms")
         await trio.sleep(rng.uniform(0.5, 4))
         host.disk.slowness_ms = 0
+        host.changed_at = trio.current_time()
 
     async def _fill_a_disk(self, rng: random.Random) -> None:
         host = rng.choice(self._hosts)
@@ -363,6 +490,7 @@ class _World:
         host.note("has a full disk")
         await trio.sleep(rng.uniform(0.2, 2))
         host.disk.fill(False)
+        host.changed_at = trio.current_time()
 
     async def _reconnect(self) -> None:
         """Bans run out, and whoever hung up dials again."""
@@ -373,16 +501,19 @@ class _World:
     async def _hatch_a_plot(self, rng: random.Random) -> None:
         if self._plot is not None and not self._plot.is_over:
             return
-        validators = self._genesis.head().validators
-        names = {validator.address: host.name for validator, host in zip(validators, self._hosts, strict=True)}
+        best = max(self._honest, key=lambda host: host.storage.height)
+        validators = validator_set(best.storage.records().validators)
+        names = {host.address: host.name for host in self._hosts if host.address in validators}
+        if len(names) < len(validators):
+            return  # Somebody's key has just changed.
         addresses = {name: address for address, name in names.items()}
         plot = draw_plot(
             rng,
-            next_height=max(host.storage.height for host in self._honest) + 1,
-            proposers=lambda height, number: names[validators[(height + number) % len(validators)].address],
-            honest=[host.name for host in self._honest],
+            next_height=best.storage.height + 1,
+            proposers=lambda height, number: names[validators.proposer(height, number).address],
+            honest=[host.name for host in self._honest if host.name in addresses],
             address_of=addresses.__getitem__,
-            faults_max=(len(validators) - 1) // 3,
+            faults_max=validators.faults_max,
             on_sprung=self._sprung,
         )
         await trio.lowlevel.checkpoint()
@@ -405,41 +536,3 @@ class _World:
 async def _at_once(work: Callable[[], T], /) -> T:
     await trio.lowlevel.checkpoint()
     return work()
-
-
-@cache
-def validator_keys(count: int) -> tuple[bytes, ...]:
-    """The private keys of `count` validators, in the order of their addresses."""
-    keys = [hashlib.sha256(f"simulated validator {index}".encode()).digest() for index in range(count)]
-    return tuple(sorted(keys, key=lambda key: address_of(public_key_of(key))))
-
-
-@cache
-def genesis_of(validators: int) -> Genesis:
-    """The chain that simulated validators run."""
-    public_keys = [public_key_of(key) for key in validator_keys(validators)]
-    return Genesis(
-        chain_id=CHAIN_ID,
-        genesis_time_ms=START_MS - 60_000,
-        parameters=PARAMETERS,
-        validators=tuple(
-            GenesisValidator(
-                address="0x" + address_of(key).hex(),
-                public_key="0x" + key.hex(),
-                stake_ustep=PARAMETERS.min_stake * USTEP_PER_STEP,
-                p2p_address=f"/ip4/127.0.0.1/tcp/{26_600 + index}",
-            )
-            for index, key in enumerate(public_keys)
-        ),
-    )
-
-
-def made_proof(seed: int, who: str, rng: random.Random, timestamp_ms: int) -> SignedProof:
-    """A really signed proof of `who`'s, who stands at one place for ever and uses one nonce."""
-    place = int.from_bytes(hashlib.sha256(f"{seed} {who}".encode()).digest()[:8], "big")
-    lat, lon = -60.0 + place % 1_200 / 10, -170.0 + place // 1_200 % 3_400 / 10
-    key = hashlib.sha256(f"simulated client {seed} {who}".encode()).digest()
-    level = 10 if place % 3 else 8
-    timestamp_ms += rng.randrange(5)
-    signed = sign_payload(key, locate(lat, lon, level), lat, lon, 5.0, timestamp_ms, "nonce")
-    return parse_payload(signed["payload"], signed["signature"])

@@ -21,11 +21,13 @@ from consensus.progress import Progress
 from consensus.reasons import Ignored
 from consensus.state import Phase, VoteSet
 from consensus.values import Validator, ValidatorSet
+from p2p.network import Fault
 from step_node.batch.batch import BatchHeader
 from step_node.chain import chain as chain_module
 from step_node.chain import judging
 from step_node.chain.chain import Chain
 from step_node.chain.judging import JudgedBatch
+from step_node.clock import Clock
 from step_node.durable.record_log import RecordLog
 from step_node.engine.accuser import Accuser
 from step_node.engine.driver import ConsensusDriver
@@ -37,9 +39,12 @@ from step_node.ledger.validators import ValidatorSheet
 from step_node.mempool.admission import Admission
 from step_node.mempool.journal import DroppedProof
 from step_node.mempool.settlement import Settlement
+from step_node.network import consensus_judge
 from step_node.network import sync as sync_module
+from step_node.node.assembly import assemble
 from step_node.proofs.proof import Refusal, RefusalCode
 from step_node.signing.guard import SigningGuard
+from step_node.testing.simulator import host as host_module
 from step_node.testing.simulator.campaign import quiet
 from step_node.testing.simulator.settings import FaultKind, SimulationSettings
 from step_node.testing.simulator.world import History, simulate_seed
@@ -47,6 +52,23 @@ from tests.testing.simulator import planted_signing_bugs as signing
 
 SEEDS_MAX = 1_000
 """A bug that so many seeds do not find counts as not found."""
+
+ONLY_RESTORING = SimulationSettings(faults=frozenset(), acts=frozenset({FaultKind.RESTORE}))
+ONLY_COPYING = SimulationSettings(faults=frozenset(), acts=frozenset({FaultKind.COPY}))
+ONLY_SETTING_A_CLOCK = SimulationSettings(validators=1, faults=frozenset(), acts=frozenset({FaultKind.CLOCK_STEP}))
+APART = SimulationSettings(
+    faults=frozenset(
+        {
+            FaultKind.PARTITION,
+            FaultKind.RELAY,
+            FaultKind.DELAY,
+            FaultKind.DUPLICATION,
+            FaultKind.MEMBERSHIP,
+            FaultKind.ROTATION,
+        }
+    )
+)
+"""Honest nodes whose heights differ, and nobody else: where one of them is charged."""
 
 Plant = Callable[[], Sequence[AbstractContextManager[Any]]]
 
@@ -59,11 +81,13 @@ class PlantedBug:
     plant: Plant = field(repr=False)
     found_by: int
     """How many seeds it took, from seed 0 on, when it was last looked for; moves when simulator or node change."""
+    settings: SimulationSettings = field(default=SimulationSettings(), repr=False)
+    """Where it is looked for: with all faults, or with those that it needs."""
 
 
 def find(bug: PlantedBug, seeds: Sequence[int], settings: SimulationSettings | None = None) -> History | None:
     """The first history of `seeds` that shows the bug, or None."""
-    settings = settings or SimulationSettings()
+    settings = settings or bug.settings
     with ExitStack() as stack:
         stack.enter_context(quiet())
         for one in bug.plant():
@@ -367,6 +391,36 @@ def offence_never_reported() -> Sequence[AbstractContextManager[Any]]:
     ]
 
 
+# --- operators and clocks -----------------------------------------------------------------------------------------
+
+
+def duration_by_wall_clock() -> Sequence[AbstractContextManager[Any]]:
+    """H13: how long a proof has waited is measured by a clock that is set now and then."""
+    original = assemble
+
+    async def assemble_wrongly(*args: Any, clock: Clock, **kwargs: Any) -> Any:
+        parts = await original(*args, clock=clock, **kwargs)
+        parts.mempool._monotonic_ms = clock.now_ms
+        return parts
+
+    return [patch.object(host_module, "assemble", assemble_wrongly)]
+
+
+def ban_by_height() -> Sequence[AbstractContextManager[Any]]:
+    """P1: what is over here costs whoever says it points; but an honest node says it that stands elsewhere."""
+    original = consensus_judge.ConsensusJudge._judge_signed
+
+    def judge_signed(self: consensus_judge.ConsensusJudge, message: Any) -> Any:
+        try:
+            return original(self, message)
+        except consensus_judge.Refused as error:
+            if error.fault is Fault.STALE:
+                raise consensus_judge.Refused(Fault.INVALID_DATA, str(error)) from error
+            raise
+
+    return [patch.object(consensus_judge.ConsensusJudge, "_judge_signed", judge_signed)]
+
+
 BUGS = (
     PlantedBug("unlock on a nil polka", unlock_on_nil_polka, 2),
     PlantedBug("no lock at all", no_lock_at_all, 2),
@@ -392,6 +446,10 @@ BUGS = (
     PlantedBug("an offence is never reported", offence_never_reported, 20),
     PlantedBug("a validator signs while it is behind", signing.signs_while_behind, 17),
     PlantedBug("a refusal of the guard waits for ever", signing.refusal_that_waits_for_ever, 56),
+    PlantedBug("a home takes another key's history", signing.takes_another_keys_history, 1, ONLY_RESTORING),
+    PlantedBug("the watch for a second process is deaf", signing.deaf_watch, 2, ONLY_COPYING),
+    PlantedBug("a duration is measured by the wall clock (H13)", duration_by_wall_clock, 1, ONLY_SETTING_A_CLOCK),
+    PlantedBug("a ban depends on the height (P1)", ban_by_height, 6, APART),
 )
 
 
@@ -400,12 +458,11 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=SEEDS_MAX)
     parser.add_argument("--only", default="")
     arguments = parser.parse_args()
-    settings = SimulationSettings(faults=frozenset(FaultKind))
     for bug in BUGS:
         if arguments.only not in bug.name:
             continue
         started = time.monotonic()
-        history = find(bug, range(arguments.seeds), settings)
+        history = find(bug, range(arguments.seeds))
         found = "not found" if history is None else f"{history.seed + 1}"
         why = "" if history is None else str(history.violations[0].promise if history.violations else history.stuck)
         sys.stdout.write(f"| {bug.name} | {found} | {why} | {time.monotonic() - started:.0f} s |\n")

@@ -9,9 +9,12 @@ from unittest.mock import patch
 
 from consensus.inputs import OwnMessagesRecovered
 from consensus.state import ConsensusState
+from step_node.engine.doppelganger import DoppelgangerWatch
 from step_node.engine.own_key import OwnKey
 from step_node.engine.participation import Told
+from step_node.home.paths import NodeHome
 from step_node.network.outlook import NetworkOutlook
+from step_node.signing import guard
 
 
 def signs_while_behind() -> Sequence[AbstractContextManager[Any]]:
@@ -30,3 +33,16 @@ def refusal_that_waits_for_ever() -> Sequence[AbstractContextManager[Any]]:
         return None
 
     return [patch.object(OwnKey, "recovered", recovered)]
+
+
+def takes_another_keys_history() -> Sequence[AbstractContextManager[Any]]:
+    """A home has one history, and whatever key stands beside it is believed to be its."""
+    return [
+        patch.object(NodeHome, "signing_history", lambda self, _validator: self.data / "signing_history.log"),
+        patch.object(guard, "_header", lambda _chain_id, _validator: b"whoever's"),
+    ]
+
+
+def deaf_watch() -> Sequence[AbstractContextManager[Any]]:
+    """Nobody listens for another process with the own key."""
+    return [patch.object(DoppelgangerWatch, "hear", lambda *_: None)]

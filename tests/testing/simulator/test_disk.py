@@ -69,3 +69,24 @@ def test_a_full_disk_refuses_writes_until_there_is_room() -> None:
     assert records == []
     log.append(b"two")
     log.sync()
+
+
+def test_what_is_only_written_may_be_torn_and_a_folder_is_renamed_and_removed_whole() -> None:
+    lengths = set()
+    for seed in range(20):
+        disk, mount = disk_and_mount(seed)
+        mount.make_folder(Path("shelf"))
+        mount.write(Path("shelf/taking/0"), b"a chunk")
+        mount.replace(Path("shelf/taking/index"), b"all of it")
+        mount.rename(Path("shelf/taking"), Path("shelf/7"))
+        assert mount.entries(Path("shelf")) == [Path("shelf/7")]
+        assert mount.read(Path("shelf/7/0")) == b"a chunk"
+        disk.lose_unsynced()
+        lengths.add(len(disk.durable(Path("shelf/7/0"))))
+        assert disk.durable(Path("shelf/7/index")) == b"all of it"
+        mount.remove(Path("shelf/7"))
+        assert mount.entries(Path("shelf")) == []
+        with pytest.raises(FileNotFoundError):
+            mount.read(Path("shelf/7/0"))
+    assert 0 in lengths
+    assert len(lengths) > 1

@@ -1,0 +1,53 @@
+"""Operators at work in the simulated world: each procedure comes to its end, and breaks no promise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+
+import pytest
+
+from step_node.testing.simulator.campaign import quiet
+from step_node.testing.simulator.settings import OPERATORS_ACTS, FaultKind, RunKind, SimulationSettings
+from step_node.testing.simulator.world import History, simulate_seed
+
+LIVENESS_SEEDS = (1, 3, 5)
+"""Odd seeds are liveness runs: whatever an operator has begun must end in them."""
+
+
+@cache
+def on_a_good_day(act: FaultKind) -> Sequence[History]:
+    """Histories in which nothing goes wrong but what operators do by themselves."""
+    settings = SimulationSettings(faults=frozenset(), acts=frozenset({act}))
+    with quiet():
+        return [simulate_seed(seed, settings, keep_lines=True) for seed in LIVENESS_SEEDS]
+
+
+@pytest.mark.parametrize("act", sorted(OPERATORS_ACTS))
+def test_a_procedure_comes_to_its_end_on_a_good_day(act: FaultKind) -> None:
+    found = on_a_good_day(act)
+    assert [(one.violations, one.stuck) for one in found] == [((), None)] * len(found)
+    assert all(one.plan.kind is RunKind.LIVENESS for one in found)
+    assert sum(one.procedures for one in found) > 0
+
+
+def test_a_validator_leaves_and_takes_its_stake_along_and_another_joins() -> None:
+    lines = [line for one in on_a_good_day(FaultKind.MEMBERSHIP) for line in one.lines]
+    assert any("is done: to leave" in line for line in lines)
+    assert any("is done: to become a validator" in line for line in lines)
+
+
+def test_a_node_restored_from_keys_alone_starts_only_with_a_word_and_signs_again() -> None:
+    lines = [line for one in on_a_good_day(FaultKind.RESTORE) for line in one.lines]
+    assert any("NoWordSaid" in line for line in lines)
+    assert any("is done: to restore from keys alone" in line for line in lines)
+
+
+def test_whoever_is_away_for_long_is_jailed_and_comes_back() -> None:
+    lines = [line for one in on_a_good_day(FaultKind.ABSENCE) for line in one.lines]
+    assert any("is done: to come back from jail" in line for line in lines)
+
+
+def test_a_newcomer_joins_from_a_snapshot_on_the_simulated_disk() -> None:
+    lines = [line for one in on_a_good_day(FaultKind.JOIN) for line in one.lines]
+    assert any("from a snapshot" in line for line in lines)
