@@ -21,6 +21,8 @@ import trio
 from p2p.libp2p_host import peer_id_of
 from step_node.home.paths import NodeHome
 from step_node.parameters import USTEP_PER_STEP, Parameters
+from step_node.signing.guard import SigningGuard
+from step_node.signing.history import SigningKind
 from step_node.signing.key_file import load_key_file
 from step_node.signing.keystore import keystore_address
 from step_node.testing.devnet.agreement import check_agreement
@@ -216,9 +218,26 @@ def p2p_address_of(machine: Machine) -> str:
 
 def check_histories(validator: str, homes: Sequence[NodeHome]) -> None:
     """What the key has signed in all these homes does not contradict itself; and it has signed in each."""
-    signed = [signed_in(home, bytes.fromhex(validator[2:])) for home in homes]
+    signed = [signed_in(home.signing_history(bytes.fromhex(validator[2:]))) for home in homes]
     assert all(signed)
-    assert contradictions(record for records in signed for record in records) == []
+    assert contradictions(*signed) == []
+
+
+def test_a_key_that_has_signed_two_things_in_two_homes_is_found_out(tmp_path: Path) -> None:
+    validator = bytes(range(20))
+    homes = [NodeHome(tmp_path / name) for name in ("one", "other")]
+    for home, pre_vote in zip(homes, (b"a", b"b"), strict=True):
+        path = home.signing_history(validator)
+        path.parent.mkdir(parents=True)
+        with SigningGuard.open(path, chain_id="chain", validator=validator) as guard:
+            guard.authorise(7, 0, SigningKind.PROPOSAL, b"the same")
+            guard.authorise(7, 0, SigningKind.PRE_VOTE, pre_vote)
+    for home in homes:
+        check_histories(f"0x{validator.hex()}", [home])
+    with pytest.raises(AssertionError):
+        check_histories(f"0x{validator.hex()}", homes)
+    found = contradictions(*[signed_in(home.signing_history(validator)) for home in homes])
+    assert {record.kind for record in found} == {SigningKind.PRE_VOTE}
 
 
 def test_the_page_says_what_each_name_in_its_commands_is() -> None:
@@ -369,7 +388,7 @@ async def restore(network: Network, lost: Machine, machine: Machine, *, backup: 
     await tell_the_address(machine)
     await network.until_it_signs(machine.names["VALIDATOR"])
     await network.until_health(machine, "ok")
-    signed = signed_in(machine.home, bytes.fromhex(machine.names["VALIDATOR"][2:]))
+    signed = signed_in(machine.home.signing_history(bytes.fromhex(machine.names["VALIDATOR"][2:])))
     assert min(record.height for record in signed) > final
     await network.check_no_fault()
     # The word was said once.
