@@ -134,6 +134,7 @@ class Network:
         """No node has seen a contradiction, or kept its own key from one."""
         for name, url in self.urls.items():
             counted = await NodeClient(self._http, url).metrics()
+            assert all(f"{fault} " in counted for fault in FAULTS)
             assert {fault: metric_sum(counted, fault) for fault in FAULTS} == dict.fromkeys(FAULTS, 0), name
 
     async def check_all_is_well(self, *, slashed_for: Sequence[str] = ()) -> None:
