@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from step_node.home.config import NodeConfig
     from step_node.home.keys import NodeKeys
     from step_node.home.paths import NodeHome
-    from step_node.node.node import Node, NodeParts
+    from step_node.node.node import Node
     from step_node.node.opening import StartOptions
+    from step_node.node.parts import NodeParts
     from step_node.node.start import NodeStarted
 
     NodeMaker = Callable[[NodeKeys, NodeParts], Node]

@@ -65,6 +65,11 @@ class DoppelgangerWatch:
         self._found_event = trio.Event()
         self._said_at = -SAY_AGAIN_SECONDS
 
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether the history may lack what this very key has signed here: then a message proves nothing."""
+        return self._guard.is_doubtful
+
     def begin(self, known_height: int) -> None:
         """What the key has signed up to this height is known from the chain: for later ones the history is complete.
 
@@ -112,6 +117,8 @@ class DoppelgangerWatch:
         record = SignedRecord(message.height, message.round, kind, digest(message.signing_line(self._chain_id)) + value)
         if record in history:
             return Suspicion.NONE
+        if self.is_doubtful:
+            return Suspicion.UNCLEAR
         if message.height == height:
             forgotten_round = max(each.round for each in history) - ROUNDS_KEPT
             return Suspicion.CERTAIN if message.round > forgotten_round else Suspicion.NONE

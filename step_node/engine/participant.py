@@ -51,10 +51,7 @@ class Participant:
     def reasons(self) -> tuple[str, ...]:
         """For people: why it does not take part, and what is wrong with its signatures."""
         told = None if self._now.reason is None else f"this validator does not sign: it {self._now.reason}"
-        here = (told, self.key.trouble(self._chain.next_height))
-        return tuple(f"this validator {reason}" for reason in here[:1] if reason) + tuple(
-            one for one in here[1:] if one
-        )
+        return tuple(reason for reason in (told, self.key.trouble(self._chain.next_height)) if reason is not None)
 
     async def look(self) -> bool:
         """Look around anew; whether it takes part."""

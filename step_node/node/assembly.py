@@ -27,7 +27,7 @@ from step_node.home.paths import NodeHome
 from step_node.mempool.journal import Journal
 from step_node.mempool.pool import Mempool
 from step_node.network.address_book import AddressBook
-from step_node.node.node import NodeHooks, NodeParts
+from step_node.node.parts import NodeHooks, NodeParts
 from step_node.signing.signer import ValidatorSigner
 from step_node.snapshot.store import SnapshotStore
 from step_node.snapshot.validator_sets import ValidatorSetLinks

@@ -2,43 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
 from functools import partial
 
 import structlog
 import trio
 from prometheus_client import CollectorRegistry
 
-from consensus.inputs import Input
-from consensus.machine import Transition
 from consensus.messages import Message
-from consensus.state import ConsensusState
-from p2p.network import Network, PeerId
+from p2p.network import PeerId
 from step_node import __version__
 from step_node.api.services import ApiServices
 from step_node.api.status import Health, HealthLevel, NodeStatus, ValidatorStatus
-from step_node.chain.chain import Chain
-from step_node.chain.genesis import Genesis
 from step_node.chain.judging import JudgedBatch
-from step_node.clock import Clock
 from step_node.engine.doppelganger import DoppelgangerWatch
 from step_node.engine.driver import ConsensusDriver
-from step_node.engine.evidence_pool import EvidencePool
 from step_node.engine.hooks import ConsensusHooks
-from step_node.engine.lock_file import LockFile
-from step_node.engine.wal import WriteAheadLog
-from step_node.home.config import SyncConfig
 from step_node.ledger.commitment import state_root
 from step_node.mempool.admission import Admission
-from step_node.mempool.journal import Journal
 from step_node.mempool.operations import OperationDesk, OperationPool
 from step_node.mempool.outcomes import OutcomeWaiters
-from step_node.mempool.pool import Mempool
 from step_node.mempool.settlement import Settlement
 from step_node.metrics import NodeMetrics
-from step_node.network.address_book import AddressBook
 from step_node.network.consensus import ConsensusReader
 from step_node.network.consensus_judge import ConsensusJudge, Refused
 from step_node.network.discovery import Discovery
@@ -50,11 +34,9 @@ from step_node.network.proof_exchange import ProofExchange
 from step_node.network.snapshots import SnapshotJoiner, SnapshotServer
 from step_node.network.sync import Sync
 from step_node.node.gauges import Gauges
+from step_node.node.parts import NodeParts
 from step_node.node.roles import RoleWatch
-from step_node.signing.signer import ValidatorSigner
-from step_node.snapshot.store import SnapshotStore
 from step_node.snapshot.validator_sets import ValidatorSetLinks
-from step_node.storage.interface import Storage
 from step_node.storage.retry import StorageWatch
 
 EXPIRY_CHECK_MS = 10_000
@@ -68,78 +50,6 @@ SAY_AGAIN_MS = 2_000
 """How often evidence and operations that wait are sent again, since gossip loses some."""
 
 log = structlog.get_logger("node")
-
-
-def _plainly(_message: Message) -> AbstractContextManager[None]:
-    return nullcontext()
-
-
-def _unseen(_before: ConsensusState, _item: Input, _transition: Transition) -> None: ...
-
-
-def _just_that(message: Message) -> Sequence[Message]:
-    return (message,)
-
-
-@dataclass(frozen=True, slots=True)
-class NodeHooks:
-    """Where the simulator and the misbehaving validators of a devnet take hold of a node; a shipped one has the
-    defaults.
-
-    `outgoing` gives what is broadcast in a message's place; `taking_in` surrounds consensus' work on a message from a
-    peer; without `gives_proposals` no peer is given a proposal that it asks for; `applied` is shown every step of
-    consensus: the state before, the input, and what came of it.
-    """
-
-    outgoing: Callable[[Message], Sequence[Message]] = _just_that
-    taking_in: Callable[[Message], AbstractContextManager[None]] = _plainly
-    gives_proposals: bool = True
-    applied: Callable[[ConsensusState, Input, Transition], None] = _unseen
-
-
-@dataclass(frozen=True, slots=True)
-class NodeParts:
-    """What a node is made of, open and ready: a test may hand over others than `run_node` does."""
-
-    genesis: Genesis
-    storage: Storage
-    journal: Journal
-    network: Network
-    signer: ValidatorSigner | None
-    clock: Clock
-    mempool: Mempool
-    chain: Chain
-    address_book: AddressBook
-    wal: WriteAheadLog
-    replayed: list[Input]
-    external_addresses: tuple[str, ...] = ()
-    """Where others can dial this node, if not where it listens: full multiaddrs."""
-    discovers: bool = True
-    """Whether it finds peers by the chain and by other peers."""
-    doppelganger: DoppelgangerWatch | None = None
-    listen_first_seconds: float = 0.0
-    """How long to listen for a doppelganger, at the head of the chain, before anything is signed."""
-    evidence: EvidencePool = field(default_factory=EvidencePool)
-    snapshots: SnapshotStore | None = None
-    """None: the node neither gives snapshots nor joins from one."""
-    set_links: ValidatorSetLinks | None = None
-    """None: one that is not kept."""
-    sync: SyncConfig = field(default_factory=SyncConfig)
-    hooks: NodeHooks = field(default_factory=NodeHooks)
-    locks: LockFile | None = None
-    """None for an observer."""
-    bootstrap: frozenset[PeerId] = frozenset()
-    """Peers whose word on how far the chain has come is waited for, as that of members of the set is."""
-    signed_here: frozenset[bytes] = frozenset()
-    """The addresses of the keys that have a signing history in this home."""
-    observes_on_purpose: bool = False
-    """Whether the operator has said that the node shall only observe."""
-
-    def close(self) -> None:
-        """Close the files that `assemble` opened; store, journal and network are their openers'."""
-        self.wal.close()
-        if self.signer is not None:
-            self.signer.guard.close()
 
 
 class Node:
@@ -406,8 +316,11 @@ class Node:
         return server, joiner
 
     async def _listen(self, watch: DoppelgangerWatch) -> None:
-        """Begin to watch at the head, and let the driver sign once the operator's time of listening is over."""
-        while not self._is_at_head():
+        """Begin to watch at the head, and let the driver sign once the operator's time of listening is over.
+
+        While the history is doubtful, what it lacks may be of this very process: then nobody can be accused.
+        """
+        while not self._is_at_head() or watch.is_doubtful:
             await trio.sleep(HEAD_CHECK_MS / 1000)
         height = self._chain.head.chain.height
         watch.begin(height)

@@ -28,7 +28,7 @@ from step_node.mempool.journal import open_journal
 from step_node.network.address_book import keep_address_book
 from step_node.network.bans import keep_bans
 from step_node.node.assembly import assemble, tell_torn
-from step_node.node.node import NodeParts
+from step_node.node.parts import NodeParts
 from step_node.node.signing_history import NO_WORD, HistoryWord, check_history, open_own_history
 from step_node.signing.believable import believable_height_max
 from step_node.signing.signer import ValidatorSigner

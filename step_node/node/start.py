@@ -17,8 +17,9 @@ from step_node.errors import StepNodeError, leaves
 from step_node.home.config import NodeConfig
 from step_node.home.keys import NodeKeys
 from step_node.home.paths import NodeHome
-from step_node.node.node import Node, NodeParts
+from step_node.node.node import Node
 from step_node.node.opening import AS_USUAL, StartOptions, open_parts
+from step_node.node.parts import NodeParts
 
 log = structlog.get_logger("node")
 

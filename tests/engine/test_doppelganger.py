@@ -189,3 +189,15 @@ async def test_messages_that_cannot_be_judged_yet_are_said_once_a_minute(
         await trio.sleep(SAY_AGAIN_SECONDS)
         watch.hear(signed(PreVote(200, 0, A, OWN)))
     assert [line["height"] for line in lines] == [1, 200]
+
+
+async def test_while_the_history_is_doubtful_nobody_is_accused_since_it_may_lack_what_this_process_has_signed(
+    guard: SigningGuard, watch: DoppelgangerWatch
+) -> None:
+    guard.doubt("it was lost")
+    old = signed(PreCommit(5, 0, A, OWN))
+    assert not is_held_against_somebody(watch, old)
+    guard.settle(6)
+    watch.begin(6)
+    assert not is_held_against_somebody(watch, old)
+    assert is_held_against_somebody(watch, signed(PreCommit(7, 0, A, OWN)))

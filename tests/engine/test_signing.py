@@ -431,6 +431,7 @@ async def test_a_history_ahead_of_the_chain_beyond_reason_is_never_silent(
     async with seat.running(PROOF) as running:
         await until_told(running, "--lost-signing-history")
         (reason,) = running.driver.troubles()
+        assert reason.count("this validator") == 1
         assert str(2**62) in reason
         assert "--lost-signing-history" in reason
     assert "does not take part in consensus" in capsys.readouterr().out

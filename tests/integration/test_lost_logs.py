@@ -19,7 +19,8 @@ import trio
 from consensus.messages import Message, PreCommit
 from p2p.memory import MemoryHub
 from step_node.home.paths import NodeHome
-from step_node.node.node import Node, NodeHooks
+from step_node.node.node import Node
+from step_node.node.parts import NodeHooks
 from tests.integration.test_nodes_in_memory import fresh_proofs, reach, submit_all
 from tests.support.chains import make_genesis, validator_names
 from tests.support.nodes import QUICK, equal_roots, running_node

@@ -16,7 +16,8 @@ from step_node.home.config import SyncConfig
 from step_node.home.paths import NodeHome
 from step_node.mempool.journal import open_journal
 from step_node.node.assembly import assemble
-from step_node.node.node import Node, NodeHooks
+from step_node.node.node import Node
+from step_node.node.parts import NodeHooks
 from step_node.signing.guard import SigningGuard
 from step_node.signing.signer import ValidatorSigner
 from step_node.storage.interface import Storage

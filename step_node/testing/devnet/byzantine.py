@@ -20,7 +20,8 @@ from step_node.chain.judging import JudgedBatch
 from step_node.crypto.eip191 import digest, sign_digest
 from step_node.home.keys import NodeKeys
 from step_node.ledger.offences import Offence
-from step_node.node.node import Node, NodeHooks, NodeParts
+from step_node.node.node import Node
+from step_node.node.parts import NodeHooks, NodeParts
 from step_node.operations.operation import Operation
 from step_node.proofs.proof import SignedProof
 from step_node.testing.devnet.misbehaviour import Misbehaviour

@@ -35,7 +35,8 @@ from step_node.ledger.state import StateHead
 from step_node.mempool.journal import Journal
 from step_node.network.protocols import consensus_topic
 from step_node.node.assembly import assemble
-from step_node.node.node import Node, NodeHooks
+from step_node.node.node import Node
+from step_node.node.parts import NodeHooks
 from step_node.node.signing_history import LOST_REASON
 from step_node.offload import offload_of_task
 from step_node.signing.guard import DoubleSignRefused, SigningGuard
