@@ -7,7 +7,7 @@ overwritten: a validator's key may be the only copy.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -63,8 +63,13 @@ def new_genesis(
     genesis_time_ms: int,
     validators: Sequence[tuple[bytes, str]],
     parameters: Parameters | None = None,
+    owner: str | None = None,
+    allocations: Mapping[str, int] | None = None,
 ) -> Genesis:
-    """A genesis with these (private key, P2P multiaddr), each staking just the minimum, and no allocations.
+    """A genesis with these (private key, P2P multiaddr), each staking just the minimum.
+
+    `owner` is the address that all of them belong to; None makes each its own. `allocations`, micro-STEP by address,
+    are none by default.
 
     Raises GenesisError naming the field for a chain id or a time that the protocol does not allow.
     """
@@ -74,7 +79,8 @@ def new_genesis(
             chain_id=chain_id,
             genesis_time_ms=genesis_time_ms,
             parameters=parameters,
-            validators=tuple(_validator(key, address, parameters) for key, address in validators),
+            validators=tuple(_validator(key, address, parameters, owner) for key, address in validators),
+            allocations=dict(allocations or {}),
         )
     except ValidationError as error:
         raise GenesisError(f"new genesis: {describe_validation_error(error)}") from error
@@ -204,11 +210,12 @@ def _looks_like_ip4(host: str) -> bool:
     return host.replace(".", "").isdigit()
 
 
-def _validator(private_key: bytes, p2p_address: str, parameters: Parameters) -> GenesisValidator:
+def _validator(private_key: bytes, p2p_address: str, parameters: Parameters, owner: str | None) -> GenesisValidator:
     public_key = public_key_of(private_key)
     return GenesisValidator(
         address=f"0x{address_of(public_key).hex()}",
         public_key=f"0x{public_key.hex()}",
         stake_ustep=parameters.min_stake * USTEP_PER_STEP,
         p2p_address=p2p_address,
+        owner=owner,
     )

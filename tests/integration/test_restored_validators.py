@@ -15,13 +15,13 @@ import httpx
 import pytest
 import trio
 
-from step_node.durable.record_log import _read
 from step_node.home.paths import NodeHome
 from step_node.parameters import Parameters
-from step_node.signing.history import SignedRecord, decode_entry
+from step_node.signing.history import SignedRecord
 from step_node.testing.devnet.network import Devnet, DevnetSettings
 from step_node.testing.devnet.walkers import Walkers
 from tests.integration.test_processes_killed import LONGEST_SECONDS, check_ledgers, height_of, until, until_height
+from tests.support.signatures import contradictions, signed_in
 
 SWIFT = Parameters(
     batch_interval_ms=100,
@@ -32,17 +32,6 @@ SWIFT = Parameters(
 )
 HEIGHTS = 15
 """How long the chain is when the validator is restored."""
-
-
-def signed_in(path: Path) -> set[SignedRecord]:
-    """All that a signing history's file still has."""
-    _, entries, _ = _read(path, path.read_bytes())
-    return {one for one in map(decode_entry, entries) if isinstance(one, SignedRecord)}
-
-
-def contradictions(one: set[SignedRecord], other: set[SignedRecord]) -> list[tuple[SignedRecord, SignedRecord]]:
-    values = {record[:3]: record for record in one}
-    return [(values[record[:3]], record) for record in other if values.get(record[:3], record) != record]
 
 
 def history_of(home: NodeHome) -> Path:

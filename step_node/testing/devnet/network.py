@@ -6,9 +6,9 @@ import secrets
 import shutil
 import signal
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
@@ -53,7 +53,9 @@ class DevnetSettings:
     `home` keeps the data; None is a temporary directory that is removed. `base_port` None takes the usual ports where
     they are free, others where they are not; 0 takes any free ones. `mongodb_uri` None, with the engine mongodb, is a
     throw-away replica set. `parameters` are those of a new chain. `byzantine` is how the last validator misbehaves.
-    `bootstrap_at_first_only` has all others know node 0 alone.
+    `bootstrap_at_first_only` has all others know node 0 alone. `owner` is the address to which the validators of a new
+    chain belong, None for each to itself; `allocations` are its balances at genesis, micro-STEP by address.
+    `password` is that of new keystores, None a random one.
     """
 
     validators: int = 4
@@ -65,6 +67,9 @@ class DevnetSettings:
     log: LogConfig | None = None
     byzantine: Misbehaviour | None = None
     bootstrap_at_first_only: bool = False
+    owner: str | None = None
+    allocations: Mapping[str, int] = field(default_factory=dict)
+    password: str | None = field(default=None, repr=False)
 
 
 class Devnet:
@@ -252,6 +257,8 @@ class Devnet:
             genesis_time_ms=SystemClock().now_ms(),
             validators=[(node.keys.validator or b"", node.p2p_address) for node in nodes],
             parameters=self.settings.parameters,
+            owner=self.settings.owner,
+            allocations=self.settings.allocations,
         )
         write_network_homes(
             [node.home for node in self.nodes],
@@ -259,7 +266,7 @@ class Devnet:
             genesis=self._genesis,
             storage=storage,
             log=self.settings.log,
-            password=secrets.token_hex(16),
+            password=self.settings.password or secrets.token_hex(16),
             bootstrap_at_first_only=self.settings.bootstrap_at_first_only,
         )
 
