@@ -94,7 +94,7 @@ def genesis_of(validators: int, *, is_lively: bool = False) -> Genesis:
                 address="0x" + address_of(key).hex(),
                 public_key="0x" + key.hex(),
                 stake_ustep=STAKE_USTEP,
-                p2p_address=p2p_address_of(f"v{index}"),
+                p2p_address=p2p_address_of(f"v{index}") if is_lively else f"/ip4/127.0.0.1/tcp/{26_600 + index}",
                 owner="0x" + address_of(public_key_of(owners[index])).hex() if is_lively else None,
             )
             for index, key in enumerate(public_keys)

@@ -189,7 +189,8 @@ class _World:
                 nursery.start_soon(self._air.run)
                 for host in self._hosts:
                     nursery.start_soon(host.run)
-                nursery.start_soon(self._watch_the_idle)
+                if self.plan.operators:
+                    nursery.start_soon(self._watch_the_idle)
                 await self._first_part()
                 if self.plan.kind is RunKind.LIVENESS:
                     await self._second_part()

@@ -46,13 +46,16 @@ from step_node.proofs.proof import Refusal, RefusalCode
 from step_node.signing.guard import SigningGuard
 from step_node.testing.simulator import host as host_module
 from step_node.testing.simulator.campaign import quiet
-from step_node.testing.simulator.settings import FaultKind, SimulationSettings
+from step_node.testing.simulator.settings import OPERATORS_ACTS, FaultKind, SimulationSettings
 from step_node.testing.simulator.world import History, simulate_seed
 from tests.testing.simulator import planted_signing_bugs as signing
 
 SEEDS_MAX = 1_000
 """A bug that so many seeds do not find counts as not found."""
 
+WITHOUT_OPERATORS = SimulationSettings(
+    faults=frozenset(FaultKind) - OPERATORS_ACTS - {FaultKind.RELAY}, acts=frozenset()
+)
 ONLY_RESTORING = SimulationSettings(faults=frozenset(), acts=frozenset({FaultKind.RESTORE}))
 ONLY_COPYING = SimulationSettings(faults=frozenset(), acts=frozenset({FaultKind.COPY}))
 ONLY_SETTING_A_CLOCK = SimulationSettings(validators=1, faults=frozenset(), acts=frozenset({FaultKind.CLOCK_STEP}))
@@ -81,8 +84,8 @@ class PlantedBug:
     plant: Plant = field(repr=False)
     found_by: int
     """How many seeds it took, from seed 0 on, when it was last looked for; moves when simulator or node change."""
-    settings: SimulationSettings = field(default=SimulationSettings(), repr=False)
-    """Where it is looked for: with all faults, or with those that it needs."""
+    settings: SimulationSettings = field(default=WITHOUT_OPERATORS, repr=False)
+    """Where it is looked for: under all faults, with nothing done by operators, or with what it needs."""
 
 
 def find(bug: PlantedBug, seeds: Sequence[int], settings: SimulationSettings | None = None) -> History | None:
