@@ -9,12 +9,12 @@ SCENARIO ?=
 SEEDS ?= 1000
 BATCHES ?= 2000
 SECONDS_EACH ?= 20
-NIGHTLY ?= simulate fuzz explore chaos
+NIGHTLY ?= long simulate fuzz explore chaos
 export PIP_ROOT_USER_ACTION := ignore
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo setup setup-dev test test-fast test-python coverage explore simulate bench-join check lint lock clean \
+.PHONY: help demo setup setup-dev test test-fast long test-python coverage explore simulate bench-join check lint lock clean \
   compose-check chaos fuzz fuzz-consensus nightly changelog
 
 help: ## List what can be done
@@ -27,17 +27,20 @@ setup: $(VENV)/.run-installed ## Make .venv with what the node needs, and step-n
 
 setup-dev: $(VENV)/.dev-installed ## The same, and what the tests and checks need
 
-test: setup-dev ## Every test
+test: setup-dev ## The tests (those that take minutes each: make long)
 	@$(BIN)/python -m pytest
 
 test-fast: setup-dev ## The tests that start no processes
-	@$(BIN)/python -m pytest -m "not slow"
+	@$(BIN)/python -m pytest -m "not slow and not simulate and not long"
 
 test-python: ## The fast tests on another interpreter, in a .venv of its own (PYTHON=python3.13)
 	@$(MAKE) --no-print-directory VENV=.venv-$(notdir $(PYTHON)) test-fast
 
 chaos: setup-dev ## Scenarios of failures on networks of real processes (REPEAT=3 SCENARIO=partition)
 	@$(BIN)/step-node chaos --repeat $(REPEAT) $(foreach name,$(SCENARIO),--scenario $(name))
+
+long: setup-dev ## Operators' procedures, restored keys and copied homes, with real processes: some ten minutes
+	@$(BIN)/python -m pytest -m long
 
 simulate: setup-dev ## Whole nodes in a simulated world (SEEDS=n), and the planted bugs that take long to find
 	@$(BIN)/step-node simulate --validators 4 --seeds $(SEEDS) --json
@@ -50,19 +53,19 @@ fuzz-consensus: setup-dev ## Search schedules of the simulated world, guided by 
 fuzz: setup-dev $(VENV)/.fuzz-installed ## Fuzz every decoder, guided by coverage (SECONDS_EACH=20; CORPUS=directory to keep)
 	@$(BIN)/python -m tests.fuzz.fuzz_decoders --seconds $(SECONDS_EACH) $(if $(CORPUS),--corpus $(CORPUS))
 
-nightly: setup-dev ## What takes hours, one after another; failures are gathered (NIGHTLY="simulate fuzz explore chaos")
+nightly: setup-dev ## What takes hours, one after another; failures are gathered (NIGHTLY="long simulate fuzz explore chaos")
 	@$(BIN)/python -m scripts.nightly $(NIGHTLY)
 
 coverage: setup-dev ## Which lines the tests run that are neither slow nor costly: a table here, pages in htmlcov/
-	@$(BIN)/coverage run -m pytest -m "not slow and not costly"
+	@$(BIN)/coverage run -m pytest -m "not slow and not costly and not long"
 	@$(BIN)/coverage html --quiet
 	@$(BIN)/coverage report
 
 # Two runs: tracing doubles the time of what is arithmetic all the way (docs/adr/0016-coverage-and-changelog.md).
 check: lint ## Before a commit: style, types, layers, then every test, and the floor of the coverage
-	@$(BIN)/coverage run -m pytest -m "not slow and not costly"
+	@$(BIN)/coverage run -m pytest -m "not slow and not costly and not long"
 	@$(BIN)/coverage report --format=total
-	@$(BIN)/python -m pytest -m "(slow or costly) and not simulate"
+	@$(BIN)/python -m pytest -m "(slow or costly) and not simulate and not long"
 
 lint: setup-dev ## Style, types and layers, without the tests
 	$(BIN)/ruff check .

@@ -21,6 +21,8 @@ from tests.cli.conftest import SECONDS_MAX, Command, Start, read_until
 
 Refused = Callable[..., str]
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def refused(command: Command, password_file: Path) -> Refused:

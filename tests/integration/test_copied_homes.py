@@ -115,7 +115,7 @@ async def both_say_it(original: NodeProcess, start: int, copy: NodeProcess, *wor
             await until_log(node, lambda text: any(word in text for word in words), start=beginning)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 async def test_both_notice_that_a_home_was_copied_whole(tmp_path: Path) -> None:
     async with busy_network(tmp_path / "network") as devnet:
         copy = await copy_of(devnet, tmp_path / "copy", is_observer=False)
@@ -134,7 +134,7 @@ async def test_both_notice_that_a_home_was_copied_whole(tmp_path: Path) -> None:
             await copy.stop()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 async def test_a_copy_that_only_observes_does_not_shut_its_validator_out(tmp_path: Path) -> None:
     async with busy_network(tmp_path / "network") as devnet:
         copy = await copy_of(devnet, tmp_path / "copy", is_observer=True)

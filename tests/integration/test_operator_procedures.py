@@ -247,7 +247,7 @@ def test_the_page_says_what_each_name_in_its_commands_is() -> None:
     assert set(re.findall(r"\$\{?(\w+)", commands)) == set(names_of_the_page())
 
 
-@pytest.mark.slow
+@pytest.mark.long
 async def test_a_validators_life_it_joins_changes_its_key_and_its_address_and_leaves(tmp_path: Path) -> None:
     swift = Parameters(batch_interval_ms=300, epoch_batches=5, unbonding_ms=20_000)
     with trio.fail_after(LONGEST_SECONDS):
@@ -327,7 +327,7 @@ async def leave(network: Network, machine: Machine) -> None:
     check_histories(validator, [machine.home])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 async def test_an_operators_bad_days_moving_restoring_and_rebuilding(tmp_path: Path) -> None:
     swift = Parameters(batch_interval_ms=300)
     with trio.fail_after(LONGEST_SECONDS):
@@ -414,7 +414,7 @@ async def rebuild(network: Network, machine: Machine) -> None:
     check_histories(machine.names["VALIDATOR"], [machine.home])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 async def test_a_validator_that_was_away_too_long_comes_back_from_jail(tmp_path: Path) -> None:
     swift = Parameters(
         batch_interval_ms=100,

@@ -52,7 +52,7 @@ async def said_by(devnet: Devnet, index: int, path: str, field: str) -> Any:
         return (await http.get(path)).json()[field]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 async def test_a_validator_restored_from_its_keys_alone_signs_nothing_of_the_past(tmp_path: Path) -> None:
     with trio.fail_after(LONGEST_SECONDS):
         async with Devnet(DevnetSettings(base_port=0, parameters=SWIFT)) as devnet:
@@ -77,7 +77,7 @@ async def test_a_validator_restored_from_its_keys_alone_signs_nothing_of_the_pas
             assert contradictions(before, after) == []
 
 
-@pytest.mark.slow
+@pytest.mark.long
 async def test_a_restored_validator_that_is_alone_signs_nothing_at_all(tmp_path: Path) -> None:
     with trio.fail_after(LONGEST_SECONDS):
         async with Devnet(DevnetSettings(base_port=0, parameters=SWIFT)) as devnet:
@@ -103,7 +103,7 @@ async def test_a_restored_validator_that_is_alone_signs_nothing_at_all(tmp_path:
             assert signed_in(history_of(restored.home)) == set()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("losers", [2, 4])
 async def test_a_network_goes_on_whose_validators_have_lost_their_consensus_logs_under_load(losers: int) -> None:
     with trio.fail_after(LONGEST_SECONDS):
