@@ -39,8 +39,11 @@ async def test_a_node_joins_from_a_snapshot_after_a_slash_and_a_new_key(tmp_path
     genesis, hub = make_genesis(4, epoch_batches=2, **QUICK), MemoryHub()
     culprit, changing = NAMES[1], NAMES[2]
     async with AsyncExitStack() as stack:
+        # The culprit's second process is the test, and its node must not stop for that.
         nodes = [
-            await stack.enter_async_context(running_node(hub, name, genesis, tmp_path / name, sync=OFTEN))
+            await stack.enter_async_context(
+                running_node(hub, name, genesis, tmp_path / name, sync=OFTEN, watches_for_doppelganger=name != culprit)
+            )
             for name in NAMES
         ]
         outsider = await stack.enter_async_context(hub.join("outsider"))

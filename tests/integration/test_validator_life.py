@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -11,14 +11,17 @@ from pathlib import Path
 import trio
 
 from consensus.messages import MESSAGE_BYTES_MAX, PreVote, ProofBatch, SignedMessage, encode_message
+from consensus.wire import encode
 from p2p.memory import MemoryHub, MemoryNetwork
+from p2p.network import Stream
 from step_node.batch.batch import Batch, BatchContent, encode_batch
 from step_node.chain.genesis import Genesis
 from step_node.crypto.eip191 import sign
+from step_node.home.paths import NodeHome
 from step_node.ledger.offences import OffenceKind
 from step_node.ledger.records import ValidatorRecord, ValidatorState
 from step_node.mempool.outcomes import Finalised
-from step_node.network.protocols import consensus_topic
+from step_node.network.protocols import HELLO_BYTES_MAX, HELLO_PROTOCOL, HELLO_STREAMS_MAX, Hello, consensus_topic
 from step_node.node.node import Node
 from tests.support.chains import CHAIN_ID, make_genesis, validator_names
 from tests.support.nodes import QUICK, equal_roots, running_node
@@ -38,9 +41,17 @@ def signed(message: SignedMessage, name: str) -> SignedMessage:
 
 
 @asynccontextmanager
-async def nodes_of(names: Sequence[str], genesis: Genesis, hub: MemoryHub, home: Path) -> AsyncIterator[list[Node]]:
+async def nodes_of(
+    names: Sequence[str], genesis: Genesis, hub: MemoryHub, home: Path, *, deaf: Collection[str] = ()
+) -> AsyncIterator[list[Node]]:
+    """Running nodes; those that are `deaf` do not notice that the test signs with their keys."""
     async with AsyncExitStack() as stack:
-        yield [await stack.enter_async_context(running_node(hub, name, genesis, home / name)) for name in names]
+        yield [
+            await stack.enter_async_context(
+                running_node(hub, name, genesis, home / name, watches_for_doppelganger=name not in deaf)
+            )
+            for name in names
+        ]
 
 
 async def batch_with_a_bad_proof(node: Node, proposer: str) -> Batch:
@@ -59,9 +70,16 @@ async def batch_with_a_bad_proof(node: Node, proposer: str) -> Batch:
 
 @asynccontextmanager
 async def outsider(hub: MemoryHub) -> AsyncIterator[MemoryNetwork]:
-    """A peer through which messages come that no honest node sends."""
+    """A peer through which messages come that no honest node sends. It tells that it is at genesis: without anybody who
+    tells a height, a node does not know that it is at the head."""
+
+    async def greet(stream: Stream) -> None:
+        await stream.send_message(encode(Hello(CHAIN_ID, make_genesis(4, **QUICK).hash, 0)))
+        await stream.receive_message()
+
     async with hub.join("outsider") as network:
         network.subscribe(consensus_topic(CHAIN_ID), message_bytes_max=MESSAGE_BYTES_MAX, buffer_messages=1)
+        network.serve(HELLO_PROTOCOL, greet, message_bytes_max=HELLO_BYTES_MAX, streams_max_per_peer=HELLO_STREAMS_MAX)
         await network.start()
         yield network
 
@@ -91,7 +109,7 @@ async def all_have(nodes: Sequence[Node], name: str, state: ValidatorState | Non
 async def test_a_validator_that_signs_twice_is_slashed_on_every_node_and_the_chain_goes_on(tmp_path: Path) -> None:
     genesis, hub = make_genesis(4, **QUICK), MemoryHub()
     culprit = NAMES[1]
-    async with nodes_of(NAMES, genesis, hub, tmp_path) as nodes, outsider(hub) as network:
+    async with nodes_of(NAMES, genesis, hub, tmp_path, deaf=[culprit]) as nodes, outsider(hub) as network:
         await finalise_one(nodes[0], account="before", lat=10.0)
         await equal_roots(nodes)
         height = nodes[0].status().height + 1
@@ -149,7 +167,7 @@ async def test_who_votes_for_a_batch_with_a_bad_proof_is_slashed_too(tmp_path: P
                 while len(node.evidence.pieces()) < 2:
                     await trio.sleep(0.01)
         # Two of four are no quorum. With their nodes back, which are honest, there is one, and it convicts both.
-        async with nodes_of([proposer, voter], genesis, hub, tmp_path) as others:
+        async with nodes_of([proposer, voter], genesis, hub, tmp_path, deaf=[proposer, voter]) as others:
             for culprit, left in ((proposer, STAKE_USTEP), (voter, STAKE_USTEP * 7 // 10)):
                 for record in await all_have([*nodes, *others], culprit, ValidatorState.JAILED):
                     assert record.stake_ustep <= left
@@ -199,7 +217,7 @@ async def test_evidence_that_waited_when_its_only_witness_crashed_still_ends_in_
         with trio.fail_after(LONGEST_SECONDS):
             while not node.evidence.pieces():
                 await trio.sleep(0.01)
-            while not (tmp_path / witness / "evidence").exists():
+            while not NodeHome(tmp_path / witness).evidence.exists():
                 await trio.sleep(0.01)
         assert node.status().height == 0
         assert node.registry.get_sample_value("step_evidence_waiting") == 1

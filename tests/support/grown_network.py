@@ -31,6 +31,7 @@ from step_node.home.paths import NodeHome
 from step_node.mempool.pool import Mempool
 from step_node.parameters import Parameters
 from step_node.proofs.proof import SignedProof
+from step_node.signing.guard import SigningGuard
 from step_node.snapshot.store import SnapshotStore
 from step_node.storage.sqlite import SqliteStorage
 from step_node.testing.devnet.network import CHAIN_ID
@@ -106,7 +107,10 @@ async def grow_network(
         if height % snapshot_every == 0:
             await snapshot_store.take(storage)
     await storage.close()
-    for home in homes:
+    for home, address in zip(homes, keys, strict=True):
+        # As if each had signed what its key has: a history without it is doubtful, and there is nobody to wait it out.
+        with SigningGuard.open(home.signing_history(address), chain_id=CHAIN_ID, validator=address) as guard:
+            guard.raise_floor(batches)
         if home is not first:
             shutil.copy(first.ledger, home.ledger)
             shutil.copytree(first.snapshots, home.snapshots)
