@@ -9,8 +9,8 @@ from hypothesis import settings
 settings.register_profile("step", parent=settings(), deadline=None, derandomize=True)
 settings.load_profile("step")
 
-UNTRACED = ("cli", "fuzz", "integration", "mesh", "p2p", "testing")
-"""Folders of tests that take long by themselves: commands, sockets, many examples. Tracing would double that."""
+UNTRACED = ("api", "cli", "fuzz", "integration", "mesh", "network", "p2p", "storage", "testing")
+"""Folders of tests that take long by themselves: commands, sockets, servers, many examples. Tracing doubles that."""
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` chooses

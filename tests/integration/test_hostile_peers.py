@@ -209,7 +209,7 @@ async def attacked(devnet: Devnet, attack: Attack, key: bytes, *, seconds_max: f
     await check_ledgers(devnet, walkers)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("attack", "ends_banned"),
     [
@@ -231,7 +231,7 @@ async def test_the_chain_goes_on_under(attack: Attack, ends_banned: bool, monkey
             await attacked(devnet, attack, secrets.token_bytes(32), seconds_max=120, until_banned=ends_banned)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 async def test_a_ban_survives_the_restart_of_a_node() -> None:
     key = secrets.token_bytes(32)
     attacker = str(peer_id_of(key))
