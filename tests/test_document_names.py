@@ -24,8 +24,8 @@ FOLDERS = {
     "docs/adr/0005-motor-on-its-own-thread.md": "step_node/storage",
 }
 """Where a page's bare file names are, if the page is about one package."""
-MADE = {"htmlcov/", "nightly/", "node.log", "ban-by-height.fixed.md"}
-"""What tools make, and the example of a fragment's name."""
+MADE = {"htmlcov/", "nightly/", "node.log", "ban-by-height.fixed.md", "cold.json", "moving/", "node/old"}
+"""What tools and an operator's commands make, and the example of a fragment's name."""
 
 
 def _text(page: str) -> str:
@@ -66,8 +66,8 @@ WORDS = {
     if path.is_file()
     for word in re.findall(r"\w+", path.read_text(encoding="utf-8"))
 }
-FOREIGN_WORDS = {"lockedValue", "validValue", "with_transaction", "writeConcern"}
-"""The paper's, and MongoDB's."""
+FOREIGN_WORDS = {"lockedValue", "validValue", "with_transaction", "writeConcern", "lockedUntil"}
+"""The paper's, MongoDB's, and what the API makes of `locked_until`."""
 
 
 def _slugs(page: str) -> set[str]:

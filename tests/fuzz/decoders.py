@@ -21,6 +21,7 @@ from libp2p.pubsub.pb import rpc_pb2
 from libp2p.utils.varint import encode_varint_prefixed
 
 from consensus.inputs import MessageReceived, TimerFired, WorkAvailable, decode_input, encode_input
+from consensus.lock import PROOF_OF_LOCK_BYTES_MAX, ProofOfLock, decode_proof_of_lock, encode_proof_of_lock
 from consensus.messages import (
     EXHIBIT_HEADER_BYTES_MAX,
     Commit,
@@ -123,6 +124,7 @@ FUZZED_AS = {
     "MessageUnion": "consensus-message",
     "OperationUnion": "operation",
     "PeersAnswer": "peers-answer",
+    "ProofOfLock": "proof-of-lock",
     "PeersRequest": "peers-request",
     "SetLinks": "snapshot-links",
     "SnapshotChunk": "snapshot-chunk",
@@ -354,6 +356,13 @@ def decoders() -> dict[str, Decoder]:
             (Refused,),
             tuple(encode_message(message) for message in (proposal, pre_vote, nil, timeout, commit, evidence)),
             GOSSIP_MESSAGE_BYTES_MAX,
+        ),
+        "proof-of-lock": Decoder(
+            decode_proof_of_lock,
+            (WireError,),
+            (encode_proof_of_lock(ProofOfLock(1, 0, proposal.batch_hash, proposal.batch, commit.signatures)),),
+            PROOF_OF_LOCK_BYTES_MAX,
+            encode_proof_of_lock,
         ),
         "batch-identity": Decoder(identity_in, (MalformedBatch,), (proposal.batch,), GOSSIP_MESSAGE_BYTES_MAX),
         "batch": Decoder(decode_batch, (MalformedBatch,), (proposal.batch,), GOSSIP_MESSAGE_BYTES_MAX, encode_batch),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import trio
+
 from p2p.memory import MemoryHub
 from step_node.api.status import HealthLevel
 from step_node.proofs.proof import SignedProof
@@ -17,7 +19,9 @@ from tests.support.proofs import signed_proof
 async def test_a_journal_that_fails_makes_the_node_degraded_until_it_works_again(tmp_path: Path) -> None:
     (name,) = validator_names(1)
     async with running_node(MemoryHub(), name, make_genesis(1, **QUICK), tmp_path / name) as node:
-        assert node.health().level is HealthLevel.OK
+        with trio.fail_after(10):
+            while node.health().level is not HealthLevel.OK:
+                await trio.sleep(0.01)
         broken = break_journal(tmp_path / name)
         await node.admission.submit(fresh_proof("first"), wait_ms=0)
         health = node.health()
