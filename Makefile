@@ -39,7 +39,7 @@ test-python: ## The fast tests on another interpreter, in a .venv of its own (PY
 chaos: setup-dev ## Scenarios of failures on networks of real processes (REPEAT=3 SCENARIO=partition)
 	@$(BIN)/step-node chaos --repeat $(REPEAT) $(foreach name,$(SCENARIO),--scenario $(name))
 
-long: setup-dev ## Operators' procedures, restored keys and copied homes, with real processes: some ten minutes
+long: setup-dev ## Operators' days, copied homes, attacks and chaos with real processes: a quarter of an hour
 	@$(BIN)/python -m pytest -m long
 
 simulate: setup-dev ## Whole nodes in a simulated world (SEEDS=n), and the planted bugs that take long to find

@@ -13,7 +13,7 @@ from step_node.testing.chaos.scenario import Scenario
 LONGEST_SECONDS = 240.0
 
 
-@pytest.mark.slow
+@pytest.mark.long
 async def test_a_partition_stops_the_chain_and_heals(tmp_path: Path) -> None:
     scenario = Scenario.model_validate(
         {
@@ -39,7 +39,7 @@ async def test_a_partition_stops_the_chain_and_heals(tmp_path: Path) -> None:
     assert outcome.roots_equal
 
 
-@pytest.mark.slow
+@pytest.mark.long
 async def test_a_scenario_that_does_not_hold_fails_and_says_why(tmp_path: Path) -> None:
     scenario = Scenario.model_validate(
         {
