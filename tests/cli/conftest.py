@@ -32,6 +32,8 @@ Start = Callable[..., subprocess.Popen[str]]
 def command(monkeypatch: pytest.MonkeyPatch) -> Command:
     """Call `step-node` with these arguments, and with `input` on standard input."""
     monkeypatch.delenv(PASSWORD_ENVIRONMENT_VARIABLE, raising=False)
+    # Every logger would keep the runner's standard error, which is closed when the call ends.
+    monkeypatch.setattr("step_node.node.logging.configure_logging", lambda _settings: None)
     runner = CliRunner()
 
     def call(*arguments: object, stdin: str | bytes | None = None) -> Result:

@@ -98,7 +98,10 @@ def quiet() -> Iterator[None]:
     """No logs of simulated nodes; and nothing that exists already is looked at by the garbage collector."""
     configuration = structlog.get_config()
     disabled = logging.root.manager.disable
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL),
+        logger_factory=structlog.ReturnLoggerFactory(),
+    )
     logging.disable(logging.CRITICAL)
     gc.freeze()
     try:
