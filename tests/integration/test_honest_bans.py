@@ -86,7 +86,7 @@ async def test_a_validator_that_votes_through_its_whole_life_makes_no_honest_nod
     tmp_path: Path,
 ) -> None:
     hub = MemoryHub()
-    async with nodes_of(NAMES, GENESIS, hub, tmp_path) as nodes, outsider(hub) as network:
+    async with nodes_of(NAMES, GENESIS, hub, tmp_path) as nodes, outsider(hub, GENESIS) as network:
         mallory = Mallory(network, nodes)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(mallory.vote)
