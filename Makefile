@@ -9,6 +9,11 @@ SCENARIO ?=
 SEEDS ?= 1000
 BATCHES ?= 2000
 SECONDS_EACH ?= 20
+JOBS ?= auto
+# On every processor, a test at a time; what finishes first takes over from the others.
+PYTEST = $(BIN)/python -m pytest --numprocesses $(JOBS) --dist worksteal
+TRACED = $(BIN)/coverage erase && $(BIN)/coverage run -m pytest --numprocesses $(JOBS) --dist worksteal \
+  -m "not slow and not costly and not long" && $(BIN)/coverage combine --quiet
 NIGHTLY ?= long simulate fuzz explore chaos
 export PIP_ROOT_USER_ACTION := ignore
 
@@ -27,11 +32,11 @@ setup: $(VENV)/.run-installed ## Make .venv with what the node needs, and step-n
 
 setup-dev: $(VENV)/.dev-installed ## The same, and what the tests and checks need
 
-test: setup-dev ## The tests (those that take minutes each: make long)
-	@$(BIN)/python -m pytest
+test: setup-dev ## The tests (those that take minutes each: make long), on every processor (JOBS=1)
+	@$(PYTEST)
 
 test-fast: setup-dev ## The tests that start no processes
-	@$(BIN)/python -m pytest -m "not slow and not simulate and not long"
+	@$(PYTEST) -m "not slow and not simulate and not long"
 
 test-python: ## The fast tests on another interpreter, in a .venv of its own (PYTHON=python3.13)
 	@$(MAKE) --no-print-directory VENV=.venv-$(notdir $(PYTHON)) test-fast
@@ -57,15 +62,15 @@ nightly: setup-dev ## What takes hours, one after another; failures are gathered
 	@$(BIN)/python -m scripts.nightly $(NIGHTLY)
 
 coverage: setup-dev ## Which lines the tests run that are neither slow nor costly: a table here, pages in htmlcov/
-	@$(BIN)/coverage run -m pytest -m "not slow and not costly and not long"
+	@$(TRACED)
 	@$(BIN)/coverage html --quiet
 	@$(BIN)/coverage report
 
 # Two runs: tracing doubles the time of what is arithmetic all the way (docs/adr/0016-coverage-and-changelog.md).
 check: lint ## Before a commit: style, types, layers, then every test, and the floor of the coverage
-	@$(BIN)/coverage run -m pytest -m "not slow and not costly and not long"
+	@$(TRACED)
 	@$(BIN)/coverage report --format=total
-	@$(BIN)/python -m pytest -m "(slow or costly) and not simulate and not long"
+	@$(PYTEST) -m "(slow or costly) and not simulate and not long"
 
 lint: setup-dev ## Style, types and layers, without the tests
 	$(BIN)/ruff check .
