@@ -153,6 +153,11 @@ class ConsensusDriver:
         """Whether consensus is at work here; otherwise this validator follows what others finalise."""
         return self._participant is None or self._participant.takes_part
 
+    @property
+    def is_at_head(self) -> bool:
+        """Whether this node has come as far as it can know that the chain has. Without a key nobody asks."""
+        return self._participant is None or self._participant.is_at_head
+
     def troubles(self) -> tuple[str, ...]:
         """For people: why this validator does not sign, if it should, and what is wrong with its signatures."""
         return () if self._participant is None else self._participant.reasons()

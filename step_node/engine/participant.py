@@ -12,7 +12,7 @@ import trio
 from step_node.chain.chain import Chain
 from step_node.engine.hooks import Outlook
 from step_node.engine.own_key import OwnKey
-from step_node.engine.participation import Participation, Situation, Told, look, must_follow
+from step_node.engine.participation import Participation, Situation, Told, behind, look, must_follow
 
 PROMISES_HOLD_MS_MAX = 30_000
 """The longest that what peers promise keeps a validator from signing while its head does not move: whoever promises has
@@ -39,6 +39,11 @@ class Participant:
     def takes_part(self) -> bool:
         """Whether it signs, as far as was seen last."""
         return self._now.takes_part
+
+    @property
+    def is_at_head(self) -> bool:
+        """Whether this node has come as far as it can know that the chain has, whatever its signing history says."""
+        return behind(self._situation()) is None
 
     def must_follow(self) -> bool:
         """Whether it may not go on as it does. Cheap: to be asked before anything is done."""

@@ -97,15 +97,15 @@ def look(before: Participation, now: Situation) -> Participation:
         and not must_follow(head=now.head, shown=now.shown, is_catching_up=now.is_catching_up)
     ):
         return before
-    behind = _behind(now)
-    if behind is not None:
-        return Participation(reason=behind, kind="behind")
+    lag = behind(now)
+    if lag is not None:
+        return Participation(reason=lag, kind="behind")
     if now.signed_height > now.head + 1:
         return _history_ahead(now)
     return Participation(takes_part=True, reason=None, kind="takes part")
 
 
-def _behind(now: Situation) -> str | None:
+def behind(now: Situation) -> str | None:
     """Why this node is not known to be at the head; None if it is."""
     if now.members == 1:
         return None
@@ -134,7 +134,7 @@ def _history_ahead(now: Situation) -> Participation:
 
 def _wait_out(before: Participation, now: Situation) -> Participation:
     settles_at = before.settles_at
-    if settles_at is None and _behind(now) is None and now.told.members >= now.quorum:
+    if settles_at is None and behind(now) is None and now.told.members >= now.quorum:
         settles_at = now.head + WAITED_OUT_HEIGHTS
     if settles_at is None:
         others = now.members - 1

@@ -320,7 +320,7 @@ class Node:
 
         While the history is doubtful, what it lacks may be of this very process: then nobody can be accused.
         """
-        while not self._is_at_head() or watch.is_doubtful:
+        while not self.driver.is_at_head or watch.is_doubtful:
             await trio.sleep(HEAD_CHECK_MS / 1000)
         height = self._chain.head.chain.height
         watch.begin(height)
@@ -330,13 +330,6 @@ class Node:
             await trio.sleep(seconds)
             log.info("no doppelganger was heard", height=self._chain.head.chain.height)
         self.driver.take_part()
-
-    def _is_at_head(self) -> bool:
-        """Whether somebody has told a height, and nobody who may be asked for more a greater one than this node's."""
-        if len(self._chain.validators) == 1:
-            return True
-        has_told = any(self._peers.told(peer_id) is not None for peer_id in self._network.peers())
-        return has_told and not self._sync.active and not self._peers.askable(self._chain.next_height)
 
     # --- what the parts tell one another --------------------------------------------------------------------------
 

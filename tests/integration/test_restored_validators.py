@@ -30,7 +30,7 @@ SWIFT = Parameters(
     timeout_pre_commit_ms=500,
     timeout_delta_ms=200,
 )
-HEIGHTS = 15
+HEIGHTS = 250
 """How long the chain is when the validator is restored."""
 
 

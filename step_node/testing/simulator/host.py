@@ -164,6 +164,11 @@ class Host:
         return self.node is not None and self.node.driver.takes_part
 
     @property
+    def is_locked(self) -> bool:
+        """Whether its consensus machine is locked on a batch."""
+        return self.node is not None and self.node.driver.state.locked_hash is not None
+
+    @property
     def is_held(self) -> bool:
         """Whether its operator has stopped it, and not started it again."""
         return self._is_held

@@ -41,6 +41,8 @@ Arguments = TypeVarTuple("Arguments")
 
 TASKS = "tasks"
 """The purpose of which the order of ready tasks is drawn: by trio, from one seed for all of it."""
+LOCK_WAIT_SECONDS = 3.0
+"""How long those who are to lose their logs keep them until one of them is locked."""
 CLOCK_ERROR_MS_MAX = 20_000
 """Beyond `clock_drift_ms`: such a validator refuses everybody's batches, and proposes none that others take."""
 CLOCK_ERROR_AT_PEACE_MS_MAX = 500
@@ -455,14 +457,20 @@ class _World:
         host.restart()
 
     async def _lose_logs(self, rng: random.Random) -> None:
-        """Of few nodes the proof of lock as well: of so many that a batch, once locked on, is still somewhere."""
+        """Of few nodes the proof of lock as well: of so many that a batch, once locked on, is still somewhere.
+
+        Half of the time at the worst moment: when somebody is locked, and a batch may be known from the logs alone.
+        """
         losers = rng.sample(
             self._hosts, rng.choice((1, min(2, len(self._hosts)), rng.randint(1, len(self._hosts)), len(self._hosts)))
         )
         faults_max = (len(self._hosts) - 1) // 3
+        if rng.random() < 0.5:
+            with trio.move_on_after(LOCK_WAIT_SECONDS):
+                while not any(host.is_locked for host in losers):
+                    await trio.sleep(0.01)
         for host in losers:
             self._in_background(self._lose_log, host, rng.uniform(0.05, 1), len(losers) <= faults_max)
-        await trio.lowlevel.checkpoint()
 
     async def _lose_log(self, host: Host, seconds: float, with_proof_of_lock: bool) -> None:
         host.crash("its consensus log is lost")
@@ -529,9 +537,14 @@ class _World:
         self._trace.note("", f"plot is sprung at {plot.hermit}")
         if plot.crashes:
             rng = self._rng(f"plot {self._plots_sprung}")
+            loses_logs = self.plan.lost_log_rate > 0 and rng.random() < 0.5
             for host in self._hosts:
                 if host.name in plot.locked:
-                    self._in_background(self._crash, host, rng.uniform(0.05, 0.5), "plot")
+                    seconds = rng.uniform(0.05, 0.5)
+                    if loses_logs:
+                        self._in_background(self._lose_log, host, seconds, False)
+                    else:
+                        self._in_background(self._crash, host, seconds, "plot")
 
 
 async def _at_once(work: Callable[[], T], /) -> T:

@@ -59,6 +59,8 @@ WITHOUT_OPERATORS = SimulationSettings(
 ONLY_RESTORING = SimulationSettings(faults=frozenset(), acts=frozenset({FaultKind.RESTORE}))
 ONLY_COPYING = SimulationSettings(faults=frozenset(), acts=frozenset({FaultKind.COPY}))
 ONLY_SETTING_A_CLOCK = SimulationSettings(validators=1, faults=frozenset(), acts=frozenset({FaultKind.CLOCK_STEP}))
+LOSING_LOGS = SimulationSettings(faults=frozenset({FaultKind.PLOT, FaultKind.LOST_LOG, FaultKind.BYZANTINE}))
+"""Logs are lost, at the worst moments too."""
 APART = SimulationSettings(
     faults=frozenset(
         {
@@ -448,7 +450,9 @@ BUGS = (
     PlantedBug("a slash is applied twice", slashed_twice, 2),
     PlantedBug("an offence is never reported", offence_never_reported, 20),
     PlantedBug("a validator signs while it is behind", signing.signs_while_behind, 17),
-    PlantedBug("a refusal of the guard waits for ever", signing.refusal_that_waits_for_ever, 56),
+    PlantedBug("a refusal of the guard waits for ever", signing.refusal_that_waits_for_ever, 4),
+    PlantedBug("the lock is lost with the log", signing.lock_forgotten_with_the_log, 14, LOSING_LOGS),
+    PlantedBug("the proof of lock is not kept", signing.proof_of_lock_not_kept, 34, LOSING_LOGS),
     PlantedBug("a home takes another key's history", signing.takes_another_keys_history, 1, ONLY_RESTORING),
     PlantedBug("the watch for a second process is deaf", signing.deaf_watch, 2, ONLY_COPYING),
     PlantedBug("a duration is measured by the wall clock (H13)", duration_by_wall_clock, 1, ONLY_SETTING_A_CLOCK),

@@ -7,9 +7,13 @@ from contextlib import AbstractContextManager
 from typing import Any
 from unittest.mock import patch
 
+from consensus import machine, recollection
 from consensus.inputs import OwnMessagesRecovered
+from consensus.progress import Progress
+from consensus.reasons import Ignored
 from consensus.state import ConsensusState
 from step_node.engine.doppelganger import DoppelgangerWatch
+from step_node.engine.lock_file import LockFile
 from step_node.engine.own_key import OwnKey
 from step_node.engine.participation import Told
 from step_node.home.paths import NodeHome
@@ -33,6 +37,24 @@ def refusal_that_waits_for_ever() -> Sequence[AbstractContextManager[Any]]:
         return None
 
     return [patch.object(OwnKey, "recovered", recovered)]
+
+
+def lock_forgotten_with_the_log() -> Sequence[AbstractContextManager[Any]]:
+    """The votes come back from the signing history, and are sent again; the lock does not."""
+    original = recollection.own_messages_recovered
+
+    def recovered(progress: Progress, event: OwnMessagesRecovered) -> Ignored | None:
+        locked_hash, locked_round = progress.state.locked_hash, progress.state.locked_round
+        ignored = original(progress, event)
+        progress.update(locked_hash=locked_hash, locked_round=locked_round)
+        return ignored
+
+    return [patch.object(machine, "own_messages_recovered", recovered)]
+
+
+def proof_of_lock_not_kept() -> Sequence[AbstractContextManager[Any]]:
+    """The history alone brings the lock back, and nobody has the batch any more."""
+    return [patch.object(LockFile, "kept", lambda _self, _height: None)]
 
 
 def takes_another_keys_history() -> Sequence[AbstractContextManager[Any]]:
