@@ -524,6 +524,9 @@ class WatchedStorage(MemoryStorage):
         await super().restore(restored)
         if host.is_honest:
             host.invariants.restored(host.name, restored.head)
+            # Who joins from a snapshot has no receipts from before it, as docs/operators.md says.
+            for proof_id in host.invariants.agreed_proofs(height_max=restored.head.chain.height):
+                host.promised.pop(proof_id, None)
         host.mount.act()
 
     def records(self) -> StateHead:

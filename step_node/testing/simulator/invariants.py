@@ -90,9 +90,14 @@ class Invariants:
         """The highest height that an honest node has finalised."""
         return len(self._agreed)
 
-    def agreed_proofs(self) -> set[bytes]:
-        """The ids of all finalised proofs."""
-        return {proof.proof_id for agreed in self._agreed.values() for proof in agreed.batch.proofs}
+    def agreed_proofs(self, *, height_max: int | None = None) -> set[bytes]:
+        """The ids of all finalised proofs, or of those up to a height."""
+        return {
+            proof.proof_id
+            for height, agreed in self._agreed.items()
+            if height_max is None or height <= height_max
+            for proof in agreed.batch.proofs
+        }
 
     def broken(self, promise: str, who: str, what: str) -> None:
         """Report a violation."""
