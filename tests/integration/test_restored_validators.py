@@ -20,7 +20,7 @@ from step_node.parameters import Parameters
 from step_node.signing.history import SignedRecord
 from step_node.testing.devnet.network import Devnet, DevnetSettings
 from step_node.testing.devnet.walkers import Walkers
-from tests.integration.test_processes_killed import LONGEST_SECONDS, check_ledgers, height_of, until, until_height
+from tests.integration.test_processes_killed import check_ledgers, height_of, until, until_height
 from tests.support.signatures import contradictions, signed_in
 
 SWIFT = Parameters(
@@ -30,6 +30,7 @@ SWIFT = Parameters(
     timeout_pre_commit_ms=500,
     timeout_delta_ms=200,
 )
+LONGEST_SECONDS = 900.0
 HEIGHTS = 250
 """How long the chain is when the validator is restored."""
 
