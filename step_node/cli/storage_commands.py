@@ -1,4 +1,4 @@
-"""`step-node storage`: looking through a SQLite store, preparing a MongoDB replica set."""
+"""`step-node storage`: looking through a SQLite store, fetching a store anew, preparing a MongoDB replica set."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(no_args_is_help=True, help="Storage engines: check a SQLite store, prepare a MongoDB replica set.")
+app = typer.Typer(
+    no_args_is_help=True, help="Storage engines: check a SQLite store, rebuild a store, prepare a MongoDB replica set."
+)
 
 
 @app.callback()
 def storage() -> None:
-    """Storage engines: check a SQLite store, prepare a MongoDB replica set."""
+    """Storage engines: check a SQLite store, rebuild a store, prepare a MongoDB replica set."""
 
 
 @app.command("init", epilog="Example: step-node storage init --uri mongodb://mongo1,mongo2,mongo3/?replicaSet=rs0")
@@ -65,3 +67,54 @@ def check(
         raise CommandError(f"{node_home.ledger}: is not there; the node has not been started yet")
     check_file(node_home.ledger)
     typer.echo(f"{node_home.ledger} is sound")
+
+
+@app.command(epilog="Example: step-node storage rebuild --home node")
+def rebuild(
+    home: Annotated[Path, typer.Option(metavar="DIR", help="The node's home; the node must not run.")],
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Do not ask before a MongoDB database is dropped: for scripts.")
+    ] = False,
+) -> None:
+    """Take the store of a home away, so that the node fetches the chain again from its peers at its next start.
+
+    Do so on fewer than a third of the validators at once, and never where no peer has the chain. SQLite's files are
+    moved into a new directory in the home's data; a MongoDB database is dropped, if it holds a STEP store and nothing
+    else. The consensus log is moved away with either. The signing history stays. If it is cut short, run it again.
+
+    Exit status: 0 it is away, or there was none; 1 refused, and the error says why.
+    """
+    import trio
+
+    from step_node.cli.error_lines import CommandError
+    from step_node.home.config import load_config
+    from step_node.home.lock import HomeLock
+    from step_node.home.paths import NodeHome
+    from step_node.home.store import find_old_store, take_away
+
+    node_home = NodeHome(home)
+    config = load_config(node_home.config)
+    with HomeLock(home):
+        old = trio.run(find_old_store, node_home, config.storage)
+        if old.is_empty:
+            typer.echo(f"there is no store to take away; next: step-node start --home {home}")
+            return
+        database = old.store.database
+        if database is not None and not yes and not _agreed(f"Drop {database}? It cannot be brought back."):
+            raise CommandError(f"{database}, was not dropped, and nothing was moved; in scripts say --yes")
+        directory = trio.run(take_away, node_home, old)
+    for file in old.files:
+        typer.echo(f"moved {file} to {directory}")
+    if database is not None:
+        typer.echo(f"dropped {database}")
+    typer.echo(f"next: step-node start --home {home}; `step-node status` says syncing until it has the chain again")
+    if directory is not None:
+        typer.echo(f"{directory} may be deleted after that")
+
+
+def _agreed(question: str) -> bool:
+    """Whether a person says yes; no if there is none to ask."""
+    try:
+        return typer.confirm(question, err=True)
+    except typer.Abort:
+        return False

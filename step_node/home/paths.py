@@ -47,6 +47,10 @@ class NodeHome:
         """The embedded store."""
         return self.data / "ledger.sqlite"
 
+    def old_store(self, number: int) -> Path:
+        """Where a store that was taken away is put: beside it, since `data` may be a volume of its own."""
+        return self.data / f"old_store_{number}"
+
     @property
     def journal(self) -> Path:
         """Accepted proofs that the chain has not decided yet."""

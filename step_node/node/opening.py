@@ -18,11 +18,12 @@ from p2p.network import PeerId, Scope
 from step_node.chain.genesis import Genesis
 from step_node.clock import Clock, SystemClock
 from step_node.errors import StepNodeError
-from step_node.home.config import NodeConfig, StorageConfig
+from step_node.home.config import NodeConfig
 from step_node.home.histories import keys_with_history
 from step_node.home.keys import NodeKeys
 from step_node.home.lock import HomeLock
 from step_node.home.paths import NodeHome
+from step_node.home.store import storage_settings
 from step_node.ledger.state import StateHead
 from step_node.mempool.journal import open_journal
 from step_node.network.address_book import keep_address_book
@@ -33,7 +34,7 @@ from step_node.node.signing_history import NO_WORD, HistoryWord, check_history, 
 from step_node.signing.believable import believable_height_max
 from step_node.signing.signer import ValidatorSigner
 from step_node.storage.interface import Storage, StorageMismatch
-from step_node.storage.open import MongoSettings, SqliteSettings, StorageSettings, open_storage
+from step_node.storage.open import open_storage
 
 log = structlog.get_logger("node")
 
@@ -73,7 +74,7 @@ async def open_parts(
     with HomeLock(home.root):
         check_history(home, validator=keys.validator_address, word=options.word, is_observer=options.observer)
         async with (
-            open_storage(_storage_settings(home, config.storage)) as storage,
+            open_storage(storage_settings(home, config.storage)) as storage,
             open_journal(home.journal, genesis.hash) as journal,
             keep_bans(home.bans, clock) as bans,
             keep_address_book(home.address_book, clock) as address_book,
@@ -129,7 +130,7 @@ async def believable_height_here(home: NodeHome, config: NodeConfig, genesis: Ge
 
     The home must be locked. Raises `StepNodeError` if the store cannot be used.
     """
-    async with open_storage(_storage_settings(home, config.storage)) as storage:
+    async with open_storage(storage_settings(home, config.storage)) as storage:
         await storage.initialise(genesis.hash, genesis.head(), genesis.accounts())
         return _believable_height(await storage.head(), clock)
 
@@ -149,14 +150,8 @@ async def _check_totals(storage: Storage) -> None:
     if found_ustep != expected_ustep:
         raise StorageMismatch(
             f"the stored accounts and stakes hold {found_ustep} µSTEP, but the ledger's head says {expected_ustep}:"
-            " the store has been changed from outside. Restore it from a backup, or remove it and sync anew."
+            " the store has been changed from outside. Fetch it anew from the peers: `step-node storage rebuild`"
         )
-
-
-def _storage_settings(home: NodeHome, config: StorageConfig) -> StorageSettings:
-    if config.engine == "mongodb" and config.mongodb_uri is not None:
-        return MongoSettings(config.mongodb_uri, config.mongodb_database)
-    return SqliteSettings(home.ledger)
 
 
 def _peers_named_by(addresses: Iterable[str]) -> frozenset[PeerId]:

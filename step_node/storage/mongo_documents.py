@@ -32,9 +32,11 @@ from step_node.storage.interface import FinalisedProof, StoredBatch
 Document: TypeAlias = dict[str, Any]
 
 META = "meta"
-"""`schema` (written when the indexes exist), `chain` (the genesis hash and the head), and sometimes `restoring`."""
+"""`schema` (written when the indexes exist), `chain` (the genesis hash and the head); at times the two below."""
 RESTORING: Final[Mapping[str, str]] = {"_id": "restoring"}
 """In META while a snapshot is being restored: the records are those of no height."""
+REMOVING: Final[Mapping[str, str]] = {"_id": "removing"}
+"""In META while the database is being dropped, collection by collection: what is still there is no store."""
 BATCHES = "batches"
 PROOFS = "proofs"
 ACCOUNTS = "accounts"
@@ -43,6 +45,9 @@ VALIDATORS = "validators"
 SLASHINGS = "slashings"
 NONCES = "nonces"
 """Those still in the window; a nonce that has left it is deleted."""
+
+COLLECTIONS: Final = frozenset({META, BATCHES, PROOFS, ACCOUNTS, TRIANGLES, VALIDATORS, SLASHINGS, NONCES})
+"""All that a store has."""
 
 INDEXES: Final[Mapping[str, list[IndexModel]]] = {
     BATCHES: [IndexModel([("batch_hash", ASCENDING)], unique=True)],

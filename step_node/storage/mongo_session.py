@@ -33,6 +33,9 @@ DURABLE_TIMEOUT_MS = 10_000
 
 DURABLE = WriteConcern("majority", j=True, wtimeout=DURABLE_TIMEOUT_MS)
 
+NODE_APPLICATION = "step-node"
+"""What a node is connected as, with the database's name after it."""
+
 DATABASE_NAME_MAX_BYTES = 63
 FORBIDDEN = '/\\. "$*<>:|?\0'
 """What no database name may contain."""
@@ -43,14 +46,14 @@ ResultT = TypeVar("ResultT")
 class MongoDatabase:
     """The chain's database, on the asyncio loop that made it; `close` ends its connections."""
 
-    def __init__(self, uri: str, name: str, retry_max_s: float) -> None:
+    def __init__(self, uri: str, name: str, retry_max_s: float, *, application: str = NODE_APPLICATION) -> None:
         self._uri = uri
         self._name = name
         self._retry_max_s = retry_max_s
-        # The name that leftover transactions are recognised by.
-        self._application = f"step-node {name}"
+        # The name that nodes, and transactions that they have left over, are recognised by.
+        self._node_application = f"{NODE_APPLICATION} {name}"
         _require_database_name(name)
-        self._client = new_client(uri, appname=self._application)
+        self._client = new_client(uri, appname=f"{application} {name}")
         self.database: Driver = self._client.get_database(
             name, write_concern=DURABLE, read_concern=ReadConcern("majority")
         )
@@ -60,6 +63,8 @@ class MongoDatabase:
 
     async def prepare(self) -> None:
         """Check the server and the schema, and make the indexes in a database that has none yet.
+
+        A database that was being dropped when something cut that short is dropped to the end first.
 
         Raises `StorageMismatch` for a standalone server, a set that has not been initiated, or another schema
         version; `StorageUnavailable` when there is no primary.
@@ -73,6 +78,8 @@ class MongoDatabase:
             require_replica_set(hello, where_is(self._uri))
             await self._end_leftover_transactions()
             meta = self.collection(documents.META)
+            if await settled(meta.find_one(documents.REMOVING)) is not None:
+                await self.drop()
             schema = await settled(meta.find_one({"_id": "schema"}))
             if schema is not None:
                 require_same_schema(schema["version"], f"the database {self._name} on {where_is(self._uri)}")
@@ -119,6 +126,30 @@ class MongoDatabase:
 
         return await self.retried(attempt)
 
+    async def drop(self) -> None:
+        """Drop the database. Raises `StorageUnavailable`; then, and after a crash, `prepare` goes on with it.
+
+        The server drops one collection after another, so a mark is set first that is the last to go.
+        """
+
+        async def attempt() -> None:
+            meta = self.collection(documents.META)
+            await settled(meta.update_one(documents.REMOVING, {"$set": {"removing": True}}, upsert=True))
+            for name in sorted(documents.COLLECTIONS - {documents.META}):
+                await settled(self.database.drop_collection(name))
+            await settled(self._client.drop_database(self._name))
+
+        await self.retried(attempt)
+
+    async def clients_of_nodes(self) -> list[str]:
+        """From where nodes are connected for this database, sorted: host and port of each connection."""
+        connected = [
+            {"$currentOp": {"idleConnections": True}},
+            {"$match": {"appName": self._node_application, "client": {"$exists": True}}},
+        ]
+        cursor = await settled(self._client.admin.aggregate(connected))
+        return sorted({one["client"] for one in await settled(cursor.to_list(length=None))})
+
     async def close(self) -> None:
         await settled(self._client.close())
 
@@ -149,7 +180,7 @@ class MongoDatabase:
         """
         leftover = [
             {"$currentOp": {"idleSessions": True}},
-            {"$match": {"appName": self._application, "type": "idleSession", "transaction": {"$exists": True}}},
+            {"$match": {"appName": self._node_application, "type": "idleSession", "transaction": {"$exists": True}}},
         ]
         cursor = await settled(self._client.admin.aggregate(leftover))
         sessions = [{"id": one["lsid"]["id"]} for one in await settled(cursor.to_list(length=None))]

@@ -1,4 +1,4 @@
-"""Which engine a node uses, and opening it: the one place that knows them all."""
+"""Which engine a node uses, opening it, and finding what is to be taken away: the one place that knows them all."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from typing import TypeAlias
 from step_node.storage.interface import Storage
 from step_node.storage.memory import MemoryStorage
 from step_node.storage.mongo import MongoStorage
+from step_node.storage.mongo_removal import FoundDatabase, drop_database, find_database
 from step_node.storage.mongo_session import RETRY_MAX_S
 from step_node.storage.sqlite import SqliteStorage
+from step_node.storage.sqlite_file import FILE_SUFFIXES
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,3 +67,39 @@ async def _opened(settings: StorageSettings) -> Storage:
             return await SqliteStorage.open(path)
         case MongoSettings(uri, database, retry_max_s):
             return await MongoStorage.open(uri, database, retry_max_s=retry_max_s)
+
+
+@dataclass(frozen=True, slots=True)
+class FoundStore:
+    """What there is of a store, looked at from outside: it may be damaged, or of another version.
+
+    `files` can be moved away, in this order, a crash between two of them doing no harm; `database` can only be dropped.
+    """
+
+    files: tuple[Path, ...] = ()
+    database: FoundDatabase | None = None
+
+
+async def find_store(settings: StorageSettings) -> FoundStore:
+    """What is there; nobody may have the store open.
+
+    Raises `StorageMismatch` for a database that is not, or not only, a STEP store, or that a node is connected to;
+    `StorageUnavailable` when it cannot be reached.
+    """
+    match settings:
+        case MemorySettings():
+            return FoundStore()
+        case SqliteSettings(path):
+            files = (path.with_name(path.name + suffix) for suffix in FILE_SUFFIXES)
+            return FoundStore(files=tuple(file for file in files if file.exists()))
+        case MongoSettings(uri, database):
+            return FoundStore(database=await find_database(uri, database))
+
+
+async def drop_found(settings: StorageSettings, found: FoundStore) -> None:
+    """Drop the database of `found`, if there is one: what it holds is gone. Raises `StorageUnavailable`.
+
+    Cut short, it is gone on with by the next call, or by `open_storage`.
+    """
+    if found.database is not None and isinstance(settings, MongoSettings):
+        await drop_database(settings.uri, settings.database)

@@ -28,6 +28,10 @@ STATEMENTS_CACHED_MAX = 64
 CHECKED_AT_START_BYTES_MAX = 1_000_000_000
 """A larger file is not read through at each start, which takes seconds for each GB: `step-node storage check` does."""
 
+FILE_SUFFIXES = ("", "-wal", "-shm")
+"""Of the files that are one store. In this order they can be taken away one by one: SQLite discards a log that is there
+without its file, whereas a file without its log may be damaged."""
+
 PROBLEMS_SHOWN_MAX = 5
 """Of what a check finds; there may be thousands."""
 
@@ -158,7 +162,7 @@ def transaction(connection: sqlite3.Connection, mode: str) -> Iterator[None]:
             connection.execute("ROLLBACK")
 
 
-_WHAT_TO_DO = "move it away and let the node catch up from its peers"
+_WHAT_TO_DO = "move it away and let the node catch up from its peers: `step-node storage rebuild`"
 
 _THE_ENVIRONMENT = frozenset(
     {

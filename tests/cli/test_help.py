@@ -29,6 +29,7 @@ COMMANDS = (
     "proof check",
     "storage check",
     "storage init",
+    "storage rebuild",
     "validator register",
     "validator unbond",
     "validator withdraw",

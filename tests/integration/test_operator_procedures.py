@@ -12,7 +12,7 @@ import signal
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 import pytest
@@ -155,7 +155,9 @@ class Network:
 
 
 @asynccontextmanager
-async def network_of(desk: Machine, parameters: Parameters, *, rate: float) -> AsyncIterator[Network]:
+async def network_of(
+    desk: Machine, parameters: Parameters, *, rate: float, store: Literal["sqlite", "mongodb"] = "sqlite"
+) -> AsyncIterator[Network]:
     """Run a network whose validators belong to the owner of `desk`/cold.json; walkers use nodes 0 and 2."""
     await desk.follow(blocks_under(BECOMING)[0])
     owner = f"0x{keystore_address(desk.directory / 'cold.json').hex()}"
@@ -166,6 +168,7 @@ async def network_of(desk: Machine, parameters: Parameters, *, rate: float) -> A
         owner=owner,
         allocations={owner: OWNERS_STEP * USTEP_PER_STEP},
         password=PASSWORD,
+        store=store,
     )
     async with (
         Devnet(settings) as devnet,
@@ -348,6 +351,7 @@ async def test_an_operators_bad_days_moving_restoring_and_rebuilding(tmp_path: P
             await move(network, old, new)
             await restore(network, new, newest, backup=old.directory / "backup")
             await rebuild(network, other)
+            assert (other.home.old_store(1) / "ledger.sqlite").exists()
             await network.check_all_is_well()
             await newest.stop()
             check_histories(old.names["VALIDATOR"], [machine.home for machine in (old, new, newest)])
@@ -398,20 +402,38 @@ async def restore(network: Network, lost: Machine, machine: Machine, *, backup: 
     await network.until_it_signs(machine.names["VALIDATOR"])
 
 
-async def rebuild(network: Network, machine: Machine) -> None:
+async def rebuild(network: Network, machine: Machine, *, answered: bool = False) -> None:
+    """`answered`: nobody is asked, as the machine has no terminal."""
     (commands,) = blocks_under(REBUILDING)
+    take_away = commands[0]
     await machine_of(network, 3, machine)
-    await machine.follow(commands)
+    await machine.follow([commands[-1]])
+    refused = await machine.run(f"{take_away} --yes")
+    assert "this node home is in use by process" in refused.text
+    await machine.stop()
+    await machine.follow(commands, replaced={take_away: f"{take_away} --yes"} if answered else None)
     await network.until_caught_up(machine)
     await network.until_it_signs(machine.names["VALIDATOR"])
     await network.check_no_fault()
-    assert (machine.home.root / "old" / "ledger.sqlite").exists()
     # All of the chain is there again; nodes may keep different quorums of its commits.
     fetched, first = await network.get("/batch/1", url=machine.url), await network.get("/batch/1")
     assert fetched.pop("commit")
     assert first.pop("commit")
     assert fetched == first
     check_histories(machine.names["VALIDATOR"], [machine.home])
+
+
+@pytest.mark.long
+async def test_a_store_in_mongodb_is_rebuilt(tmp_path: Path) -> None:
+    with trio.fail_after(LONGEST_SECONDS):
+        async with (
+            machine_in(tmp_path / "desk") as desk,
+            network_of(desk, Parameters(batch_interval_ms=300), rate=4, store="mongodb") as network,
+            machine_in(tmp_path / "operator") as machine,
+        ):
+            await rebuild(network, machine, answered=True)
+            assert [path.name for path in machine.home.old_store(1).iterdir()] == ["consensus.log"]
+            await network.check_all_is_well()
 
 
 @pytest.mark.long

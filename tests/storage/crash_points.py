@@ -2,8 +2,9 @@
 
 `python -m tests.storage.crash_points WHAT sqlite FOLDER` and `… WHAT mongodb URI PREFIX` fork one child for each k. A
 child opens the k-th store (`FOLDER/k.sqlite`, the database `PREFIXk`) and begins the chain of `CHAIN_SEED`. WHAT is
-`finalise`: it stores one batch, and sends itself SIGKILL at the k-th step of finalising the second; or `restore`: it
-does so while it restores a snapshot of height `SNAPSHOT_HEIGHT` over genesis. A step is a statement about to run, for
+`finalise`: it stores one batch, and sends itself SIGKILL at the k-th step of finalising the second; `restore`: it
+does so while it restores a snapshot of height `SNAPSHOT_HEIGHT` over genesis; or `drop`: it stores one batch, and does
+so while it drops the database. A step is a statement about to run, for
 SQLite; for MongoDB a command about to be sent, or one that has just been answered. Prints how many points there were.
 
 Forking needs a process without threads, which pytest's is not.
@@ -21,7 +22,14 @@ from typing import Final
 import trio
 from pymongo import monitoring
 
-from step_node.storage.open import MongoSettings, SqliteSettings, StorageSettings, open_storage
+from step_node.storage.open import (
+    MongoSettings,
+    SqliteSettings,
+    StorageSettings,
+    drop_found,
+    find_store,
+    open_storage,
+)
 from tests.storage.made_up_chain import MadeUpChain, begin
 from tests.storage.made_up_snapshot import restored_of
 
@@ -95,7 +103,18 @@ async def restore_until_killed(settings: StorageSettings, steps: Steps) -> None:
         steps.armed = False
 
 
-WRITING: Final = {"finalise": finalise_until_killed, "restore": restore_until_killed}
+async def drop_until_killed(settings: StorageSettings, steps: Steps) -> None:
+    chain = MadeUpChain(CHAIN_SEED)
+    async with open_storage(settings) as store:
+        await begin(store, chain)
+        await store.finalise(chain.grow())
+    found = await find_store(settings)
+    steps.armed = True
+    await drop_found(settings, found)
+    steps.armed = False
+
+
+WRITING: Final = {"finalise": finalise_until_killed, "restore": restore_until_killed, "drop": drop_until_killed}
 
 
 def settings_of(point: int, arguments: list[str]) -> StorageSettings:

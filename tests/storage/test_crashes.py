@@ -113,6 +113,28 @@ async def test_mongodb_client_killed_at_any_command_of_restoring_is_at_genesis_o
     await require_restored_or_not([MongoSettings(mongodb_uri, f"{prefix}{point}") for point in range(1, points + 2)])
 
 
+@pytest.mark.slow
+async def test_mongodb_client_killed_at_any_command_of_dropping_leaves_the_whole_store_or_an_empty_one(
+    mongodb_uri: str,
+) -> None:
+    prefix = new_database_name()[:40]
+    points = await crash_at_every_point("drop", "mongodb", mongodb_uri, prefix)
+    assert points >= 18
+    heights = []
+    for point in range(1, points + 2):
+        chain = MadeUpChain(CHAIN_SEED)
+        async with open_storage(MongoSettings(mongodb_uri, f"{prefix}{point}")) as store:
+            await begin(store, chain)
+            heights.append((await store.head()).chain.height)
+            batch = chain.grow()
+            if heights[-1] == 0:
+                await store.finalise(batch)
+            await assert_holds(store, chain)
+    # Whole until the mark has been sent, empty once it has been answered.
+    assert sorted(heights, reverse=True) == heights
+    assert (heights[0], heights[2]) == (1, 0)
+
+
 class KillsMongod(monitoring.CommandListener):
     """Kills mongod when the n-th command since `arm` has been answered."""
 
