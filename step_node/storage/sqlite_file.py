@@ -28,9 +28,9 @@ STATEMENTS_CACHED_MAX = 64
 CHECKED_AT_START_BYTES_MAX = 1_000_000_000
 """A larger file is not read through at each start, which takes seconds for each GB: `step-node storage check` does."""
 
-FILE_SUFFIXES = ("", "-wal", "-shm")
-"""Of the files that are one store. In this order they can be taken away one by one: SQLite discards a log that is there
-without its file, whereas a file without its log may be damaged."""
+FILE_SUFFIXES = ("", "-wal", "-shm", "-journal")
+"""Of the files that are one store, the last only while its tables are made. In this order they can be taken away one by
+one: SQLite discards a log that is there without its file, whereas a file without its log may be damaged."""
 
 PROBLEMS_SHOWN_MAX = 5
 """Of what a check finds; there may be thousands."""

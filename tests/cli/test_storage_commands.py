@@ -90,7 +90,7 @@ def kept(home: NodeHome) -> dict[str, bytes]:
 def test_a_sqlite_store_is_moved_away_with_the_consensus_log_and_nothing_else(
     command: Command, used_home: NodeHome
 ) -> None:
-    logs = [used_home.data / f"ledger.sqlite{suffix}" for suffix in ("-wal", "-shm")]
+    logs = [used_home.data / f"ledger.sqlite{suffix}" for suffix in ("-wal", "-shm", "-journal")]
     for log in logs:
         log.write_bytes(log.name.encode())
     ledger, before = used_home.ledger.read_bytes(), kept(used_home)
@@ -103,6 +103,7 @@ def test_a_sqlite_store_is_moved_away_with_the_consensus_log_and_nothing_else(
         f"moved {used_home.ledger} to {directory}\n"
         f"moved {logs[0]} to {directory}\n"
         f"moved {logs[1]} to {directory}\n"
+        f"moved {logs[2]} to {directory}\n"
         f"next: step-node start --home {used_home.root};"
         " `step-node status` says syncing until it has the chain again\n"
         f"{directory} may be deleted after that\n"
@@ -221,7 +222,7 @@ def test_a_mongodb_database_is_dropped_after_a_yes_and_the_consensus_log_moved(
     assert result.exit_code == 0, result.stderr
     assert f"Drop {described(database)}? It cannot be brought back. [y/N]" in result.stderr
     directory = used_home.old_store(1)
-    assert result.stdout == (
+    assert result.stdout.endswith(
         f"moved {used_home.consensus_log} to {directory}\n"
         f"dropped {described(database)}\n"
         f"next: step-node start --home {used_home.root};"
