@@ -140,14 +140,17 @@ class Operators:
     def _can_be_spared(self) -> bool:
         """Whether the chain goes on without one more honest validator, even if no liar votes."""
         members = [one.address for one in self._head().validators if one.is_in_set]
-        steady = {host.address for host in self._idle_members()}
-        return 3 * (len(steady) - 1) >= 2 * len(members)
+        return 3 * (len(self._steady_members()) - 1) >= 2 * len(members)
 
     def _can_be_spared_beside(self, host: Host) -> bool:
         """The same, for a validator whose operator is busy already."""
         members = [one.address for one in self._head().validators if one.is_in_set]
-        steady = {one.address for one in self._idle_members()} - {host.address}
-        return 3 * len(steady) >= 2 * len(members)
+        return 3 * len(self._steady_members() - {host.address}) >= 2 * len(members)
+
+    def _steady_members(self) -> set[bytes]:
+        """Those of the idle members whom the last batch shows to sign: the next one may jail who is absent."""
+        present = {one.address for one in self._head().validators if not one.absent_batches}
+        return present & {host.address for host in self._idle_members()}
 
     def _may_shrink(self) -> bool:
         """Whether liars stay fewer than a third when one more honest validator leaves the set."""
@@ -259,7 +262,7 @@ class Operators:
 
         def is_asked() -> bool:
             record = self._record(old)
-            return record is None or bool(record.next_public_key)
+            return record is None or bool(record.next_public_key) or record.state is ValidatorState.JAILED
 
         await self._give_in(
             owner,
@@ -269,7 +272,11 @@ class Operators:
             is_asked,
         )
         if not is_early:
-            await self._until(lambda: self._state(old) in (ValidatorState.ROTATED, None))
+            await self._until(lambda: self._state(old) in (ValidatorState.ROTATED, ValidatorState.JAILED, None))
+        if self._state(old) is ValidatorState.JAILED:
+            # Faults have kept it absent: coming back from jail is a procedure of its own.
+            self._ends(host)
+            return
         await host.stop("it changes its key")
         host.take_key(key)
         host.start()
