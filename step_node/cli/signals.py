@@ -1,11 +1,11 @@
-"""SIGINT and SIGTERM: the first asks everything to stop cleanly, the second is obeyed at once."""
+"""SIGINT and SIGTERM: the first asks everything to stop cleanly, the second is obeyed at once. SIGHUP stops nothing."""
 
 from __future__ import annotations
 
 import os
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import trio
 
@@ -16,9 +16,19 @@ def _nothing() -> None:
     """What to do before ending at once, where there is nothing to do."""
 
 
+def _say_on_stderr(text: str) -> None:
+    with suppress(OSError):  # Nobody reads it, which is no reason not to stop cleanly.
+        os.write(2, f"{text}\n".encode())
+
+
 @contextmanager
-def cancelled_by_signals(scope: trio.CancelScope, *, before_the_end: Callable[[], None] = _nothing) -> Iterator[None]:
-    """Cancel `scope` at the first signal; at a second one call `before_the_end`, and die of the signal.
+def cancelled_by_signals(
+    scope: trio.CancelScope,
+    *,
+    say: Callable[[str], None] = _say_on_stderr,
+    before_the_end: Callable[[], None] = _nothing,
+) -> Iterator[None]:
+    """Cancel `scope` at the first signal, and `say` so; at a second one call `before_the_end`, and die of the signal.
 
     Must be entered in trio's main thread, and held until everything has stopped, so that the second one is heard.
     """
@@ -33,10 +43,33 @@ def cancelled_by_signals(scope: trio.CancelScope, *, before_the_end: Callable[[]
             signal.raise_signal(number)
             return
         is_stopping = True
-        os.write(2, b"stopping; once more to end at once\n")
+        say("stopping; once more to end at once")
         token.run_sync_soon(scope.cancel)
 
-    previous = {number: signal.signal(number, hear) for number in STOPPING_SIGNALS}
+    with _handled(STOPPING_SIGNALS, hear):
+        yield
+
+
+@contextmanager
+def hang_ups_ignored(say: Callable[[str], None]) -> Iterator[None]:
+    """Outlive the terminal, and whoever takes SIGHUP for a wish to read the configuration again; but `say` so.
+
+    One that is ignored already, as under `nohup`, stays so.
+    """
+
+    def hear(_number: int, _frame: object) -> None:
+        say("SIGHUP is ignored: SIGTERM stops the node, and config.toml is read when it starts")
+
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        yield
+        return
+    with _handled((signal.SIGHUP,), hear):
+        yield
+
+
+@contextmanager
+def _handled(numbers: tuple[signal.Signals, ...], hear: Callable[[int, object], None]) -> Iterator[None]:
+    previous = {number: signal.signal(number, hear) for number in numbers}
     try:
         yield
     finally:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from step_node.home.config import NodeConfig
     from step_node.home.keys import NodeKeys
     from step_node.home.paths import NodeHome
+    from step_node.node.line_writer import LineWriter
     from step_node.node.node import Node
     from step_node.node.opening import StartOptions
     from step_node.node.parts import NodeParts
@@ -116,17 +117,22 @@ def run_home(
     import trio
 
     from step_node.chain.genesis import load_genesis
+    from step_node.cli.signals import hang_ups_ignored
     from step_node.home.config import load_config
     from step_node.home.paths import NodeHome
-    from step_node.node.logging import configure_logging
+    from step_node.node.line_writer import STANDARD_OUTPUT, LineWriter, hold_standard_descriptors
+    from step_node.node.logging import logged_to_stderr
 
+    hold_standard_descriptors()
     node_home = NodeHome(home)
     config = load_config(node_home.config)
     genesis = load_genesis(node_home.genesis)
     keys = _load_keys(node_home, password_file, is_observer=options.observer)
-    configure_logging(config.log)
-    trio.run(_run_until_signal, node_home, config, genesis, keys, options, stop_with_stdin, make_node)
-    typer.echo("stopped")
+    with logged_to_stderr(config.log) as log, LineWriter(STANDARD_OUTPUT, name="output") as output:
+        with hang_ups_ignored(_warn):
+            parts = (node_home, config, genesis, keys, options, stop_with_stdin, make_node)
+            trio.run(_run_until_signal, log.writer.close, output, *parts)
+        output.say("stopped")
 
 
 def _load_keys(home: NodeHome, password_file: Path | None, *, is_observer: bool) -> NodeKeys:
@@ -147,6 +153,8 @@ def _load_keys(home: NodeHome, password_file: Path | None, *, is_observer: bool)
 
 
 async def _run_until_signal(
+    flush_log: Callable[[], None],
+    output: LineWriter,
     home: NodeHome,
     config: NodeConfig,
     genesis: Genesis,
@@ -163,14 +171,20 @@ async def _run_until_signal(
     from step_node.node.node import Node
     from step_node.node.start import run_node
 
-    with trio.CancelScope() as scope, cancelled_by_signals(scope):
+    with trio.CancelScope() as scope, cancelled_by_signals(scope, say=_warn, before_the_end=flush_log):
         async with trio.open_nursery() as nursery:
             if stop_with_stdin:
                 nursery.start_soon(_cancel_at_end_of_input, scope)
             wired = Node if make_node is None else partial(make_node, keys)
             run = partial(run_node, home, config, genesis, keys, options=options, make_node=wired)
             started: NodeStarted = await nursery.start(run)
-            _tell(started)
+            _tell(started, output)
+
+
+def _warn(text: str) -> None:
+    import structlog
+
+    structlog.get_logger("node").warning(text)
 
 
 async def _cancel_at_end_of_input(scope: trio.CancelScope) -> None:
@@ -188,12 +202,12 @@ def _read_to_the_end() -> None:
         pass
 
 
-def _tell(started: NodeStarted) -> None:
+def _tell(started: NodeStarted, output: LineWriter) -> None:
     status = started.status
     role = "observer" if status.validator_address is None else f"validator 0x{status.validator_address.hex()}"
-    typer.echo(f"chain    {status.chain_id}, height {status.height}")
-    typer.echo(f"role     {role}")
-    typer.echo(f"API      {started.api_url} (documentation at {started.api_url}/docs)")
+    output.say(f"chain    {status.chain_id}, height {status.height}")
+    output.say(f"role     {role}")
+    output.say(f"API      {started.api_url} (documentation at {started.api_url}/docs)")
     for address in status.p2p_addresses:
-        typer.echo(f"libp2p   {address}")
-    typer.echo(f"Running. `step-node status --url {started.api_url}` asks how it is; Ctrl-C stops it.")
+        output.say(f"libp2p   {address}")
+    output.say(f"Running. `step-node status --url {started.api_url}` asks how it is; Ctrl-C stops it.")

@@ -28,7 +28,7 @@ from step_node.network.peers import Peers
 from step_node.network.proposals import batch_of
 from step_node.storage.retry import StorageWatch
 
-log = structlog.get_logger("node")
+log = structlog.get_logger("gossip")
 
 
 class ConsensusReader:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,7 @@ def command(monkeypatch: pytest.MonkeyPatch) -> Command:
     """Call `step-node` with these arguments, and with `input` on standard input."""
     monkeypatch.delenv(PASSWORD_ENVIRONMENT_VARIABLE, raising=False)
     # Every logger would keep the runner's standard error, which is closed when the call ends.
-    monkeypatch.setattr("step_node.node.logging.configure_logging", lambda _settings: None)
+    monkeypatch.setattr("step_node.node.logging.logged_to_stderr", lambda _settings: nullcontext())
     runner = CliRunner()
 
     def call(*arguments: object, stdin: str | bytes | None = None) -> Result:
