@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import os
 import sys
+from pathlib import Path
 from typing import Any, NoReturn
 
 import typer
@@ -65,9 +67,13 @@ def _known_errors() -> tuple[type[BaseException], ...]:
 
 
 def _fail(*errors: BaseException) -> NoReturn:
-    sys.stdout.flush()
-    for line in dict.fromkeys(_line(error) for error in errors):
-        typer.echo(f"error: {line}", err=True)
+    try:
+        sys.stdout.flush()
+        for line in dict.fromkeys(_line(error) for error in errors):
+            typer.echo(f"error: {line}", err=True)
+    except OSError:
+        # A full disk, or nobody reads it. Python would try again what its streams keep, and make that the exit status.
+        sys.stdout = sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115
     raise typer.Exit(max((getattr(error, "exit_status", FAILURE) for error in errors), default=FAILURE))
 
 

@@ -15,6 +15,7 @@ from p2p.network import Network, NetworkStatistics
 from step_node.api.status import NodeStatus
 from step_node.engine.evidence_pool import EvidencePool
 from step_node.mempool.pool import Mempool
+from step_node.node.logging import LogStatistics, log_statistics
 
 
 class Gauges(Collector):
@@ -41,6 +42,7 @@ class Gauges(Collector):
             "step_evidence_waiting", "Pieces of evidence that wait for a batch.", len(self._evidence)
         )
         yield from _of_network(self._network.statistics())
+        yield from _of_log(log_statistics())
 
 
 def _of_status(status: NodeStatus) -> Iterator[Metric]:
@@ -109,6 +111,18 @@ def _of_network(statistics: NetworkStatistics) -> Iterator[Metric]:
     yield streams
     yield CounterMetricFamily(
         "step_stream_handler_failures", "Streams that ended by a bug of this node.", statistics.handler_failures
+    )
+
+
+def _of_log(statistics: LogStatistics) -> Iterator[Metric]:
+    dropped = CounterMetricFamily(
+        "step_log_lines_dropped", "Lines that are not in the log, by what kept them out.", None, ("reason",)
+    )
+    for reason, count in statistics.lost.items():
+        dropped.add_metric((reason.value,), count)
+    yield dropped
+    yield CounterMetricFamily(
+        "step_log_lines_summed_up", "Lines that strangers repeated and the log only counts.", statistics.summed_up
     )
 
 

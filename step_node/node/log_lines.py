@@ -102,9 +102,10 @@ def renderer(form: Literal["console", "json"], *, is_terminal: bool) -> Processo
 
 def rendered(render: Processor, event: EventDict, taken: TracebackException | None) -> bytes:
     """The line of this event, with its end."""
+    shown = dict(event)  # A renderer takes out of it what it has written.
     if taken is not None:
-        event = {**event, "exception": traceback_text(taken)}
-    text = cast(str, render(None, "", event))
+        shown["exception"] = traceback_text(taken)
+    text = cast(str, render(None, "", shown))
     return f"{text}\n".encode(errors="backslashreplace")
 
 
