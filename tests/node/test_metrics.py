@@ -72,6 +72,8 @@ async def test_what_is_is_looked_up_when_asked() -> None:
         value = registry.get_sample_value
         assert value("step_mempool_proofs_max") == 5
         assert value("step_evidence_waiting") == 0
+        assert value("step_log_lines_dropped_total", {"reason": "queue_full"}) == 0
+        assert value("step_log_lines_summed_up_total") == 0
         assert value("step_height") == 7
         assert value("step_consensus_round") == 2
         assert value("step_syncing") == 1
