@@ -14,6 +14,7 @@ from typer.testing import CliRunner, Result
 
 from step_node.cli.main import app
 from step_node.home.paths import NodeHome
+from step_node.node.logging import Log
 from step_node.signing.key_file import create_key_file
 from step_node.signing.keystore import PASSWORD_ENVIRONMENT_VARIABLE
 from step_node.signing.private_file import create_private_file
@@ -34,7 +35,7 @@ def command(monkeypatch: pytest.MonkeyPatch) -> Command:
     """Call `step-node` with these arguments, and with `input` on standard input."""
     monkeypatch.delenv(PASSWORD_ENVIRONMENT_VARIABLE, raising=False)
     # Every logger would keep the runner's standard error, which is closed when the call ends.
-    monkeypatch.setattr("step_node.node.logging.logged_to_stderr", lambda _settings: nullcontext())
+    monkeypatch.setattr("step_node.node.logging.logged_to_stderr", lambda settings: nullcontext(Log(settings)))
     runner = CliRunner()
 
     def call(*arguments: object, stdin: str | bytes | None = None) -> Result:
