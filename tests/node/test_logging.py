@@ -108,6 +108,18 @@ def test_no_traceback_shows_what_a_variable_held(form: str) -> None:
     assert "╭" not in text
 
 
+def test_a_library_has_one_site_for_a_line_of_its_code_whatever_a_stranger_has_it_say() -> None:
+    program = """
+with logged_to_stderr(LogConfig(format="json")):
+    for number in range(110):
+        logging.getLogger("p2p").warning(f"peer {{number}} is at fault")
+    logging.getLogger("p2p").warning("of another line")
+"""
+    *lines, told = [json.loads(line)["event"] for line in run(program)]
+    assert len(lines) == LINES_PER_SITE_MAX + 1
+    assert told.startswith("… 100 more in the last ")
+
+
 def test_warnings_of_python_are_lines_of_the_log() -> None:
     program = 'with logged_to_stderr(LogConfig(format="json")):\n    warnings.warn("old ways", UserWarning)\n'
     (line,) = map(json.loads, run(program))
