@@ -361,12 +361,12 @@ async def test_the_gravest_of_an_accused_is_proposed_and_few_are_kept() -> None:
     batch = await invalid_batch()
     pool = EvidencePool()
     light = accuse_of_invalid_batch(vote_for(batch), exhibit_of(batch, 2))
-    pieces = [light, double_vote(), contradiction(pre_vote(HASH), pre_vote(None))]
+    pieces = [light, double_vote(), contradiction(pre_vote(HASH), pre_vote(None)), light]
     taken = [
         await pool.add(piece, offence_in(piece, chain_id=CHAIN_ID, parameters=GENESIS.parameters), GENESIS.parameters)
         for piece in pieces
     ]
-    assert taken == [True, True, False]
+    assert taken == [True, True, True, False]
     assert len(pool) == POOL_EVIDENCE_PER_ACCUSED_MAX
     ((proposed, _),) = pool.candidates(GENESIS.parameters)
     assert proposed == double_vote()
