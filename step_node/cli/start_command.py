@@ -116,6 +116,7 @@ def run_home(
     import trio
 
     from step_node.chain.genesis import load_genesis
+    from step_node.clock import SystemClock
     from step_node.home.config import load_config
     from step_node.home.paths import NodeHome
     from step_node.node.logging import configure_logging
@@ -123,6 +124,7 @@ def run_home(
     node_home = NodeHome(home)
     config = load_config(node_home.config)
     genesis = load_genesis(node_home.genesis)
+    genesis.check_time(SystemClock().now_ms())
     keys = _load_keys(node_home, password_file, is_observer=options.observer)
     configure_logging(config.log)
     trio.run(_run_until_signal, node_home, config, genesis, keys, options, stop_with_stdin, make_node)
@@ -160,6 +162,7 @@ async def _run_until_signal(
     import trio
 
     from step_node.cli.signals import cancelled_by_signals
+    from step_node.clock import SystemClock
     from step_node.node.node import Node
     from step_node.node.start import run_node
 
@@ -170,7 +173,7 @@ async def _run_until_signal(
             wired = Node if make_node is None else partial(make_node, keys)
             run = partial(run_node, home, config, genesis, keys, options=options, make_node=wired)
             started: NodeStarted = await nursery.start(run)
-            _tell(started)
+            _tell(started, genesis.told_to_wait(SystemClock().now_ms()))
 
 
 async def _cancel_at_end_of_input(scope: trio.CancelScope) -> None:
@@ -188,10 +191,12 @@ def _read_to_the_end() -> None:
         pass
 
 
-def _tell(started: NodeStarted) -> None:
+def _tell(started: NodeStarted, waits: str | None) -> None:
     status = started.status
     role = "observer" if status.validator_address is None else f"validator 0x{status.validator_address.hex()}"
     typer.echo(f"chain    {status.chain_id}, height {status.height}")
+    if waits is not None and status.height == 0:
+        typer.echo(f"genesis  {waits}; nothing is proposed until then")
     typer.echo(f"role     {role}")
     typer.echo(f"API      {started.api_url} (documentation at {started.api_url}/docs)")
     for address in status.p2p_addresses:
