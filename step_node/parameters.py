@@ -26,12 +26,16 @@ class Parameters(BaseModel):
     clock_drift_ms: Milliseconds = 120_000
     proof_max_age_ms: Milliseconds = 300_000
     speed_limit_mps: Annotated[int, Field(ge=1, le=300_000_000)] = 15
+    speed_horizon_ms: Milliseconds = 3_600_000
+    """A last proof that is older is not compared for its speed."""
     moratorium_ms: Annotated[int, Field(ge=0, le=10 * 365 * 86_400_000)] = 10_000
     seeded_level: Annotated[int, Field(ge=1, le=21)] = 10
 
     batch_interval_ms: Annotated[int, Field(ge=1, le=600_000)] = 1_000
     batch_target_proofs: Annotated[int, Field(ge=1, le=1_000)] = 100
     batch_max_proofs: Annotated[int, Field(ge=1, le=1_000)] = 1_000
+    batch_ahead_ms: Milliseconds = 5_000
+    """How far a fresh batch's time may lie ahead of a voter's clock. Behind it, `clock_drift_ms` is allowed."""
     timeout_propose_ms: Annotated[int, Field(ge=1, le=600_000)] = 5_000
     timeout_pre_vote_ms: Annotated[int, Field(ge=1, le=600_000)] = 3_000
     timeout_pre_commit_ms: Annotated[int, Field(ge=1, le=600_000)] = 2_000

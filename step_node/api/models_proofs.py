@@ -70,6 +70,9 @@ class ProofConfig(Answer):
     proof_version: str = Field(description="The `version` of a payload.", examples=["STEP-PROOF-v1"])
     gps_max_accuracy_m: int = Field(description="A larger `accuracy` is LOW_GPS_ACCURACY.", examples=[50])
     proof_speed_limit_mps: int = Field(description="Faster than this between two proofs is TOO_FAST.", examples=[15])
+    proof_speed_horizon_ms: int = Field(
+        description="A last proof that is older is not compared for TOO_FAST.", examples=[3_600_000]
+    )
     proof_moratorium_ms: int = Field(description="Less than this between two proofs is MORATORIUM.", examples=[10_000])
     proof_clock_drift_ms: int = Field(description="A timestamp further ahead is CLOCK_DRIFT.", examples=[120_000])
     proof_max_age_ms: int = Field(description="A timestamp further behind is CLOCK_DRIFT.", examples=[300_000])

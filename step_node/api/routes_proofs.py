@@ -121,6 +121,7 @@ def proof_routes(services: ApiServices) -> APIRouter:
             proof_version=PROOF_VERSION,
             gps_max_accuracy_m=parameters.gps_max_accuracy_m,
             proof_speed_limit_mps=parameters.speed_limit_mps,
+            proof_speed_horizon_ms=parameters.speed_horizon_ms,
             proof_moratorium_ms=parameters.moratorium_ms,
             proof_clock_drift_ms=parameters.clock_drift_ms,
             proof_max_age_ms=parameters.proof_max_age_ms,

@@ -122,6 +122,18 @@ class Chain:
         return self._head.chain.height + 1
 
     @property
+    def next_batch_time_ms(self) -> int:
+        """The time of a batch that is built now: this node's clock, or just after the head where that is ahead."""
+        return max(self._clock.now_ms(), self._head.chain.timestamp_ms + 1)
+
+    @property
+    def begins_in_ms(self) -> int:
+        """How long it takes, by this node's clock, until the chain begins; 0 once it has."""
+        if self._head.chain.height > 0:
+            return 0
+        return max(0, self.genesis.genesis_time_ms - self._clock.now_ms())
+
+    @property
     def parameters(self) -> Parameters:
         """The chain's parameters."""
         return self._head.parameters
@@ -149,7 +161,7 @@ class Chain:
                 batch.header,
                 proposed_in_round=proposed_in_round,
                 now_ms=self._clock.now_ms(),
-                clock_drift_ms=self.parameters.clock_drift_ms,
+                parameters=self.parameters,
             )
         check_content(batch, self.parameters)
         self._check_last_commit(batch)
@@ -183,7 +195,7 @@ class Chain:
             chain_id=self.chain_id,
             round=round_number,
             proposer=proposer,
-            timestamp_ms=max(self._clock.now_ms(), self._head.chain.timestamp_ms + 1),
+            timestamp_ms=self.next_batch_time_ms,
             validators=self._validators,
             last_commit=self._last_commit,
             candidates=candidates,

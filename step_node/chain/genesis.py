@@ -14,7 +14,7 @@ from typing import Annotated
 
 import rfc8785
 from coincurve import PublicKey
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import from_json
 
 from consensus.values import VALIDATORS_MAX
@@ -26,6 +26,7 @@ from step_node.ledger.records import Account, ChainRecord, ParametersRecord, Rec
 from step_node.ledger.state import StateHead
 from step_node.multiaddrs import MultiaddrText
 from step_node.parameters import USTEP_PER_STEP, Parameters
+from step_node.proofs.timestamps import format_timestamp
 from step_node.strict_json import unique_keys
 
 GENESIS_BYTES_MAX = 16_000_000
@@ -34,6 +35,15 @@ AMOUNT_USTEP_MAX = 2**53 - 1
 
 NO_PROPOSER = bytes(20)
 """Who "proposed" height 0."""
+
+GENESIS_TIME_MIN_MS = 1_577_836_800_000
+"""2020-01-01: a smaller number is seconds, or a slip."""
+
+GENESIS_TIME_MS_MAX = 4_102_444_800_000
+"""2100-01-01: a greater number is microseconds, or a slip."""
+
+GENESIS_AHEAD_MS_MAX = 366 * 86_400_000
+"""A node does not start longer before its chain begins: its clock must be wrong, or genesis."""
 
 AddressText = Annotated[str, Field(pattern="^0x[0-9a-f]{40}$")]
 AmountUstep = Annotated[int, Field(ge=0, le=AMOUNT_USTEP_MAX)]
@@ -73,10 +83,25 @@ class Genesis(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     chain_id: Annotated[str, Field(pattern="^[a-z0-9][a-z0-9-]{0,62}$")]
-    genesis_time_ms: Annotated[int, Field(ge=0, lt=2**53)]
+    genesis_time_ms: int
     parameters: Parameters = Parameters()
     validators: Annotated[tuple[GenesisValidator, ...], Field(min_length=1, max_length=VALIDATORS_MAX)]
     allocations: dict[AddressText, AmountUstep] = Field(default_factory=dict)
+
+    @field_validator("genesis_time_ms")
+    @classmethod
+    def _of_our_time(cls, time_ms: int) -> int:
+        if GENESIS_TIME_MIN_MS <= time_ms < GENESIS_TIME_MS_MAX:
+            return time_ms
+        unit = next(
+            (
+                f": this would be {name}"
+                for name, per_second in (("seconds", 1), ("microseconds", 10**6), ("nanoseconds", 10**9))
+                if GENESIS_TIME_MIN_MS <= time_ms * 1_000 // per_second < GENESIS_TIME_MS_MAX
+            ),
+            "",
+        )
+        raise ValueError(f"must be in milliseconds since 1970, from the years 2020 to 2099{unit}")
 
     @model_validator(mode="after")
     def _consistent(self) -> Genesis:
@@ -100,6 +125,25 @@ class Genesis(BaseModel):
     def supply_ustep(self) -> int:
         """Everything that exists at height 0, in micro-STEP."""
         return sum(self.allocations.values()) + sum(validator.stake_ustep for validator in self.validators)
+
+    def told_to_wait(self, now_ms: int) -> str | None:
+        """For people: when the chain begins, if by this clock it has not begun."""
+        ahead_ms = self.genesis_time_ms - now_ms
+        if ahead_ms <= 0:
+            return None
+        begins_at = format_timestamp(self.genesis_time_ms)
+        return f"the chain begins at {begins_at}, in {-(-ahead_ms // 1000)} s by this machine's clock"
+
+    def check_time(self, now_ms: int) -> None:
+        """Raise `GenesisError` if by this clock the chain begins so late that it cannot be meant."""
+        ahead_ms = self.genesis_time_ms - now_ms
+        if ahead_ms > GENESIS_AHEAD_MS_MAX:
+            raise GenesisError(
+                f"genesis_time_ms: the chain begins at {format_timestamp(self.genesis_time_ms)},"
+                f" {ahead_ms // 86_400_000} days from now by this machine's clock; at most"
+                f" {GENESIS_AHEAD_MS_MAX // 86_400_000} are waited for. Set the clock right, or correct genesis on all"
+                " nodes"
+            )
 
     @cached_property
     def hash(self) -> bytes:

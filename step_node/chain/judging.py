@@ -58,13 +58,23 @@ def check_header(header: BatchHeader, *, chain_id: str, head: StateHead, validat
         raise InvalidBatch(f"timestamp_ms: must be above the last batch's, {head.chain.timestamp_ms}")
 
 
-def check_freshness(header: BatchHeader, *, proposed_in_round: int | None, now_ms: int, clock_drift_ms: int) -> None:
-    """Whether a batch that is proposed for the first time was built for that, now. Raises `InvalidBatch`."""
+def check_freshness(header: BatchHeader, *, proposed_in_round: int | None, now_ms: int, parameters: Parameters) -> None:
+    """Whether a batch that is proposed for the first time was built for that, now. Raises `InvalidBatch`.
+
+    A proposal may have been long on its way, but none can come before it was made: so behind the clock much is allowed,
+    and ahead of it only what honest clocks differ by (docs/adr/0022-batch-time.md).
+    """
     if header.round != proposed_in_round:
         raise InvalidBatch(f"round: a batch proposed for the first time must be of round {proposed_in_round}")
-    drift_ms = abs(header.timestamp_ms - now_ms)
-    if drift_ms > clock_drift_ms:
-        raise InvalidBatch(f"timestamp_ms: {drift_ms} ms from this node's clock; at most {clock_drift_ms} allowed")
+    ahead_ms = header.timestamp_ms - now_ms
+    if ahead_ms > parameters.batch_ahead_ms:
+        raise InvalidBatch(
+            f"timestamp_ms: {ahead_ms} ms ahead of this node's clock; at most {parameters.batch_ahead_ms} are allowed"
+        )
+    if -ahead_ms > parameters.clock_drift_ms:
+        raise InvalidBatch(
+            f"timestamp_ms: {-ahead_ms} ms behind this node's clock; at most {parameters.clock_drift_ms} are allowed"
+        )
 
 
 def check_content(batch: Batch, parameters: Parameters) -> None:

@@ -165,8 +165,10 @@ def make_test_network(
 def _given_genesis(path: Path, chain_id: str | None) -> Genesis:
     from step_node.chain.genesis import load_genesis
     from step_node.cli.error_lines import CommandError
+    from step_node.clock import SystemClock
 
     genesis = load_genesis(path)
+    genesis.check_time(SystemClock().now_ms())
     if chain_id is not None and chain_id != genesis.chain_id:
         raise CommandError(f"--chain-id: {path} is of the chain {genesis.chain_id!r}, not {chain_id!r}")
     return genesis
@@ -185,10 +187,14 @@ def _check_store(store: StoreChoice, mongodb_uri: str | None) -> None:
 
 def _tell(home: NodeHome, genesis: Genesis, keys: NodeKeys) -> None:
     from p2p.libp2p_host import peer_id_of
+    from step_node.clock import SystemClock
     from step_node.crypto.eip191 import address_of, public_key_of
 
     typer.echo(f"home       {home.root}")
     typer.echo(f"chain      {genesis.chain_id} (genesis 0x{genesis.hash.hex()})")
+    waits = genesis.told_to_wait(SystemClock().now_ms())
+    if waits is not None:
+        typer.echo(f"           {waits}")
     typer.echo(f"peer id    {peer_id_of(keys.p2p)}")
     if keys.validator is None:
         typer.echo("validator  none: this node observes")

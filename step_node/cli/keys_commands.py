@@ -45,19 +45,47 @@ def new(
         begin(address)
 
 
-@app.command("import", epilog="Example: step-node keys import --key-file key.hex --output validator.json")
+@app.command("import", epilog="Example: step-node keys import --keystore UTC--wallet.json --output validator.json")
 def import_key(
-    key_file: Annotated[
-        Path, typer.Option(metavar="FILE", help="File (mode 0600) with the private key, 64 hex digits.")
-    ],
     output: Annotated[Path, typer.Option(metavar="FILE", help="The keystore to write; it must not exist.")],
+    key_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="File (mode 0600) with the private key, 64 hex digits.")
+    ] = None,
+    keystore: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Another program's keystore (mode 0600; Web3 Secret Storage, version 3)."),
+    ] = None,
+    keystore_password_file: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="File (mode 0600) with that keystore's password; otherwise a prompt."),
+    ] = None,
     password_file: PasswordFileOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Encrypt a key that stands in a file in the clear into a keystore. The file stays: delete it yourself."""
-    from step_node.signing.key_file import load_key_file
+    """Write a key that stands in a file in the clear, or in another program's keystore, to a keystore of this node's.
 
-    _write(output, load_key_file(key_file), password_file, as_json)
+    The file stays: delete it yourself. The password from --password-file, the environment or the prompt is that of the
+    keystore to write; it may be the same as that of the other.
+    """
+    from step_node.cli.passwords import ask_password
+    from step_node.signing.key_file import load_key_file
+    from step_node.signing.keystore import load_keystore, read_password
+
+    if (keystore is None) == (key_file is None):
+        raise typer.BadParameter("give either --keystore or --key-file")
+    _check_new(output)
+    if keystore is not None:
+        purpose = f"of {keystore}"
+        password = (
+            ask_password("--keystore-password-file", purpose=purpose)
+            if keystore_password_file is None
+            else read_password(keystore_password_file)
+        )
+        private_key = load_keystore(keystore, password)
+    else:
+        assert key_file is not None
+        private_key = load_key_file(key_file)
+    _write(output, private_key, password_file, as_json)
 
 
 @app.command(epilog="Example: step-node keys show --keystore node/keys/validator.json")
@@ -201,13 +229,11 @@ def _history_begun_in(home: Path) -> Callable[[bytes], None]:
 
 
 def _write(output: Path, private_key: bytes, password_file: Path | None, as_json: bool) -> bytes:
-    from step_node.cli.error_lines import CommandError
     from step_node.cli.passwords import find_password
     from step_node.crypto.eip191 import public_key_of
     from step_node.signing.keystore import create_keystore
 
-    if output.exists():
-        raise CommandError(f"{output}: exists already; keys are never overwritten")
+    _check_new(output)
     password = find_password(password_file, purpose=f"for {output}", confirm=True)
     address = create_keystore(output, private_key, password)
     shown: dict[str, object] = {
@@ -217,6 +243,13 @@ def _write(output: Path, private_key: bytes, password_file: Path | None, as_json
     }
     _print(shown, as_json)
     return address
+
+
+def _check_new(output: Path) -> None:
+    from step_node.cli.error_lines import CommandError
+
+    if output.exists():
+        raise CommandError(f"{output}: exists already; keys are never overwritten")
 
 
 def _print(shown: dict[str, object], as_json: bool) -> None:

@@ -20,10 +20,14 @@ def find_password(password_file: Path | None, *, purpose: str, confirm: bool = F
     """
     if password_file is not None or PASSWORD_ENVIRONMENT_VARIABLE in os.environ:
         return read_password(password_file)
+    otherwise = f"--password-file FILE, or set the variable {PASSWORD_ENVIRONMENT_VARIABLE}"
+    return ask_password(otherwise, purpose=purpose, confirm=confirm)
+
+
+def ask_password(otherwise: str, *, purpose: str, confirm: bool = False) -> str:
+    """The password that somebody types at the terminal. Raises KeystoreError, naming what `otherwise` to give, if there
+    is nobody to ask."""
     if not sys.stdin.isatty():
-        raise KeystoreError(
-            None,
-            f"a password is needed: give --password-file FILE, or set the variable {PASSWORD_ENVIRONMENT_VARIABLE}",
-        )
+        raise KeystoreError(None, f"a password {purpose} is needed: give {otherwise}")
     password: str = typer.prompt(f"Password {purpose}", hide_input=True, confirmation_prompt=confirm, err=True)
     return password

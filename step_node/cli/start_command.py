@@ -118,6 +118,7 @@ def run_home(
 
     from step_node.chain.genesis import load_genesis
     from step_node.cli.signals import hang_ups_ignored
+    from step_node.clock import SystemClock
     from step_node.home.config import load_config
     from step_node.home.paths import NodeHome
     from step_node.node.line_writer import STANDARD_OUTPUT, LineWriter, hold_standard_descriptors
@@ -127,6 +128,7 @@ def run_home(
     node_home = NodeHome(home)
     config = load_config(node_home.config)
     genesis = load_genesis(node_home.genesis)
+    genesis.check_time(SystemClock().now_ms())
     keys = _load_keys(node_home, password_file, is_observer=options.observer)
     with logged_to_stderr(config.log) as log, LineWriter(STANDARD_OUTPUT, name="output") as output:
         with hang_ups_ignored(_warn):
@@ -168,6 +170,7 @@ async def _run_until_signal(
     import trio
 
     from step_node.cli.signals import cancelled_by_signals
+    from step_node.clock import SystemClock
     from step_node.node.node import Node
     from step_node.node.start import run_node
 
@@ -178,7 +181,7 @@ async def _run_until_signal(
             wired = Node if make_node is None else partial(make_node, keys)
             run = partial(run_node, home, config, genesis, keys, options=options, make_node=wired)
             started: NodeStarted = await nursery.start(run)
-            _tell(started, output)
+            _tell(started, genesis.told_to_wait(SystemClock().now_ms()), output)
 
 
 def _warn(text: str) -> None:
@@ -202,10 +205,12 @@ def _read_to_the_end() -> None:
         pass
 
 
-def _tell(started: NodeStarted, output: LineWriter) -> None:
+def _tell(started: NodeStarted, waits: str | None, output: LineWriter) -> None:
     status = started.status
     role = "observer" if status.validator_address is None else f"validator 0x{status.validator_address.hex()}"
     output.say(f"chain    {status.chain_id}, height {status.height}")
+    if waits is not None and status.height == 0:
+        output.say(f"genesis  {waits}; nothing is proposed until then")
     output.say(f"role     {role}")
     output.say(f"API      {started.api_url} (documentation at {started.api_url}/docs)")
     for address in status.p2p_addresses:

@@ -27,6 +27,9 @@ RECOVERY_VALUES: Final = (27, 28)
 GROUP_ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 """n, the number of points on secp256k1 (SEC 2, section 2.4.1)."""
 
+_POINT_FORMS: Final = {33: (b"\x02", b"\x03"), 65: (b"\x04",)}
+"""By length, what a key begins with (SEC 1, section 2.3.3)."""
+
 _PREFIX = b"\x19Ethereum Signed Message:\n"
 _ZERO = bytes(32)
 # Big-endian numbers of one length compare as their bytes do, without being turned into integers.
@@ -63,6 +66,16 @@ def sign(text: str, private_key: bytes) -> bytes:
     return sign_digest(digest(text), private_key)
 
 
+def with_recovery_value(signature: bytes) -> bytes:
+    """A signature as a client may write it, v of 0, 1, 27 or 28, with v of 27 or 28; any other is left as it is.
+
+    The node itself has one form of each signature: this is for the JSON that clients send, and for nothing else.
+    """
+    if len(signature) == SIGNATURE_BYTES and signature[64] in (0, 1):
+        return signature[:64] + bytes((RECOVERY_VALUES[signature[64]],))
+    return signature
+
+
 def recover_public_key(message_digest: bytes, signature: bytes) -> bytes:
     """The uncompressed public key (65 bytes, 0x04‖x‖y) that made `signature` over `message_digest`.
 
@@ -91,9 +104,9 @@ def address_of(public_key: bytes) -> bytes:
 
     Raises ValueError if it is not a point of the curve.
     """
-    if len(public_key) != 65 or public_key[0] != 4:
-        public_key = PublicKey(public_key).format(compressed=False)
-    return keccak_256(public_key[1:])[12:]
+    if public_key[:1] not in _POINT_FORMS.get(len(public_key), ()):
+        raise ValueError("public key: must be 33 bytes that begin with 2 or 3, or 65 that begin with 4")
+    return keccak_256(PublicKey(public_key).format(compressed=False)[1:])[12:]
 
 
 def public_key_of(private_key: bytes) -> bytes:

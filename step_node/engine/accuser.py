@@ -38,7 +38,9 @@ class Accuser:
     async def accuse(self, evidence: Evidence) -> None:
         """Keep it for a batch, and tell everybody; unless nobody can be punished for it any more."""
         offence = self._chain.offence_in(evidence)
-        if self._chain.offence_refusal(offence) is None and await self._pool.add(evidence, offence):
+        if self._chain.offence_refusal(offence) is None and await self._pool.add(
+            evidence, offence, self._chain.parameters
+        ):
             log.warning("a validator is accused", kind=evidence.kind, signer=evidence.first.signer.hex())
             await self._broadcast(evidence)
 

@@ -17,7 +17,6 @@ from consensus import inputs as event
 from step_node.batch.batch import Batch, decode_batch, encode_batch
 from step_node.chain.chain import Chain
 from step_node.chain.judging import JudgedBatch
-from step_node.clock import Clock
 from step_node.engine.evidence_pool import EvidencePool
 from step_node.errors import InvariantBroken
 from step_node.mempool.operations import OperationPool
@@ -45,7 +44,6 @@ class Batches:
         evidence: EvidencePool,
         operations: OperationPool,
         proposer: bytes | None,
-        clock: Clock,
         storage_watch: StorageWatch,
     ) -> None:
         self._chain = chain
@@ -53,7 +51,6 @@ class Batches:
         self._evidence = evidence
         self._operations = operations
         self._proposer = proposer
-        self._clock = clock
         self._storage_watch = storage_watch
         self._decoded: OrderedDict[bytes, Batch] = OrderedDict()
         self._judged: OrderedDict[bytes, JudgedBatch] = OrderedDict()
@@ -67,9 +64,11 @@ class Batches:
 
     def has_work(self) -> bool:
         """Whether anything waits that a batch should be proposed for."""
+        if self._chain.begins_in_ms:
+            return False  # No batch can have a time that others take yet.
         if len(self._evidence) or len(self._operations):
             return True
-        return self._mempool.has_work(now_ms=self._clock.now_ms(), parameters=self._chain.parameters)
+        return self._mempool.has_work(time_ms=self._chain.next_batch_time_ms, parameters=self._chain.parameters)
 
     def wanted(self) -> bool:
         """Whether anything waits, unless it was found a moment ago that nothing of it can follow the head."""
@@ -91,7 +90,7 @@ class Batches:
         proposer = self._proposer
         parameters = self._chain.parameters
         candidates = self._mempool.candidates(
-            parameters.batch_max_proofs, now_ms=self._clock.now_ms(), parameters=parameters
+            parameters.batch_max_proofs, time_ms=self._chain.next_batch_time_ms, parameters=parameters
         )
         evidence, operations = self._evidence.candidates(parameters), self._operations.candidates()
         if not (candidates or evidence or operations):

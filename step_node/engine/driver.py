@@ -29,7 +29,6 @@ from consensus.values import Timeouts
 from step_node.batch.batch import Batch, MalformedBatch
 from step_node.chain.chain import Chain
 from step_node.chain.judging import InvalidBatch
-from step_node.clock import Clock
 from step_node.engine.accuser import Accuser
 from step_node.engine.batches import Batches
 from step_node.engine.events import (
@@ -87,7 +86,6 @@ class ConsensusDriver:
         wal: WriteAheadLog,
         replayed: list[event.Input],
         hooks: ConsensusHooks,
-        clock: Clock,
         metrics: NodeMetrics,
         storage_watch: StorageWatch,
         evidence: EvidencePool | None = None,
@@ -105,7 +103,6 @@ class ConsensusDriver:
             evidence=evidence,
             operations=OperationPool() if operations is None else operations,
             proposer=None if signer is None else signer.address,
-            clock=clock,
             storage_watch=storage_watch,
         )
         self._accuser = Accuser(chain=chain, pool=evidence, broadcast=hooks.broadcast)

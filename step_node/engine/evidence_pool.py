@@ -25,7 +25,8 @@ POOL_EVIDENCE_MAX = 64
 """Pieces that wait at once; a further one is not taken: the sender repeats it."""
 
 POOL_EVIDENCE_PER_ACCUSED_MAX = 2
-"""Of one validator: one is enough, and a second may weigh more. A culprit can make any number of them."""
+"""Of one validator: one is enough, and a second may weigh more. A culprit can make any number of them; of more, those
+that weigh most stay."""
 
 POOL_FILE_BYTES_MAX = 1_000_000
 
@@ -89,14 +90,20 @@ class EvidencePool:
                 gravest[offence.accused] = (evidence, offence)
         return tuple(gravest[accused] for accused in sorted(gravest))[:EVIDENCE_MAX]
 
-    async def add(self, evidence: Evidence, offence: Offence) -> bool:
-        """Take it, unless it is there, or there are too many (False). It is on disk when this returns."""
-        of_accused = sum(other.accused == offence.accused for _, other in self._waiting.values())
-        if (
-            offence.evidence in self._waiting
-            or of_accused >= POOL_EVIDENCE_PER_ACCUSED_MAX
-            or len(self._waiting) >= POOL_EVIDENCE_MAX
-        ):
+    async def add(self, evidence: Evidence, offence: Offence, parameters: Parameters) -> bool:
+        """Take it, unless it is there, or there are too many (False). It is on disk when this returns.
+
+        A piece that weighs more takes the place of the least of its accused's, or a culprit could fill them itself.
+        """
+        if offence.evidence in self._waiting:
+            return False
+        of_accused = [other for _, other in self._waiting.values() if other.accused == offence.accused]
+        if len(of_accused) >= POOL_EVIDENCE_PER_ACCUSED_MAX:
+            least = min(of_accused, key=lambda other: slash_bps(other.kind, parameters))
+            if slash_bps(offence.kind, parameters) <= slash_bps(least.kind, parameters):
+                return False
+            del self._waiting[least.evidence]
+        elif len(self._waiting) >= POOL_EVIDENCE_MAX:
             return False
         self._waiting[offence.evidence] = (evidence, offence)
         await self._save()

@@ -22,7 +22,7 @@ from step_node.ledger.records import (
 )
 from step_node.ledger.rewards import proof_reward_ustep
 from step_node.ledger.state import Changes, Receipt, StateHead, StateSlice
-from step_node.ledger.state_gates import EXHAUSTION_CLICKS, LEVEL_MAX, SUBDIVISION_CLICKS, check_state_gates
+from step_node.ledger.state_gates import LEVEL_MAX, check_state_gates, clicks_max
 from step_node.ledger.validators import ValidatorSheet
 from step_node.operations.operation import Operation, OperationCode, OperationRefused
 from step_node.proofs.proof import Refusal, SignedProof
@@ -199,12 +199,12 @@ class LedgerExecution:
     def _click(self, proof: SignedProof, triangle: Triangle) -> Triangle:
         clicks = triangle.clicks + 1
         state = TriangleState.ACTIVE
-        if proof.triangle.level < LEVEL_MAX:
-            if clicks >= SUBDIVISION_CLICKS:
+        if clicks >= clicks_max(proof.triangle.level):
+            if proof.triangle.level < LEVEL_MAX:
                 state = TriangleState.SUBDIVIDED
                 self._create_children(proof)
-        elif clicks >= EXHAUSTION_CLICKS:
-            state = TriangleState.EXHAUSTED
+            else:
+                state = TriangleState.EXHAUSTED
         clicked = Triangle(triangle.id, clicks, state)
         self._triangles[triangle.id] = clicked
         return clicked

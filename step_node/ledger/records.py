@@ -89,7 +89,9 @@ class ValidatorRecord:
     active_until_height: int = 0
     """The first height after that term; 0 while it lasts."""
     slashed_at_height: int = 0
-    """Evidence up to this height is settled; 0 if there was none."""
+    """The height of the batch that slashed it last; 0 if none has."""
+    slashed_ustep: int = 0
+    """What offences up to that height have cost; together with the stake, what a graver one of them is a share of."""
     locked_until_ms: int = 0
     """By batch time; see the states."""
     absent_since_ms: int = 0
@@ -175,6 +177,7 @@ def record_bytes(record: Record) -> bytes:
                 record.active_from_height,
                 record.active_until_height,
                 record.slashed_at_height,
+                record.slashed_ustep,
                 record.locked_until_ms,
                 record.absent_since_ms,
                 record.absent_batches,

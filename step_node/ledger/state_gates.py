@@ -20,6 +20,11 @@ EXHAUSTION_CLICKS = 28
 LEVEL_MAX = 21
 
 
+def clicks_max(level: int) -> int:
+    """The click at which a triangle of this level ends: it is subdivided by it, or exhausted (protocol.md §3)."""
+    return SUBDIVISION_CLICKS if level < LEVEL_MAX else EXHAUSTION_CLICKS
+
+
 def check_state_gates(
     proof: SignedProof,
     *,
@@ -88,11 +93,12 @@ def check_movement(proof: SignedProof, account: Account | None, parameters: Para
         return None
     last = account.last_proof
     elapsed_ms = proof.timestamp_ms - last.timestamp_ms
-    if elapsed_ms > 0 and _is_too_far(proof, last, elapsed_ms, parameters):
+    if 0 < elapsed_ms <= parameters.speed_horizon_ms and _is_too_far(proof, last, elapsed_ms, parameters):
         return Refusal(
             RefusalCode.TOO_FAST,
             f"lat, lon: too far from this account's last proof, {elapsed_ms} ms before, for"
-            f" {parameters.speed_limit_mps} m/s",
+            f" {parameters.speed_limit_mps} m/s; a proof more than {parameters.speed_horizon_ms} ms after it is not"
+            " compared with it",
         )
     # At equal or falling timestamps there is no speed to speak of: "not after it at all" is the moratorium's case.
     if elapsed_ms <= 0 or elapsed_ms < parameters.moratorium_ms:

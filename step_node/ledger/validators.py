@@ -4,6 +4,9 @@ A working sheet over the head's records, like `LedgerExecution`, which owns one.
 one that holds the stake, and, for each key it has replaced, one in the state ROTATED that leads to it. So a stake stays
 answerable for what any of its keys has signed. The set of the next height is never empty: the last validator in it is
 slashed, but not jailed, and cannot leave (docs/adr/0011-validators.md).
+
+Of the offences up to a slash the gravest counts, in whatever order they come: a graver one is topped up to its share,
+and one that is no graver costs nothing more (docs/adr/0020-gravest-offence.md).
 """
 
 from __future__ import annotations
@@ -90,9 +93,13 @@ class ValidatorSheet:
             return f"height {offence.height} is too old: evidence must be above {self._chain.evidence_floor_height}"
         if not record.was_in_set(offence.height):
             return f"{name} was not in the set of height {offence.height}"
-        if offence.height <= record.slashed_at_height:
-            return f"{name} was slashed at height {record.slashed_at_height} already"
-        return self._slash(record, offence)
+        holder = self._holder(record)
+        if offence.height <= holder.slashed_at_height and not self._due_ustep(holder, offence):
+            return (
+                f"{name} was slashed at height {holder.slashed_at_height} already, for no less than"
+                f" {offence.kind} costs"
+            )
+        return self._slash(holder, offence)
 
     def note_signers(self, signers: Collection[bytes]) -> None:
         """Count who is absent from the last commit, and slash who has been for too long.
@@ -116,13 +123,21 @@ class ValidatorSheet:
             if absent.is_in_set and is_too_long and absent.absent_batches >= OFFLINE_BATCHES_MIN:
                 self._slash(absent, Offence(OffenceKind.OFFLINE, record.address, self._chain.height, b""))
 
-    def _slash(self, accused: ValidatorRecord, offence: Offence) -> Slashing:
-        holder = self._holder(accused)
-        amount_ustep = holder.stake_ustep * slash_bps(offence.kind, self._parameters) // BASIS_POINTS
+    def _due_ustep(self, holder: ValidatorRecord, offence: Offence) -> int:
+        """What the offence costs the holder of the stake: of one up to its last slash, only what that did not take."""
+        settled_ustep = holder.slashed_ustep if offence.height <= holder.slashed_at_height else 0
+        share_ustep = (holder.stake_ustep + settled_ustep) * slash_bps(offence.kind, self._parameters) // BASIS_POINTS
+        return max(0, share_ustep - settled_ustep)
+
+    def _slash(self, holder: ValidatorRecord, offence: Offence) -> Slashing:
+        amount_ustep = self._due_ustep(holder, offence)
+        is_topped_up = offence.height <= holder.slashed_at_height
         punished = replace(
             holder,
             stake_ustep=holder.stake_ustep - amount_ustep,
-            slashed_at_height=self._height,
+            # Kept when it is topped up: what was done after the first slash is not settled by it.
+            slashed_at_height=holder.slashed_at_height if is_topped_up else self._height,
+            slashed_ustep=amount_ustep + (holder.slashed_ustep if is_topped_up else 0),
             absent_since_ms=0,
             absent_batches=0,
         )
@@ -138,8 +153,6 @@ class ValidatorSheet:
                 next_public_key=b"",
             )
         self._put(punished)
-        for earlier in self._earlier_keys(holder):
-            self._put(replace(earlier, slashed_at_height=self._height))
         slashing = Slashing(
             height=self._height,
             index=len(self.slashings),
@@ -207,7 +220,6 @@ class ValidatorSheet:
             owner=operation.owner,
             state=ValidatorState.WAITING,
             active_from_height=self._end_of_epoch() + self._parameters.epoch_batches + 1,
-            slashed_at_height=0 if known is None else known.slashed_at_height,
         )
         self._put(newcomer)
         return balance_ustep - operation.stake_ustep
@@ -297,6 +309,8 @@ class ValidatorSheet:
                 stake_ustep=0,
                 state=ValidatorState.ROTATED,
                 active_until_height=self._height + 1,
+                slashed_at_height=0,
+                slashed_ustep=0,
                 locked_until_ms=self._timestamp_ms + self._parameters.unbonding_ms,
                 absent_since_ms=0,
                 absent_batches=0,

@@ -18,6 +18,7 @@ from step_node.chain.verification import verify_on_threads
 from step_node.clock import Clock
 from step_node.ledger.apply import keys_of
 from step_node.ledger.state import Receipt, StateSlice
+from step_node.ledger.state_gates import check_clock
 from step_node.mempool.journal import DroppedProof, Journal, JournalError
 from step_node.mempool.outcomes import Dropped, Finalised, Outcome, OutcomeWaiters, Pending
 from step_node.mempool.pool import Mempool
@@ -75,6 +76,9 @@ class Admission:
         The answer is a `Refusal` when a gate refuses it, else what became of it. A proof that was submitted before
         gets its outcome. Once this answers anything but a refusal, the proof is on disk.
         """
+        begins_in_ms = self._chain.begins_in_ms
+        if begins_in_ms:
+            return Refusal(RefusalCode.NOT_READY, f"the chain begins in {begins_in_ms} ms; submit a proof made then")
         submission = _Submission(proof, trio.Event())
         try:
             self._send.send_nowait(submission)
@@ -155,7 +159,11 @@ class Admission:
         ]
         if fresh:
             state, receipts = await self._look_up(fresh)
-            refused = {proof.proof_id: self._admit(proof, state) for proof in fresh if proof.proof_id not in receipts}
+            refused = {
+                proof.proof_id: self._admit(proof, state, is_promised=False)
+                for proof in fresh
+                if proof.proof_id not in receipts
+            }
             verdicts = [verdict or refused.get(proof.proof_id) for proof, verdict in zip(proofs, verdicts, strict=True)]
         return verdicts
 
@@ -196,7 +204,7 @@ class Admission:
                 submission.answer = Finalised(receipts[proof_id])
             elif proof_id in dropped:
                 submission.answer = Dropped(dropped[proof_id])
-            elif (refusal := self._admit(submission.proof, state)) is not None:
+            elif (refusal := self._admit(submission.proof, state, is_promised=True)) is not None:
                 submission.answer = refusal
             else:
                 accepted.append(submission)
@@ -257,8 +265,13 @@ class Admission:
             if state.head.chain.height >= self._chain.head.chain.height:
                 return state, {receipt.proof_id: receipt for receipt in found}
 
-    def _admit(self, proof: SignedProof, state: StateSlice) -> Refusal | None:
-        refusal = refusal_at(proof, state, self._clock.now_ms()) or self._mempool.check(proof, state.head.parameters)
+    def _admit(self, proof: SignedProof, state: StateSlice, *, is_promised: bool) -> Refusal | None:
+        parameters = state.head.parameters
+        # Where the chain is ahead of this clock, what is too old for the next batch must not be let in to be dropped.
+        refusal = check_clock(proof, self._chain.next_batch_time_ms, parameters)
+        refusal = refusal or refusal_at(proof, state, self._clock.now_ms()) or self._mempool.check(proof, parameters)
+        if refusal is None and is_promised:
+            refusal = self._mempool.check_clicks(proof, state.triangles[int(proof.triangle)])
         if refusal is None:
             self._mempool.add(proof)
         return refusal

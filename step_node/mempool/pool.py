@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from itertools import islice
 
 from step_node.clock import monotonic_ms
-from step_node.ledger.records import Account, LastProof
-from step_node.ledger.state_gates import check_clock, check_movement
+from step_node.ledger.records import Account, LastProof, Triangle
+from step_node.ledger.state_gates import check_clock, check_movement, clicks_max
 from step_node.parameters import Parameters
 from step_node.proofs.proof import Refusal, RefusalCode, SignedProof
 
@@ -99,6 +99,23 @@ class Mempool:
             )
         return None
 
+    def check_clicks(self, proof: SignedProof, triangle: Triangle | None) -> Refusal | None:
+        """Why a client cannot be promised that `proof` waits, or None: those that wait may use its triangle up.
+
+        `triangle` is the record as it stands, if there is one. Not asked of what peers pass on: nothing is promised of
+        that, and two nodes' clients may have filled the same triangle.
+        """
+        waiting = len(self._by_triangle.get(int(proof.triangle), ()))
+        clicks = 0 if triangle is None else triangle.clicks
+        last_click = clicks_max(proof.triangle.level)
+        if proof.proof_id in self._by_id or clicks + waiting < last_click:
+            return None
+        return Refusal(
+            RefusalCode.RATE_LIMITED,
+            f"triangleId: {waiting} proofs wait in this triangle, which has {clicks} clicks and ends at its"
+            f" {last_click}th; try again when they are final",
+        )
+
     def add(self, proof: SignedProof) -> bool:
         """Let a checked proof in. False if it was there already."""
         if proof.proof_id in self._by_id:
@@ -153,8 +170,8 @@ class Mempool:
         by_arrival = sorted((number, proof_id) for _, number, proof_id in self._by_timestamp[:end])
         return [self._by_id[proof_id] for _, proof_id in by_arrival]
 
-    def candidates(self, limit: int, *, now_ms: int, parameters: Parameters) -> list[SignedProof]:
-        """Up to `limit` proofs to propose at `now_ms`: one of each account in turn, in order of their timestamps."""
+    def candidates(self, limit: int, *, time_ms: int, parameters: Parameters) -> list[SignedProof]:
+        """Up to `limit` proofs for a batch of that time: one of each account in turn, in order of their timestamps."""
         turns: list[Iterator[SignedProof]] = []
         seen: set[bytes] = set()
         for proof in self._by_id.values():
@@ -164,15 +181,15 @@ class Mempool:
             turns.append(iter(tuple(self._by_account[proof.account])))
             if len(turns) >= limit:
                 break
-        return list(islice(_in_turn(turns, now_ms, parameters), limit))
+        return list(islice(_in_turn(turns, time_ms, parameters), limit))
 
-    def has_work(self, *, now_ms: int, parameters: Parameters) -> bool:
-        """Whether a batch should be proposed: enough proofs wait that are timely at `now_ms`, by the wall clock, or one
-        of those has waited for the batch interval."""
+    def has_work(self, *, time_ms: int, parameters: Parameters) -> bool:
+        """Whether a batch should be proposed: enough proofs wait that are timely in a batch of that time, or one of
+        those has waited for the batch interval."""
         # Asked many times a second, and what the clock has passed by stays until it is settled: only the timely ones,
         # in the sense of `check_clock`, are looked at, and fewer than `batch_target_proofs` of them.
-        first = bisect_left(self._by_timestamp, (now_ms - parameters.proof_max_age_ms,))
-        end = bisect_left(self._by_timestamp, (now_ms + parameters.clock_drift_ms + 1,))
+        first = bisect_left(self._by_timestamp, (time_ms - parameters.proof_max_age_ms,))
+        end = bisect_left(self._by_timestamp, (time_ms + parameters.clock_drift_ms + 1,))
         if end - first >= parameters.batch_target_proofs:
             return True
         if first == end:
@@ -200,12 +217,12 @@ def _as_if_finalised(proof: SignedProof) -> Account:
     return Account(proof.account, last_proof=LastProof(proof.timestamp_ms, proof.lat, proof.lon))
 
 
-def _in_turn(turns: Sequence[Iterator[SignedProof]], now_ms: int, parameters: Parameters) -> Iterator[SignedProof]:
+def _in_turn(turns: Sequence[Iterator[SignedProof]], time_ms: int, parameters: Parameters) -> Iterator[SignedProof]:
     waiting = list(turns)
     while waiting:
         still: list[Iterator[SignedProof]] = []
         for turn in waiting:
-            proof = next((proof for proof in turn if check_clock(proof, now_ms, parameters) is None), None)
+            proof = next((proof for proof in turn if check_clock(proof, time_ms, parameters) is None), None)
             if proof is not None:
                 yield proof
                 still.append(turn)

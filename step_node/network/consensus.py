@@ -130,4 +130,4 @@ class ConsensusReader:
             self._doppelganger.hear(evidence)
         offence = self._chain.offence_in(evidence)
         if self._chain.offence_refusal(offence) is None:
-            await self._evidence.add(evidence, offence)
+            await self._evidence.add(evidence, offence, self._chain.parameters)

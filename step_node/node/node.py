@@ -46,6 +46,9 @@ can be written again."""
 HEAD_CHECK_MS = 100
 """How often a node that has just started looks whether it has caught up."""
 
+GENESIS_CHECK_MS = 1_000
+"""How often a node that waits for genesis looks at its clock."""
+
 SAY_AGAIN_MS = 2_000
 """How often evidence and operations that wait are sent again, since gossip loses some."""
 
@@ -139,7 +142,6 @@ class Node:
                 gives_proposals=parts.hooks.gives_proposals,
                 applied=parts.hooks.applied,
             ),
-            clock=parts.clock,
             metrics=self._metrics,
             storage_watch=self._storage_watch,
             evidence=self.evidence,
@@ -184,6 +186,8 @@ class Node:
         await self._set_links.begin(self._chain.validators)
         self._roles.look(self._chain.head.validators)
         async with trio.open_nursery() as nursery:
+            if self._chain.begins_in_ms:
+                nursery.start_soon(self._await_genesis)
             nursery.start_soon(self.admission.run)
             nursery.start_soon(self._peers.run)
             await self._network.start()
@@ -271,6 +275,9 @@ class Node:
                 (f"a quorum has contradicted the batch that is final here at height {fork.height}",),
             )
         reasons = []
+        waits = self._told_to_wait()
+        if waits is not None:
+            reasons.append(waits)
         if self._parts.journal.trouble is not None:
             reasons.append(f"the journal of accepted proofs fails: {self._parts.journal.trouble}")
         if self._roles.reason is not None:
@@ -330,6 +337,19 @@ class Node:
             await trio.sleep(seconds)
             log.info("no doppelganger was heard", height=self._chain.head.chain.height)
         self.driver.take_part()
+
+    def _told_to_wait(self) -> str | None:
+        if self._chain.head.chain.height > 0:
+            return None
+        return self._chain.genesis.told_to_wait(self._parts.clock.now_ms())
+
+    async def _await_genesis(self) -> None:
+        """Say that the chain has not begun, and when it does."""
+        log.warning("the node waits for genesis", reason=self._told_to_wait())
+        while self._chain.begins_in_ms:
+            # The wall clock may be set meanwhile.
+            await trio.sleep(min(self._chain.begins_in_ms, GENESIS_CHECK_MS) / 1000)
+        log.info("the chain begins", chain_id=self._chain.chain_id)
 
     # --- what the parts tell one another --------------------------------------------------------------------------
 

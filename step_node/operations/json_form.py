@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
+from step_node.crypto.eip191 import with_recovery_value
 from step_node.errors import describe_validation_error
 from step_node.operations.operation import (
     P2P_ADDRESS_CHARACTERS_MAX,
@@ -39,7 +40,10 @@ PublicKeyText = Annotated[
     ),
 ]
 SignatureText = Annotated[
-    str, Field(pattern="^0x[0-9a-fA-F]{130}$", description="r, s, v.", examples=["0x" + "11" * 64 + "1b"])
+    str,
+    Field(
+        pattern="^0x[0-9a-fA-F]{130}$", description="r, s, v; v of 0, 1, 27 or 28.", examples=["0x" + "11" * 64 + "1b"]
+    ),
 ]
 StakeText = Annotated[
     str,
@@ -125,6 +129,8 @@ def parse_operation(name: str, document: object) -> Operation:
             fields["stake_ustep"] = stake_ustep(value)
         elif field in ("sequence", "p2p_address"):
             fields[field] = value
+        elif field in ("signature", "possession"):
+            fields[field] = with_recovery_value(bytes.fromhex(value[2:]))
         else:
             fields[field] = bytes.fromhex(value[2:])
     try:

@@ -16,6 +16,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mesh import TriangleId
+from step_node.crypto.eip191 import with_recovery_value
 from step_node.proofs.canonical_line import PROOF_VERSION, canonical_line, proof_id
 from step_node.proofs.proof import ProofRefused, Refusal, RefusalCode, SignedProof
 from step_node.proofs.timestamps import TIMESTAMP_RULE, parse_timestamp
@@ -105,11 +106,7 @@ def _refusal_of(location: tuple[int | str, ...], is_missing: bool) -> ProofRefus
 def _parse_signature(signature: object) -> bytes:
     if not isinstance(signature, str) or _SIGNATURE_FORM.fullmatch(signature) is None:
         raise _refused("signature", SIGNATURE_RULE)
-    signature_bytes = bytes.fromhex(signature[2:])
-    recovery_value = signature_bytes[64]
-    if recovery_value in (0, 1):
-        return signature_bytes[:64] + bytes((27 + recovery_value,))
-    return signature_bytes
+    return with_recovery_value(bytes.fromhex(signature[2:]))
 
 
 def _refused(field: str, rule: str) -> ProofRefused:

@@ -10,7 +10,12 @@ import re
 from pathlib import Path
 
 from step_node.crypto.eip191 import public_key_of
-from step_node.signing.private_file import KeystoreError, create_private_file, read_private_file
+from step_node.signing.private_file import (
+    KEYSTORE_BYTES_MAX,
+    KeystoreError,
+    create_private_file,
+    read_private_file,
+)
 
 KEY_FILE_BYTES_MAX = 128
 
@@ -26,12 +31,18 @@ def create_key_file(path: Path, private_key: bytes) -> None:
 
 def load_key_file(path: Path) -> bytes:
     """The 32-byte private key. Raises KeystoreError: the file cannot be read, is open to others, or is no key."""
-    match = _FORM.fullmatch(read_private_file(path, KEY_FILE_BYTES_MAX))
+    # A keystore is longer: it is read so far as to say that it is one.
+    content = read_private_file(path, KEYSTORE_BYTES_MAX)
+    match = _FORM.fullmatch(content) if len(content) <= KEY_FILE_BYTES_MAX else None
     if match is None:
-        raise KeystoreError(path, "must hold 64 hex digits, and nothing else")
+        raise KeystoreError(path, f"must hold 64 hex digits, and nothing else{_keystore_hint(content)}")
     private_key = bytes.fromhex(match[1].decode())
     try:
         public_key_of(private_key)
     except ValueError as error:
         raise KeystoreError(path, "must hold a secp256k1 private key, between 1 and n - 1") from error
     return private_key
+
+
+def _keystore_hint(content: bytes) -> str:
+    return "; this looks like an encrypted keystore, which --keystore takes" if content.lstrip()[:1] == b"{" else ""

@@ -1,5 +1,8 @@
 """Signing keys at rest: encrypted keystores, version 3 of the Web3 Secret Storage Definition, as geth writes them.
 
+Read are those of other wallets too: ethers writes `Crypto`, pyethereum adds a version to it, and early geth left the
+zeros out that a key begins with.
+
 The password is stretched by scrypt. For a real validator that takes some half a second and 256 MiB, which is what
 stands between a stolen file and the stake; a devnet's keys are worth nothing, and 7 ms let it start at once.
 A file is created once and never overwritten, and may be read by its owner alone.
@@ -14,13 +17,17 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
 from step_node.crypto.eip191 import GROUP_ORDER, PRIVATE_KEY_BYTES, address_of, public_key_of
 from step_node.signing.keyfile_format import create_keyfile_json, decode_keyfile_json
-from step_node.signing.private_file import KeystoreError, create_private_file, read_private_file
+from step_node.signing.private_file import (
+    KEYSTORE_BYTES_MAX,
+    KeystoreError,
+    create_private_file,
+    read_private_file,
+)
 
-KEYSTORE_BYTES_MAX = 16_384
 PASSWORD_BYTES_MAX = 1_024
 PASSWORD_ENVIRONMENT_VARIABLE = "STEP_NODE_KEYSTORE_PASSWORD"
 
@@ -64,20 +71,23 @@ class _CipherParameters(_Part):
 
 
 class _Crypto(_Part):
+    model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
+
     cipher: Literal["aes-128-ctr"]
     cipherparams: _CipherParameters
-    ciphertext: _HexBytes32
+    ciphertext: Annotated[str, Field(pattern="^(0x)?([0-9a-fA-F]{2}){1,32}$")]
     kdf: Literal["scrypt", "pbkdf2"]
     kdfparams: _ScryptParameters | _Pbkdf2Parameters
     mac: _HexBytes32
 
 
 class _Keystore(BaseModel):
-    # Wallets add keys of their own beside these (a name, a client), so here, and only here, others are passed over.
+    # Wallets add keys of their own (a name, a client; a version of the part), so here and in _Crypto others are passed
+    # over. What decides how a key is decrypted is in neither.
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
 
     version: Literal[3]
-    crypto: _Crypto
+    crypto: _Crypto = Field(validation_alias=AliasChoices("crypto", "Crypto"))
     address: Annotated[str, Field(pattern="^(0x)?[0-9a-fA-F]{40}$")] | None = None
 
 
@@ -110,9 +120,10 @@ def load_keystore(path: Path, password: str) -> bytes:
     encoded = _encoded(path, password)
     keystore = _parse(path, read_private_file(path, KEYSTORE_BYTES_MAX))
     try:
-        private_key = bytes(decode_keyfile_json(keystore.model_dump(mode="json"), encoded))
+        decrypted = bytes(decode_keyfile_json(keystore.model_dump(mode="json"), encoded))
     except ValueError as error:
         raise KeystoreError(path, "the password is wrong (or the file was altered)") from error
+    private_key = decrypted.rjust(PRIVATE_KEY_BYTES, b"\0")
     try:
         address = address_of(public_key_of(private_key))
     except ValueError as error:
@@ -160,7 +171,8 @@ def _parse(path: Path, content: bytes) -> _Keystore:
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         field = ".".join(map(str, first["loc"])) or "content"
-        raise KeystoreError(path, f"must be a version-3 keystore: {field}: {first['msg']}") from error
+        # Not "from error", which quotes the file's content: that may be a key in the clear.
+        raise KeystoreError(path, f"must be a version-3 keystore: {field}: {first['msg']}") from None
     parameters = keystore.crypto.kdfparams
     if (keystore.crypto.kdf == "scrypt") != isinstance(parameters, _ScryptParameters):
         raise KeystoreError(path, f"crypto.kdfparams: must be those of {keystore.crypto.kdf}")

@@ -9,6 +9,9 @@ from pathlib import Path
 from step_node.durable.atomic_file import write_atomically
 from step_node.errors import StepNodeError
 
+KEYSTORE_BYTES_MAX = 16_384
+"""A keystore has some 500 bytes; a longer file is none."""
+
 
 class KeystoreError(StepNodeError):
     """A file of keys, or a password, that cannot be used. The message names the file and the rule, never a secret."""

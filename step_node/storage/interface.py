@@ -17,7 +17,7 @@ from step_node.ledger.records import Account, NonceRecord, Record, Triangle
 from step_node.ledger.state import Changes, Receipt, StateHead, StateKeys, StateSlice
 from step_node.proofs.proof import SignedProof
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 PAGE_MAX = 500
 """The largest page any listing returns; a larger `limit` is a caller's error."""
 

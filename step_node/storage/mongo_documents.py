@@ -83,6 +83,7 @@ _VALIDATOR_FIELDS = (
     "active_from_height",
     "active_until_height",
     "slashed_at_height",
+    "slashed_ustep",
     "locked_until_ms",
     "absent_since_ms",
     "absent_batches",

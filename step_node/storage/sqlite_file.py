@@ -53,6 +53,7 @@ _SCHEMA = (
       address BLOB PRIMARY KEY, public_key BLOB NOT NULL, stake_ustep INTEGER NOT NULL, p2p_address TEXT NOT NULL,
       owner BLOB NOT NULL, state INTEGER NOT NULL,
       active_from_height INTEGER NOT NULL, active_until_height INTEGER NOT NULL, slashed_at_height INTEGER NOT NULL,
+      slashed_ustep INTEGER NOT NULL,
       locked_until_ms INTEGER NOT NULL, absent_since_ms INTEGER NOT NULL, absent_batches INTEGER NOT NULL,
       next_public_key BLOB NOT NULL
     ) STRICT, WITHOUT ROWID

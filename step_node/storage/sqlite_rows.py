@@ -73,7 +73,7 @@ CHAIN = _table(
 VALIDATORS = _table(
     "validators",
     "*address *public_key stake_ustep p2p_address *owner state active_from_height active_until_height"
-    " slashed_at_height locked_until_ms absent_since_ms absent_batches *next_public_key",
+    " slashed_at_height slashed_ustep locked_until_ms absent_since_ms absent_batches *next_public_key",
 )
 ACCOUNTS = _table("accounts", "*address balance_ustep proofs last_timestamp_ms *last_place operations")
 TRIANGLES = _table("triangles", "id clicks state")
@@ -185,6 +185,7 @@ def validator_row(validator: ValidatorRecord) -> Row:
         validator.active_from_height,
         validator.active_until_height,
         validator.slashed_at_height,
+        validator.slashed_ustep,
         validator.locked_until_ms,
         validator.absent_since_ms,
         validator.absent_batches,

@@ -150,7 +150,7 @@ class MadeUpNode:
     async def finalise(self) -> tuple[Receipt, ...]:
         """Build a batch of what waits, commit it, write it, and tell whoever waits; the receipts."""
         candidates = self.mempool.candidates(
-            self.chain.parameters.batch_max_proofs, now_ms=self.clock.now_ms(), parameters=self.chain.parameters
+            self.chain.parameters.batch_max_proofs, time_ms=self.clock.now_ms(), parameters=self.chain.parameters
         )
         proposer = self.chain.validators.proposer(self.chain.next_height, 0).address
         operations = self.operation_pool.candidates()

@@ -75,6 +75,7 @@ async def test_the_configuration_names_the_rules(client: httpx.AsyncClient) -> N
         "PROOF_VERSION": "STEP-PROOF-v1",
         "GPS_MAX_ACCURACY_M": 50,
         "PROOF_SPEED_LIMIT_MPS": 15,
+        "PROOF_SPEED_HORIZON_MS": 3_600_000,
         "PROOF_MORATORIUM_MS": 10_000,
         "PROOF_CLOCK_DRIFT_MS": 120_000,
         "PROOF_MAX_AGE_MS": 300_000,

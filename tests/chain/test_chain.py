@@ -196,13 +196,33 @@ async def test_a_fresh_batch_is_of_its_round_and_of_about_now() -> None:
     batch = (await build(chain, [SECOND])).batch
     with pytest.raises(InvalidBatch, match="must be of round 1"):
         await chain.judge(batch, proposed_in_round=1, judge_clock=True)
-    for advance_ms in (120_000, -240_000):
+    for advance_ms in (120_000, -125_000):
         clock.advance(advance_ms)
         await chain.judge(batch, proposed_in_round=0, judge_clock=True)
-    for advance_ms in (-1, 240_002):
+    for advance_ms, rule in (
+        (-1, "timestamp_ms: 5001 ms ahead of this node's clock; at most 5000 are allowed"),
+        (125_002, "timestamp_ms: 120001 ms behind this node's clock; at most 120000 are allowed"),
+    ):
         clock.advance(advance_ms)
-        with pytest.raises(InvalidBatch, match="timestamp_ms: 120001 ms from this node's clock; at most 120000"):
+        with pytest.raises(InvalidBatch, match=rule):
             await chain.judge(batch, proposed_in_round=0, judge_clock=True)
+
+
+async def test_a_proposer_cannot_set_the_chain_ahead_by_more_than_clocks_differ_however_often_it_tries() -> None:
+    chain, clock = await chain_of_one()
+    for turn in range(4):
+        honest_ms = clock.now_ms() + 1_000
+        for ahead_ms, is_taken in ((120_000, False), (5_000, True)):
+            clock.advance(honest_ms + ahead_ms - clock.now_ms())
+            built = await build(chain, [signed_proof(f"walker-{turn}", timestamp_ms=honest_ms)])
+            clock.advance(honest_ms - clock.now_ms())
+            if is_taken:
+                await chain.judge(built.batch, proposed_in_round=0, judge_clock=True)
+            else:
+                with pytest.raises(InvalidBatch, match="ahead of this node's clock"):
+                    await chain.judge(built.batch, proposed_in_round=0, judge_clock=True)
+        await chain.finalise(built, commit_for(built.batch, validator_names(len(chain.validators))))
+        assert chain.head.chain.timestamp_ms - clock.now_ms() == 5_000
 
 
 async def test_a_batch_that_a_quorum_has_vouched_for_may_be_of_another_round_and_old() -> None:

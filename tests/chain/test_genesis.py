@@ -11,7 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from step_node.chain.genesis import AMOUNT_USTEP_MAX, GENESIS_BYTES_MAX, GenesisError, load_genesis, parse_genesis
+from step_node.chain.genesis import (
+    AMOUNT_USTEP_MAX,
+    GENESIS_AHEAD_MS_MAX,
+    GENESIS_BYTES_MAX,
+    GenesisError,
+    load_genesis,
+    parse_genesis,
+)
 from step_node.parameters import USTEP_PER_STEP
 from tests.support.chains import make_genesis
 from tests.support.proofs import address
@@ -143,6 +150,15 @@ BAD: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
     ),
     "an allocation to no address": (put("allocations", "alice", value=1), "allocations.alice"),
     "not a number": (put("genesis_time_ms", value=float("nan")), "genesis_time_ms"),
+    "seconds for milliseconds": (
+        put("genesis_time_ms", value=1_767_225_600),
+        "from the years 2020 to 2099: this would be seconds",
+    ),
+    "microseconds": (
+        put("genesis_time_ms", value=1_767_225_600_000_000),
+        "from the years 2020 to 2099: this would be microseconds",
+    ),
+    "no time of ours": (put("genesis_time_ms", value=0), "genesis_time_ms: must be in milliseconds since 1970"),
     "infinity": (put("parameters", "offline_ms", value=float("inf")), "parameters.offline_ms"),
     "true for a number": (put("parameters", "batch_max_proofs", value=True), "parameters.batch_max_proofs"),
     "an impossible parameter": (put("parameters", "seeded_level", value=22), "parameters.seeded_level"),
@@ -218,3 +234,16 @@ def test_a_validator_is_its_own_owner_unless_genesis_names_one() -> None:
     ]
     spelled = parse_genesis(genesis.model_dump_json(), name="with nulls")
     assert spelled.hash == genesis.hash
+
+
+def test_a_chain_that_begins_later_is_waited_for_and_one_that_cannot_be_meant_is_refused() -> None:
+    genesis = make_genesis()
+    begins_ms = genesis.genesis_time_ms
+    assert genesis.told_to_wait(begins_ms) is None
+    waits = genesis.told_to_wait(begins_ms - 1_500)
+    assert waits is not None
+    assert waits.startswith("the chain begins at 2025-")
+    assert waits.endswith("in 2 s by this machine's clock")
+    genesis.check_time(begins_ms - GENESIS_AHEAD_MS_MAX)
+    with pytest.raises(GenesisError, match=r"genesis_time_ms: the chain begins at 2025-.*, 367 days from now by this"):
+        genesis.check_time(begins_ms - 367 * 86_400_000)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from step_node.crypto.eip191 import address_of, public_key_of
+from step_node.signing.keyfile_format import create_keyfile_json
 from step_node.signing.keystore import PASSWORD_ENVIRONMENT_VARIABLE, load_keystore
 from tests.cli.conftest import PRIVATE_KEY, Command
 
@@ -87,3 +88,30 @@ def test_without_a_password_and_without_a_terminal_it_says_where_to_give_one(com
     assert result.exit_code == 1
     assert "--password-file" in result.stderr
     assert PASSWORD_ENVIRONMENT_VARIABLE in result.stderr
+
+
+def test_another_programs_keystore_is_imported_with_its_own_password(
+    command: Command, password_file: Path, tmp_path: Path
+) -> None:
+    foreign, foreign_password, output = tmp_path / "wallet.json", tmp_path / "foreign", tmp_path / "validator.json"
+    content = create_keyfile_json(PRIVATE_KEY, b"another", kdf="scrypt", iterations=2)
+    foreign.write_text(json.dumps({"version": 3, "Crypto": content["crypto"], "address": ADDRESS[2:]}))
+    foreign_password.write_text("another\n")
+    for file in (foreign, foreign_password):
+        file.chmod(0o600)
+    arguments = ["keys", "import", "--keystore", foreign, "--output", output, "--password-file", password_file]
+    asked = command(*arguments)
+    assert asked.exit_code == 1
+    assert "--keystore-password-file" in asked.stderr
+    assert not output.exists()
+    result = command(*arguments, "--keystore-password-file", foreign_password)
+    assert result.exit_code == 0
+    assert PRIVATE_KEY.hex() not in result.output
+    assert load_keystore(output, "correct horse") == PRIVATE_KEY
+
+
+def test_a_key_is_imported_from_exactly_one_file(command: Command, key_file: Path, tmp_path: Path) -> None:
+    output = tmp_path / "validator.json"
+    both = ["--keystore", key_file, "--key-file", key_file]
+    for given in ([], both):
+        assert command("keys", "import", "--output", output, *given).exit_code == 2

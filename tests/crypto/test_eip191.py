@@ -1,6 +1,7 @@
 import contextlib
 
 import pytest
+from coincurve import PublicKey
 from eth_account import Account
 from eth_account.messages import _hash_eip191_message, encode_defunct
 from hypothesis import given
@@ -80,3 +81,14 @@ def test_a_private_key_out_of_range_is_an_error(key: bytes) -> None:
         eip191.sign("x", key)
     with pytest.raises(ValueError, match=r"."):
         eip191.public_key_of(key)
+
+
+def test_an_address_belongs_to_a_point_in_one_of_its_two_forms() -> None:
+    compressed = eip191.public_key_of(b"\1" * 32)
+    whole = PublicKey(compressed).format(compressed=False)
+    assert eip191.address_of(whole) == eip191.address_of(compressed)
+    off_the_curve = whole[:64] + bytes((whole[64] ^ 1,))
+    hybrid = bytes((6 + (whole[64] & 1),)) + whole[1:]
+    for key in (off_the_curve, b"\4" + bytes(64), hybrid, whole[1:], compressed[:32], b"\5" + compressed[1:], b""):
+        with pytest.raises(ValueError, match="key"):
+            eip191.address_of(key)

@@ -217,7 +217,6 @@ class Seat:
                     broadcast, finalised, lambda *wanted: self.requested.append(wanted), outlook=self.outlook
                 ),
                 locks=None if signer is None else self._lock_file(signer.address),
-                clock=self.clock,
                 metrics=metrics,
                 storage_watch=watch,
             )

@@ -346,8 +346,8 @@ async def test_evidence_outlives_a_restart_and_goes_when_it_is_settled(tmp_path:
     pool = opened(tmp_path / "evidence")
     evidence = double_vote()
     offence = chain.offence_in(evidence)
-    assert await pool.add(evidence, offence)
-    assert not await pool.add(evidence, offence)
+    assert await pool.add(evidence, offence, GENESIS.parameters)
+    assert not await pool.add(evidence, offence, GENESIS.parameters)
     again = opened(tmp_path / "evidence")
     assert again.candidates(GENESIS.parameters) == ((evidence, offence),)
     await again.drop_settled(chain.offence_refusal)
@@ -361,11 +361,27 @@ async def test_the_gravest_of_an_accused_is_proposed_and_few_are_kept() -> None:
     batch = await invalid_batch()
     pool = EvidencePool()
     light = accuse_of_invalid_batch(vote_for(batch), exhibit_of(batch, 2))
-    pieces = [light, double_vote(), contradiction(pre_vote(HASH), pre_vote(None))]
+    pieces = [light, double_vote(), contradiction(pre_vote(HASH), pre_vote(None)), light]
     taken = [
-        await pool.add(piece, offence_in(piece, chain_id=CHAIN_ID, parameters=GENESIS.parameters)) for piece in pieces
+        await pool.add(piece, offence_in(piece, chain_id=CHAIN_ID, parameters=GENESIS.parameters), GENESIS.parameters)
+        for piece in pieces
     ]
-    assert taken == [True, True, False]
+    assert taken == [True, True, True, False]
+    assert len(pool) == POOL_EVIDENCE_PER_ACCUSED_MAX
+    ((proposed, _),) = pool.candidates(GENESIS.parameters)
+    assert proposed == double_vote()
+
+
+async def test_an_accused_cannot_fill_its_places_with_lighter_pieces_of_its_own() -> None:
+    batch = await invalid_batch()
+    pool = EvidencePool()
+    exhibit = exhibit_of(batch, 2)
+    pre_commit = signed(PreCommit(1, 0, batch.hash, address(CULPRIT)), CULPRIT)
+    assert isinstance(pre_commit, PreCommit)
+    light = [accuse_of_invalid_batch(vote, exhibit) for vote in (vote_for(batch), pre_commit)]
+    for piece in [*light, double_vote()]:
+        offence = offence_in(piece, chain_id=CHAIN_ID, parameters=GENESIS.parameters)
+        assert await pool.add(piece, offence, GENESIS.parameters)
     assert len(pool) == POOL_EVIDENCE_PER_ACCUSED_MAX
     ((proposed, _),) = pool.candidates(GENESIS.parameters)
     assert proposed == double_vote()

@@ -242,7 +242,7 @@ class _Bytes(Reader):
 
 async def _pool_file(path: Path, chain: Chain, evidence: Evidence) -> bytes:
     pool = EvidencePool(path=path)
-    await pool.add(evidence, chain.offence_in(evidence))
+    await pool.add(evidence, chain.offence_in(evidence), chain.parameters)
     return path.read_bytes()
 
 

@@ -205,3 +205,27 @@ def test_account_and_triangle_records_never_change_in_place() -> None:
     account = Account(b"a" * 20)
     with pytest.raises(AttributeError):
         account.balance_ustep = 1  # type: ignore[misc]  # the point of the test
+
+
+def test_speed_is_compared_up_to_the_horizon_and_no_longer() -> None:
+    """A first fix at 0, 0 must not lock an account out for days."""
+    here, far = signed_proof("alice", lat=0.0, lon=0.0), (47.0, 8.0)
+    for later_ms, is_refused in ((3_600_000, True), (3_600_001, False)):
+        world = World()
+        world.apply(here)
+        at_ms = here.timestamp_ms + later_ms
+        there = signed_proof("alice", lat=far[0], lon=far[1], timestamp_ms=at_ms)
+        if is_refused:
+            with pytest.raises(BatchRefused, match=r"TOO_FAST: .* more than 3600000 ms after it is not compared"):
+                world.apply(there, at_ms=at_ms)
+        else:
+            world.apply(there, at_ms=at_ms)
+            world.check()
+
+
+def test_the_horizon_is_a_parameter_of_the_chain() -> None:
+    world = World(speed_horizon_ms=20_000)
+    here = signed_proof("alice", lat=0.0, lon=0.0)
+    world.apply(here)
+    at_ms = here.timestamp_ms + 20_001
+    world.apply(signed_proof("alice", lat=47.0, lon=8.0, timestamp_ms=at_ms), at_ms=at_ms)

@@ -254,7 +254,7 @@ def test_who_has_been_in_jail_can_come_back_with_what_its_stake_lacks() -> None:
         world.apply(operations=[short], at_ms=record.locked_until_ms)
     world.apply(operations=[again], at_ms=record.locked_until_ms)
     record = world.validator("hot")
-    assert (record.state, record.stake_ustep, record.slashed_at_height) == (ValidatorState.WAITING, STAKE_USTEP, 12)
+    assert (record.state, record.stake_ustep, record.slashed_ustep) == (ValidatorState.WAITING, STAKE_USTEP, 0)
     with pytest.raises(BatchRefused, match="was not in the set"):
         world.apply(offences=[double_sign("hot", 11)])
     go_to(world, record.active_from_height)
@@ -410,6 +410,83 @@ def test_a_key_can_be_replaced_a_few_times_before_the_first_is_forgotten() -> No
         world.check()
     with pytest.raises(BatchRefused, match="WRONG_STATE"):
         world.apply(operations=[rotate(owner, key, "one-more", validators.ROTATIONS_MAX)])
+
+
+# --- the gravest counts -----------------------------------------------------------------------------------------------
+
+SHARES_BPS = {
+    OffenceKind.DOUBLE_SIGN: 5_000,
+    OffenceKind.CONFLICTING_PROPOSAL: 5_000,
+    OffenceKind.INVALID_PROPOSAL: 3_000,
+    OffenceKind.INVALID_VOTE: 3_000,
+}
+
+
+def test_two_lighter_accusations_do_not_make_a_double_sign_cheaper() -> None:
+    world = world_of()
+    go_to(world, 3)
+    light = [Offence(OffenceKind.INVALID_VOTE, address(NAMES[0]), height, b"light") for height in (1, 2)]
+    world.apply(offences=light[:1])
+    with pytest.raises(BatchRefused, match="was slashed at height 4 already, for no less than INVALID_VOTE costs"):
+        world.apply(offences=light[1:])
+    first_lock_ms = world.validator(NAMES[0]).locked_until_ms
+    (slashing,) = world.apply(offences=[double_sign(NAMES[0], 2)]).slashings
+    assert slashing.amount_ustep == STAKE_USTEP * 2_000 // 10_000
+    record = world.validator(NAMES[0])
+    assert record.stake_ustep == record.slashed_ustep == STAKE_USTEP // 2
+    assert record.locked_until_ms == first_lock_ms + 1_000
+    world.check()
+
+
+def test_what_the_last_one_does_after_its_slash_is_another_offence() -> None:
+    world = world_of(1)
+    (name,) = validator_names(1)
+    go_to(world, 2)
+    world.apply(offences=[Offence(OffenceKind.INVALID_VOTE, address(name), 2, b"e")])
+    world.apply(offences=[double_sign(name, 1)])
+    assert world.validator(name).stake_ustep == STAKE_USTEP // 2
+    world.apply(offences=[double_sign(name, 4)])
+    assert world.validator(name).stake_ustep == STAKE_USTEP // 4
+    world.check()
+
+
+def test_a_replaced_key_s_graver_offence_is_topped_up_too() -> None:
+    world = world_of(unbonding_ms=60_000)
+    name = NAMES[0]
+    world.apply(operations=[rotate(name, name, "new", 0)])
+    go_to(world, 6)
+    world.apply(offences=[Offence(OffenceKind.INVALID_VOTE, address("new"), 6, b"e")])
+    world.apply(offences=[double_sign(name, 4)])
+    assert world.validator("new").stake_ustep == STAKE_USTEP // 2
+    world.check()
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    offences=st.lists(st.tuples(st.sampled_from(list(SHARES_BPS)), st.integers(1, 3)), min_size=1, max_size=4),
+    data=st.data(),
+)
+def test_offences_cost_what_the_gravest_costs_in_whatever_order_and_batches_they_come(
+    offences: list[tuple[OffenceKind, int]], data: st.DataObject
+) -> None:
+    world = world_of()
+    go_to(world, 3)
+    waiting = [Offence(kind, address(NAMES[0]), height, b"e") for kind, height in data.draw(st.permutations(offences))]
+    gravest_at_ms = 0
+    while waiting:
+        together = data.draw(st.integers(1, len(waiting)))
+        taken: list[Offence] = []
+        for offence in waiting[:together]:
+            if can_hold(world, [*taken, offence], [], world.time_ms + 1_000):
+                taken.append(offence)
+        world.apply(offences=taken)
+        if taken:
+            gravest_at_ms = world.time_ms
+        waiting = waiting[together:]
+    share_bps = max(SHARES_BPS[kind] for kind, _ in offences)
+    assert world.head.chain.burnt_ustep == STAKE_USTEP * share_bps // 10_000
+    assert world.validator(NAMES[0]).locked_until_ms == gravest_at_ms + 30_000
+    world.check()
 
 
 # --- anything in any order --------------------------------------------------------------------------------------------

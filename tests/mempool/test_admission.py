@@ -288,3 +288,70 @@ async def test_proofs_from_peers_are_judged_one_by_one(tmp_path: Path) -> None:
         await parts.finalise([good])
         assert await parts.admission.admit_from_peers([good]) == [None]
         assert len(parts.mempool) == 0, "a finalised proof does not wait again"
+
+
+# --- what already waits, and what the chain's time is -----------------------------------------------------------------
+
+
+async def test_a_triangle_takes_as_many_promises_as_it_has_clicks_left(tmp_path: Path) -> None:
+    walkers = [signed_proof(f"walker-{index}") for index in range(30)]
+    async with open_parts(tmp_path) as parts:
+        answers = [await parts.admission.submit(proof, wait_ms=0) for proof in walkers]
+        assert answers[:11] == [Pending()] * 11
+        assert {code_of(answer) for answer in answers[11:]} == {RefusalCode.RATE_LIMITED}
+        assert await parts.admission.submit(walkers[0], wait_ms=0) == Pending(), "a promise is kept"
+        judged = await parts.finalise(walkers[:11])
+        assert [receipt.proof_id for receipt in judged.transition.receipts] == [one.proof_id for one in walkers[:11]]
+        again = await parts.admission.submit(walkers[11], wait_ms=0)
+        assert code_of(again) is RefusalCode.TRIANGLE_EXHAUSTED
+
+
+async def test_clicks_that_are_final_and_clicks_that_wait_count_together(tmp_path: Path) -> None:
+    walkers = [signed_proof(f"walker-{index}") for index in range(12)]
+    async with open_parts(tmp_path) as parts:
+        for proof in walkers[:6]:
+            await parts.admission.submit(proof, wait_ms=0)
+        await parts.finalise(walkers[:6])
+        assert await parts.admission.admit_from_peers(walkers[6:8]) == [None, None]
+        answers = [await parts.admission.submit(proof, wait_ms=0) for proof in walkers[8:]]
+        assert answers[:3] == [Pending()] * 3
+        assert code_of(answers[3]) is RefusalCode.RATE_LIMITED
+
+
+async def test_what_peers_pass_on_is_no_promise_and_waits_whatever_waits_already(tmp_path: Path) -> None:
+    walkers = [signed_proof(f"walker-{index}") for index in range(12)]
+    async with open_parts(tmp_path) as parts:
+        assert await parts.admission.admit_from_peers(walkers) == [None] * 12
+
+
+async def test_a_queue_of_one_account_is_promised_as_far_as_its_triangle_goes(tmp_path: Path) -> None:
+    queue = [signed_proof("alice", nonce=f"n{n}", timestamp_ms=START_MS - 200_000 + 10_000 * n) for n in range(20)]
+    async with open_parts(tmp_path) as parts:
+        answers = [await parts.admission.submit(proof, wait_ms=0) for proof in queue]
+        promised = [proof for proof, answer in zip(queue, answers, strict=True) if answer == Pending()]
+        assert promised == queue[:11]
+        await parts.finalise(promised)
+        for proof in promised:
+            assert isinstance(await parts.admission.outcome(proof.proof_id), Finalised)
+
+
+async def test_a_proof_that_is_too_old_for_the_chain_is_refused_at_once(tmp_path: Path) -> None:
+    """The chain is ahead of this node's clock, by which the proof would be timely."""
+    clock = SetClock(START_MS)
+    async with open_parts(tmp_path, clock=clock) as parts:
+        clock.advance(4_000)
+        await parts.finalise([signed_proof("bob", timestamp_ms=START_MS)])
+        clock.advance(-4_000)
+        answer = await parts.admission.submit(signed_proof("carol", timestamp_ms=START_MS - 298_000), wait_ms=0)
+        assert code_of(answer) is RefusalCode.CLOCK_DRIFT
+        timely = signed_proof("carol", timestamp_ms=START_MS - 295_000)
+        assert await parts.admission.submit(timely, wait_ms=0) == Pending()
+
+
+async def test_nothing_is_promised_before_the_chain_begins(tmp_path: Path) -> None:
+    clock = SetClock(START_MS - 60_001)
+    async with open_parts(tmp_path, clock=clock) as parts:
+        early = await parts.admission.submit(signed_proof(timestamp_ms=clock.now_ms()), wait_ms=0)
+        assert code_of(early) is RefusalCode.NOT_READY
+        clock.advance(1)
+        assert await parts.admission.submit(signed_proof(timestamp_ms=clock.now_ms()), wait_ms=0) == Pending()

@@ -124,9 +124,9 @@ def test_older_than_gives_them_as_they_arrived_and_none_that_has_left() -> None:
 
 def test_the_longest_waiting_account_is_offered_first_and_nobody_twice_before_all_once() -> None:
     mempool = filled([*WALKS["bob"][:3], WALKS["alice"][0], WALKS["carol"][0]])
-    offered = mempool.candidates(100, now_ms=NOW_MS, parameters=PARAMETERS)
+    offered = mempool.candidates(100, time_ms=NOW_MS, parameters=PARAMETERS)
     assert [proof.account for proof in offered[:3]] == [address("bob"), address("alice"), address("carol")]
-    assert mempool.candidates(3, now_ms=NOW_MS, parameters=PARAMETERS) == offered[:3]
+    assert mempool.candidates(3, time_ms=NOW_MS, parameters=PARAMETERS) == offered[:3]
 
 
 def test_untimely_proofs_are_not_offered_but_stay() -> None:
@@ -134,7 +134,7 @@ def test_untimely_proofs_are_not_offered_but_stay() -> None:
     early = signed_proof("bob", timestamp_ms=NOW_MS + PARAMETERS.clock_drift_ms + 1)
     good = signed_proof("alice", timestamp_ms=NOW_MS)
     mempool = filled([old, early, good])
-    assert mempool.candidates(10, now_ms=NOW_MS, parameters=PARAMETERS) == [good]
+    assert mempool.candidates(10, time_ms=NOW_MS, parameters=PARAMETERS) == [good]
     assert len(mempool) == 3
 
 
@@ -146,7 +146,7 @@ def test_untimely_proofs_are_not_offered_but_stay() -> None:
 )
 def test_candidates_are_fair_and_in_each_accounts_order(arrivals: list[SignedProof], taken: int, limit: int) -> None:
     mempool = filled(arrivals[:taken])
-    offered = mempool.candidates(limit, now_ms=NOW_MS, parameters=PARAMETERS)
+    offered = mempool.candidates(limit, time_ms=NOW_MS, parameters=PARAMETERS)
     assert len(offered) == min(limit, taken) == len(set(offered))
     waiting = Counter(proof.account for proof in arrivals[:taken])
     shares = Counter(proof.account for proof in offered)
@@ -162,36 +162,36 @@ def test_there_is_work_when_the_oldest_has_waited_for_the_interval() -> None:
     uptime = Uptime()
     mempool = filled([WALKS["alice"][0]], uptime=uptime)
     uptime.milliseconds = 999
-    assert not mempool.has_work(now_ms=NOW_MS, parameters=PARAMETERS)
+    assert not mempool.has_work(time_ms=NOW_MS, parameters=PARAMETERS)
     uptime.milliseconds = 1_000
-    assert mempool.has_work(now_ms=NOW_MS, parameters=PARAMETERS)
+    assert mempool.has_work(time_ms=NOW_MS, parameters=PARAMETERS)
 
 
 def test_a_clock_that_is_set_back_or_forward_makes_nobody_wait_longer_or_shorter() -> None:
     uptime = Uptime()
     mempool = filled([WALKS["alice"][0]], uptime=uptime)
     uptime.milliseconds = 999
-    assert not mempool.has_work(now_ms=NOW_MS + 60_000, parameters=PARAMETERS)
+    assert not mempool.has_work(time_ms=NOW_MS + 60_000, parameters=PARAMETERS)
     uptime.milliseconds = 1_000
-    assert mempool.has_work(now_ms=NOW_MS - 60_000, parameters=PARAMETERS)
+    assert mempool.has_work(time_ms=NOW_MS - 60_000, parameters=PARAMETERS)
     assert mempool.waited_ms(WALKS["alice"][0].proof_id) == 1_000
 
 
 def test_there_is_work_at_once_when_enough_wait() -> None:
     three = Parameters(batch_target_proofs=3)
     mempool = filled([WALKS[name][0] for name in NAMES[:2]])
-    assert not mempool.has_work(now_ms=NOW_MS, parameters=three)
+    assert not mempool.has_work(time_ms=NOW_MS, parameters=three)
     mempool.add(WALKS["carol"][0])
-    assert mempool.has_work(now_ms=NOW_MS, parameters=three)
-    assert filled([WALKS["alice"][0]]).has_work(now_ms=NOW_MS, parameters=Parameters(batch_target_proofs=1))
+    assert mempool.has_work(time_ms=NOW_MS, parameters=three)
+    assert filled([WALKS["alice"][0]]).has_work(time_ms=NOW_MS, parameters=Parameters(batch_target_proofs=1))
 
 
 def test_proofs_that_could_not_be_proposed_are_no_work() -> None:
-    assert not Mempool().has_work(now_ms=NOW_MS, parameters=PARAMETERS)
+    assert not Mempool().has_work(time_ms=NOW_MS, parameters=PARAMETERS)
     mempool = filled([WALKS["alice"][0]])
     too_late_ms = START_MS + PARAMETERS.proof_max_age_ms + 1
-    assert not mempool.has_work(now_ms=too_late_ms, parameters=PARAMETERS)
-    assert not mempool.has_work(now_ms=START_MS - PARAMETERS.clock_drift_ms - 1, parameters=PARAMETERS)
+    assert not mempool.has_work(time_ms=too_late_ms, parameters=PARAMETERS)
+    assert not mempool.has_work(time_ms=START_MS - PARAMETERS.clock_drift_ms - 1, parameters=PARAMETERS)
 
 
 SCATTERED = [
@@ -229,5 +229,5 @@ def test_there_is_work_exactly_when_a_look_at_every_proof_says_so(
             mempool.remove(proof.proof_id)
         for later_ms in (0, 49, 50, 200):
             at_ms = now_ms + later_ms
-            assert mempool.has_work(now_ms=at_ms, parameters=BRIEF) == naive_has_work(mempool, at_ms)
+            assert mempool.has_work(time_ms=at_ms, parameters=BRIEF) == naive_has_work(mempool, at_ms)
         uptime.milliseconds += pause_ms

@@ -36,10 +36,8 @@ from step_node.network.sync import Sync
 from step_node.snapshot.store import SnapshotStore
 from step_node.snapshot.validator_sets import ValidatorSetLinks
 from step_node.storage.retry import StorageWatch
-from tests.support.clock import SetClock
 from tests.support.nodes import Hub
 from tests.support.outlook import SetOutlook
-from tests.support.proofs import START_MS
 
 TEST_TIMEOUT_SECONDS = 30.0
 
@@ -106,7 +104,6 @@ async def syncing_node(
             wal=wal,
             replayed=replayed,
             hooks=ConsensusHooks(broadcast, finalised, request_batch, outlook=SetOutlook()),
-            clock=SetClock(START_MS),
             metrics=metrics,
             storage_watch=StorageWatch(metrics.storage_retried),
         )

@@ -45,6 +45,18 @@ def test_the_json_form_is_read_back_as_it_was(operation: Operation) -> None:
     assert parse_operation(name_of(operation), operation_json(operation)) == operation
 
 
+@pytest.mark.parametrize("operation", [SIGNED[0], SIGNED[3]], ids=name_of)
+def test_v_of_0_and_1_is_taken_as_in_proofs(operation: Operation) -> None:
+    document = operation_json(operation)
+    for field in ("signature", "possession"):
+        signature = bytes.fromhex(str(document[field])[2:])
+        document[field] = "0x" + (signature[:64] + bytes((signature[64] - 27,))).hex()
+    assert parse_operation(name_of(operation), document) == operation
+    document["signature"] = str(document["signature"])[:-2] + "02"
+    with pytest.raises(OperationRefused):
+        verify_operation(parse_operation(name_of(operation), document), CHAIN_ID)
+
+
 def test_every_operation_has_a_name_and_a_form() -> None:
     assert sorted(OPERATIONS) == ["register", "rotate-key", "set-address", "unbond", "withdraw"]
 

@@ -1,16 +1,21 @@
+import hashlib
 import json
 import os
 import stat
 import subprocess
 import sys
+import traceback
 from pathlib import Path
 from typing import Any, Literal
 
 import pytest
+from Crypto.Cipher import AES
 from eth_account import Account
 
 from step_node.crypto import eip191
+from step_node.crypto.keccak import keccak_256
 from step_node.signing.key_file import create_key_file, load_key_file
+from step_node.signing.keyfile_format import create_keyfile_json
 from step_node.signing.keystore import (
     PASSWORD_ENVIRONMENT_VARIABLE,
     KdfStrength,
@@ -56,6 +61,46 @@ def test_eth_account_reads_our_keystores_and_we_read_its(path: Path) -> None:
         assert load_keystore(path, PASSWORD) == KEY
 
 
+@pytest.mark.parametrize("spelling", ["crypto", "Crypto"])
+def test_keystores_of_ethers_and_pyethereum_are_read(path: Path, spelling: str) -> None:
+    content = json.loads(path.read_text())
+    content[spelling] = content.pop("crypto") | {"version": 1}
+    content["x-ethers"] = {"client": "ethers/6.13.4", "path": "m/44'/60'/0'/0/0"}
+    path.write_text(json.dumps(content))
+    assert load_keystore(path, PASSWORD) == KEY
+    assert keystore_address(path) == eip191.address_of(eip191.public_key_of(KEY))
+
+
+@pytest.mark.parametrize("zeros", [1, 2])
+def test_a_key_whose_leading_zeros_were_left_out_is_read(path: Path, zeros: int) -> None:
+    """As geth wrote them before 2016: keys of 31 and of 30 bytes."""
+    key = bytes(zeros) + bytes.fromhex("44" * (32 - zeros))
+    content = create_keyfile_json(key, PASSWORD.encode(), kdf="scrypt", iterations=2)
+    whole = content["crypto"]
+    assert isinstance(whole, dict)
+    derived = hashlib.scrypt(PASSWORD.encode(), salt=bytes.fromhex(whole["kdfparams"]["salt"]), n=2, r=8, p=1, dklen=32)
+    short = _aes_128_ctr(key[zeros:], derived[:16], bytes.fromhex(whole["cipherparams"]["iv"]))
+    whole |= {"ciphertext": short.hex(), "mac": keccak_256(derived[16:] + short).hex()}
+    path.write_text(json.dumps(content))
+    assert load_keystore(path, PASSWORD) == key
+
+
+def _aes_128_ctr(content: bytes, key: bytes, iv: bytes) -> bytes:
+    return AES.new(key, AES.MODE_CTR, initial_value=int.from_bytes(iv, "big"), nonce=b"").encrypt(content)
+
+
+def test_no_key_and_no_password_stands_in_an_error_or_in_its_traceback(path: Path) -> None:
+    with pytest.raises(KeystoreError) as wrong_password:
+        load_keystore(path, PASSWORD + " and more")
+    path.write_text(KEY.hex())
+    with pytest.raises(KeystoreError) as no_keystore:
+        load_keystore(path, PASSWORD)
+    for caught in (wrong_password, no_keystore):
+        shown = f"{caught.value!r} {''.join(traceback.format_exception(caught.value))}"
+        assert PASSWORD not in shown
+        assert KEY.hex()[:16] not in shown
+
+
 def test_the_default_strength_is_that_of_a_real_validator(tmp_path: Path) -> None:
     create_keystore(tmp_path / "keystore", KEY, PASSWORD)
     assert json.loads((tmp_path / "keystore").read_text())["crypto"]["kdfparams"]["n"] == 2**18
@@ -84,13 +129,13 @@ def test_a_keystore_that_others_may_read_is_refused(path: Path) -> None:
     [
         (("version",), 4, "version"),
         (("crypto", "cipher"), "aes-256-gcm", "crypto.cipher"),
-        (("crypto", "ciphertext"), "00", "crypto.ciphertext"),
+        (("crypto", "ciphertext"), "00" * 33, "crypto.ciphertext"),
         (("crypto", "kdf"), "pbkdf2", "crypto.kdfparams: must be those of pbkdf2"),
         (("crypto", "kdf"), "argon2", "crypto.kdf"),
         (("crypto", "kdfparams", "n"), 4095, "crypto.kdfparams.n: must be a power of 2"),
         (("crypto", "kdfparams", "n"), 2**22, "crypto.kdfparams: must need at most"),
         (("crypto", "kdfparams", "n"), True, "crypto.kdfparams"),
-        (("crypto", "surprise"), 1, "crypto.surprise"),
+        (("crypto", "cipherparams", "surprise"), 1, "crypto.cipherparams.surprise"),
         (("address",), "00" * 20, "address: must be that of the key"),
         (("address",), "zz", "address"),
     ],
@@ -171,7 +216,9 @@ def test_a_key_file_gives_back_its_key(tmp_path: Path) -> None:
         (b"g" * 64, "64 hex digits"),
         (b"0" * 64, "between 1 and n - 1"),
         (b"f" * 64, "between 1 and n - 1"),
-        (b"0" * 500, "at most 128 bytes"),
+        (b"0" * 500, "64 hex digits, and nothing else$"),
+        (b"0" * 20_000, "at most 16384 bytes"),
+        (b'{"version": 3}', "looks like an encrypted keystore, which --keystore takes"),
     ],
 )
 def test_what_is_no_key_is_refused(tmp_path: Path, content: bytes, rule: str) -> None:

@@ -171,6 +171,7 @@ class MadeUpChain:
                 active_from_height=pick.randrange(2**62),
                 active_until_height=pick.randrange(2**62),
                 slashed_at_height=pick.randrange(2**62),
+                slashed_ustep=pick.randrange(2**62),
                 locked_until_ms=pick.randrange(2**62),
                 absent_since_ms=pick.randrange(2**62),
                 absent_batches=pick.randrange(2**62),

@@ -137,6 +137,9 @@ class ByzantineValidator:
         rng, peers = self._rng, self._network.peers()
         if Tactic.SILENT in self._tactics:
             return []
+        if Tactic.AHEAD in self._tactics and message.valid_round < 0:
+            message = self._ahead(message)
+            data = encode_message(message)
         if Tactic.FALSE_ROUND in self._tactics and message.round > 0 and rng.random() < 0.8:
             data = self._claim(message, rng.randrange(message.round))
         framed = self._made_up_evidence() if Tactic.FRAME in self._tactics and rng.random() < 0.5 else None
@@ -158,6 +161,20 @@ class ByzantineValidator:
                 return [(peer, each) for peer in peers for each in (data, twin)]
             return [(peer, rng.choice((data, twin))) for peer in peers]
         return [(peer, data) for peer in peers]
+
+    def _ahead(self, message: ProofBatch) -> ProofBatch:
+        """The proposal of its batch with a time that lies ahead: by what others just allow, or by much more.
+
+        Always by the same for one height and round: it repeats its proposals, and would convict itself otherwise.
+        """
+        parameters = self._node.driver._chain.parameters
+        is_bold = (message.height + message.round // len(self._node.driver.state.validators)) % 2
+        ahead_ms = (parameters.clock_drift_ms if is_bold else parameters.batch_ahead_ms) - 100
+        batch = _later_by(decode_batch(message.batch), ahead_ms)
+        self._claimed[message.height, message.round] = batch.hash
+        self._note(f"stamps a batch {ahead_ms} ms ahead")
+        bent = replace(message, batch_hash=batch.hash, batch=encode_batch(batch), signature=b"")
+        return replace(bent, signature=sign(bent.signing_line(self._chain_id), self._key))
 
     def _bend_vote(self, message: PreVote | PreCommit) -> list[tuple[str, bytes]] | None:
         rng, peers = self._rng, self._network.peers()

@@ -26,6 +26,7 @@ PARAMETERS = Parameters(
     timeout_pre_commit_ms=500,
     timeout_delta_ms=250,
     clock_drift_ms=5_000,
+    batch_ahead_ms=1_000,
     moratorium_ms=1_000,
 )
 LIVELY_PARAMETERS = PARAMETERS.model_copy(

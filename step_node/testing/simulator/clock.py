@@ -13,10 +13,14 @@ class SimulatedClock:
 
     def __init__(self) -> None:
         self.error_ms = 0
+        self.latest_ms = 0
+        """The latest time that it has ever shown to its node."""
 
     def now_ms(self) -> int:
         """Milliseconds since the Unix epoch, as this node believes."""
-        return true_time_ms() + self.error_ms
+        shown_ms = true_time_ms() + self.error_ms
+        self.latest_ms = max(self.latest_ms, shown_ms)
+        return shown_ms
 
 
 def true_time_ms() -> int:

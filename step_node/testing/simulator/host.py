@@ -97,6 +97,8 @@ class Host:
         self._others = others
         self.tactics = tactics
         self.clock = SimulatedClock()
+        if tactics is None:
+            invariants.honest_clocks.append(self.clock)
         self.disk = SimulatedDisk(rng, genesis.hash)
         self.storage = WatchedStorage(self)
         self.node: Node | None = None

@@ -27,6 +27,7 @@ from step_node.proofs.proof import SignedProof
 from step_node.signing.guard import SigningGuard
 from step_node.storage.interface import FinalisedBatch
 from step_node.storage.memory import MemoryStorage
+from step_node.testing.simulator.clock import SimulatedClock
 from step_node.testing.simulator.slashing_checker import SlashingChecker
 from step_node.testing.simulator.trace import Trace
 
@@ -80,6 +81,8 @@ class Invariants:
         self._nonces: set[tuple[bytes, str]] = set()
         self._last_proofs: dict[bytes, int] = {}
         self.slashing_checker = SlashingChecker(genesis, honest, lambda promise, what: self.broken(promise, "", what))
+        self.honest_clocks: list[SimulatedClock] = []
+        """The clocks of all honest machines."""
         self.violations: list[Violation] = []
         self.double_signs = 0
         self.equivocations: set[tuple[bytes, int, int, str]] = set()
@@ -198,6 +201,7 @@ class Invariants:
         before = self._agreed.get(stored.height - 1)
         for what in self._faults_of(batch, before):
             self.broken("validity", who, f"height {stored.height}: {what}")
+        self._check_time(who, batch)
         agreed = Agreed(finalised, batch)
         self._check_minted(who, agreed, before, sum(receipt.reward_ustep for receipt in finalised.receipts))
         signers = () if batch.last_commit is None else tuple(one.validator for one in batch.last_commit.signatures)
@@ -259,6 +263,19 @@ class Invariants:
             faults.append("a proof is too old or from the future")
         return faults
 
+    def _check_time(self, who: str, batch: Batch) -> None:
+        """A liar's batch has had a quorum, and those of it who are honest have compared its time with their clocks."""
+        members, header = self._members(batch.header.height), batch.header
+        liars = [member for member in members if member not in self.honest]
+        if header.proposer not in liars:
+            return
+        judges = _quorum(len(members)) - len(liars)
+        latest_ms = sorted((clock.latest_ms for clock in self.honest_clocks), reverse=True)[judges - 1]
+        ahead_ms = header.timestamp_ms - latest_ms
+        if ahead_ms > self._genesis.parameters.batch_ahead_ms:
+            what = f"height {header.height}: {ahead_ms} ms ahead of all clocks of honest validators but {judges - 1}"
+            self.broken("no liar sets the chain's time ahead", who, what)
+
     def _members(self, height: int) -> list[bytes]:
         """The validators of a height, whose turns go in this order."""
         before = self._agreed.get(height - 1)
@@ -266,7 +283,7 @@ class Invariants:
 
     def _check_commit(self, who: str, commit: Commit, height: int, batch_hash: bytes) -> None:
         members = self._members(height)
-        quorum = next(count for count in range(len(members) + 1) if 3 * count >= 2 * len(members))
+        quorum = _quorum(len(members))
         signers = set()
         for entry in commit.signatures:
             line = PreCommit(height, commit.round, batch_hash, entry.validator).signing_line(self._genesis.chain_id)
@@ -312,6 +329,10 @@ class Invariants:
     def slashed(self, storages: Sequence[MemoryStorage]) -> int:
         """How many validators have been slashed, in the furthest of these stores."""
         return max((len({one.validator for one in storage._slashings}) for storage in storages), default=0)
+
+
+def _quorum(members: int) -> int:
+    return next(count for count in range(members + 1) if 3 * count >= 2 * members)
 
 
 def _signer_of(line: str, signature: bytes) -> bytes:

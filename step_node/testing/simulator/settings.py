@@ -7,7 +7,7 @@ Each seed takes only some of the faults that are allowed, at its own rates ("swa
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 
 
@@ -98,6 +98,8 @@ class Tactic(StrEnum):
     """Accuse honest validators with evidence that it has made up, in gossip and in its batches."""
     SILENT = "silent"
     """Say nothing of its own."""
+    AHEAD = "ahead"
+    """Stamp its batches as far ahead of all clocks as others may take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,13 +172,15 @@ def plan_of(seed: int, settings: SimulationSettings, rng: random.Random, operato
     byzantine = rng.choice((0, rng.randint(0, byzantine_max), byzantine_max))
     if FaultKind.BYZANTINE not in settings.faults:
         byzantine = 0
-    tactics = frozenset(tactic for tactic in Tactic if rng.random() < 0.35) or frozenset({Tactic.COMPLETE})
+    tactics = frozenset(tactic for tactic in Tactic if tactic is not Tactic.AHEAD and rng.random() < 0.35) or frozenset(
+        {Tactic.COMPLETE}
+    )
     if rng.random() < 0.8:
         # Silence hides every other tactic.
         tactics = tactics - {Tactic.SILENT} or tactics
     # A directed schedule needs a network that does what it is told.
     calm = 0.3 if plots else 1.0
-    return SeedPlan(
+    plan = SeedPlan(
         kind=RunKind.LIVENESS if seed % 2 else RunKind.SAFETY,
         loss=rng.uniform(0, 0.3) * calm if chosen(FaultKind.LOSS) else 0.0,
         duplication=rng.uniform(0, 0.3) if chosen(FaultKind.DUPLICATION) else 0.0,
@@ -198,6 +202,7 @@ def plan_of(seed: int, settings: SimulationSettings, rng: random.Random, operato
         # Drawn last: what was drawn before it stays as it was.
         lost_log_rate=rng.uniform(0.05, 0.3) * calm if chosen(FaultKind.LOST_LOG) else 0.0,
     )
+    return replace(plan, tactics=tactics | {Tactic.AHEAD}) if rng.random() < 0.2 else plan
 
 
 def _acts_of(settings: SimulationSettings, rng: random.Random) -> frozenset[FaultKind]:

@@ -43,7 +43,10 @@ class SlashingChecker:
         self._broken = broken
         self._stakes_ustep = {one.address: one.stake_ustep for one in genesis.head().validators}
         self._burnt_ustep = 0
-        self._slashed_at: dict[bytes, int] = {}
+        self._settled: dict[bytes, tuple[int, int]] = {}
+        """Who has a stake -> (the height of the batch that slashed it last, what offences up to there have cost)."""
+        self._answered: dict[bytes, int] = {}
+        """Key -> the height up to which it has answered for its equivocations, as far as it still could."""
         self._next_keys: dict[bytes, bytes] = {}
         """Validators whose key is to be replaced, and by whose."""
         self._successors: dict[bytes, bytes] = {}
@@ -71,7 +74,7 @@ class SlashingChecker:
         return [
             f"0x{signer.hex()[:8]} {kind} height {height} round {number}, seen by {' '.join(sorted(names))}"
             for (signer, height, number, kind), names in self._witnesses.items()
-            if len(names) >= WITNESSES and max(self._slashed_at.get(signer, 0), self._floor_height) < height
+            if len(names) >= WITNESSES and max(self._answered.get(signer, 0), self._floor_height) < height
         ]
 
     # --- what is done about it ----------------------------------------------------------------------------------
@@ -100,8 +103,10 @@ class SlashingChecker:
                     address = address_of(operation.public_key)
                     self._stakes_ustep[address] = self._stakes_ustep.get(address, 0) + operation.stake_ustep
                     self._absences.pop(address, None)
+                    self._end_bonding(address)
                 case Withdraw():
                     self._stakes_ustep.pop(operation.validator, None)
+                    self._end_bonding(operation.validator)
                 case RotateKey():
                     self._next_keys[operation.validator] = address_of(operation.public_key)
                 case Unbond():
@@ -131,7 +136,7 @@ class SlashingChecker:
             self._absences[who] = since_ms, batches + 1
             is_long = now_ms - since_ms > parameters.offline_ms and batches + 1 >= validator_rules.OFFLINE_BATCHES_MIN
             if is_long and who in members:
-                self._burn(who, parameters.slash_offline_bps, batch.header.height)
+                self._burn(who, parameters.slash_offline_bps, batch.header.height, batch.header.height - 1)
                 self.jailed_for_absence.add(who)
 
     def _replace_keys(self, after: StateHead) -> None:
@@ -144,7 +149,8 @@ class SlashingChecker:
                 self._successors[old] = new
                 if old in self._absences:
                     self._absences[new] = self._absences.pop(old)
-                self._slashed_at[new] = self._slashed_at.get(old, 0)
+                self._settled[new] = self._settled.pop(old, (0, 0))
+                self._answered[new] = self._answered.get(old, 0)
                 del self._next_keys[old]
             elif record is None or not record.next_public_key:
                 del self._next_keys[old]
@@ -155,29 +161,45 @@ class SlashingChecker:
             self._broken("an honest validator is never slashed", f"height {height}: {piece!r:.200}")
         elif not self._proves(piece):
             self._broken("validity", f"height {height}: evidence proves nothing: {piece!r:.200}")
-        elif offence_height <= self._slashed_at.get(accused, 0):
-            self._broken("an offence costs what the protocol says, once", f"height {height}: {piece!r:.200}")
         is_contradiction = piece.kind in (EvidenceKind.DOUBLE_SIGN, EvidenceKind.CONFLICTING_PROPOSAL)
-        parameters = self._parameters
-        self._burn(
-            accused, parameters.slash_double_sign_bps if is_contradiction else parameters.slash_invalid_bps, height
-        )
+        share_bps = self._parameters.slash_double_sign_bps if is_contradiction else self._parameters.slash_invalid_bps
+        if not self._burn(accused, share_bps, height, offence_height):
+            self._broken("an offence costs what the protocol says, once", f"height {height}: {piece!r:.200}")
 
-    def _burn(self, accused: bytes, share_bps: int, height: int) -> None:
-        """Whoever has the stake now answers for what any of its keys has done."""
-        chain = [accused]
-        while chain[-1] in self._successors:
-            chain.append(self._successors[chain[-1]])
-        holder = chain[-1]
-        amount_ustep = self._stakes_ustep.get(holder, 0) * share_bps // 10_000
-        self._stakes_ustep[holder] = self._stakes_ustep.get(holder, 0) - amount_ustep
+    def _burn(self, accused: bytes, share_bps: int, height: int, offence_height: int) -> int:
+        """Whoever has the stake now answers for what any of its keys has done; what it costs.
+
+        Of all that was done up to a slash, the gravest counts, and it is a share of what was staked before that slash.
+        """
+        holder = accused
+        while holder in self._successors:
+            holder = self._successors[holder]
+        settled_height, settled_ustep = self._settled.get(holder, (0, 0))
+        if offence_height > settled_height:
+            settled_height, settled_ustep = height, 0
+        stake_ustep = self._stakes_ustep.get(holder, 0)
+        amount_ustep = max(0, (stake_ustep + settled_ustep) * share_bps // 10_000 - settled_ustep)
+        self._stakes_ustep[holder] = stake_ustep - amount_ustep
         self._burnt_ustep += amount_ustep
+        self._settled[holder] = settled_height, settled_ustep + amount_ustep
         self._absences.pop(holder, None)
-        for who, after in self._successors.items():
-            if after in chain:
-                chain.append(who)
-        for who in chain:
-            self._slashed_at[who] = height
+        if share_bps == self._parameters.slash_double_sign_bps:
+            for key in self._keys_of(holder):
+                self._answered[key] = settled_height
+        return amount_ustep
+
+    def _end_bonding(self, holder: bytes) -> None:
+        """Its stake is withdrawn, or it begins anew: what it has been slashed for is all it can be slashed for."""
+        settled_height, _ = self._settled.pop(holder, (0, 0))
+        for key in self._keys_of(holder):
+            self._answered[key] = max(self._answered.get(key, 0), settled_height)
+
+    def _keys_of(self, holder: bytes) -> list[bytes]:
+        """Its key, and those that it has replaced."""
+        keys = [holder]
+        for key in keys:
+            keys += [old for old, new in self._successors.items() if new == key]
+        return keys
 
     def _proves(self, piece: Evidence) -> bool:
         """Whether everything in it is signed by the accused, and the two halves, if it is two, differ."""
