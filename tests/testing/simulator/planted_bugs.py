@@ -422,19 +422,6 @@ def batch_time_checked_loosely() -> Sequence[AbstractContextManager[Any]]:
     return [patch.object(chain_module, "check_freshness", check_freshness)]
 
 
-def gravest_not_counted() -> Sequence[AbstractContextManager[Any]]:
-    """M1: a slash settles all that was done before it, whatever it was for."""
-    original = ValidatorSheet.try_offence
-
-    def try_offence(self: ValidatorSheet, offence: Offence) -> Slashing | str:
-        record = self._records.get(offence.accused)
-        if record is not None and offence.height <= self._holder(record).slashed_at_height:
-            return "settled"
-        return original(self, offence)
-
-    return [patch.object(ValidatorSheet, "try_offence", try_offence)]
-
-
 def ban_by_height() -> Sequence[AbstractContextManager[Any]]:
     """P1: what is over here costs whoever says it points; but an honest node says it that stands elsewhere."""
     original = consensus_judge.ConsensusJudge._judge_signed
@@ -473,6 +460,7 @@ BUGS = (
     PlantedBug("evidence is not verified", evidence_not_verified, 2),
     PlantedBug("a slash is applied twice", slashed_twice, 2),
     PlantedBug("an offence is never reported", offence_never_reported, 20),
+    PlantedBug("a liar may stamp its batches far ahead (M2)", batch_time_checked_loosely, 21),
     PlantedBug("a validator signs while it is behind", signing.signs_while_behind, 17),
     PlantedBug("a refusal of the guard waits for ever", signing.refusal_that_waits_for_ever, 4),
     PlantedBug("the lock is lost with the log", signing.lock_forgotten_with_the_log, 14, LOSING_LOGS),
@@ -480,8 +468,6 @@ BUGS = (
     PlantedBug("a home takes another key's history", signing.takes_another_keys_history, 1, ONLY_RESTORING),
     PlantedBug("the watch for a second process is deaf", signing.deaf_watch, 2, ONLY_COPYING),
     PlantedBug("a duration is measured by the wall clock (H13)", duration_by_wall_clock, 1, ONLY_SETTING_A_CLOCK),
-    PlantedBug("a liar may stamp its batches far ahead (M2)", batch_time_checked_loosely, 0),
-    PlantedBug("a slash settles what is graver (M1)", gravest_not_counted, 0),
     PlantedBug("a ban depends on the height (P1)", ban_by_height, 6, APART),
 )
 
