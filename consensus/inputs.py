@@ -7,9 +7,9 @@ checks height, round, membership and who may propose.
 """
 
 from dataclasses import field
-from typing import Annotated, Literal, cast
+from typing import Annotated, Literal
 
-from pydantic import Discriminator, Field
+from pydantic import Field
 
 from consensus.lock import PROOF_OF_LOCK_BYTES_MAX, ProofOfLock
 from consensus.messages import (
@@ -20,7 +20,7 @@ from consensus.messages import (
     SignedMessageUnion,
 )
 from consensus.values import TimeoutKind
-from consensus.wire import decode_union, encode, wire_type
+from consensus.wire import encode, wire_type
 
 RECOVERED_MESSAGES_MAX = 64
 """Own messages that are recovered at once: six kinds, in the rounds of the window and the lock's."""
@@ -123,14 +123,8 @@ Input = (
     | Signed
     | OwnMessagesRecovered
 )
-InputUnion = Annotated[Input, Discriminator("type")]
 
 
 def encode_input(event: Input) -> bytes:
     """`event` as an entry of the log. Raises: WireError if it cannot be written."""
     return encode(event)
-
-
-def decode_input(data: bytes) -> Input:
-    """The input in an entry of the log. Raises: WireError: the log is damaged or of another version."""
-    return cast(Input, decode_union(InputUnion, data, bytes_max=INPUT_BYTES_MAX, structure_bytes_max=INPUT_BYTES_MAX))

@@ -59,7 +59,9 @@ def describe_validation_error(error: ValidationError) -> str:
         if item["type"] == "extra_forbidden":
             message = "unknown key"
         elif item["type"] not in ("missing", "value_error"):
-            message += f" (not {_shorten(repr(item['input']))})"
+            shown = repr(item["input"])
+            if not _may_hold_password(shown):
+                message += f" (not {_shorten(shown)})"
         lines.append(f"{field}: {message}" if field else message)
     hidden = len(items) - len(lines)
     return "; ".join(lines) + (f"; and {hidden} more" if hidden > 0 else "")
@@ -74,6 +76,11 @@ def rule_of(item: Mapping[str, Any]) -> str:
         return _PATTERN_RULES.get(item["ctx"]["pattern"], message)
     _, found, rule = message.partition(" should ")
     return f"must {rule}" if found else message
+
+
+def _may_hold_password(text: str) -> bool:
+    """Whether this may be a URI with a user in it, wherever it has been written by mistake."""
+    return "://" in text and "@" in text
 
 
 def _shorten(text: str) -> str:

@@ -1,21 +1,26 @@
-"""`step-node storage`: looking through a SQLite store, fetching a store anew, preparing a MongoDB replica set."""
+"""`step-node storage`: looking through a store, fetching a store anew, preparing a MongoDB replica set."""
 
 from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+if TYPE_CHECKING:
+    from step_node.storage.open import StorageSettings
+
+TOLD_EVERY_RECORDS = 1_000_000
+
 app = typer.Typer(
-    no_args_is_help=True, help="Storage engines: check a SQLite store, rebuild a store, prepare a MongoDB replica set."
+    no_args_is_help=True, help="Storage engines: check a store, rebuild a store, prepare a MongoDB replica set."
 )
 
 
 @app.callback()
 def storage() -> None:
-    """Storage engines: check a SQLite store, rebuild a store, prepare a MongoDB replica set."""
+    """Storage engines: check a store, rebuild a store, prepare a MongoDB replica set."""
 
 
 @app.command("init", epilog="Example: step-node storage init --uri mongodb://mongo1,mongo2,mongo3/?replicaSet=rs0")
@@ -48,25 +53,32 @@ def initiate(
 def check(
     home: Annotated[Path, typer.Option(metavar="DIR", help="The node's home.")],
 ) -> None:
-    """Look through the SQLite store of a home for damage, page by page and index by index.
+    """Look through the store of a home: a SQLite file for damage, page by page and index by index; and the records of
+    either engine, whether they add up to the state root.
 
-    `start` does the quicker half of it by itself while the file is below 1 GB. The node may run meanwhile; a large file
-    takes a minute or more for each GB.
+    `start` does the quicker half of it by itself while the store is small. The node may run meanwhile; a large store
+    takes a minute or more for each GB, and progress is told on standard error.
 
-    Exit status: 0 it is sound; 1 it is damaged, or cannot be read.
+    Exit status: 0 it is sound; 1 it is damaged, has been changed, or cannot be read.
     """
+    import trio
+
     from step_node.cli.error_lines import CommandError
     from step_node.home.config import load_config
     from step_node.home.paths import NodeHome
+    from step_node.home.store import storage_settings
     from step_node.storage.sqlite_file import check_file
 
     node_home = NodeHome(home)
-    if load_config(node_home.config).storage.engine != "sqlite":
-        raise CommandError(f"{home}: its store is MongoDB, whose own command `validate` looks for damage")
-    if not node_home.ledger.exists():
-        raise CommandError(f"{node_home.ledger}: is not there; the node has not been started yet")
-    check_file(node_home.ledger)
-    typer.echo(f"{node_home.ledger} is sound")
+    config = load_config(node_home.config).storage
+    name = f"the database {config.mongodb_database}"
+    if config.engine == "sqlite":
+        if not node_home.ledger.exists():
+            raise CommandError(f"{node_home.ledger}: is not there; the node has not been started yet")
+        check_file(node_home.ledger)
+        name = str(node_home.ledger)
+    trio.run(_add_up, storage_settings(node_home, config))
+    typer.echo(f"{name} is sound")
 
 
 @app.command(epilog="Example: step-node storage rebuild --home node")
@@ -118,3 +130,25 @@ def _agreed(question: str) -> bool:
         return typer.confirm(question, err=True)
     except typer.Abort:
         return False
+
+
+async def _add_up(settings: StorageSettings) -> None:
+    from step_node.snapshot.audit import add_up_state
+    from step_node.storage.interface import NoChain
+    from step_node.storage.open import open_storage
+
+    told = 0
+
+    def tell(records: int) -> None:
+        nonlocal told
+        if records < told:  # The database has let the export begin anew.
+            told = 0
+        if records >= told + TOLD_EVERY_RECORDS:
+            told = records
+            typer.echo(f"{records} records added up", err=True)
+
+    async with open_storage(settings) as storage:
+        try:
+            await add_up_state(storage, tell)
+        except NoChain:
+            return

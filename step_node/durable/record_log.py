@@ -147,7 +147,7 @@ class RecordLog:
             return
         frame = _frame(b"".join(self._waiting))
         if self.size_bytes + len(frame) > LOG_BYTES_MAX:
-            raise LogFull(f"{self.path}: must be at most {LOG_BYTES_MAX} bytes; compact it")
+            raise LogFull(f"{self.path}: must be at most {LOG_BYTES_MAX} bytes")
         self._failed = True
         file.append(frame)
         file.sync()

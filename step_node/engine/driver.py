@@ -16,12 +16,14 @@ before, then it goes on.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 
 import structlog
 import trio
 
 from consensus import effects as do
 from consensus import inputs as event
+from consensus.checkpoint import Checkpoint, LogEntry, replay
 from consensus.machine import Ignored, apply, own_messages, resume, stored_proposal, wanted_batches
 from consensus.messages import Commit, Evidence, Message, PreCommit, ProofBatch, SignedMessage
 from consensus.state import ConsensusState, Phase, Step
@@ -84,7 +86,7 @@ class ConsensusDriver:
         mempool: Mempool,
         signer: ValidatorSigner | None,
         wal: WriteAheadLog,
-        replayed: list[event.Input],
+        replayed: Sequence[LogEntry],
         hooks: ConsensusHooks,
         metrics: NodeMetrics,
         storage_watch: StorageWatch,
@@ -119,7 +121,7 @@ class ConsensusDriver:
             )
             self._participant = Participant(key=key, chain=chain, outlook=hooks.outlook, listens=follows_first)
         self._log = wal
-        self._replayed = replayed
+        self._replayed = list(replayed)
         self._hooks = hooks
         self._metrics = metrics
         self._events = EventQueue(metrics)
@@ -318,12 +320,17 @@ class ConsensusDriver:
 
     async def _replay(self) -> None:
         accusations: list[Evidence] = []
+        first = self._replayed[0] if self._replayed else None
+        if isinstance(first, Checkpoint) and first.own_address != self._state.own_address:
+            # Its messages are another key's; what this one has signed stands in its history.
+            log.warning("the log of this height is another key's, and is not replayed", height=self._state.height)
+            self._replayed = []
         for replayed in self._replayed:
-            transition = apply(self._state, replayed)
+            transition = replay(self._state, replayed)
             self._state = transition.state
             accusations.extend(one.evidence for one in transition.effects if isinstance(one, do.ReportEvidence))
         if self._replayed:
-            log.info("replayed the log", height=self._state.height, inputs=len(self._replayed))
+            log.info("replayed the log", height=self._state.height, entries=len(self._replayed))
         self._replayed = []
         # The log can be on disk before the evidence that its messages make is; a repeated message would make none.
         for evidence in accusations:
@@ -369,6 +376,11 @@ class ConsensusDriver:
         if self._log.height != self._state.height:
             # Only now, since it costs an fsync: a height that is caught up with has no inputs.
             await run_blocking(self._log.begin, self._state.height)
+        elif self._log.is_long:
+            await run_blocking(self._log.compact, self._state)
+            log.info(
+                "the log of a height that lasts is compacted", height=self._state.height, bytes=self._log.size_bytes
+            )
         self._log.append(as_logged(item, self._state, after))
         if isinstance(item, event.LogWritten | event.OwnMessagesRecovered):
             await run_blocking(self._log.sync)

@@ -15,7 +15,6 @@ from consensus.messages import Evidence
 from consensus.wire import WireError, decode, encode, wire_type
 from step_node.batch.batch import EVIDENCE_MAX
 from step_node.durable.file_system import DISK, FileSystem
-from step_node.errors import StepNodeError
 from step_node.ledger.evidence import offence_in
 from step_node.ledger.offences import Offence, slash_bps
 from step_node.offload import run_blocking
@@ -53,12 +52,14 @@ class EvidencePool:
 
     @classmethod
     def open(cls, path: Path, *, chain_id: str, parameters: Parameters, files: FileSystem = DISK) -> EvidencePool:
-        """The pool with what the file has. Raises StepNodeError for a file that is damaged, saying what to do."""
+        """The pool with what the file has. One that cannot be read, or not to its end, is said in the log; what is
+        damaged is set aside, since the next change writes the file anew."""
         pool = cls(path=path, files=files)
         try:
             data = files.read(path) if files.exists(path) else b""
         except OSError as error:
-            raise StepNodeError(f"{path}: cannot be read: {error}") from error
+            log.error("the evidence that waited cannot be read; the node goes on without it", reason=str(error))
+            return pool
         if not data:
             return pool
         try:
@@ -68,10 +69,19 @@ class EvidencePool:
                 offence = offence_in(evidence, chain_id=chain_id, parameters=parameters)
                 pool._waiting[offence.evidence] = (evidence, offence)
         except (WireError, InvalidEvidence) as error:
-            raise StepNodeError(
-                f"{path}: is damaged: {error}. It holds evidence against validators that waits for a batch;"
-                " move it away to go on without it"
-            ) from error
+            aside = path.with_name(f"{path.name}.damaged")
+            log.error(
+                "the file of evidence that waits for a batch is damaged: it is set aside, and the node goes on with"
+                " what could be read",
+                file=str(path),
+                set_aside=str(aside),
+                reason=str(error),
+                pieces_read=len(pool),
+            )
+            try:
+                files.replace(aside, data)
+            except OSError as failure:
+                log.error("the damaged file cannot be set aside", file=str(path), reason=str(failure))
         return pool
 
     def __len__(self) -> int:

@@ -32,10 +32,14 @@ class LockFile:
 
     @classmethod
     def open(cls, path: Path, *, chain_id: str, validator: bytes, files: FileSystem = DISK) -> LockFile:
-        """The file of the key whose address is `validator` (20 bytes), with what is in it. Raises OSError."""
+        """The file of the key whose address is `validator` (20 bytes), with what is in it."""
         header = f"STEP proof of lock 1, chain {chain_id}, validator 0x{validator.hex()}\n".encode()
-        content = files.read(path) if files.exists(path) else b""
         kept = None
+        try:
+            content = files.read(path) if files.exists(path) else b""
+        except OSError as error:
+            log.error("the proof of the last lock cannot be read", file=str(path), reason=str(error))
+            content = b""
         if content:
             try:
                 kept = _decode(header, content, chain_id)

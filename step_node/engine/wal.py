@@ -5,6 +5,10 @@ where it stood. Inputs are appended before their effects are carried out; before
 which makes everything appended earlier durable too. Whatever a crash cuts off the end was therefore never visible to
 anybody else.
 
+A height that lasts does not fill the disk: from `COMPACTED_AT_BYTES` on the inputs so far are replaced by the state
+that they have led to (`consensus.checkpoint`), in one atomic step. What the machine keeps of a height is bounded, and
+so then is the log.
+
 The log holds one height at a time, and is replaced when the next height has its first input. Its header names the chain
 and the height, so that a log left over from a height that the store has finalised meanwhile is recognised, and
 discarded.
@@ -18,13 +22,17 @@ from pathlib import Path
 import msgpack
 
 from consensus import inputs as event
-from consensus.inputs import Input, decode_input, encode_input
+from consensus.checkpoint import Checkpoint, KeptBatch, LogEntry, checkpoint_entries, decode_entry
+from consensus.inputs import Input, encode_input
 from consensus.messages import ProofBatch
 from consensus.state import ConsensusState
 from consensus.wire import WireError
 from step_node.durable.file_system import DISK, FileSystem
 from step_node.durable.record_log import DamagedLog, ForeignLog, RecordLog
 from step_node.errors import StepNodeError
+
+COMPACTED_AT_BYTES = 64 * 1024 * 1024
+"""Of inputs since the state that the log begins with, if it does."""
 
 
 class LogAhead(StepNodeError):
@@ -34,16 +42,27 @@ class LogAhead(StepNodeError):
 class WriteAheadLog:
     """See the module's docstring. One owner; every method that reaches the disk blocks and belongs on a thread."""
 
-    def __init__(self, log: RecordLog, chain_id: str, height: int) -> None:
+    def __init__(
+        self, log: RecordLog, chain_id: str, height: int, *, checkpoint_bytes: int, compacted_at_bytes: int
+    ) -> None:
         self._log = log
         self._chain_id = chain_id
         self._height = height
+        self._checkpoint_bytes = checkpoint_bytes
+        """How much of the log is the state that it begins with."""
+        self._compacted_at_bytes = compacted_at_bytes
 
     @classmethod
     def open(
-        cls, path: Path, *, chain_id: str, height: int, files: FileSystem = DISK
-    ) -> tuple[WriteAheadLog, list[Input]]:
-        """Open the log for `height`, the one after the store's head, with the inputs that it holds.
+        cls,
+        path: Path,
+        *,
+        chain_id: str,
+        height: int,
+        files: FileSystem = DISK,
+        compacted_at_bytes: int = COMPACTED_AT_BYTES,
+    ) -> tuple[WriteAheadLog, list[LogEntry]]:
+        """Open the log for `height`, the one after the store's head, with the entries that it holds.
 
         Raises `LogAhead`, `ForeignLog` for another chain's log, `DamagedLog`, OSError.
         """
@@ -65,11 +84,19 @@ class WriteAheadLog:
             log.reset(header)
             records = []
         try:
-            inputs = [decode_input(record) for record in records]
+            entries = [decode_entry(record) for record in records]
         except WireError as error:
             log.close()
             raise DamagedLog(path, 0, f"an entry cannot be read: {error}") from error
-        return cls(log, chain_id, height), inputs
+        checkpoint_bytes = sum(
+            len(record)
+            for record, entry in zip(records, entries, strict=True)
+            if isinstance(entry, Checkpoint | KeptBatch)
+        )
+        log_of_height = cls(
+            log, chain_id, height, checkpoint_bytes=checkpoint_bytes, compacted_at_bytes=compacted_at_bytes
+        )
+        return log_of_height, entries
 
     @property
     def height(self) -> int:
@@ -98,6 +125,20 @@ class WriteAheadLog:
         """Forget the old height's inputs: it is in the store."""
         self._log.reset(_header(self._chain_id, height))
         self._height = height
+        self._checkpoint_bytes = 0
+
+    @property
+    def is_long(self) -> bool:
+        """Whether it is time to `compact`."""
+        return self._log.size_bytes - self._checkpoint_bytes >= self._compacted_at_bytes
+
+    def compact(self, state: ConsensusState) -> None:
+        """Put `state`, to which all appended inputs have led, in their place, durably; their effects must have been
+        carried out. After a crash meanwhile the log is the old one or the new one. Raises OSError: the node must stop.
+        """
+        entries = checkpoint_entries(state)
+        self._log.reset(_header(self._chain_id, self._height), entries)
+        self._checkpoint_bytes = sum(map(len, entries))
 
     def close(self) -> None:
         """Close the file."""

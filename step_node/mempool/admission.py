@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+import structlog
 import trio
 
 from step_node.chain.chain import Chain
@@ -42,6 +43,8 @@ class _Submission:
 
 
 Answer: TypeAlias = Refusal | Outcome
+
+log = structlog.get_logger("journal")
 
 _STOPPING = Refusal(RefusalCode.NOT_READY, "the node is stopping; submit to another node")
 
@@ -109,11 +112,11 @@ class Admission:
         if proof_id in dropped:
             return Dropped(dropped[proof_id])
         # A batch has taken it out of the mempool, and the journal has not been settled yet.
-        return Pending() if proof_id in self._mempool or await self._journal.holds(proof_id) else None
+        return Pending() if proof_id in self._mempool or self._journal.holds(proof_id) else None
 
-    async def owes_answers(self) -> bool:
-        """Whether proofs wait whose clients were told that they are accepted. Raises `JournalError`."""
-        return bool(await self._journal.waiting())
+    def owes_answers(self) -> bool:
+        """Whether proofs wait, or may wait, whose clients were told that they are accepted."""
+        return self._journal.may_hold
 
     async def run(self) -> None:
         """Serve submissions, chunk by chunk, until cancelled."""
@@ -137,14 +140,28 @@ class Admission:
     async def restore(self) -> int:
         """After a restart, let the journalled proofs back in; returns how many wait again.
 
-        Those that were finalised meanwhile are forgotten, and those that never can be are marked as dropped.
+        Those that were finalised meanwhile are forgotten, and those that never can be are marked as dropped. A journal
+        that cannot be read gives none: `Journal.is_read` says whether to come again.
         """
-        waiting = await self._journal.waiting()
+        try:
+            waiting = await self._journal.waiting()
+        except JournalError:
+            return 0
         restored = 0
         for start in range(0, len(waiting), CHUNK_PROOFS_MAX):
             chunk = waiting[start : start + CHUNK_PROOFS_MAX]
-            restored += await self._let_back_in(chunk)
+            restored += await self._let_back_in(await self._undamaged(chunk))
         return restored
+
+    async def _undamaged(self, proofs: Sequence[SignedProof]) -> list[SignedProof]:
+        """Those whose signature still holds: SQLite does not see that a bit has changed, and one such proof would make
+        every batch with it invalid. The others are forgotten; their clients can submit them again."""
+        verdicts = await self._verify(proofs)
+        damaged = [proof.proof_id for proof, verdict in zip(proofs, verdicts, strict=True) if verdict is not None]
+        if damaged:
+            log.error("proofs in the journal are damaged and forgotten; check the disk", proofs=len(damaged))
+            await self._journal.settle(finalised=damaged, dropped=[], now_ms=self._clock.now_ms())
+        return [proof for proof, verdict in zip(proofs, verdicts, strict=True) if verdict is None]
 
     async def admit_from_peers(self, proofs: Sequence[SignedProof]) -> list[Refusal | None]:
         """Take in proofs that a peer passed on; for each, why it was refused, or None (also if it was here already).

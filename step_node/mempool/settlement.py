@@ -57,7 +57,7 @@ class Settlement:
         self._storage_watch = storage_watch
 
     async def after_batch(self, judged: JudgedBatch) -> None:
-        """Settle after `judged` has been stored and the head has moved. Raises `JournalError`."""
+        """Settle after `judged` has been stored and the head has moved."""
         receipts = judged.transition.receipts
         finalised = [receipt.proof_id for receipt in receipts]
         for proof_id in finalised:
@@ -74,7 +74,7 @@ class Settlement:
         await self._drop(await self._passed_by(doubtful), finalised)
 
     async def after_jump(self) -> None:
-        """Settle after the node has joined from a snapshot. Raises `JournalError`.
+        """Settle after the node has joined from a snapshot.
 
         A proof that waited here may have been finalised in a batch that this node will never see. Its nonce is in the
         snapshot then, or it is too old: either way it is dropped, and its client told where to ask.
@@ -133,5 +133,6 @@ class Settlement:
             log.info("waiting proofs are dropped", codes=dict(Counter(item.refusal.code.value for item in dropped)))
         self._note_settled([*finalised, *(item.proof_id for item in dropped)])
         await self._journal.settle(finalised=finalised, dropped=dropped, now_ms=self._clock.now_ms())
-        # Whoever is told "dropped" can ask again after a crash, and hears the same.
+        # Whoever is told "dropped" can ask again after a crash, and hears the same; while the journal fails, at least
+        # the same as long as this process lives, and after that what the gates say.
         self._waiters.announce((), dropped)

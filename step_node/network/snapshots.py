@@ -157,7 +157,7 @@ class SnapshotJoiner:
         snapshot_store: SnapshotStore,
         set_links: ValidatorSetLinks,
         distance_batches: int,
-        owes_answers: Callable[[], Awaitable[bool]],
+        owes_answers: Callable[[], bool],
         records: TrackRecords,
     ) -> None:
         self._network = network
@@ -183,7 +183,7 @@ class SnapshotJoiner:
 
     async def join(self, peer_ids: Sequence[PeerId]) -> bool:
         """Join from the first of these peers, in this order, that has a good snapshot; whether one had."""
-        if not self.applies() or await self._owes_answers():
+        if not self.applies() or self._owes_answers():
             return False
         fetched = self._snapshot_store.fetching()
         for peer_id in peer_ids:

@@ -20,8 +20,7 @@ from step_node.durable.file_system import DISK, FileSystem
 from step_node.engine.doppelganger import DoppelgangerWatch
 from step_node.engine.evidence_pool import EvidencePool
 from step_node.engine.lock_file import LockFile
-from step_node.engine.wal import WriteAheadLog
-from step_node.errors import StepNodeError
+from step_node.engine.wal import COMPACTED_AT_BYTES, WriteAheadLog
 from step_node.home.config import MempoolConfig, SyncConfig
 from step_node.home.paths import NodeHome
 from step_node.mempool.journal import Journal
@@ -58,6 +57,7 @@ async def assemble(
     signed_here: frozenset[bytes] = frozenset(),
     observes_on_purpose: bool = False,
     files: FileSystem = DISK,
+    log_compacted_at_bytes: int = COMPACTED_AT_BYTES,
 ) -> NodeParts:
     """The parts of the node in `home`, over a store that has been initialised with `genesis`.
 
@@ -74,10 +74,19 @@ async def assemble(
         try:
             snapshots = await SnapshotStore.open(home.snapshots, files=files)
         except OSError as error:
-            raise StepNodeError(f"{home.snapshots}: cannot be used: {error}") from error
+            log.error(
+                "the folder of snapshots cannot be used: until a restart with one that can be, none is taken, given or"
+                " joined from",
+                folder=str(home.snapshots),
+                reason=str(error),
+            )
         set_links = await ValidatorSetLinks.open(home.validator_sets, genesis, files=files)
     wal, replayed = WriteAheadLog.open(
-        home.consensus_log, chain_id=genesis.chain_id, height=chain.next_height, files=files
+        home.consensus_log,
+        chain_id=genesis.chain_id,
+        height=chain.next_height,
+        files=files,
+        compacted_at_bytes=log_compacted_at_bytes,
     )
     tell_torn(home.consensus_log, wal.torn_bytes)
     watch = None

@@ -14,6 +14,7 @@ from prometheus_client.registry import Collector
 from p2p.network import Network, NetworkStatistics
 from step_node.api.status import NodeStatus
 from step_node.engine.evidence_pool import EvidencePool
+from step_node.mempool.journal import Journal
 from step_node.mempool.pool import Mempool
 from step_node.node.logging import LogStatistics, log_statistics
 
@@ -22,10 +23,16 @@ class Gauges(Collector):
     """What these parts say of themselves, looked up whenever somebody asks."""
 
     def __init__(
-        self, network: Network, mempool: Mempool, evidence: EvidencePool, status: Callable[[], NodeStatus]
+        self,
+        network: Network,
+        mempool: Mempool,
+        journal: Journal,
+        evidence: EvidencePool,
+        status: Callable[[], NodeStatus],
     ) -> None:
         self._network = network
         self._mempool = mempool
+        self._journal = journal
         self._evidence = evidence
         self._status = status
 
@@ -38,6 +45,11 @@ class Gauges(Collector):
         yield GaugeMetricFamily("step_mempool_proofs", "Proofs that wait to be finalised.", mempool.proofs)
         yield GaugeMetricFamily("step_mempool_accounts", "Accounts whose proofs wait.", mempool.accounts)
         yield GaugeMetricFamily("step_mempool_proofs_max", "Proofs that may wait.", mempool.proofs_max)
+        yield GaugeMetricFamily(
+            "step_journal_failing",
+            "1 while the journal cannot be used: no proofs are accepted from clients.",
+            int(self._journal.trouble is not None),
+        )
         yield GaugeMetricFamily(
             "step_evidence_waiting", "Pieces of evidence that wait for a batch.", len(self._evidence)
         )

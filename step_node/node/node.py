@@ -175,7 +175,7 @@ class Node:
             metrics=self._metrics,
             joiner=joiner,
         )
-        self.registry.register(Gauges(parts.network, parts.mempool, parts.evidence, self.status))
+        self.registry.register(Gauges(parts.network, parts.mempool, parts.journal, parts.evidence, self.status))
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Start everything; `task_status` is told once the network listens and waiting proofs are restored."""
@@ -413,9 +413,17 @@ class Node:
     def _hears_a_quorum(self) -> bool:
         return len(self._network.peers()) >= self._chain.validators.quorum - 1
 
+    async def _mend_journal(self) -> None:
+        """See whether a journal that has failed works again, and let in what it holds if that could not be read yet."""
+        journal = self._parts.journal
+        if journal.trouble is not None:
+            await journal.write_owed(self._parts.clock.now_ms())
+        if not journal.is_read:
+            await self.admission.restore()
+
     async def _expire(self) -> None:
         while True:
             await trio.sleep(EXPIRY_CHECK_MS / 1000)
-            await self._parts.journal.try_again()
+            await self._mend_journal()
             if self.driver.is_idle and not self._sync.active and self._hears_a_quorum():
                 await self._settlement.drop_expired()

@@ -33,7 +33,8 @@ from step_node.node.parts import NodeParts
 from step_node.node.signing_history import NO_WORD, HistoryWord, check_history, open_own_history
 from step_node.signing.believable import believable_height_max
 from step_node.signing.signer import ValidatorSigner
-from step_node.storage.interface import Storage, StorageMismatch
+from step_node.snapshot.audit import add_up_state
+from step_node.storage.interface import Storage, StorageMismatch, StorageUnavailable
 from step_node.storage.open import open_storage
 
 log = structlog.get_logger("node")
@@ -54,6 +55,10 @@ class StartOptions:
 
 
 AS_USUAL = StartOptions()
+
+ADDED_UP_AT_START_MAX = 200_000
+"""Accounts and triangles up to which a start waits for the state root to be added up: about a second. With more it is
+added up beside the running node."""
 
 
 @asynccontextmanager
@@ -81,7 +86,7 @@ async def open_parts(
             open_libp2p_network(_network_settings(config, keys), bans=bans) as network,
         ):
             await storage.initialise(genesis.hash, genesis.head(), genesis.accounts())
-            await _check_totals(storage)
+            await _check_state(storage)
             signer = await _signer(home, genesis, keys, storage, clock, options)
             parts = await assemble(
                 home,
@@ -141,8 +146,9 @@ def _believable_height(head: StateHead, clock: Clock) -> int:
     )
 
 
-async def _check_totals(storage: Storage) -> None:
-    """Conservation over every stored record, once at start: later it is checked batch by batch."""
+async def _check_state(storage: Storage) -> None:
+    """Conservation over every stored record, once at start: later it is checked batch by batch. And the state root, of
+    a state that is not too large; of a larger one `check_large_state` adds it up beside the running node."""
     totals, head = await storage.totals(), await storage.head()
     stakes_ustep = sum(validator.stake_ustep for validator in head.validators)
     found_ustep = (totals.balances_ustep, stakes_ustep)
@@ -152,6 +158,25 @@ async def _check_totals(storage: Storage) -> None:
             f"the stored accounts and stakes hold {found_ustep} µSTEP, but the ledger's head says {expected_ustep}:"
             " the store has been changed from outside. Fetch it anew from the peers: `step-node storage rebuild`"
         )
+    if totals.accounts + totals.triangles <= ADDED_UP_AT_START_MAX:
+        await add_up_state(storage)
+
+
+async def check_large_state(storage: Storage) -> None:
+    """Add up the state root of a state that was too large for that before the start, while the node runs.
+
+    Raises `StorageMismatch`, which ends the node: it would contradict all others.
+    """
+    try:
+        totals = await storage.totals()
+        if totals.accounts + totals.triangles <= ADDED_UP_AT_START_MAX:
+            return
+        log.info("adding up the state root beside the running node", accounts=totals.accounts)
+        records = await add_up_state(storage)
+    except StorageUnavailable as error:
+        log.warning("the state root is not added up; `step-node storage check` does it too", reason=str(error))
+        return
+    log.info("the state root adds up", records=records)
 
 
 def _peers_named_by(addresses: Iterable[str]) -> frozenset[PeerId]:

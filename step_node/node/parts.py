@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
+from consensus.checkpoint import LogEntry
 from consensus.inputs import Input
 from consensus.machine import Transition
 from consensus.messages import Message
@@ -69,7 +70,7 @@ class NodeParts:
     chain: Chain
     address_book: AddressBook
     wal: WriteAheadLog
-    replayed: list[Input]
+    replayed: list[LogEntry]
     external_addresses: tuple[str, ...] = ()
     """Where others can dial this node, if not where it listens: full multiaddrs."""
     discovers: bool = True

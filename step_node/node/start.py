@@ -18,7 +18,7 @@ from step_node.home.config import NodeConfig
 from step_node.home.keys import NodeKeys
 from step_node.home.paths import NodeHome
 from step_node.node.node import Node
-from step_node.node.opening import AS_USUAL, StartOptions, open_parts
+from step_node.node.opening import AS_USUAL, StartOptions, check_large_state, open_parts
 from step_node.node.parts import NodeParts
 
 log = structlog.get_logger("node")
@@ -52,6 +52,7 @@ async def run_node(
         async with open_parts(home, config, genesis, keys, options) as parts, trio.open_nursery() as nursery:
             node = make_node(parts)
             await nursery.start(node.run)
+            nursery.start_soon(check_large_state, parts.storage)
             port = await nursery.start(
                 serve_api,
                 create_app(node.services(wait_ms_max=config.api.wait_ms_max)),

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from step_node.ledger.records import Account, ChainRecord
 from step_node.ledger.state import Changes, Receipt, StateHead
 from step_node.proofs.proof import SignedProof
-from step_node.storage.interface import PAGE_MAX, SCHEMA_VERSION, FinalisedBatch, StorageMismatch, StoredBatch
+from step_node.storage.interface import PAGE_MAX, SCHEMA_VERSION, FinalisedBatch, NoChain, StorageMismatch, StoredBatch
 
 INT64_MIN = -(2**63)
 INT64_MAX = 2**63 - 1
@@ -68,9 +68,9 @@ def require_same_schema(stored: int, where: str) -> None:
         )
 
 
-def no_chain() -> StorageMismatch:
+def no_chain() -> NoChain:
     """The error for a store that nothing has been written to yet."""
-    return StorageMismatch("the store holds no chain yet: it must be initialised with a genesis first")
+    return NoChain("the store holds no chain yet: it must be initialised with a genesis first")
 
 
 def already_finalised(chain: ChainRecord, stored_hash: bytes | None, wanted: StoredBatch) -> bool:

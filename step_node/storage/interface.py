@@ -40,6 +40,10 @@ class StorageMismatch(StorageError):
     """
 
 
+class NoChain(StorageMismatch):
+    """The store holds no chain yet."""
+
+
 @dataclass(frozen=True, slots=True)
 class StoredBatch:
     """A finalised batch: `batch` and `commit` are the encoded bytes, as they went over the wire."""

@@ -9,7 +9,7 @@ awaitable, which `settled` evens out.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from inspect import isawaitable
 from typing import Any, TypeAlias
@@ -41,6 +41,15 @@ SOCKET_TIMEOUT_MS = 20_000
 CONNECTIONS_MAX = 8
 """Connections a node keeps to each server; a further call waits for one."""
 
+_TRANSACTION_OPTIONS: dict[str, tuple[object, ...]] = {
+    "readpreference": ("primary", "Primary", "PRIMARY"),
+    "readconcernlevel": ("majority", "snapshot"),
+    "w": ("majority",),
+    "journal": (True,),
+    "fsync": (False,),
+}
+"""What of a URI's options a transaction allows, by their names in lower case; the first is what errors name."""
+
 _DUPLICATE_KEY = 11_000
 _TRY_AGAIN_CODES = frozenset(
     {
@@ -61,7 +70,8 @@ _TRY_AGAIN_LABELS = ("TransientTransactionError", "UnknownTransactionCommitResul
 def new_client(uri: str, **options: Any) -> Driver:
     """A client for `uri`; what the URI itself says goes before our defaults, and `options` before both.
 
-    Made on the asyncio loop that will use it. Raises `StorageMismatch` for a URI that is not one.
+    Made on the asyncio loop that will use it. Raises `StorageMismatch` for a URI that is not one, or whose options
+    would take from a batch that it is one durable transaction.
     """
     defaults: dict[str, Any] = {
         "serverSelectionTimeoutMS": SERVER_SELECTION_TIMEOUT_MS,
@@ -70,12 +80,25 @@ def new_client(uri: str, **options: Any) -> Driver:
         "maxPoolSize": CONNECTIONS_MAX,
     }
     try:
-        in_uri = {name.lower() for name in parse_uri(uri)["options"]}
+        in_uri = {name.lower(): value for name, value in parse_uri(uri)["options"].items()}
+        _require_transactions(in_uri)
         unnamed = {name: value for name, value in defaults.items() if name.lower() not in in_uri}
         return AsyncClient(uri, **(unnamed | options))
     except (InvalidURI, ConfigurationError, ValueError) as error:
         # Not the URI itself: it may hold a password.
         raise StorageMismatch(f"the MongoDB URI cannot be used: {error}") from error
+
+
+def _require_transactions(options: Mapping[str, Any]) -> None:
+    for name, value in options.items():
+        allowed = _TRANSACTION_OPTIONS.get(name)
+        if allowed is not None and value not in allowed:
+            written, *_ = allowed
+            rule = f"must be {str(written).lower()}, or be left out, not {value!r}"
+            raise StorageMismatch(
+                f"the MongoDB URI (storage.mongodb_uri): its option {name}: {rule}: a batch is one transaction, on a"
+                " majority"
+            )
 
 
 async def settled(call: Driver) -> Driver:

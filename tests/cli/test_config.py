@@ -130,3 +130,18 @@ def test_a_wrong_variable_is_an_error_that_names_it(
 def test_a_missing_file_says_how_to_make_one(path: Path) -> None:
     with pytest.raises(ConfigError, match="step-node init"):
         load_config(path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '[storage]\nmongodb_uri = ["mongodb://user:secret@host/"]\n',
+        'storage = "mongodb://user:secret@host/"\n',
+        '[storage]\nengine = "mongodb://user:secret@host/"\n',
+    ],
+)
+def test_a_password_is_never_shown_wherever_the_uri_was_written(path: Path, content: str) -> None:
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(ConfigError, match="storage") as refused:
+        load_config(path)
+    assert "secret" not in str(refused.value)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +17,14 @@ from step_node.home.config import NodeConfig, StorageConfig
 from step_node.home.config_file import render_config
 from step_node.home.lock import HomeLock
 from step_node.home.paths import NodeHome
-from step_node.storage.open import MongoSettings, open_storage
+from step_node.storage.open import MongoSettings, SqliteSettings, open_storage
 from step_node.storage.sqlite_file import open_writer
 from step_node.testing.devnet.ports import free_ports
 from tests.cli.conftest import Command
 from tests.storage.made_up_chain import MadeUpChain, begin
+from tests.support.chains import finalise, make_genesis, open_chain
 from tests.support.mongod import mongodb_uri, new_database_name
+from tests.support.proofs import signed_proof
 
 __all__ = ["mongodb_uri"]
 
@@ -57,13 +61,35 @@ def test_a_sound_store_and_a_home_without_one_and_a_damaged_one(command: Command
     assert result.stderr.startswith(f"error: {home.ledger} is ")
 
 
-def test_a_store_of_mongodb_is_not_checked_here(command: Command, tmp_path: Path) -> None:
-    (tmp_path / "config.toml").write_text(
-        '[storage]\nengine = "mongodb"\nmongodb_uri = "mongodb://127.0.0.1"\n', encoding="utf-8"
-    )
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE accounts SET proofs = proofs + 1",
+        "UPDATE triangles SET clicks = clicks + 1",
+        "DELETE FROM nonces",
+    ],
+)
+def test_a_record_changed_from_outside_is_found_and_what_to_do_is_said(
+    command: Command, tmp_path: Path, change: str
+) -> None:
+    home = NodeHome(tmp_path)
+    home.config.write_text("", encoding="utf-8")
+    home.data.mkdir()
+
+    async def make_store() -> None:
+        async with open_storage(SqliteSettings(home.ledger)) as storage:
+            chain = await open_chain(make_genesis(1), storage=storage)
+            await finalise(chain, [signed_proof()])
+
+    trio.run(make_store)
+    assert command("storage", "check", "--home", tmp_path).exit_code == 0
+    with closing(sqlite3.connect(home.ledger)) as hand, hand:
+        hand.execute(change)
     result = command("storage", "check", "--home", tmp_path)
     assert result.exit_code == 1
-    assert "whose own command `validate` looks for damage" in result.stderr
+    assert result.stderr.startswith("error: the records of the store do not add up to its state root")
+    assert "`step-node storage rebuild`" in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 def taken_away(home: NodeHome, number: int = 1) -> dict[str, bytes]:

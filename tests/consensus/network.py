@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from consensus import effects as do
 from consensus import inputs as event
+from consensus.checkpoint import decode_entry, replay
 from consensus.commit import verify_commit
 from consensus.evidence import verify_contradiction
 from consensus.lock import ProofOfLock, proof_of_lock
@@ -95,7 +96,7 @@ class Node:
         self.synced = len(self.log)
         self._begin()
         for entry in self.log:
-            self.state = apply(self.state, event.decode_input(entry)).state
+            self.state = replay(self.state, decode_entry(entry)).state
         self.effects.extend(resume(self.state))
 
     def lose_log(self, *, with_proof: bool) -> None:

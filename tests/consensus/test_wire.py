@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consensus import inputs as event
+from consensus.checkpoint import decode_entry
 from consensus.evidence import contradiction
 from consensus.lock import ProofOfLock, decode_proof_of_lock, encode_proof_of_lock
 from consensus.messages import (
@@ -71,7 +72,7 @@ def test_a_message_is_as_long_as_its_batch_and_a_commit_of_all_validators_is_sho
 
 @given(inputs)
 def test_an_input_comes_back_from_the_log_as_it_was_written(item: event.Input) -> None:
-    assert event.decode_input(event.encode_input(item)) == item
+    assert decode_entry(event.encode_input(item)) == item
 
 
 def test_the_largest_proof_of_lock_and_all_that_is_recovered_with_it_fit_into_the_log() -> None:
@@ -80,7 +81,7 @@ def test_the_largest_proof_of_lock_and_all_that_is_recovered_with_it_fit_into_th
     assert decode_proof_of_lock(encode_proof_of_lock(proof)) == proof
     proposal = ProofBatch(2**63 - 1, ROUND_MAX, ROUND_MAX, b"h" * 32, b"", b"a" * 20, b"s" * 65)
     item = event.OwnMessagesRecovered((proposal,) * event.RECOVERED_MESSAGES_MAX, proof)
-    assert event.decode_input(event.encode_input(item)) == item
+    assert decode_entry(event.encode_input(item)) == item
 
 
 @given(st.binary(max_size=300))
@@ -160,7 +161,7 @@ def test_bad_bytes_are_refused_with_the_field_and_the_rule(data: bytes, rule: st
 def test_the_largest_batch_fits_into_a_message() -> None:
     proposal = ProofBatch(2**63 - 1, 2**31 - 1, 9, b"h" * 32, bytes(BATCH_BYTES_MAX), b"a" * 20, b"s" * 65)
     assert len(encode_message(proposal)) <= MESSAGE_BYTES_MAX
-    assert event.decode_input(event.encode_input(event.MessageReceived(proposal))) == event.MessageReceived(proposal)
+    assert decode_entry(event.encode_input(event.MessageReceived(proposal))) == event.MessageReceived(proposal)
 
 
 def test_an_unsigned_message_is_not_sent() -> None:

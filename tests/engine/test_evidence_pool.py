@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import structlog
 
 from consensus.commit import InvalidCommit
 from consensus.evidence import InvalidEvidence, contradiction
@@ -19,7 +20,6 @@ from step_node.chain.chain import Chain
 from step_node.chain.judging import InvalidBatch
 from step_node.crypto.eip191 import sign
 from step_node.engine.evidence_pool import POOL_EVIDENCE_PER_ACCUSED_MAX, EvidencePool
-from step_node.errors import StepNodeError
 from step_node.ledger.evidence import accuse_of_invalid_batch, offence_in
 from step_node.ledger.offences import OffenceKind
 from step_node.ledger.records import Account, NonceRecord, Triangle, ValidatorState
@@ -388,7 +388,20 @@ async def test_an_accused_cannot_fill_its_places_with_lighter_pieces_of_its_own(
 
 
 @pytest.mark.parametrize("content", [b"\x00", b"no evidence"])
-def test_a_damaged_file_is_named_with_what_to_do(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "evidence").write_bytes(content)
-    with pytest.raises(StepNodeError, match=r"is damaged: .* move it away"):
-        opened(tmp_path / "evidence")
+async def test_a_damaged_file_is_set_aside_and_said(tmp_path: Path, content: bytes) -> None:
+    path, aside = tmp_path / "evidence", tmp_path / "evidence.damaged"
+    path.write_bytes(content)
+    with structlog.testing.capture_logs() as logged:
+        pool = opened(path)
+    assert [(entry["log_level"], entry["set_aside"]) for entry in logged] == [("error", str(aside))]
+    chain, evidence = await open_chain(GENESIS), double_vote()
+    assert await pool.add(evidence, chain.offence_in(evidence))
+    assert len(opened(path)) == 1
+    assert aside.read_bytes() == content
+
+
+def test_a_file_that_cannot_be_read_is_said_and_does_without(tmp_path: Path) -> None:
+    (tmp_path / "evidence").mkdir()
+    with structlog.testing.capture_logs() as logged:
+        assert len(opened(tmp_path / "evidence")) == 0
+    assert [entry["log_level"] for entry in logged] == ["error"]

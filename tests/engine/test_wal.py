@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from consensus.checkpoint import LogEntry, replay
 from consensus.inputs import BatchBuilt, Input, LogWritten, MessageReceived, TimerFired, WorkAvailable
+from consensus.machine import apply
 from consensus.messages import PreVote
-from consensus.values import TimeoutKind
+from consensus.state import ConsensusState
+from consensus.values import TimeoutKind, Timeouts, Validator, ValidatorSet
 from step_node.durable.record_log import DamagedLog, ForeignLog, RecordLog
 from step_node.engine.wal import LogAhead, WriteAheadLog
 
@@ -31,7 +34,7 @@ def write(path: Path, inputs: list[Input], *, height: int = 7, chain_id: str = C
     log.close()
 
 
-def read(path: Path, *, height: int = 7) -> list[Input]:
+def read(path: Path, *, height: int = 7) -> list[LogEntry]:
     log, inputs = WriteAheadLog.open(path, chain_id=CHAIN_ID, height=height)
     log.close()
     return inputs
@@ -131,3 +134,34 @@ def test_damage_in_the_middle_is_never_skipped(tmp_path: Path) -> None:
     path.write_bytes(whole)
     with pytest.raises(DamagedLog):
         WriteAheadLog.open(path, chain_id=CHAIN_ID, height=7)
+
+
+def test_a_height_that_lasts_for_ever_does_not_fill_the_log_and_nothing_of_it_is_lost(tmp_path: Path) -> None:
+    path, bound = tmp_path / "log", 20_000
+    members = ValidatorSet(tuple(Validator(bytes([number]) * 20, bytes(33), 1) for number in range(1, 5)))
+    begun = state = ConsensusState.begin(CHAIN_ID, 7, members, None, Timeouts())
+    log, _ = WriteAheadLog.open(path, chain_id=CHAIN_ID, height=7, compacted_at_bytes=bound)
+    sizes, compactions = [], 0
+    for number in range(300):
+        for member in members:
+            item = MessageReceived(PreVote(7, number, None, member.address, bytes(65)))
+            transition = apply(state, item)
+            if transition.ignored is not None:
+                continue
+            if log.is_long:
+                log.compact(state)
+                compactions += 1
+            log.append(item)
+            log.sync()
+            sizes.append(log.size_bytes)
+            state = transition.state
+        if number % 50 == 0:  # A crash.
+            log.close()
+            log, entries = WriteAheadLog.open(path, chain_id=CHAIN_ID, height=7, compacted_at_bytes=bound)
+            again = begun
+            for entry in entries:
+                again = replay(again, entry).state
+            assert again == state
+    log.close()
+    assert compactions > 3
+    assert max(sizes) < 3 * bound

@@ -20,8 +20,10 @@ from libp2p.io.abc import Reader
 from libp2p.pubsub.pb import rpc_pb2
 from libp2p.utils.varint import encode_varint_prefixed
 
-from consensus.inputs import MessageReceived, TimerFired, WorkAvailable, decode_input, encode_input
+from consensus.checkpoint import checkpoint_entries, decode_entry
+from consensus.inputs import BatchBuilt, MessageReceived, TimerFired, WorkAvailable, encode_input
 from consensus.lock import PROOF_OF_LOCK_BYTES_MAX, ProofOfLock, decode_proof_of_lock, encode_proof_of_lock
+from consensus.machine import apply
 from consensus.messages import (
     EXHIBIT_HEADER_BYTES_MAX,
     Commit,
@@ -36,7 +38,8 @@ from consensus.messages import (
     decode_message,
     encode_message,
 )
-from consensus.values import TimeoutKind
+from consensus.state import ConsensusState
+from consensus.values import TimeoutKind, Timeouts, Validator, ValidatorSet
 from consensus.wire import WireError, decode, decode_union, encode
 from p2p.addresses import parse_peer_address
 from p2p.libp2p_faults import LIBP2P_ERRORS
@@ -119,7 +122,7 @@ FUZZED_AS = {
     "FetchRequest": "fetch-request",
     "FinalisedBatchMessage": "sync-answer",
     "Hello": "hello",
-    "InputUnion": "consensus-log-entry",
+    "LogEntryUnion": "consensus-log-entry",
     "Inventory": "inventory",
     "MessageUnion": "consensus-message",
     "OperationUnion": "operation",
@@ -266,6 +269,21 @@ def _bytes_of(directory: Path, name: str, write: Callable[[Path], Any]) -> bytes
     path = directory / name
     write(path)
     return path.read_bytes()
+
+
+def _checkpoint() -> list[bytes]:
+    members = ValidatorSet(tuple(Validator(bytes([number]) * 20, bytes(33), 1) for number in range(1, 5)))
+    state = ConsensusState.begin("c", 7, members, members.validators[0].address, Timeouts())
+    items = (
+        WorkAvailable(),
+        BatchBuilt(0, bytes(32), b"batch"),
+        MessageReceived(PreVote(7, 0, None, members.validators[1].address, bytes(65))),
+        MessageReceived(PreVote(7, 0, bytes(32), members.validators[2].address, bytes(65))),
+        TimerFired(TimeoutKind.PROPOSER, 0),
+    )
+    for item in items:
+        state = apply(state, item).state
+    return checkpoint_entries(state)
 
 
 def _write_record_log(path: Path) -> None:
@@ -477,9 +495,14 @@ def decoders() -> dict[str, Decoder]:
         ),
         # What stands in a node's home.
         "consensus-log-entry": Decoder(
-            decode_input,
+            decode_entry,
             (WireError,),
-            (encode_input(MessageReceived(pre_vote)), encode_input(WorkAvailable()), encode_input(timer)),
+            (
+                encode_input(MessageReceived(pre_vote)),
+                encode_input(WorkAvailable()),
+                encode_input(timer),
+                *_checkpoint(),
+            ),
             GOSSIP_MESSAGE_BYTES_MAX,
             encode_input,
         ),

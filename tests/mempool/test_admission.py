@@ -6,10 +6,12 @@ import sqlite3
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 import trio
 import trio.testing
 
 from mesh import locate
+from step_node.mempool import journal as journal_module
 from step_node.mempool.admission import QUEUE_SUBMISSIONS_MAX
 from step_node.mempool.outcomes import Dropped, Finalised, Pending
 from step_node.proofs.proof import Refusal, RefusalCode, SignedProof
@@ -208,8 +210,11 @@ async def test_a_proof_finalised_while_it_is_submitted_is_not_called_a_replay_of
         assert isinstance(answer, Finalised)
 
 
-async def test_a_proof_decided_while_it_is_journalled_is_settled_all_the_same(tmp_path: Path) -> None:
+async def test_a_proof_decided_while_it_is_journalled_is_settled_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The journal's one thread is busy while the chain decides, so that its answer comes after the decision."""
+    monkeypatch.setattr(journal_module, "BUSY_TIMEOUT_S", 60.0)
     first, second = signed_proof(timestamp_ms=START_MS), signed_proof(timestamp_ms=START_MS + 20_000)
     lock = sqlite3.connect(tmp_path / "journal.sqlite")
     storage = MemoryStorage()

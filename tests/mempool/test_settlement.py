@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from step_node.ledger.apply import begin_execution, expire_before_ms, keys_of
 from step_node.ledger.records import Account, NonceRecord, Triangle
-from step_node.mempool.journal import JournalError
 from step_node.mempool.outcomes import Dropped, Finalised, Pending
 from step_node.mempool.verdicts import refusal_for_good
 from step_node.proofs.proof import Refusal, RefusalCode, SignedProof
@@ -174,15 +173,29 @@ async def test_settling_waits_for_a_store_that_does_not_answer(tmp_path: Path, a
         assert isinstance(await parts.admission.outcome(passed.proof_id), Dropped)
 
 
-async def test_a_journal_that_fails_while_settling_stops_the_node_and_a_restart_settles(tmp_path: Path) -> None:
+async def test_a_journal_that_fails_while_settling_is_told_later_and_nobody_hears_of_it(tmp_path: Path) -> None:
     storage = MemoryStorage()
     taken, passed = signed_proof("alice", timestamp_ms=START_MS + 10_000), signed_proof("alice")
     async with open_parts(tmp_path, storage=storage) as parts:
         await submit_all(parts, taken, passed)
         other = break_journal(tmp_path)
-        with pytest.raises(JournalError, match=str(tmp_path)):
-            await parts.finalise([taken])
+        await parts.finalise([taken])
+        assert parts.journal.trouble is not None
+        assert isinstance(await parts.admission.outcome(taken.proof_id), Finalised)
+        assert isinstance(await parts.admission.outcome(passed.proof_id), Dropped)
         mend_journal(other)
+        await parts.journal.write_owed(START_MS)
+        assert parts.journal.trouble is None
+
+
+async def test_a_journal_that_has_not_been_told_is_told_by_a_restart(tmp_path: Path) -> None:
+    storage = MemoryStorage()
+    taken, passed = signed_proof("alice", timestamp_ms=START_MS + 10_000), signed_proof("alice")
+    async with open_parts(tmp_path, storage=storage) as parts:
+        await submit_all(parts, taken, passed)
+        other = break_journal(tmp_path)
+        await parts.finalise([taken])
+    mend_journal(other)
     async with open_parts(tmp_path, storage=storage) as parts:
         assert isinstance(await parts.admission.outcome(taken.proof_id), Finalised)
         assert isinstance(await parts.admission.outcome(passed.proof_id), Dropped)
@@ -249,4 +262,4 @@ async def test_after_a_jump_what_the_snapshot_has_moved_past_is_dropped_with_whe
             assert outcome.refusal.code in (code, RefusalCode.TOO_FAST)
             assert "from height 2 on" in outcome.refusal.message
         assert await parts.admission.outcome(waits.proof_id) == Pending()
-        assert await parts.admission.owes_answers()
+        assert parts.admission.owes_answers()

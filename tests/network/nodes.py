@@ -112,7 +112,7 @@ async def syncing_node(
             if height >= chain.next_height:
                 sync.hint()
 
-        async def owes() -> bool:
+        def owes() -> bool:
             return owes_answers
 
         peers = Peers(network, chain, on_height=on_height)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
@@ -11,6 +12,7 @@ from p2p.memory import MemoryHub
 from p2p.network import Fault
 from step_node.api.status import NodeStatus, PeerStatus, ValidatorStatus
 from step_node.engine.evidence_pool import EvidencePool
+from step_node.mempool.journal import Journal
 from step_node.mempool.pool import Mempool
 from step_node.metrics import NodeMetrics
 from step_node.node.gauges import Gauges
@@ -61,6 +63,9 @@ def test_what_happens_is_counted_under_its_labels() -> None:
     assert value("step_forks_seen_total") == 1
 
 
+UNOPENED = Journal(Path("journal"), None, trouble="it cannot be opened")
+
+
 async def test_what_is_is_looked_up_when_asked() -> None:
     registry = CollectorRegistry()
     hub = MemoryHub()
@@ -68,7 +73,7 @@ async def test_what_is_is_looked_up_when_asked() -> None:
         network.subscribe("proofs", message_bytes_max=100, buffer_messages=8)
         await network.start()
         await other.start()
-        registry.register(Gauges(network, Mempool(proofs_max=5), EvidencePool(), lambda: STATUS))
+        registry.register(Gauges(network, Mempool(proofs_max=5), UNOPENED, EvidencePool(), lambda: STATUS))
         value = registry.get_sample_value
         assert value("step_mempool_proofs_max") == 5
         assert value("step_evidence_waiting") == 0
@@ -102,7 +107,7 @@ async def test_members_of_the_set_have_labels_and_strangers_have_none() -> None:
         ),
     )
     async with MemoryHub().join("one") as network:
-        registry.register(Gauges(network, Mempool(), EvidencePool(), lambda: status))
+        registry.register(Gauges(network, Mempool(), UNOPENED, EvidencePool(), lambda: status))
         text = generate_latest(registry).decode()
     samples = {
         (sample.name, *sample.labels.values()): sample.value
@@ -125,7 +130,7 @@ async def test_every_metric_keeps_to_the_conventions_and_says_what_it_means() ->
     registry = CollectorRegistry()
     async with MemoryHub().join("one") as network:
         NodeMetrics(registry)
-        registry.register(Gauges(network, Mempool(), EvidencePool(), lambda: STATUS))
+        registry.register(Gauges(network, Mempool(), UNOPENED, EvidencePool(), lambda: STATUS))
         families = list(text_string_to_metric_families(generate_latest(registry).decode()))
     assert len(families) > 25
     for family in families:

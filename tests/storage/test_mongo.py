@@ -76,6 +76,24 @@ async def test_a_uri_that_is_none_is_refused_without_showing_its_password(uri: s
         await initiate_replica_set(uri)
 
 
+@pytest.mark.parametrize(
+    ("option", "rule"),
+    [
+        ("readPreference=nearest", "readpreference: must be primary, or be left out, not 'nearest'"),
+        ("readPreference=secondaryPreferred", "readpreference: must be primary"),
+        ("readConcernLevel=local", "readconcernlevel: must be majority, or be left out, not 'local'"),
+        ("w=0", "w: must be majority, or be left out, not 0"),
+        ("w=1", "w: must be majority, or be left out, not 1"),
+        ("journal=false", "journal: must be true, or be left out, not False"),
+    ],
+)
+async def test_an_option_that_breaks_transactions_is_refused_naming_it_and_no_password(option: str, rule: str) -> None:
+    with pytest.raises(StorageMismatch) as refusal:
+        await MongoStorage.open(f"mongodb://user:secret@127.0.0.1:1/?replicaSet=rs0&{option}", "any")
+    assert f"storage.mongodb_uri): its option {rule}" in str(refusal.value)
+    assert "secret" not in str(refusal.value)
+
+
 @pytest.mark.parametrize("name", ["", "a.b", "a b", "x" * 64])
 async def test_a_name_that_no_database_can_have_is_refused(name: str) -> None:
     with pytest.raises(StorageMismatch, match="the MongoDB database is named"):

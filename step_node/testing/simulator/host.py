@@ -28,6 +28,7 @@ from step_node.chain.chain import COMMIT_BYTES_MAX
 from step_node.chain.genesis import Genesis
 from step_node.crypto.eip191 import address_of, public_key_of
 from step_node.engine.doppelganger import DoppelgangerFound
+from step_node.engine.wal import COMPACTED_AT_BYTES
 from step_node.errors import StepNodeError, leaves
 from step_node.home.config import SyncConfig
 from step_node.home.paths import NodeHome
@@ -92,6 +93,7 @@ class Host:
         sync: SyncConfig | None = None,
         coverage: Coverage | None = None,
         starts: bool = True,
+        log_compacted_at_bytes: int = COMPACTED_AT_BYTES,
     ) -> None:
         self.name = name
         self._others = others
@@ -107,6 +109,7 @@ class Host:
         """Proofs that a client was told are accepted here, in that order, and when."""
         self._private_key = private_key
         self._sync = sync
+        self._log_compacted_at_bytes = log_compacted_at_bytes
         self._coverage = coverage
         self.genesis = genesis
         self._air = air
@@ -366,6 +369,7 @@ class Host:
             hooks=hooks,
             bootstrap=self._others,
             files=mount,
+            log_compacted_at_bytes=self._log_compacted_at_bytes,
         )
         node = self._wired = Node(parts)
         self._lives += 1

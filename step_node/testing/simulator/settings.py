@@ -10,6 +10,8 @@ import random
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 
+from step_node.engine.wal import COMPACTED_AT_BYTES
+
 
 class FaultKind(StrEnum):
     """A kind of fault that `--faults` names."""
@@ -113,6 +115,8 @@ class SimulationSettings:
     """Virtual time in which faults happen and clients submit."""
     acts: frozenset[FaultKind] | None = None
     """What operators do in every seed; None: each seed draws whether they do anything, and what."""
+    log_compacted_at_bytes: int = COMPACTED_AT_BYTES
+    """How long the consensus log of a height becomes before it is compacted."""
     liveness_seconds: float = 120.0
     """Virtual time within which, after the faults, every honest node must have finalised everything."""
 

@@ -166,6 +166,7 @@ class _World:
             others=frozenset(PeerId(f"v{index}") for index in range(self._settings.validators)) - {PeerId(name)},
             coverage=self._coverage,
             starts=starts,
+            log_compacted_at_bytes=self._settings.log_compacted_at_bytes,
             sync=LIVELY_SYNC if FaultKind.JOIN in self.plan.operators else None,
         )
         if host.is_honest and host.address:

@@ -15,11 +15,11 @@ from typing import Any
 from unittest.mock import patch
 
 from consensus import machine, proposals, rounds, votes
-from consensus.inputs import Input
+from consensus.checkpoint import LogEntry, checkpoint_entries, replay
 from consensus.messages import PreCommit, PreVote
 from consensus.progress import Progress
 from consensus.reasons import Ignored
-from consensus.state import Phase, VoteSet
+from consensus.state import ConsensusState, Phase, VoteSet
 from consensus.values import Validator, ValidatorSet
 from p2p.network import Fault
 from step_node.batch.batch import BatchHeader
@@ -29,8 +29,10 @@ from step_node.chain.chain import Chain
 from step_node.chain.judging import JudgedBatch
 from step_node.clock import Clock
 from step_node.durable.record_log import RecordLog
+from step_node.engine import wal as wal_module
 from step_node.engine.accuser import Accuser
 from step_node.engine.driver import ConsensusDriver
+from step_node.engine.own_key import OwnKey
 from step_node.engine.wal import WriteAheadLog
 from step_node.ledger import evidence as evidence_module
 from step_node.ledger import execution, state_gates
@@ -61,6 +63,12 @@ ONLY_COPYING = SimulationSettings(faults=frozenset(), acts=frozenset({FaultKind.
 ONLY_SETTING_A_CLOCK = SimulationSettings(validators=1, faults=frozenset(), acts=frozenset({FaultKind.CLOCK_STEP}))
 LOSING_LOGS = SimulationSettings(faults=frozenset({FaultKind.PLOT, FaultKind.LOST_LOG, FaultKind.BYZANTINE}))
 """Logs are lost, at the worst moments too."""
+COMPACTING = SimulationSettings(
+    faults=frozenset({FaultKind.PLOT, FaultKind.CRASH, FaultKind.BYZANTINE}),
+    acts=frozenset(),
+    log_compacted_at_bytes=2_000,
+)
+"""Each height's log is compacted many times."""
 APART = SimulationSettings(
     faults=frozenset(
         {
@@ -169,7 +177,7 @@ def lock_not_restored() -> Sequence[AbstractContextManager[Any]]:
     async def resume(self: ConsensusDriver) -> None:
         replayed, self._replayed = self._replayed, []
         for item in replayed:
-            self._state = machine.apply(self._state, item).state
+            self._state = replay(self._state, item).state
         self._state = replace(self._state, locked_hash=None, locked_round=-1, valid_hash=None, valid_round=-1)
         await original(self)
 
@@ -253,6 +261,21 @@ def signed_before_the_log_is_synced() -> Sequence[AbstractContextManager[Any]]:
     return [patch.object(WriteAheadLog, "sync", lambda _self: None)]
 
 
+def compaction_forgets_the_lock() -> Sequence[AbstractContextManager[Any]]:
+    """With the second memory of it away, the proof of lock, which would make up for it at the restart."""
+
+    def forgetful(state: ConsensusState) -> list[bytes]:
+        return checkpoint_entries(replace(state, locked_hash=None, locked_round=-1, valid_hash=None, valid_round=-1))
+
+    async def nothing_recovered(_self: OwnKey, _state: ConsensusState) -> None:
+        return None
+
+    return [
+        patch.object(wal_module, "checkpoint_entries", forgetful),
+        patch.object(OwnKey, "recovered", nothing_recovered),
+    ]
+
+
 def fsync_forgotten() -> Sequence[AbstractContextManager[Any]]:
     """Records are written, and not synced: of both logs."""
     original = RecordLog.sync
@@ -269,7 +292,7 @@ def fsync_forgotten() -> Sequence[AbstractContextManager[Any]]:
 def guard_off_and_log_lost() -> Sequence[AbstractContextManager[Any]]:
     original = WriteAheadLog.open
 
-    def lose(*args: Any, **kwargs: Any) -> tuple[WriteAheadLog, list[Input]]:
+    def lose(*args: Any, **kwargs: Any) -> tuple[WriteAheadLog, list[LogEntry]]:
         log, _ = original(*args, **kwargs)
         log.begin(log._height)
         return log, []
@@ -465,6 +488,7 @@ BUGS = (
     PlantedBug("a refusal of the guard waits for ever", signing.refusal_that_waits_for_ever, 4),
     PlantedBug("the lock is lost with the log", signing.lock_forgotten_with_the_log, 14, LOSING_LOGS),
     PlantedBug("the proof of lock is not kept", signing.proof_of_lock_not_kept, 34, LOSING_LOGS),
+    PlantedBug("compaction of the log forgets the lock (H11)", compaction_forgets_the_lock, 4, COMPACTING),
     PlantedBug("a home takes another key's history", signing.takes_another_keys_history, 1, ONLY_RESTORING),
     PlantedBug("the watch for a second process is deaf", signing.deaf_watch, 2, ONLY_COPYING),
     PlantedBug("a duration is measured by the wall clock (H13)", duration_by_wall_clock, 1, ONLY_SETTING_A_CLOCK),

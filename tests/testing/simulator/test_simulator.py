@@ -99,3 +99,11 @@ def test_an_unknown_fault_is_named(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_every_fault_has_a_name_of_its_own() -> None:
     assert len({str(kind) for kind in FaultKind}) == len(FaultKind)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_heights_whose_logs_are_compacted_all_the_time_keep_every_promise(seed: int) -> None:
+    with quiet():
+        history = simulate_seed(seed, SimulationSettings(log_compacted_at_bytes=2_000))
+    assert not history.violations
+    assert history.stuck is None
