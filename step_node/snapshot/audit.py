@@ -38,8 +38,8 @@ class StateSum(RecordSink):
         if self._head is None or self.lanes != self._head.lanes:
             raise StorageMismatch(
                 "the records of the store do not add up to its state root: the store has been changed from outside, or"
-                " the disk has changed it. Its node would contradict all others. Check the disk, and fetch the store anew from"
-                " the peers: `step-node storage rebuild`"
+                " the disk has changed it. Its node would contradict all others. Check the disk, and fetch the store"
+                " anew from the peers: `step-node storage rebuild`"
             )
 
 

@@ -395,7 +395,7 @@ async def test_a_damaged_file_is_set_aside_and_said(tmp_path: Path, content: byt
         pool = opened(path)
     assert [(entry["log_level"], entry["set_aside"]) for entry in logged] == [("error", str(aside))]
     chain, evidence = await open_chain(GENESIS), double_vote()
-    assert await pool.add(evidence, chain.offence_in(evidence))
+    assert await pool.add(evidence, chain.offence_in(evidence), GENESIS.parameters)
     assert len(opened(path)) == 1
     assert aside.read_bytes() == content
 
