@@ -14,13 +14,13 @@ JOBS ?= auto
 PYTEST = $(BIN)/python -m pytest --numprocesses $(JOBS) --dist worksteal
 TRACED = $(BIN)/coverage erase && $(BIN)/coverage run -m pytest --numprocesses $(JOBS) --dist worksteal \
   -m "not slow and not costly and not long" && $(BIN)/coverage combine --quiet
-NIGHTLY ?= long simulate fuzz explore chaos
+NIGHTLY ?= long hostile simulate fuzz explore chaos
 export PIP_ROOT_USER_ACTION := ignore
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo setup setup-dev test test-fast long test-python coverage explore simulate bench-join check lint lock clean \
-  compose-check chaos fuzz fuzz-consensus nightly changelog
+  compose-check chaos hostile fuzz fuzz-consensus nightly changelog
 
 help: ## List what can be done
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,7 +45,10 @@ chaos: setup-dev ## Scenarios of failures on networks of real processes (REPEAT=
 	@$(BIN)/step-node chaos --repeat $(REPEAT) $(foreach name,$(SCENARIO),--scenario $(name))
 
 long: setup-dev ## Operators' days, copied homes, attacks and chaos with real processes: a quarter of an hour
-	@$(BIN)/python -m pytest -m long
+	@$(BIN)/python -m pytest -m long --ignore tests/hostile
+
+hostile: setup-dev ## Attacks on networks of real processes, one after another; what each does to finality
+	@$(BIN)/python -m pytest -m long -s tests/hostile
 
 simulate: setup-dev ## Whole nodes in a simulated world (SEEDS=n), and the planted bugs that take long to find
 	@$(BIN)/step-node simulate --validators 4 --seeds $(SEEDS) --json
@@ -58,7 +61,7 @@ fuzz-consensus: setup-dev ## Search schedules of the simulated world, guided by 
 fuzz: setup-dev $(VENV)/.fuzz-installed ## Fuzz every decoder, guided by coverage (SECONDS_EACH=20; CORPUS=directory to keep)
 	@$(BIN)/python -m tests.fuzz.fuzz_decoders --seconds $(SECONDS_EACH) $(if $(CORPUS),--corpus $(CORPUS))
 
-nightly: setup-dev ## What takes hours, one after another; failures are gathered (NIGHTLY="long simulate fuzz explore chaos")
+nightly: setup-dev ## What takes hours, one after another; failures are gathered (NIGHTLY="long hostile simulate fuzz explore chaos")
 	@$(BIN)/python -m scripts.nightly $(NIGHTLY)
 
 coverage: setup-dev ## Which lines the tests run that are neither slow nor costly: a table here, pages in htmlcov/

@@ -8,10 +8,10 @@ Prometheus' conventions: seconds, `_total` for counters, one word for one thing 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, Literal, TypeAlias
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from step_node.ledger.state import Receipt
 
@@ -67,6 +67,13 @@ class NodeMetrics:
             "step_messages_rejected", "Gossip from peers that was refused, by their fault.", "reason"
         )
         self._storage_retries = counter("step_storage_retries", "Calls to a store that did not answer, tried again.")
+        self._api_refused = counter(
+            "step_api_refused", "Connections and requests of HTTP clients that were not served, by reason.", "reason"
+        )
+        self._api_connections = Gauge("step_api_connections", "Open HTTP connections.", registry=registry)
+        self._api_connections_max = Gauge(
+            "step_api_connections_max", "HTTP connections that may be open.", registry=registry
+        )
         self._rounds = Histogram(
             "step_consensus_rounds", "Rounds that a height took.", registry=registry, buckets=_ROUNDS
         )
@@ -83,6 +90,15 @@ class NodeMetrics:
             registry=registry,
             buckets=_SUBMISSION_SECONDS,
         )
+
+    def api_refused(self, reason: str) -> None:
+        """An HTTP client was not served."""
+        self._api_refused.labels(reason).inc()
+
+    def show_api_connections(self, count: Callable[[], int], connections_max: int) -> None:
+        """Look the number of open HTTP connections up with `count` from now on."""
+        self._api_connections.set_function(count)
+        self._api_connections_max.set(connections_max)
 
     def batch_finalised(self, receipts: Sequence[Receipt], rounds: int) -> None:
         """Consensus has finalised a batch with these receipts, after so many rounds (1 is the least)."""

@@ -1,9 +1,8 @@
 """Requests' bodies: taken in whole and bounded before anything else happens, and then read strictly.
 
 `BodyLimit` stands in front of every route. A body that says it is too long is refused before a byte of it is read,
-one that turns out to be is refused at that byte, and one that trickles in is given up. What follows such an answer on
-the connection is thrown away as it arrives: the server hands body chunks over through a short queue, and a queue that
-nobody empties would keep the connection, and the answer, waiting for ever.
+one that turns out to be is refused at that byte, and one that trickles in is given up. The server closes the
+connection after such an answer, and throws away what still follows on it.
 
 `parse_json` accepts what RFC 8259 calls JSON and no more: Python's own parser lets NaN, the infinities and repeated
 keys through, and each means different things to different readers.
@@ -51,11 +50,7 @@ class BodyLimit:
         try:
             body = await _read_body(scope, receive)
         except ApiError as error:
-            response = error_response(error, self._clock, {"Connection": "close"})
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(_discard, receive)
-                await response(scope, receive, send)
-                nursery.cancel_scope.cancel()
+            await error_response(error, self._clock, {"Connection": "close"})(scope, receive, send)
             return
         if body is not None:
             await self._app(scope, _replaying(body, receive), send)
@@ -117,11 +112,6 @@ def _replaying(body: bytes, receive: Receive) -> Receive:
         return held.pop() if held else await receive()
 
     return receive_held
-
-
-async def _discard(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 def _too_large() -> ApiError:

@@ -23,13 +23,14 @@ _EXAMPLES: dict[Code, str] = {
     RefusalCode.TRIANGLE_EXHAUSTED: "triangleId: is subdivided; choose an active triangle",
     RefusalCode.TOO_FAST: "lat, lon: too far from this account's last proof, 10000 ms before, for 15 m/s",
     RefusalCode.MORATORIUM: "timestamp: 4000 ms after this account's last proof; at least 10000 ms are required",
-    RefusalCode.RATE_LIMITED: "account: 64 proofs of this account wait already; wait until one is final",
+    RefusalCode.RATE_LIMITED: "address: asks for more than its share of this node's time",
     RefusalCode.MEMPOOL_FULL: "50000 proofs wait already; try again in a few seconds",
     RefusalCode.NOT_READY: "the node's store does not answer just now; try again in a second",
     RefusalCode.INTERNAL_ERROR: "the node failed to answer; its operator finds why in its log",
     RequestCode.NOT_FOUND: "path: there is nothing here; the API is described at /docs",
     RequestCode.METHOD_NOT_ALLOWED: "method: PUT is not allowed here; see the Allow header",
     RequestCode.PAYLOAD_TOO_LARGE: "body: must have at most 16384 bytes",
+    RequestCode.HEADERS_TOO_LARGE: "request: its line and headers must have at most 16384 bytes",
     RequestCode.REQUEST_TIMEOUT: "body: must arrive within 10 seconds",
     RequestCode.PROOF_NOT_FOUND: "proofId: this node has neither accepted nor finalised such a proof",
     RequestCode.BATCH_NOT_FOUND: "height: 43 is not finalised yet; the last is 42",
@@ -50,13 +51,14 @@ _EXAMPLES: dict[Code, str] = {
 EVERYWHERE = (
     RefusalCode.INVALID_PAYLOAD,
     RequestCode.PAYLOAD_TOO_LARGE,
+    RequestCode.HEADERS_TOO_LARGE,
     RequestCode.REQUEST_TIMEOUT,
+    RefusalCode.RATE_LIMITED,
+    RefusalCode.NOT_READY,
     RefusalCode.INTERNAL_ERROR,
 )
-"""What any route can answer: the first to query parameters that it does not have."""
-
-WITH_STORE = (*EVERYWHERE, RefusalCode.NOT_READY)
-"""What any route that asks the store can answer."""
+"""What any route can answer: the first to query parameters that it does not have, 429 and 503 when it is asked for too
+much (`step_node.api.limits`), the latter also when its store does not answer."""
 
 
 _RETRY_AFTER = {"headers": {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}}}

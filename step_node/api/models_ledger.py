@@ -26,7 +26,7 @@ class AccountAnswer(Answer):
     balance: StepText
     unit: Literal["STEP"] = "STEP"
     proofs: int = Field(description="How many of its proofs are finalised.", examples=[7])
-    rank: int | None = Field(description="1 is the highest balance.", examples=[3])
+    rank: int | None = Field(description="1 is the highest balance; null beyond 10,000.", examples=[3])
     last_proof: LastProofAnswer | None
     next_sequence: int = Field(description="The sequence number of its next validator operation.", examples=[0])
 

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated, Final, Literal
 
-import trio
-from fastapi import APIRouter, Path, Query
+from blake3 import blake3
+from fastapi import APIRouter, Path, Query, Request, Response
 
-from consensus.messages import Commit
-from consensus.wire import decode
 from mesh import TriangleId, TriangleIdError
 from step_node.amounts import step_text
+from step_node.api.batch_answers import BatchAnswers
 from step_node.api.cursor import decode_cursor, encode_cursor
-from step_node.api.documentation import WITH_STORE, refusals
+from step_node.api.documentation import EVERYWHERE, refusals
 from step_node.api.errors import ApiError, RequestCode
 from step_node.api.models_ledger import (
     AccountAnswer,
     BatchAnswer,
-    BatchHeaderAnswer,
-    CommitAnswer,
     LastProofAnswer,
     LeaderboardAnswer,
     LeaderboardEntry,
@@ -27,18 +24,17 @@ from step_node.api.models_ledger import (
 from step_node.api.models_proofs import AccountProofs, HistoryEntry
 from step_node.api.schema import ADDRESS_PATTERN, EXAMPLE_ADDRESS, EXAMPLE_TRIANGLE, TRIANGLE_PATTERN, hex_text
 from step_node.api.services import ApiServices
-from step_node.batch.batch import decode_batch
-from step_node.chain.chain import COMMIT_BYTES_MAX
 from step_node.ledger.records import Account, LastProof, Triangle, TriangleState
 from step_node.ledger.rewards import proof_reward_ustep
 from step_node.ledger.state import StateKeys
 from step_node.proofs.proof import RefusalCode
 from step_node.proofs.timestamps import format_timestamp
-from step_node.storage.interface import StoredBatch
 
 PAGE_DEFAULT: Final = 20
 PAGE_MAX: Final = 100
 """Entries of one page of a listing; a larger `limit` is refused."""
+
+_UNCHANGED: Final = {"description": "It is the one that `If-None-Match` names."}
 
 HEIGHT_MAX: Final = 2**63 - 1
 
@@ -67,12 +63,13 @@ Limit = Annotated[int, Query(ge=1, le=PAGE_MAX, description="How many entries at
 def ledger_routes(services: ApiServices) -> APIRouter:
     """The routes that read the ledger."""
     routes = APIRouter(tags=["ledger"])
-    storage = services.chain.storage
+    storage = services.chain.storage.for_strangers()
+    batches = BatchAnswers(storage)
 
     @routes.get(
         "/account/{address}",
         summary="An account",
-        responses=refusals(*WITH_STORE),
+        responses=refusals(*EVERYWHERE),
     )
     async def account(address: Address) -> AccountAnswer:
         """Every address is an account: one that was never paid has nothing yet."""
@@ -90,7 +87,7 @@ def ledger_routes(services: ApiServices) -> APIRouter:
     @routes.get(
         "/account/{address}/proofs",
         summary="An account's finalised proofs, newest first",
-        responses=refusals(*WITH_STORE),
+        responses=refusals(*EVERYWHERE),
     )
     async def account_proofs(
         address: Address,
@@ -112,7 +109,7 @@ def ledger_routes(services: ApiServices) -> APIRouter:
     @routes.get(
         "/triangle/{id}",
         summary="A triangle",
-        responses=refusals(RefusalCode.TRIANGLE_NOT_FOUND, *WITH_STORE),
+        responses=refusals(RefusalCode.TRIANGLE_NOT_FOUND, *EVERYWHERE),
     )
     async def triangle(
         id_text: TriangleIdText,
@@ -152,7 +149,7 @@ def ledger_routes(services: ApiServices) -> APIRouter:
     @routes.get(
         "/leaderboard",
         summary="The accounts with the highest balances",
-        responses=refusals(*WITH_STORE),
+        responses=refusals(*EVERYWHERE),
     )
     async def leaderboard(limit: Limit = PAGE_DEFAULT) -> LeaderboardAnswer:
         """Equal balances stand in the order of their addresses."""
@@ -172,26 +169,34 @@ def ledger_routes(services: ApiServices) -> APIRouter:
     @routes.get(
         "/batch/{height}",
         summary="A finalised batch",
-        responses=refusals(RequestCode.BATCH_NOT_FOUND, *WITH_STORE),
+        response_model=BatchAnswer,
+        responses={304: _UNCHANGED, **refusals(RequestCode.BATCH_NOT_FOUND, *EVERYWHERE)},
     )
     async def batch(
         height: Annotated[int, Path(ge=1, le=HEIGHT_MAX, description="1 is the first.", examples=[42])],
-    ) -> BatchAnswer:
-        """Its header, the ids of its proofs, and who committed it."""
+        request: Request,
+    ) -> Response:
+        """Its header, the ids of its proofs, and who committed it. It never changes: keep it as long as you like."""
         last = services.chain.head.chain.height
-        stored = await storage.batches(height, 1) if height <= last else ()
-        if not stored and height <= last:
+        if height > last:
+            raise ApiError(
+                RequestCode.BATCH_NOT_FOUND, f"height: {height} is not finalised on this node yet; the last is {last}"
+            )
+        # Which commit was kept differs from node to node, so the tag is of the whole answer.
+        found = await batches.get(height)
+        if found is None:
             raise ApiError(
                 RequestCode.BATCH_NOT_FOUND,
                 f"height: {height} is not kept on this node, which joined from a snapshot of height"
                 f" {await storage.first_height()}; ask a node that has been there from the start",
             )
-        if not stored:
-            raise ApiError(
-                RequestCode.BATCH_NOT_FOUND, f"height: {height} is not finalised on this node yet; the last is {last}"
-            )
-        # Decoding hashes each of up to a thousand proofs: too long for the event loop.
-        return await trio.to_thread.run_sync(_batch_answer, stored[0])
+        headers = {
+            "ETag": f'"{blake3(found).hexdigest(length=16)}"',
+            "Cache-Control": "public, max-age=86400, immutable",
+        }
+        if headers["ETag"] in request.headers.get("if-none-match", ""):
+            return Response(status_code=304, headers=headers)
+        return Response(found, headers=headers, media_type="application/json")
 
     return routes
 
@@ -210,29 +215,3 @@ def parse_before(before: str | None) -> tuple[int, int] | None:
         return decode_cursor(before)
     except ValueError as error:
         raise ApiError(RefusalCode.INVALID_PAYLOAD, f"before: {error}") from error
-
-
-def _batch_answer(stored: StoredBatch) -> BatchAnswer:
-    decoded = decode_batch(stored.batch)
-    header = decoded.header
-    commit = decode(Commit, stored.commit, bytes_max=COMMIT_BYTES_MAX)
-    return BatchAnswer(
-        height=stored.height,
-        batch_hash=hex_text(stored.batch_hash),
-        header=BatchHeaderAnswer(
-            chain_id=header.chain_id,
-            height=header.height,
-            round=header.round,
-            proposer=hex_text(header.proposer),
-            timestamp=format_timestamp(header.timestamp_ms),
-            previous_batch_hash=hex_text(header.previous_batch_hash),
-            validator_set_hash=hex_text(header.validator_set_hash),
-            state_root=hex_text(header.state_root),
-            proof_ids_root=hex_text(header.proof_ids_root),
-            body_hash=hex_text(header.body_hash),
-        ),
-        proof_ids=[hex_text(proof.proof_id) for proof in decoded.proofs],
-        commit=CommitAnswer(
-            round=commit.round, signers=[hex_text(signature.validator) for signature in commit.signatures]
-        ),
-    )

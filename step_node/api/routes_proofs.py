@@ -9,7 +9,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 
 from mesh import LEVEL_MAX
 from step_node.api.body import BODY_BYTES_MAX
-from step_node.api.documentation import EVERYWHERE, WITH_STORE, refusals
+from step_node.api.documentation import EVERYWHERE, refusals
 from step_node.api.errors import ApiError, RequestCode
 from step_node.api.models_proofs import DroppedStatus, FinalisedStatus, PendingAnswer, ProofConfig, RewardedAnswer
 from step_node.api.schema import EXAMPLE_PROOF_ID, HASH_PATTERN, hex_text
@@ -36,7 +36,7 @@ _PENDING = {
     "description": "The proof is accepted and on the node's disk, but not final yet; ask for its status.",
 }
 _SUBMISSION = {"required": True, "content": {"application/json": {"schema": SUBMISSION_SCHEMA}}}
-_GATE_CODES = tuple(code for code in RefusalCode if code not in WITH_STORE)
+_GATE_CODES = tuple(code for code in RefusalCode if code not in EVERYWHERE)
 
 
 def proof_routes(services: ApiServices) -> APIRouter:
@@ -48,7 +48,7 @@ def proof_routes(services: ApiServices) -> APIRouter:
         summary="Submit a signed location proof",
         response_model=RewardedAnswer,
         response_description="The proof is final, now or since it was submitted before: this is what it earned.",
-        responses={202: _PENDING, **refusals(*_GATE_CODES, *WITH_STORE)},
+        responses={202: _PENDING, **refusals(*_GATE_CODES, *EVERYWHERE)},
         openapi_extra={"requestBody": _SUBMISSION},
     )
     async def submit_proof(
@@ -89,7 +89,7 @@ def proof_routes(services: ApiServices) -> APIRouter:
         "/status/{proofId}",
         summary="What became of a proof",
         response_description="`status` tells which of the three it is.",
-        responses=refusals(RequestCode.PROOF_NOT_FOUND, *WITH_STORE),
+        responses=refusals(RequestCode.PROOF_NOT_FOUND, *EVERYWHERE),
     )
     async def proof_status(proof_id_text: ProofId) -> FinalisedStatus | DroppedStatus | PendingAnswer:
         """Ask the node that the proof was submitted to: only it is sure to know of one that waits or was dropped."""

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request
 
 from step_node.api.body import parse_json
 from step_node.api.cursor import encode_cursor
-from step_node.api.documentation import WITH_STORE, refusals
+from step_node.api.documentation import EVERYWHERE, refusals
 from step_node.api.errors import ApiError, RequestCode
 from step_node.api.models_validators import (
     EvidenceAnswer,
@@ -37,9 +37,9 @@ _SUMMARIES = {
 def validator_routes(services: ApiServices) -> APIRouter:
     """The routes under `/validator`, `/validators` and `/evidence`."""
     routes = APIRouter(tags=["validators"])
-    storage = services.chain.storage
+    storage = services.chain.storage.for_strangers()
 
-    @routes.get("/validators", summary="All validators", responses=refusals(*WITH_STORE))
+    @routes.get("/validators", summary="All validators", responses=refusals(*EVERYWHERE))
     async def validators() -> ValidatorsAnswer:
         """Those in the set, and those that wait to join it, have left, or are jailed."""
         head = services.chain.head
@@ -52,7 +52,7 @@ def validator_routes(services: ApiServices) -> APIRouter:
     @routes.get(
         "/validators/{address}",
         summary="A validator",
-        responses=refusals(RefusalCode.INVALID_PAYLOAD, RequestCode.VALIDATOR_NOT_FOUND, *WITH_STORE),
+        responses=refusals(RefusalCode.INVALID_PAYLOAD, RequestCode.VALIDATOR_NOT_FOUND, *EVERYWHERE),
     )
     async def validator(address: Address) -> ValidatorAnswer:
         """By the address of its hot key; one that was rotated says so."""
@@ -68,7 +68,7 @@ def validator_routes(services: ApiServices) -> APIRouter:
     @routes.get(
         "/evidence",
         summary="What validators have been slashed for, newest first",
-        responses=refusals(RefusalCode.INVALID_PAYLOAD, *WITH_STORE),
+        responses=refusals(RefusalCode.INVALID_PAYLOAD, *EVERYWHERE),
     )
     async def evidence(
         limit: Limit = PAGE_DEFAULT,
@@ -109,7 +109,7 @@ def _add_operation(routes: APIRouter, services: ApiServices, name: str) -> None:
         status_code=202,
         summary=_SUMMARIES[name],
         response_description="It waits to be put into a batch.",
-        responses=refusals(RefusalCode.INVALID_PAYLOAD, *OperationCode, *WITH_STORE),
+        responses=refusals(RefusalCode.INVALID_PAYLOAD, *OperationCode, *EVERYWHERE),
         openapi_extra={"requestBody": _body(form_type.model_json_schema(by_alias=True))},
     )
 

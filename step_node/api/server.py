@@ -1,58 +1,44 @@
-"""Serving the API: Hypercorn's HTTP on trio, inside the caller's nursery.
+"""Serving the API: HTTP/1.1 on trio, inside the caller's nursery (docs/adr/0023-http-server.md).
 
-The socket is bound here, so that the caller learns the real port and a port in use is an error of its own; and
-connections are accepted here, each with Hypercorn's own connection handler, so that what goes wrong in one ends that
-one: under Hypercorn's `serve`, a header that its HTTP/2 upgrade cannot decode raises through all of them and would
-take the node with it. When the caller's scope is cancelled, the server stops listening, lets requests that are under
-way finish for `SHUTDOWN_GRACE_SECONDS`, and ends. It installs no signal handlers: what a signal means is the node's
-business.
+The socket is bound here, so that the caller learns the real port and a port in use is an error of its own. Each
+connection that finds a place (`visitors`) is a task of its own (`connection`), and what goes wrong in one ends that
+one. When the caller's scope is cancelled, the server stops listening, lets requests that are under way finish for
+`SHUTDOWN_GRACE_SECONDS`, and ends, whatever clients do. It installs no signal handlers: what a signal means is the
+node's business.
 """
 
 from __future__ import annotations
 
 import errno
 import logging
+import math
 import socket
 from functools import partial
-from typing import Any, Final, cast
+from typing import Final
 
 import trio
-from fastapi import FastAPI
-from hypercorn.app_wrappers import ASGIWrapper
-from hypercorn.config import Config
-from hypercorn.trio.tcp_server import TCPServer
-from hypercorn.trio.worker_context import WorkerContext
-from hypercorn.typing import ASGIFramework, LifespanState
+from starlette.types import ASGIApp
 
+from step_node.api.connection import Connection, Service
+from step_node.api.limits import ApiLimits, counted_as
+from step_node.api.visitors import Refused, Visitors
+from step_node.clock import Clock
 from step_node.errors import StepNodeError
+from step_node.metrics import NodeMetrics
 
 log = logging.getLogger(__name__)
-
-CONNECTIONS_MAX: Final = 4_096
-"""Open connections; one more is closed at once."""
 
 SHUTDOWN_GRACE_SECONDS: Final = 1.0
 """Requests under way at shutdown have this long; a submission that waits for finality is cut off, and is journalled."""
 
-HEADER_BYTES_MAX: Final = 16 * 1024
-"""A request's line and headers together; more is answered 431 and the connection closed."""
-
-KEEP_ALIVE_SECONDS: Final = 15.0
-"""How long a connection may stay open between requests, and a new one without sending its first."""
-
-KEEP_ALIVE_REQUESTS_MAX: Final = 100_000
-"""Requests on one connection; the next one needs a new connection."""
-
 BACKLOG_CONNECTIONS_MAX: Final = 1_024
 """Connections that wait to be accepted; the system refuses more."""
 
-BODY_CHUNKS_MAX: Final = 10
-"""Chunks of a body that wait for the application; further ones stay in the socket, and the client waits."""
-
+TELL_FULL_SECONDS: Final = 60.0
+"""How long after saying that there is no place left it is not said again."""
 
 STALLED_CLIENT_MS: Final = 5_000
-"""A client that takes nothing of its answer for so long is disconnected (where the system can: Linux). The server
-shields what it is sending from cancellation, so without this one stalled client could keep the node from stopping."""
+"""A client that takes nothing of its answer for so long is disconnected (where the system can: Linux)."""
 
 
 class CannotListen(StepNodeError):
@@ -64,7 +50,14 @@ class AddressInUse(CannotListen):
 
 
 async def serve_api(
-    app: FastAPI, host: str, port: int, *, task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED
+    app: ASGIApp,
+    host: str,
+    port: int,
+    *,
+    limits: ApiLimits,
+    clock: Clock,
+    metrics: NodeMetrics,
+    task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve `app` at `host`:`port` until cancelled; gives the port it listens on once it does (port 0: any free one).
 
@@ -72,10 +65,12 @@ async def serve_api(
     """
     listening = await _listen(host, port)
     bound_port: int = listening.getsockname()[1]
+    visitors = Visitors(limits, metrics.api_refused)
+    metrics.show_api_connections(lambda: len(visitors), limits.connections_max)
     stopping = trio.Event()
     async with trio.open_nursery() as nursery:
         try:
-            await nursery.start(_serve_until, stopping, app, listening)
+            await nursery.start(_serve_until, stopping, Service(app, clock, visitors), listening)
             task_status.started(bound_port)
             await trio.sleep_forever()
         finally:
@@ -83,20 +78,26 @@ async def serve_api(
 
 
 async def _serve_until(
-    stopping: trio.Event, app: FastAPI, listening: socket.socket, *, task_status: trio.TaskStatus[None]
+    stopping: trio.Event, service: Service, listening: socket.socket, *, task_status: trio.TaskStatus[None]
 ) -> None:
-    framework = ASGIWrapper(cast(ASGIFramework, app))
-    config, context = _config(), WorkerContext(None)
+    visitors = service.visitors
+    full = _FullHouse(visitors.limits.connections_max)
 
     async def serve_connection(stream: trio.SocketStream) -> None:
-        if len(connections.child_tasks) > CONNECTIONS_MAX:
-            await stream.aclose()
+        host = _host_of(stream)
+        visit = visitors.enter(host, counted_as(host))
+        if isinstance(visit, Refused):
+            if visit is Refused.CONNECTIONS:
+                full.tell()
+            await trio.aclose_forcefully(stream)
             return
         try:
-            # The annotation of the last parameter says TLS, but a plain stream is what it expects here.
-            await TCPServer(framework, config, context, LifespanState(), cast(Any, stream)).run()
+            async with trio.open_nursery() as own:
+                own.start_soon(Connection(service, visit, stream).run)
         except ExceptionGroup as error:
-            log.warning("an HTTP connection ended by an error of the server", exc_info=error)
+            log.error("an HTTP request met a bug of the node", exc_info=error)
+        finally:
+            visitors.leave(visit)
 
     listener = trio.SocketListener(trio.socket.from_stdlib_socket(listening))
     # Its own end is asked for by `stopping`: cancelling it would cut off requests under way.
@@ -108,8 +109,30 @@ async def _serve_until(
             task_status.started()
             await stopping.wait()
             acceptor.cancel_scope.cancel()
-            await context.terminated.set()
+            visitors.stop()
             connections.cancel_scope.deadline = trio.current_time() + SHUTDOWN_GRACE_SECONDS
+
+
+class _FullHouse:
+    """Says that there is no place left, once in a while: who is kept out must not fill the log."""
+
+    def __init__(self, connections_max: int) -> None:
+        self._connections_max = connections_max
+        self._told_at = -math.inf
+
+    def tell(self) -> None:
+        """A connection has been refused."""
+        if trio.current_time() - self._told_at >= TELL_FULL_SECONDS:
+            self._told_at = trio.current_time()
+            log.warning("the API has no place for another connection: all %d are at work", self._connections_max)
+
+
+def _host_of(stream: trio.SocketStream) -> str:
+    """The other end's address, IPv4 in its own form on a socket of both; "" if it has gone already."""
+    try:
+        return str(stream.socket.getpeername()[0]).removeprefix("::ffff:")
+    except OSError:
+        return ""
 
 
 async def _listen(host: str, port: int) -> socket.socket:
@@ -135,15 +158,3 @@ async def _listen(host: str, port: int) -> socket.socket:
         # Accepted connections inherit it.
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STALLED_CLIENT_MS)
     return listening
-
-
-def _config() -> Config:
-    config = Config()
-    config.accesslog = None
-    config.errorlog = log
-    config.include_server_header = False
-    config.h11_max_incomplete_size = HEADER_BYTES_MAX
-    config.keep_alive_timeout = KEEP_ALIVE_SECONDS
-    config.keep_alive_max_requests = KEEP_ALIVE_REQUESTS_MAX
-    config.max_app_queue_size = BODY_CHUNKS_MAX
-    return config

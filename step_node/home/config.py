@@ -13,7 +13,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, IPvAnyAddress, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from step_node.errors import StepNodeError, describe_validation_error
@@ -42,11 +42,20 @@ class _Section(BaseModel):
 
 
 class ApiConfig(_Section):
-    """The HTTP API. Port 0 lets the system choose."""
+    """The HTTP API. Port 0 lets the system choose.
+
+    `cost_ms_per_second` is how much time answering may take, of all clients and of one address (its `address_…`).
+    `proxies` are the addresses of reverse proxies, whose `X-Forwarded-For` is believed.
+    """
 
     host: str = "127.0.0.1"
     port: Port = 8_600
     wait_ms_max: Annotated[int, Field(ge=0, le=60_000)] = 30_000
+    connections_max: Annotated[int, Field(ge=16, le=10_000)] = 4_096
+    connections_per_address_max: Annotated[int, Field(ge=1, le=10_000)] = 128
+    cost_ms_per_second: Annotated[int, Field(ge=10, le=10_000)] = 400
+    address_cost_ms_per_second: Annotated[int, Field(ge=10, le=10_000)] = 200
+    proxies: tuple[IPvAnyAddress, ...] = ()
 
 
 class P2pConfig(_Section):

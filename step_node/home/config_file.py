@@ -29,6 +29,18 @@ host = {_text(api.host)}
 port = {api.port}
 # The longest that POST /proof/submit?wait_ms= may hold a request open, in milliseconds (0 to 60,000).
 wait_ms_max = {api.wait_ms_max}
+# Open connections, if the limit of open files allows for as many (16 to 10,000); for one more, the one that has been
+# waited for the longest gives way.
+connections_max = {api.connections_max}
+# Of them from one address, of IPv6 from one network of 64 bits (1 to 10,000); one more is closed at once.
+connections_per_address_max = {api.connections_per_address_max}
+# How many milliseconds of a second answering may take, for all clients together (10 to 10,000); a submission costs 4.
+# Beyond, requests wait up to a second, and are refused.
+cost_ms_per_second = {api.cost_ms_per_second}
+# Of that, for one address.
+address_cost_ms_per_second = {api.address_cost_ms_per_second}
+# Addresses of reverse proxies. A request from one of them counts for the last address in its X-Forwarded-For.
+proxies = {_list(tuple(map(str, api.proxies)))}
 
 [p2p]
 # Where libp2p listens (TCP): one or more multiaddrs.

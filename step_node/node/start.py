@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 import trio
 
 from p2p.errors import AddressInUse, NetworkError
 from step_node.api.app import create_app
+from step_node.api.limits import ApiLimits
 from step_node.api.server import serve_api
 from step_node.api.status import NodeStatus
 from step_node.chain.genesis import Genesis
@@ -17,6 +19,7 @@ from step_node.errors import StepNodeError, leaves
 from step_node.home.config import NodeConfig
 from step_node.home.keys import NodeKeys
 from step_node.home.paths import NodeHome
+from step_node.node.descriptors import api_connections, raise_limit
 from step_node.node.node import Node
 from step_node.node.opening import AS_USUAL, StartOptions, check_large_state, open_parts
 from step_node.node.parts import NodeParts
@@ -48,22 +51,40 @@ async def run_node(
 
     Raises `StepNodeError` for whatever the operator can do something about.
     """
+    limits = _api_limits(config, raise_limit())
     try:
         async with open_parts(home, config, genesis, keys, options) as parts, trio.open_nursery() as nursery:
             node = make_node(parts)
             await nursery.start(node.run)
             nursery.start_soon(check_large_state, parts.storage)
+            services = node.services(wait_ms_max=config.api.wait_ms_max)
             port = await nursery.start(
-                serve_api,
-                create_app(node.services(wait_ms_max=config.api.wait_ms_max)),
-                config.api.host,
-                config.api.port,
+                partial(
+                    serve_api,
+                    create_app(services),
+                    config.api.host,
+                    config.api.port,
+                    limits=limits,
+                    clock=services.clock,
+                    metrics=services.counters,
+                )
             )
             started = NodeStarted(f"http://{config.api.host}:{port}", node.status())
             log.info("serving", api=started.api_url, peer_id=started.status.peer_id, height=started.status.height)
             task_status.started(started)
     except BaseExceptionGroup as group:
         raise _operators_error(group) or group from group
+
+
+def _api_limits(config: NodeConfig, files_max: int) -> ApiLimits:
+    api = config.api
+    return ApiLimits(
+        connections_max=api_connections(files_max, wanted=api.connections_max, peers=config.p2p.connections_max),
+        connections_per_address_max=api.connections_per_address_max,
+        cost_ms_per_second=api.cost_ms_per_second,
+        address_cost_ms_per_second=api.address_cost_ms_per_second,
+        proxies=frozenset(map(str, api.proxies)),
+    )
 
 
 def _operators_error(group: BaseExceptionGroup[BaseException]) -> StepNodeError | None:

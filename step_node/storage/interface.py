@@ -21,6 +21,13 @@ SCHEMA_VERSION = 3
 PAGE_MAX = 500
 """The largest page any listing returns; a larger `limit` is a caller's error."""
 
+RANK_MAX = 10_000
+"""The last place that an account's rank is looked for: counting all who are richer would take as long as there are
+accounts."""
+
+STRANGERS_READS_MAX = 4
+"""Reads for strangers at the same time; a further one waits for one to end."""
+
 
 class StorageError(StepNodeError):
     """The store cannot be used. The message says what is wrong and what to do about it."""
@@ -112,37 +119,16 @@ class RestoredState:
     pages: Callable[[], Iterable[Sequence[StoredRecord]]]
 
 
-class Storage(Protocol):
-    """One chain's store. Every method may raise `StorageUnavailable`; then nothing has been written in part.
+class StorageReads(Protocol):
+    """What can be asked of a chain's store. Every method may raise `StorageUnavailable`.
 
-    A call that is cancelled ends whole as well, written or not, before the cancellation goes on.
-
-    Until `initialise` has been called once in the store's life, every other method but `close` raises
-    `StorageMismatch`. Listings raise `ValueError` for a `limit` outside 1..PAGE_MAX.
+    Listings raise `ValueError` for a `limit` outside 1..PAGE_MAX.
     """
-
-    async def initialise(self, genesis_hash: bytes, head: StateHead, accounts: Sequence[Account]) -> None:
-        """Write the genesis state into an empty store.
-
-        A store that already holds this genesis is left as it is, at whatever height it stands.
-        Raises `StorageMismatch` when it holds another chain (naming both hashes) or a newer schema (naming both).
-        """
-        ...
 
     async def head(self) -> StateHead: ...
 
     async def load(self, keys: StateKeys) -> StateSlice:
         """The head and the records asked for, read as one consistent snapshot."""
-        ...
-
-    async def finalise(self, finalised: FinalisedBatch) -> None:
-        """Write one height, in one transaction.
-
-        A height at or below the head with the same batch hash is already there: nothing is done.
-        Raises `ValueError`, with nothing changed, when it is not the head's successor, contradicts itself, holds
-        an integer beyond a signed 64-bit one, or conflicts with what is stored: another batch at this height, a
-        proof or a nonce that is already there, the removal of a nonce that is not.
-        """
         ...
 
     async def batches(self, from_height: int, limit: int) -> Sequence[StoredBatch]:
@@ -156,7 +142,7 @@ class Storage(Protocol):
     async def account(self, address: bytes) -> Account | None: ...
 
     async def account_rank(self, address: bytes) -> int | None:
-        """1 for the highest balance; equal balances are ranked by address."""
+        """1 for the highest balance; equal balances are ranked by address. None beyond `RANK_MAX`, and for none."""
         ...
 
     async def account_proofs(
@@ -175,11 +161,43 @@ class Storage(Protocol):
         """Who has been slashed, newest first, starting below the (height, index) `before`."""
         ...
 
-    async def totals(self) -> LedgerTotals: ...
-
     async def first_height(self) -> int | None:
         """The lowest height whose batch is here: above 1 in a store that began with a snapshot. None at height 0."""
         ...
+
+
+class Storage(StorageReads, Protocol):
+    """One chain's store. Every method may raise `StorageUnavailable`; then nothing has been written in part.
+
+    A call that is cancelled ends whole as well, written or not, before the cancellation goes on.
+
+    Until `initialise` has been called once in the store's life, every other method but `close` raises
+    `StorageMismatch`.
+    """
+
+    def for_strangers(self) -> StorageReads:
+        """The same store for whoever asks from outside: the node's own calls never wait behind theirs."""
+        ...
+
+    async def initialise(self, genesis_hash: bytes, head: StateHead, accounts: Sequence[Account]) -> None:
+        """Write the genesis state into an empty store.
+
+        A store that already holds this genesis is left as it is, at whatever height it stands.
+        Raises `StorageMismatch` when it holds another chain (naming both hashes) or a newer schema (naming both).
+        """
+        ...
+
+    async def finalise(self, finalised: FinalisedBatch) -> None:
+        """Write one height, in one transaction.
+
+        A height at or below the head with the same batch hash is already there: nothing is done.
+        Raises `ValueError`, with nothing changed, when it is not the head's successor, contradicts itself, holds
+        an integer beyond a signed 64-bit one, or conflicts with what is stored: another batch at this height, a
+        proof or a nonce that is already there, the removal of a nonce that is not.
+        """
+        ...
+
+    async def totals(self) -> LedgerTotals: ...
 
     async def export(self, sink: RecordSink) -> None:
         """Hand over all records of the head's state, read as one consistent snapshot while the chain goes on.

@@ -16,12 +16,14 @@ from step_node.ledger.records import Account, NonceRecord, Triangle
 from step_node.ledger.state import Changes, Receipt, StateHead, StateKeys, StateSlice
 from step_node.storage import checks
 from step_node.storage.interface import (
+    RANK_MAX,
     FinalisedBatch,
     FinalisedProof,
     LedgerTotals,
     RecordSink,
     RestoredState,
     Storage,
+    StorageReads,
     StoredBatch,
 )
 
@@ -39,6 +41,10 @@ class MemoryStorage(Storage):
         self._proofs: dict[bytes, FinalisedProof] = {}
         self._histories: dict[bytes, list[FinalisedProof]] = {}
         self._slashings: list[Slashing] = []
+
+    def for_strangers(self) -> StorageReads:
+        """This store: nobody waits for it."""
+        return self
 
     async def initialise(self, genesis_hash: bytes, head: StateHead, accounts: Sequence[Account]) -> None:
         checks.require_initial_state(genesis_hash, head, accounts)
@@ -116,7 +122,8 @@ class MemoryStorage(Storage):
         if address not in self._accounts:
             return None
         own = _by_rank(self._accounts[address])
-        return 1 + sum(_by_rank(other) < own for other in self._accounts.values())
+        rank = 1 + sum(_by_rank(other) < own for other in self._accounts.values())
+        return rank if rank <= RANK_MAX else None
 
     async def account_proofs(
         self, address: bytes, *, before: tuple[int, int] | None, limit: int

@@ -11,37 +11,44 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import TypeVar
 
 import trio
-from pymongo import ASCENDING, DESCENDING, DeleteMany, InsertOne, ReplaceOne, UpdateOne
+from pymongo import DeleteMany, InsertOne, ReplaceOne, UpdateOne
 
-from step_node.ledger.offences import Slashing
-from step_node.ledger.records import Account, NonceRecord, Triangle
-from step_node.ledger.state import Changes, Receipt, StateHead, StateKeys, StateSlice
+from step_node.ledger.records import Account
+from step_node.ledger.state import Changes, StateHead
 from step_node.storage import checks
 from step_node.storage import mongo_documents as documents
 from step_node.storage.asyncio_bridge import AsyncioThread
 from step_node.storage.interface import (
+    STRANGERS_READS_MAX,
     FinalisedBatch,
-    FinalisedProof,
     LedgerTotals,
     RecordSink,
     RestoredState,
     Storage,
-    StoredBatch,
+    StorageReads,
 )
 from step_node.storage.mongo_documents import Document
-from step_node.storage.mongo_driver import Driver, settled
+from step_node.storage.mongo_driver import CONNECTIONS_MAX, Driver, settled
+from step_node.storage.mongo_reads import MongoReads
 from step_node.storage.mongo_session import RETRY_MAX_S, MongoDatabase
 from step_node.storage.mongo_snapshot import clear_state, export_records, insert_records
+
+OWN_READS_MAX = CONNECTIONS_MAX - STRANGERS_READS_MAX - 1
+"""Reads of the node itself at the same time: the driver's connections, less those for strangers and for writing."""
 
 ResultT = TypeVar("ResultT")
 
 
-class MongoStorage(Storage):
+class MongoStorage(MongoReads, Storage):
     """One chain's store in one database. Made by `MongoStorage.open`; after `close` it cannot be used."""
 
     def __init__(self, thread: AsyncioThread, database: MongoDatabase) -> None:
-        self._thread = thread
-        self._database = database
+        super().__init__(thread, database, reads_max=OWN_READS_MAX)
+        self._strangers = MongoReads(thread, database, reads_max=STRANGERS_READS_MAX)
+
+    def for_strangers(self) -> StorageReads:
+        """As the interface says: so few at a time that the driver's pool always has connections for the node."""
+        return self._strangers
 
     @classmethod
     async def open(cls, uri: str, database: str, *, retry_max_s: float = RETRY_MAX_S) -> MongoStorage:
@@ -88,33 +95,6 @@ class MongoStorage(Storage):
 
         await self._write(work)
 
-    async def head(self) -> StateHead:
-        return await self._read(self._read_head)
-
-    async def load(self, keys: StateKeys) -> StateSlice:
-        async def work(session: Driver) -> StateSlice:
-            head = await self._read_head(session)
-            accounts = await self._find_ids(session, documents.ACCOUNTS, keys.accounts)
-            triangles = await self._find_ids(session, documents.TRIANGLES, keys.triangles, {"outline": False})
-            nonce_keys = [documents.nonce_key(*key) for key in keys.nonces]
-            nonces = map(documents.nonce_from, await self._find_ids(session, documents.NONCES, nonce_keys))
-            expired: list[NonceRecord] = []
-            if keys.nonces_before_ms is not None:
-                older = {"timestamp_ms": {"$lt": keys.nonces_before_ms}}
-                found = map(documents.nonce_from, await self._find(session, documents.NONCES, older))
-                expired = sorted(found, key=lambda one: (one.timestamp_ms, one.account, one.nonce))
-            return StateSlice(
-                head=head,
-                accounts=dict.fromkeys(keys.accounts)
-                | {account.address: account for account in map(documents.account_from, accounts)},
-                triangles=dict.fromkeys(keys.triangles)
-                | {triangle.id: triangle for triangle in map(documents.triangle_from, triangles)},
-                nonces=dict.fromkeys(keys.nonces) | {(nonce.account, nonce.nonce): nonce for nonce in nonces},
-                expired_nonces=tuple(expired),
-            )
-
-        return await self._read(work)
-
     async def finalise(self, finalised: FinalisedBatch) -> None:
         """As the interface says. `StorageUnavailable` may leave the outcome unknown: finalise again settles it."""
         checks.require_consistent(finalised)
@@ -138,92 +118,6 @@ class MongoStorage(Storage):
 
         await self._write(work)
 
-    async def batches(self, from_height: int, limit: int) -> Sequence[StoredBatch]:
-        checks.require_limit(limit)
-
-        async def work(session: Driver) -> Sequence[StoredBatch]:
-            heights = {"_id": {"$gte": from_height, "$lt": from_height + limit}}
-            found = map(documents.batch_from, await self._find(session, documents.BATCHES, heights))
-            in_order = sorted(found, key=lambda batch: batch.height)
-            # Consecutive from `from_height`: a caller below the first stored height gets none, not a gap.
-            return tuple(batch for index, batch in enumerate(in_order) if batch.height == from_height + index)
-
-        return await self._read_chain(work)
-
-    async def receipts(self, proof_ids: Sequence[bytes]) -> Sequence[Receipt]:
-        async def work(session: Driver) -> Sequence[Receipt]:
-            return tuple(map(documents.receipt_from, await self._find_ids(session, documents.PROOFS, set(proof_ids))))
-
-        return await self._read_chain(work)
-
-    async def account(self, address: bytes) -> Account | None:
-        async def work(session: Driver) -> Account | None:
-            found = await self._find_ids(session, documents.ACCOUNTS, [address])
-            return documents.account_from(found[0]) if found else None
-
-        return await self._read_chain(work)
-
-    async def account_rank(self, address: bytes) -> int | None:
-        async def work(session: Driver) -> int | None:
-            own = await self._find_ids(session, documents.ACCOUNTS, [address])
-            if not own:
-                return None
-            balance = own[0]["balance_ustep"]
-            above = {"$or": [{"balance_ustep": {"$gt": balance}}, {"balance_ustep": balance, "_id": {"$lt": address}}]}
-            return 1 + await self._count(session, documents.ACCOUNTS, above)
-
-        return await self._read_chain(work)
-
-    async def account_proofs(
-        self, address: bytes, *, before: tuple[int, int] | None, limit: int
-    ) -> Sequence[FinalisedProof]:
-        checks.require_limit(limit)
-        which: Document = {"account": address}
-        if before is not None:
-            height, index = before
-            which["$or"] = [{"height": {"$lt": height}}, {"height": height, "index": {"$lt": index}}]
-
-        async def work(session: Driver) -> Sequence[FinalisedProof]:
-            proofs = self._database.collection(documents.PROOFS)
-            newest_first = [("height", DESCENDING), ("index", DESCENDING)]
-            cursor = proofs.find(which, session=session).sort(newest_first).limit(limit)
-            return tuple(map(documents.finalised_proof_from, await settled(cursor.to_list(length=None))))
-
-        return await self._read_chain(work)
-
-    async def triangle(self, triangle_id: int) -> Triangle | None:
-        async def work(session: Driver) -> Triangle | None:
-            found = await self._find_ids(session, documents.TRIANGLES, [triangle_id], {"outline": False})
-            return documents.triangle_from(found[0]) if found else None
-
-        return await self._read_chain(work)
-
-    async def leaderboard(self, *, limit: int) -> Sequence[Account]:
-        checks.require_limit(limit)
-
-        async def work(session: Driver) -> Sequence[Account]:
-            accounts = self._database.collection(documents.ACCOUNTS)
-            by_rank = [("balance_ustep", DESCENDING), ("_id", ASCENDING)]
-            cursor = accounts.find({}, session=session).sort(by_rank).limit(limit)
-            return tuple(map(documents.account_from, await settled(cursor.to_list(length=None))))
-
-        return await self._read_chain(work)
-
-    async def slashings(self, *, limit: int, before: tuple[int, int] | None = None) -> Sequence[Slashing]:
-        checks.require_limit(limit)
-        which: Document = {}
-        if before is not None:
-            height, index = before
-            which["$or"] = [{"height": {"$lt": height}}, {"height": height, "index": {"$lt": index}}]
-
-        async def work(session: Driver) -> Sequence[Slashing]:
-            newest_first = [("height", DESCENDING), ("index", DESCENDING)]
-            slashings = self._database.collection(documents.SLASHINGS)
-            cursor = slashings.find(which, session=session).sort(newest_first).limit(limit)
-            return tuple(map(documents.slashing_from, await settled(cursor.to_list(length=None))))
-
-        return await self._read_chain(work)
-
     async def totals(self) -> LedgerTotals:
         async def work(session: Driver) -> LedgerTotals:
             total = [{"$group": {"_id": None, "ustep": {"$sum": "$balance_ustep"}}}]
@@ -236,14 +130,6 @@ class MongoStorage(Storage):
                 triangles=await self._count(session, documents.TRIANGLES, {}),
                 proofs=await self._count(session, documents.PROOFS, {}),
             )
-
-        return await self._read_chain(work)
-
-    async def first_height(self) -> int | None:
-        async def work(session: Driver) -> int | None:
-            batches = self._database.collection(documents.BATCHES)
-            lowest = await settled(batches.find_one({}, {"_id": True}, sort=[("_id", ASCENDING)], session=session))
-            return None if lowest is None else lowest["_id"]
 
         return await self._read_chain(work)
 
@@ -300,28 +186,9 @@ class MongoStorage(Storage):
     async def _write(self, work: Callable[[Driver], Awaitable[ResultT]]) -> ResultT:
         return await self._thread.run(lambda: self._database.transaction(work))
 
-    async def _read(self, work: Callable[[Driver], Awaitable[ResultT]]) -> ResultT:
-        return await self._thread.run(lambda: self._database.snapshot(work))
-
-    async def _read_chain(self, work: Callable[[Driver], Awaitable[ResultT]]) -> ResultT:
-        """As `_read`, in a store that holds a chain."""
-
-        async def checked(session: Driver) -> ResultT:
-            if not await self._find_ids(session, documents.META, ["chain"], {"_id": True}):
-                raise checks.no_chain()
-            return await work(session)
-
-        return await self._read(checked)
-
     async def _is_restored_half(self, session: Driver) -> bool:
         meta = self._database.collection(documents.META)
         return await settled(meta.find_one(documents.RESTORING, session=session)) is not None
-
-    async def _read_head(self, session: Driver) -> StateHead:
-        chain = await self._find_ids(session, documents.META, ["chain"])
-        if not chain:
-            raise checks.no_chain()
-        return documents.head_from(chain[0], await self._find(session, documents.VALIDATORS, {}))
 
     async def _write_changes(self, session: Driver, changes: Changes, *, validators_changed: bool) -> None:
         if validators_changed:
@@ -366,20 +233,6 @@ class MongoStorage(Storage):
     async def _insert(self, session: Driver, collection: str, new: Iterable[Document]) -> None:
         if inserted := list(new):
             await settled(self._database.collection(collection).insert_many(inserted, ordered=True, session=session))
-
-    async def _find(
-        self, session: Driver, collection: str, which: Document, fields: Document | None = None
-    ) -> list[Document]:
-        cursor = self._database.collection(collection).find(which, fields, session=session)
-        found: list[Document] = await settled(cursor.to_list(length=None))
-        return found
-
-    async def _find_ids(
-        self, session: Driver, collection: str, ids: Iterable[object], fields: Document | None = None
-    ) -> list[Document]:
-        """The documents with these ids, in no particular order; no round trip for none."""
-        wanted = list(ids)
-        return await self._find(session, collection, {"_id": {"$in": wanted}}, fields) if wanted else []
 
     async def _count(self, session: Driver, collection: str, which: Document) -> int:
         count: int = await settled(self._database.collection(collection).count_documents(which, session=session))

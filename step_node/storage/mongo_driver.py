@@ -38,7 +38,7 @@ CONNECT_TIMEOUT_MS = 5_000
 SOCKET_TIMEOUT_MS = 20_000
 """A server that does not answer a call in this time counts as lost."""
 
-CONNECTIONS_MAX = 8
+CONNECTIONS_MAX = 12
 """Connections a node keeps to each server; a further call waits for one."""
 
 _TRANSACTION_OPTIONS: dict[str, tuple[object, ...]] = {

@@ -1,9 +1,8 @@
 """The embedded engine: one SQLite file, and nothing else to install or to run.
 
-One connection writes, in a worker thread, one transaction at a time; a few read, each read in a transaction of its
-own, so that WAL gives it one consistent snapshot whatever is written meanwhile. A call that is cancelled still waits
-for its thread, so its outcome is never in doubt. Two openers of one file are safe: the second to finalise a height
-finds it there (`BEGIN IMMEDIATE`, then a look at the head).
+One connection writes, in a worker thread, one transaction at a time; others read meanwhile (`sqlite_reads`). A call
+that is cancelled still waits for its thread, so its outcome is never in doubt. Two openers of one file are safe: the
+second to finalise a height finds it there (`BEGIN IMMEDIATE`, then a look at the head).
 """
 
 from __future__ import annotations
@@ -15,24 +14,25 @@ from typing import TypeVar
 
 import trio
 
-from step_node.ledger.offences import Slashing
 from step_node.ledger.records import Account, NonceRecord, Triangle
-from step_node.ledger.state import Changes, Receipt, StateHead, StateKeys, StateSlice
+from step_node.ledger.state import Changes, StateHead
 from step_node.storage import checks
 from step_node.storage import sqlite_rows as rows
 from step_node.storage.interface import (
+    STRANGERS_READS_MAX,
     FinalisedBatch,
-    FinalisedProof,
     LedgerTotals,
     RecordSink,
     RestoredState,
     Storage,
+    StorageReads,
     StoredBatch,
 )
-from step_node.storage.sqlite_file import meaningful_errors, open_reader, open_writer, transaction
+from step_node.storage.sqlite_file import meaningful_errors, open_writer, transaction
+from step_node.storage.sqlite_reads import SqliteReads, read_head
 
-READERS_MAX = 4
-"""Read connections, and reads at the same time; a further read waits for one to end."""
+OWN_READS_MAX = 4
+"""Reads of the node itself at the same time, and connections for them; a further read waits for one to end."""
 
 EXPORT_PAGE_RECORDS = 5_000
 """Records read at once while exporting: some 100 kB, and one hold of the GIL."""
@@ -40,15 +40,18 @@ EXPORT_PAGE_RECORDS = 5_000
 ResultT = TypeVar("ResultT")
 
 
-class SqliteStorage(Storage):
+class SqliteStorage(SqliteReads, Storage):
     """One chain's store in a file. Made by `SqliteStorage.open`; after `close` it cannot be used."""
 
     def __init__(self, path: Path, writer: sqlite3.Connection) -> None:
-        self._path = path
+        super().__init__(path, reads_max=OWN_READS_MAX)
         self._writer = writer
-        self._idle_readers: list[sqlite3.Connection] = []
         self._write_turn = trio.CapacityLimiter(1)
-        self._read_turns = trio.CapacityLimiter(READERS_MAX)
+        self._strangers = SqliteReads(path, reads_max=STRANGERS_READS_MAX)
+
+    def for_strangers(self) -> StorageReads:
+        """As the interface says: with connections and turns of their own."""
+        return self._strangers
 
     @classmethod
     async def open(cls, path: Path) -> SqliteStorage:
@@ -77,95 +80,9 @@ class SqliteStorage(Storage):
 
         await self._write(work)
 
-    async def head(self) -> StateHead:
-        return await self._read(_read_head)
-
-    async def load(self, keys: StateKeys) -> StateSlice:
-        return await self._read(lambda connection: _read_slice(connection, keys))
-
     async def finalise(self, finalised: FinalisedBatch) -> None:
         checks.require_consistent(finalised)
         await self._write(lambda connection: _write_finalised(connection, finalised))
-
-    async def batches(self, from_height: int, limit: int) -> Sequence[StoredBatch]:
-        checks.require_limit(limit)
-        query = f"SELECT {rows.BATCHES.column_list} FROM batches WHERE height >= ? ORDER BY height LIMIT ?"
-
-        def work(connection: sqlite3.Connection) -> Sequence[StoredBatch]:
-            found = [StoredBatch(*row) for row in connection.execute(query, (from_height, limit))]
-            # Consecutive from `from_height`: a caller below the first stored height gets none, not a gap.
-            return tuple(batch for index, batch in enumerate(found) if batch.height == from_height + index)
-
-        return await self._read_chain(work)
-
-    async def receipts(self, proof_ids: Sequence[bytes]) -> Sequence[Receipt]:
-        keys = [(proof_id,) for proof_id in set(proof_ids)]
-
-        def work(connection: sqlite3.Connection) -> Sequence[Receipt]:
-            return tuple(map(rows.receipt_from, rows.read_rows_in(connection, rows.RECEIPTS, "proof_id", keys)))
-
-        return await self._read_chain(work)
-
-    async def account(self, address: bytes) -> Account | None:
-        def work(connection: sqlite3.Connection) -> Account | None:
-            found = rows.read_rows(connection, rows.ACCOUNTS, "WHERE address = ?", (address,))
-            return rows.account_from(found[0]) if found else None
-
-        return await self._read_chain(work)
-
-    async def account_rank(self, address: bytes) -> int | None:
-        query = """
-            SELECT 1 + (SELECT count(*) FROM accounts WHERE balance_ustep > own.balance_ustep)
-                     + (SELECT count(*) FROM accounts WHERE balance_ustep = own.balance_ustep AND address < own.address)
-            FROM accounts AS own WHERE own.address = ?
-            """
-
-        def work(connection: sqlite3.Connection) -> int | None:
-            row = connection.execute(query, (address,)).fetchone()
-            return None if row is None else int(row[0])
-
-        return await self._read_chain(work)
-
-    async def account_proofs(
-        self, address: bytes, *, before: tuple[int, int] | None, limit: int
-    ) -> Sequence[FinalisedProof]:
-        checks.require_limit(limit)
-        below = "" if before is None else "AND (height, position) < (?, ?)"
-        where = f"WHERE account = ? {below} ORDER BY height DESC, position DESC LIMIT ?"
-
-        def work(connection: sqlite3.Connection) -> Sequence[FinalisedProof]:
-            found = rows.read_rows(connection, rows.PROOFS, where, (address, *(before or ()), limit))
-            proofs = map(rows.finalised_proof_from, found)
-            return tuple(sorted(proofs, key=lambda one: (-one.receipt.height, -one.receipt.index)))
-
-        return await self._read_chain(work)
-
-    async def triangle(self, triangle_id: int) -> Triangle | None:
-        def work(connection: sqlite3.Connection) -> Triangle | None:
-            found = rows.read_rows(connection, rows.TRIANGLES, "WHERE id = ?", (triangle_id,))
-            return rows.triangle_from(found[0]) if found else None
-
-        return await self._read_chain(work)
-
-    async def leaderboard(self, *, limit: int) -> Sequence[Account]:
-        checks.require_limit(limit)
-
-        def work(connection: sqlite3.Connection) -> Sequence[Account]:
-            found = rows.read_rows(connection, rows.ACCOUNTS, "ORDER BY balance_ustep DESC, address LIMIT ?", (limit,))
-            return tuple(sorted(map(rows.account_from, found), key=lambda one: (-one.balance_ustep, one.address)))
-
-        return await self._read_chain(work)
-
-    async def slashings(self, *, limit: int, before: tuple[int, int] | None = None) -> Sequence[Slashing]:
-        checks.require_limit(limit)
-        below = "" if before is None else "WHERE (height, position) < (?, ?)"
-        order = f"{below} ORDER BY height DESC, position DESC LIMIT ?"
-
-        def work(connection: sqlite3.Connection) -> Sequence[Slashing]:
-            found = rows.read_rows(connection, rows.SLASHINGS, order, (*(before or ()), limit))
-            return tuple(sorted(map(rows.slashing_from, found), key=lambda one: (-one.height, -one.index)))
-
-        return await self._read_chain(work)
 
     async def totals(self) -> LedgerTotals:
         query = """
@@ -173,13 +90,6 @@ class SqliteStorage(Storage):
                    (SELECT count(*) FROM triangles), (SELECT count(*) FROM proofs)
             """
         return await self._read_chain(lambda connection: LedgerTotals(*connection.execute(query).fetchone()))
-
-    async def first_height(self) -> int | None:
-        def work(connection: sqlite3.Connection) -> int | None:
-            height: int | None = connection.execute("SELECT min(height) FROM batches").fetchone()[0]
-            return height
-
-        return await self._read_chain(work)
 
     async def export(self, sink: RecordSink) -> None:
         await self._read(lambda connection: _export(connection, sink))
@@ -193,14 +103,9 @@ class SqliteStorage(Storage):
         """Let go of the file, once the calls under way have ended."""
         with trio.CancelScope(shield=True):
             async with self._write_turn:
-                turns = [object() for _ in range(READERS_MAX)]
-                for turn in turns:
-                    await self._read_turns.acquire_on_behalf_of(turn)
-                for connection in (*self._idle_readers, self._writer):
-                    connection.close()
-                self._idle_readers.clear()
-                for turn in turns:
-                    self._read_turns.release_on_behalf_of(turn)
+                await self._strangers.close_reads()
+                await self.close_reads()
+                self._writer.close()
 
     async def _write(self, work: Callable[[sqlite3.Connection], ResultT]) -> ResultT:
         def in_thread() -> ResultT:
@@ -209,59 +114,10 @@ class SqliteStorage(Storage):
 
         return await trio.to_thread.run_sync(in_thread, limiter=self._write_turn)
 
-    async def _read(self, work: Callable[[sqlite3.Connection], ResultT]) -> ResultT:
-        def in_thread() -> ResultT:
-            # The limiter lets READERS_MAX threads in, so no more connections than that are ever opened.
-            connection = self._idle_readers.pop() if self._idle_readers else open_reader(self._path)
-            try:
-                with meaningful_errors(self._path), transaction(connection, "DEFERRED"):
-                    return work(connection)
-            finally:
-                self._idle_readers.append(connection)
-
-        return await trio.to_thread.run_sync(in_thread, limiter=self._read_turns)
-
-    async def _read_chain(self, work: Callable[[sqlite3.Connection], ResultT]) -> ResultT:
-        """As `_read`, in a store that holds a chain."""
-
-        def checked(connection: sqlite3.Connection) -> ResultT:
-            if connection.execute("SELECT 1 FROM chain").fetchone() is None:
-                raise checks.no_chain()
-            return work(connection)
-
-        return await self._read(checked)
-
-
-def _read_head(connection: sqlite3.Connection) -> StateHead:
-    found = rows.read_rows(connection, rows.CHAIN)
-    if not found:
-        raise checks.no_chain()
-    return rows.head_from(found[0], rows.read_rows(connection, rows.VALIDATORS))
-
-
-def _read_slice(connection: sqlite3.Connection, keys: StateKeys) -> StateSlice:
-    head = _read_head(connection)
-    addresses = [(address,) for address in keys.accounts]
-    accounts = map(rows.account_from, rows.read_rows_in(connection, rows.ACCOUNTS, "address", addresses))
-    triangle_ids = [(triangle_id,) for triangle_id in keys.triangles]
-    triangles = map(rows.triangle_from, rows.read_rows_in(connection, rows.TRIANGLES, "id", triangle_ids))
-    nonces = map(rows.nonce_from, rows.read_rows_in(connection, rows.NONCES, "(account, nonce)", keys.nonces))
-    expired: list[NonceRecord] = []
-    if keys.nonces_before_ms is not None:
-        found = rows.read_rows(connection, rows.NONCES, "WHERE timestamp_ms < ?", (keys.nonces_before_ms,))
-        expired = sorted(map(rows.nonce_from, found), key=lambda one: (one.timestamp_ms, one.account, one.nonce))
-    return StateSlice(
-        head=head,
-        accounts=dict.fromkeys(keys.accounts) | {account.address: account for account in accounts},
-        triangles=dict.fromkeys(keys.triangles) | {triangle.id: triangle for triangle in triangles},
-        nonces=dict.fromkeys(keys.nonces) | {(nonce.account, nonce.nonce): nonce for nonce in nonces},
-        expired_nonces=tuple(expired),
-    )
-
 
 def _write_finalised(connection: sqlite3.Connection, finalised: FinalisedBatch) -> None:
     stored = finalised.stored
-    head = _read_head(connection)
+    head = read_head(connection)
     row = connection.execute("SELECT batch_hash FROM batches WHERE height = ?", (stored.height,)).fetchone()
     if checks.already_finalised(head.chain, None if row is None else row[0], stored):
         return
@@ -290,7 +146,7 @@ def _write_head(connection: sqlite3.Connection, head: StateHead) -> None:
 
 
 def _export(connection: sqlite3.Connection, sink: RecordSink) -> None:
-    head = _read_head(connection)
+    head = read_head(connection)
     if head.chain.height == 0:
         raise checks.no_snapshot_of_genesis()
     query = f"SELECT {rows.BATCHES.column_list} FROM batches WHERE height = ?"
@@ -304,7 +160,7 @@ def _export(connection: sqlite3.Connection, sink: RecordSink) -> None:
 
 
 def _restore(connection: sqlite3.Connection, restored: RestoredState) -> None:
-    if checks.already_restored(_read_head(connection).chain, restored.head):
+    if checks.already_restored(read_head(connection).chain, restored.head):
         return
     # Genesis is all that a store at height 0 holds: its allocations.
     connection.execute("DELETE FROM accounts")

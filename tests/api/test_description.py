@@ -58,6 +58,8 @@ async def test_every_route_has_a_summary_a_tag_a_name_and_described_answers(desc
         assert {"413", "500"} <= operation["responses"].keys()
         assert {"200", "202"} & operation["responses"].keys()
         for status, answer in operation["responses"].items():
+            if status == "304":
+                continue  # It has no body.
             schema = next(iter(answer["content"].values()))["schema"]
             assert "$ref" in schema or "anyOf" in schema or schema == {"type": "string"}, (operation, status)
 

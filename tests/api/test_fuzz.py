@@ -23,10 +23,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from schemathesis import GenerationMode
 
-from step_node.api.app import create_app
 from step_node.api.errors import HTTP_STATUS
-from step_node.api.server import serve_api
 from tests.api.made_up_node import START_MS, Walker, open_node
+from tests.api.serving import serve
 
 CODES = {code.value: status for code, status in HTTP_STATUS.items()}
 
@@ -46,8 +45,7 @@ def api_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
     async def run() -> None:
         async with open_node(journal) as node, trio.open_nursery() as nursery:
-            app = create_app(node.services(wait_ms_max=20))
-            port = await nursery.start(partial(serve_api, app, "127.0.0.1", 0))
+            port = await nursery.start(partial(serve, node, wait_ms_max=20))
             ports.put((port, trio.lowlevel.current_trio_token(), nursery.cancel_scope))
 
     thread = Thread(target=trio.run, args=(run,))

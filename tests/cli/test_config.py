@@ -27,7 +27,16 @@ host_names = st.from_regex(r"[a-z][a-z0-9]{0,20}(\.[a-z]{2,5})?", fullmatch=True
 multiaddrs = st.builds("/dns4/{}/tcp/{}".format, host_names, ports)
 configs = st.builds(
     NodeConfig,
-    api=st.builds(ApiConfig, host=printable, port=ports),
+    api=st.builds(
+        ApiConfig,
+        host=printable,
+        port=ports,
+        connections_max=st.integers(16, 10_000),
+        connections_per_address_max=st.integers(1, 10_000),
+        cost_ms_per_second=st.integers(10, 10_000),
+        address_cost_ms_per_second=st.integers(10, 10_000),
+        proxies=st.lists(st.ip_addresses(), max_size=3).map(tuple),
+    ),
     p2p=st.builds(
         P2pConfig,
         listen=st.lists(multiaddrs, min_size=1, max_size=3).map(tuple),

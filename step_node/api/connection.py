@@ -1,0 +1,304 @@
+"""One HTTP/1.1 connection: h11 understands the bytes, the ASGI application answers, and this keeps the bounds.
+
+Everything that a client can keep waiting for has an end: the head of a request, its body, the reading of an answer,
+the pause between two requests. A body is read as the application asks for it, so nothing piles up that nobody wants.
+No other protocol is spoken: an `Upgrade` is answered as the request that it is in, HTTP/2's preface is refused. What
+is no HTTP, or too large, or not paid for, is answered in the form of all errors, without asking the application.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from email.utils import formatdate
+from http import HTTPStatus
+from typing import Final
+from urllib.parse import unquote
+
+import h11
+import trio
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Scope
+
+from step_node.api.errors import ApiError, RequestCode, error_response
+from step_node.api.limits import READ_COST_MS, asker_of, cost_ms_of
+from step_node.api.visitors import Refused, Visit, Visitors
+from step_node.clock import Clock
+from step_node.proofs.proof import RefusalCode
+
+HEADER_BYTES_MAX: Final = 16 * 1024
+"""A request's line and headers together; more is answered 431 and the connection closed."""
+
+HEADER_LINES_MAX: Final = 100
+"""Lines of them; more is answered 431 too. Taking four thousand empty headers apart would take 20 ms."""
+
+HEADER_SECONDS_MAX: Final = 5.0
+"""How long they may take to arrive, from their first byte; then the answer is 408 and the connection closed."""
+
+KEEP_ALIVE_SECONDS: Final = 15.0
+"""How long a connection may stay open between requests, and a new one without sending its first."""
+
+KEEP_ALIVE_REQUESTS_MAX: Final = 1_000
+"""Requests on one connection; the answer to the last closes it."""
+
+ANSWER_SECONDS_MAX: Final = 15.0
+"""How long a client may take to take an answer in; then the connection is cut."""
+
+LINGER_SECONDS_MAX: Final = 2.0
+"""How long what a client still sends is thrown away after an answer that closes the connection. Closing at once would
+reset it, and the client could lose the answer."""
+
+READ_BYTES: Final = 16 * 1024
+"""Read at once; what a client sends beyond waits in the socket."""
+
+_END_OF_HEAD = re.compile(rb"\n\r?\n")
+_ABSOLUTE = re.compile(rb"https?://[^/?]*", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What all connections of one server have in common."""
+
+    app: ASGIApp
+    clock: Clock
+    visitors: Visitors
+
+
+class _Gone(Exception):
+    """The client has gone, is too slow, or had to give way: the connection ends without a word."""
+
+
+_LOST: Final = (_Gone, trio.BrokenResourceError, trio.ClosedResourceError)
+
+
+class Connection:
+    """See the module's docstring. `run` serves it to its end, and closes the stream."""
+
+    def __init__(self, service: Service, visit: Visit, stream: trio.abc.HalfCloseableStream) -> None:
+        self._service = service
+        self._visit = visit
+        self._stream = stream
+        self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=HEADER_BYTES_MAX)
+        self._requests = 0
+        self._is_head = False
+        self._is_over = False
+        self._unsent = b""
+        self._fault: Exception | None = None
+        """What the client did while the application was asked. It is told that the client has gone, and no more: an
+        exception would be its bug."""
+
+    async def run(self) -> None:
+        """Answer requests until one side has had enough. What a client does never raises; a bug does."""
+        try:
+            while await self._serve_request():
+                self._http.start_next_cycle()
+            await self._linger()
+        except _LOST:
+            pass
+        finally:
+            await trio.aclose_forcefully(self._stream)
+
+    # --- requests -------------------------------------------------------------------------------------------------
+
+    async def _serve_request(self) -> bool:
+        """Take in one request and answer it; whether another may follow."""
+        try:
+            request = await self._read_head()
+            self._requests += 1
+            self._is_head = request.method == b"HEAD"
+            path, query = _target(request)
+            refusal = await self._pay(request, path)
+            if refusal is None:
+                await self._ask_application(request, path, query)
+            else:
+                await self._answer(refusal)
+        except h11.RemoteProtocolError as error:
+            await self._refuse_malformed(error)
+        except ApiError as refusal:
+            await self._answer(error_response(refusal, self._service.clock))
+        return self._http.our_state is h11.DONE and self._http.their_state is h11.DONE
+
+    async def _read_head(self) -> h11.Request:
+        """The next request. Raises `_Gone`, `ApiError`, or h11's error for what is none."""
+        deadline = trio.current_time() + KEEP_ALIVE_SECONDS
+        has_begun = False
+        while True:
+            buffered, _ = self._http.trailing_data
+            if _lines_of_head(buffered) > HEADER_LINES_MAX:
+                raise _too_large(f"must have at most {HEADER_LINES_MAX} lines")
+            event = self._http.next_event()
+            if isinstance(event, h11.Request):
+                if not event.http_version.startswith(b"1."):
+                    raise h11.RemoteProtocolError("another version of HTTP")
+                return event
+            if event is not h11.NEED_DATA:
+                raise _Gone
+            if buffered and not has_begun:
+                has_begun = True
+                deadline = trio.current_time() + HEADER_SECONDS_MAX
+            bytes_max = HEADER_BYTES_MAX + 1 - len(buffered)
+            data = await self._receive(bytes_max, deadline - trio.current_time(), idle=not has_begun)
+            if data is None:
+                if not has_begun:
+                    raise _Gone
+                raise ApiError(
+                    RequestCode.REQUEST_TIMEOUT, f"request: its head must arrive within {HEADER_SECONDS_MAX:g} seconds"
+                )
+            self._http.receive_data(data)
+
+    async def _pay(self, request: h11.Request, path: str) -> Response | None:
+        """Wait until whoever asks has paid for it; the refusal if that would take too long."""
+        visitors = self._service.visitors
+        forwarded_for = [value.decode("latin-1") for name, value in request.headers if name == b"x-forwarded-for"]
+        asker = asker_of(self._visit.host, forwarded_for, visitors.limits.proxies)
+        seconds = visitors.charge(asker, cost_ms_of(path))
+        if not isinstance(seconds, Refused):
+            await self._wait(seconds)
+            return None
+        await self._wait(visitors.refusal_seconds())
+        if seconds is Refused.ADDRESS_COST:
+            error = ApiError(RefusalCode.RATE_LIMITED, "address: asks for more than its share of this node's time")
+        else:
+            error = ApiError(RefusalCode.NOT_READY, "the node is asked for more than it can answer; try again later")
+        return error_response(error, self._service.clock)
+
+    async def _wait(self, seconds: float) -> None:
+        if seconds > 0:
+            with self._visit.waiting(math.inf) as scope:
+                await trio.sleep(seconds)
+            if scope.cancelled_caught:
+                raise _Gone
+
+    async def _refuse_malformed(self, error: h11.RemoteProtocolError) -> None:
+        self._service.visitors.refuse(Refused.MALFORMED)
+        self._is_over = True
+        if error.error_status_hint == 431:
+            refusal = _too_large(f"must have at most {HEADER_BYTES_MAX} bytes")
+        else:
+            refusal = ApiError(RefusalCode.INVALID_PAYLOAD, "request: must be HTTP/1.1 (RFC 9112)")
+        await self._answer(error_response(refusal, self._service.clock))
+
+    async def _receive(self, bytes_max: int, seconds: float, *, idle: bool = False) -> bytes | None:
+        """What has arrived, b"" for the end; None if nothing came in time. Raises `_Gone` if it must give way."""
+        with self._visit.waiting(seconds, idle=idle) as scope:
+            data = bytes(await self._stream.receive_some(bytes_max))
+        if self._visit.gave_way:
+            raise _Gone
+        if scope.cancelled_caught:
+            return None
+        pause = self._service.visitors.charge(self._visit.address, READ_COST_MS)
+        await self._wait(self._service.visitors.refusal_seconds() if isinstance(pause, Refused) else pause)
+        return data
+
+    # --- answers --------------------------------------------------------------------------------------------------
+
+    async def _ask_application(self, request: h11.Request, path: str, query: bytes) -> None:
+        scope: Scope = {
+            "type": "http",
+            "asgi": {"version": "3.0", "spec_version": "2.3"},
+            "http_version": request.http_version.decode("ascii"),
+            "method": request.method.decode("ascii"),
+            "scheme": "http",
+            "path": path,
+            "raw_path": request.target,
+            "query_string": query,
+            "root_path": "",
+            "headers": list(request.headers),
+            "client": (self._visit.host, 0),
+            "server": None,
+        }
+        await self._service.app(scope, self._receive_message, self._send_unless_gone)
+        if self._fault is not None:
+            raise self._fault
+
+    async def _receive_message(self) -> Message:
+        """ASGI's `receive`. What the application does not ask for is not read."""
+        try:
+            return await self._part_of_body()
+        except (*_LOST, h11.RemoteProtocolError) as error:
+            self._fault = error
+            return {"type": "http.disconnect"}
+
+    async def _send_unless_gone(self, message: Message) -> None:
+        """ASGI's `send`."""
+        if self._fault is None:
+            try:
+                await self._send_message(message)
+            except _LOST as error:
+                self._fault = error
+
+    async def _part_of_body(self) -> Message:
+        if self._http.they_are_waiting_for_100_continue:
+            await self._send(self._http.send(h11.InformationalResponse(status_code=100, headers=[])))
+        while True:
+            event = self._http.next_event()
+            if isinstance(event, h11.Data):
+                return {"type": "http.request", "body": bytes(event.data), "more_body": True}
+            if isinstance(event, h11.EndOfMessage):
+                return {"type": "http.request", "body": b"", "more_body": False}
+            if event is h11.PAUSED:
+                # The body has been handed over. Whether the client is still there shows when it is answered.
+                await trio.sleep_forever()
+            # `BodyLimit` says how long a body may take.
+            data = await self._receive(READ_BYTES, math.inf)
+            self._http.receive_data(data or b"")
+
+    async def _send_message(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._unsent += self._http.send(self._head(message["status"], list(message["headers"])))
+            return
+        if message["body"] and not self._is_head:
+            self._unsent += self._http.send(h11.Data(data=message["body"]))
+        if not message.get("more_body", False):
+            self._unsent += self._http.send(h11.EndOfMessage())
+        data, self._unsent = self._unsent, b""
+        await self._send(data)
+
+    async def _answer(self, response: Response) -> None:
+        """Answer by itself, in the application's place."""
+        if self._http.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
+            raise _Gone
+        head = {"type": "http.response.start", "status": response.status_code, "headers": response.raw_headers}
+        await self._send_message(head)
+        await self._send_message({"type": "http.response.body", "body": response.body})
+
+    def _head(self, status: int, headers: list[tuple[bytes, bytes]]) -> h11.Response:
+        headers.append((b"date", formatdate(self._service.clock.now_ms() / 1000, usegmt=True).encode("ascii")))
+        closes = (b"connection", b"close")
+        # After a bug of the node nobody knows what else would go wrong on this connection.
+        self._is_over |= self._requests >= KEEP_ALIVE_REQUESTS_MAX or status == HTTPStatus.INTERNAL_SERVER_ERROR
+        if (
+            self._is_over or self._service.visitors.is_stopping or self._http.their_state is h11.SEND_BODY
+        ) and closes not in headers:
+            headers.append(closes)
+        return h11.Response(status_code=status, headers=headers, reason=HTTPStatus(status).phrase.encode("ascii"))
+
+    async def _send(self, data: bytes | None) -> None:
+        with self._visit.waiting(ANSWER_SECONDS_MAX) as scope:
+            await self._stream.send_all(data or b"")
+        if scope.cancelled_caught:
+            raise _Gone
+
+    async def _linger(self) -> None:
+        """Let the client read the last answer; see `LINGER_SECONDS_MAX`."""
+        await self._stream.send_eof()
+        deadline = trio.current_time() + LINGER_SECONDS_MAX
+        while await self._receive(READ_BYTES, deadline - trio.current_time()):
+            pass
+
+
+def _target(request: h11.Request) -> tuple[str, bytes]:
+    """The path, decoded, and the query. A proxy's form of a target (RFC 9112 section 3.2.2) is taken too."""
+    target = _ABSOLUTE.sub(b"", request.target, count=1)
+    path, _, query = target.partition(b"?")
+    return unquote(path.decode("ascii")) or "/", query
+
+
+def _lines_of_head(buffered: bytes) -> int:
+    end = _END_OF_HEAD.search(buffered)
+    return buffered.count(b"\n", 0, end.start() if end else len(buffered))
+
+
+def _too_large(rule: str) -> ApiError:
+    return ApiError(RequestCode.HEADERS_TOO_LARGE, f"request: its line and headers {rule}")

@@ -1,0 +1,93 @@
+"""How much of the node strangers may have through HTTP: connections, and time for answering.
+
+What a request costs is told in milliseconds of the event loop, from a table that was measured (`COSTS_MS`), not in
+requests: a page of metrics costs as much as ten questions for the node's health. The costs of one address, and those
+of all together, may come to so many milliseconds a second; a share is kept small enough that consensus, which runs on
+the same loop, does not notice. When many addresses ask at once, each gets an equal part of the whole.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv6Address, ip_address
+from typing import Final
+
+COST_MS_DEFAULT: Final = 1.5
+"""What a request costs whose path is not in the table."""
+
+COSTS_MS: Final = (
+    ("/proof/submit", 4.0),
+    ("/proof/", 2.0),
+    ("/account/", 3.0),
+    ("/validator/", 4.0),
+    ("/validators", 3.0),
+    ("/evidence", 3.0),
+    ("/leaderboard", 3.0),
+    ("/batch/", 10.0),
+    ("/status", 2.0),
+    ("/metrics", 6.0),
+    ("/openapi.json", 6.0),
+)
+"""By the beginning of the path: the first that fits."""
+
+READ_COST_MS: Final = 0.1
+"""What each piece of a request costs as it arrives, so that nobody sends a head of 16 KiB byte by byte for nothing."""
+
+IPV6_NETWORK_BITS: Final = 64
+"""One subscriber of IPv6 has at least as many addresses as fit in the other half (RFC 6177): they count as one."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApiLimits:
+    """The bounds of one server.
+
+    `connections_max`: open connections; for one more, the one that has been waited for the longest gives way.
+    `connections_per_address_max`: of them from one address; one more is closed at once.
+    `cost_ms_per_second`: what answering may cost in a second; beyond it requests wait, and are refused (503).
+    `address_cost_ms_per_second`: of that, for one address; beyond it requests wait, and are refused (429).
+    `proxies`: addresses whose `X-Forwarded-For` is believed, and whose connections are not counted by address.
+    """
+
+    connections_max: int
+    connections_per_address_max: int
+    cost_ms_per_second: int
+    address_cost_ms_per_second: int
+    proxies: frozenset[str] = frozenset()
+
+
+def cost_ms_of(path: str) -> float:
+    """What a request for `path` costs."""
+    return next((cost_ms for beginning, cost_ms in COSTS_MS if path.startswith(beginning)), COST_MS_DEFAULT)
+
+
+def counted_as(host: str) -> str:
+    """The address that `host` (a number, as a socket gives it) is counted as: IPv4 whole, IPv6 by its network.
+
+    A text that is no address is counted as itself.
+    """
+    try:
+        address = ip_address(host.partition("%")[0])
+    except ValueError:
+        return host
+    if isinstance(address, IPv6Address):
+        if address.ipv4_mapped is not None:
+            return str(address.ipv4_mapped)
+        shift = address.max_prefixlen - IPV6_NETWORK_BITS
+        return f"{IPv6Address(int(address) >> shift << shift)}/{IPV6_NETWORK_BITS}"
+    return str(address)
+
+
+def asker_of(peer: str, forwarded_for: list[str], proxies: frozenset[str]) -> str:
+    """Who asks, where a request arrives from `peer`: the last address that a proxy of the operator's has put down.
+
+    Earlier entries are the client's own word. `peer` itself, if it is no proxy or has put nothing usable down. As it is
+    counted (`counted_as`).
+    """
+    if peer not in proxies or not forwarded_for:
+        return counted_as(peer)
+    last = forwarded_for[-1].rpartition(",")[2].strip()
+    try:
+        ip_address(last)
+    except ValueError:
+        return counted_as(peer)
+    return counted_as(last)

@@ -1,0 +1,188 @@
+"""Reading the MongoDB database: each read sees one moment that a majority has made durable."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import TypeVar
+
+import trio
+from pymongo import ASCENDING, DESCENDING
+
+from step_node.ledger.offences import Slashing
+from step_node.ledger.records import Account, NonceRecord, Triangle
+from step_node.ledger.state import Receipt, StateHead, StateKeys, StateSlice
+from step_node.storage import checks
+from step_node.storage import mongo_documents as documents
+from step_node.storage.asyncio_bridge import AsyncioThread
+from step_node.storage.interface import RANK_MAX, FinalisedProof, StorageReads, StoredBatch
+from step_node.storage.mongo_documents import Document
+from step_node.storage.mongo_driver import Driver, settled
+from step_node.storage.mongo_session import MongoDatabase
+
+ResultT = TypeVar("ResultT")
+
+
+class MongoReads(StorageReads):
+    """At most `reads_max` reads at the same time, each with a connection of the driver's pool; a further one waits."""
+
+    def __init__(self, thread: AsyncioThread, database: MongoDatabase, *, reads_max: int) -> None:
+        self._thread = thread
+        self._database = database
+        self._turns = trio.CapacityLimiter(reads_max)
+
+    async def head(self) -> StateHead:
+        return await self._read(self._read_head)
+
+    async def load(self, keys: StateKeys) -> StateSlice:
+        async def work(session: Driver) -> StateSlice:
+            head = await self._read_head(session)
+            accounts = await self._find_ids(session, documents.ACCOUNTS, keys.accounts)
+            triangles = await self._find_ids(session, documents.TRIANGLES, keys.triangles, {"outline": False})
+            nonce_keys = [documents.nonce_key(*key) for key in keys.nonces]
+            nonces = map(documents.nonce_from, await self._find_ids(session, documents.NONCES, nonce_keys))
+            expired: list[NonceRecord] = []
+            if keys.nonces_before_ms is not None:
+                older = {"timestamp_ms": {"$lt": keys.nonces_before_ms}}
+                found = map(documents.nonce_from, await self._find(session, documents.NONCES, older))
+                expired = sorted(found, key=lambda one: (one.timestamp_ms, one.account, one.nonce))
+            return StateSlice(
+                head=head,
+                accounts=dict.fromkeys(keys.accounts)
+                | {account.address: account for account in map(documents.account_from, accounts)},
+                triangles=dict.fromkeys(keys.triangles)
+                | {triangle.id: triangle for triangle in map(documents.triangle_from, triangles)},
+                nonces=dict.fromkeys(keys.nonces) | {(nonce.account, nonce.nonce): nonce for nonce in nonces},
+                expired_nonces=tuple(expired),
+            )
+
+        return await self._read(work)
+
+    async def batches(self, from_height: int, limit: int) -> Sequence[StoredBatch]:
+        checks.require_limit(limit)
+
+        async def work(session: Driver) -> Sequence[StoredBatch]:
+            heights = {"_id": {"$gte": from_height, "$lt": from_height + limit}}
+            found = map(documents.batch_from, await self._find(session, documents.BATCHES, heights))
+            in_order = sorted(found, key=lambda batch: batch.height)
+            # Consecutive from `from_height`: a caller below the first stored height gets none, not a gap.
+            return tuple(batch for index, batch in enumerate(in_order) if batch.height == from_height + index)
+
+        return await self._read_chain(work)
+
+    async def receipts(self, proof_ids: Sequence[bytes]) -> Sequence[Receipt]:
+        async def work(session: Driver) -> Sequence[Receipt]:
+            return tuple(map(documents.receipt_from, await self._find_ids(session, documents.PROOFS, set(proof_ids))))
+
+        return await self._read_chain(work)
+
+    async def account(self, address: bytes) -> Account | None:
+        async def work(session: Driver) -> Account | None:
+            found = await self._find_ids(session, documents.ACCOUNTS, [address])
+            return documents.account_from(found[0]) if found else None
+
+        return await self._read_chain(work)
+
+    async def account_rank(self, address: bytes) -> int | None:
+        async def work(session: Driver) -> int | None:
+            own = await self._find_ids(session, documents.ACCOUNTS, [address])
+            if not own:
+                return None
+            balance = own[0]["balance_ustep"]
+            above = {"$or": [{"balance_ustep": {"$gt": balance}}, {"balance_ustep": balance, "_id": {"$lt": address}}]}
+            accounts = self._database.collection(documents.ACCOUNTS)
+            richer: int = await settled(accounts.count_documents(above, limit=RANK_MAX, session=session))
+            return 1 + richer if richer < RANK_MAX else None
+
+        return await self._read_chain(work)
+
+    async def account_proofs(
+        self, address: bytes, *, before: tuple[int, int] | None, limit: int
+    ) -> Sequence[FinalisedProof]:
+        checks.require_limit(limit)
+        which: Document = {"account": address}
+        if before is not None:
+            height, index = before
+            which["$or"] = [{"height": {"$lt": height}}, {"height": height, "index": {"$lt": index}}]
+
+        async def work(session: Driver) -> Sequence[FinalisedProof]:
+            proofs = self._database.collection(documents.PROOFS)
+            newest_first = [("height", DESCENDING), ("index", DESCENDING)]
+            cursor = proofs.find(which, session=session).sort(newest_first).limit(limit)
+            return tuple(map(documents.finalised_proof_from, await settled(cursor.to_list(length=None))))
+
+        return await self._read_chain(work)
+
+    async def triangle(self, triangle_id: int) -> Triangle | None:
+        async def work(session: Driver) -> Triangle | None:
+            found = await self._find_ids(session, documents.TRIANGLES, [triangle_id], {"outline": False})
+            return documents.triangle_from(found[0]) if found else None
+
+        return await self._read_chain(work)
+
+    async def leaderboard(self, *, limit: int) -> Sequence[Account]:
+        checks.require_limit(limit)
+
+        async def work(session: Driver) -> Sequence[Account]:
+            accounts = self._database.collection(documents.ACCOUNTS)
+            by_rank = [("balance_ustep", DESCENDING), ("_id", ASCENDING)]
+            cursor = accounts.find({}, session=session).sort(by_rank).limit(limit)
+            return tuple(map(documents.account_from, await settled(cursor.to_list(length=None))))
+
+        return await self._read_chain(work)
+
+    async def slashings(self, *, limit: int, before: tuple[int, int] | None = None) -> Sequence[Slashing]:
+        checks.require_limit(limit)
+        which: Document = {}
+        if before is not None:
+            height, index = before
+            which["$or"] = [{"height": {"$lt": height}}, {"height": height, "index": {"$lt": index}}]
+
+        async def work(session: Driver) -> Sequence[Slashing]:
+            newest_first = [("height", DESCENDING), ("index", DESCENDING)]
+            slashings = self._database.collection(documents.SLASHINGS)
+            cursor = slashings.find(which, session=session).sort(newest_first).limit(limit)
+            return tuple(map(documents.slashing_from, await settled(cursor.to_list(length=None))))
+
+        return await self._read_chain(work)
+
+    async def first_height(self) -> int | None:
+        async def work(session: Driver) -> int | None:
+            batches = self._database.collection(documents.BATCHES)
+            lowest = await settled(batches.find_one({}, {"_id": True}, sort=[("_id", ASCENDING)], session=session))
+            return None if lowest is None else lowest["_id"]
+
+        return await self._read_chain(work)
+
+    async def _read(self, work: Callable[[Driver], Awaitable[ResultT]]) -> ResultT:
+        async with self._turns:
+            return await self._thread.run(lambda: self._database.snapshot(work))
+
+    async def _read_chain(self, work: Callable[[Driver], Awaitable[ResultT]]) -> ResultT:
+        """As `_read`, in a store that holds a chain."""
+
+        async def checked(session: Driver) -> ResultT:
+            if not await self._find_ids(session, documents.META, ["chain"], {"_id": True}):
+                raise checks.no_chain()
+            return await work(session)
+
+        return await self._read(checked)
+
+    async def _read_head(self, session: Driver) -> StateHead:
+        chain = await self._find_ids(session, documents.META, ["chain"])
+        if not chain:
+            raise checks.no_chain()
+        return documents.head_from(chain[0], await self._find(session, documents.VALIDATORS, {}))
+
+    async def _find(
+        self, session: Driver, collection: str, which: Document, fields: Document | None = None
+    ) -> list[Document]:
+        cursor = self._database.collection(collection).find(which, fields, session=session)
+        found: list[Document] = await settled(cursor.to_list(length=None))
+        return found
+
+    async def _find_ids(
+        self, session: Driver, collection: str, ids: Iterable[object], fields: Document | None = None
+    ) -> list[Document]:
+        """The documents with these ids, in no particular order; no round trip for none."""
+        wanted = list(ids)
+        return await self._find(session, collection, {"_id": {"$in": wanted}}, fields) if wanted else []

@@ -1,0 +1,192 @@
+"""Reading the SQLite file: a few connections, each read a transaction of its own on a worker thread.
+
+WAL gives a transaction one consistent snapshot, whatever is written meanwhile. There are two of these for one store:
+one for the node itself, and one for strangers, who thus wait for one another and for nobody else.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import trio
+
+from step_node.ledger.offences import Slashing
+from step_node.ledger.records import Account, NonceRecord, Triangle
+from step_node.ledger.state import Receipt, StateHead, StateKeys, StateSlice
+from step_node.storage import checks
+from step_node.storage import sqlite_rows as rows
+from step_node.storage.interface import RANK_MAX, FinalisedProof, StorageReads, StoredBatch
+from step_node.storage.sqlite_file import meaningful_errors, open_reader, transaction
+
+ResultT = TypeVar("ResultT")
+
+
+class SqliteReads(StorageReads):
+    """At most `reads_max` reads at the same time, and as many connections; a further read waits for one to end."""
+
+    def __init__(self, path: Path, *, reads_max: int) -> None:
+        self._path = path
+        self._reads_max = reads_max
+        self._idle: list[sqlite3.Connection] = []
+        self._turns = trio.CapacityLimiter(reads_max)
+
+    async def head(self) -> StateHead:
+        return await self._read(read_head)
+
+    async def load(self, keys: StateKeys) -> StateSlice:
+        return await self._read(lambda connection: _read_slice(connection, keys))
+
+    async def batches(self, from_height: int, limit: int) -> Sequence[StoredBatch]:
+        checks.require_limit(limit)
+        query = f"SELECT {rows.BATCHES.column_list} FROM batches WHERE height >= ? ORDER BY height LIMIT ?"
+
+        def work(connection: sqlite3.Connection) -> Sequence[StoredBatch]:
+            found = [StoredBatch(*row) for row in connection.execute(query, (from_height, limit))]
+            # Consecutive from `from_height`: a caller below the first stored height gets none, not a gap.
+            return tuple(batch for index, batch in enumerate(found) if batch.height == from_height + index)
+
+        return await self._read_chain(work)
+
+    async def receipts(self, proof_ids: Sequence[bytes]) -> Sequence[Receipt]:
+        keys = [(proof_id,) for proof_id in set(proof_ids)]
+
+        def work(connection: sqlite3.Connection) -> Sequence[Receipt]:
+            return tuple(map(rows.receipt_from, rows.read_rows_in(connection, rows.RECEIPTS, "proof_id", keys)))
+
+        return await self._read_chain(work)
+
+    async def account(self, address: bytes) -> Account | None:
+        def work(connection: sqlite3.Connection) -> Account | None:
+            found = rows.read_rows(connection, rows.ACCOUNTS, "WHERE address = ?", (address,))
+            return rows.account_from(found[0]) if found else None
+
+        return await self._read_chain(work)
+
+    async def account_rank(self, address: bytes) -> int | None:
+        # Each part is counted along the index by rank, and given up at the last place that is told.
+        query = """
+            SELECT 1 + (SELECT count(*) FROM (
+                         SELECT 1 FROM accounts WHERE balance_ustep > own.balance_ustep LIMIT :places))
+                     + (SELECT count(*) FROM (
+                         SELECT 1 FROM accounts
+                         WHERE balance_ustep = own.balance_ustep AND address < own.address LIMIT :places))
+            FROM accounts AS own WHERE own.address = :address
+            """
+
+        def work(connection: sqlite3.Connection) -> int | None:
+            row = connection.execute(query, {"address": address, "places": RANK_MAX}).fetchone()
+            return None if row is None or row[0] > RANK_MAX else int(row[0])
+
+        return await self._read_chain(work)
+
+    async def account_proofs(
+        self, address: bytes, *, before: tuple[int, int] | None, limit: int
+    ) -> Sequence[FinalisedProof]:
+        checks.require_limit(limit)
+        below = "" if before is None else "AND (height, position) < (?, ?)"
+        where = f"WHERE account = ? {below} ORDER BY height DESC, position DESC LIMIT ?"
+
+        def work(connection: sqlite3.Connection) -> Sequence[FinalisedProof]:
+            found = rows.read_rows(connection, rows.PROOFS, where, (address, *(before or ()), limit))
+            proofs = map(rows.finalised_proof_from, found)
+            return tuple(sorted(proofs, key=lambda one: (-one.receipt.height, -one.receipt.index)))
+
+        return await self._read_chain(work)
+
+    async def triangle(self, triangle_id: int) -> Triangle | None:
+        def work(connection: sqlite3.Connection) -> Triangle | None:
+            found = rows.read_rows(connection, rows.TRIANGLES, "WHERE id = ?", (triangle_id,))
+            return rows.triangle_from(found[0]) if found else None
+
+        return await self._read_chain(work)
+
+    async def leaderboard(self, *, limit: int) -> Sequence[Account]:
+        checks.require_limit(limit)
+
+        def work(connection: sqlite3.Connection) -> Sequence[Account]:
+            found = rows.read_rows(connection, rows.ACCOUNTS, "ORDER BY balance_ustep DESC, address LIMIT ?", (limit,))
+            return tuple(sorted(map(rows.account_from, found), key=lambda one: (-one.balance_ustep, one.address)))
+
+        return await self._read_chain(work)
+
+    async def slashings(self, *, limit: int, before: tuple[int, int] | None = None) -> Sequence[Slashing]:
+        checks.require_limit(limit)
+        below = "" if before is None else "WHERE (height, position) < (?, ?)"
+        order = f"{below} ORDER BY height DESC, position DESC LIMIT ?"
+
+        def work(connection: sqlite3.Connection) -> Sequence[Slashing]:
+            found = rows.read_rows(connection, rows.SLASHINGS, order, (*(before or ()), limit))
+            return tuple(sorted(map(rows.slashing_from, found), key=lambda one: (-one.height, -one.index)))
+
+        return await self._read_chain(work)
+
+    async def first_height(self) -> int | None:
+        def work(connection: sqlite3.Connection) -> int | None:
+            height: int | None = connection.execute("SELECT min(height) FROM batches").fetchone()[0]
+            return height
+
+        return await self._read_chain(work)
+
+    async def _read(self, work: Callable[[sqlite3.Connection], ResultT]) -> ResultT:
+        def in_thread() -> ResultT:
+            # The limiter lets `reads_max` threads in, so no more connections than that are ever opened.
+            connection = self._idle.pop() if self._idle else open_reader(self._path)
+            try:
+                with meaningful_errors(self._path), transaction(connection, "DEFERRED"):
+                    return work(connection)
+            finally:
+                self._idle.append(connection)
+
+        return await trio.to_thread.run_sync(in_thread, limiter=self._turns)
+
+    async def _read_chain(self, work: Callable[[sqlite3.Connection], ResultT]) -> ResultT:
+        """As `_read`, in a store that holds a chain."""
+
+        def checked(connection: sqlite3.Connection) -> ResultT:
+            if connection.execute("SELECT 1 FROM chain").fetchone() is None:
+                raise checks.no_chain()
+            return work(connection)
+
+        return await self._read(checked)
+
+    async def close_reads(self) -> None:
+        """Let go of the file, once the reads under way have ended; none may follow."""
+        with trio.CancelScope(shield=True):
+            turns = [object() for _ in range(self._reads_max)]
+            for turn in turns:
+                await self._turns.acquire_on_behalf_of(turn)
+            for connection in self._idle:
+                connection.close()
+            self._idle.clear()
+            for turn in turns:
+                self._turns.release_on_behalf_of(turn)
+
+
+def read_head(connection: sqlite3.Connection) -> StateHead:
+    found = rows.read_rows(connection, rows.CHAIN)
+    if not found:
+        raise checks.no_chain()
+    return rows.head_from(found[0], rows.read_rows(connection, rows.VALIDATORS))
+
+
+def _read_slice(connection: sqlite3.Connection, keys: StateKeys) -> StateSlice:
+    head = read_head(connection)
+    addresses = [(address,) for address in keys.accounts]
+    accounts = map(rows.account_from, rows.read_rows_in(connection, rows.ACCOUNTS, "address", addresses))
+    triangle_ids = [(triangle_id,) for triangle_id in keys.triangles]
+    triangles = map(rows.triangle_from, rows.read_rows_in(connection, rows.TRIANGLES, "id", triangle_ids))
+    nonces = map(rows.nonce_from, rows.read_rows_in(connection, rows.NONCES, "(account, nonce)", keys.nonces))
+    expired: list[NonceRecord] = []
+    if keys.nonces_before_ms is not None:
+        found = rows.read_rows(connection, rows.NONCES, "WHERE timestamp_ms < ?", (keys.nonces_before_ms,))
+        expired = sorted(map(rows.nonce_from, found), key=lambda one: (one.timestamp_ms, one.account, one.nonce))
+    return StateSlice(
+        head=head,
+        accounts=dict.fromkeys(keys.accounts) | {account.address: account for account in accounts},
+        triangles=dict.fromkeys(keys.triangles) | {triangle.id: triangle for triangle in triangles},
+        nonces=dict.fromkeys(keys.nonces) | {(nonce.account, nonce.nonce): nonce for nonce in nonces},
+        expired_nonces=tuple(expired),
+    )

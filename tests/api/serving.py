@@ -1,0 +1,36 @@
+"""The API served on a real socket of this process, with bounds that a test does not meet unless it says so."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Final
+
+import trio
+
+from step_node.api.app import create_app
+from step_node.api.limits import ApiLimits
+from step_node.api.server import serve_api
+from tests.api.made_up_node import MadeUpNode
+
+AMPLE: Final = ApiLimits(
+    connections_max=1_000,
+    connections_per_address_max=1_000,
+    cost_ms_per_second=1_000_000,
+    address_cost_ms_per_second=1_000_000,
+)
+
+
+async def serve(
+    node: MadeUpNode,
+    *,
+    limits: ApiLimits = AMPLE,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    wait_ms_max: int = 30_000,
+    task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Serve `node`'s API until cancelled; tells its port."""
+    app = create_app(node.services(wait_ms_max=wait_ms_max))
+    await partial(serve_api, limits=limits, clock=node.clock, metrics=node.metrics)(
+        app, host, port, task_status=task_status
+    )

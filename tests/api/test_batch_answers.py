@@ -1,0 +1,92 @@
+"""A batch's answer is made once, kept while there is room, and need not be sent to who has it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import httpx
+import pytest
+import trio
+
+from step_node.api import batch_answers
+from step_node.api.batch_answers import BatchAnswers
+from step_node.proofs.payload import parse_payload
+from step_node.storage.interface import StoredBatch
+from step_node.storage.memory import MemoryStorage
+from tests.api.made_up_node import MadeUpNode, Walker
+
+
+class CountingStorage(MemoryStorage):
+    """Counts the batches that are read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.read: list[int] = []
+
+    async def batches(self, from_height: int, limit: int) -> Sequence[StoredBatch]:
+        """Take a turn of the loop, so that others ask meanwhile."""
+        self.read.append(from_height)
+        await trio.lowlevel.checkpoint()
+        return await super().batches(from_height, limit)
+
+
+@pytest.fixture
+def storage() -> CountingStorage:
+    """The store under the node of this module."""
+    return CountingStorage()
+
+
+async def finalise(node: MadeUpNode, batches: int) -> None:
+    """So many heights with a proof each."""
+    for number in range(1, batches + 1):
+        node.clock.time_ms += 1
+        proof = Walker(number).proof(node.clock.now_ms())
+        await node.admission.submit(parse_payload(proof["payload"], proof["signature"]), wait_ms=0)
+        await node.finalise()
+
+
+async def test_readers_that_ask_together_have_it_made_once(node: MadeUpNode, storage: CountingStorage) -> None:
+    await finalise(node, 1)
+    storage.read.clear()
+    answers, found = BatchAnswers(storage), list[bytes | None]()
+
+    async def ask() -> None:
+        found.append(await answers.get(1))
+
+    async with trio.open_nursery() as readers:
+        for _ in range(40):
+            readers.start_soon(ask)
+    assert storage.read == [1]
+    assert len(set(found)) == 1
+    assert await answers.get(2) is None
+
+
+async def test_what_was_asked_for_the_longest_ago_is_dropped(
+    node: MadeUpNode, storage: CountingStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await finalise(node, 3)
+    answers = BatchAnswers(storage)
+    one = await answers.get(1)
+    assert one is not None
+    monkeypatch.setattr(batch_answers, "KEPT_BYTES_MAX", 2 * len(one) + 50)
+    await answers.get(2)
+    await answers.get(1)
+    await answers.get(3)
+    storage.read.clear()
+    await answers.get(1)
+    await answers.get(3)
+    assert storage.read == []
+    await answers.get(2)
+    assert storage.read == [2]
+
+
+async def test_who_has_it_already_is_told_so(node: MadeUpNode, client: httpx.AsyncClient) -> None:
+    await finalise(node, 1)
+    first = await client.get("/batch/1")
+    assert first.status_code == 200
+    assert "immutable" in first.headers["cache-control"]
+    again = await client.get("/batch/1", headers={"If-None-Match": first.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    other = await client.get("/batch/1", headers={"If-None-Match": '"another"'})
+    assert other.json() == first.json()
+    assert (await client.get("/batch/2")).status_code == 404

@@ -1,0 +1,1 @@
+"""Attacks on networks of real processes: `make hostile`."""
