@@ -183,13 +183,15 @@ async def _ask(paths: Iterator[str], port: int, source: str) -> None:
     async with await connect(port, source) as stream, trio.open_nursery() as nursery:
 
         async def read() -> None:
-            while await stream.receive_some(READ_BYTES):
-                pass
+            with suppress(trio.BrokenResourceError):
+                while await stream.receive_some(READ_BYTES):
+                    pass
             nursery.cancel_scope.cancel()
 
         nursery.start_soon(read)
-        while True:
-            await stream.send_all(b"".join(_get(next(paths)) for _ in range(4)))
+        with suppress(trio.BrokenResourceError):
+            while True:
+                await stream.send_all(b"".join(_get(next(paths)) for _ in range(4)))
 
 
 async def status_readers_of_one(target: Target) -> None:

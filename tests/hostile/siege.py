@@ -1,21 +1,23 @@
 """What an attack does to a network: how fast proofs of honest clients become final without it, and with it.
 
-Four validators run as real processes with the settings that they are shipped with; only the log's level is chosen.
-Honest clients prove at a steady rate to all of them, from 127.0.0.1. An attack is an async function that gets a
-`Target` and goes on until it is cancelled: it knows where the nodes listen, and comes from other loopback addresses,
-which for a node are other strangers. Attacks of one kind stand in one file (`http_attacks.py`), in a list `ATTACKS`.
+Four validators run as real processes with the settings that they are shipped with. Honest clients prove at a steady
+rate to all of them, from 127.0.0.1. An attack is an async function that gets a `Target` and goes on for ever, in a
+process of its own (`attacker`): it knows where the nodes listen, and comes from other loopback addresses, which for a
+node are other strangers. Attacks of one kind stand in one file (`http_attacks.py`), in a tuple `ATTACKS`, which
+`test_attacks.py` plays.
 
 Half of the nodes are attacked: without them there is no quorum, so that is all it takes to stop the chain.
 """
 
 from __future__ import annotations
 
+import json
 import resource
 import sys
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final, Protocol
 
 import trio
 
@@ -40,10 +42,12 @@ RATE_RATIO_MIN: Final = 0.5
 MEMORY_GROWTH_MIB_MAX: Final = 150
 """What one node may grow by under attack."""
 
-STOP_SECONDS_MAX: Final = 8.0
-"""SIGTERM ends an attacked node within this, while the attack goes on."""
+STOP_SECONDS_MAX: Final = 14.0
+"""SIGTERM ends an attacked node within this, while the attack goes on and the machine is busy; a second later the
+devnet would kill it."""
 
-PROOFS_ENDLESS: Final = 1_000_000
+PROOFS_MAX: Final = 1_000
+"""More than honest clients come to meanwhile. Each ten of them have a walker, so it is not far more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +58,13 @@ class Target:
     p2p_ports: tuple[int, ...]
 
 
-Attack: TypeAlias = Callable[[Target], Awaitable[None]]
-"""Runs until it is cancelled. What a node does to its connections must not end it."""
+class Attack(Protocol):
+    """A function of a module, which runs until it is killed. What a node does to its connections must not end it."""
+
+    __module__: str
+    __name__: str
+
+    def __call__(self, target: Target, /) -> Awaitable[None]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +123,7 @@ async def _measure(devnet: Devnet, attack: Attack) -> Measured:
         tuple(int(url.rpartition(":")[2]) for url in devnet.urls[:ATTACKED]),
         tuple(devnet.p2p_port(index) for index in range(ATTACKED)),
     )
-    walkers = Walkers(devnet.clients, devnet.genesis.parameters, proofs=PROOFS_ENDLESS, rate=HONEST_RATE)
+    walkers = Walkers(devnet.clients, devnet.genesis.parameters, proofs=PROOFS_MAX, rate=HONEST_RATE)
 
     async def final_per_s() -> float:
         before = len(walkers.result.final)
@@ -127,7 +136,7 @@ async def _measure(devnet: Devnet, attack: Attack) -> Measured:
         await trio.sleep(WARM_UP_SECONDS)
         undisturbed = await final_per_s()
         memory, log = _memory_mib(devnet), _log_bytes(devnet)
-        nursery.start_soon(attack, target)
+        nursery.start_soon(_attack, attack, target)
         await trio.sleep(ONSET_SECONDS)
         attacked = await final_per_s()
         grown = max(after - before for before, after in zip(memory, _memory_mib(devnet), strict=True))
@@ -139,6 +148,14 @@ async def _measure(devnet: Devnet, attack: Attack) -> Measured:
         stop_seconds = trio.current_time() - begun
         nursery.cancel_scope.cancel()
     return Measured(undisturbed, attacked, grown, stop_seconds, logged)
+
+
+async def _attack(attack: Attack, target: Target) -> None:
+    """Run it in a process of its own until cancelled. Raises CalledProcessError if it ends by itself."""
+    await trio.run_process(
+        [sys.executable, "-m", "tests.hostile.attacker", attack.__module__, attack.__name__, json.dumps(asdict(target))]
+    )
+    raise RuntimeError(f"the attack {attack.__name__} has ended by itself")
 
 
 def _memory_mib(devnet: Devnet) -> list[float]:

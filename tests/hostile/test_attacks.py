@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final
 
 import pytest
@@ -24,9 +23,9 @@ ATTACKS: Final[tuple[Attack, ...]] = (*http_attacks.ATTACKS,)
 DESCRIPTORS_OF_A_LOGIN_SHELL: Final = 1_024
 
 
-def name_of(attack: Callable[..., object]) -> str:
+def name_of(attack: Attack) -> str:
     """The function's, for people."""
-    return getattr(attack, "__name__", repr(attack)).replace("_", " ")
+    return attack.__name__.replace("_", " ")
 
 
 def require_endured(measured: Measured) -> None:
