@@ -29,7 +29,9 @@ ATTACKED: Final = 2
 HONEST_RATE: Final = 8.0
 """Proofs that honest clients begin in a second."""
 
-WARM_UP_SECONDS: Final = 5.0
+WARM_UP_PROOFS: Final = 30
+"""So many are final before counting begins: the first ones wait for processes that have just started."""
+
 WINDOW_SECONDS: Final = 15.0
 """How long finality is counted, without the attack and with it."""
 
@@ -133,8 +135,11 @@ async def _measure(devnet: Devnet, attack: Attack) -> Measured:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(devnet.watch)
         nursery.start_soon(walkers.run)
-        await trio.sleep(WARM_UP_SECONDS)
+        while len(walkers.result.final) < WARM_UP_PROOFS:
+            await trio.sleep(0.1)
         undisturbed = await final_per_s()
+        if undisturbed < HONEST_RATE / 2:
+            raise RuntimeError(f"only {undisturbed:.1f} proofs a second without an attack: this machine is too busy")
         memory, log = _memory_mib(devnet), _log_bytes(devnet)
         nursery.start_soon(_attack, attack, target)
         await trio.sleep(ONSET_SECONDS)
