@@ -1,6 +1,6 @@
 """How much of the node strangers may have through HTTP: connections, and time for answering.
 
-What a request costs is told in milliseconds of the event loop, from a table that was measured (`COSTS_MS`), not in
+What a request costs is told in milliseconds of the event loop, from a table of estimates (`COSTS_MS`), not in
 requests: a page of metrics costs as much as ten questions for the node's health. The costs of one address, and those
 of all together, may come to so many milliseconds a second; a share is kept small enough that consensus, which runs on
 the same loop, does not notice. When many addresses ask at once, each gets an equal part of the whole.
@@ -16,7 +16,7 @@ COST_MS_DEFAULT: Final = 1.5
 """What a request costs whose path is not in the table."""
 
 COSTS_MS: Final = (
-    ("/proof/submit", 4.0),
+    ("/proof/submit", 1.0),
     ("/proof/", 2.0),
     ("/account/", 3.0),
     ("/validator/", 4.0),
