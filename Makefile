@@ -11,8 +11,9 @@ BATCHES ?= 2000
 SECONDS_EACH ?= 20
 JOBS ?= auto
 # On every processor, a test at a time; what finishes first takes over from the others.
-PYTEST = $(BIN)/python -m pytest --numprocesses $(JOBS) --dist worksteal
-TRACED = $(BIN)/coverage erase && $(BIN)/coverage run -m pytest --numprocesses $(JOBS) --dist worksteal \
+ON_ALL = pytest --numprocesses $(JOBS) --dist worksteal
+PYTEST = $(BIN)/python -m $(ON_ALL)
+TRACED = $(BIN)/coverage erase && $(BIN)/coverage run -m $(ON_ALL) \
   -m "not slow and not costly and not long" && $(BIN)/coverage combine --quiet
 NIGHTLY ?= long hostile simulate fuzz explore chaos
 export PIP_ROOT_USER_ACTION := ignore

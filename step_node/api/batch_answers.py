@@ -7,9 +7,11 @@ by one thread that is set aside for this, and kept while there is room; who asks
 from __future__ import annotations
 
 from collections import OrderedDict
+from dataclasses import dataclass
 from typing import Final
 
 import trio
+from blake3 import blake3
 
 from consensus.messages import Commit
 from consensus.wire import decode
@@ -25,17 +27,25 @@ KEPT_BYTES_MAX: Final = 16 * 2**20
 """Answers that are kept, some 200 of full batches; beyond, the one that was asked for the longest ago is dropped."""
 
 
+@dataclass(frozen=True, slots=True)
+class KeptAnswer:
+    """The JSON of a batch, and the tag of just these bytes: which commit was kept differs from node to node."""
+
+    body: bytes
+    tag: str
+
+
 class BatchAnswers:
     """The answers over one store. To be used from the event loop."""
 
     def __init__(self, storage: StorageReads) -> None:
         self._storage = storage
-        self._kept: OrderedDict[int, bytes] = OrderedDict()
+        self._kept: OrderedDict[int, KeptAnswer] = OrderedDict()
         self._kept_bytes = 0
         self._turn = trio.Lock()
 
-    async def get(self, height: int) -> bytes | None:
-        """The JSON of the batch at `height`; None if this node has none. Raises `StorageUnavailable`."""
+    async def get(self, height: int) -> KeptAnswer | None:
+        """The answer for the batch at `height`; None if this node has none. Raises `StorageUnavailable`."""
         if height not in self._kept:
             async with self._turn:
                 if height not in self._kept:
@@ -43,20 +53,20 @@ class BatchAnswers:
         self._kept.move_to_end(height)
         return self._kept[height]
 
-    async def _make(self, height: int) -> bytes | None:
+    async def _make(self, height: int) -> KeptAnswer | None:
         stored = await self._storage.batches(height, 1)
         if not stored:
             return None
         answer = await run_blocking(_answer, stored[0])
         self._kept[height] = answer
-        self._kept_bytes += len(answer)
+        self._kept_bytes += len(answer.body)
         while self._kept_bytes > KEPT_BYTES_MAX:
             _, dropped = self._kept.popitem(last=False)
-            self._kept_bytes -= len(dropped)
+            self._kept_bytes -= len(dropped.body)
         return answer
 
 
-def _answer(stored: StoredBatch) -> bytes:
+def _answer(stored: StoredBatch) -> KeptAnswer:
     decoded = decode_batch(stored.batch)
     header = decoded.header
     commit = decode(Commit, stored.commit, bytes_max=COMMIT_BYTES_MAX)
@@ -80,4 +90,5 @@ def _answer(stored: StoredBatch) -> bytes:
             round=commit.round, signers=[hex_text(signature.validator) for signature in commit.signatures]
         ),
     )
-    return answer.model_dump_json(by_alias=True).encode()
+    body = answer.model_dump_json(by_alias=True).encode()
+    return KeptAnswer(body, f'"{blake3(body).hexdigest(length=16)}"')

@@ -223,7 +223,7 @@ class Journal:
         try:
             return work(self._connection)
         except (sqlite3.DatabaseError, DamagedJournal) as error:
-            if self._connect is None or not (isinstance(error, DamagedJournal) or _is_damage(error)):
+            if self._connect is None or not _is_damage(error):
                 raise
             self._connection.close()
             self._connection = None
@@ -294,7 +294,7 @@ def _open(path: Path, connect: Callable[[], sqlite3.Connection]) -> tuple[sqlite
                 connection.close()
                 raise
         except (sqlite3.DatabaseError, DamagedJournal) as error:
-            if not (isinstance(error, DamagedJournal) or _is_damage(error)):
+            if not _is_damage(error):
                 raise
             connection = _begin_anew(path, connect, str(error), ())
     except (sqlite3.Error, OSError) as error:
@@ -331,6 +331,8 @@ def _begin_anew(
 
 
 def _is_damage(error: BaseException) -> bool:
+    if isinstance(error, DamagedJournal):
+        return True
     code = getattr(error, "sqlite_errorcode", None)
     # Text that is no UTF-8 has no code: the disk has changed it.
     return (code is not None and code & 0xFF in _DAMAGED) or (code is None and "decode" in str(error))

@@ -9,7 +9,7 @@ import pytest
 import trio
 
 from step_node.api import batch_answers
-from step_node.api.batch_answers import BatchAnswers
+from step_node.api.batch_answers import BatchAnswers, KeptAnswer
 from step_node.proofs.payload import parse_payload
 from step_node.storage.interface import StoredBatch
 from step_node.storage.memory import MemoryStorage
@@ -48,7 +48,7 @@ async def finalise(node: MadeUpNode, batches: int) -> None:
 async def test_readers_that_ask_together_have_it_made_once(node: MadeUpNode, storage: CountingStorage) -> None:
     await finalise(node, 1)
     storage.read.clear()
-    answers, found = BatchAnswers(storage), list[bytes | None]()
+    answers, found = BatchAnswers(storage), list[KeptAnswer | None]()
 
     async def ask() -> None:
         found.append(await answers.get(1))
@@ -68,7 +68,7 @@ async def test_what_was_asked_for_the_longest_ago_is_dropped(
     answers = BatchAnswers(storage)
     one = await answers.get(1)
     assert one is not None
-    monkeypatch.setattr(batch_answers, "KEPT_BYTES_MAX", 2 * len(one) + 50)
+    monkeypatch.setattr(batch_answers, "KEPT_BYTES_MAX", 2 * len(one.body) + 50)
     await answers.get(2)
     await answers.get(1)
     await answers.get(3)

@@ -139,28 +139,21 @@ async def _stay_idle(port: int, source: str) -> None:
 
 async def slow_heads(target: Target) -> None:
     """Two hundred connections of fifty addresses that send a head a byte at a time."""
-    await in_many_places(target, addresses(50) * 4, _trickle_head)
+    await in_many_places(target, addresses(50) * 4, partial(_trickle, b"GET /status HTTP/1.1\r\nX: ", b"x"))
 
 
-async def _trickle_head(port: int, source: str) -> None:
+async def _trickle(beginning: bytes, more: bytes, port: int, source: str) -> None:
     async with await connect(port, source) as stream:
-        await stream.send_all(b"GET /status HTTP/1.1\r\nX: ")
+        await stream.send_all(beginning)
         while True:
-            await stream.send_all(b"x")
+            await stream.send_all(more)
             await trio.sleep(0.5)
 
 
 async def slow_bodies(target: Target) -> None:
     """Two hundred connections of fifty addresses that announce a body and send it a byte at a time."""
-    await in_many_places(target, addresses(50) * 4, _trickle_body)
-
-
-async def _trickle_body(port: int, source: str) -> None:
-    async with await connect(port, source) as stream:
-        await stream.send_all(b"POST /proof/submit HTTP/1.1\r\nHost: node\r\nContent-Length: 9000\r\n\r\n")
-        while True:
-            await stream.send_all(b" ")
-            await trio.sleep(0.5)
+    beginning = b"POST /proof/submit HTTP/1.1\r\nHost: node\r\nContent-Length: 9000\r\n\r\n"
+    await in_many_places(target, addresses(50) * 4, partial(_trickle, beginning, b" "))
 
 
 async def unread_answers(target: Target) -> None:
