@@ -22,7 +22,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Scope
 
 from step_node.api.errors import ApiError, RequestCode, error_response
-from step_node.api.limits import READ_COST_MS, asker_of, cost_ms_of
+from step_node.api.limits import CONNECTION_COST_MS, COST_EXTENSION, READ_COST_MS, asker_of, cost_ms_of
 from step_node.api.visitors import Refused, Visit, Visitors
 from step_node.clock import Clock
 from step_node.proofs.proof import RefusalCode
@@ -80,6 +80,10 @@ class Connection:
         self._visit = visit
         self._stream = stream
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=HEADER_BYTES_MAX)
+        self._payer = visit.address if visit.counted else None
+        """Who pays for what is read. A proxy's client is known only when the head of its request is there."""
+        self._cost_ms = CONNECTION_COST_MS if visit.counted else 0.0
+        """What the request under way has cost so far; the first on a connection is charged with that too."""
         self._requests = 0
         self._is_head = False
         self._is_over = False
@@ -117,6 +121,8 @@ class Connection:
             await self._refuse_malformed(error)
         except ApiError as refusal:
             await self._answer(error_response(refusal, self._service.clock))
+        self._cost_ms = 0.0
+        self._payer = self._visit.address if self._visit.counted else None
         return self._http.our_state is h11.DONE and self._http.their_state is h11.DONE
 
     async def _read_head(self) -> h11.Request:
@@ -152,7 +158,10 @@ class Connection:
         visitors = self._service.visitors
         forwarded_for = [value.decode("latin-1") for name, value in request.headers if name == b"x-forwarded-for"]
         asker = asker_of(self._visit.host, forwarded_for, visitors.limits.proxies)
-        seconds = visitors.charge(asker, cost_ms_of(path))
+        owed_ms = cost_ms_of(path) + (self._cost_ms if self._payer is None else 0.0)
+        self._cost_ms += cost_ms_of(path)
+        self._payer = asker
+        seconds = visitors.charge(asker, owed_ms)
         if not isinstance(seconds, Refused):
             await self._wait(seconds)
             return None
@@ -187,8 +196,10 @@ class Connection:
             raise _Gone
         if scope.cancelled_caught:
             return None
-        pause = self._service.visitors.charge(self._visit.address, READ_COST_MS)
-        await self._wait(self._service.visitors.refusal_seconds() if isinstance(pause, Refused) else pause)
+        self._cost_ms += READ_COST_MS
+        if self._payer is not None:
+            pause = self._service.visitors.charge(self._payer, READ_COST_MS)
+            await self._wait(self._service.visitors.refusal_seconds() if isinstance(pause, Refused) else pause)
         return data
 
     # --- answers --------------------------------------------------------------------------------------------------
@@ -207,10 +218,17 @@ class Connection:
             "headers": list(request.headers),
             "client": (self._visit.host, 0),
             "server": None,
+            "extensions": {COST_EXTENSION: {"give_back": self._give_back}},
         }
         await self._service.app(scope, self._receive_message, self._send_unless_gone)
         if self._fault is not None:
             raise self._fault
+
+    def _give_back(self) -> None:
+        """What was asked for is what the node is there for; see `visitors`."""
+        if self._payer is not None:
+            self._service.visitors.give_back(self._payer, self._cost_ms)
+            self._cost_ms = 0.0
 
     async def _receive_message(self) -> Message:
         """ASGI's `receive`. What the application does not ask for is not read."""

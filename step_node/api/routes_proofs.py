@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Final
 
 import trio
 from fastapi import APIRouter, Path, Query, Request, Response
+from starlette.types import Scope
 
 from mesh import LEVEL_MAX
 from step_node.api.body import BODY_BYTES_MAX
 from step_node.api.documentation import EVERYWHERE, refusals
 from step_node.api.errors import ApiError, RequestCode
+from step_node.api.limits import COST_EXTENSION
 from step_node.api.models_proofs import DroppedStatus, FinalisedStatus, PendingAnswer, ProofConfig, RewardedAnswer
 from step_node.api.schema import EXAMPLE_PROOF_ID, HASH_PATTERN, hex_text
 from step_node.api.services import ApiServices
@@ -37,6 +40,8 @@ _PENDING = {
 }
 _SUBMISSION = {"required": True, "content": {"application/json": {"schema": SUBMISSION_SCHEMA}}}
 _GATE_CODES = tuple(code for code in RefusalCode if code not in EVERYWHERE)
+_NOBODY_COUNTS: Final[dict[str, Callable[[], None]]] = {"give_back": lambda: None}
+"""For a server that charges nothing."""
 
 
 def proof_routes(services: ApiServices) -> APIRouter:
@@ -64,7 +69,7 @@ def proof_routes(services: ApiServices) -> APIRouter:
         arrived_at = trio.current_time()
         try:
             proof = parse_submission(await request.body())
-            receipt = await _submit(proof, wait_ms)
+            receipt = await _submit(proof, wait_ms, request.scope)
         except ApiError as error:
             services.counters.proof_refused(error.code, "api")
             services.counters.submission_answered("refused", trio.current_time() - arrived_at)
@@ -76,8 +81,9 @@ def proof_routes(services: ApiServices) -> APIRouter:
         pending = PendingAnswer(proof_id=hex_text(proof.proof_id))
         return Response(pending.model_dump_json(by_alias=True), 202, media_type="application/json")
 
-    async def _submit(proof: SignedProof, wait_ms: int) -> Receipt | None:
-        match await services.admission.submit(proof, wait_ms=wait_ms):
+    async def _submit(proof: SignedProof, wait_ms: int, scope: Scope) -> Receipt | None:
+        cost = scope.get("extensions", {}).get(COST_EXTENSION, _NOBODY_COUNTS)
+        match await services.admission.submit(proof, wait_ms=wait_ms, taken_in=cost["give_back"]):
             case Finalised(receipt):
                 return receipt
             case Pending():

@@ -13,7 +13,6 @@ import errno
 import logging
 import math
 import socket
-from functools import partial
 from typing import Final
 
 import trio
@@ -21,7 +20,7 @@ from starlette.types import ASGIApp
 
 from step_node.api.connection import Connection, Service
 from step_node.api.limits import ApiLimits, counted_as
-from step_node.api.visitors import Refused, Visitors
+from step_node.api.visitors import Refused, Visit, Visitors
 from step_node.clock import Clock
 from step_node.errors import StepNodeError
 from step_node.metrics import NodeMetrics
@@ -39,6 +38,12 @@ TELL_FULL_SECONDS: Final = 60.0
 
 STALLED_CLIENT_MS: Final = 5_000
 """A client that takes nothing of its answer for so long is disconnected (where the system can: Linux)."""
+
+
+NO_ROOM_SECONDS: Final = 0.1
+"""How long nobody is let in after the system had no descriptor or no memory for one more."""
+
+_NO_ROOM: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
 
 
 class CannotListen(StepNodeError):
@@ -81,36 +86,51 @@ async def _serve_until(
     stopping: trio.Event, service: Service, listening: socket.socket, *, task_status: trio.TaskStatus[None]
 ) -> None:
     visitors = service.visitors
-    full = _FullHouse(visitors.limits.connections_max)
-
-    async def serve_connection(stream: trio.SocketStream) -> None:
-        host = _host_of(stream)
-        visit = visitors.enter(host, counted_as(host))
-        if isinstance(visit, Refused):
-            if visit is Refused.CONNECTIONS:
-                full.tell()
-            await trio.aclose_forcefully(stream)
-            return
-        try:
-            async with trio.open_nursery() as own:
-                own.start_soon(Connection(service, visit, stream).run)
-        except ExceptionGroup as error:
-            log.error("an HTTP request met a bug of the node", exc_info=error)
-        finally:
-            visitors.leave(visit)
-
-    listener = trio.SocketListener(trio.socket.from_stdlib_socket(listening))
     # Its own end is asked for by `stopping`: cancelling it would cut off requests under way.
     with trio.CancelScope(shield=True):
-        async with trio.open_nursery() as connections, trio.open_nursery() as acceptor:
-            await acceptor.start(
-                partial(trio.serve_listeners, serve_connection, [listener], handler_nursery=connections)
-            )
+        async with (
+            trio.SocketListener(trio.socket.from_stdlib_socket(listening)) as listener,
+            trio.open_nursery() as connections,
+            trio.open_nursery() as acceptor,
+        ):
+            acceptor.start_soon(_accept, service, listener, connections)
             task_status.started()
             await stopping.wait()
             acceptor.cancel_scope.cancel()
             visitors.stop()
             connections.cancel_scope.deadline = trio.current_time() + SHUTDOWN_GRACE_SECONDS
+
+
+async def _accept(service: Service, listener: trio.SocketListener, connections: trio.Nursery) -> None:
+    """Take in connections for ever. One that gets no place is closed here: it is not worth a task."""
+    full = _FullHouse(service.visitors.limits.connections_max)
+    while True:
+        try:
+            stream = await listener.accept()
+        except OSError as error:
+            if error.errno not in _NO_ROOM:
+                raise
+            full.tell()
+            await trio.sleep(NO_ROOM_SECONDS)
+            continue
+        host = _host_of(stream)
+        visit = service.visitors.enter(host, counted_as(host))
+        if isinstance(visit, Visit):
+            connections.start_soon(_serve_connection, service, visit, stream)
+            continue
+        if visit is Refused.CONNECTIONS:
+            full.tell()
+        stream.socket.close()
+
+
+async def _serve_connection(service: Service, visit: Visit, stream: trio.SocketStream) -> None:
+    try:
+        async with trio.open_nursery() as own:
+            own.start_soon(Connection(service, visit, stream).run)
+    except ExceptionGroup as error:
+        log.error("an HTTP request met a bug of the node", exc_info=error)
+    finally:
+        service.visitors.leave(visit)
 
 
 class _FullHouse:

@@ -10,6 +10,10 @@ and `DELAY_SECONDS_MAX` in the future: so long a request waits for its turn. Bey
 measured in the same way: while it is overdrawn, savings count for nothing, so that a crowd pushes itself back and not
 those who ask for little. Refusals cost too,
 so they are spread over time: whoever is refused waits for the refusal, and the more are refused, the longer.
+
+Taking proofs in is what the node is for: who has brought one that was taken in is given back what that cost, as long
+as the node has time to spare. So one address may bring many proofs to an idle node, and no more than its share to a
+busy one.
 """
 
 from __future__ import annotations
@@ -23,10 +27,13 @@ from typing import Final
 
 import trio
 
-from step_node.api.limits import ApiLimits
+from step_node.api.limits import CONNECTION_COST_MS, ApiLimits
 
-BURST_SECONDS: Final = 1.0
-"""How much of its share an address can save up."""
+BURST_SECONDS: Final = 4.0
+"""How much of its share an address can save up: a page of an application asks for thirty things at once."""
+
+ALL_BURST_SECONDS: Final = 1.0
+"""How much of the whole all addresses together can save up."""
 
 DELAY_SECONDS_MAX: Final = 1.0
 """How long a request waits for its turn; if that is not enough, it is refused."""
@@ -112,9 +119,13 @@ class Visitors:
     def enter(self, host: str, address: str) -> Visit | Refused:
         """A place for a new connection, which `leave` gives back; or why there is none for it."""
         counted = host not in self.limits.proxies
-        if counted and self._by_address[address] >= self.limits.connections_per_address_max:
-            self.refuse(Refused.ADDRESS_CONNECTIONS)
-            return Refused.ADDRESS_CONNECTIONS
+        if counted:
+            if self._by_address[address] >= self.limits.connections_per_address_max:
+                self.refuse(Refused.ADDRESS_CONNECTIONS)
+                return Refused.ADDRESS_CONNECTIONS
+            paid = self.charge(address, CONNECTION_COST_MS)
+            if isinstance(paid, Refused):
+                return paid
         if self._count >= self.limits.connections_max and not self._make_room():
             self.refuse(Refused.CONNECTIONS)
             return Refused.CONNECTIONS
@@ -153,7 +164,7 @@ class Visitors:
         """Have `address` pay: how many seconds it must wait for its turn, or why it is refused, and pays nothing."""
         now = trio.current_time()
         rate = self._rate_of_each(now)
-        all_paid_until = max(self._all_paid_until, now - BURST_SECONDS)
+        all_paid_until = max(self._all_paid_until, now - ALL_BURST_SECONDS)
         if all_paid_until - now > ALL_DELAY_SECONDS_MAX:
             self.refuse(Refused.COST)
             return Refused.COST
@@ -170,6 +181,15 @@ class Visitors:
         self._all_paid_until = all_paid_until + cost_ms / self.limits.cost_ms_per_second
         return max(0.0, paid_until - now)
 
+    def give_back(self, address: str, cost_ms: float) -> None:
+        """Give `address` back what it has paid for something that the node is glad of, unless the node is busy.
+
+        The whole gets nothing back: the time is spent.
+        """
+        now = trio.current_time()
+        if address in self._paid_until and self._all_paid_until <= now:
+            self._paid_until[address] -= cost_ms / self._rate_of_each(now)
+
     def refusal_seconds(self) -> float:
         """How long the next refusal waits."""
         now = trio.current_time()
@@ -177,12 +197,14 @@ class Visitors:
         return self._next_refusal_at - now
 
     def _rate_of_each(self, now: float) -> float:
-        """Milliseconds of cost a second for one address: an equal part of the whole, and no more than its bound."""
+        """Milliseconds of cost a second for one address: its bound, or an equal part of a whole that is overdrawn."""
         while self._paid_until:
             address, paid_until = next(iter(self._paid_until.items()))
             if paid_until > now - BURST_SECONDS:
                 break
             del self._paid_until[address]
+        if self._all_paid_until <= now:
+            return self.limits.address_cost_ms_per_second
         share = SHARED_PART * self.limits.cost_ms_per_second / max(1, len(self._paid_until))
         return min(self.limits.address_cost_ms_per_second, share)
 

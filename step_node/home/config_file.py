@@ -34,10 +34,10 @@ wait_ms_max = {api.wait_ms_max}
 connections_max = {api.connections_max}
 # Of them from one address, of IPv6 from one network of 64 bits (1 to 10,000); one more is closed at once.
 connections_per_address_max = {api.connections_per_address_max}
-# How many milliseconds of a second answering may take, for all clients together (10 to 10,000); a submission costs 4.
-# Beyond, requests wait up to a second, and are refused.
+# How many milliseconds of a second answering may take, for all clients together (10 to 10,000); a request costs
+# 1 to 10. Beyond, requests wait up to a second, and are refused.
 cost_ms_per_second = {api.cost_ms_per_second}
-# Of that, for one address.
+# Of that, for one address; a proof that is taken in costs it nothing as long as the node has time to spare.
 address_cost_ms_per_second = {api.address_cost_ms_per_second}
 # Addresses of reverse proxies. A request from one of them counts for the last address in its X-Forwarded-For.
 proxies = {_list(tuple(map(str, api.proxies)))}

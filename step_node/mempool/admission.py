@@ -7,7 +7,7 @@ answered. Only what entered here through this node's own API is journalled: ever
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -40,6 +40,8 @@ class _Submission:
     proof: SignedProof
     done: trio.Event
     answer: Refusal | Outcome | None = None
+    is_new: bool = False
+    """Whether the proof waits here because of this submission."""
 
 
 Answer: TypeAlias = Refusal | Outcome
@@ -73,8 +75,10 @@ class Admission:
         """Chunks that were accepted from clients, for the gossip; when nobody takes them they are dropped: peers ask
         for what they miss."""
 
-    async def submit(self, proof: SignedProof, *, wait_ms: int) -> Answer:
+    async def submit(self, proof: SignedProof, *, wait_ms: int, taken_in: Callable[[], None] = lambda: None) -> Answer:
         """Take in one proof from a client, and wait up to `wait_ms` for the chain to decide.
+
+        `taken_in` is called as soon as the proof waits here, if it has not done so before.
 
         The answer is a `Refusal` when a gate refuses it, else what became of it. A proof that was submitted before
         gets its outcome. Once this answers anything but a refusal, the proof is on disk.
@@ -94,6 +98,8 @@ class Admission:
         await submission.done.wait()
         if submission.answer is None:
             return _STOPPING
+        if submission.is_new:
+            taken_in()
         if isinstance(submission.answer, Pending):
             # The chain may have decided between the chunk's answer and this step.
             if proof.proof_id not in self._mempool:
@@ -233,7 +239,7 @@ class Admission:
                 self._mempool.remove(proof_id)
             raise
         for submission in accepted:
-            submission.answer = Pending()
+            submission.answer, submission.is_new = Pending(), True
         if promised:
             try:
                 self._accepted_send.send_nowait(tuple(promised.values()))

@@ -22,11 +22,12 @@ from step_node.api.connection import (
     Connection,
     Service,
 )
-from step_node.api.limits import READ_COST_MS, ApiLimits
+from step_node.api.limits import CONNECTION_COST_MS, COST_EXTENSION, READ_COST_MS, ApiLimits
 from step_node.api.visitors import BURST_SECONDS, REFUSAL_SECONDS_MIN, Visitors
 from tests.api.made_up_node import START_MS, SetClock
 from tests.api.serving import AMPLE
 
+HOST = "192.0.2.1"
 GET = b"GET /status HTTP/1.1\r\nHost: node\r\n\r\n"
 
 
@@ -71,11 +72,10 @@ async def linked(
     app: ASGIApp = hello, limits: ApiLimits = AMPLE, pair: Any = memory_stream_pair
 ) -> AsyncIterator[Link]:
     """A connection to `app`. On a lockstep pair nothing is sent that is not taken."""
-    host = "192.0.2.1"
     refused: list[str] = []
     visitors = Visitors(limits, refused.append)
     ours, theirs = pair()
-    visit = visitors.enter(host, host)
+    visit = visitors.enter(HOST, HOST)
     assert not isinstance(visit, str)
     link = Link(ours, visitors)
     link.refused = refused
@@ -222,10 +222,49 @@ async def test_who_asks_for_more_than_its_share_waits_and_is_then_refused(autoju
     limits = replace(AMPLE, address_cost_ms_per_second=20)
     async with linked(limits=limits) as link:
         begun = trio.current_time()
-        statuses = [(await link.ask(GET)).split()[1] for _ in range(30)]
-        # 2 ms each, of 20 a second: ten at once, and then one in a tenth of a second.
-        assert statuses == [b"200"] * 30
-        assert trio.current_time() - begun == pytest.approx(30 * (2.0 + READ_COST_MS) / 20 - BURST_SECONDS, abs=0.2)
+        statuses = [(await link.ask(GET)).split()[1] for _ in range(60)]
+        # 2 ms each, of 20 a second: forty at once, and then one in a tenth of a second.
+        assert statuses == [b"200"] * 60
+        spent_ms = CONNECTION_COST_MS + 60 * (2.0 + READ_COST_MS)
+        assert trio.current_time() - begun == pytest.approx(spent_ms / 20 - BURST_SECONDS, abs=0.2)
+
+
+async def test_what_a_proxy_brings_is_paid_by_its_client(autojump_clock: MockClock) -> None:
+    del autojump_clock
+    limits = replace(AMPLE, address_cost_ms_per_second=20, proxies=frozenset({HOST}))
+    from_client = GET.replace(b"\r\n\r\n", b"\r\nX-Forwarded-For: 198.51.100.7\r\n\r\n")
+    async with linked(limits=limits) as link:
+        while link.visitors.charge("198.51.100.7", 5) == 0:
+            pass
+        begun = trio.current_time()
+        await link.ask(GET.replace(b"\r\n\r\n", b"\r\nX-Forwarded-For: 198.51.100.8\r\n\r\n"))
+        # Pieces are paid for with the request that they are of.
+        assert link.visitors.charge("198.51.100.8", 20 * BURST_SECONDS - 2.0 - READ_COST_MS) == 0
+        assert link.visitors.charge("198.51.100.8", 1) == pytest.approx(0, abs=1e-6)
+        assert link.visitors.charge("198.51.100.8", 1) == pytest.approx(1 / 20)
+        assert trio.current_time() == begun
+        await link.ask(from_client)
+        assert trio.current_time() > begun
+        assert link.visitors.charge(HOST, 1) == 0
+
+
+async def test_a_request_that_the_application_is_glad_of_costs_nothing(autojump_clock: MockClock) -> None:
+    del autojump_clock
+
+    async def glad(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == "/glad":
+            scope["extensions"][COST_EXTENSION]["give_back"]()
+        await hello(scope, receive, send)
+
+    limits = replace(AMPLE, address_cost_ms_per_second=20)
+    async with linked(glad, limits=limits) as link:
+        begun = trio.current_time()
+        for _ in range(500):
+            await link.ask(GET.replace(b"/status", b"/glad"))
+        assert trio.current_time() == begun
+        for _ in range(60):
+            await link.ask(GET)
+        assert trio.current_time() > begun + 1
 
 
 async def test_a_crowd_of_one_address_is_refused_and_another_address_is_served(autojump_clock: MockClock) -> None:

@@ -8,8 +8,11 @@ from typing import Any
 import httpx
 import pytest
 import trio
+from starlette.types import Receive, Scope, Send
 
 from mesh import TriangleId, locate
+from step_node.api.app import create_app
+from step_node.api.limits import COST_EXTENSION
 from step_node.proofs.proof import Refusal, RefusalCode
 from tests.api.made_up_node import START_MS, ZURICH, MadeUpNode, Walker
 
@@ -226,3 +229,28 @@ async def test_a_refused_proof_leaves_no_trace(node: MadeUpNode, client: httpx.A
     assert len(node.mempool) == 0
     assert await node.journal.waiting() == []
     assert node.chain.head is before
+
+
+async def test_only_a_proof_that_is_taken_in_is_worth_its_cost(node: MadeUpNode) -> None:
+    given_back = 0
+
+    def give_back() -> None:
+        nonlocal given_back
+        given_back += 1
+
+    app = create_app(node.services())
+
+    async def counting(scope: Scope, receive: Receive, send: Send) -> None:
+        scope["extensions"] = {COST_EXTENSION: {"give_back": give_back}}
+        await app(scope, receive, send)
+
+    proof = Walker(1).proof(START_MS)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(counting), base_url="http://node") as client:
+        assert (await submit(client, Walker(2).proof(START_MS, accuracy_m=51))).status_code == 422
+        assert given_back == 0
+        assert (await submit(client, proof)).status_code == 202
+        assert given_back == 1
+        assert (await submit(client, proof)).status_code == 202
+        await node.finalise()
+        assert (await submit(client, proof)).status_code == 200
+        assert given_back == 1

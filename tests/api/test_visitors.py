@@ -10,6 +10,7 @@ from trio.testing import MockClock
 from step_node.api.limits import asker_of, cost_ms_of, counted_as
 from step_node.api.visitors import (
     ADDRESSES_MAX,
+    ALL_BURST_SECONDS,
     BURST_SECONDS,
     REFUSAL_SECONDS_MIN,
     REFUSALS_PER_SECOND,
@@ -123,8 +124,73 @@ async def test_many_addresses_share_the_whole_equally(autojump_clock: MockClock)
         await trio.sleep(0.05)
     # Ten seconds: twenty addresses that want 2,400 ms a second each, and one that wants 10.
     assert max(spent.values()) <= 1.5 * min(spent.values())
-    assert sum(spent.values()) <= 400 * (10 + 2 + BURST_SECONDS)
+    assert sum(spent.values()) <= 400 * (10 + 2 + ALL_BURST_SECONDS)
     assert max(waits) <= 0.5
+
+
+async def test_who_brings_what_the_node_is_glad_of_may_bring_much_to_an_idle_node(autojump_clock: MockClock) -> None:
+    del autojump_clock
+    limits = replace(AMPLE, cost_ms_per_second=400, address_cost_ms_per_second=50)
+    visitors = Visitors(limits, lambda _why: None)
+    glad = 0
+    for _ in range(200):
+        for _ in range(15):
+            if visitors.charge("192.0.2.1", 1) == 0:
+                visitors.give_back("192.0.2.1", 1)
+                glad += 1
+        await trio.sleep(0.05)
+    # Ten seconds of 300 ms each: far more than the share of 50.
+    assert glad == 200 * 15
+
+
+async def test_to_a_busy_node_it_brings_no_more_than_its_share_and_others_keep_theirs(
+    autojump_clock: MockClock,
+) -> None:
+    del autojump_clock
+    limits = replace(AMPLE, cost_ms_per_second=400, address_cost_ms_per_second=50)
+    visitors = Visitors(limits, lambda _why: None)
+    taken_in, waits = 0, []
+
+    async def bring() -> None:
+        nonlocal taken_in
+        while True:
+            seconds = visitors.charge("192.0.2.1", 1)
+            if isinstance(seconds, Refused):
+                await trio.sleep(visitors.refusal_seconds())
+                continue
+            await trio.sleep(seconds + 0.02)
+            visitors.give_back("192.0.2.1", 1)
+            taken_in += 1
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(60):
+            nursery.start_soon(bring)
+        for _ in range(50):
+            seconds = visitors.charge("198.51.100.7", 4)
+            assert not isinstance(seconds, Refused)
+            waits.append(seconds)
+            await trio.sleep(0.4)
+        nursery.cancel_scope.cancel()
+    # Sixty clients of one address could bring 3,000 a second; the whole has 400.
+    assert 100 * 20 <= taken_in <= 400 * (20 + ALL_BURST_SECONDS) + 60
+    assert max(waits) <= 0.5
+
+
+async def test_nothing_is_given_back_to_who_is_forgotten(autojump_clock: MockClock) -> None:
+    del autojump_clock
+    visitors = Visitors(AMPLE, lambda _why: None)
+    visitors.give_back("192.0.2.1", 1)
+    assert visitors.remembered == 0
+
+
+async def test_connections_are_paid_for_but_not_by_a_proxy(autojump_clock: MockClock) -> None:
+    del autojump_clock
+    limits = replace(AMPLE, address_cost_ms_per_second=50, proxies=frozenset({"127.0.0.1"}))
+    visitors = Visitors(limits, lambda _why: None)
+    for address, refused in (("127.0.0.1", False), ("192.0.2.1", True)):
+        visits = [visitors.enter(address, address) for _ in range(900)]
+        assert (Refused.ADDRESS_COST in visits) is refused
+        assert (visits.count(Refused.ADDRESS_COST) > 300) is refused
 
 
 async def test_refusals_are_spread_over_time(autojump_clock: MockClock) -> None:
