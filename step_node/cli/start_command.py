@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from step_node.cli.error_lines import CommandError
 from step_node.cli.keys_commands import PasswordFileOption
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     import trio
 
@@ -116,7 +118,7 @@ def run_home(
     """Run the node in `home` until a signal; `make_node` wires it otherwise than `step_node.node.node.Node` does."""
     import trio
 
-    from step_node.chain.genesis import load_genesis
+    from step_node.chain.genesis import GenesisError, load_genesis
     from step_node.cli.signals import hang_ups_ignored
     from step_node.clock import SystemClock
     from step_node.home.config import load_config
@@ -127,7 +129,8 @@ def run_home(
     hold_standard_descriptors()
     node_home = NodeHome(home)
     config = load_config(node_home.config)
-    genesis = load_genesis(node_home.genesis)
+    with _advice(GenesisError, "copy the network's genesis.json into the home again, which is the same on every node"):
+        genesis = load_genesis(node_home.genesis)
     genesis.check_time(SystemClock().now_ms())
     keys = _load_keys(node_home, password_file, is_observer=options.observer)
     with logged_to_stderr(config.log) as log, LineWriter(STANDARD_OUTPUT, name="output") as output:
@@ -144,14 +147,29 @@ def _load_keys(home: NodeHome, password_file: Path | None, *, is_observer: bool)
     from step_node.home.keys import NodeKeys
     from step_node.signing.key_file import load_key_file
     from step_node.signing.keystore import PASSWORD_ENVIRONMENT_VARIABLE, load_keystore
+    from step_node.signing.private_file import KeystoreError
 
-    p2p = load_key_file(home.p2p_key)
+    with _advice(KeystoreError, _PUT_BACK):
+        p2p = load_key_file(home.p2p_key)
     if is_observer or not home.validator_keystore.exists():
         return NodeKeys(None, p2p)
     if password_file is None and PASSWORD_ENVIRONMENT_VARIABLE not in os.environ and home.password.exists():
         password_file = home.password
     password = find_password(password_file, purpose=f"of {home.validator_keystore}")
-    return NodeKeys(load_keystore(home.validator_keystore, password), p2p)
+    with _advice(KeystoreError, _PUT_BACK):
+        return NodeKeys(load_keystore(home.validator_keystore, password), p2p)
+
+
+_PUT_BACK = "if the file is damaged, put it back from your backup of the home's keys/"
+
+
+@contextmanager
+def _advice(kind: type[Exception], what_to_do: str) -> Iterator[None]:
+    """Have an error of a file of the home say what its operator can do about it."""
+    try:
+        yield
+    except kind as error:
+        raise CommandError(f"{error}; {what_to_do}") from None
 
 
 async def _run_until_signal(

@@ -49,14 +49,17 @@ _LENGTH = struct.Struct("<I")
 class DamagedLog(StepNodeError):
     """The file holds something that no crash leaves behind. The message names file, offset, and what to do."""
 
-    def __init__(self, path: Path, place: int | str, reason: str) -> None:
-        """`place` is an offset in bytes, or another description of where."""
-        self.path = path
-        self.place = f"byte {place}" if isinstance(place, int) else place
+    def __init__(self, path: Path, place: int | str, reason: str, *, cure: str = "") -> None:
+        """`place` is an offset in bytes, or another description of where; `cure` what to do besides, in sentences."""
+        self._parts = (path, place, reason)
+        where = f"byte {place}" if isinstance(place, int) else place
         super().__init__(
-            f"{path}: damaged at {self.place}: {reason}. Nothing was changed. Check the disk, and restore the file"
-            " from a backup; removing it makes the node forget what it has signed or promised."
+            f"{path}: damaged at {where}: {reason}. Nothing was changed. Check the disk.{cure and ' '}{cure}"
         )
+
+    def with_cure(self, cure: str) -> DamagedLog:
+        """The same, by somebody who knows what the file is for."""
+        return DamagedLog(*self._parts, cure=cure)
 
 
 class ForeignLog(StepNodeError):

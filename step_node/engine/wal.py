@@ -34,6 +34,12 @@ from step_node.errors import StepNodeError
 COMPACTED_AT_BYTES = 64 * 1024 * 1024
 """Of inputs since the state that the log begins with, if it does."""
 
+CURE = (
+    "Move the file out of the home and start again: a validator without its consensus log goes on from its signing"
+    " history and its proof of lock, and its peers tell it the rest."
+)
+"""What an operator does about a damaged log."""
+
 
 class LogAhead(StepNodeError):
     """The log is of a later height than the store: the store has lost finalised batches."""
@@ -69,6 +75,8 @@ class WriteAheadLog:
         header = _header(chain_id, height)
         try:
             log, records = RecordLog.open(path, header, files=files)
+        except DamagedLog as error:
+            raise error.with_cure(CURE) from error
         except ForeignLog as error:
             found_chain_id, found_height = _read_header(error.found)
             if found_chain_id != chain_id or found_height is None:
@@ -87,7 +95,7 @@ class WriteAheadLog:
             entries = [decode_entry(record) for record in records]
         except WireError as error:
             log.close()
-            raise DamagedLog(path, 0, f"an entry cannot be read: {error}") from error
+            raise DamagedLog(path, 0, f"an entry cannot be read: {error}", cure=CURE) from error
         checkpoint_bytes = sum(
             len(record)
             for record, entry in zip(records, entries, strict=True)

@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from contextlib import ExitStack
 from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
@@ -53,6 +54,11 @@ from step_node.signing.history import (
 ENTRIES_MAX = 1_000
 """Above this many entries in the file, the next new one compacts it."""
 ADDRESS_BYTES = 20
+CURE = (
+    "Move the file out of the home, and start with --lost-signing-history: the node signs again once all that the key"
+    " can have signed is final. An older copy of the file says too little."
+)
+"""What an operator does about a damaged history."""
 
 
 class SigningRule(StrEnum):
@@ -114,14 +120,16 @@ class SigningGuard:
         if len(validator) != ADDRESS_BYTES:
             raise ValueError(f"validator: must be an address of {ADDRESS_BYTES} bytes, not {len(validator)}")
         first_records = [encode_entry(entry) for entry in Bound().merged_with(begin_with).entries()]
-        log, encoded_entries = RecordLog.open(
-            path, _header(chain_id, validator), first_records=first_records, files=files
-        )
-        try:
-            entries = [_decoded(path, index, encoded) for index, encoded in enumerate(encoded_entries)]
-        except DamagedLog:
-            log.close()
-            raise
+        with ExitStack() as on_failure:
+            try:
+                log, encoded_entries = RecordLog.open(
+                    path, _header(chain_id, validator), first_records=first_records, files=files
+                )
+                on_failure.callback(log.close)
+                entries = [_decoded(path, index, encoded) for index, encoded in enumerate(encoded_entries)]
+            except DamagedLog as error:
+                raise error.with_cure(CURE) from error
+            on_failure.pop_all()
         return cls(log, validator, entries)
 
     @property
