@@ -11,7 +11,7 @@ import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from step_node.ledger.apply import begin_execution, expire_before_ms, keys_of
+from step_node.ledger.apply import begin_execution, keys_of, nonce_expiry
 from step_node.ledger.records import Account, NonceRecord, Triangle
 from step_node.mempool.outcomes import Dropped, Finalised, Pending
 from step_node.mempool.verdicts import refusal_for_good
@@ -39,7 +39,7 @@ POOL = [
 async def applicable(parts: Parts, proof: SignedProof, timestamp_ms: int) -> bool:
     """Whether a batch of this time, on top of the head, could hold the proof."""
     parameters = parts.chain.parameters
-    keys = keys_of([proof], expire_before_ms=expire_before_ms(timestamp_ms, parameters))
+    keys = keys_of([proof], expiry=nonce_expiry(timestamp_ms, parameters))
     state = await parts.chain.storage.load(keys)
     execution = begin_execution(state, timestamp_ms=timestamp_ms, signers=())
     return not isinstance(execution.try_proof(proof, 0), Refusal)
