@@ -26,6 +26,9 @@ from step_node.proofs.timestamps import format_timestamp
 WAIT_MS_DEFAULT: Final = 5_000
 """How long a submission waits for finality when the client does not say (protocol.md §2)."""
 
+UNKNOWN_SOURCE: Final = "unknown"
+"""The source of what comes from no address, as from a test's client."""
+
 ProofId = Annotated[
     str,
     Path(alias="proofId", pattern=HASH_PATTERN, description="0x and 64 hex digits.", examples=[EXAMPLE_PROOF_ID]),
@@ -64,7 +67,7 @@ def proof_routes(services: ApiServices) -> APIRouter:
         arrived_at = trio.current_time()
         try:
             proof = parse_submission(await request.body())
-            receipt = await _submit(proof, wait_ms)
+            receipt = await _submit(proof, wait_ms, UNKNOWN_SOURCE if request.client is None else request.client.host)
         except ApiError as error:
             services.counters.proof_refused(error.code, "api")
             services.counters.submission_answered("refused", trio.current_time() - arrived_at)
@@ -76,8 +79,8 @@ def proof_routes(services: ApiServices) -> APIRouter:
         pending = PendingAnswer(proof_id=hex_text(proof.proof_id))
         return Response(pending.model_dump_json(by_alias=True), 202, media_type="application/json")
 
-    async def _submit(proof: SignedProof, wait_ms: int) -> Receipt | None:
-        match await services.admission.submit(proof, wait_ms=wait_ms):
+    async def _submit(proof: SignedProof, wait_ms: int, source: str) -> Receipt | None:
+        match await services.admission.submit(proof, wait_ms=wait_ms, source=source):
             case Finalised(receipt):
                 return receipt
             case Pending():

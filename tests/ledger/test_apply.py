@@ -144,8 +144,8 @@ def test_a_nonce_is_remembered_until_no_proof_that_waited_beside_it_can_come_bac
 
 def test_after_a_pause_a_batch_removes_twice_its_places_of_nonces_and_the_rest_stay_used() -> None:
     world = World(batch_target_proofs=1, batch_max_proofs=2)
-    for second in range(5):
-        pair_ms = [START_MS + second * 1_000 + index for index in (1, 0)]
+    for seconds in range(5):
+        pair_ms = [START_MS + seconds * 1_000 + index for index in (1, 0)]
         proofs = [signed_proof(f"{at_ms}", nonce=f"{at_ms}", timestamp_ms=at_ms) for at_ms in pair_ms]
         world.apply(*proofs, at_ms=pair_ms[0])
     by_age = sorted(world.nonces.values(), key=nonce_age)

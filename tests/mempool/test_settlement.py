@@ -88,7 +88,7 @@ def test_what_is_refused_for_good_no_later_batch_can_hold_and_what_is_let_live_o
 
 async def submit_all(parts: Parts, *proofs: SignedProof) -> None:
     for proof in proofs:
-        assert await parts.admission.submit(proof, wait_ms=0) == Pending()
+        assert await parts.admission.submit(proof, wait_ms=0, source="client") == Pending()
 
 
 async def test_a_finalised_batch_settles_its_proofs_and_those_it_has_passed_by(tmp_path: Path) -> None:
@@ -249,7 +249,7 @@ async def test_after_a_jump_what_the_snapshot_has_moved_past_is_dropped_with_whe
     await finalise(other, [other_later])
     async with open_parts(tmp_path, genesis=genesis, clock=SetClock(late_ms)) as parts:
         for proof in (finalised_before, outrun, waits):
-            assert isinstance(await parts.admission.submit(proof, wait_ms=0), Pending)
+            assert isinstance(await parts.admission.submit(proof, wait_ms=0, source="client"), Pending)
         (base,) = await other.storage.batches(2, 1)
         exported = Exported()
         await other.storage.export(exported)
