@@ -40,5 +40,5 @@ def test_the_chaos_scenarios_are_in_the_wheel_and_found_from_anywhere(tmp_path: 
         text=True,
     )
     names = [line.split()[0] for line in listed.stdout.splitlines()]
-    assert names == sorted(path.stem for path in SCENARIOS.glob("*.toml"))
     assert names
+    assert set(names) == {path.stem for path in SCENARIOS.glob("*.toml")}

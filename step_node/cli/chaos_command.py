@@ -36,8 +36,8 @@ def chaos(
     """Play scenarios of failures: nodes killed, paused or cut off, slow links, full disks, a store that is gone, liars.
 
     Each is a file that comes with the program, played on a network of real processes under a constant load of signed
-    proofs. It passes if every proof is final exactly once on every node, the state roots are equal, and the longest time without
-    a batch while proofs waited was within its limit. What this machine cannot do is skipped, and says why.
+    proofs. It passes if every proof is final exactly once on every node, the state roots are equal, and the longest
+    time without a batch while proofs waited was within its limit. What this machine cannot do is skipped, and says why.
 
     A scenario that fails does not end the campaign; the table at the end has them all.
 
