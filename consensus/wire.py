@@ -1,11 +1,14 @@
 """MessagePack for everything that leaves the process: messages to peers and entries of the log.
 
 A wire type is a frozen dataclass made with `@wire_type`. On the wire it is a MessagePack map from field names to
-values, nested wire types being maps in turn; the outermost map also has `version`. Two things must hold of every
-decoder that strangers can reach, and both are decided here, once:
+values, nested wire types being maps in turn; the outermost map also has `version`. Three things must hold of every
+decoder that strangers can reach, and all are decided here, once:
 
 - Strictness. No field is unknown, none without a default is missing, no value is converted (a `true` is not a 1, text
   is not bytes), no map has a key twice, no number is NaN or infinite, and nothing follows the value.
+- One form. A value has one encoding, that of `encode`: fields in the type's order and none left out, numbers in
+  MessagePack's shortest form, floats in 8 bytes. Other bytes that would mean the same are refused, so that nobody can
+  make two messages, two ids or two hashes of one value.
 - Bounded work. `bytes_max` is checked before anything is parsed. MessagePack never makes more elements than there are
   bytes, and its own stack bounds the nesting, so a header that promises 2**32 elements or a million brackets is an
   error and costs neither memory nor a `RecursionError`. A megabyte of tiny maps would still cost most of a second, so
@@ -127,11 +130,15 @@ def _decode(wire: Any, name: str, data: bytes, bytes_max: int, structure_bytes_m
     if type(version) is not int or version != WIRE_VERSION:
         raise WireError(f"{name}.version: must be {WIRE_VERSION}, not {version!r:.40}")
     try:
-        return cast(object, _adapter(wire).validate_python(fields))
+        value = cast(object, _adapter(wire).validate_python(fields))
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         path = ".".join([name, *(f"{part!s:.40}" for part in first["loc"])])
         raise WireError(f"{path}: {first['msg']}") from error
+    # A third to two thirds of what reading costs: 6 µs for a vote, 2 ms for a batch of 1,000 proofs.
+    if encode(value) != data:
+        raise WireError(f"{name}: must be in its one form: all fields, in their order, MessagePack's shortest, float64")
+    return value
 
 
 def _check_structure(data: bytes, structure_bytes_max: int) -> None:

@@ -192,7 +192,9 @@ def test_every_error_in_the_table_for_operators_is_one_that_the_code_has() -> No
 def test_every_scenario_of_chaos_is_described() -> None:
     table = _text("docs/chaos.md").partition("\n## The scenarios\n")[2].partition("\n## ")[0]
     described = [name for row in re.findall(r"^\| (`.*?) \|", table, re.MULTILINE) for name in _spans(row)]
-    assert sorted(described) == sorted(path.stem for path in (ROOT / "configs" / "chaos").glob("*.toml"))
+    assert sorted(described) == sorted(
+        path.stem for path in (ROOT / "step_node" / "testing" / "chaos" / "scenarios").glob("*.toml")
+    )
 
 
 def test_every_page_that_the_code_refers_to_exists() -> None:

@@ -153,11 +153,14 @@ class Connection:
                 )
             self._http.receive_data(data)
 
+    def _asker(self, request: h11.Request) -> str:
+        forwarded_for = [value.decode("latin-1") for name, value in request.headers if name == b"x-forwarded-for"]
+        return asker_of(self._visit.host, forwarded_for, self._service.visitors.limits.proxies)
+
     async def _pay(self, request: h11.Request, path: str) -> Response | None:
         """Wait until whoever asks has paid for it; the refusal if that would take too long."""
         visitors = self._service.visitors
-        forwarded_for = [value.decode("latin-1") for name, value in request.headers if name == b"x-forwarded-for"]
-        asker = asker_of(self._visit.host, forwarded_for, visitors.limits.proxies)
+        asker = self._asker(request)
         owed_ms = cost_ms_of(path) + (self._cost_ms if self._payer is None else 0.0)
         self._cost_ms += cost_ms_of(path)
         self._payer = asker
@@ -216,7 +219,7 @@ class Connection:
             "query_string": query,
             "root_path": "",
             "headers": list(request.headers),
-            "client": (self._visit.host, 0),
+            "client": (self._asker(request), 0),
             "server": None,
             "extensions": {COST_EXTENSION: {"give_back": self._give_back}},
         }

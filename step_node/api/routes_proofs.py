@@ -7,7 +7,6 @@ from typing import Annotated, Final
 
 import trio
 from fastapi import APIRouter, Path, Query, Request, Response
-from starlette.types import Scope
 
 from mesh import LEVEL_MAX
 from step_node.api.body import BODY_BYTES_MAX
@@ -28,6 +27,9 @@ from step_node.proofs.timestamps import format_timestamp
 
 WAIT_MS_DEFAULT: Final = 5_000
 """How long a submission waits for finality when the client does not say (protocol.md §2)."""
+
+UNKNOWN_SOURCE: Final = "unknown"
+"""The source of what comes from no address, as from a test's client."""
 
 ProofId = Annotated[
     str,
@@ -69,7 +71,7 @@ def proof_routes(services: ApiServices) -> APIRouter:
         arrived_at = trio.current_time()
         try:
             proof = parse_submission(await request.body())
-            receipt = await _submit(proof, wait_ms, request.scope)
+            receipt = await _submit(proof, wait_ms, request)
         except ApiError as error:
             services.counters.proof_refused(error.code, "api")
             services.counters.submission_answered("refused", trio.current_time() - arrived_at)
@@ -81,9 +83,10 @@ def proof_routes(services: ApiServices) -> APIRouter:
         pending = PendingAnswer(proof_id=hex_text(proof.proof_id))
         return Response(pending.model_dump_json(by_alias=True), 202, media_type="application/json")
 
-    async def _submit(proof: SignedProof, wait_ms: int, scope: Scope) -> Receipt | None:
-        cost = scope.get("extensions", {}).get(COST_EXTENSION, _NOBODY_COUNTS)
-        match await services.admission.submit(proof, wait_ms=wait_ms, taken_in=cost["give_back"]):
+    async def _submit(proof: SignedProof, wait_ms: int, request: Request) -> Receipt | None:
+        source = UNKNOWN_SOURCE if request.client is None else request.client.host
+        cost = request.scope.get("extensions", {}).get(COST_EXTENSION, _NOBODY_COUNTS)
+        match await services.admission.submit(proof, wait_ms=wait_ms, source=source, taken_in=cost["give_back"]):
             case Finalised(receipt):
                 return receipt
             case Pending():

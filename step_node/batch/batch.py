@@ -166,9 +166,12 @@ def identity_in(data: bytes) -> bytes:
         raise MalformedBatch(f"header: {len(header)} bytes; at most {HEADER_BYTES_MAX} are allowed")
     try:
         fields = msgpack.unpackb(header)
-        return header_hash(BatchHeader(**fields))
+        identity = header_hash(BatchHeader(**fields))
     except (TypeError, ValueError, msgpack.UnpackException) as error:
         raise MalformedBatch(f"header: cannot be read: {error}") from error
+    if msgpack.packb({name: fields[name] for name in BatchHeader.__dataclass_fields__}) != header:
+        raise MalformedBatch("header: must be in its one form: all fields, in their order, MessagePack's shortest")
+    return identity
 
 
 def _value_of(key: str, data: bytes) -> bytes:

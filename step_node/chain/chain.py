@@ -33,8 +33,8 @@ from step_node.chain.verification import verify_on_threads
 from step_node.clock import Clock
 from step_node.crypto.lines import recover_signer
 from step_node.ledger.apply import (
-    expire_before_ms,
     keys_of,
+    nonce_expiry,
     owners_rewarded,
 )
 from step_node.ledger.evidence import offence_in
@@ -176,7 +176,7 @@ class Chain:
             batch.proofs,
             validators=owners_rewarded(self._head, signers_of(batch.last_commit)),
             operations=operations,
-            expire_before_ms=expire_before_ms(batch.header.timestamp_ms, self.parameters),
+            expiry=nonce_expiry(batch.header.timestamp_ms, self.parameters),
         )
         state = await self.storage.load(keys)
         return await _unless_small(len(batch.proofs), apply_judged, state, batch, offences, operations)
@@ -206,7 +206,7 @@ class Chain:
             candidates,
             validators=owners_rewarded(self._head, signers_of(plan.last_commit)),
             operations=operations,
-            expire_before_ms=expire_before_ms(plan.timestamp_ms, self.parameters),
+            expiry=nonce_expiry(plan.timestamp_ms, self.parameters),
         )
         return await _unless_small(len(candidates), build_batch, await self.storage.load(keys), plan)
 

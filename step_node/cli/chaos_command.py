@@ -25,7 +25,7 @@ def chaos(
     ] = None,
     folder: Annotated[
         Path | None,
-        typer.Option("--scenarios", metavar="DIR", help="Where the scenarios are.  [default: configs/chaos]"),
+        typer.Option("--scenarios", metavar="DIR", help="Where the scenarios are.  [default: those of the program]"),
     ] = None,
     repeat: Annotated[int, typer.Option(min=1, max=REPEAT_MAX, help="Play all of them so many times.")] = 1,
     list_only: Annotated[bool, typer.Option("--list", help="Only say what there is.")] = False,
@@ -35,9 +35,9 @@ def chaos(
 ) -> None:
     """Play scenarios of failures: nodes killed, paused or cut off, slow links, full disks, a store that is gone, liars.
 
-    Each is a file in configs/chaos, played on a network of real processes under a constant load of signed proofs. It
-    passes if every proof is final exactly once on every node, the state roots are equal, and the longest time without
-    a batch while proofs waited was within its limit. What this machine cannot do is skipped, and says why.
+    Each is a file that comes with the program, played on a network of real processes under a constant load of signed
+    proofs. It passes if every proof is final exactly once on every node, the state roots are equal, and the longest
+    time without a batch while proofs waited was within its limit. What this machine cannot do is skipped, and says why.
 
     A scenario that fails does not end the campaign; the table at the end has them all.
 
@@ -48,11 +48,10 @@ def chaos(
     """
     import trio
 
-    import step_node
     from step_node.cli.output import print_json
-    from step_node.testing.chaos.scenario import load_scenarios
+    from step_node.testing.chaos.scenario import SCENARIOS, load_scenarios
 
-    scenarios = load_scenarios(folder or Path(step_node.__file__).parent.parent / "configs" / "chaos", names or ())
+    scenarios = load_scenarios(folder or SCENARIOS, names or ())
     if list_only:
         for scenario in scenarios:
             if as_json:

@@ -164,7 +164,7 @@ def _read_header(header: bytes) -> tuple[str | None, int | None]:
     except (ValueError, msgpack.exceptions.UnpackException):
         return None, None
     match fields:
-        case ["STEP consensus log 1", str(chain_id), int(height)]:
+        case ["STEP consensus log 1", str(chain_id), int(height)] if header == _header(chain_id, height):
             return chain_id, height
         case _:
             return None, None

@@ -8,10 +8,17 @@ from dataclasses import dataclass
 from step_node.ledger.execution import LedgerExecution
 from step_node.ledger.offences import Offence, Slashing
 from step_node.ledger.rewards import validator_rewards_ustep
-from step_node.ledger.state import Changes, Receipt, StateHead, StateKeys, StateSlice
+from step_node.ledger.state import Changes, NonceExpiry, Receipt, StateHead, StateKeys, StateSlice
 from step_node.operations.operation import Operation
 from step_node.parameters import Parameters
 from step_node.proofs.proof import Refusal, SignedProof
+
+EXPIRED_NONCES_PER_PROOF = 2
+"""How many expired nonces a batch may remove for each proof that it has place for.
+
+More than one, so that they get fewer while batches are full; and few, so that the first batch after a pause is quick
+(docs/adr/0024-nonces-leave-in-turn.md).
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +63,7 @@ def keys_of(
     *,
     validators: Iterable[bytes] = (),
     operations: Iterable[Operation] = (),
-    expire_before_ms: int | None = None,
+    expiry: NonceExpiry | None = None,
 ) -> StateKeys:
     """The records that these proofs and operations, and rewards to these `validators`' owners, can read or write."""
     accounts: set[bytes] = {*validators, *(operation.owner for operation in operations)}
@@ -69,16 +76,20 @@ def keys_of(
         parent = proof.triangle.parent
         if parent is not None:
             triangles.add(int(parent))
-    return StateKeys(frozenset(accounts), frozenset(triangles), frozenset(nonces), expire_before_ms)
+    return StateKeys(frozenset(accounts), frozenset(triangles), frozenset(nonces), expiry)
 
 
-def expire_before_ms(timestamp_ms: int, parameters: Parameters) -> int:
-    """Nonces of proofs older than this leave the window in a batch at `timestamp_ms` (docs/adr/0008-nonces.md).
+def nonce_expiry(timestamp_ms: int, parameters: Parameters) -> NonceExpiry:
+    """Which nonces leave the state in a batch at `timestamp_ms` (docs/adr/0008-nonces.md, ADR 24).
 
-    Such proofs cannot come back; and neither can any proof that was waiting, or could have been, while they were in the
-    ledger: a waiting proof that is told that its nonce is used must not find it free again later.
+    Only of proofs that are too old: they cannot come back; and neither can any proof that was waiting, or could have
+    been, while they were in the ledger: a waiting proof that is told that its nonce is used must not find it free again
+    later.
     """
-    return timestamp_ms - 2 * (parameters.proof_max_age_ms + parameters.clock_drift_ms)
+    return NonceExpiry(
+        before_ms=timestamp_ms - 2 * (parameters.proof_max_age_ms + parameters.clock_drift_ms),
+        nonces_max=EXPIRED_NONCES_PER_PROOF * parameters.batch_max_proofs,
+    )
 
 
 def owners_rewarded(head: StateHead, signers: Iterable[bytes]) -> frozenset[bytes]:

@@ -115,11 +115,19 @@ class ValidatorRecord:
 
 @dataclass(frozen=True, slots=True)
 class NonceRecord:
-    """A nonce that cannot be used again until its proof has left the window (`proof_max_age_ms`)."""
+    """A nonce that cannot be used again for as long as this record is there (docs/adr/0008-nonces.md).
+
+    `timestamp_ms` is its proof's.
+    """
 
     account: bytes
     nonce: str
     timestamp_ms: int
+
+
+def nonce_age(nonce: NonceRecord) -> tuple[int, bytes, str]:
+    """The order in which nonces leave the state."""
+    return nonce.timestamp_ms, nonce.account, nonce.nonce
 
 
 @dataclass(frozen=True, slots=True)

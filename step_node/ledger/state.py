@@ -16,13 +16,24 @@ from step_node.parameters import Parameters
 
 
 @dataclass(frozen=True, slots=True)
+class NonceExpiry:
+    """Which nonces leave: of those of proofs before `before_ms` the `nonces_max` oldest, by `nonce_age`.
+
+    What is over that stays, and counts as used, until a later batch.
+    """
+
+    before_ms: int
+    nonces_max: int
+
+
+@dataclass(frozen=True, slots=True)
 class StateKeys:
-    """The records to load. `nonces_before_ms`: also every nonce whose timestamp is below this (they expire)."""
+    """The records to load; also the nonces that `expiry`, if there is one, has leave."""
 
     accounts: frozenset[bytes] = frozenset()
     triangles: frozenset[int] = frozenset()
     nonces: frozenset[tuple[bytes, str]] = frozenset()
-    nonces_before_ms: int | None = None
+    expiry: NonceExpiry | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +59,7 @@ class StateSlice:
     triangles: Mapping[int, Triangle | None]
     nonces: Mapping[tuple[bytes, str], NonceRecord | None]
     expired_nonces: tuple[NonceRecord, ...] = ()
-    """Sorted by (timestamp, account, nonce)."""
+    """Those that leave with this batch, sorted by `nonce_age`."""
 
 
 @dataclass(frozen=True, slots=True)

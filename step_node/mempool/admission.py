@@ -34,10 +34,14 @@ CHUNK_PROOFS_MAX = 256
 QUEUE_SUBMISSIONS_MAX = 4_096
 """Submissions that wait for their chunk; one more is refused with `MEMPOOL_FULL`."""
 
+RESTORED = "journal"
+"""The source of what comes back after a restart: who submitted it is not written down."""
+
 
 @dataclass(slots=True)
 class _Submission:
     proof: SignedProof
+    source: str
     done: trio.Event
     answer: Refusal | Outcome | None = None
     is_new: bool = False
@@ -75,9 +79,12 @@ class Admission:
         """Chunks that were accepted from clients, for the gossip; when nobody takes them they are dropped: peers ask
         for what they miss."""
 
-    async def submit(self, proof: SignedProof, *, wait_ms: int, taken_in: Callable[[], None] = lambda: None) -> Answer:
+    async def submit(
+        self, proof: SignedProof, *, wait_ms: int, source: str, taken_in: Callable[[], None] = lambda: None
+    ) -> Answer:
         """Take in one proof from a client, and wait up to `wait_ms` for the chain to decide.
 
+        `source` is the client's address; how many proofs of newcomers may wait is counted by it (`mempool.turns`).
         `taken_in` is called as soon as the proof waits here, if it has not done so before.
 
         The answer is a `Refusal` when a gate refuses it, else what became of it. A proof that was submitted before
@@ -86,7 +93,7 @@ class Admission:
         begins_in_ms = self._chain.begins_in_ms
         if begins_in_ms:
             return Refusal(RefusalCode.NOT_READY, f"the chain begins in {begins_in_ms} ms; submit a proof made then")
-        submission = _Submission(proof, trio.Event())
+        submission = _Submission(proof, source, trio.Event())
         try:
             self._send.send_nowait(submission)
         except trio.WouldBlock:
@@ -169,7 +176,7 @@ class Admission:
             await self._journal.settle(finalised=damaged, dropped=[], now_ms=self._clock.now_ms())
         return [proof for proof, verdict in zip(proofs, verdicts, strict=True) if verdict is None]
 
-    async def admit_from_peers(self, proofs: Sequence[SignedProof]) -> list[Refusal | None]:
+    async def admit_from_peer(self, proofs: Sequence[SignedProof], peer_id: str) -> list[Refusal | None]:
         """Take in proofs that a peer passed on; for each, why it was refused, or None (also if it was here already).
 
         A stateless refusal is the peer's fault; the others may only mean that it is ahead or behind.
@@ -183,7 +190,7 @@ class Admission:
         if fresh:
             state, receipts = await self._look_up(fresh)
             refused = {
-                proof.proof_id: self._admit(proof, state, is_promised=False)
+                proof.proof_id: self._admit(proof, state, f"peer {peer_id}", is_promised=False)
                 for proof in fresh
                 if proof.proof_id not in receipts
             }
@@ -227,7 +234,9 @@ class Admission:
                 submission.answer = Finalised(receipts[proof_id])
             elif proof_id in dropped:
                 submission.answer = Dropped(dropped[proof_id])
-            elif (refusal := self._admit(submission.proof, state, is_promised=True)) is not None:
+            elif (
+                refusal := self._admit(submission.proof, state, f"address {submission.source}", is_promised=True)
+            ) is not None:
                 submission.answer = refusal
             else:
                 accepted.append(submission)
@@ -272,7 +281,8 @@ class Admission:
             if refusal is not None:
                 dropped.append(DroppedProof(proof.proof_id, refusal))
             else:
-                added += self._mempool.add(proof)
+                newcomer_from = None if state.accounts[proof.account] else RESTORED
+                added += self._mempool.add(proof, newcomer_from=newcomer_from)
         await self._journal.settle(finalised=sorted(receipts), dropped=dropped, now_ms=self._clock.now_ms())
         return added
 
@@ -288,15 +298,20 @@ class Admission:
             if state.head.chain.height >= self._chain.head.chain.height:
                 return state, {receipt.proof_id: receipt for receipt in found}
 
-    def _admit(self, proof: SignedProof, state: StateSlice, *, is_promised: bool) -> Refusal | None:
+    def _admit(self, proof: SignedProof, state: StateSlice, source: str, *, is_promised: bool) -> Refusal | None:
         parameters = state.head.parameters
+        newcomer_from = None if state.accounts[proof.account] else source
         # Where the chain is ahead of this clock, what is too old for the next batch must not be let in to be dropped.
         refusal = check_clock(proof, self._chain.next_batch_time_ms, parameters)
-        refusal = refusal or refusal_at(proof, state, self._clock.now_ms()) or self._mempool.check(proof, parameters)
+        refusal = (
+            refusal
+            or refusal_at(proof, state, self._clock.now_ms())
+            or self._mempool.check(proof, parameters, newcomer_from=newcomer_from)
+        )
         if refusal is None and is_promised:
             refusal = self._mempool.check_clicks(proof, state.triangles[int(proof.triangle)])
         if refusal is None:
-            self._mempool.add(proof)
+            self._mempool.add(proof, newcomer_from=newcomer_from)
         return refusal
 
     async def _verify(self, proofs: Sequence[SignedProof]) -> list[Refusal | None]:

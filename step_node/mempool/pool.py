@@ -1,7 +1,7 @@
 """The mempool: proofs that have passed every gate and wait to be finalised.
 
 It is bounded in proofs; deduplicated by proof id and by (account, nonce); and fair: the proposer is offered one proof
-of each account in turn, the longest-waiting account first, and one account may hold `ACCOUNT_PROOFS_MAX` places. What
+of each account in turn, as `mempool.turns` says, and one account may hold `ACCOUNT_PROOFS_MAX` places. What
 is in it stays until the chain has decided: a proof leaves when it is finalised, or when the finalised state shows that
 it never can be. Nothing is evicted to make room: a full mempool refuses newcomers, since a client was told that its
 proof is accepted.
@@ -10,13 +10,14 @@ proof is accepted.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
 from step_node.clock import monotonic_ms
 from step_node.ledger.records import Account, LastProof, Triangle
 from step_node.ledger.state_gates import check_clock, check_movement, clicks_max
+from step_node.mempool.turns import Turns
 from step_node.parameters import Parameters
 from step_node.proofs.proof import Refusal, RefusalCode, SignedProof
 
@@ -56,6 +57,7 @@ class Mempool:
         self._by_account: dict[bytes, list[SignedProof]] = {}
         """Each account's waiting proofs, by timestamp."""
         self._by_triangle: dict[int, set[bytes]] = {}
+        self._turns = Turns(proofs_max)
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -75,8 +77,11 @@ class Mempool:
         """Counts for operators."""
         return MempoolStatistics(len(self._by_id), len(self._by_account), self._proofs_max)
 
-    def check(self, proof: SignedProof, parameters: Parameters) -> Refusal | None:
-        """Why `proof` cannot join those that wait, or None. Its own presence is no reason."""
+    def check(self, proof: SignedProof, parameters: Parameters, *, newcomer_from: str | None = None) -> Refusal | None:
+        """Why `proof` cannot join those that wait, or None. Its own presence is no reason.
+
+        `newcomer_from` is the source that it comes through, if its account is not in the ledger yet.
+        """
         if proof.proof_id in self._by_id:
             return None
         queue = self._by_account.get(proof.account)
@@ -97,7 +102,7 @@ class Mempool:
             return Refusal(
                 RefusalCode.MEMPOOL_FULL, f"{self._proofs_max} proofs wait already; try again in a few seconds"
             )
-        return None
+        return self._turns.check(proof, newcomer_from)
 
     def check_clicks(self, proof: SignedProof, triangle: Triangle | None) -> Refusal | None:
         """Why a client cannot be promised that `proof` waits, or None: those that wait may use its triangle up.
@@ -116,10 +121,12 @@ class Mempool:
             f" {last_click}th; try again when they are final",
         )
 
-    def add(self, proof: SignedProof) -> bool:
-        """Let a checked proof in. False if it was there already."""
+    def add(self, proof: SignedProof, *, newcomer_from: str | None = None) -> bool:
+        """Let a proof in that was checked with this `newcomer_from`. False if it was there already."""
         if proof.proof_id in self._by_id:
             return False
+        if newcomer_from is None:
+            self.note_history([proof.account])
         self._by_id[proof.proof_id] = proof
         self._arrived_at_ms[proof.proof_id] = self._monotonic_ms()
         self._arrivals += 1
@@ -127,6 +134,7 @@ class Mempool:
         insort(self._by_timestamp, (proof.timestamp_ms, self._arrivals, proof.proof_id))
         insort(self._by_account.setdefault(proof.account, []), proof, key=_timestamp_ms)
         self._by_triangle.setdefault(int(proof.triangle), set()).add(proof.proof_id)
+        self._turns.add(proof, newcomer_from)
         return True
 
     def remove(self, proof_id: bytes) -> SignedProof | None:
@@ -145,7 +153,13 @@ class Mempool:
         in_triangle.discard(proof_id)
         if not in_triangle:
             del self._by_triangle[int(proof.triangle)]
+        self._turns.remove(proof)
         return proof
+
+    def note_history(self, accounts: Iterable[bytes]) -> None:
+        """These accounts are in the ledger now, and newcomers no longer."""
+        for account in accounts:
+            self._turns.note_history(account, [proof.proof_id for proof in self._by_account.get(account, ())])
 
     def waited_ms(self, proof_id: bytes) -> int | None:
         """How long a proof has waited here; None if it does not."""
@@ -172,16 +186,11 @@ class Mempool:
 
     def candidates(self, limit: int, *, time_ms: int, parameters: Parameters) -> list[SignedProof]:
         """Up to `limit` proofs for a batch of that time: one of each account in turn, in order of their timestamps."""
-        turns: list[Iterator[SignedProof]] = []
-        seen: set[bytes] = set()
-        for proof in self._by_id.values():
-            if proof.account in seen:
-                continue
-            seen.add(proof.account)
-            turns.append(iter(tuple(self._by_account[proof.account])))
-            if len(turns) >= limit:
-                break
-        return list(islice(_in_turn(turns, time_ms, parameters), limit))
+
+        def timely(account: bytes) -> Iterator[SignedProof]:
+            return (one for one in self._by_account[account] if check_clock(one, time_ms, parameters) is None)
+
+        return list(islice(self._turns.in_turn(timely), limit))
 
     def has_work(self, *, time_ms: int, parameters: Parameters) -> bool:
         """Whether a batch should be proposed: enough proofs wait that are timely in a batch of that time, or one of
@@ -215,15 +224,3 @@ def _timestamp_ms(proof: SignedProof) -> int:
 
 def _as_if_finalised(proof: SignedProof) -> Account:
     return Account(proof.account, last_proof=LastProof(proof.timestamp_ms, proof.lat, proof.lon))
-
-
-def _in_turn(turns: Sequence[Iterator[SignedProof]], time_ms: int, parameters: Parameters) -> Iterator[SignedProof]:
-    waiting = list(turns)
-    while waiting:
-        still: list[Iterator[SignedProof]] = []
-        for turn in waiting:
-            proof = next((proof for proof in turn if check_clock(proof, time_ms, parameters) is None), None)
-            if proof is not None:
-                yield proof
-                still.append(turn)
-        waiting = still

@@ -65,6 +65,7 @@ class Settlement:
             if waited_ms is not None:
                 self._metrics.proof_final_after(waited_ms)
                 self._mempool.remove(proof_id)
+        self._mempool.note_history(receipt.account for receipt in receipts)
         self._waiters.announce(receipts, ())
         changes = judged.transition.changes
         timestamp_ms = judged.batch.header.timestamp_ms

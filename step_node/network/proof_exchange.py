@@ -127,21 +127,22 @@ class ProofExchange:
     async def _take_in_gossip(self) -> None:
         # Nobody is charged for a bad proof here: the bundle was well-formed, and neighbours pass it on before they look
         # closer. Otherwise a stranger could, with three such bundles, make honest nodes ban one another.
-        async for _, bundle in self._topic:
+        async for sender, bundle in self._topic:
             try:
-                await self._take_in(await _decode_in_slices(bundle))
+                await self._take_in(await _decode_in_slices(bundle), sender)
             except StorageUnavailable as error:
                 log.info("gossiped proofs are let go", reason=str(error))
 
-    async def _take_in(self, proofs: Sequence[SignedProof]) -> bool:
-        """Let proofs in; False if there is one among them that anybody can see is bad."""
+    async def _take_in(self, proofs: Sequence[SignedProof], peer_id: PeerId) -> bool:
+        """Let proofs in that this peer has sent; False if there is one among them that anybody can see is bad."""
         # Each once: whoever repeats a proof in a bundle does not have it verified again.
         distinct = {(proof.proof_id, proof.signature): proof for proof in proofs}
         fresh = [proof for proof in distinct.values() if self._is_wanted(proof.proof_id)]
         if not fresh:
             return True
         honest = True
-        for proof, refusal in zip(fresh, await self._admission.admit_from_peers(fresh), strict=True):
+        admitted = await self._admission.admit_from_peer(fresh, peer_id)
+        for proof, refusal in zip(fresh, admitted, strict=True):
             if refusal is not None:
                 self._metrics.proof_refused(refusal.code, "peer")
                 if refusal.code not in PASSING_CODES:
@@ -200,7 +201,7 @@ class ProofExchange:
                 raise PeerFault(peer_id, Fault.MALFORMED, str(error)) from error
             if not {proof.proof_id for proof in proofs} <= set(wanted):
                 raise PeerFault(peer_id, Fault.UNREQUESTED, "proofs that were not asked for")
-            if not await self._take_in(proofs):
+            if not await self._take_in(proofs, peer_id):
                 # What waits in an honest node's mempool has been verified there.
                 raise PeerFault(peer_id, Fault.INVALID_DATA, "proofs that fail a stateless gate")
 

@@ -200,6 +200,13 @@ def encode_entry(entry: Entry) -> bytes:
 
 def decode_entry(encoded: bytes) -> Entry:
     """What `encode_entry` made bytes of. Raises ValueError saying what is wrong."""
+    entry = _read_entry(encoded)
+    if encode_entry(entry) != encoded:
+        raise ValueError("it is not in the one form in which it is written")
+    return entry
+
+
+def _read_entry(encoded: bytes) -> Entry:
     try:
         match msgpack.unpackb(encoded):
             case ["FLOOR", floor]:

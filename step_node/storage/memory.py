@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from itertools import takewhile
 
 from step_node.ledger.offences import Slashing
-from step_node.ledger.records import Account, NonceRecord, Triangle
+from step_node.ledger.records import Account, NonceRecord, Triangle, nonce_age
 from step_node.ledger.state import Changes, Receipt, StateHead, StateKeys, StateSlice
 from step_node.storage import checks
 from step_node.storage.interface import (
@@ -59,14 +59,16 @@ class MemoryStorage(Storage):
         return self._required_head()
 
     async def load(self, keys: StateKeys) -> StateSlice:
-        before_ms = keys.nonces_before_ms
-        expired = [] if before_ms is None else [one for one in self._nonces.values() if one.timestamp_ms < before_ms]
+        expired: list[NonceRecord] = []
+        if keys.expiry is not None:
+            older = (one for one in self._nonces.values() if one.timestamp_ms < keys.expiry.before_ms)
+            expired = heapq.nsmallest(keys.expiry.nonces_max, older, key=nonce_age)
         return StateSlice(
             head=self._required_head(),
             accounts={address: self._accounts.get(address) for address in keys.accounts},
             triangles={triangle_id: self._triangles.get(triangle_id) for triangle_id in keys.triangles},
             nonces={key: self._nonces.get(key) for key in keys.nonces},
-            expired_nonces=tuple(sorted(expired, key=lambda one: (one.timestamp_ms, one.account, one.nonce))),
+            expired_nonces=tuple(expired),
         )
 
     async def finalise(self, finalised: FinalisedBatch) -> None:

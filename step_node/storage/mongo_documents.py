@@ -49,6 +49,9 @@ NONCES = "nonces"
 COLLECTIONS: Final = frozenset({META, BATCHES, PROOFS, ACCOUNTS, TRIANGLES, VALIDATORS, SLASHINGS, NONCES})
 """All that a store has."""
 
+NONCES_BY_AGE: Final = [("timestamp_ms", ASCENDING), ("account", ASCENDING), ("nonce", ASCENDING)]
+"""The order in which they leave."""
+
 INDEXES: Final[Mapping[str, list[IndexModel]]] = {
     BATCHES: [IndexModel([("batch_hash", ASCENDING)], unique=True)],
     PROOFS: [IndexModel([("account", ASCENDING), ("height", DESCENDING), ("index", DESCENDING)], unique=True)],
@@ -57,7 +60,7 @@ INDEXES: Final[Mapping[str, list[IndexModel]]] = {
     SLASHINGS: [IndexModel([("height", DESCENDING), ("index", DESCENDING)], unique=True)],
     NONCES: [
         IndexModel([("account", ASCENDING), ("nonce", ASCENDING)], unique=True),
-        IndexModel([("timestamp_ms", ASCENDING)]),
+        IndexModel(NONCES_BY_AGE),
     ],
 }
 

@@ -10,7 +10,7 @@ from pymongo import ASCENDING, DESCENDING
 
 from step_node.ledger.offences import Slashing
 from step_node.ledger.records import Account, NonceRecord, Triangle
-from step_node.ledger.state import Receipt, StateHead, StateKeys, StateSlice
+from step_node.ledger.state import NonceExpiry, Receipt, StateHead, StateKeys, StateSlice
 from step_node.storage import checks
 from step_node.storage import mongo_documents as documents
 from step_node.storage.asyncio_bridge import AsyncioThread
@@ -41,10 +41,8 @@ class MongoReads(StorageReads):
             nonce_keys = [documents.nonce_key(*key) for key in keys.nonces]
             nonces = map(documents.nonce_from, await self._find_ids(session, documents.NONCES, nonce_keys))
             expired: list[NonceRecord] = []
-            if keys.nonces_before_ms is not None:
-                older = {"timestamp_ms": {"$lt": keys.nonces_before_ms}}
-                found = map(documents.nonce_from, await self._find(session, documents.NONCES, older))
-                expired = sorted(found, key=lambda one: (one.timestamp_ms, one.account, one.nonce))
+            if keys.expiry is not None:
+                expired = await self._oldest_nonces(session, keys.expiry)
             return StateSlice(
                 head=head,
                 accounts=dict.fromkeys(keys.accounts)
@@ -179,6 +177,12 @@ class MongoReads(StorageReads):
         cursor = self._database.collection(collection).find(which, fields, session=session)
         found: list[Document] = await settled(cursor.to_list(length=None))
         return found
+
+    async def _oldest_nonces(self, session: Driver, expiry: NonceExpiry) -> list[NonceRecord]:
+        older = {"timestamp_ms": {"$lt": expiry.before_ms}}
+        cursor = self._database.collection(documents.NONCES).find(older, session=session)
+        cursor = cursor.sort(documents.NONCES_BY_AGE).limit(expiry.nonces_max)
+        return [documents.nonce_from(found) for found in await settled(cursor.to_list(length=None))]
 
     async def _find_ids(
         self, session: Driver, collection: str, ids: Iterable[object], fields: Document | None = None

@@ -83,10 +83,10 @@ class MongoDatabase:
             schema = await settled(meta.find_one({"_id": "schema"}))
             if schema is not None:
                 require_same_schema(schema["version"], f"the database {self._name} on {where_is(self._uri)}")
-                return
+            # Those that are there cost a round trip; a store of an earlier version may lack one.
             for collection, indexes in documents.INDEXES.items():
                 await settled(self.collection(collection).create_indexes(indexes))
-            # Last, so that a database with a schema has its indexes; an upsert, since two nodes may come here at once.
+            # An upsert, since two nodes may come here at once.
             await settled(meta.update_one({"_id": "schema"}, {"$set": {"version": SCHEMA_VERSION}}, upsert=True))
 
     async def transaction(self, work: Callable[[Driver], Awaitable[ResultT]]) -> ResultT:

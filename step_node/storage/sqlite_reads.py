@@ -14,7 +14,7 @@ from typing import TypeVar
 import trio
 
 from step_node.ledger.offences import Slashing
-from step_node.ledger.records import Account, NonceRecord, Triangle
+from step_node.ledger.records import Account, NonceRecord, Triangle, nonce_age
 from step_node.ledger.state import Receipt, StateHead, StateKeys, StateSlice
 from step_node.storage import checks
 from step_node.storage import sqlite_rows as rows
@@ -180,9 +180,10 @@ def _read_slice(connection: sqlite3.Connection, keys: StateKeys) -> StateSlice:
     triangles = map(rows.triangle_from, rows.read_rows_in(connection, rows.TRIANGLES, "id", triangle_ids))
     nonces = map(rows.nonce_from, rows.read_rows_in(connection, rows.NONCES, "(account, nonce)", keys.nonces))
     expired: list[NonceRecord] = []
-    if keys.nonces_before_ms is not None:
-        found = rows.read_rows(connection, rows.NONCES, "WHERE timestamp_ms < ?", (keys.nonces_before_ms,))
-        expired = sorted(map(rows.nonce_from, found), key=lambda one: (one.timestamp_ms, one.account, one.nonce))
+    if keys.expiry is not None:
+        oldest = "WHERE timestamp_ms < ? ORDER BY timestamp_ms, account, nonce LIMIT ?"
+        found = rows.read_rows(connection, rows.NONCES, oldest, (keys.expiry.before_ms, keys.expiry.nonces_max))
+        expired = sorted(map(rows.nonce_from, found), key=nonce_age)
     return StateSlice(
         head=head,
         accounts=dict.fromkeys(keys.accounts) | {account.address: account for account in accounts},

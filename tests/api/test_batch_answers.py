@@ -41,7 +41,7 @@ async def finalise(node: MadeUpNode, batches: int) -> None:
     for number in range(1, batches + 1):
         node.clock.time_ms += 1
         proof = Walker(number).proof(node.clock.now_ms())
-        await node.admission.submit(parse_payload(proof["payload"], proof["signature"]), wait_ms=0)
+        await node.admission.submit(parse_payload(proof["payload"], proof["signature"]), wait_ms=0, source="client")
         await node.finalise()
 
 

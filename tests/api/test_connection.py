@@ -44,6 +44,14 @@ async def hello(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
+async def tell_client(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answers with the client's address, as the application is told it."""
+    del receive
+    body = str(scope["client"][0]).encode()
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]})
+    await send({"type": "http.response.body", "body": body})
+
+
 class Link:
     """The client's end of a connection that is served."""
 
@@ -309,3 +317,11 @@ async def test_more_than_all_may_have_together_is_refused_with_503(autojump_cloc
             others.cancel_scope.cancel()
         assert answer.startswith(b"HTTP/1.1 503 ")
         assert b'"code":"NOT_READY"' in answer
+
+
+async def test_the_application_is_told_who_is_counted_for_a_request() -> None:
+    get = GET.replace(b"\r\n\r\n", b"\r\nX-Forwarded-For: 198.51.100.1, 203.0.113.7\r\n\r\n")
+    async with linked(tell_client) as link:
+        assert (await link.ask(get)).endswith(b"192.0.2.1"), "a stranger's word for another is not believed"
+    async with linked(tell_client, replace(AMPLE, proxies=frozenset({"192.0.2.1"}))) as link:
+        assert (await link.ask(get)).endswith(b"203.0.113.7")

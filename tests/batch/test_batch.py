@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
@@ -26,6 +27,7 @@ from step_node.proofs.proof import SignedProof
 from tests.support.chains import build, finalise, make_genesis, open_chain
 from tests.support.proofs import START_MS, signed_proof
 
+FLOAT64_OF_A_HALF = b"\xcb" + struct.pack(">d", 0.5)
 PROOFS = [signed_proof(f"walker-{index}", nonce=f"nonce-{index}") for index in range(4)]
 
 
@@ -78,6 +80,28 @@ def test_the_identity_can_be_read_without_the_body() -> None:
 def test_an_identity_is_read_or_refused_whatever_the_bytes(data: bytes) -> None:
     with suppress(MalformedBatch):
         assert len(identity_in(data)) == 32
+
+
+def test_a_batch_with_a_number_in_another_form_is_refused() -> None:
+    proof = signed_proof("walker", lat=0.5, lon=0.25, nonce="halves")
+    data = encode_batch(with_content(batch(), (proof,)))
+    assert data.count(FLOAT64_OF_A_HALF) == 1
+    with pytest.raises(MalformedBatch, match="one form"):
+        decode_batch(data.replace(FLOAT64_OF_A_HALF, b"\xca" + struct.pack(">f", 0.5)))
+
+
+@pytest.mark.parametrize("is_reversed", [True, False])
+def test_a_header_in_another_form_has_no_identity(is_reversed: bool) -> None:
+    envelope = msgpack.unpackb(encode_batch(batch()))
+    if is_reversed:
+        envelope["header"] = dict(reversed(envelope["header"].items()))
+        data = msgpack.packb(envelope)
+    else:
+        data = encode_batch(batch()).replace(b"\xa6height\x02", b"\xa6height\xcc\x02", 1)
+    with pytest.raises(MalformedBatch, match="header: must be in its one form"):
+        identity_in(data)
+    with pytest.raises(MalformedBatch, match="one form"):
+        decode_batch(data)
 
 
 def test_any_flipped_bit_is_refused_or_makes_another_batch() -> None:

@@ -99,7 +99,7 @@ async def test_a_node_that_hears_of_a_fork_is_down_counts_it_and_takes_the_evide
         topic = consensus_topic(CHAIN_ID)
         peer.subscribe(topic, message_bytes_max=MESSAGE_BYTES_MAX, buffer_messages=64)
         await peer.start()
-        answer = await node.admission.submit(fresh_proof("first"), wait_ms=10_000)
+        answer = await node.admission.submit(fresh_proof("first"), wait_ms=10_000, source="client")
         assert isinstance(answer, Finalised)
         chain = node.services(wait_ms_max=0).chain
         own = await own_commit(chain, 1)

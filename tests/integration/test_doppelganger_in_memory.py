@@ -55,7 +55,7 @@ class Chain:
         for _ in range(batches):
             name = f"walker {time.monotonic_ns()}"
             proof = signed_proof(name, lat=10.0, lon=20.0, timestamp_ms=time.time_ns() // 1_000_000)
-            answer = await self.nodes[0].admission.submit(proof, wait_ms=int(LONGEST_SECONDS * 1000))
+            answer = await self.nodes[0].admission.submit(proof, wait_ms=int(LONGEST_SECONDS * 1000), source="client")
             assert isinstance(answer, Finalised), answer
 
     async def finalise_for_ever(self) -> None:

@@ -36,7 +36,7 @@ async def submit_all(nodes: Sequence[Node], proofs: Sequence[SignedProof]) -> No
     """Submit to the nodes in turn, and wait until each is finalised."""
 
     async def submit(node: Node, proof: SignedProof) -> None:
-        answer = await node.admission.submit(proof, wait_ms=int(LONGEST_SECONDS * 1000))
+        answer = await node.admission.submit(proof, wait_ms=int(LONGEST_SECONDS * 1000), source="client")
         assert isinstance(answer, Finalised), answer
 
     async with trio.open_nursery() as nursery:
@@ -66,7 +66,7 @@ async def test_four_nodes_finalise_the_same_ledger(tmp_path: Path) -> None:
         await equal_roots(nodes)
         for node in nodes:
             # Submitting again gives the outcome; the head moves a moment before the mempool is settled.
-            outcomes = [await node.admission.submit(proof, wait_ms=30_000) for proof in proofs]
+            outcomes = [await node.admission.submit(proof, wait_ms=30_000, source="client") for proof in proofs]
             assert all(isinstance(outcome, Finalised) for outcome in outcomes)
 
 
@@ -141,12 +141,12 @@ async def test_a_proof_submitted_twice_is_finalised_once_and_gives_its_outcome(t
     (name,) = validator_names(1)
     async with running_node(hub, name, genesis, tmp_path / name) as node:
         (proof,) = fresh_proofs(1, prefix="twice")
-        first = await node.admission.submit(proof, wait_ms=30_000)
-        second = await node.admission.submit(proof, wait_ms=30_000)
+        first = await node.admission.submit(proof, wait_ms=30_000, source="client")
+        second = await node.admission.submit(proof, wait_ms=30_000, source="client")
         assert isinstance(first, Finalised)
         assert first == second
         replay = signed_proof("twice-0", timestamp_ms=proof.timestamp_ms + 20_000, nonce=proof.nonce)
-        refusal = await node.admission.submit(replay, wait_ms=0)
+        refusal = await node.admission.submit(replay, wait_ms=0, source="client")
         assert getattr(refusal, "code", None) is RefusalCode.NONCE_REPLAY
 
 

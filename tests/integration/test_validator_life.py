@@ -88,7 +88,7 @@ async def finalise_one(node: Node, *, account: str, lat: float) -> None:
     """Submit a proof to `node`, and wait until it is final."""
     proof = signed_proof(account, lat=lat, lon=20.0, timestamp_ms=now_ms())
     with trio.fail_after(LONGEST_SECONDS):
-        answer = await node.admission.submit(proof, wait_ms=int(LONGEST_SECONDS * 1000))
+        answer = await node.admission.submit(proof, wait_ms=int(LONGEST_SECONDS * 1000), source="client")
     assert isinstance(answer, Finalised), answer
 
 

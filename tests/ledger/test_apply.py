@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import count, islice
 
 import pytest
 from hypothesis import given, settings
@@ -10,13 +11,15 @@ from hypothesis import strategies as st
 
 from mesh import locate
 from step_node.ledger.apply import BatchRefused, LedgerInput, apply_batch
-from step_node.ledger.commitment import state_root
+from step_node.ledger.commitment import commit_changes, state_root
 from step_node.ledger.execution import ConservationBroken, check_conservation
 from step_node.ledger.records import (
     Account,
     ChainRecord,
+    NonceRecord,
     Triangle,
     TriangleState,
+    nonce_age,
 )
 from step_node.proofs.proof import RefusalCode, SignedProof
 from tests.ledger.world import World
@@ -137,6 +140,71 @@ def test_a_nonce_is_remembered_until_no_proof_that_waited_beside_it_can_come_bac
     assert (address("erin"), "once") not in world.nonces
     world.apply(signed_proof("erin", nonce="once", timestamp_ms=late_ms + 2), at_ms=late_ms + 2)
     assert world.root_from_scratch() == state_root(world.head.lanes)
+
+
+def test_after_a_pause_a_batch_removes_twice_its_places_of_nonces_and_the_rest_stay_used() -> None:
+    world = World(batch_target_proofs=1, batch_max_proofs=2)
+    for seconds in range(5):
+        pair_ms = [START_MS + seconds * 1_000 + index for index in (1, 0)]
+        proofs = [signed_proof(f"{at_ms}", nonce=f"{at_ms}", timestamp_ms=at_ms) for at_ms in pair_ms]
+        world.apply(*proofs, at_ms=pair_ms[0])
+    by_age = sorted(world.nonces.values(), key=nonce_age)
+    after_ms = START_MS + 86_400_000
+
+    def again(nonce: NonceRecord) -> SignedProof:
+        return signed_proof(nonce.nonce, nonce=nonce.nonce, timestamp_ms=after_ms, level=9)
+
+    with pytest.raises(BatchRefused, match="NONCE_REPLAY"):
+        world.apply(again(by_age[4]), at_ms=after_ms)
+    first = world.apply(again(by_age[3]), at_ms=after_ms)
+    assert first.changes.nonces_removed == tuple(by_age[:4])
+    second = world.apply(signed_proof("grace", timestamp_ms=after_ms, level=9), at_ms=after_ms + 1)
+    assert second.changes.nonces_removed == tuple(by_age[4:8])
+    third = world.apply(again(by_age[9]), at_ms=after_ms + 2)
+    assert third.changes.nonces_removed == tuple(by_age[8:])
+    world.check()
+
+
+PAUSES_MS = (1_000, 60_000, 400_000, 839_999, 840_001, 86_400_000)
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    batches=st.lists(st.tuples(st.integers(1, 2), st.sampled_from(PAUSES_MS)), min_size=1, max_size=12),
+    backlog=st.integers(0, 40),
+)
+def test_nonces_leave_oldest_first_twice_as_fast_as_they_can_come_and_none_stays_for_ever(
+    batches: list[tuple[int, int]], backlog: int
+) -> None:
+    places, window_ms = 2, 2 * (300_000 + 120_000)
+    world = World(batch_target_proofs=1, batch_max_proofs=places)
+    # As many more as a fuller past has left, of one age: their place is decided by account and nonce.
+    older = [NonceRecord(address("henry"), f"{index:x}", START_MS - 1) for index in range(backlog)]
+    world.nonces.update(((nonce.account, nonce.nonce), nonce) for nonce in older)
+    world.head = replace(world.head, lanes=commit_changes(world.head.lanes, removed=(), added=older))
+    now_ms, places_taken = START_MS, count()
+
+    def grow(proofs: int) -> int:
+        """A batch of so many; how many that have expired it leaves."""
+        before = sorted(world.nonces.values(), key=nonce_age)
+        expired = sum(nonce.timestamp_ms < now_ms - window_ms for nonce in before)
+        new = [signed_proof(f"{one}", lon=one / 10, timestamp_ms=now_ms) for one in islice(places_taken, proofs)]
+        world.apply(*new, at_ms=now_ms)
+        left = [nonce for nonce in before if (nonce.account, nonce.nonce) in world.nonces]
+        assert left == before[min(expired, 2 * places) :]
+        return max(0, expired - 2 * places)
+
+    for proofs, pause_ms in batches:
+        grow(proofs)
+        now_ms += pause_ms
+    now_ms += window_ms + 1
+    left = len(world.nonces)
+    for _ in range(-(-left // (2 * places))):
+        # Even while as many come as can, those that have expired get fewer.
+        left = grow(places)
+        now_ms += 1
+    assert left == 0
+    world.check()
 
 
 def test_validators_are_rewarded_with_the_batch_after_theirs() -> None:

@@ -8,8 +8,8 @@ from step_node.ledger.apply import (
     LedgerInput,
     LedgerTransition,
     apply_batch,
-    expire_before_ms,
     keys_of,
+    nonce_expiry,
     owners_rewarded,
 )
 from step_node.ledger.commitment import EMPTY_LANES, commit_changes, state_root
@@ -55,10 +55,10 @@ class World:
             proofs,
             validators=owners_rewarded(self.head, signers),
             operations=operations,
-            expire_before_ms=expire_before_ms(self.time_ms, self.head.parameters),
+            expiry=nonce_expiry(self.time_ms, self.head.parameters),
         )
-        before_ms = keys.nonces_before_ms
-        assert before_ms is not None
+        expiry = keys.expiry
+        assert expiry is not None
         return StateSlice(
             self.head,
             {key: self.accounts.get(key) for key in keys.accounts},
@@ -66,9 +66,9 @@ class World:
             {key: self.nonces.get(key) for key in keys.nonces},
             tuple(
                 sorted(
-                    (nonce for nonce in self.nonces.values() if nonce.timestamp_ms < before_ms),
+                    (nonce for nonce in self.nonces.values() if nonce.timestamp_ms < expiry.before_ms),
                     key=lambda nonce: (nonce.timestamp_ms, nonce.account, nonce.nonce),
-                )
+                )[: expiry.nonces_max]
             ),
         )
 

@@ -78,7 +78,7 @@ async def open_parts(
     genesis: Genesis | None = None,
     storage: Storage | None = None,
     clock: SetClock | None = None,
-    proofs_max: int = 1_000,
+    proofs_max: int = 4_000,
     serving: bool = True,
 ) -> AsyncIterator[Parts]:
     """Open them (again) in `home`, with restored proofs, and serve submissions until the end."""

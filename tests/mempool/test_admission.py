@@ -34,7 +34,7 @@ def code_of(answer: object) -> RefusalCode:
 async def test_an_accepted_proof_is_on_disk_before_the_answer(tmp_path: Path) -> None:
     proof = signed_proof()
     async with open_parts(tmp_path) as parts:
-        assert await parts.admission.submit(proof, wait_ms=0) == Pending()
+        assert await parts.admission.submit(proof, wait_ms=0, source="client") == Pending()
         assert await parts.journal.waiting() == [proof]
         assert await parts.admission.outcome(proof.proof_id) == Pending()
         assert parts.admission.accepted.receive_nowait() == (proof,)
@@ -44,10 +44,10 @@ async def test_a_proof_that_a_peer_brought_is_promised_too_once_a_client_submits
     proof = signed_proof()
     storage = MemoryStorage()
     async with open_parts(tmp_path, storage=storage) as parts:
-        assert await parts.admission.admit_from_peers([proof]) == [None]
+        assert await parts.admission.admit_from_peer([proof], "friend") == [None]
         assert await parts.journal.waiting() == [], "each node answers for its own promises only"
         # The copy with a bad signature has the same id, and must not get into the journal in place of the good one.
-        assert await parts.admission.submit(with_bad_signature(proof), wait_ms=0) == Pending()
+        assert await parts.admission.submit(with_bad_signature(proof), wait_ms=0, source="client") == Pending()
         assert await parts.journal.waiting() == [proof]
     async with open_parts(tmp_path, storage=storage) as parts:
         assert await parts.admission.outcome(proof.proof_id) == Pending()
@@ -58,10 +58,12 @@ async def test_submitting_again_gives_the_outcome(tmp_path: Path) -> None:
     second = signed_proof(timestamp_ms=START_MS + 20_000)
     async with open_parts(tmp_path) as parts:
         for proof in (first, second):
-            assert await parts.admission.submit(proof, wait_ms=0) == Pending()
+            assert await parts.admission.submit(proof, wait_ms=0, source="client") == Pending()
         judged = await parts.finalise([second])
-        assert await parts.admission.submit(second, wait_ms=0) == Finalised(judged.transition.receipts[0])
-        dropped = await parts.admission.submit(first, wait_ms=0)
+        assert await parts.admission.submit(second, wait_ms=0, source="client") == Finalised(
+            judged.transition.receipts[0]
+        )
+        dropped = await parts.admission.submit(first, wait_ms=0, source="client")
         assert isinstance(dropped, Dropped)
         assert dropped.refusal.code is RefusalCode.MORATORIUM
         assert await parts.admission.outcome(first.proof_id) == dropped
@@ -75,7 +77,7 @@ async def test_a_waiting_client_is_told_when_the_chain_decides(tmp_path: Path) -
     async with open_parts(tmp_path) as parts:
 
         async def client(name: str, proof: SignedProof) -> None:
-            answers[name] = await parts.admission.submit(proof, wait_ms=60_000)
+            answers[name] = await parts.admission.submit(proof, wait_ms=60_000, source="client")
 
         async with trio.open_nursery() as clients:
             clients.start_soon(client, "first", first)
@@ -103,11 +105,11 @@ async def test_every_gate_refuses_with_its_code_and_leaves_nothing_behind(tmp_pa
         RefusalCode.MORATORIUM: signed_proof("bob", timestamp_ms=START_MS + 9_999),
     }
     async with open_parts(tmp_path) as parts:
-        assert await parts.admission.submit(good, wait_ms=0) == Pending()
-        await parts.admission.submit(used, wait_ms=0)
+        assert await parts.admission.submit(good, wait_ms=0, source="client") == Pending()
+        await parts.admission.submit(used, wait_ms=0, source="client")
         await parts.finalise([used])
         for code, proof in refused.items():
-            assert code_of(await parts.admission.submit(proof, wait_ms=0)) is code
+            assert code_of(await parts.admission.submit(proof, wait_ms=0, source="client")) is code
             assert await parts.admission.outcome(proof.proof_id) is None
         assert await parts.journal.waiting() == [good]
         assert list(parts.mempool.ids()) == [good.proof_id]
@@ -115,17 +117,20 @@ async def test_every_gate_refuses_with_its_code_and_leaves_nothing_behind(tmp_pa
 
 async def test_the_mempools_own_limits_refuse_with_their_codes(tmp_path: Path) -> None:
     async with open_parts(tmp_path, proofs_max=1) as parts:
-        assert await parts.admission.submit(signed_proof("alice"), wait_ms=0) == Pending()
-        assert code_of(await parts.admission.submit(signed_proof("bob"), wait_ms=0)) is RefusalCode.MEMPOOL_FULL
+        assert await parts.admission.submit(signed_proof("alice"), wait_ms=0, source="client") == Pending()
+        assert (
+            code_of(await parts.admission.submit(signed_proof("bob"), wait_ms=0, source="client"))
+            is RefusalCode.MEMPOOL_FULL
+        )
 
 
 async def test_more_submissions_than_may_wait_are_refused_at_once(tmp_path: Path) -> None:
     async with open_parts(tmp_path, serving=False) as parts, trio.open_nursery() as clients:
         proof = signed_proof()
         for _ in range(QUEUE_SUBMISSIONS_MAX):
-            clients.start_soon(lambda: parts.admission.submit(proof, wait_ms=0))
+            clients.start_soon(lambda: parts.admission.submit(proof, wait_ms=0, source="client"))
         await trio.testing.wait_all_tasks_blocked()
-        assert code_of(await parts.admission.submit(proof, wait_ms=0)) is RefusalCode.MEMPOOL_FULL
+        assert code_of(await parts.admission.submit(proof, wait_ms=0, source="client")) is RefusalCode.MEMPOOL_FULL
         clients.cancel_scope.cancel()
 
 
@@ -135,7 +140,7 @@ async def test_a_stopping_node_leaves_no_client_waiting(tmp_path: Path) -> None:
     async with open_parts(tmp_path, storage=storage, serving=False) as parts:
 
         async def client(name: str) -> None:
-            answers.append(await parts.admission.submit(signed_proof(name), wait_ms=60_000))
+            answers.append(await parts.admission.submit(signed_proof(name), wait_ms=60_000, source="client"))
 
         storage.hold_loads = trio.Event()
         async with trio.open_nursery() as clients:
@@ -155,24 +160,24 @@ async def test_a_store_that_does_not_answer_is_told_and_the_same_proof_passes_la
     proof = signed_proof()
     async with open_parts(tmp_path, storage=storage) as parts:
         storage.is_available = False
-        assert code_of(await parts.admission.submit(proof, wait_ms=60_000)) is RefusalCode.NOT_READY
+        assert code_of(await parts.admission.submit(proof, wait_ms=60_000, source="client")) is RefusalCode.NOT_READY
         assert await parts.journal.waiting() == []
         assert len(parts.mempool) == 0
         storage.is_available = True
-        assert await parts.admission.submit(proof, wait_ms=0) == Pending()
+        assert await parts.admission.submit(proof, wait_ms=0, source="client") == Pending()
 
 
 async def test_a_proof_that_cannot_be_journalled_is_refused_and_does_not_wait(tmp_path: Path) -> None:
     proof, brought_by_a_peer = signed_proof("alice"), signed_proof("bob")
     async with open_parts(tmp_path) as parts:
-        await parts.admission.admit_from_peers([brought_by_a_peer])
+        await parts.admission.admit_from_peer([brought_by_a_peer], "friend")
         other = break_journal(tmp_path)
         for each in (proof, brought_by_a_peer):
-            assert code_of(await parts.admission.submit(each, wait_ms=60_000)) is RefusalCode.NOT_READY
+            assert code_of(await parts.admission.submit(each, wait_ms=60_000, source="client")) is RefusalCode.NOT_READY
         assert list(parts.mempool.ids()) == [brought_by_a_peer.proof_id]
         mend_journal(other)
         for each in (proof, brought_by_a_peer):
-            assert await parts.admission.submit(each, wait_ms=0) == Pending()
+            assert await parts.admission.submit(each, wait_ms=0, source="client") == Pending()
 
 
 async def submit_while_a_batch_is_finalised(parts: Parts, proof: SignedProof, batch: list[SignedProof]) -> object:
@@ -182,7 +187,7 @@ async def submit_while_a_batch_is_finalised(parts: Parts, proof: SignedProof, ba
     answers: list[object] = []
 
     async def client() -> None:
-        answers.append(await parts.admission.submit(proof, wait_ms=0))
+        answers.append(await parts.admission.submit(proof, wait_ms=0, source="client"))
 
     async with trio.open_nursery() as clients:
         storage.hold_loads = held = trio.Event()
@@ -224,7 +229,7 @@ async def test_a_proof_decided_while_it_is_journalled_is_settled_all_the_same(
         answers: dict[bytes, object] = {}
 
         async def client(proof: SignedProof) -> None:
-            answers[proof.proof_id] = await parts.admission.submit(proof, wait_ms=0)
+            answers[proof.proof_id] = await parts.admission.submit(proof, wait_ms=0, source="client")
 
         async with trio.open_nursery() as tasks:
             tasks.start_soon(client, first)
@@ -251,7 +256,7 @@ async def test_a_restart_forgets_no_promise(tmp_path: Path) -> None:
     overtaking = signed_proof("alice", timestamp_ms=START_MS + 5_000)
     async with open_parts(tmp_path, storage=storage) as parts:
         for proof in proofs.values():
-            assert await parts.admission.submit(proof, wait_ms=0) == Pending()
+            assert await parts.admission.submit(proof, wait_ms=0, source="client") == Pending()
         # Stored, but the process dies before anything is settled.
         await finalise(parts.chain, [proofs["finalised"], overtaking])
     async with open_parts(tmp_path, storage=storage) as parts:
@@ -266,7 +271,7 @@ async def test_a_restart_forgets_no_promise(tmp_path: Path) -> None:
 async def test_an_idle_chain_drops_what_nobody_will_take_any_more_and_remembers_why(tmp_path: Path) -> None:
     storage, clock, proof = MemoryStorage(), SetClock(START_MS), signed_proof()
     async with open_parts(tmp_path, storage=storage, clock=clock) as parts:
-        assert await parts.admission.submit(proof, wait_ms=0) == Pending()
+        assert await parts.admission.submit(proof, wait_ms=0, source="client") == Pending()
         clock.advance(300_000 + 240_000)
         await parts.settlement.drop_expired()
         assert await parts.admission.outcome(proof.proof_id) == Pending()
@@ -282,7 +287,7 @@ async def test_proofs_from_peers_are_judged_one_by_one(tmp_path: Path) -> None:
     good, late = signed_proof("alice"), signed_proof("bob", timestamp_ms=START_MS - 300_001)
     forged = with_bad_signature(signed_proof("carol"))
     async with open_parts(tmp_path) as parts:
-        verdicts = await parts.admission.admit_from_peers([good, forged, late, good])
+        verdicts = await parts.admission.admit_from_peer([good, forged, late, good], "friend")
         assert [None if verdict is None else verdict.code for verdict in verdicts] == [
             None,
             RefusalCode.BAD_SIGNATURE,
@@ -291,7 +296,7 @@ async def test_proofs_from_peers_are_judged_one_by_one(tmp_path: Path) -> None:
         ]
         assert list(parts.mempool.ids()) == [good.proof_id]
         await parts.finalise([good])
-        assert await parts.admission.admit_from_peers([good]) == [None]
+        assert await parts.admission.admit_from_peer([good], "friend") == [None]
         assert len(parts.mempool) == 0, "a finalised proof does not wait again"
 
 
@@ -301,13 +306,13 @@ async def test_proofs_from_peers_are_judged_one_by_one(tmp_path: Path) -> None:
 async def test_a_triangle_takes_as_many_promises_as_it_has_clicks_left(tmp_path: Path) -> None:
     walkers = [signed_proof(f"walker-{index}") for index in range(30)]
     async with open_parts(tmp_path) as parts:
-        answers = [await parts.admission.submit(proof, wait_ms=0) for proof in walkers]
+        answers = [await parts.admission.submit(proof, wait_ms=0, source="client") for proof in walkers]
         assert answers[:11] == [Pending()] * 11
         assert {code_of(answer) for answer in answers[11:]} == {RefusalCode.RATE_LIMITED}
-        assert await parts.admission.submit(walkers[0], wait_ms=0) == Pending(), "a promise is kept"
+        assert await parts.admission.submit(walkers[0], wait_ms=0, source="client") == Pending(), "a promise is kept"
         judged = await parts.finalise(walkers[:11])
         assert [receipt.proof_id for receipt in judged.transition.receipts] == [one.proof_id for one in walkers[:11]]
-        again = await parts.admission.submit(walkers[11], wait_ms=0)
+        again = await parts.admission.submit(walkers[11], wait_ms=0, source="client")
         assert code_of(again) is RefusalCode.TRIANGLE_EXHAUSTED
 
 
@@ -315,10 +320,10 @@ async def test_clicks_that_are_final_and_clicks_that_wait_count_together(tmp_pat
     walkers = [signed_proof(f"walker-{index}") for index in range(12)]
     async with open_parts(tmp_path) as parts:
         for proof in walkers[:6]:
-            await parts.admission.submit(proof, wait_ms=0)
+            await parts.admission.submit(proof, wait_ms=0, source="client")
         await parts.finalise(walkers[:6])
-        assert await parts.admission.admit_from_peers(walkers[6:8]) == [None, None]
-        answers = [await parts.admission.submit(proof, wait_ms=0) for proof in walkers[8:]]
+        assert await parts.admission.admit_from_peer(walkers[6:8], "friend") == [None, None]
+        answers = [await parts.admission.submit(proof, wait_ms=0, source="client") for proof in walkers[8:]]
         assert answers[:3] == [Pending()] * 3
         assert code_of(answers[3]) is RefusalCode.RATE_LIMITED
 
@@ -326,13 +331,13 @@ async def test_clicks_that_are_final_and_clicks_that_wait_count_together(tmp_pat
 async def test_what_peers_pass_on_is_no_promise_and_waits_whatever_waits_already(tmp_path: Path) -> None:
     walkers = [signed_proof(f"walker-{index}") for index in range(12)]
     async with open_parts(tmp_path) as parts:
-        assert await parts.admission.admit_from_peers(walkers) == [None] * 12
+        assert await parts.admission.admit_from_peer(walkers, "friend") == [None] * 12
 
 
 async def test_a_queue_of_one_account_is_promised_as_far_as_its_triangle_goes(tmp_path: Path) -> None:
     queue = [signed_proof("alice", nonce=f"n{n}", timestamp_ms=START_MS - 200_000 + 10_000 * n) for n in range(20)]
     async with open_parts(tmp_path) as parts:
-        answers = [await parts.admission.submit(proof, wait_ms=0) for proof in queue]
+        answers = [await parts.admission.submit(proof, wait_ms=0, source="client") for proof in queue]
         promised = [proof for proof, answer in zip(queue, answers, strict=True) if answer == Pending()]
         assert promised == queue[:11]
         await parts.finalise(promised)
@@ -347,16 +352,21 @@ async def test_a_proof_that_is_too_old_for_the_chain_is_refused_at_once(tmp_path
         clock.advance(4_000)
         await parts.finalise([signed_proof("bob", timestamp_ms=START_MS)])
         clock.advance(-4_000)
-        answer = await parts.admission.submit(signed_proof("carol", timestamp_ms=START_MS - 298_000), wait_ms=0)
+        answer = await parts.admission.submit(
+            signed_proof("carol", timestamp_ms=START_MS - 298_000), wait_ms=0, source="client"
+        )
         assert code_of(answer) is RefusalCode.CLOCK_DRIFT
         timely = signed_proof("carol", timestamp_ms=START_MS - 295_000)
-        assert await parts.admission.submit(timely, wait_ms=0) == Pending()
+        assert await parts.admission.submit(timely, wait_ms=0, source="client") == Pending()
 
 
 async def test_nothing_is_promised_before_the_chain_begins(tmp_path: Path) -> None:
     clock = SetClock(START_MS - 60_001)
     async with open_parts(tmp_path, clock=clock) as parts:
-        early = await parts.admission.submit(signed_proof(timestamp_ms=clock.now_ms()), wait_ms=0)
+        early = await parts.admission.submit(signed_proof(timestamp_ms=clock.now_ms()), wait_ms=0, source="client")
         assert code_of(early) is RefusalCode.NOT_READY
         clock.advance(1)
-        assert await parts.admission.submit(signed_proof(timestamp_ms=clock.now_ms()), wait_ms=0) == Pending()
+        assert (
+            await parts.admission.submit(signed_proof(timestamp_ms=clock.now_ms()), wait_ms=0, source="client")
+            == Pending()
+        )

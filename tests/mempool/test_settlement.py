@@ -11,7 +11,7 @@ import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from step_node.ledger.apply import begin_execution, expire_before_ms, keys_of
+from step_node.ledger.apply import begin_execution, keys_of, nonce_expiry
 from step_node.ledger.records import Account, NonceRecord, Triangle
 from step_node.mempool.outcomes import Dropped, Finalised, Pending
 from step_node.mempool.verdicts import refusal_for_good
@@ -39,7 +39,7 @@ POOL = [
 async def applicable(parts: Parts, proof: SignedProof, timestamp_ms: int) -> bool:
     """Whether a batch of this time, on top of the head, could hold the proof."""
     parameters = parts.chain.parameters
-    keys = keys_of([proof], expire_before_ms=expire_before_ms(timestamp_ms, parameters))
+    keys = keys_of([proof], expiry=nonce_expiry(timestamp_ms, parameters))
     state = await parts.chain.storage.load(keys)
     execution = begin_execution(state, timestamp_ms=timestamp_ms, signers=())
     return not isinstance(execution.try_proof(proof, 0), Refusal)
@@ -88,7 +88,7 @@ def test_what_is_refused_for_good_no_later_batch_can_hold_and_what_is_let_live_o
 
 async def submit_all(parts: Parts, *proofs: SignedProof) -> None:
     for proof in proofs:
-        assert await parts.admission.submit(proof, wait_ms=0) == Pending()
+        assert await parts.admission.submit(proof, wait_ms=0, source="client") == Pending()
 
 
 async def test_a_finalised_batch_settles_its_proofs_and_those_it_has_passed_by(tmp_path: Path) -> None:
@@ -249,7 +249,7 @@ async def test_after_a_jump_what_the_snapshot_has_moved_past_is_dropped_with_whe
     await finalise(other, [other_later])
     async with open_parts(tmp_path, genesis=genesis, clock=SetClock(late_ms)) as parts:
         for proof in (finalised_before, outrun, waits):
-            assert isinstance(await parts.admission.submit(proof, wait_ms=0), Pending)
+            assert isinstance(await parts.admission.submit(proof, wait_ms=0, source="client"), Pending)
         (base,) = await other.storage.batches(2, 1)
         exported = Exported()
         await other.storage.export(exported)

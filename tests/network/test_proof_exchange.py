@@ -113,7 +113,7 @@ async def test_what_a_client_brings_reaches_every_node_by_gossip(
     monkeypatch.setattr(proof_exchange, "INVENTORY_INTERVAL_MS", 3_600_000)
     hub, proof = MemoryHub(), signed_proof()
     async with exchanging_node(hub, "a", tmp_path) as one, exchanging_node(hub, "b", tmp_path) as other:
-        assert await one.parts.admission.submit(proof, wait_ms=0) == Pending()
+        assert await one.parts.admission.submit(proof, wait_ms=0, source="client") == Pending()
         await until(lambda: other.waiting() == {proof.proof_id})
         assert await other.parts.journal.waiting() == [], "only who promised it keeps it"
 

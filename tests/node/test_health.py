@@ -24,12 +24,12 @@ async def test_a_journal_that_fails_makes_the_node_degraded_until_it_works_again
             while node.health().level is not HealthLevel.OK:
                 await trio.sleep(0.01)
         broken = break_journal(tmp_path / name)
-        await node.admission.submit(fresh_proof("first"), wait_ms=0)
+        await node.admission.submit(fresh_proof("first"), wait_ms=0, source="client")
         health = node.health()
         assert health.level is HealthLevel.DEGRADED
         assert any(reason.startswith("the journal of accepted proofs fails: ") for reason in health.reasons)
         mend_journal(broken)
-        await node.admission.submit(fresh_proof("second"), wait_ms=0)
+        await node.admission.submit(fresh_proof("second"), wait_ms=0, source="client")
         assert not any("journal" in reason for reason in node.health().reasons)
 
 
@@ -40,7 +40,7 @@ async def test_a_node_whose_chain_has_not_begun_says_so_and_proposes_and_promise
     with structlog.testing.capture_logs() as logged:
         async with running_node(MemoryHub(), name, genesis, tmp_path / name) as node:
             health = node.health()
-            refused = await node.admission.submit(fresh_proof("early"), wait_ms=0)
+            refused = await node.admission.submit(fresh_proof("early"), wait_ms=0, source="client")
             assert node._mempool.add(fresh_proof("of a peer's"))
             with trio.fail_after(10):
                 while not any(line["event"] == "the node waits for genesis" for line in logged):

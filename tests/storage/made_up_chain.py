@@ -16,8 +16,9 @@ from step_node.ledger.records import (
     TriangleState,
     ValidatorRecord,
     ValidatorState,
+    nonce_age,
 )
-from step_node.ledger.state import Changes, Receipt, StateHead, StateKeys
+from step_node.ledger.state import Changes, NonceExpiry, Receipt, StateHead, StateKeys
 from step_node.parameters import Parameters
 from step_node.proofs.proof import SignedProof
 from step_node.storage.interface import FinalisedBatch, LedgerTotals, Storage, StoredBatch
@@ -95,7 +96,7 @@ class MadeUpChain:
             accounts=frozenset([*self.addresses, bytes(20)]),
             triangles=frozenset([*self.triangles, (7 << 45) | 1]),
             nonces=frozenset([*used, (self.addresses[0], "never-used")]),
-            nonces_before_ms=self.head.chain.timestamp_ms + 1,
+            expiry=NonceExpiry(self.head.chain.timestamp_ms + 1, 1_000_000),
         )
 
     def _proof(self, timestamp_ms: int) -> SignedProof:
@@ -194,8 +195,7 @@ async def assert_holds(store: Storage, chain: MadeUpChain) -> None:
     assert {key: one for key, one in loaded.accounts.items() if one is not None} == chain.accounts
     assert {key: one for key, one in loaded.triangles.items() if one is not None} == chain.triangles
     assert {key: one for key, one in loaded.nonces.items() if one is not None} == chain.nonces
-    by_age = sorted(chain.nonces.values(), key=lambda one: (one.timestamp_ms, one.account, one.nonce))
-    assert loaded.expired_nonces == tuple(by_age)
+    assert loaded.expired_nonces == tuple(sorted(chain.nonces.values(), key=nonce_age))
     assert list(await store.batches(1, 500)) == [batch.stored for batch in chain.batches]
     slashings = [slashing for batch in chain.batches for slashing in batch.slashings]
     assert list(await store.slashings(limit=500)) == slashings[::-1]

@@ -169,6 +169,7 @@ async def test_the_promised_indexes_are_there(mongodb_uri: str, database: Any) -
         pass
     nonces = database.nonces.index_information()
     assert nonces["account_1_nonce_1"]["unique"]
+    assert "timestamp_ms_1_account_1_nonce_1" in nonces
     assert "account_1_height_-1_index_-1" in database.proofs.index_information()
     assert "balance_ustep_-1__id_1" in database.accounts.index_information()
     assert "outline_2dsphere" in database.triangles.index_information()

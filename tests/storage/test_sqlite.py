@@ -183,7 +183,7 @@ async def test_look_ups_use_their_indexes(tmp_path: Path) -> None:
         "SELECT * FROM proofs WHERE account = ? AND (height, position) < (?, ?) ORDER BY height DESC, position DESC",
         "SELECT * FROM proofs WHERE proof_id IN (VALUES (?), (?))",
         "SELECT * FROM nonces WHERE (account, nonce) IN (VALUES (?, ?), (?, ?))",
-        "SELECT * FROM nonces WHERE timestamp_ms < ?",
+        "SELECT * FROM nonces WHERE timestamp_ms < ? ORDER BY timestamp_ms, account, nonce LIMIT ?",
     ):
         plan = store._writer.execute(f"EXPLAIN QUERY PLAN {query}", [0] * query.count("?")).fetchall()
         details = [row[3] for row in plan]

@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 import trio
 
-from step_node.ledger.records import Account, NonceRecord
-from step_node.ledger.state import StateKeys
+from step_node.ledger.records import Account, NonceRecord, nonce_age
+from step_node.ledger.state import NonceExpiry, StateKeys
 from step_node.storage.interface import PAGE_MAX, FinalisedBatch, FinalisedProof, Storage, StorageMismatch
-from tests.storage.made_up_chain import MadeUpChain, assert_holds
+from tests.storage.made_up_chain import START_MS, MadeUpChain, assert_holds
 
 
 async def grow(store: Storage, chain: MadeUpChain, batches: int, proofs: int = 5) -> None:
@@ -87,9 +87,25 @@ async def test_batches_are_consecutive_from_the_height_asked_for(started: Storag
 async def test_only_nonces_older_than_asked_for_are_loaded_as_expired(started: Storage, chain: MadeUpChain) -> None:
     await grow(started, chain, batches=3)
     ages = sorted(nonce.timestamp_ms for nonce in chain.nonces.values())
-    loaded = await started.load(StateKeys(nonces_before_ms=ages[4]))
+    loaded = await started.load(StateKeys(expiry=NonceExpiry(ages[4], 1_000)))
     assert [nonce.timestamp_ms for nonce in loaded.expired_nonces] == [age for age in ages if age < ages[4]]
     assert (await started.load(StateKeys())).expired_nonces == ()
+
+
+async def test_no_more_nonces_are_loaded_as_expired_than_asked_for_and_the_oldest_first(
+    started: Storage, chain: MadeUpChain
+) -> None:
+    await grow(started, chain, batches=2, proofs=3)
+    batch = chain.grow(1)
+    like_aged = [
+        NonceRecord(address, name, START_MS) for address in chain.addresses[:3] for name in ("b", "B", "b.", "1")
+    ]
+    changes = replace(batch.changes, nonces_added=(*batch.changes.nonces_added, *like_aged))
+    await started.finalise(replace(batch, changes=changes))
+    by_age = sorted([*chain.nonces.values(), *like_aged], key=nonce_age)
+    for nonces_max in (1, 2, 7, len(by_age) - 1, len(by_age) + 1):
+        loaded = await started.load(StateKeys(expiry=NonceExpiry(chain.head.chain.timestamp_ms + 1, nonces_max)))
+        assert loaded.expired_nonces == tuple(by_age[:nonces_max])
 
 
 async def test_finalising_a_height_again_does_nothing(started: Storage, chain: MadeUpChain) -> None:

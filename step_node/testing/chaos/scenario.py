@@ -19,6 +19,8 @@ from step_node.parameters import Parameters
 from step_node.testing.chaos.proxy import Cut
 from step_node.testing.devnet.misbehaviour import Misbehaviour
 
+SCENARIOS: Final = Path(__file__).parent / "scenarios"
+"""Those that come with the program, as data of this package: a wheel and an image have them too."""
 SCENARIO_BYTES_MAX = 100_000
 ACTIONS_MAX = 100
 VALIDATORS_MAX = 13

@@ -413,7 +413,7 @@ class _World:
             await trio.sleep(0.2)
         answer: Outcome | Refusal | None = None
         with trio.move_on_after(5):
-            answer = await host.node.admission.submit(proof, wait_ms=0)
+            answer = await host.node.admission.submit(proof, wait_ms=0, source="client")
         if answer is None or isinstance(answer, Refusal) or host.mount.is_dead:
             return
         host.note(f"accepts {proof.proof_id.hex()[:8]}")

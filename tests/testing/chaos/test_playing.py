@@ -1,4 +1,4 @@
-"""One short scenario, played with real processes through proxies; `make chaos` plays those of configs/chaos."""
+"""One short scenario, played with real processes through proxies; `make chaos` plays those of the program."""
 
 from __future__ import annotations
 

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from step_node.testing.chaos.scenario import ScenarioError, load_scenario, load_scenarios
+from step_node.testing.chaos.scenario import SCENARIOS, ScenarioError, load_scenario, load_scenarios
 
-SHIPPED = Path(__file__).parents[3] / "configs" / "chaos"
 EXPECT = "[expect]\nlongest_stall_seconds_max = 10\n"
 
 KINDS_ASKED_FOR = {
@@ -38,7 +37,7 @@ def load(folder: Path, text: str) -> str:
 
 
 def test_the_shipped_scenarios_are_sound_and_do_everything_there_is_to_do() -> None:
-    scenarios = load_scenarios(SHIPPED)
+    scenarios = load_scenarios(SCENARIOS)
     assert {action.do for scenario in scenarios for action in scenario.actions} == KINDS_ASKED_FOR
     assert {kind.value for scenario in scenarios for kind in scenario.byzantine.values()} == {
         "double-sign",
@@ -98,6 +97,6 @@ def test_a_node_that_was_killed_cannot_be_paused(tmp_path: Path) -> None:
 
 def test_an_unknown_scenario_and_an_empty_folder_are_errors(tmp_path: Path) -> None:
     with pytest.raises(ScenarioError, match="partition"):
-        load_scenarios(SHIPPED, ["no-such"])
+        load_scenarios(SCENARIOS, ["no-such"])
     with pytest.raises(ScenarioError, match="holds no scenarios"):
         load_scenarios(tmp_path)
