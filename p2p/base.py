@@ -183,6 +183,7 @@ class BaseNetwork:
             penalties=MappingProxyType(self._penalties.charged()),
             streams_opened=self._streams_opened,
             streams_served=self._streams_served,
+            streams_open=self._streams_open,
             handler_failures=self._handler_failures,
         )
 

@@ -141,7 +141,7 @@ class TopicStatistics:
 
 @dataclass(frozen=True, slots=True)
 class NetworkStatistics:
-    """Counters since the start, except for `peers` and `banned`, which are of now."""
+    """Counters since the start, except for `peers`, `banned` and `streams_open`, which are of now."""
 
     peers: int
     banned: int
@@ -150,6 +150,8 @@ class NetworkStatistics:
     penalties: Mapping[Fault, int]
     streams_opened: int
     streams_served: int
+    streams_open: int
+    """Of those that peers have opened."""
     handler_failures: int
     """Handlers that ended with an error which was not the peer's: each is a bug, and is in the log."""
 

@@ -4,23 +4,34 @@ There are two ways for a figure to get there. What happens is counted where it h
 `NodeMetrics`. What *is* (heights, peers, the mempool, the network's own counters) is read when somebody asks, by
 `node.gauges`: a gauge that is set on the side goes wrong, one that is looked up does not. Names and units follow
 Prometheus' conventions: seconds, `_total` for counters, one word for one thing in every label.
+
+A counter with labels is there at zero from the start, for every value that a label can have: a series that appears with
+its first event is one whose first event `increase()` does not see.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Final, Literal, TypeAlias
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, Literal, TypeAlias, get_args
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
+from consensus.messages import EvidenceKind
+from consensus.reasons import Ignored
+from p2p.network import Fault
+from step_node.ledger.offences import OffenceKind
 from step_node.ledger.state import Receipt
+from step_node.proofs.proof import RefusalCode
 
 ProofSource: TypeAlias = Literal["api", "peer"]
 """Where a proof came from: a client of this node, or another node."""
 
+SubmissionAnswer: TypeAlias = Literal["finalised", "pending", "refused"]
+
 _FINALITY_SECONDS: Final = (0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0)
 _SUBMISSION_SECONDS: Final = (0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0)
 _ROUNDS: Final = (1, 2, 3, 4, 6, 10)
+_LAG_SECONDS: Final = (0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
 
 class NodeMetrics:
@@ -74,6 +85,19 @@ class NodeMetrics:
         self._api_connections_max = Gauge(
             "step_api_connections_max", "HTTP connections that may be open.", registry=registry
         )
+        self._rounds_failed = counter(
+            "step_consensus_rounds_failed", "Rounds that this node left for a later one, undecided."
+        )
+        self._halts = counter(
+            "step_halts", "Times that something waited for a batch for as long as three failed rounds take."
+        )
+        self._health_reasons = counter(
+            "step_health_reasons", "Times that something came to be wrong with this node, by code.", "code"
+        )
+        self._own_votes_missed = counter(
+            "step_own_votes_missed",
+            "Commits without the vote of this node's validator, while it was in the set, in batches finalised here.",
+        )
         self._rounds = Histogram(
             "step_consensus_rounds", "Rounds that a height took.", registry=registry, buckets=_ROUNDS
         )
@@ -90,6 +114,60 @@ class NodeMetrics:
             registry=registry,
             buckets=_SUBMISSION_SECONDS,
         )
+        self._loop_lag = Histogram(
+            "step_event_loop_lag_seconds",
+            "By how much a task that had slept was woken too late.",
+            registry=registry,
+            buckets=_LAG_SECONDS,
+        )
+        ProcessCollector(registry=registry)
+        self._begin_at_zero()
+
+    def _begin_at_zero(self) -> None:
+        for code in RefusalCode:
+            self._proofs_dropped.labels(code.value)
+            for source in get_args(ProofSource):
+                self._proofs_refused.labels(code.value, source)
+        for answer in get_args(SubmissionAnswer):
+            self._submissions.labels(answer)
+        for metric, values in (
+            (self._inputs_ignored, Ignored),
+            (self._equivocations, EvidenceKind),
+            (self._slashings, OffenceKind),
+            (self._messages_rejected, Fault),
+        ):
+            for value in values:
+                metric.labels(value.value)
+
+    def expect_api_refusals(self, reasons: Iterable[str]) -> None:
+        """These are the reasons that `api_refused` will be called with."""
+        for reason in reasons:
+            self._api_refused.labels(reason)
+
+    def expect_health_reasons(self, codes: Iterable[str]) -> None:
+        """These are the codes that `health_reason_came` will be called with."""
+        for code in codes:
+            self._health_reasons.labels(code)
+
+    def health_reason_came(self, code: str) -> None:
+        """Something has come to be wrong with the node."""
+        self._health_reasons.labels(code).inc()
+
+    def halted(self) -> None:
+        """The chain has stood still for long, and something waits."""
+        self._halts.inc()
+
+    def round_failed(self) -> None:
+        """A round has been left undecided."""
+        self._rounds_failed.inc()
+
+    def own_vote_missed(self) -> None:
+        """A batch has shown a commit without the own validator's vote."""
+        self._own_votes_missed.inc()
+
+    def event_loop_late(self, seconds: float) -> None:
+        """The event loop has come to a task so much later than it was due."""
+        self._loop_lag.observe(seconds)
 
     def api_refused(self, reason: str) -> None:
         """An HTTP client was not served."""
@@ -126,7 +204,7 @@ class NodeMetrics:
         """A proof that this node accepted has become final so many milliseconds later."""
         self._finality.observe(duration_ms / 1000)
 
-    def submission_answered(self, answer: Literal["finalised", "pending", "refused"], duration_seconds: float) -> None:
+    def submission_answered(self, answer: SubmissionAnswer, duration_seconds: float) -> None:
         """A client's submission has been answered so long after it arrived."""
         self._submissions.labels(answer).observe(duration_seconds)
 

@@ -25,6 +25,7 @@ COSTS_MS: Final = (
     ("/leaderboard", 3.0),
     ("/batch/", 10.0),
     ("/status", 2.0),
+    ("/consensus", 2.0),
     ("/metrics", 6.0),
     ("/openapi.json", 6.0),
 )

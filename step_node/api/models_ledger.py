@@ -6,7 +6,6 @@ from typing import Literal
 
 from pydantic import Field
 
-from step_node.api.errors import ErrorAnswer
 from step_node.api.schema import AddressText, Answer, HashText, StepText, TimestampText, TriangleText
 
 
@@ -130,72 +129,3 @@ class TriangleAtAnswer(Answer):
     ok: Literal[True] = True
     result: TriangleAtResult
     timestamp: TimestampText
-
-
-class PeerAnswer(Answer):
-    """A connected peer. Version and height are its own word, null before it has greeted."""
-
-    peer_id: str = Field(examples=["16Uiu2HAm2k8h1fV7nJ1c"])
-    address: str = Field(
-        description="The other end of the connection. Of one that dialled, the port is not the one it listens on.",
-        examples=["/ip4/192.0.2.7/tcp/26600"],
-    )
-    direction: Literal["inbound", "outbound"] = Field(description="Outbound: this node dialled.")
-    version: str | None = Field(description="Of its program.", examples=["0.1.0"])
-    height: int | None = Field(description="The height it last told.", examples=[42])
-    validator: AddressText | None = Field(
-        description="The validator that it is: the peer says so, and the validator's record on chain names the peer."
-    )
-
-
-class ValidatorAnswer(Answer):
-    """A member of the present validator set."""
-
-    address: AddressText
-    stake: StepText
-    is_self: bool = Field(description="Whether it is this node.")
-    peer_id: str | None = Field(
-        description="The node that it is: a connected peer, or this one. Null: none, or the chain names another node.",
-        examples=["16Uiu2HAm2k8h1fV7nJ1c"],
-    )
-
-
-class StatusAnswer(Answer):
-    """Where the node stands. `round` and `state` are of the height after `height`."""
-
-    ok: Literal[True] = True
-    version: str = Field(examples=["0.1.0"])
-    chain_id: str = Field(examples=["step-devnet"])
-    genesis_hash: HashText
-    peer_id: str = Field(examples=["16Uiu2HAm2k8h1fV7nJ1c"])
-    p2p_addresses: list[str] = Field(
-        alias="p2pAddresses", examples=[["/ip4/127.0.0.1/tcp/26600/p2p/16Uiu2HAm2k8h1fV7nJ1c"]]
-    )
-    validator_address: AddressText | None = Field(description="Null on a node that only observes.")
-    height: int = Field(description="The last finalised.", examples=[42])
-    batch_hash: HashText
-    state_root: HashText = Field(description="The root of the state after the last batch.")
-    batch_timestamp: TimestampText
-    round: int = Field(examples=[0])
-    state: str = Field(description="The state of consensus (protocol.md §4).", examples=["IDLE"])
-    syncing: bool = Field(description="Whether it is catching up with its peers.")
-    mempool_proofs: int = Field(examples=[0])
-    peers: list[PeerAnswer]
-    validators: list[ValidatorAnswer]
-    timestamp: TimestampText
-
-
-class HealthAnswer(Answer):
-    """The node serves. `degraded`: it does, but its operator should look."""
-
-    ok: Literal[True] = True
-    status: Literal["ok", "degraded"]
-    reasons: list[str] = Field(examples=[[]])
-    timestamp: TimestampText
-
-
-class DownAnswer(ErrorAnswer):
-    """The node does not serve: an error like any other, with its reasons."""
-
-    status: Literal["down"] = "down"
-    reasons: list[str] = Field(examples=[["the store does not answer"]])

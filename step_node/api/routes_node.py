@@ -2,25 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from step_node.amounts import step_text
 from step_node.api.documentation import EVERYWHERE, refusals
 from step_node.api.errors import envelope_response
-from step_node.api.models_ledger import DownAnswer, HealthAnswer, PeerAnswer, StatusAnswer, ValidatorAnswer
+from step_node.api.health import HealthLevel, HealthReason
+from step_node.api.models_node import (
+    ConsensusAnswer,
+    DownAnswer,
+    HealthAnswer,
+    LiveAnswer,
+    NotReadyAnswer,
+    PeerAnswer,
+    ReadyAnswer,
+    ReasonAnswer,
+    StatusAnswer,
+    ValidatorAnswer,
+)
 from step_node.api.schema import hex_text
 from step_node.api.services import ApiServices
-from step_node.api.status import HealthLevel, NodeStatus, PeerStatus
+from step_node.api.status import NodeStatus, PeerStatus
 from step_node.proofs.proof import RefusalCode
 from step_node.proofs.timestamps import format_timestamp
 
 _DOWN = {"model": DownAnswer, "description": "The node is down."}
+_NOT_READY = {"model": NotReadyAnswer, "description": "Clients' traffic is better sent elsewhere."}
 _METRICS = {"description": "In Prometheus' text format.", "content": {"text/plain": {"schema": {"type": "string"}}}}
 
 
 def node_routes(services: ApiServices) -> APIRouter:
-    """`/status`, `/health` and `/metrics`."""
+    """`/status`, `/health` with its two shorter forms, `/consensus` and `/metrics`."""
     routes = APIRouter(tags=["node"])
 
     @routes.get("/status", summary="Where the node stands", responses=refusals(*EVERYWHERE))
@@ -38,13 +53,42 @@ def node_routes(services: ApiServices) -> APIRouter:
         """200 while the node serves, with the reasons if its operator should look; 503 when it does not."""
         now = format_timestamp(services.clock.now_ms())
         found = services.health()
-        reasons = list(found.reasons)
+        reasons = [ReasonAnswer.of(reason) for reason in found.reasons]
         if found.level is not HealthLevel.DOWN:
-            return HealthAnswer(status=found.level.value, reasons=reasons, timestamp=now)
-        down = DownAnswer(
-            code=RefusalCode.NOT_READY, message="; ".join(reasons) or "the node is down", timestamp=now, reasons=reasons
-        )
+            return HealthAnswer(status=found.level.value, ready=not found.not_ready, reasons=reasons, timestamp=now)
+        down = DownAnswer(code=RefusalCode.NOT_READY, message=_sentences(found.reasons), timestamp=now, reasons=reasons)
         return envelope_response(down)
+
+    @routes.get("/health/live", summary="Whether the process is up", responses=refusals(*EVERYWHERE))
+    async def live() -> LiveAnswer:
+        """200 whenever the event loop turns, whatever else is wrong: ask this to decide on a restart."""
+        return LiveAnswer(timestamp=format_timestamp(services.clock.now_ms()))
+
+    @routes.get(
+        "/health/ready",
+        summary="Whether clients' traffic may be sent here",
+        response_model=ReadyAnswer,
+        responses={**refusals(*EVERYWHERE), 503: _NOT_READY},
+    )
+    async def ready() -> Response | ReadyAnswer:
+        """200 while the store answers, the node is at the head of the chain, and a quorum is within reach; else 503,
+        with what is wrong: ask this to decide where requests go."""
+        now = format_timestamp(services.clock.now_ms())
+        reasons = services.health().not_ready
+        if not reasons:
+            return ReadyAnswer(timestamp=now)
+        answer = NotReadyAnswer(
+            code=RefusalCode.NOT_READY,
+            message=_sentences(reasons),
+            timestamp=now,
+            reasons=[ReasonAnswer.of(reason) for reason in reasons],
+        )
+        return envelope_response(answer)
+
+    @routes.get("/consensus", summary="Where the height that is being decided stands", responses=refusals(*EVERYWHERE))
+    async def consensus() -> ConsensusAnswer:
+        """Round, step and proposer; whose votes are here, and whose are missing; what is locked and valid."""
+        return ConsensusAnswer.of(services.consensus(), services.clock.now_ms())
 
     @routes.get(
         "/metrics",
@@ -57,6 +101,10 @@ def node_routes(services: ApiServices) -> APIRouter:
         return Response(generate_latest(services.metrics), media_type=CONTENT_TYPE_LATEST)
 
     return routes
+
+
+def _sentences(reasons: Sequence[HealthReason]) -> str:
+    return "; ".join(reason.message for reason in reasons)
 
 
 def _status_answer(status: NodeStatus, now_ms: int) -> StatusAnswer:

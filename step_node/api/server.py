@@ -70,6 +70,7 @@ async def serve_api(
     """
     listening = await _listen(host, port)
     bound_port: int = listening.getsockname()[1]
+    metrics.expect_api_refusals(Refused)
     visitors = Visitors(limits, metrics.api_refused)
     metrics.show_api_connections(lambda: len(visitors), limits.connections_max)
     stopping = trio.Event()

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry
 
-from step_node.api.status import Health, NodeStatus
+from step_node.api.consensus_status import ConsensusStatus
+from step_node.api.health import Health
+from step_node.api.status import NodeStatus
 from step_node.chain.chain import Chain
 from step_node.clock import Clock
 from step_node.mempool.admission import Admission
@@ -29,6 +31,7 @@ class ApiServices:
     clock: Clock
     status: Callable[[], NodeStatus]
     health: Callable[[], Health]
+    consensus: Callable[[], ConsensusStatus]
     metrics: CollectorRegistry
     counters: NodeMetrics
     operations: OperationDesk

@@ -3,23 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
-
-
-class HealthLevel(StrEnum):
-    """`ok`: finalising or idle as it should. `degraded`: serving, but an operator should look. `down`: not serving."""
-
-    OK = "ok"
-    DEGRADED = "degraded"
-    DOWN = "down"
-
-
-@dataclass(frozen=True, slots=True)
-class Health:
-    """The node's health with the reasons for anything but `ok`."""
-
-    level: HealthLevel
-    reasons: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ import typer
 
 from step_node.cli import (
     chaos_command,
+    consensus_command,
     devnet_command,
     home_commands,
     keys_commands,
@@ -67,6 +68,7 @@ app.command("testnet")(home_commands.make_test_network)
 app.command("start")(start_command.start)
 app.command("simulate")(simulate_command.simulate)
 app.command("status")(status_command.status)
+app.command("consensus")(consensus_command.consensus)
 app.add_typer(keys_commands.app, name="keys")
 app.add_typer(mesh_commands.app, name="mesh")
 app.add_typer(proof_commands.app, name="proof")

@@ -34,10 +34,9 @@ def status(
 
 def _print(answer: dict[str, object], health: dict[str, object]) -> None:
     """One line for each thing, then a table each of peers and validators; nothing is broken or cut."""
-    reasons = health.get("reasons")
-    shown = [str(reason) for reason in reasons] if isinstance(reasons, list) else []
     peers, validators = _rows(answer, "peers"), _rows(answer, "validators")
-    lines: list[tuple[str, object]] = [("health", " · ".join([str(health.get("status")), *shown]))]
+    lines: list[tuple[str, object]] = [("health", health.get("status")), ("ready", health.get("ready"))]
+    lines += [("reason", f"{one.get('code')}: {one.get('message')}") for one in _rows(health, "reasons")]
     for name, value in answer.items():
         if isinstance(value, list) and name not in ("peers", "validators"):
             lines.extend((name, item) for item in value)

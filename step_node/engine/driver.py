@@ -157,9 +157,20 @@ class ConsensusDriver:
         """Whether this node has come as far as it can know that the chain has. Without a key nobody asks."""
         return self._participant is None or self._participant.is_at_head
 
-    def troubles(self) -> tuple[str, ...]:
-        """For people: why this validator does not sign, if it should, and what is wrong with its signatures."""
-        return () if self._participant is None else self._participant.reasons()
+    @property
+    def has_work(self) -> bool:
+        """Whether anything waits for a batch, or one is under way."""
+        return not self.is_idle or self._batches.has_work()
+
+    @property
+    def absence(self) -> str | None:
+        """For people: why this validator does not sign, if it should."""
+        return None if self._participant is None else self._participant.absence
+
+    @property
+    def refusal(self) -> str | None:
+        """For people: what is wrong with its signatures."""
+        return None if self._participant is None else self._participant.refusal
 
     def take_part(self) -> None:
         """End the time of listening, if there is one: from now on this validator may sign."""

@@ -68,7 +68,9 @@ class Finaliser:
         """Go on from a verified snapshot, unless the chain has left height 0."""
         if self._chain.head.chain.height == 0:
             try:
-                await self._storage_watch.when_available(lambda: self._chain.restore(snapshot.state))
+                await self._storage_watch.when_available(
+                    lambda: self._chain.restore(snapshot.state), writes=True, is_quick=False
+                )
             except OSError as error:
                 snapshot.failures.append(error)
             else:
@@ -86,7 +88,7 @@ class Finaliser:
                 f"a quorum has finalised batch 0x{batch.hash.hex()} at height {batch.header.height}, which this"
                 f" node finds invalid: {error}"
             ) from error
-        await self._storage_watch.when_available(lambda: self._chain.finalise(judged, commit))
+        await self._storage_watch.when_available(lambda: self._chain.finalise(judged, commit), writes=True)
         self._begin_next_height()
         self._metrics.batch_finalised(judged.transition.receipts, rounds)
         log.info(

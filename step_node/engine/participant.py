@@ -53,10 +53,15 @@ class Participant:
             head=self._chain.head.chain.height, shown=self._outlook.shown, is_catching_up=self._outlook.is_catching_up
         )
 
-    def reasons(self) -> tuple[str, ...]:
-        """For people: why it does not take part, and what is wrong with its signatures."""
-        told = None if self._now.reason is None else f"this validator does not sign: it {self._now.reason}"
-        return tuple(reason for reason in (told, self.key.trouble(self._chain.next_height)) if reason is not None)
+    @property
+    def absence(self) -> str | None:
+        """For people: why it does not take part, and so does not sign; None if it does, or is not in the set."""
+        return None if self._now.reason is None else f"this validator does not sign: it {self._now.reason}"
+
+    @property
+    def refusal(self) -> str | None:
+        """For people: that the guard has refused a signature at the present height; None if it has not."""
+        return self.key.trouble(self._chain.next_height)
 
     async def look(self) -> bool:
         """Look around anew; whether it takes part."""

@@ -100,6 +100,8 @@ class LogConfig(_Section):
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["console", "json"] = "console"
+    libraries: Literal["debug", "info", "warning", "error"] = "warning"
+    """What of the libraries is kept, of what `level` lets through; at debug they say something of every message."""
 
 
 class NodeConfig(_Section):

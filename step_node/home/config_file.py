@@ -81,6 +81,8 @@ proofs_max = {config.mempool.proofs_max}
 [log]
 # "debug", "info", "warning" or "error"; logs go to standard error.
 level = {_text(config.log.level)}
+# Of the libraries that the node is built on, what is at least this grave as well. At "debug" they fill the log.
+libraries = {_text(config.log.libraries)}
 # "console" for people, "json" for machines.
 format = {_text(config.log.format)}
 """

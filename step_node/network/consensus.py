@@ -7,6 +7,7 @@ contradicts what is final here is noticed here.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import structlog
@@ -14,7 +15,7 @@ import trio
 
 from consensus.messages import Commit, Evidence, Message, PreCommit, ProofBatch, SignedMessage
 from p2p.network import Fault
-from step_node.batch.batch import MalformedBatch
+from step_node.batch.batch import Batch, MalformedBatch
 from step_node.chain.chain import Chain
 from step_node.engine.doppelganger import DoppelgangerWatch
 from step_node.engine.driver import ConsensusDriver
@@ -46,7 +47,9 @@ class ConsensusReader:
         doppelganger: DoppelgangerWatch | None,
         metrics: NodeMetrics,
         storage_watch: StorageWatch,
+        proposal_heard: Callable[[ProofBatch, Batch], None],
     ) -> None:
+        """`proposal_heard` is told of each proposal that a validator has signed, with its batch."""
         self._topic = topic
         self._own_messages = own_messages
         self._chain = chain
@@ -56,6 +59,7 @@ class ConsensusReader:
         self._doppelganger = doppelganger
         self._metrics = metrics
         self._storage_watch = storage_watch
+        self._proposal_heard = proposal_heard
         self._fork: Fork | None = None
 
     @property
@@ -101,6 +105,7 @@ class ConsensusReader:
             proposer = "0x" + proposal.proposer.hex()
             log.warning("a proposal's batch cannot be read", proposer=proposer, reason=str(error))
         else:
+            self._proposal_heard(proposal, batch)
             self._driver.deliver(proposal, batch)
 
     async def broadcast(self, message: Message) -> None:

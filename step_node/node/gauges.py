@@ -5,18 +5,31 @@ What *happens* is counted where it happens, through `step_node.metrics`.
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Final
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from p2p.network import Network, NetworkStatistics
+from p2p.network import Drop, Fault, Network, NetworkStatistics
+from step_node.api.health import Health, HealthCode
 from step_node.api.status import NodeStatus
 from step_node.engine.evidence_pool import EvidencePool
+from step_node.ledger.records import ValidatorRecord, ValidatorState
 from step_node.mempool.journal import Journal
 from step_node.mempool.pool import Mempool
 from step_node.node.logging import LogStatistics, log_statistics
+
+
+@dataclass(frozen=True, slots=True)
+class Wellbeing:
+    """What the node thinks of itself; `own` is the record of its validator's key, if it has one on chain."""
+
+    health: Health
+    undecided_seconds: float
+    own: ValidatorRecord | None
 
 
 class Gauges(Collector):
@@ -29,18 +42,22 @@ class Gauges(Collector):
         journal: Journal,
         evidence: EvidencePool,
         status: Callable[[], NodeStatus],
+        wellbeing: Callable[[], Wellbeing],
     ) -> None:
         self._network = network
         self._mempool = mempool
         self._journal = journal
         self._evidence = evidence
         self._status = status
+        self._wellbeing = wellbeing
 
     def collect(self) -> Iterator[Metric]:
         """All of them, as of now."""
         status = self._status()
         yield from _of_status(status)
         yield from _of_peers(status)
+        yield from _of_wellbeing(self._wellbeing())
+        yield _build(status.version)
         mempool = self._mempool.statistics()
         yield GaugeMetricFamily("step_mempool_proofs", "Proofs that wait to be finalised.", mempool.proofs)
         yield GaugeMetricFamily("step_mempool_accounts", "Accounts whose proofs wait.", mempool.accounts)
@@ -74,6 +91,19 @@ def _of_peers(status: NodeStatus) -> Iterator[Metric]:
     peers.add_metric(("inbound",), len(status.peers) - outbound)
     peers.add_metric(("outbound",), outbound)
     yield peers
+    members = {validator.address for validator in status.validators}
+    roles = GaugeMetricFamily(
+        "step_peers_by_role",
+        "Connected peers: members of the set, others, and those that have not greeted yet.",
+        None,
+        ("role",),
+    )
+    by_role = dict.fromkeys(("validator", "observer", "unknown"), 0)
+    for peer in status.peers:
+        by_role["unknown" if peer.version is None else "validator" if peer.validator in members else "observer"] += 1
+    for role, count in by_role.items():
+        roles.add_metric((role,), count)
+    yield roles
     by_peer_id = {peer.peer_id: peer for peer in status.peers}
     connected = GaugeMetricFamily(
         "step_validator_connected",
@@ -88,12 +118,53 @@ def _of_peers(status: NodeStatus) -> Iterator[Metric]:
         if validator.is_self:
             continue
         label = (f"0x{validator.address.hex()}",)
-        peer = by_peer_id.get(validator.peer_id or "")
-        connected.add_metric(label, int(peer is not None))
-        if peer is not None and peer.height is not None:
-            heights.add_metric(label, peer.height)
+        its_peer = by_peer_id.get(validator.peer_id or "")
+        connected.add_metric(label, int(its_peer is not None))
+        if its_peer is not None and its_peer.height is not None:
+            heights.add_metric(label, its_peer.height)
     yield connected
     yield heights
+
+
+def _of_wellbeing(wellbeing: Wellbeing) -> Iterator[Metric]:
+    active = {reason.code for reason in wellbeing.health.reasons}
+    reasons = GaugeMetricFamily("step_health_reason", "1 for each thing that is wrong just now.", None, ("code",))
+    for code in HealthCode:
+        reasons.add_metric((code.value,), int(code in active))
+    yield reasons
+    yield GaugeMetricFamily(
+        "step_ready", "1 while clients' traffic may be sent here.", int(not wellbeing.health.not_ready)
+    )
+    yield GaugeMetricFamily(
+        "step_height_undecided_seconds",
+        "How long something has waited at the present height; 0 while nothing does.",
+        wellbeing.undecided_seconds,
+    )
+    own = wellbeing.own
+    yield GaugeMetricFamily(
+        "step_own_in_validator_set",
+        "1 while this node's validator is in the set.",
+        int(own is not None and own.is_in_set),
+    )
+    yield GaugeMetricFamily(
+        "step_own_jailed",
+        "1 while this node's validator is jailed.",
+        int(own is not None and own.state is ValidatorState.JAILED),
+    )
+    yield GaugeMetricFamily(
+        "step_own_stake_ustep", "The stake of this node's validator, in µSTEP.", 0 if own is None else own.stake_ustep
+    )
+    yield GaugeMetricFamily(
+        "step_own_absent_batches",
+        "Commits in a row without the vote of this node's validator.",
+        0 if own is None else own.absent_batches,
+    )
+
+
+def _build(version: str) -> Metric:
+    build = GaugeMetricFamily("step_build_info", "Always 1: what runs, in the labels.", None, ("version", "python"))
+    build.add_metric((version, platform.python_version()), 1)
+    return build
 
 
 def _of_network(statistics: NetworkStatistics) -> Iterator[Metric]:
@@ -110,17 +181,18 @@ def _of_network(statistics: NetworkStatistics) -> Iterator[Metric]:
     yield messages
     yield volume
     drops = CounterMetricFamily("step_network_drops", "What the network threw away, by reason.", None, ("reason",))
-    for reason, count in statistics.dropped.items():
-        drops.add_metric((reason.value,), count)
+    for reason in Drop:
+        drops.add_metric((reason.value,), statistics.dropped.get(reason, 0))
     yield drops
     penalties = CounterMetricFamily("step_peer_penalties", "Peers' faults that were charged.", None, ("fault",))
-    for fault, count in statistics.penalties.items():
-        penalties.add_metric((fault.value,), count)
+    for fault in Fault:
+        penalties.add_metric((fault.value,), statistics.penalties.get(fault, 0))
     yield penalties
     streams = CounterMetricFamily("step_streams", "Streams, by who opened them.", None, ("opened_by",))
     streams.add_metric(("self",), statistics.streams_opened)
     streams.add_metric(("peer",), statistics.streams_served)
     yield streams
+    yield GaugeMetricFamily("step_p2p_streams_open", "Streams of peers that are served now.", statistics.streams_open)
     yield CounterMetricFamily(
         "step_stream_handler_failures", "Streams that ended by a bug of this node.", statistics.handler_failures
     )

@@ -175,7 +175,8 @@ def log_statistics() -> LogStatistics:
 def logged_to_stderr(settings: LogConfig) -> Iterator[Log]:
     """Set up logging for the process, once and before anything logs; leaving has written all, as far as it can be.
 
-    Libraries log much about every peer: only their warnings are kept, but all of it when the level is `debug`.
+    Libraries log much about every peer and message, and have a level of their own: only their warnings are kept unless
+    somebody asks for more.
     """
     global _of_this_process
     log = Log(settings, is_terminal=os.isatty(STANDARD_ERROR))
@@ -188,7 +189,7 @@ def logged_to_stderr(settings: LogConfig) -> Iterator[Log]:
     )
     root = logging.getLogger()
     root.handlers = [_LibraryLines(log)]
-    root.setLevel(level if settings.level == "debug" else max(level, logging.WARNING))
+    root.setLevel(max(level, logging.getLevelNamesMapping()[settings.libraries.upper()]))
     logging.getLogger(_OWN_LIBRARY_LOGGER).setLevel(level)
     logging.captureWarnings(True)
     _of_this_process = log

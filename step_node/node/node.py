@@ -8,16 +8,20 @@ import structlog
 import trio
 from prometheus_client import CollectorRegistry
 
-from consensus.messages import Message
+from consensus.inputs import Input
+from consensus.machine import Transition
+from consensus.messages import Message, ProofBatch
+from consensus.state import ConsensusState
 from p2p.network import PeerId
-from step_node import __version__
+from step_node.api.consensus_status import ConsensusStatus
 from step_node.api.services import ApiServices
-from step_node.api.status import Health, HealthLevel, NodeStatus, ValidatorStatus
+from step_node.api.status import NodeStatus
+from step_node.batch.batch import Batch
 from step_node.chain.judging import JudgedBatch
 from step_node.engine.doppelganger import DoppelgangerWatch
 from step_node.engine.driver import ConsensusDriver
 from step_node.engine.hooks import ConsensusHooks
-from step_node.ledger.commitment import state_root
+from step_node.ledger.offences import Slashing
 from step_node.mempool.admission import Admission
 from step_node.mempool.operations import OperationDesk, OperationPool
 from step_node.mempool.outcomes import OutcomeWaiters
@@ -27,15 +31,18 @@ from step_node.network.consensus import ConsensusReader
 from step_node.network.consensus_judge import ConsensusJudge, Refused
 from step_node.network.discovery import Discovery
 from step_node.network.gossip import consensus_gossip, operations_gossip, proofs_gossip
-from step_node.network.identities import agreed_validator
 from step_node.network.outlook import NetworkOutlook
 from step_node.network.peers import Peers
 from step_node.network.proof_exchange import ProofExchange
 from step_node.network.snapshots import SnapshotJoiner, SnapshotServer
 from step_node.network.sync import Sync
-from step_node.node.gauges import Gauges
+from step_node.node.consensus_view import consensus_status
+from step_node.node.gauges import Gauges, Wellbeing
+from step_node.node.health.overview import HealthOverview
+from step_node.node.health.round_diary import RoundDiary
 from step_node.node.parts import NodeParts
 from step_node.node.roles import RoleWatch
+from step_node.node.status_view import node_status
 from step_node.snapshot.validator_sets import ValidatorSetLinks
 from step_node.storage.retry import StorageWatch
 
@@ -65,6 +72,8 @@ class Node:
         self._mempool = parts.mempool
         self.registry = CollectorRegistry()
         self._metrics = NodeMetrics(self.registry)
+        self._own = None if parts.signer is None else parts.signer.address
+        self._diary = RoundDiary(parts.clock, self._metrics)
         self._storage_watch = StorageWatch(self._metrics.storage_retried)
         self._waiters = OutcomeWaiters()
         self.admission = Admission(
@@ -75,7 +84,7 @@ class Node:
             clock=parts.clock,
             metrics=self._metrics,
         )
-        judge = ConsensusJudge(parts.chain, own_address=None if parts.signer is None else parts.signer.address)
+        judge = ConsensusJudge(parts.chain, own_address=self._own)
         consensus_topic = consensus_gossip(parts.network, judge, parts.chain.chain_id, self._gossip_refused)
         self._operations_topic = operations_gossip(parts.network, parts.chain.chain_id, self._gossip_refused)
         self.evidence = parts.evidence
@@ -117,7 +126,7 @@ class Node:
             parts.network,
             parts.chain,
             on_height=self._peer_height,
-            validator=None if parts.signer is None else parts.signer.address,
+            validator=self._own,
             on_shared=self._metrics.p2p_key_shared,
         )
         outlook = NetworkOutlook(
@@ -140,7 +149,7 @@ class Node:
                 restored=self._restored,
                 taking_in=parts.hooks.taking_in,
                 gives_proposals=parts.hooks.gives_proposals,
-                applied=parts.hooks.applied,
+                applied=self._applied,
             ),
             metrics=self._metrics,
             storage_watch=self._storage_watch,
@@ -159,9 +168,10 @@ class Node:
             doppelganger=parts.doppelganger,
             metrics=self._metrics,
             storage_watch=self._storage_watch,
+            proposal_heard=self._proposal_heard,
         )
         self._roles = RoleWatch(
-            own=None if parts.signer is None else parts.signer.address,
+            own=self._own,
             peer_id=parts.network.peer_id,
             signed_here=parts.signed_here,
             observes_on_purpose=parts.observes_on_purpose,
@@ -175,7 +185,25 @@ class Node:
             metrics=self._metrics,
             joiner=joiner,
         )
-        self.registry.register(Gauges(parts.network, parts.mempool, parts.journal, parts.evidence, self.status))
+        self.overview = HealthOverview(
+            own=self._own,
+            chain=parts.chain,
+            clock=parts.clock,
+            driver=self.driver,
+            peers=self._peers,
+            roles=self._roles,
+            journal=parts.journal,
+            storage_watch=self._storage_watch,
+            metrics=self._metrics,
+            fork=lambda: self._consensus.fork,
+            is_syncing=lambda: self._sync.active,
+            waiting=self._waiting,
+            discovers=parts.discovers,
+        )
+        """Whether the node is well. Who runs the node runs its watching, too (`step_node.node.start`)."""
+        self.registry.register(
+            Gauges(parts.network, parts.mempool, parts.journal, parts.evidence, self.status, self._wellbeing)
+        )
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Start everything; `task_status` is told once the network listens and waiting proofs are restored."""
@@ -215,7 +243,8 @@ class Node:
             operations=self.operations,
             clock=self._parts.clock,
             status=self.status,
-            health=self.health,
+            health=self.overview.health,
+            consensus=self.consensus,
             metrics=self.registry,
             wait_ms_max=wait_ms_max,
             counters=self._metrics,
@@ -228,74 +257,33 @@ class Node:
 
     def status(self) -> NodeStatus:
         """Where the node stands, now."""
-        head = self._chain.head
-        signer, members = self._parts.signer, self._chain.validators
-        own_address = None if signer is None or signer.address not in members else signer.address
-        peers = self._peers.statuses()
-        peer_ids = {peer.validator: peer.peer_id for peer in peers if peer.validator is not None}
-        named = agreed_validator(head.validators, self._network.peer_id, own_address)
-        if named is not None:
-            peer_ids[named] = self._network.peer_id
-        return NodeStatus(
-            version=__version__,
-            chain_id=self._chain.chain_id,
-            genesis_hash=self._chain.genesis.hash,
-            peer_id=self._network.peer_id,
-            p2p_addresses=self._network.listen_addresses,
-            validator_address=own_address,
-            height=head.chain.height,
-            batch_hash=head.chain.batch_hash,
-            state_root=state_root(head.lanes),
-            batch_timestamp_ms=head.chain.timestamp_ms,
-            round=max(self.driver.state.round, 0),
-            state=self.driver.state.step.value,
+        return node_status(
+            self._chain,
+            self._network,
+            self._peers,
+            self.driver.state,
+            own=self._own,
             syncing=self._sync.active,
             mempool_proofs=len(self._mempool),
-            peers=peers,
-            validators=tuple(
-                ValidatorStatus(
-                    validator.address,
-                    validator.stake_ustep,
-                    validator.address == own_address,
-                    peer_ids.get(validator.address),
-                )
-                for validator in members
-            ),
         )
 
-    def health(self) -> Health:
-        """`down` while the store does not answer, and once finality is broken; `degraded` while the node cannot take
-        part as it should."""
-        if self._storage_watch.trouble is not None:
-            return Health(HealthLevel.DOWN, (f"the store does not answer: {self._storage_watch.trouble}",))
-        fork = self._consensus.fork
-        if fork is not None:
-            return Health(
-                HealthLevel.DOWN,
-                (f"a quorum has contradicted the batch that is final here at height {fork.height}",),
-            )
-        reasons = []
-        waits = self._told_to_wait()
-        if waits is not None:
-            reasons.append(waits)
-        if self._parts.journal.trouble is not None:
-            reasons.append(f"the journal of accepted proofs fails: {self._parts.journal.trouble}")
-        if self._roles.reason is not None:
-            reasons.append(self._roles.reason)
-        validators = self._chain.validators
-        others_needed = validators.quorum - 1
-        peers = len(self._network.peers())
-        if peers < others_needed:
-            reasons.append(f"{peers} peers are connected; a quorum needs {others_needed} other validators")
-        told_by = self._peers.shared.told_by()
-        if told_by:
-            reasons.append(f"another process uses this node's p2p key, say {told_by} peers")
-        if self._sync.active:
-            reasons.append("catching up with peers that are ahead")
-        reasons.extend(self.driver.troubles())
-        if self.driver.state.round > 0:
-            reasons.append(f"height {self.driver.state.height} is in round {self.driver.state.round}")
-        return Health(HealthLevel.DEGRADED if reasons else HealthLevel.OK, tuple(reasons))
+    def consensus(self) -> ConsensusStatus:
+        """Where the height that is being decided stands, now."""
+        return consensus_status(
+            self.driver.state,
+            self._diary,
+            takes_part=self.driver.takes_part,
+            own=self._own,
+            connected={peer.validator for peer in self._peers.statuses() if peer.validator is not None},
+            waiting=self._waiting(),
+        )
+
+    def _waiting(self) -> tuple[int, int, int]:
+        return len(self._mempool), len(self._operation_pool), len(self.evidence)
+
+    def _wellbeing(self) -> Wellbeing:
+        health = self.overview
+        return Wellbeing(health.health(), health.undecided_seconds, health.own_record)
 
     def _snapshots(self) -> tuple[SnapshotServer | None, SnapshotJoiner | None]:
         parts = self._parts
@@ -357,7 +345,21 @@ class Node:
         for outgoing in self._parts.hooks.outgoing(message):
             await self._consensus.broadcast(outgoing)
 
+    def _applied(self, before: ConsensusState, item: Input, transition: Transition) -> None:
+        self._diary.applied(before, item, transition)
+        self._parts.hooks.applied(before, item, transition)
+
+    def _proposal_heard(self, proposal: ProofBatch, batch: Batch) -> None:
+        self.overview.clock_watch.note(
+            proposal.proposer,
+            height=proposal.height,
+            round_number=proposal.round,
+            valid_round=proposal.valid_round,
+            timestamp_ms=batch.header.timestamp_ms,
+        )
+
     async def _restored(self) -> None:
+        self._diary.height_begins()
         self._follow_set()
         await self._settlement.after_jump()
         await self._set_links.begin(self._chain.validators)
@@ -367,7 +369,20 @@ class Node:
         if self._discovery is not None:
             self._discovery.follow_set()
 
+    def _slashed(self, slashing: Slashing) -> None:
+        self._metrics.validator_slashed(slashing.kind.value, slashing.amount_ustep)
+        is_own = self._own in (slashing.validator, slashing.accused)
+        say = log.warning if is_own else log.info
+        say(
+            "this node's validator is slashed" if is_own else "a validator is slashed",
+            kind=slashing.kind.value,
+            validator="0x" + slashing.validator.hex(),
+            burnt_ustep=slashing.amount_ustep,
+            evidence_height=slashing.offence_height,
+        )
+
     async def _finalised(self, judged: JudgedBatch) -> None:
+        self._diary.height_begins()
         if self._parts.doppelganger is not None and self._chain.last_commit is not None:
             self._parts.doppelganger.hear(self._chain.last_commit)
         self._follow_set()
@@ -375,14 +390,11 @@ class Node:
         await self.evidence.drop_settled(self._chain.offence_refusal)
         await self._storage_watch.when_available(self.operations.after_batch)
         for slashing in judged.transition.slashings:
-            self._metrics.validator_slashed(slashing.kind.value, slashing.amount_ustep)
-            log.warning(
-                "a validator is slashed",
-                kind=slashing.kind.value,
-                validator="0x" + slashing.validator.hex(),
-                burnt_ustep=slashing.amount_ustep,
-            )
+            self._slashed(slashing)
         self._roles.look(self._chain.head.validators)
+        own = self.overview.own_record
+        if own is not None and own.is_in_set and own.absent_batches > 0:
+            self._metrics.own_vote_missed()
         if self._chain.last_commit is not None:
             await self._set_links.after_batch(judged.batch, self._chain.last_commit, self._chain.validators)
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import structlog
 
 from p2p.network import PeerId
+from step_node.api.health import HealthCode, HealthReason
 from step_node.crypto.eip191 import address_of
 from step_node.ledger.records import ValidatorRecord, ValidatorState
 
@@ -20,10 +21,15 @@ log = structlog.get_logger("node")
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """`sentence` says which; `is_expected` is whether it is what an operator wants who does nothing more."""
+    """`sentence` says which; `code` is None where it is what an operator wants who does nothing more."""
 
     sentence: str
-    is_expected: bool
+    code: HealthCode | None
+
+    @property
+    def is_expected(self) -> bool:
+        """Whether there is nothing to look at."""
+        return self.code is None
 
 
 def role_with_key(own: bytes, records: Sequence[ValidatorRecord]) -> Role:
@@ -35,13 +41,13 @@ def role_with_key(own: bytes, records: Sequence[ValidatorRecord]) -> Role:
         return Role(
             f"{name} takes over from 0x{successor_of.address.hex()} at the epoch's end; until then the node only"
             " observes, and the validator is absent",
-            is_expected=False,
+            code=HealthCode.KEY_NOT_YET_ACTIVE,
         )
     if record is None:
         return Role(
             f"{name} is no validator's on this chain: the node only observes. `step-node validator register` makes it"
             " one",
-            is_expected=False,
+            code=HealthCode.KEY_NOT_A_VALIDATORS,
         )
     next_address = _next_address(record)
     match record.state:
@@ -49,38 +55,39 @@ def role_with_key(own: bytes, records: Sequence[ValidatorRecord]) -> Role:
             return Role(
                 f"{name} is in the validator set until the epoch's end; then 0x{next_address.hex()} takes over: put"
                 " that key's keystore in place of keys/validator.json, and start the node with it",
-                is_expected=False,
+                code=HealthCode.KEY_LEAVING,
             )
         case ValidatorState.ACTIVE:
-            return Role(f"{name} is in the validator set", is_expected=True)
+            return Role(f"{name} is in the validator set", code=None)
         case ValidatorState.LEAVING:
             return Role(
-                f"{name} leaves the validator set at the epoch's end; the node must run until then", is_expected=False
+                f"{name} leaves the validator set at the epoch's end; the node must run until then",
+                code=HealthCode.KEY_LEAVING,
             )
         case ValidatorState.WAITING:
             return Role(
                 f"{name} joins the validator set at height {record.active_from_height}; until then the node only"
                 " observes",
-                is_expected=False,
+                code=HealthCode.KEY_NOT_YET_ACTIVE,
             )
         case ValidatorState.UNBONDING:
             return Role(
                 f"{name} has left the validator set: the node only observes. The stake waits for `step-node validator"
                 " withdraw`",
-                is_expected=False,
+                code=HealthCode.KEY_LEFT,
             )
         case ValidatorState.JAILED:
             return Role(
                 f"{name} is jailed, slashed for height {record.slashed_at_height}: the node only observes. Find out why"
                 " before `step-node validator register` or `withdraw`",
-                is_expected=False,
+                code=HealthCode.KEY_JAILED,
             )
         case ValidatorState.ROTATED:
             successor = "another key" if next_address is None else f"0x{next_address.hex()}"
             return Role(
                 f"{name} has been replaced by {successor}: the node only observes, and the validator is absent. Put"
                 " that key's keystore in place of keys/validator.json",
-                is_expected=False,
+                code=HealthCode.KEY_REPLACED,
             )
 
 
@@ -97,9 +104,9 @@ def role_without_key(
             return Role(
                 f"0x{record.address.hex()} is in the validator set and {why}, but its key is not used here: this node"
                 " only observes, and unless the key signs elsewhere the validator is absent",
-                is_expected=is_on_purpose,
+                code=None if is_on_purpose else HealthCode.KEY_NOT_HERE,
             )
-    return Role("this node only observes", is_expected=True)
+    return Role("this node only observes", code=None)
 
 
 class RoleWatch:
@@ -135,12 +142,14 @@ class RoleWatch:
         if before is None and (not role.is_expected or self._observes_on_purpose):
             log.warning("what this node is to the chain", role=role.sentence)
         elif before is not None and before != role:
+            # Also where all is well again: that a validator has come into the set must not be missed either.
             log.warning("what this node is to the chain has changed", role=role.sentence, before=before.sentence)
 
     @property
-    def reason(self) -> str | None:
+    def reason(self) -> HealthReason | None:
         """For `/health`; None while the role is as expected."""
-        return None if self._role is None or self._role.is_expected else self._role.sentence
+        role = self._role
+        return None if role is None or role.code is None else HealthReason(role.code, role.sentence)
 
 
 def _next_address(record: ValidatorRecord) -> bytes | None:

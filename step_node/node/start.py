@@ -56,6 +56,7 @@ async def run_node(
         async with open_parts(home, config, genesis, keys, options) as parts, trio.open_nursery() as nursery:
             node = make_node(parts)
             await nursery.start(node.run)
+            nursery.start_soon(node.overview.run)
             nursery.start_soon(check_large_state, parts.storage)
             services = node.services(wait_ms_max=config.api.wait_ms_max)
             port = await nursery.start(

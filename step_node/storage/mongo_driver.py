@@ -33,10 +33,13 @@ from step_node.storage.interface import StorageMismatch, StorageUnavailable
 Driver: TypeAlias = Any
 """A client, database, collection, session, or what a call to one gives: the two drivers share no types."""
 
-SERVER_SELECTION_TIMEOUT_MS = 5_000
-CONNECT_TIMEOUT_MS = 5_000
+SERVER_SELECTION_TIMEOUT_MS = 2_000
+CONNECT_TIMEOUT_MS = 2_000
+HEARTBEAT_MS = 2_000
+"""How often a server says that it is there. One that has been silent for this time and `CONNECT_TIMEOUT_MS` counts as
+lost, and every call to it that is under way fails at once: so a server that hangs holds nobody up for longer."""
 SOCKET_TIMEOUT_MS = 20_000
-"""A server that does not answer a call in this time counts as lost."""
+"""A server that is there, and does not answer a call in this time, counts as lost."""
 
 CONNECTIONS_MAX = 12
 """Connections a node keeps to each server; a further call waits for one."""
@@ -76,6 +79,7 @@ def new_client(uri: str, **options: Any) -> Driver:
     defaults: dict[str, Any] = {
         "serverSelectionTimeoutMS": SERVER_SELECTION_TIMEOUT_MS,
         "connectTimeoutMS": CONNECT_TIMEOUT_MS,
+        "heartbeatFrequencyMS": HEARTBEAT_MS,
         "socketTimeoutMS": SOCKET_TIMEOUT_MS,
         "maxPoolSize": CONNECTIONS_MAX,
     }

@@ -15,8 +15,10 @@ from prometheus_client import CollectorRegistry
 
 from consensus.messages import Commit, CommitSignature, PreCommit
 from mesh import TriangleId, locate
+from step_node.api.consensus_status import ConsensusStatus, VoterStatus
+from step_node.api.health import Health
 from step_node.api.services import ApiServices
-from step_node.api.status import Health, HealthLevel, NodeStatus, PeerStatus, ValidatorStatus
+from step_node.api.status import NodeStatus, PeerStatus, ValidatorStatus
 from step_node.chain.chain import Chain
 from step_node.chain.genesis import Genesis, GenesisValidator
 from step_node.crypto import eip191
@@ -102,7 +104,7 @@ class MadeUpNode:
     metrics: NodeMetrics
     operation_pool: OperationPool
     published: list[bytes]
-    health: Health = field(default_factory=lambda: Health(HealthLevel.OK))
+    health: Health = field(default_factory=Health)
 
     def services(self, *, wait_ms_max: int = 30_000) -> ApiServices:
         """What `create_app` takes."""
@@ -112,6 +114,7 @@ class MadeUpNode:
             clock=self.clock,
             status=self.status,
             health=lambda: self.health,
+            consensus=self.consensus,
             metrics=self.registry,
             wait_ms_max=wait_ms_max,
             counters=self.metrics,
@@ -145,6 +148,32 @@ class MadeUpNode:
                 PeerStatus("16Uiu2two", "/ip4/192.0.2.2/tcp/40000", False, None, None, None),
             ),
             validators=(ValidatorStatus(validator, 100_000_000_000, True, "16Uiu2self"),),
+        )
+
+    def consensus(self) -> ConsensusStatus:
+        """A round in which this node has pre-voted, and another validator is silent."""
+        validator = eip191.address_of(eip191.public_key_of(VALIDATOR_KEY))
+        return ConsensusStatus(
+            height=self.chain.next_height,
+            round=1,
+            step="PRE_VOTE",
+            height_since_ms=START_MS - 9_000,
+            step_since_ms=START_MS - 500,
+            proposer=b"\x02" * 20,
+            proposal=b"\xaa" * 32,
+            quorum=2,
+            locked_round=0,
+            locked_hash=b"\xbb" * 32,
+            valid_round=-1,
+            valid_hash=None,
+            takes_part=True,
+            waiting_proofs=3,
+            waiting_operations=0,
+            waiting_evidence=1,
+            voters=(
+                VoterStatus(validator, is_self=True, is_connected=True, pre_vote=b"", pre_commit=b"\xaa" * 32),
+                VoterStatus(b"\x02" * 20, is_self=False, is_connected=False, pre_vote=None, pre_commit=None),
+            ),
         )
 
     async def finalise(self) -> tuple[Receipt, ...]:

@@ -44,6 +44,9 @@ async def test_every_route_of_the_protocol_is_described(description: dict[str, A
         "GET /batch/{height}",
         "GET /status",
         "GET /health",
+        "GET /health/live",
+        "GET /health/ready",
+        "GET /consensus",
         "GET /metrics",
     }
 

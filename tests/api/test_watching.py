@@ -13,7 +13,7 @@ from trio.testing import MockClock
 from step_node.api.app import create_app
 from step_node.api.body import BODY_BYTES_MAX, BodyLimit
 from step_node.api.errors import HTTP_STATUS, RequestCode
-from step_node.api.status import Health, HealthLevel
+from step_node.api.health import DOWN, NOT_READY, Health, HealthCode, HealthReason
 from step_node.ledger.records import Account
 from step_node.operations.operation import OperationCode
 from step_node.proofs.proof import RefusalCode
@@ -51,35 +51,70 @@ async def test_the_status_tells_where_the_node_stands(node: MadeUpNode, client: 
     assert document["genesisHash"] == document["batchHash"] == f"0x{node.chain.genesis.hash.hex()}"
 
 
-@pytest.mark.parametrize("level", [HealthLevel.OK, HealthLevel.DEGRADED])
-async def test_a_node_that_serves_is_healthy_with_its_reasons(
-    node: MadeUpNode, client: httpx.AsyncClient, level: HealthLevel
-) -> None:
-    node.health = Health(level, ("two of four peers",))
-    answer = await client.get("/health")
-    assert answer.status_code == 200
-    assert answer.json() == {
+def reason(code: HealthCode) -> HealthReason:
+    return HealthReason(code, f"it is {code}", {"seconds": 7})
+
+
+def answered(code: HealthCode) -> dict[str, object]:
+    return {"code": code.value, "message": f"it is {code}", "figures": {"seconds": 7}}
+
+
+async def test_a_node_that_is_well_is_ok_and_ready(client: httpx.AsyncClient) -> None:
+    now = "2026-01-01T00:00:00.000Z"
+    assert (await client.get("/health")).json() == {
         "ok": True,
-        "status": level.value,
-        "reasons": ["two of four peers"],
-        "timestamp": "2026-01-01T00:00:00.000Z",
+        "status": "ok",
+        "ready": True,
+        "reasons": [],
+        "timestamp": now,
     }
+    assert (await client.get("/health/ready")).json() == {"ok": True, "ready": True, "timestamp": now}
 
 
-async def test_a_node_that_is_down_answers_with_an_error_and_its_reasons(
-    node: MadeUpNode, client: httpx.AsyncClient
+@pytest.mark.parametrize("code", HealthCode)
+async def test_each_reason_is_told_and_decides_alone_whether_the_node_is_down_or_ready(
+    node: MadeUpNode, client: httpx.AsyncClient, code: HealthCode
 ) -> None:
-    node.health = Health(HealthLevel.DOWN, ("the store does not answer", "no peers"))
-    answer = await client.get("/health")
-    assert answer.status_code == 503
-    assert answer.json() == {
-        "ok": False,
-        "code": "NOT_READY",
-        "message": "the store does not answer; no peers",
-        "status": "down",
-        "reasons": ["the store does not answer", "no peers"],
-        "timestamp": "2026-01-01T00:00:00.000Z",
-    }
+    node.health = Health((reason(code),))
+    health, ready, live = [await client.get(path) for path in ("/health", "/health/ready", "/health/live")]
+    assert live.status_code == 200
+    assert (health.status_code, ready.status_code) == (503 if code in DOWN else 200, 503 if code in NOT_READY else 200)
+    told = health.json()
+    assert told["status"] == ("down" if code in DOWN else "degraded")
+    assert told["ready"] == (code not in NOT_READY)
+    assert told["reasons"] == [answered(code)]
+    if code in NOT_READY:
+        assert ready.json() == {
+            "ok": False,
+            "code": "NOT_READY",
+            "message": f"it is {code}",
+            "ready": False,
+            "reasons": [answered(code)],
+            "timestamp": "2026-01-01T00:00:00.000Z",
+        }
+
+
+async def test_readiness_names_only_what_speaks_against_it(node: MadeUpNode, client: httpx.AsyncClient) -> None:
+    node.health = Health((reason(HealthCode.STORE_READS_FAIL), reason(HealthCode.CLOCK_FAST)))
+    down = (await client.get("/health")).json()
+    assert down["message"] == "it is STORE_READS_FAIL; it is CLOCK_FAST"
+    assert (await client.get("/health/ready")).json()["message"] == "it is STORE_READS_FAIL"
+
+
+async def test_consensus_says_whose_votes_are_here_and_whose_are_missing(client: httpx.AsyncClient) -> None:
+    document = (await client.get("/consensus")).json()
+    silent, own = "0x" + "02" * 20, document["validators"][0]["address"]
+    assert (document["height"], document["round"], document["step"]) == (1, 1, "PRE_VOTE")
+    assert (document["proposer"], document["proposal"], document["quorum"]) == (silent, "0x" + "aa" * 32, 2)
+    assert (document["heightSince"], document["stepSince"]) == ("2025-12-31T23:59:51.000Z", "2025-12-31T23:59:59.500Z")
+    assert (document["preVotes"], document["preCommits"]) == (1, 1)
+    assert document["missingPreVotes"] == document["missingPreCommits"] == [silent]
+    assert (document["lockedRound"], document["lockedHash"]) == (0, "0x" + "bb" * 32)
+    assert (document["validRound"], document["validHash"]) == (-1, None)
+    assert document["validators"] == [
+        {"address": own, "isSelf": True, "isConnected": True, "preVote": "nil", "preCommit": "0x" + "aa" * 32},
+        {"address": silent, "isSelf": False, "isConnected": False, "preVote": None, "preCommit": None},
+    ]
 
 
 async def test_metrics_are_in_prometheus_text_format(client: httpx.AsyncClient) -> None:

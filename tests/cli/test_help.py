@@ -18,6 +18,7 @@ COMMANDS = (
     "testnet",
     "start",
     "status",
+    "consensus",
     "keys new",
     "keys show",
     "keys import",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -49,10 +50,17 @@ def answer() -> dict[str, Any]:
     }
 
 
+HEALTH: dict[str, Any] = {
+    "status": "degraded",
+    "ready": False,
+    "reasons": [{"code": "NO_QUORUM", "message": "1 of 4 validators", "figures": {}}],
+}
+
+
 @pytest.fixture
 def answers(monkeypatch: pytest.MonkeyPatch) -> dict[str, dict[str, Any]]:
     """What the node answers, by path."""
-    said: dict[str, dict[str, Any]] = {"/status": answer(), "/health": {"status": "degraded", "reasons": ["1 peer"]}}
+    said: dict[str, dict[str, Any]] = {"/status": answer(), "/health": deepcopy(HEALTH)}
     monkeypatch.setattr("step_node.cli.http_calls.get_json", lambda _url, path: said[path])
     return said
 
@@ -62,7 +70,9 @@ def test_people_get_lines_and_two_tables(command: Command) -> None:
     result = command("status")
     assert result.exit_code == 0
     assert [line.rstrip() for line in result.stdout.splitlines()] == [
-        "health            degraded · 1 peer",
+        "health            degraded",
+        "ready             no",
+        "reason            NO_QUORUM: 1 of 4 validators",
         "version           0.1.0",
         "p2pAddresses      /ip4/127.0.0.1/tcp/26600/p2p/16Uiu2self",
         "p2pAddresses      /ip6/::1/tcp/26600/p2p/16Uiu2self",
@@ -100,13 +110,14 @@ def test_nobody_s_answer_reaches_the_terminal_as_a_command(
     answers["/status"]["peers"][0]["version"] = "\x1b[2J\u202e\ud800\r\n"
     answers["/status"]["peers"].append("no peer")
     answers["/status"]["chainId"] = "\x07bell"
-    answers["/health"]["reasons"] = ["\x9b31m"]
+    answers["/health"]["reasons"] = [{"code": "NO_QUORUM", "message": "\x9b31m"}, "no reason"]
     shown = command("status").stdout
     assert all(one.isprintable() for line in shown.split("\n") for one in line)
     assert r"\x1b[2J\u202e\ud800\r\n" in shown
     assert r"\x07bell" in shown
     assert r"\x9b31m" in shown
     assert "no peer" not in shown
+    assert "no reason" not in shown
 
 
 def test_a_node_without_peers_and_validators_is_shown(command: Command, answers: dict[str, dict[str, Any]]) -> None:

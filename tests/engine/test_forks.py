@@ -11,7 +11,7 @@ from trio.testing import wait_all_tasks_blocked
 from consensus.messages import MESSAGE_BYTES_MAX, Commit, CommitSignature, PreCommit, encode_message
 from consensus.wire import encode
 from p2p.memory import MemoryHub
-from step_node.api.status import HealthLevel
+from step_node.api.health import HealthCode, HealthLevel
 from step_node.chain.chain import Chain
 from step_node.crypto.eip191 import sign
 from step_node.engine.forks import fork_shown_by
@@ -105,13 +105,13 @@ async def test_a_node_that_hears_of_a_fork_is_down_counts_it_and_takes_the_evide
         own = await own_commit(chain, 1)
         await peer.publish(topic, encode_message(own))
         await wait_all_tasks_blocked(0.01)
-        assert node.health().level is not HealthLevel.DOWN
+        assert node.overview.health().level is not HealthLevel.DOWN
         await peer.publish(topic, encode_message(commit_of([name], height=1, round_number=own.round)))
         with trio.fail_after(10):
-            while node.health().level is not HealthLevel.DOWN:
+            while node.overview.health().level is not HealthLevel.DOWN:
                 await trio.sleep(0.01)
-        (reason,) = node.health().reasons
-        assert reason == "a quorum has contradicted the batch that is final here at height 1"
+        (reason,) = (one.message for one in node.overview.health().reasons if one.code is HealthCode.FINALITY_BROKEN)
+        assert reason.startswith("a quorum has contradicted the batch that is final here at height 1: ")
         assert node.registry.get_sample_value("step_forks_seen_total") == 1
         await wait_all_tasks_blocked(0.01)
         slashed = await chain.storage.slashings(limit=10)

@@ -81,7 +81,7 @@ async def until_noticed(running: Running, *, takes_part: bool) -> None:
 async def until_told(running: Running, reason: str) -> None:
     """Until the operator is told why it does not take part."""
     await running.work()
-    await until(lambda: any(reason in told for told in running.driver.troubles()))
+    await until(lambda: reason in str(running.driver.absence))
     assert not running.driver.takes_part
 
 
@@ -195,7 +195,7 @@ async def test_a_refusal_brings_back_what_was_signed_and_is_told(tmp_path: Path,
         await until(lambda: running.counted("double_signs_refused") == 1)
         await running.reach(Step.PRE_VOTE_WAIT, round_number=2)
         assert by(OTHER, signed) in seat.said
-        assert any("what was signed is sent again" in reason for reason in running.driver.troubles())
+        assert "what was signed is sent again" in str(running.driver.refusal)
     assert {vote.round for vote in seat.said_of(PreVote)} == {2}
 
 
@@ -244,7 +244,7 @@ async def test_while_it_follows_it_signs_nothing_and_takes_up_what_it_has_heard(
         seat.outlook.promised = 0  # The promise was not kept.
         await until_noticed(running, takes_part=True)
         await until(lambda: bool(seat.said_of(PreCommit)))
-        assert running.driver.troubles() == ()
+        assert (running.driver.absence, running.driver.refusal) == (None, None)
 
 
 async def test_a_promise_that_nobody_ever_keeps_or_breaks_stops_a_validator_for_a_while_only(
@@ -430,7 +430,7 @@ async def test_a_history_ahead_of_the_chain_beyond_reason_is_never_silent(
         guard.authorise(2**62, 0, SigningKind.PRE_VOTE, b"")
     async with seat.running(PROOF) as running:
         await until_told(running, "--lost-signing-history")
-        (reason,) = running.driver.troubles()
+        reason = str(running.driver.absence)
         assert reason.count("this validator") == 1
         assert str(2**62) in reason
         assert "--lost-signing-history" in reason

@@ -36,7 +36,7 @@ from step_node.node.logging import log_statistics, logged_to_stderr
 log = structlog.get_logger("node")
 """
 LEVELS = """
-with logged_to_stderr(LogConfig(level="{level}", format="{form}")):
+with logged_to_stderr(LogConfig(level="{level}", libraries="{libraries}", format="{form}")):
     log.debug("own detail", height=3)
     log.info("own news", height=3)
     logging.getLogger("p2p").info("network news")
@@ -78,22 +78,24 @@ def run(program: str, **values: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("level", "events"),
+    ("level", "libraries", "events"),
     [
-        ("debug", ["own detail", "own news", "network news", "library news", "library warning"]),
-        ("info", ["own news", "network news", "library warning"]),
-        ("warning", ["library warning"]),
-        ("error", []),
+        ("debug", "debug", ["own detail", "own news", "network news", "library news", "library warning"]),
+        ("debug", "warning", ["own detail", "own news", "network news", "library warning"]),
+        ("info", "debug", ["own news", "network news", "library news", "library warning"]),
+        ("info", "warning", ["own news", "network news", "library warning"]),
+        ("warning", "warning", ["library warning"]),
+        ("error", "warning", []),
     ],
 )
-def test_each_level_lets_through_what_it_should(level: str, events: list[str]) -> None:
-    lines = [json.loads(line) for line in run(LEVELS, level=level, form="json")]
+def test_each_level_lets_through_what_it_should(level: str, libraries: str, events: list[str]) -> None:
+    lines = [json.loads(line) for line in run(LEVELS, level=level, libraries=libraries, form="json")]
     assert [line["event"] for line in lines] == events
     assert all(line.keys() >= {"event", "level", "timestamp"} for line in lines)
 
 
 def test_on_a_console_the_same_stands_in_plain_lines() -> None:
-    lines = run(LEVELS, level="info", form="console")
+    lines = run(LEVELS, level="info", libraries="warning", form="console")
     assert len(lines) == 3
     assert "own news" in lines[0]
     assert "height=3" in lines[0]

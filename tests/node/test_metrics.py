@@ -8,14 +8,21 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from consensus.messages import EvidenceKind
+from consensus.reasons import Ignored
 from p2p.memory import MemoryHub
-from p2p.network import Fault
+from p2p.network import Drop, Fault
+from step_node.api.health import Health, HealthCode, HealthReason
 from step_node.api.status import NodeStatus, PeerStatus, ValidatorStatus
+from step_node.api.visitors import Refused
 from step_node.engine.evidence_pool import EvidencePool
+from step_node.ledger.offences import OffenceKind
 from step_node.mempool.journal import Journal
 from step_node.mempool.pool import Mempool
 from step_node.metrics import NodeMetrics
-from step_node.node.gauges import Gauges
+from step_node.node.gauges import Gauges, Wellbeing
+from step_node.proofs.proof import RefusalCode
+from tests.node.test_roles import JAILED
 
 STATUS = NodeStatus(
     version="0.1.0",
@@ -63,6 +70,7 @@ def test_what_happens_is_counted_under_its_labels() -> None:
     assert value("step_forks_seen_total") == 1
 
 
+WELL = Wellbeing(Health(), 0.0, None)
 UNOPENED = Journal(Path("journal"), None, trouble="it cannot be opened")
 
 
@@ -73,7 +81,9 @@ async def test_what_is_is_looked_up_when_asked() -> None:
         network.subscribe("proofs", message_bytes_max=100, buffer_messages=8)
         await network.start()
         await other.start()
-        registry.register(Gauges(network, Mempool(proofs_max=5), UNOPENED, EvidencePool(), lambda: STATUS))
+        registry.register(
+            Gauges(network, Mempool(proofs_max=5), UNOPENED, EvidencePool(), lambda: STATUS, lambda: WELL)
+        )
         value = registry.get_sample_value
         assert value("step_mempool_proofs_max") == 5
         assert value("step_evidence_waiting") == 0
@@ -107,7 +117,7 @@ async def test_members_of_the_set_have_labels_and_strangers_have_none() -> None:
         ),
     )
     async with MemoryHub().join("one") as network:
-        registry.register(Gauges(network, Mempool(), UNOPENED, EvidencePool(), lambda: status))
+        registry.register(Gauges(network, Mempool(), UNOPENED, EvidencePool(), lambda: status, lambda: WELL))
         text = generate_latest(registry).decode()
     samples = {
         (sample.name, *sample.labels.values()): sample.value
@@ -118,6 +128,9 @@ async def test_members_of_the_set_have_labels_and_strangers_have_none() -> None:
     assert samples == {
         ("step_peers", "inbound"): 2,
         ("step_peers", "outbound"): 1,
+        ("step_peers_by_role", "validator"): 1,
+        ("step_peers_by_role", "observer"): 1,
+        ("step_peers_by_role", "unknown"): 1,
         ("step_peers_banned",): 0,
         ("step_validator_connected", "0x" + connected.hex()): 1,
         ("step_validator_connected", "0x" + greeting.hex()): 1,
@@ -130,10 +143,54 @@ async def test_every_metric_keeps_to_the_conventions_and_says_what_it_means() ->
     registry = CollectorRegistry()
     async with MemoryHub().join("one") as network:
         NodeMetrics(registry)
-        registry.register(Gauges(network, Mempool(), UNOPENED, EvidencePool(), lambda: STATUS))
+        registry.register(Gauges(network, Mempool(), UNOPENED, EvidencePool(), lambda: STATUS, lambda: WELL))
         families = list(text_string_to_metric_families(generate_latest(registry).decode()))
     assert len(families) > 25
+    names = {family.name for family in families}
+    assert {"process_cpu_seconds", "process_resident_memory_bytes", "step_build_info"} <= names
     for family in families:
-        assert family.name.startswith("step_")
+        assert family.name.startswith(("step_", "process_"))
         assert family.documentation.endswith("."), family.name
         assert not family.name.endswith(("_ms", "_milliseconds")), family.name
+
+
+async def test_what_is_wrong_and_how_the_own_validator_stands_can_be_alerted_on() -> None:
+    registry = CollectorRegistry()
+    troubled = Wellbeing(Health((HealthReason(HealthCode.NO_QUORUM, "too few"),)), 12.5, JAILED)
+    async with MemoryHub().join("one") as network:
+        registry.register(Gauges(network, Mempool(), UNOPENED, EvidencePool(), lambda: STATUS, lambda: troubled))
+        value = registry.get_sample_value
+        for code in HealthCode:
+            assert value("step_health_reason", {"code": code.value}) == (code is HealthCode.NO_QUORUM)
+        assert value("step_ready") == 0
+        assert value("step_height_undecided_seconds") == 12.5
+        assert value("step_own_in_validator_set") == 0
+        assert value("step_own_jailed") == 1
+        assert value("step_own_stake_ustep") == JAILED.stake_ustep
+        assert value("step_p2p_streams_open") == 0
+
+
+async def test_every_series_with_a_label_is_there_before_anything_has_happened() -> None:
+    registry = CollectorRegistry()
+    metrics = NodeMetrics(registry)
+    metrics.expect_api_refusals(Refused)
+    metrics.expect_health_reasons(HealthCode)
+    async with MemoryHub().join("one") as network:
+        registry.register(Gauges(network, Mempool(), UNOPENED, EvidencePool(), lambda: STATUS, lambda: WELL))
+        value = registry.get_sample_value
+        for name, label, values in (
+            ("step_consensus_inputs_ignored_total", "reason", Ignored),
+            ("step_equivocations_seen_total", "kind", EvidenceKind),
+            ("step_validators_slashed_total", "kind", OffenceKind),
+            ("step_messages_rejected_total", "reason", Fault),
+            ("step_peer_penalties_total", "fault", Fault),
+            ("step_network_drops_total", "reason", Drop),
+            ("step_api_refused_total", "reason", Refused),
+            ("step_health_reasons_total", "code", HealthCode),
+            ("step_proofs_dropped_total", "code", RefusalCode),
+        ):
+            assert [value(name, {label: one}) for one in values] == [0] * len(values), name
+        for code in RefusalCode:
+            assert value("step_proofs_refused_total", {"code": code, "source": "api"}) == 0
+            assert value("step_proofs_refused_total", {"code": code, "source": "peer"}) == 0
+        assert value("step_submission_duration_seconds_count", {"answer": "pending"}) == 0

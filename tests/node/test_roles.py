@@ -10,7 +10,7 @@ import structlog
 import trio
 
 from p2p.memory import MemoryHub
-from step_node.api.status import HealthLevel
+from step_node.api.health import HealthCode, HealthLevel
 from step_node.crypto.eip191 import public_key_of
 from step_node.ledger.records import ValidatorRecord, ValidatorState
 from step_node.node.roles import RoleWatch
@@ -36,29 +36,42 @@ def watch(own: str | None = "own", **more: bool | frozenset[bytes]) -> RoleWatch
 
 
 @pytest.mark.parametrize(
-    ("record", "reason"),
+    ("record", "code", "sentence"),
     [
-        (None, "is no validator's on this chain: the node only observes"),
-        (replace(OWN, state=ValidatorState.WAITING, active_from_height=41), "joins the validator set at height 41"),
-        (replace(OWN, state=ValidatorState.LEAVING), "leaves the validator set at the epoch's end"),
-        (replace(OWN, state=ValidatorState.UNBONDING), "has left the validator set"),
-        (JAILED, "is jailed, slashed for height 9"),
-        (ROTATING, f"then 0x{address('next').hex()} takes over"),
-        (replace(ROTATING, state=ValidatorState.ROTATED), f"has been replaced by 0x{address('next').hex()}"),
+        (None, HealthCode.KEY_NOT_A_VALIDATORS, "is no validator's on this chain: the node only observes"),
+        (
+            replace(OWN, state=ValidatorState.WAITING, active_from_height=41),
+            HealthCode.KEY_NOT_YET_ACTIVE,
+            "joins the validator set at height 41",
+        ),
+        (
+            replace(OWN, state=ValidatorState.LEAVING),
+            HealthCode.KEY_LEAVING,
+            "leaves the validator set at the epoch's end",
+        ),
+        (replace(OWN, state=ValidatorState.UNBONDING), HealthCode.KEY_LEFT, "has left the validator set"),
+        (JAILED, HealthCode.KEY_JAILED, "is jailed, slashed for height 9"),
+        (ROTATING, HealthCode.KEY_LEAVING, f"then 0x{address('next').hex()} takes over"),
+        (
+            replace(ROTATING, state=ValidatorState.ROTATED),
+            HealthCode.KEY_REPLACED,
+            f"has been replaced by 0x{address('next').hex()}",
+        ),
     ],
 )
 def test_whatever_keeps_a_key_from_voting_for_good_is_a_warning_and_a_reason(
-    record: ValidatorRecord | None, reason: str
+    record: ValidatorRecord | None, code: HealthCode, sentence: str
 ) -> None:
     roles, records = watch(), [] if record is None else [record]
     with structlog.testing.capture_logs() as logged:
         roles.look(records)
         roles.look(records)
     assert roles.reason is not None
-    assert roles.reason.startswith(f"this node's key 0x{address('own').hex()} ")
-    assert reason in roles.reason
+    assert roles.reason.code is code
+    assert roles.reason.message.startswith(f"this node's key 0x{address('own').hex()} ")
+    assert sentence in roles.reason.message
     (line,) = logged
-    assert (line["log_level"], line["role"]) == ("warning", roles.reason)
+    assert (line["log_level"], line["role"]) == ("warning", roles.reason.message)
 
 
 def test_each_change_is_a_warning_and_a_validator_in_the_set_is_as_it_should_be() -> None:
@@ -104,11 +117,11 @@ async def test_a_running_node_whose_key_is_no_validators_says_so_in_its_health(t
     genesis = make_genesis(1, **QUICK)
     async with running_node(MemoryHub(), name, genesis, tmp_path / name) as node:
         with trio.fail_after(10):
-            while node.health().level is not HealthLevel.OK:
+            while node.overview.health().level is not HealthLevel.OK:
                 await trio.sleep(0.01)
     with structlog.testing.capture_logs() as logged:
         async with running_node(MemoryHub(), "stranger", genesis, tmp_path / "stranger") as node:
-            health = node.health()
+            health = node.overview.health()
     assert health.level is HealthLevel.DEGRADED
-    assert any("is no validator's on this chain" in reason for reason in health.reasons)
+    assert any("is no validator's on this chain" in reason.message for reason in health.reasons)
     assert any("is no validator's on this chain" in line.get("role", "") for line in logged)

@@ -15,6 +15,7 @@ from mesh import TriangleId, centroid, locate
 from step_node.storage.interface import SCHEMA_VERSION, StorageMismatch, StorageUnavailable
 from step_node.storage.mongo import MongoStorage
 from step_node.storage.mongo_documents import triangle_outline
+from step_node.storage.mongo_driver import SOCKET_TIMEOUT_MS
 from step_node.storage.mongo_replica_set import initiate_replica_set
 from step_node.storage.open import MongoSettings, open_storage
 from step_node.testing import mongod as throwaway
@@ -132,6 +133,21 @@ async def test_a_database_that_goes_away_is_unavailable_and_comes_back() -> None
             async with open_storage(MongoSettings(mongod.uri, "any")) as reopened:
                 await reopened.finalise(batch)
                 await assert_holds(reopened, chain)
+
+
+async def test_a_server_that_hangs_is_given_up_long_before_a_call_would_be() -> None:
+    """A node that is told to stop waits for the calls that are under way."""
+    chain = MadeUpChain(seed=1)
+    async with throwaway.throwaway_mongod() as mongod, open_storage(MongoSettings(mongod.uri, "any")) as store:
+        await begin(store, chain)
+        mongod.pause()
+        try:
+            with trio.fail_after(SOCKET_TIMEOUT_MS / 1000 - 2), trio.move_on_after(0.5) as stopping:
+                await store.head()
+            assert stopping.cancelled_caught
+        finally:
+            mongod.resume()
+        await store.finalise(chain.grow())
 
 
 async def test_a_newer_schema_is_refused_naming_both_versions(mongodb_uri: str, database: Any) -> None:

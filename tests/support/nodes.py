@@ -89,6 +89,7 @@ async def running_node(
         try:
             async with trio.open_nursery() as nursery:
                 await nursery.start(node.run)
+                nursery.start_soon(node.overview.run)
                 yield node
                 nursery.cancel_scope.cancel()
         finally:
