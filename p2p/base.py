@@ -173,6 +173,8 @@ class BaseNetwork:
         return NetworkStatistics(
             peers=len(self._peers),
             banned=self._penalties.banned_count(),
+            streams_kept=self._streams_kept(),
+            entries_by_peer=self._entries_by_peer(),
             topics=MappingProxyType(
                 {
                     topic: TopicStatistics(one.messages_in, one.bytes_in, one.messages_out, one.bytes_out)
@@ -189,6 +191,19 @@ class BaseNetwork:
     def _expel(self, peer_id: PeerId) -> None:
         """Disconnect a peer that was just banned; must not block."""
         raise NotImplementedError
+
+    def _streams_kept(self) -> int:
+        """See `NetworkStatistics.streams_kept`; where there is no connection to ask, those that are served."""
+        return self._streams_open
+
+    def _entries_by_peer(self) -> int:
+        """See `NetworkStatistics.entries_by_peer`."""
+        return (
+            len(self._peers)
+            + len(self._penalties)
+            + sum(map(len, self._shares.values()))
+            + sum(len(served.open_streams) for served in self._protocols.values())
+        )
 
     # What an implementation tells of.
 

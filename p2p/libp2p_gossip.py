@@ -223,6 +223,10 @@ class Gossip(Pubsub):
         number = int.from_bytes(message.seqno, "big")
         return ID(message.from_id) == self.my_id and self._counter_began < number <= self.counter
 
+    def entries_by_peer(self) -> int:
+        """What is kept by peer id."""
+        return len(self._read_shares) + len(self.peers) + len(self._queues) + len(self._twins)
+
     def has_twins(self, peer_id: ID) -> bool:
         """Whether more than one instance of a peer is sent gossip."""
         return peer_id in self._twins

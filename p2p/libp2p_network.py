@@ -250,6 +250,16 @@ class Libp2pNetwork(BaseNetwork):
         if not self._closed:
             self._nursery.start_soon(self.disconnect, peer_id)
 
+    def _streams_kept(self) -> int:
+        return 0 if self._host is None else self._host.swarm.streams_kept()
+
+    def _entries_by_peer(self) -> int:
+        return (
+            super()._entries_by_peer()
+            + (0 if self._host is None else self._host.swarm.entries_by_peer())
+            + (0 if self._gossip is None else self._gossip.entries_by_peer())
+        )
+
     async def shut(self) -> None:
         """Stop everything within `SHUTDOWN_TIMEOUT_SECONDS`."""
         running = self._host is not None

@@ -196,6 +196,16 @@ class PlacedSwarm(Swarm):
             place.peer_id for place in self._places.values()
         }
 
+    # What is kept.
+
+    def streams_kept(self) -> int:
+        """Streams of all connections that are not let go of yet."""
+        return sum(len(connection.get_streams()) for held in self.connections.values() for connection in held)
+
+    def entries_by_peer(self) -> int:
+        """What is kept by peer id or by IP address."""
+        return len(self.peerstore.peer_ids()) + len(self._accepted) + len(self._places) + len(self._handshakes)
+
     # Places.
 
     async def notify_connected(self, conn: INetConn) -> None:
