@@ -6,8 +6,9 @@ checked against the limits, handed to subscribers and handlers, and counted. Not
 
 from __future__ import annotations
 
+import hashlib
 import logging
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -39,6 +40,11 @@ from p2p.penalties import NO_BANS, Bans, PenaltyBook
 
 logger: Final = logging.getLogger("p2p")
 
+REFUSED_SECONDS: Final = 0.5
+"""For so long another copy of a message that was refused is refused unseen. Honest nodes say again what was lost after
+a second, and this one may have moved on by then."""
+REFUSED_MAX: Final = 1_024
+"""Refused messages remembered for that; beyond it the oldest is looked at again when it comes again."""
 STREAMS_SERVED_MAX: Final = 256
 """Streams answered at once, all peers and protocols together; one more is reset, and its opener may try again."""
 
@@ -86,6 +92,9 @@ class BaseNetwork:
     def __init__(self, peer_id: PeerId, clock: Callable[[], float], bans: Bans = NO_BANS) -> None:
         self._peer_id = peer_id
         self._penalties = PenaltyBook(clock, bans)
+        self._clock = clock
+        self._refused: OrderedDict[bytes, tuple[float, Fault]] = OrderedDict()
+        """Hash of topic and message -> when it was refused, and for what."""
         self._shares = {urgent: GossipShares(clock, urgent=urgent) for urgent in (True, False)}
         self._subscriptions: dict[str, Subscription] = {}
         self._protocols: dict[str, ServedProtocol] = {}
@@ -274,7 +283,7 @@ class BaseNetwork:
             if subscription.on_own is not None:
                 subscription.on_own(data)
             return False
-        fault = subscription.validate(sender, data) if subscription.validate is not None else None
+        fault = self._fault_of(topic, subscription, sender, data)
         if fault is not None:
             self._dropped[Drop.INVALID] += 1
             self.penalise(sender, fault)
@@ -290,6 +299,22 @@ class BaseNetwork:
             subscription.messages_in += 1
             subscription.bytes_in += len(data)
         return True
+
+    def _fault_of(self, topic: str, subscription: Subscription, sender: PeerId, data: bytes) -> Fault | None:
+        """What the topic's validator says of a message. A copy of one that was refused just now costs a hash."""
+        if subscription.validate is None:
+            return None
+        key, now = hashlib.sha256(topic.encode() + b"\0" + data).digest(), self._clock()
+        refused_at, fault = self._refused.get(key, (-REFUSED_SECONDS, None))
+        if fault is not None and now < refused_at + REFUSED_SECONDS:
+            return fault
+        fault = subscription.validate(sender, data)
+        if fault is not None:
+            self._refused[key] = (now, fault)
+            self._refused.move_to_end(key)
+            while len(self._refused) > REFUSED_MAX:
+                self._refused.popitem(last=False)
+        return fault
 
     def _stream_message_bytes_max(self, protocol: str, message_bytes_max: int | None) -> int:
         """The limit for a stream that this node opens."""

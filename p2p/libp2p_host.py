@@ -46,6 +46,7 @@ from p2p.libp2p_faults import LIBP2P_ERRORS
 from p2p.libp2p_negotiation import bound_lines
 from p2p.libp2p_swarm import DIAL_TIMEOUT_SECONDS, UPGRADE_TIMEOUT_SECONDS, NoAddresses, PlacedSwarm
 from p2p.libp2p_yamux import BoundedMuxer, FaultReport, bound_windows
+from p2p.loop_time import LoopTime
 from p2p.network import PeerId
 from p2p.places import Limits
 
@@ -222,7 +223,10 @@ def build_host(
         muxer_transports_by_protocol=muxers,
         negotiate_timeout=NEGOTIATION_TIMEOUT_SECONDS,
     )
-    upgrader.muxer_multistream = BoundedMuxer(muxers, negotiate_timeout=NEGOTIATION_TIMEOUT_SECONDS, on_fault=on_fault)
+    loop_time = LoopTime(trio.current_time, reserved)
+    upgrader.muxer_multistream = BoundedMuxer(
+        muxers, negotiate_timeout=NEGOTIATION_TIMEOUT_SECONDS, on_fault=on_fault, loop_time=loop_time
+    )
     peer_id = generate_peer_id_from(key_pair)
     peer_store = NoAddresses()
     peer_store.add_key_pair(peer_id, key_pair)
@@ -249,6 +253,7 @@ def build_host(
         ),
     )
     swarm.limits, swarm.reserved, swarm.on_refused = limits, reserved, on_refused
+    swarm.loop_time = loop_time
     swarm.dial_socket = transport.open
     swarm._negative_peer_cache = _NegativePeerCache(ttl=0.0)
     return ChoosingHost(swarm)

@@ -42,6 +42,7 @@ from p2p.errors import PeerUnreachable
 from p2p.libp2p_faults import LIBP2P_ERRORS
 from p2p.libp2p_instances import instance_of
 from p2p.limits import ACCEPTED_RATE, Shares
+from p2p.loop_time import HANDSHAKE_MS, LoopTime
 from p2p.network import PeerId
 from p2p.places import INSTANCES_PER_PEER_MAX, Limits, Place, admit, better
 
@@ -97,6 +98,7 @@ class PlacedSwarm(Swarm):
     on_refused: Callable[[], None]
     """Called for each connection that gets no place, or loses it to somebody else."""
     dial_socket: DialFunction
+    loop_time: LoopTime
 
     def _init_connection_management(self) -> None:
         super()._init_connection_management()
@@ -177,9 +179,13 @@ class PlacedSwarm(Swarm):
             await read_write_closer.close()
             return
         raw_connection = RawConnection(read_write_closer, False)
+        account = self.loop_time.of_address(group)
         try:
             self._handshakes[group] += 1
             try:
+                # A crowd waits in line, so that it takes no more of the loop's time than its address may.
+                account.spend(HANDSHAKE_MS)
+                await trio.sleep(account.debt_seconds())
                 muxed_connection = await self.upgrade_inbound_raw_conn(raw_connection, maddr)
             finally:
                 self._handshakes[group] -= 1
@@ -204,7 +210,8 @@ class PlacedSwarm(Swarm):
 
     def entries_by_peer(self) -> int:
         """What is kept by peer id or by IP address."""
-        return len(self.peerstore.peer_ids()) + len(self._accepted) + len(self._places) + len(self._handshakes)
+        held = (self.peerstore.peer_ids(), self._accepted, self._places, self._handshakes, self.loop_time)
+        return sum(map(len, held))
 
     # Places.
 
