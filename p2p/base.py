@@ -17,6 +17,7 @@ from typing import Final
 
 import trio
 
+from p2p.containment import Containment
 from p2p.errors import MessageTooLarge, NetworkClosed, NetworkError, PeerFault
 from p2p.framing import FramedStream
 from p2p.limits import GossipShares
@@ -104,7 +105,7 @@ class BaseNetwork:
         self._streams_opened = 0
         self._streams_served = 0
         self._streams_open = 0
-        self._handler_failures = 0
+        self._containment = Containment()
         self._started = False
         self._closed = False
 
@@ -194,7 +195,7 @@ class BaseNetwork:
             penalties=MappingProxyType(self._penalties.charged()),
             streams_opened=self._streams_opened,
             streams_served=self._streams_served,
-            handler_failures=self._handler_failures,
+            handler_failures=self._containment.failures,
         )
 
     def _expel(self, peer_id: PeerId) -> None:
@@ -342,19 +343,14 @@ class BaseNetwork:
         self._streams_open += 1
         self._streams_served += 1
         try:
-            async with stream:
-                await served.handler(stream)
+            with self._containment.of(f"the handler of {stream.protocol}, talking to {peer_id},"):
+                async with stream:
+                    await served.handler(stream)
         except PeerFault as fault:
             logger.warning("peer %s is at fault: %s", fault.peer_id, fault.detail)
             self.penalise(fault.peer_id, fault.fault)
         except NetworkError as error:
             logger.debug("%s with %s ended early: %s", stream.protocol, peer_id, error)
-        except Exception:
-            # The one place where an unknown error is caught: it was set off by a peer's bytes, and a peer must not be
-            # able to stop a node by finding a bug. It is not passed over: it is logged whole and counted, and the
-            # stream has been reset.
-            self._handler_failures += 1
-            logger.exception("the handler of %s failed, talking to %s", stream.protocol, peer_id)
         finally:
             self._streams_open -= 1
             served.open_streams[peer_id] -= 1

@@ -16,10 +16,9 @@ The parts of py-libp2p 0.8.1 that are replaced here, and why:
 
 from __future__ import annotations
 
-import logging
 import os
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sized
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 
@@ -38,6 +37,7 @@ from libp2p.stream_muxer.yamux.yamux import Yamux
 from multiaddr import Multiaddr
 
 from p2p.addresses import address_group
+from p2p.containment import Containment
 from p2p.errors import PeerUnreachable
 from p2p.libp2p_faults import LIBP2P_ERRORS
 from p2p.libp2p_instances import instance_of
@@ -45,8 +45,6 @@ from p2p.limits import ACCEPTED_RATE, Shares
 from p2p.loop_time import HANDSHAKE_MS, LoopTime
 from p2p.network import PeerId
 from p2p.places import INSTANCES_PER_PEER_MAX, Limits, Place, admit, better
-
-logger: Final = logging.getLogger("p2p")
 
 DIAL_TIMEOUT_SECONDS: Final = 5.0
 UPGRADE_TIMEOUT_SECONDS: Final = 5.0
@@ -99,6 +97,7 @@ class PlacedSwarm(Swarm):
     """Called for each connection that gets no place, or loses it to somebody else."""
     dial_socket: DialFunction
     loop_time: LoopTime
+    containment: Containment
 
     def _init_connection_management(self) -> None:
         super()._init_connection_management()
@@ -136,16 +135,14 @@ class PlacedSwarm(Swarm):
     @asynccontextmanager
     async def _handshake(self, peer_id: ID, host: str, port: int) -> AsyncIterator[None]:
         """Turn what a handshake raises into `PeerUnreachable`, and end it in time."""
-        try:
-            with trio.fail_after(UPGRADE_TIMEOUT_SECONDS):
-                yield
-        except LIBP2P_ERRORS as error:
-            raise PeerUnreachable(_text(peer_id), _why(error, host, port)) from error
-        except Exception as error:
-            # As where connections are accepted (`p2p.libp2p_host`): what a stranger's bytes set off must not end the
-            # node. It is a bug, and is told whole.
-            logger.exception("the handshake with %s port %s has failed", host, port)
-            raise PeerUnreachable(_text(peer_id), f"{host} port {port}: {error}") from error
+        with self.containment.of(f"the handshake with {host} port {port}"):
+            try:
+                with trio.fail_after(UPGRADE_TIMEOUT_SECONDS):
+                    yield
+            except LIBP2P_ERRORS as error:
+                raise PeerUnreachable(_text(peer_id), _why(error, host, port)) from error
+            return
+        raise PeerUnreachable(_text(peer_id), f"{host} port {port}: the handshake has failed by a bug, see the log")
 
     async def _close_after(self, muxed: IMuxedConn, raw: IRawConnection) -> None:
         try:
@@ -210,7 +207,13 @@ class PlacedSwarm(Swarm):
 
     def entries_by_peer(self) -> int:
         """What is kept by peer id or by IP address."""
-        held = (self.peerstore.peer_ids(), self._accepted, self._places, self._handshakes, self.loop_time)
+        held: tuple[Sized, ...] = (
+            self.peerstore.peer_ids(),
+            self._accepted,
+            self._places,
+            self._handshakes,
+            self.loop_time,
+        )
         return sum(map(len, held))
 
     # Places.

@@ -30,7 +30,9 @@ from p2p.errors import AddressInUse, PeerUnreachable
 from p2p.libp2p_faults import LIBP2P_ERRORS
 from p2p.libp2p_gossip import RPC_BYTES_MAX, GossipRouter
 from p2p.libp2p_host import ChoosingHost, ExclusiveTcp, build_host, peer_id_of, tcp_endpoint
-from p2p.libp2p_network import PUBLISH_BUSY_MESSAGES, Libp2pNetwork, Libp2pSettings, open_libp2p_network
+from p2p.libp2p_network import Libp2pNetwork, open_libp2p_network
+from p2p.libp2p_publishing import PUBLISH_BUSY_MESSAGES
+from p2p.libp2p_settings import Libp2pSettings
 from p2p.libp2p_swarm import DialFunction, NoAddresses
 from p2p.libp2p_yamux import STREAMS_MAX, UNREAD_BYTES_MAX, BoundedYamux
 from p2p.limits import Rate

@@ -9,7 +9,8 @@ import pytest
 import trio
 
 import p2p.limits as limits_module
-from p2p.libp2p_network import Libp2pNetwork, Libp2pSettings, open_libp2p_network
+from p2p.libp2p_network import Libp2pNetwork, open_libp2p_network
+from p2p.libp2p_settings import Libp2pSettings
 from p2p.limits import PEERS_FEW, PEERS_MAX, Rate, Shares
 from p2p.network import Network, Stream
 from tests.p2p.worlds import TEST_TIMEOUT_SECONDS, TOPIC, Clock, connected, eventually, private_key_of

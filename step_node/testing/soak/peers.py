@@ -18,7 +18,8 @@ import trio
 from consensus.wire import encode
 from p2p.addresses import parse_peer_address
 from p2p.errors import NetworkError
-from p2p.libp2p_network import Libp2pNetwork, Libp2pSettings, open_libp2p_network
+from p2p.libp2p_network import Libp2pNetwork, open_libp2p_network
+from p2p.libp2p_settings import Libp2pSettings
 from p2p.network import Stream
 from step_node import __version__
 from step_node.chain.genesis import Genesis
