@@ -36,7 +36,7 @@ from p2p.libp2p_settings import Libp2pSettings
 from p2p.libp2p_swarm import DialFunction, NoAddresses
 from p2p.libp2p_yamux import STREAMS_MAX, UNREAD_BYTES_MAX, BoundedYamux
 from p2p.limits import Rate
-from p2p.loop_time import Account, Allowance
+from p2p.loop_time import HANDSHAKE_MS, Account, Allowance
 from p2p.network import Drop, Fault, GossipMessage, Network, Scope, Stream
 from p2p.pacing import WAIT_SECONDS
 from p2p.places import Limits
@@ -448,7 +448,9 @@ async def test_a_name_whose_address_has_changed_leads_to_the_new_one() -> None:
 
 
 @pytest.mark.parametrize(
-    "garbage", [b"\n", b"GET / HTTP/1.1\r\n\r\n", bytes(100_000), b"\x13/multistream/1.0.0\n" * 500]
+    "garbage",
+    [b"\n", b"GET / HTTP/1.1\r\n\r\n", bytes(100_000), HELLO * 500, HELLO + NOISE + b"\0\x01\0"],
+    ids=["empty line", "HTTP", "zeros", "hello after hello", "a Noise message of one byte"],
 )
 async def test_garbage_on_the_port_does_no_harm(garbage: bytes) -> None:
     async with gossiping("victim") as (victim, channel):
@@ -609,6 +611,28 @@ async def test_a_stranger_that_uses_up_the_loops_time_waits_and_loses_nothing(mo
         assert await receive(channel, 5) == [b"0", b"1", b"2", b"3", b"4"]
         assert sum(wait > 0 for wait in waits) >= 5
         assert victim.statistics().penalties == {}
+
+
+async def test_handshakes_beyond_the_loops_time_of_their_address_wait_in_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop_time_module, "STRANGERS", Allowance(ms_per_second=1e-6, burst_ms=2 * HANDSHAKE_MS))
+    begun = 0
+
+    async def begin(_raw: IRawConnection, _address: object) -> None:
+        nonlocal begun
+        begun += 1
+        raise OSError("planted: it does not matter what comes of it")
+
+    async with running("victim") as victim:
+        assert victim._host is not None
+        swarm = victim._host.swarm
+        monkeypatch.setattr(swarm, "upgrade_inbound_raw_conn", begin)
+        port = int(victim.listen_addresses[0].split("/")[4])
+        async with AsyncExitStack() as stack:
+            for _ in range(3):
+                await stack.enter_async_context(await trio.open_tcp_stream("127.0.0.1", port))
+            await eventually(lambda: begun == 2 and swarm._handshakes.total() == 1)
+            for account in swarm.loop_time._accounts.values():
+                assert account.debt_seconds() > 0
 
 
 async def test_asking_for_missed_gossip_again_and_again_costs_no_more_than_asking_once(

@@ -67,9 +67,12 @@ async def test_so_many_refused_messages_are_remembered_and_no_more() -> None:
 
 
 def test_a_bug_is_told_whole_and_counted_and_ends_nothing_else(caplog: pytest.LogCaptureFixture) -> None:
+    def handle() -> None:
+        raise ZeroDivisionError("planted")
+
     containment = Containment()
     with containment.of("the handler of a test"):
-        raise ZeroDivisionError("planted")
+        handle()
     assert containment.failures == 1
     (record,) = caplog.records
     assert record.levelno == logging.ERROR
