@@ -42,8 +42,8 @@ from p2p.penalties import NO_BANS, Bans, PenaltyBook
 logger: Final = logging.getLogger("p2p")
 
 REFUSED_SECONDS: Final = 0.5
-"""For so long another copy of a message that was refused is refused unseen. Honest nodes say again what was lost after
-a second, and this one may have moved on by then."""
+"""For so long a message that was refused is refused unseen if the same neighbour sends it again. Honest nodes say again
+what was lost after a second, and this one may have moved on by then, as it may have when another neighbour sends it."""
 REFUSED_MAX: Final = 1_024
 """Refused messages remembered for that; beyond it the oldest is looked at again when it comes again."""
 STREAMS_SERVED_MAX: Final = 256
@@ -95,7 +95,7 @@ class BaseNetwork:
         self._penalties = PenaltyBook(clock, bans)
         self._clock = clock
         self._refused: OrderedDict[bytes, tuple[float, Fault]] = OrderedDict()
-        """Hash of topic and message -> when it was refused, and for what."""
+        """Hash of sender, topic and message -> when it was refused, and for what."""
         self._shares = {urgent: GossipShares(clock, urgent=urgent) for urgent in (True, False)}
         self._subscriptions: dict[str, Subscription] = {}
         self._protocols: dict[str, ServedProtocol] = {}
@@ -302,10 +302,10 @@ class BaseNetwork:
         return True
 
     def _fault_of(self, topic: str, subscription: Subscription, sender: PeerId, data: bytes) -> Fault | None:
-        """What the topic's validator says of a message. A copy of one that was refused just now costs a hash."""
+        """What the topic's validator says of a message. To send again what was refused just now costs a hash."""
         if subscription.validate is None:
             return None
-        key, now = hashlib.sha256(topic.encode() + b"\0" + data).digest(), self._clock()
+        key, now = hashlib.sha256(f"{sender}\0{topic}\0".encode() + data).digest(), self._clock()
         refused_at, fault = self._refused.get(key, (-REFUSED_SECONDS, None))
         if fault is not None and now < refused_at + REFUSED_SECONDS:
             return fault
