@@ -9,19 +9,20 @@ SCENARIO ?=
 SEEDS ?= 1000
 BATCHES ?= 2000
 SECONDS_EACH ?= 20
+MINUTES ?= 60
 JOBS ?= auto
 # On every processor, a test at a time; what finishes first takes over from the others.
 ON_ALL = pytest --numprocesses $(JOBS) --dist worksteal
 PYTEST = $(BIN)/python -m $(ON_ALL)
 TRACED = $(BIN)/coverage erase && $(BIN)/coverage run -m $(ON_ALL) \
   -m "not slow and not costly and not long" && $(BIN)/coverage combine --quiet
-NIGHTLY ?= long hostile simulate fuzz explore chaos
+NIGHTLY ?= long hostile simulate fuzz explore chaos soak
 export PIP_ROOT_USER_ACTION := ignore
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo setup setup-dev test test-fast long test-python coverage explore simulate bench-join check lint lock clean \
-  compose-check chaos hostile fuzz fuzz-consensus nightly changelog
+  compose-check chaos hostile soak fuzz fuzz-consensus nightly changelog
 
 help: ## List what can be done
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,6 +52,9 @@ long: setup-dev ## Operators' days, copied homes, attacks and chaos with real pr
 hostile: setup-dev ## Attacks on networks of real processes, one after another; what each does to finality
 	@$(BIN)/python -m pytest -m long -s tests/hostile
 
+soak: setup-dev ## A network with visitors that come and go, for an hour: does a node grow (MINUTES=60)?
+	@$(BIN)/python -m scripts.soak --minutes $(MINUTES)
+
 simulate: setup-dev ## Whole nodes in a simulated world (SEEDS=n), and the planted bugs that take long to find
 	@$(BIN)/step-node simulate --validators 4 --seeds $(SEEDS) --json
 	@$(BIN)/step-node simulate --validators 7 --seeds $$(( $(SEEDS) / 5 )) --json
@@ -62,7 +66,7 @@ fuzz-consensus: setup-dev ## Search schedules of the simulated world, guided by 
 fuzz: setup-dev $(VENV)/.fuzz-installed ## Fuzz every decoder, guided by coverage (SECONDS_EACH=20; CORPUS=directory to keep)
 	@$(BIN)/python -m tests.fuzz.fuzz_decoders --seconds $(SECONDS_EACH) $(if $(CORPUS),--corpus $(CORPUS))
 
-nightly: setup-dev ## What takes hours, one after another; failures are gathered (NIGHTLY="long hostile simulate fuzz explore chaos")
+nightly: setup-dev ## What takes hours, one after another; failures are gathered (NIGHTLY="long hostile simulate fuzz explore chaos soak")
 	@$(BIN)/python -m scripts.nightly $(NIGHTLY)
 
 coverage: setup-dev ## Which lines the tests run that are neither slow nor costly: a table here, pages in htmlcov/

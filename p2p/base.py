@@ -6,8 +6,9 @@ checked against the limits, handed to subscribers and handlers, and counted. Not
 
 from __future__ import annotations
 
+import hashlib
 import logging
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from typing import Final
 
 import trio
 
+from p2p.containment import Containment
 from p2p.errors import MessageTooLarge, NetworkClosed, NetworkError, PeerFault
 from p2p.framing import FramedStream
 from p2p.limits import GossipShares
@@ -39,6 +41,11 @@ from p2p.penalties import NO_BANS, Bans, PenaltyBook
 
 logger: Final = logging.getLogger("p2p")
 
+REFUSED_SECONDS: Final = 0.5
+"""For so long a message that was refused is refused unseen if the same neighbour sends it again. Honest nodes say again
+what was lost after a second, and this one may have moved on by then, as it may have when another neighbour sends it."""
+REFUSED_MAX: Final = 1_024
+"""Refused messages remembered for that; beyond it the oldest is looked at again when it comes again."""
 STREAMS_SERVED_MAX: Final = 256
 """Streams answered at once, all peers and protocols together; one more is reset, and its opener may try again."""
 
@@ -86,6 +93,9 @@ class BaseNetwork:
     def __init__(self, peer_id: PeerId, clock: Callable[[], float], bans: Bans = NO_BANS) -> None:
         self._peer_id = peer_id
         self._penalties = PenaltyBook(clock, bans)
+        self._clock = clock
+        self._refused: OrderedDict[bytes, tuple[float, Fault]] = OrderedDict()
+        """Hash of sender, topic and message -> when it was refused, and for what."""
         self._shares = {urgent: GossipShares(clock, urgent=urgent) for urgent in (True, False)}
         self._subscriptions: dict[str, Subscription] = {}
         self._protocols: dict[str, ServedProtocol] = {}
@@ -95,7 +105,7 @@ class BaseNetwork:
         self._streams_opened = 0
         self._streams_served = 0
         self._streams_open = 0
-        self._handler_failures = 0
+        self._containment = Containment()
         self._started = False
         self._closed = False
 
@@ -173,6 +183,8 @@ class BaseNetwork:
         return NetworkStatistics(
             peers=len(self._peers),
             banned=self._penalties.banned_count(),
+            streams_kept=self._streams_kept(),
+            entries_by_peer=self._entries_by_peer(),
             topics=MappingProxyType(
                 {
                     topic: TopicStatistics(one.messages_in, one.bytes_in, one.messages_out, one.bytes_out)
@@ -184,12 +196,25 @@ class BaseNetwork:
             streams_opened=self._streams_opened,
             streams_served=self._streams_served,
             streams_open=self._streams_open,
-            handler_failures=self._handler_failures,
+            handler_failures=self._containment.failures,
         )
 
     def _expel(self, peer_id: PeerId) -> None:
         """Disconnect a peer that was just banned; must not block."""
         raise NotImplementedError
+
+    def _streams_kept(self) -> int:
+        """See `NetworkStatistics.streams_kept`; where there is no connection to ask, those that are served."""
+        return self._streams_open
+
+    def _entries_by_peer(self) -> int:
+        """See `NetworkStatistics.entries_by_peer`."""
+        return (
+            len(self._peers)
+            + len(self._penalties)
+            + sum(map(len, self._shares.values()))
+            + sum(len(served.open_streams) for served in self._protocols.values())
+        )
 
     # What an implementation tells of.
 
@@ -260,7 +285,7 @@ class BaseNetwork:
             if subscription.on_own is not None:
                 subscription.on_own(data)
             return False
-        fault = subscription.validate(sender, data) if subscription.validate is not None else None
+        fault = self._fault_of(topic, subscription, sender, data)
         if fault is not None:
             self._dropped[Drop.INVALID] += 1
             self.penalise(sender, fault)
@@ -276,6 +301,22 @@ class BaseNetwork:
             subscription.messages_in += 1
             subscription.bytes_in += len(data)
         return True
+
+    def _fault_of(self, topic: str, subscription: Subscription, sender: PeerId, data: bytes) -> Fault | None:
+        """What the topic's validator says of a message. To send again what was refused just now costs a hash."""
+        if subscription.validate is None:
+            return None
+        key, now = hashlib.sha256(f"{sender}\0{topic}\0".encode() + data).digest(), self._clock()
+        refused_at, fault = self._refused.get(key, (-REFUSED_SECONDS, None))
+        if fault is not None and now < refused_at + REFUSED_SECONDS:
+            return fault
+        fault = subscription.validate(sender, data)
+        if fault is not None:
+            self._refused[key] = (now, fault)
+            self._refused.move_to_end(key)
+            while len(self._refused) > REFUSED_MAX:
+                self._refused.popitem(last=False)
+        return fault
 
     def _stream_message_bytes_max(self, protocol: str, message_bytes_max: int | None) -> int:
         """The limit for a stream that this node opens."""
@@ -303,19 +344,14 @@ class BaseNetwork:
         self._streams_open += 1
         self._streams_served += 1
         try:
-            async with stream:
-                await served.handler(stream)
+            with self._containment.of(f"the handler of {stream.protocol}, talking to {peer_id},"):
+                async with stream:
+                    await served.handler(stream)
         except PeerFault as fault:
             logger.warning("peer %s is at fault: %s", fault.peer_id, fault.detail)
             self.penalise(fault.peer_id, fault.fault)
         except NetworkError as error:
             logger.debug("%s with %s ended early: %s", stream.protocol, peer_id, error)
-        except Exception:
-            # The one place where an unknown error is caught: it was set off by a peer's bytes, and a peer must not be
-            # able to stop a node by finding a bug. It is not passed over: it is logged whole and counted, and the
-            # stream has been reset.
-            self._handler_failures += 1
-            logger.exception("the handler of %s failed, talking to %s", stream.protocol, peer_id)
         finally:
             self._streams_open -= 1
             served.open_streams[peer_id] -= 1

@@ -40,7 +40,9 @@ from libp2p.utils.varint import encode_varint_prefixed, read_varint_prefixed_byt
 
 from p2p.libp2p_faults import LIBP2P_ERRORS, STREAM_ENDS
 from p2p.libp2p_instances import instance_of, open_connections, open_stream_on
+from p2p.libp2p_yamux import BoundedYamux
 from p2p.limits import ANSWERED_RATE, READ_RATE, Shares
+from p2p.loop_time import Account
 from p2p.network import GOSSIP_BYTES_MAX, Fault
 
 DEGREE: Final = 8
@@ -223,6 +225,10 @@ class Gossip(Pubsub):
         number = int.from_bytes(message.seqno, "big")
         return ID(message.from_id) == self.my_id and self._counter_began < number <= self.counter
 
+    def entries_by_peer(self) -> int:
+        """What is kept by peer id."""
+        return len(self._read_shares) + len(self.peers) + len(self._queues) + len(self._twins)
+
     def has_twins(self, peer_id: ID) -> bool:
         """Whether more than one instance of a peer is sent gossip."""
         return peer_id in self._twins
@@ -324,14 +330,20 @@ class Gossip(Pubsub):
         """Read RPCs one by one, no faster than the peer's share allows. Raises what the stream and a bad RPC raise."""
         peer_id = stream.muxed_conn.peer_id
         share = self._read_shares.of(peer_id)
+        connection = stream.muxed_conn
+        if not isinstance(connection, BoundedYamux):
+            raise TypeError(f"a stream of gossip on a {type(connection).__name__}")
         while self.manager.is_running:
             data = await read_varint_prefixed_bytes_limited(stream, RPC_BYTES_MAX)
-            rpc = rpc_pb2.RPC.FromString(data)
+            # Whether the peer has a reserved place may change while it is connected.
+            account = connection.account()
+            with account.measured():
+                rpc = rpc_pb2.RPC.FromString(data)
             pause_seconds = share.wait_after(max(1, len(rpc.publish)), len(data))
-            await self._take_in(peer_id, rpc)
-            await trio.sleep(pause_seconds)
+            await self._take_in(peer_id, rpc, account)
+            await trio.sleep(max(pause_seconds, account.debt_seconds()))
 
-    async def _take_in(self, peer_id: ID, rpc: rpc_pb2.RPC) -> None:
+    async def _take_in(self, peer_id: ID, rpc: rpc_pb2.RPC, account: Account) -> None:
         control = rpc.control
         control_ids = sum(len(part.messageIDs) for part in control.ihave)
         control_ids += sum(len(part.messageIDs) for part in control.iwant)
@@ -343,14 +355,18 @@ class Gossip(Pubsub):
         ):
             self._on_fault(peer_id, Fault.MALFORMED)
             return
-        for subscription in rpc.subscriptions:
-            self.handle_subscription(peer_id, subscription)
+        with account.measured():
+            for subscription in rpc.subscriptions:
+                self.handle_subscription(peer_id, subscription)
         for message in rpc.publish:
             if self._is_subscribed_to_msg(message):
-                await self.push_msg(peer_id, message)
-            await trio.lowlevel.checkpoint()
+                with account.measured():
+                    await self.push_msg(peer_id, message)
+            # A message costs more than this address may take at once: the others must not come at once either.
+            await trio.sleep(account.debt_seconds())
         if rpc.HasField("control"):
-            await self.router.handle_rpc(rpc, peer_id)
+            with account.measured():
+                await self.router.handle_rpc(rpc, peer_id)
 
 
 def _is_signed(message: rpc_pb2.Message) -> bool:

@@ -11,7 +11,6 @@ The parts of py-libp2p 0.8.1 that are replaced here, and why:
 
 from __future__ import annotations
 
-import logging
 import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
@@ -41,15 +40,15 @@ from libp2p.transport.upgrader import TransportUpgrader
 from multiaddr import Multiaddr
 
 from p2p.addresses import parse_multiaddr, parse_peer_address, plain_ip
+from p2p.containment import Containment
 from p2p.errors import AddressInUse
 from p2p.libp2p_faults import LIBP2P_ERRORS
 from p2p.libp2p_negotiation import bound_lines
 from p2p.libp2p_swarm import DIAL_TIMEOUT_SECONDS, UPGRADE_TIMEOUT_SECONDS, NoAddresses, PlacedSwarm
 from p2p.libp2p_yamux import BoundedMuxer, FaultReport, bound_windows
+from p2p.loop_time import LoopTime
 from p2p.network import PeerId
 from p2p.places import Limits
-
-logger: Final = logging.getLogger("p2p")
 
 PRIVATE_KEY_BYTES: Final = 32
 NEVER_REACHED: Final = 1_000_000
@@ -148,21 +147,24 @@ class _BoundListener(TCPListener):
             await trio.serve_listeners(self._accept, list(self.listeners))
 
     async def _accept(self, socket_stream: trio.SocketStream) -> None:
-        try:
-            await self.handler(WatchedStream(socket_stream))
-        except LIBP2P_ERRORS:
-            return  # Somebody connected who does not speak libp2p, or went away; trio closes the socket.
-        except Exception:
-            # As with the handlers of streams (`BaseNetwork._run_handler`): what a stranger's bytes set off must not end
-            # the node. It is a bug, and is told whole.
-            logger.exception("an accepted connection has failed")
+        with self._transport.containment.of("an accepted connection"):
+            try:
+                await self.handler(WatchedStream(socket_stream))
+            except LIBP2P_ERRORS:
+                return  # Somebody connected who does not speak libp2p, or went away; trio closes the socket.
 
 
 class ExclusiveTcp(TCP):
     """TCP whose listeners were bound by `bind_listeners`."""
 
-    def __init__(self, bound: Mapping[str, list[trio.SocketListener]], nursery: trio.Nursery) -> None:
+    def __init__(
+        self,
+        bound: Mapping[str, list[trio.SocketListener]],
+        nursery: trio.Nursery,
+        containment: Containment | None = None,
+    ) -> None:
         super().__init__()
+        self.containment = Containment() if containment is None else containment
         self.bound = {str(Multiaddr(address)): listeners for address, listeners in bound.items()}
         self.nursery = nursery
         self._dialled: WeakSet[trio.SocketStream] = WeakSet()
@@ -222,7 +224,10 @@ def build_host(
         muxer_transports_by_protocol=muxers,
         negotiate_timeout=NEGOTIATION_TIMEOUT_SECONDS,
     )
-    upgrader.muxer_multistream = BoundedMuxer(muxers, negotiate_timeout=NEGOTIATION_TIMEOUT_SECONDS, on_fault=on_fault)
+    loop_time = LoopTime(trio.current_time, reserved)
+    upgrader.muxer_multistream = BoundedMuxer(
+        muxers, negotiate_timeout=NEGOTIATION_TIMEOUT_SECONDS, on_fault=on_fault, loop_time=loop_time
+    )
     peer_id = generate_peer_id_from(key_pair)
     peer_store = NoAddresses()
     peer_store.add_key_pair(peer_id, key_pair)
@@ -249,6 +254,7 @@ def build_host(
         ),
     )
     swarm.limits, swarm.reserved, swarm.on_refused = limits, reserved, on_refused
+    swarm.loop_time, swarm.containment = loop_time, transport.containment
     swarm.dial_socket = transport.open
     swarm._negative_peer_cache = _NegativePeerCache(ttl=0.0)
     return ChoosingHost(swarm)

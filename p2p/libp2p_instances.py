@@ -19,12 +19,13 @@ from libp2p.network.connection.swarm_connection import SwarmConn
 from libp2p.peer.id import ID
 from libp2p.protocol_muxer.multiselect_communicator import MultiselectCommunicator
 from libp2p.security.secure_session import SecureSession
-from libp2p.stream_muxer.yamux.yamux import Yamux
+
+from p2p.libp2p_yamux import BoundedYamux
 
 
 def instance_of(connection: IMuxedConn) -> bytes:
     """The Noise key of the process at the other end, 32 bytes; empty if it is no connection of Noise and Yamux."""
-    session = connection.secured_conn if isinstance(connection, Yamux) else None
+    session = connection.session if isinstance(connection, BoundedYamux) else None
     if not isinstance(session, SecureSession):
         return b""
     # What py-libp2p calls the permanent key of the session is the Noise key; the identity's is not kept there.

@@ -13,17 +13,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 import trio
-from libp2p.abc import INetConn, INetStream, INetwork, INotifee
+from libp2p.abc import INetConn, INetStream
 from libp2p.custom_types import TProtocol
 from libp2p.network.connection.swarm_connection import SwarmConn
 from libp2p.peer.id import ID
 from libp2p.pubsub.pb import rpc_pb2
 from libp2p.tools.anyio_service import background_trio_service
-from multiaddr import Multiaddr
 
 from p2p.addresses import PeerAddress, parse_multiaddr, parse_peer_address, resolve
 from p2p.base import BaseNetwork, ServedProtocol, logger, open_plain_nursery
@@ -33,6 +31,7 @@ from p2p.errors import NetworkClosed, PeerUnreachable, ProtocolUnsupported
 from p2p.framing import FramedStream
 from p2p.libp2p_faults import LIBP2P_ERRORS, LIBP2P_SINGLE_ERRORS, quieten_libp2p
 from p2p.libp2p_gossip import Gossip, GossipRouter
+from p2p.libp2p_hooks import ConnectionWatcher, StreamServer
 from p2p.libp2p_host import (
     ChoosingHost,
     ExclusiveTcp,
@@ -40,57 +39,20 @@ from p2p.libp2p_host import (
     build_host,
     key_pair_from_bytes,
     peer_id_of,
-    tcp_endpoint,
 )
 from p2p.libp2p_instances import open_connections, open_stream_on
+from p2p.libp2p_publishing import Publications
+from p2p.libp2p_settings import Libp2pSettings
 from p2p.libp2p_stream import Libp2pByteStream
 from p2p.libp2p_swarm import PlacedSwarm
-from p2p.limits import OWN_BULK_RATE, Share
 from p2p.network import Drop, Fault, PeerId, Scope
-from p2p.pacing import Pacing
 from p2p.penalties import NO_BANS, Bans
 from p2p.places import Limits
 
-PUBLISH_QUEUE_MESSAGES: Final = 64
-"""Publications that wait to be sent; beyond it `publish` waits."""
-PUBLISH_BUSY_MESSAGES: Final = 256
-"""A peer with more than this waiting for it makes the publisher wait, as `p2p.pacing` bounds it."""
 OPEN_STREAM_TIMEOUT_SECONDS: Final = 10.0
 DISCONNECT_TIMEOUT_SECONDS: Final = 3.0
 CLOSE_TIMEOUT_SECONDS: Final = 3.0
 SHUTDOWN_TIMEOUT_SECONDS: Final = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Libp2pSettings:
-    """What a node decides about its network. Raises ValueError, naming the field and the rule."""
-
-    private_key: bytes = field(repr=False)
-    """secp256k1, 32 bytes: the identity on the network, which is not the validator's key."""
-    listen_addresses: tuple[str, ...] = ("/ip4/127.0.0.1/tcp/0",)
-    bootstrap_addresses: tuple[str, ...] = ()
-    """Full multiaddrs, with `/p2p/<peer id>`; this node's own is skipped."""
-    mdns: bool = False
-    connections_max: int = 128
-    strangers_per_address_max: int = 8
-    """Of connections that peers without a reserved place have dialled from one IP address (IPv6: 64 bits of it)."""
-    redial_delay_initial_seconds: float = 0.5
-    redial_delay_max_seconds: float = 30.0
-
-    def __post_init__(self) -> None:
-        peer_id_of(self.private_key)
-        for address in self.listen_addresses:
-            _naming("listen_addresses", tcp_endpoint, address)
-        for address in self.bootstrap_addresses:
-            _naming("bootstrap_addresses", parse_peer_address, address)
-        for name in ("connections_max", "strangers_per_address_max"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
-        if not 0 < self.redial_delay_initial_seconds <= self.redial_delay_max_seconds:
-            raise ValueError(
-                "redial_delay_initial_seconds must be above 0 and at most redial_delay_max_seconds, not "
-                f"{self.redial_delay_initial_seconds} and {self.redial_delay_max_seconds}"
-            )
 
 
 @asynccontextmanager
@@ -121,7 +83,7 @@ class Libp2pNetwork(BaseNetwork):
         self._host: ChoosingHost | None = None
         self._gossip: Gossip | None = None
         self._listen_addresses: tuple[str, ...] = ()
-        self._publications = {urgent: _Publications(PUBLISH_QUEUE_MESSAGES) for urgent in (True, False)}
+        self._publications = Publications()
         self._stop = trio.Event()
         self._stopped = trio.Event()
         self._peers_changed = trio.Event()
@@ -157,7 +119,7 @@ class Libp2pNetwork(BaseNetwork):
         """See `p2p.network.Network.publish`."""
         subscription = self._check_publication(topic, data)
         try:
-            await self._publications[subscription.urgent].send.send((topic, data))
+            await self._publications.put(topic, data, urgent=subscription.urgent)
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
             raise NetworkClosed("the network has been closed") from error
         subscription.messages_out += 1
@@ -250,12 +212,21 @@ class Libp2pNetwork(BaseNetwork):
         if not self._closed:
             self._nursery.start_soon(self.disconnect, peer_id)
 
+    def _streams_kept(self) -> int:
+        return 0 if self._host is None else self._host.swarm.streams_kept()
+
+    def _entries_by_peer(self) -> int:
+        return (
+            super()._entries_by_peer()
+            + (0 if self._host is None else self._host.swarm.entries_by_peer())
+            + (0 if self._gossip is None else self._gossip.entries_by_peer())
+        )
+
     async def shut(self) -> None:
         """Stop everything within `SHUTDOWN_TIMEOUT_SECONDS`."""
         running = self._host is not None
         self._mark_closed()
-        for publications in self._publications.values():
-            publications.send.close()
+        self._publications.close()
         self._stop.set()
         if running:
             with trio.CancelScope(deadline=trio.current_time() + SHUTDOWN_TIMEOUT_SECONDS, shield=True):
@@ -269,7 +240,7 @@ class Libp2pNetwork(BaseNetwork):
         task_status: Any = trio.TASK_STATUS_IGNORED,
     ) -> None:
         """The host and the gossip, from `start` to `shut`."""
-        transport = ExclusiveTcp(bound, self._nursery)
+        transport = ExclusiveTcp(bound, self._nursery, self._containment)
         try:
             async with trio.open_nursery() as nursery:
                 key_pair = key_pair_from_bytes(self._settings.private_key)
@@ -292,10 +263,10 @@ class Libp2pNetwork(BaseNetwork):
                     urgent=frozenset(topic for topic, one in self._subscriptions.items() if one.urgent),
                 )
                 for protocol, served in self._protocols.items():
-                    host.set_stream_handler(TProtocol(protocol), _StreamServer(self._serve_stream, protocol, served))
+                    host.set_stream_handler(TProtocol(protocol), StreamServer(self._serve_stream, protocol, served))
                 for topic in self._subscriptions:
                     await gossip.subscribe(topic)
-                host.get_network().register_notifee(_ConnectionWatcher(self._refresh))
+                host.get_network().register_notifee(ConnectionWatcher(lambda peer_id: self._refresh(_text(peer_id))))
                 # The gossip first: it must know of every connection from the beginning.
                 async with background_trio_service(router), background_trio_service(gossip):
                     await gossip.wait_until_ready()
@@ -305,8 +276,8 @@ class Libp2pNetwork(BaseNetwork):
                             f"{_without_peer_id(str(address))}/p2p/{self._peer_id}"
                             for address in host.get_transport_addrs()
                         )
-                        nursery.start_soon(self._publish_urgent, gossip)
-                        nursery.start_soon(self._publish_bulk, gossip)
+                        nursery.start_soon(self._publications.publish_urgent, gossip)
+                        nursery.start_soon(self._publications.publish_bulk, gossip)
                         task_status.started()
                         try:
                             await self._stop.wait()
@@ -323,21 +294,6 @@ class Libp2pNetwork(BaseNetwork):
             with trio.CancelScope(deadline=trio.current_time() + CLOSE_TIMEOUT_SECONDS, shield=True):
                 await transport.close_dialled()
             self._stopped.set()
-
-    async def _publish_urgent(self, gossip: Gossip) -> None:
-        async for topic, data in self._publications[True].receive:
-            await gossip.publish(topic, data)
-
-    async def _publish_bulk(self, gossip: Gossip) -> None:
-        # Within the share that others give us: beyond it they would take us for a flooder.
-        share = Share(OWN_BULK_RATE, trio.current_time)
-        pacing = Pacing(
-            lambda: {peer_id for peer_id, queue in gossip.peer_queues.items() if len(queue) > PUBLISH_BUSY_MESSAGES}
-        )
-        async for topic, data in self._publications[False].receive:
-            await trio.sleep(share.wait_after(1, len(data)))
-            await pacing.wait()
-            await gossip.publish(topic, data)
 
     def _is_welcome(self, peer_id: PeerId) -> bool:
         return self._host is not None and not self._closed and not self._penalties.is_banned(peer_id)
@@ -447,54 +403,6 @@ class Libp2pNetwork(BaseNetwork):
             self._gossip.begin_again(connection.muxed_conn)
 
 
-class _Publications:
-    """What waits to be published, of one urgency."""
-
-    def __init__(self, messages_max: int) -> None:
-        self.send, self.receive = trio.open_memory_channel[tuple[str, bytes]](messages_max)
-
-
-class _ConnectionWatcher(INotifee):
-    """Tells the network when a peer's connections change."""
-
-    def __init__(self, refresh: Callable[[PeerId], None]) -> None:
-        self._refresh = refresh
-
-    async def connected(self, network: INetwork, conn: INetConn) -> None:
-        """A connection has been made."""
-        del network
-        self._refresh(_text(conn.muxed_conn.peer_id))
-
-    async def disconnected(self, network: INetwork, conn: INetConn) -> None:
-        """A connection has ended."""
-        del network
-        self._refresh(_text(conn.muxed_conn.peer_id))
-
-    async def opened_stream(self, network: INetwork, stream: INetStream) -> None:
-        """Of no interest."""
-
-    async def closed_stream(self, network: INetwork, stream: INetStream) -> None:
-        """Of no interest."""
-
-    async def listen(self, network: INetwork, multiaddr: Multiaddr) -> None:
-        """Of no interest."""
-
-    async def listen_close(self, network: INetwork, multiaddr: Multiaddr) -> None:
-        """Of no interest."""
-
-
-class _StreamServer:
-    """A py-libp2p stream handler, bound to its protocol."""
-
-    def __init__(self, serve: Callable[[str, ServedProtocol, INetStream], Any], protocol: str, served: ServedProtocol):
-        self._serve = serve
-        self._protocol = protocol
-        self._served = served
-
-    async def __call__(self, stream: INetStream) -> None:
-        await self._serve(self._protocol, self._served, stream)
-
-
 def _text(peer_id: ID) -> PeerId:
     return PeerId(peer_id.to_base58())
 
@@ -511,10 +419,3 @@ def _address_of(connection: INetConn) -> str:
 
 def _without_peer_id(address: str) -> str:
     return address.partition("/p2p/")[0]
-
-
-def _naming(field: str, parse: Callable[[str], object], address: str) -> None:
-    try:
-        parse(address)
-    except ValueError as error:
-        raise ValueError(f"{field}: {error}") from error

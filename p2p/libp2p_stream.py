@@ -19,6 +19,7 @@ class Libp2pByteStream:
     def __init__(self, stream: INetStream) -> None:
         # The interface lacks the half-close that its only implementation has.
         self._stream = cast(NetStream, stream)
+        self._has_closed = False
 
     async def read(self, size_bytes_max: int) -> bytes:
         """See `ByteStream.read`."""
@@ -27,6 +28,10 @@ class Libp2pByteStream:
         except StreamEOF as error:
             if self._is_broken():
                 raise trio.BrokenResourceError("the stream was reset, or its connection is gone") from error
+            if self._has_closed:
+                # Both sides have ended it. py-libp2p lets go of it in the other order only, and would keep each stream
+                # that this node has opened for as long as the connection lasts.
+                await self._stream.remove()
             return b""
         except LIBP2P_ERRORS as error:
             raise trio.BrokenResourceError(str(error)) from error
@@ -51,6 +56,7 @@ class Libp2pByteStream:
         """See `ByteStream.close`."""
         try:
             await self._stream.close_write()
+            self._has_closed = True
         except LIBP2P_ERRORS as error:
             raise trio.BrokenResourceError(str(error)) from error
 

@@ -16,10 +16,9 @@ The parts of py-libp2p 0.8.1 that are replaced here, and why:
 
 from __future__ import annotations
 
-import logging
 import os
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sized
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 
@@ -38,14 +37,14 @@ from libp2p.stream_muxer.yamux.yamux import Yamux
 from multiaddr import Multiaddr
 
 from p2p.addresses import address_group
+from p2p.containment import Containment
 from p2p.errors import PeerUnreachable
 from p2p.libp2p_faults import LIBP2P_ERRORS
 from p2p.libp2p_instances import instance_of
 from p2p.limits import ACCEPTED_RATE, Shares
+from p2p.loop_time import HANDSHAKE_MS, LoopTime
 from p2p.network import PeerId
 from p2p.places import INSTANCES_PER_PEER_MAX, Limits, Place, admit, better
-
-logger: Final = logging.getLogger("p2p")
 
 DIAL_TIMEOUT_SECONDS: Final = 5.0
 UPGRADE_TIMEOUT_SECONDS: Final = 5.0
@@ -97,6 +96,8 @@ class PlacedSwarm(Swarm):
     on_refused: Callable[[], None]
     """Called for each connection that gets no place, or loses it to somebody else."""
     dial_socket: DialFunction
+    loop_time: LoopTime
+    containment: Containment
 
     def _init_connection_management(self) -> None:
         super()._init_connection_management()
@@ -134,16 +135,14 @@ class PlacedSwarm(Swarm):
     @asynccontextmanager
     async def _handshake(self, peer_id: ID, host: str, port: int) -> AsyncIterator[None]:
         """Turn what a handshake raises into `PeerUnreachable`, and end it in time."""
-        try:
-            with trio.fail_after(UPGRADE_TIMEOUT_SECONDS):
-                yield
-        except LIBP2P_ERRORS as error:
-            raise PeerUnreachable(_text(peer_id), _why(error, host, port)) from error
-        except Exception as error:
-            # As where connections are accepted (`p2p.libp2p_host`): what a stranger's bytes set off must not end the
-            # node. It is a bug, and is told whole.
-            logger.exception("the handshake with %s port %s has failed", host, port)
-            raise PeerUnreachable(_text(peer_id), f"{host} port {port}: {error}") from error
+        with self.containment.of(f"the handshake with {host} port {port}"):
+            try:
+                with trio.fail_after(UPGRADE_TIMEOUT_SECONDS):
+                    yield
+            except LIBP2P_ERRORS as error:
+                raise PeerUnreachable(_text(peer_id), _why(error, host, port)) from error
+            return
+        raise PeerUnreachable(_text(peer_id), f"{host} port {port}: the handshake has failed by a bug, see the log")
 
     async def _close_after(self, muxed: IMuxedConn, raw: IRawConnection) -> None:
         try:
@@ -177,9 +176,13 @@ class PlacedSwarm(Swarm):
             await read_write_closer.close()
             return
         raw_connection = RawConnection(read_write_closer, False)
+        account = self.loop_time.of_address(group)
         try:
             self._handshakes[group] += 1
             try:
+                # A crowd waits in line, so that it takes no more of the loop's time than its address may.
+                account.spend(HANDSHAKE_MS)
+                await trio.sleep(account.debt_seconds())
                 muxed_connection = await self.upgrade_inbound_raw_conn(raw_connection, maddr)
             finally:
                 self._handshakes[group] -= 1
@@ -195,6 +198,23 @@ class PlacedSwarm(Swarm):
         return len(self._places) >= self.limits.connections_max and self.reserved() - {self._own} <= {
             place.peer_id for place in self._places.values()
         }
+
+    # What is kept.
+
+    def streams_kept(self) -> int:
+        """Streams of all connections that are not let go of yet."""
+        return sum(len(connection.get_streams()) for held in self.connections.values() for connection in held)
+
+    def entries_by_peer(self) -> int:
+        """What is kept by peer id or by IP address."""
+        held: tuple[Sized, ...] = (
+            self.peerstore.peer_ids(),
+            self._accepted,
+            self._places,
+            self._handshakes,
+            self.loop_time,
+        )
+        return sum(map(len, held))
 
     # Places.
 

@@ -1,16 +1,20 @@
-"""Yamux with limits on what one connection can hold, which py-libp2p 0.8.1 does not enforce.
+"""Yamux with limits on what one connection can hold and ask for, which py-libp2p 0.8.1 does not enforce.
 
 Theory of operation. Yamux lets a receiver say how much each stream may send ahead of its reader (the window).
 py-libp2p says it and then takes in whatever comes, and any number of streams, so that a peer which ignores its windows
 fills the memory of whoever does not read. Here, all that waits unread on a connection is bounded before the next frame
 is read, a peer that goes beyond has its connection closed, and streams over the limit are reset. Both are the peer's
 own doing and provable, so both are reported to `on_fault`.
+
+What a connection holds says nothing of what it costs: a stream that is opened and reset in one frame is never open. So
+the headers of all frames are watched as they are read (`p2p.yamux_frames`), and each is put down to the account of
+who sent it (`p2p.loop_time`); who is in debt is not read from.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Any, Final, cast
 
 import libp2p.stream_muxer.yamux.yamux as yamux_module
 import trio
@@ -20,7 +24,10 @@ from libp2p.peer.id import ID
 from libp2p.stream_muxer.muxer_multistream import MuxerMultistream
 from libp2p.stream_muxer.yamux.yamux import PROTOCOL_ID, Yamux, YamuxStream
 
-from p2p.network import Fault
+from p2p.addresses import address_group
+from p2p.loop_time import Account, LoopTime
+from p2p.network import Fault, PeerId
+from p2p.yamux_frames import FrameWatch, TooManyFrames
 
 STREAM_WINDOW_BYTES_MAX: Final = 1024 * 1024
 """How far one stream's window grows. 16 MiB in py-libp2p; 1 MiB carries 10 MB/s over 100 ms."""
@@ -44,13 +51,57 @@ class UnreadLimit(trio.TooSlowError):
     """
 
 
+class WatchedConn:
+    """What py-libp2p reads the frames of one connection from: the same bytes, watched and paced."""
+
+    def __init__(self, secured: ISecureConn, account: Callable[[], Account], on_flood: Callable[[], None]) -> None:
+        self._secured = secured
+        self._watch = FrameWatch(trio.current_time)
+        self._account = account
+        self._on_flood = on_flood
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._secured, name)
+
+    async def read(self, n: int | None = None) -> bytes:
+        """See `Reader.read`. Raises `UnreadLimit` where the peer sends more frames than any honest one."""
+        if self._watch.is_between_frames:
+            debt_seconds = self._account().debt_seconds()
+            if debt_seconds > 0:
+                await trio.sleep(debt_seconds)
+        data: bytes = await self._secured.read(n)
+        try:
+            self._account().spend(self._watch.read(data))
+        except TooManyFrames as error:
+            self._on_flood()
+            raise UnreadLimit(str(error)) from error
+        return data
+
+    async def write(self, data: bytes) -> None:
+        """See `Writer.write`."""
+        self._watch.wrote(data)
+        await self._secured.write(data)
+
+
 class BoundedYamux(Yamux):
     """A Yamux connection within limits."""
 
-    def __init__(self, secured: ISecureConn, peer_id: ID, *, on_fault: FaultReport) -> None:
+    def __init__(self, secured: ISecureConn, peer_id: ID, *, on_fault: FaultReport, loop_time: LoopTime) -> None:
         super().__init__(secured, peer_id, is_initiator=secured.is_initiator)
         self._on_fault = on_fault
         self._streams_refused = 0
+        self._loop_time = loop_time
+        remote = secured.get_remote_address()
+        self._group = address_group(remote[0]) if remote is not None else ""
+        self._peer = PeerId(peer_id.to_base58())
+        self.session = secured
+        """The secured connection itself, which says who is at the other end."""
+        watched = WatchedConn(secured, self.account, lambda: on_fault(peer_id, Fault.FLOOD))
+        self.secured_conn = cast(ISecureConn, watched)
+
+    def account(self) -> Account:
+        """Whose time is taken by what comes on this connection."""
+        return self._loop_time.of_peer(self._peer, self._group)
 
     async def _read_data_body(self, length: int) -> bytes:
         unread_bytes = sum(map(len, self.stream_buffers.values()))
@@ -79,17 +130,23 @@ class BoundedMuxer(MuxerMultistream):
     """Negotiates Yamux, and makes it a `BoundedYamux`."""
 
     def __init__(
-        self, transports: Mapping[TProtocol, TMuxerClass], *, negotiate_timeout: int, on_fault: FaultReport
+        self,
+        transports: Mapping[TProtocol, TMuxerClass],
+        *,
+        negotiate_timeout: int,
+        on_fault: FaultReport,
+        loop_time: LoopTime,
     ) -> None:
         super().__init__(transports, negotiate_timeout)
         self._on_fault = on_fault
+        self._loop_time = loop_time
 
     async def new_conn(self, conn: ISecureConn, peer_id: ID) -> IMuxedConn:
         """Agree on a muxer with the other end, which must be Yamux: no other is offered."""
         protocol, _ = await self._selector.select(conn, conn.is_initiator, self.negotiate_timeout)
         if protocol != PROTOCOL_ID:
             raise ValueError(f"the muxer {protocol} was not offered")
-        muxed = BoundedYamux(conn, peer_id, on_fault=self._on_fault)
+        muxed = BoundedYamux(conn, peer_id, on_fault=self._on_fault, loop_time=self._loop_time)
         return self._annotate_connection(muxed, conn, protocol)
 
 

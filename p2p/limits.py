@@ -64,6 +64,8 @@ CHARGE_RATE: Final = Rate(1, 1, 1, 1)
 
 PEERS_MAX: Final = 1_024
 """Peers whose shares are remembered; beyond it all are forgotten, which gives each a new burst, once."""
+PEERS_FEW: Final = 32
+"""Below this nobody's share is looked at again to see whether it can be forgotten."""
 
 
 class Share:
@@ -92,6 +94,12 @@ class Share:
         self._bytes -= size_bytes
         return max(0.0, -self._messages / self._rate.messages_per_second, -self._bytes / self._rate.bytes_per_second)
 
+    @property
+    def is_full(self) -> bool:
+        """Whether nothing is taken from it, so that a new one would be the same."""
+        self._fill()
+        return self._messages >= self._rate.messages_burst and self._bytes >= self._rate.bytes_burst
+
     def _fill(self) -> None:
         now = self._clock()
         passed_seconds, self._filled_at = now - self._filled_at, now
@@ -101,21 +109,37 @@ class Share:
 
 
 class Shares:
-    """A share of one rate for each peer. It outlives a connection, so that reconnecting does not renew it."""
+    """A share of one rate for each peer. It outlives a connection, so that reconnecting does not renew it.
+
+    Once it is full again it can be forgotten. All are looked at whenever there are twice as many as were left the last
+    time, so that those of whoever has come and gone do not pile up, and a new one costs no more for it.
+    """
 
     def __init__(self, rate: Rate, clock: Callable[[], float]) -> None:
         self._rate = rate
         self._clock = clock
         self._shares: dict[Hashable, Share] = {}
+        self._look_at = PEERS_FEW
+
+    def __len__(self) -> int:
+        """How many are remembered."""
+        return len(self._shares)
 
     def of(self, peer: Hashable) -> Share:
         """The peer's share."""
         share = self._shares.get(peer)
         if share is None:
-            if len(self._shares) >= PEERS_MAX:
-                self._shares.clear()
+            if len(self._shares) >= self._look_at:
+                self._forget()
             share = self._shares[peer] = Share(self._rate, self._clock)
         return share
+
+    def _forget(self) -> None:
+        for peer in [peer for peer, share in self._shares.items() if share.is_full]:
+            del self._shares[peer]
+        if len(self._shares) >= PEERS_MAX:
+            self._shares.clear()
+        self._look_at = min(PEERS_MAX, max(PEERS_FEW, 2 * len(self._shares)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +163,10 @@ class GossipShares:
         self._relayed = Shares(RELAYED_RATE, clock)
         self._charges = Shares(CHARGE_RATE, clock)
         self._all = None if urgent else Share(BULK_RATE, clock)
+
+    def __len__(self) -> int:
+        """How many shares of neighbours are remembered."""
+        return len(self._published) + len(self._relayed) + len(self._charges)
 
     def judge(self, sender: PeerId, publisher: PeerId | None, size_bytes: int) -> Verdict:
         """Take one message from the shares it belongs to."""

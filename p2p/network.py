@@ -141,10 +141,14 @@ class TopicStatistics:
 
 @dataclass(frozen=True, slots=True)
 class NetworkStatistics:
-    """Counters since the start, except for `peers`, `banned` and `streams_open`, which are of now."""
+    """Counters since the start, except for the first four and `streams_open`, which are of now."""
 
     peers: int
     banned: int
+    streams_kept: int
+    """Streams with connected peers that are not let go of yet, whoever has opened them."""
+    entries_by_peer: int
+    """What is kept by peer id, in all lists together: of who is connected, and for a while of who is gone."""
     topics: Mapping[str, TopicStatistics]
     dropped: Mapping[Drop, int]
     penalties: Mapping[Fault, int]

@@ -71,6 +71,10 @@ class PenaltyBook:
             self._ban(peer_id, min(seconds, BAN_SECONDS))
         self._charged: Counter[Fault] = Counter()
 
+    def __len__(self) -> int:
+        """How many scores and bans are remembered."""
+        return len(self._scores) + len(self._banned_until)
+
     def charge(self, peer_id: PeerId, fault: Fault) -> bool:
         """Add the fault's points; return True if the peer becomes banned by it."""
         self._charged[fault] += 1

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+import trio
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -72,6 +73,9 @@ class Gauges(Collector):
         )
         yield from _of_network(self._network.statistics())
         yield from _of_log(log_statistics())
+        yield GaugeMetricFamily(
+            "step_tasks", "Tasks of the event loop.", trio.lowlevel.current_statistics().tasks_living
+        )
 
 
 def _of_status(status: NodeStatus) -> Iterator[Metric]:
@@ -169,6 +173,14 @@ def _build(version: str) -> Metric:
 
 def _of_network(statistics: NetworkStatistics) -> Iterator[Metric]:
     yield GaugeMetricFamily("step_peers_banned", "Peers that are refused for a while.", statistics.banned)
+    yield GaugeMetricFamily(
+        "step_p2p_streams_kept", "Streams with connected peers that have not been let go of.", statistics.streams_kept
+    )
+    yield GaugeMetricFamily(
+        "step_p2p_entries_by_peer",
+        "What the network remembers by peer id, of who is connected and who has gone.",
+        statistics.entries_by_peer,
+    )
     messages = CounterMetricFamily("step_gossip_messages", "Gossip, by topic and direction.", None, _TOPIC_LABELS)
     volume = CounterMetricFamily("step_gossip_bytes", "Bytes of gossip, by topic and direction.", None, _TOPIC_LABELS)
     for topic, one in statistics.topics.items():

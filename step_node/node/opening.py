@@ -13,7 +13,8 @@ import structlog
 
 from p2p.addresses import parse_own_address
 from p2p.libp2p_host import peer_id_of
-from p2p.libp2p_network import Libp2pSettings, open_libp2p_network
+from p2p.libp2p_network import open_libp2p_network
+from p2p.libp2p_settings import Libp2pSettings
 from p2p.network import PeerId, Scope
 from step_node.chain.genesis import Genesis
 from step_node.clock import Clock, SystemClock

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from p2p.libp2p_network import Libp2pSettings
+from p2p.libp2p_settings import Libp2pSettings
 from step_node.home.config import StorageConfig
 from step_node.home.keys import NodeKeys
 from step_node.signing.keystore import new_private_key

@@ -22,8 +22,7 @@ def main(module: str, function: str, target: str) -> None:
     """Attack until killed."""
     os.nice(NICENESS)
     attack: Attack = getattr(importlib.import_module(module), function)
-    ports = json.loads(target)
-    trio.run(attack, Target(tuple(ports["api_ports"]), tuple(ports["p2p_ports"])))
+    trio.run(attack, Target(**{name: tuple(values) for name, values in json.loads(target).items()}))
 
 
 if __name__ == "__main__":

@@ -3,8 +3,8 @@
 Four validators run as real processes with the settings that they are shipped with. Honest clients prove at a steady
 rate to all of them, from 127.0.0.1. An attack is an async function that gets a `Target` and goes on for ever, in a
 process of its own (`attacker`): it knows where the nodes listen, and comes from other loopback addresses, which for a
-node are other strangers. Attacks of one kind stand in one file (`http_attacks.py`), in a tuple `ATTACKS`, which
-`test_attacks.py` plays.
+node are other strangers. Attacks of one kind stand in one file (`http_attacks.py`, `p2p_attacks.py`), in a tuple
+`ATTACKS`, which `test_attacks.py` plays.
 
 Half of the nodes are attacked: without them there is no quorum, so that is all it takes to stop the chain.
 """
@@ -21,6 +21,7 @@ from typing import Final, Protocol
 
 import trio
 
+from p2p.addresses import parse_peer_address
 from step_node.testing.devnet.network import Devnet, DevnetSettings
 from step_node.testing.devnet.walkers import Walkers
 
@@ -54,10 +55,11 @@ PROOFS_MAX: Final = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What an attacker knows: the ports of the nodes under attack, all on 127.0.0.1."""
+    """What an attacker knows of the nodes under attack, all on 127.0.0.1: their ports, and who they are to peers."""
 
     api_ports: tuple[int, ...]
     p2p_ports: tuple[int, ...]
+    peer_ids: tuple[str, ...]
 
 
 class Attack(Protocol):
@@ -124,6 +126,7 @@ async def _measure(devnet: Devnet, attack: Attack) -> Measured:
     target = Target(
         tuple(int(url.rpartition(":")[2]) for url in devnet.urls[:ATTACKED]),
         tuple(devnet.p2p_port(index) for index in range(ATTACKED)),
+        tuple(parse_peer_address(one.p2p_address).peer_id for one in devnet.genesis.validators[:ATTACKED]),
     )
     walkers = Walkers(devnet.clients, devnet.genesis.parameters, proofs=PROOFS_MAX, rate=HONEST_RATE)
 

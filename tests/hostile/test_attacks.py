@@ -6,7 +6,7 @@ from typing import Final
 
 import pytest
 
-from tests.hostile import http_attacks
+from tests.hostile import http_attacks, p2p_attacks
 from tests.hostile.siege import (
     MEMORY_GROWTH_MIB_MAX,
     RATE_RATIO_MIN,
@@ -19,7 +19,7 @@ from tests.hostile.siege import (
 
 pytestmark = pytest.mark.long
 
-ATTACKS: Final[tuple[Attack, ...]] = (*http_attacks.ATTACKS,)
+ATTACKS: Final[tuple[Attack, ...]] = (*http_attacks.ATTACKS, *p2p_attacks.ATTACKS)
 DESCRIPTORS_OF_A_LOGIN_SHELL: Final = 1_024
 
 

@@ -27,7 +27,8 @@ from p2p.errors import PeerUnreachable
 from p2p.libp2p_faults import LIBP2P_ERRORS
 from p2p.libp2p_gossip import RPC_BYTES_MAX
 from p2p.libp2p_host import ChoosingHost, ExclusiveTcp, build_host, peer_id_of
-from p2p.libp2p_network import Libp2pSettings, open_libp2p_network
+from p2p.libp2p_network import open_libp2p_network
+from p2p.libp2p_settings import Libp2pSettings
 from p2p.limits import Rate
 from p2p.places import Limits
 from step_node.network.protocols import (

@@ -9,7 +9,8 @@ from pathlib import Path
 import trio
 
 from p2p.libp2p_host import peer_id_of
-from p2p.libp2p_network import Libp2pSettings, open_libp2p_network
+from p2p.libp2p_network import open_libp2p_network
+from p2p.libp2p_settings import Libp2pSettings
 from p2p.network import Network
 from step_node import __version__
 from step_node.api.status import PeerStatus

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import trio
 
-from p2p.libp2p_network import Libp2pSettings, open_libp2p_network
+from p2p.libp2p_network import open_libp2p_network
+from p2p.libp2p_settings import Libp2pSettings
 from p2p.network import Fault, PeerId
 from p2p.penalties import BAN_SECONDS, BANNED_PEERS_MAX
 from step_node.durable.side_file import FILE_BYTES_MAX

@@ -16,7 +16,8 @@ from consensus.wire import decode, encode
 from p2p.addresses import parse_peer_address
 from p2p.errors import PeerUnreachable
 from p2p.libp2p_host import peer_id_of
-from p2p.libp2p_network import Libp2pNetwork, Libp2pSettings, open_libp2p_network
+from p2p.libp2p_network import Libp2pNetwork, open_libp2p_network
+from p2p.libp2p_settings import Libp2pSettings
 from p2p.memory import MemoryHub, MemoryNetwork
 from p2p.network import Connection, Fault, PeerId, Scope
 from step_node.ledger.records import ValidatorRecord, ValidatorState

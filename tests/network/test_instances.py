@@ -12,7 +12,8 @@ import trio
 from trio.testing import MockClock
 
 from consensus.wire import encode
-from p2p.libp2p_network import Libp2pSettings, open_libp2p_network
+from p2p.libp2p_network import open_libp2p_network
+from p2p.libp2p_settings import Libp2pSettings
 from p2p.memory import MemoryHub
 from p2p.network import Network, PeerId
 from step_node.chain.chain import Chain

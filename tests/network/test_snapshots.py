@@ -12,7 +12,8 @@ import trio
 from consensus.messages import Commit, PreCommit
 from consensus.wire import decode, encode
 from p2p.errors import PeerUnreachable
-from p2p.libp2p_network import Libp2pSettings, open_libp2p_network
+from p2p.libp2p_network import open_libp2p_network
+from p2p.libp2p_settings import Libp2pSettings
 from p2p.memory import MemoryHub
 from p2p.network import Fault, Network, Stream
 from step_node.batch.batch import decode_batch

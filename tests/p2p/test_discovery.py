@@ -8,7 +8,8 @@ import pytest
 import trio
 import zeroconf
 
-from p2p.libp2p_network import Libp2pSettings, open_libp2p_network
+from p2p.libp2p_network import open_libp2p_network
+from p2p.libp2p_settings import Libp2pSettings
 from tests.p2p.worlds import TEST_TIMEOUT_SECONDS, connected, private_key_of
 
 SETTINGS = Libp2pSettings(private_key=private_key_of("mdns one"), mdns=True)

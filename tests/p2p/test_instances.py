@@ -11,7 +11,8 @@ import pytest
 import trio
 
 from p2p.errors import PeerUnreachable
-from p2p.libp2p_network import Libp2pSettings, open_libp2p_network
+from p2p.libp2p_network import open_libp2p_network
+from p2p.libp2p_settings import Libp2pSettings
 from p2p.memory import MemoryHub
 from p2p.network import Drop, GossipMessage, Network, Stream
 from p2p.places import INSTANCES_PER_PEER_MAX

@@ -25,18 +25,23 @@ from libp2p.pubsub.pb import rpc_pb2
 from libp2p.pubsub.rpc_queue import RpcQueue
 from libp2p.utils.varint import encode_uvarint, encode_varint_prefixed
 
+import p2p.loop_time as loop_time_module
 from p2p.errors import AddressInUse, PeerUnreachable
 from p2p.libp2p_faults import LIBP2P_ERRORS
 from p2p.libp2p_gossip import RPC_BYTES_MAX, GossipRouter
 from p2p.libp2p_host import ChoosingHost, ExclusiveTcp, build_host, peer_id_of, tcp_endpoint
-from p2p.libp2p_network import PUBLISH_BUSY_MESSAGES, Libp2pNetwork, Libp2pSettings, open_libp2p_network
+from p2p.libp2p_network import Libp2pNetwork, open_libp2p_network
+from p2p.libp2p_publishing import PUBLISH_BUSY_MESSAGES
+from p2p.libp2p_settings import Libp2pSettings
 from p2p.libp2p_swarm import DialFunction, NoAddresses
-from p2p.libp2p_yamux import STREAMS_MAX, UNREAD_BYTES_MAX
+from p2p.libp2p_yamux import STREAMS_MAX, UNREAD_BYTES_MAX, BoundedYamux
 from p2p.limits import Rate
+from p2p.loop_time import HANDSHAKE_MS, Account, Allowance
 from p2p.network import Drop, Fault, GossipMessage, Network, Scope, Stream
 from p2p.pacing import WAIT_SECONDS
 from p2p.places import Limits
-from tests.p2p.worlds import TEST_TIMEOUT_SECONDS, TOPIC, Names, connected, eventually, private_key_of
+from p2p.yamux_frames import HEADER
+from tests.p2p.worlds import TEST_TIMEOUT_SECONDS, TOPIC, Names, connected, eventually, private_key_of, receive
 
 HELLO, NOISE = b"\x13/multistream/1.0.0\n", b"\x07/noise\n"
 
@@ -443,7 +448,9 @@ async def test_a_name_whose_address_has_changed_leads_to_the_new_one() -> None:
 
 
 @pytest.mark.parametrize(
-    "garbage", [b"\n", b"GET / HTTP/1.1\r\n\r\n", bytes(100_000), b"\x13/multistream/1.0.0\n" * 500]
+    "garbage",
+    [b"\n", b"GET / HTTP/1.1\r\n\r\n", bytes(100_000), HELLO * 500, HELLO + NOISE + b"\0\x01\0"],
+    ids=["empty line", "HTTP", "zeros", "hello after hello", "a Noise message of one byte"],
 )
 async def test_garbage_on_the_port_does_no_harm(garbage: bytes) -> None:
     async with gossiping("victim") as (victim, channel):
@@ -564,6 +571,68 @@ async def test_streams_beyond_the_limit_of_a_connection_are_reset_and_charged() 
             for _ in range(STREAMS_MAX * 2):
                 await connection.muxed_conn.open_stream()
         await eventually(lambda: victim.statistics().penalties.get(Fault.FLOOD, 0) >= 1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "flags"),
+    [(1, 1 | 8), (1, 1), (2, 1), (1, 8)],
+    ids=["streams opened and reset at once", "streams opened", "pings", "resets of no stream"],
+)
+async def test_a_loop_of_frames_ends_its_connection_and_is_charged(kind: int, flags: int) -> None:
+    """Streams that are never open, or of which few are at a time, do not count against how many may be."""
+    async with gossiping("victim") as (victim, channel):
+        async with stranger("mallory", victim) as mallory:
+            muxed = mallory.get_network().get_connections(ID.from_string(victim.peer_id))[0].muxed_conn
+            assert isinstance(muxed, BoundedYamux)
+            muxed.secured_conn = muxed.session  # It takes any number of answers.
+            with suppress(*LIBP2P_ERRORS):
+                for number in range(1_001, 9_001, 2):
+                    await muxed._write_frame(HEADER.pack(0, kind, flags, number if kind == 1 else 0, 0))
+            await eventually(lambda: victim.peers() == ())
+            assert victim.statistics().penalties[Fault.FLOOD] >= 1
+        await still_gossips(victim, channel)
+
+
+async def test_a_stranger_that_uses_up_the_loops_time_waits_and_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop_time_module, "STRANGERS", Allowance(ms_per_second=20, burst_ms=0.1))
+    waits: list[float] = []
+    debt_seconds = Account.debt_seconds
+
+    def watched(account: Account) -> float:
+        waits.append(debt_seconds(account))
+        return waits[-1]
+
+    monkeypatch.setattr(Account, "debt_seconds", watched)
+    async with gossiping("victim") as (victim, channel), gossiping("chatty", victim.listen_addresses[0]) as (chatty, _):
+        await connected(chatty, 1)
+        waits.clear()
+        for number in range(5):
+            await chatty.publish(TOPIC, b"%d" % number)
+        assert await receive(channel, 5) == [b"0", b"1", b"2", b"3", b"4"]
+        assert sum(wait > 0 for wait in waits) >= 5
+        assert victim.statistics().penalties == {}
+
+
+async def test_handshakes_beyond_the_loops_time_of_their_address_wait_in_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop_time_module, "STRANGERS", Allowance(ms_per_second=1e-6, burst_ms=2 * HANDSHAKE_MS))
+    begun = 0
+
+    async def begin(_raw: IRawConnection, _address: object) -> None:
+        nonlocal begun
+        begun += 1
+        raise OSError("planted: it does not matter what comes of it")
+
+    async with running("victim") as victim:
+        assert victim._host is not None
+        swarm = victim._host.swarm
+        monkeypatch.setattr(swarm, "upgrade_inbound_raw_conn", begin)
+        port = int(victim.listen_addresses[0].split("/")[4])
+        async with AsyncExitStack() as stack:
+            for _ in range(3):
+                await stack.enter_async_context(await trio.open_tcp_stream("127.0.0.1", port))
+            await eventually(lambda: begun == 2 and swarm._handshakes.total() == 1)
+            for account in swarm.loop_time._accounts.values():
+                assert account.debt_seconds() > 0
 
 
 async def test_asking_for_missed_gossip_again_and_again_costs_no_more_than_asking_once(

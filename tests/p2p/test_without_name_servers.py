@@ -26,7 +26,8 @@ else:
     raise SystemExit("the script does not pretend what it should")
 
 import trio
-from p2p.libp2p_network import Libp2pSettings, open_libp2p_network
+from p2p.libp2p_network import open_libp2p_network
+from p2p.libp2p_settings import Libp2pSettings
 
 async def main():
     async with open_libp2p_network(Libp2pSettings(private_key=bytes([1] * 32))) as one:

@@ -10,7 +10,8 @@ from typing import Any, Final, Protocol
 
 import trio
 
-from p2p.libp2p_network import Libp2pSettings, open_libp2p_network
+from p2p.libp2p_network import open_libp2p_network
+from p2p.libp2p_settings import Libp2pSettings
 from p2p.memory import MemoryHub
 from p2p.network import GossipMessage, Network, PeerId
 

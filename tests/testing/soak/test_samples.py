@@ -1,0 +1,72 @@
+"""What is measured of a node: this process stands for one."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, generate_latest
+
+from p2p.memory import MemoryHub
+from step_node.api.status import NodeStatus
+from step_node.engine.evidence_pool import EvidencePool
+from step_node.home.paths import NodeHome
+from step_node.mempool.journal import Journal
+from step_node.mempool.pool import Mempool
+from step_node.metrics import NodeMetrics
+from step_node.node.gauges import Gauges
+from step_node.testing.soak.samples import FIGURES, METRICS, take_sample
+
+STATUS = NodeStatus(
+    version="0.1.0",
+    chain_id="step-test",
+    genesis_hash=bytes(32),
+    peer_id="self",
+    p2p_addresses=(),
+    validator_address=None,
+    height=7,
+    batch_hash=bytes(32),
+    state_root=bytes(32),
+    batch_timestamp_ms=0,
+    round=0,
+    state="PROPOSE",
+    syncing=False,
+    mempool_proofs=0,
+    peers=(),
+    validators=(),
+)
+
+
+def test_a_sample_has_the_process_the_metrics_and_the_files(tmp_path: Path) -> None:
+    home = NodeHome(tmp_path)
+    home.data.mkdir()
+    home.ledger.write_bytes(bytes(100))
+    home.ledger.with_name(home.ledger.name + "-wal").write_bytes(bytes(20))
+    home.consensus_log.write_bytes(bytes(3))
+    log = tmp_path / "node.log"
+    log.write_bytes(bytes(5))
+    metrics = 'step_height 7.0\nstep_peers{direction="inbound"} 2.0\nstep_peers{direction="outbound"} 1.0\n'
+    with log.open("rb"):
+        before = take_sample(1.5, os.getpid(), home, log, metrics)
+    after = take_sample(1.5, os.getpid(), home, log, metrics)
+    assert before.seconds == 1.5
+    assert set(before.figures) == set(FIGURES)
+    assert before.figures["descriptors"] == after.figures["descriptors"] + 1
+    assert before.figures["rss_kib"] > 10_000
+    assert {figure: before.figures[figure] for figure in ("height", "peers", "store_bytes", "journal_bytes")} == {
+        "height": 7,
+        "peers": 3,
+        "store_bytes": 120,
+        "journal_bytes": 0,
+    }
+    assert (before.figures["consensus_log_bytes"], before.figures["node_log_bytes"]) == (3, 5)
+
+
+async def test_every_metric_that_is_read_is_one_that_a_node_shows() -> None:
+    registry = CollectorRegistry()
+    NodeMetrics(registry)
+    async with MemoryHub().join("one") as network:
+        journal = Journal(Path("journal"), None, trouble="it cannot be opened")
+        registry.register(Gauges(network, Mempool(), journal, EvidencePool(), lambda: STATUS, lambda: WELL))
+        shown = generate_latest(registry).decode()
+    assert [metric for metric in METRICS.values() if f"\n{metric}" not in shown] == []
