@@ -8,13 +8,14 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry, generate_latest
 
 from p2p.memory import MemoryHub
+from step_node.api.health import Health
 from step_node.api.status import NodeStatus
 from step_node.engine.evidence_pool import EvidencePool
 from step_node.home.paths import NodeHome
 from step_node.mempool.journal import Journal
 from step_node.mempool.pool import Mempool
 from step_node.metrics import NodeMetrics
-from step_node.node.gauges import Gauges
+from step_node.node.gauges import Gauges, Wellbeing
 from step_node.testing.soak.samples import FIGURES, METRICS, take_sample
 
 STATUS = NodeStatus(
@@ -67,6 +68,8 @@ async def test_every_metric_that_is_read_is_one_that_a_node_shows() -> None:
     NodeMetrics(registry)
     async with MemoryHub().join("one") as network:
         journal = Journal(Path("journal"), None, trouble="it cannot be opened")
-        registry.register(Gauges(network, Mempool(), journal, EvidencePool(), lambda: STATUS, lambda: WELL))
+        registry.register(
+            Gauges(network, Mempool(), journal, EvidencePool(), lambda: STATUS, lambda: Wellbeing(Health(), 0.0, None))
+        )
         shown = generate_latest(registry).decode()
     assert [metric for metric in METRICS.values() if f"\n{metric}" not in shown] == []
