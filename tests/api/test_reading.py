@@ -321,6 +321,10 @@ async def test_a_parameters_rule_is_told_in_words(client: httpx.AsyncClient, pat
         ("GET", "/status?pretty", "'pretty': is not a parameter of this request; there are no parameters here"),
         ("GET", "/status?a%C3%A4%00=1", r"'a\xe4\x00': is not a parameter"),
         ("GET", "/leaderboard?limit=3&limit=3", "limit: must be given once"),
+        ("GET", "/mesh/triangleAt?lat=4_7&lon=8&level=1", "lat: must be a number in plain digits"),
+        ("GET", "/mesh/triangleAt?lat=47&lon=8&level=1_0", "level: must be a number in plain digits"),
+        ("GET", "/mesh/triangleAt?lat=%2047&lon=8&level=1", "lat: must be a number in plain digits"),
+        ("GET", "/batch/1_0", "height: must be a number in plain digits"),
         ("GET", "/mesh/triangleAt?lat=0&lon=0&level=1&lat=1", "lat: must be given once"),
     ],
 )
