@@ -34,7 +34,7 @@ wait_ms_max = {api.wait_ms_max}
 connections_max = {api.connections_max}
 # Of them from one address, of IPv6 from one network of 64 bits (1 to 10,000); one more is closed at once.
 connections_per_address_max = {api.connections_per_address_max}
-# How many milliseconds of a second answering may take, for all clients together (10 to 10,000); a submission costs 4.
+# How many milliseconds of a second answering may take, for all clients together (10 to 10,000); a submission costs 1.
 # Beyond, requests wait up to a second, and are refused.
 cost_ms_per_second = {api.cost_ms_per_second}
 # Of that, for one address.
@@ -75,7 +75,8 @@ snapshot_distance_batches = {config.sync.snapshot_distance_batches}
 snapshot_every_batches = {config.sync.snapshot_every_batches}
 
 [mempool]
-# Proofs that may wait to be finalised; when it is full, newcomers are answered MEMPOOL_FULL.
+# Proofs that may wait to be finalised; when it is full, more are answered MEMPOOL_FULL. A quarter of the places
+# is for accounts that are in the ledger, and a quarter for those that are not.
 proofs_max = {config.mempool.proofs_max}
 
 [log]
