@@ -328,7 +328,7 @@ async def test_a_parameters_rule_is_told_in_words(client: httpx.AsyncClient, pat
         ("GET", "/mesh/triangleAt?lat=0&lon=0&level=1&lat=1", "lat: must be given once"),
     ],
 )
-async def test_a_parameter_that_is_unknown_or_stands_twice_is_refused(
+async def test_a_parameter_that_is_unknown_or_twice_there_or_no_plain_number_is_refused(
     client: httpx.AsyncClient, method: str, path: str, message: str
 ) -> None:
     assert require_refusal(await client.request(method, path), 400, "INVALID_PAYLOAD").startswith(message)
