@@ -10,7 +10,7 @@ from pydantic import ValidationError
 _SHOWN_MAX = 5
 _VALUE_SHOWN_CHARACTERS = 60
 
-_PATTERN_RULES: Final = {
+PATTERN_RULES: Final = {
     "^0x[0-9a-fA-F]{40}$": "must be 0x and 40 hex digits",
     "^0x[0-9a-f]{40}$": "must be 0x and 40 lower-case hex digits",
     "^(0x)?[0-9a-fA-F]{40}$": "must be 40 hex digits",
@@ -21,9 +21,21 @@ _PATTERN_RULES: Final = {
     "^0x([0-9a-f]{2})*$": "must be 0x and two lower-case hex digits for each byte",
     "^0x0[23][0-9a-f]{64}$": "must be a compressed public key: 0x02 or 0x03 and 64 lower-case hex digits",
     "^[a-z0-9][a-z0-9-]{0,62}$": "must be 1 to 63 of a-z 0-9 -, and not begin with -",
+    "^0x0[23][0-9a-fA-F]{64}$": "must be a compressed public key: 0x02 or 0x03 and 64 hex digits",
+    "^0x[0-9a-fA-F]{130}$": "must be a signature: 0x and 130 hex digits",
+    "^(0x)?([0-9a-fA-F]{2}){1,32}$": "must be 1 to 32 bytes as hex digits",
+    "^(0|[1-9][0-9]{0,12})(\\.[0-9]{1,6})?$": "must be an amount of STEP with at most 6 decimals, such as 100000.5",
+    "^[0-9]+\\.[0-9]{6}$": "must be an amount of STEP with 6 decimals",
+    "^/[A-Za-z0-9/._:%-]{1,255}$": "must be a multiaddr: / and 1 to 255 of A-Z a-z 0-9 / . _ : % -",
     "^[A-Za-z0-9_-]{1,63}$": "must be 1 to 63 of A-Z a-z 0-9 _ -",
+    "^[A-Za-z0-9._-]{1,64}$": "must be 1 to 64 of A-Z a-z 0-9 . _ -",
+    "^[A-Za-z0-9.+_-]{1,32}$": "must be 1 to 32 of A-Z a-z 0-9 . + _ -",
+    "^[a-z0-9-]{1,40}$": "must be 1 to 40 of a-z 0-9 -",
+    "^STEP-TRI-v1:[A-T](?:[1-9]|1[0-9]|2[01])-[0-3]{20}-[A-Z2-7]{3}$": "must be a triangle's text form,"
+    " STEP-TRI-v1:{face A to T}{level}-{20 digits 0 to 3}-{checksum}",
+    r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$": "must be a time such as 2026-01-31T12:00:00.000Z",
 }
-"""What the patterns of validated text mean, for people."""
+"""What the patterns of validated text mean, for people. Each pattern has a line here."""
 
 
 class StepNodeError(Exception):
@@ -73,14 +85,14 @@ def rule_of(item: Mapping[str, Any]) -> str:
     if item["type"] == "missing":
         return "is missing"
     if item["type"] == "string_pattern_mismatch":
-        return _PATTERN_RULES.get(item["ctx"]["pattern"], message)
+        return PATTERN_RULES.get(item["ctx"]["pattern"], message)
     _, found, rule = message.partition(" should ")
     return f"must {rule}" if found else message
 
 
 def _may_hold_password(text: str) -> bool:
     """Whether this may be a URI with a user in it, wherever it has been written by mistake."""
-    return "://" in text and "@" in text
+    return ":" in text and "@" in text
 
 
 def _shorten(text: str) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -23,23 +25,30 @@ class ErrorLinesGroup(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command, printing `error: …` for what a person can act on."""
-        try:
+        with errors_told(_print):
             return super().invoke(ctx)
-        except BaseExceptionGroup as group:
-            from step_node.errors import leaves
 
-            # A nursery wraps what its tasks raise. One bug among them is a bug.
-            errors = list(leaves(group))
-            if not all(isinstance(error, _known_errors()) for error in errors):
-                raise
-            _fail(*errors)
-        except OSError as error:
-            if error.errno == errno.EPIPE:
-                raise  # The reader of our output went away (`… | head`), which Click ends quietly.
-            _fail(error)
-        # Evaluated only when something was raised, so that commands do not import what they do not need.
-        except _known_errors() as error:
-            _fail(error)
+
+@contextmanager
+def errors_told(tell: Callable[[Sequence[str]], None]) -> Iterator[None]:
+    """Make an exit of what a person can act on, and `tell` it, a line for each error. Raises `typer.Exit`."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        from step_node.errors import leaves
+
+        # A nursery wraps what its tasks raise. One bug among them is a bug.
+        errors = list(leaves(group))
+        if not all(isinstance(error, _known_errors()) for error in errors):
+            raise
+        _fail(tell, *errors)
+    except OSError as error:
+        if error.errno == errno.EPIPE:
+            raise  # The reader of our output went away (`… | head`), which Click ends quietly.
+        _fail(tell, error)
+    # Evaluated only when something was raised, so that commands do not import what they do not need.
+    except _known_errors() as error:
+        _fail(tell, error)
 
 
 def _known_errors() -> tuple[type[BaseException], ...]:
@@ -66,14 +75,18 @@ def _known_errors() -> tuple[type[BaseException], ...]:
     )
 
 
-def _fail(*errors: BaseException) -> NoReturn:
+def _print(lines: Sequence[str]) -> None:
     try:
         sys.stdout.flush()
-        for line in dict.fromkeys(_line(error) for error in errors):
+        for line in lines:
             typer.echo(f"error: {line}", err=True)
     except OSError:
         # A full disk, or nobody reads it. Python would try again what its streams keep, and make that the exit status.
         sys.stdout = sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115
+
+
+def _fail(tell: Callable[[Sequence[str]], None], *errors: BaseException) -> NoReturn:
+    tell(list(dict.fromkeys(_line(error) for error in errors)))
     raise typer.Exit(max((getattr(error, "exit_status", FAILURE) for error in errors), default=FAILURE))
 
 

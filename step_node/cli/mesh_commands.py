@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from step_node.cli.numbers import plain_float, plain_int
 from step_node.cli.output import print_json
 
 app = typer.Typer(no_args_is_help=True, help="The triangle mesh: which triangle holds a point.")
@@ -17,9 +18,16 @@ app = typer.Typer(no_args_is_help=True, help="The triangle mesh: which triangle 
     epilog="Example: step-node mesh locate --lat 47.4979 --lon 19.0402 --level 10",
 )
 def locate(
-    lat: Annotated[float | None, typer.Option(help="Latitude in degrees, -90 to 90.")] = None,
-    lon: Annotated[float | None, typer.Option(help="Longitude in degrees, -180 to 180.")] = None,
-    level: Annotated[int | None, typer.Option(help="Level of the triangle, 1 (8,000 km) to 21 (7 m).")] = None,
+    lat: Annotated[
+        float | None, typer.Option(parser=plain_float, metavar="NUMBER", help="Latitude in degrees, -90 to 90.")
+    ] = None,
+    lon: Annotated[
+        float | None, typer.Option(parser=plain_float, metavar="NUMBER", help="Longitude in degrees, -180 to 180.")
+    ] = None,
+    level: Annotated[
+        int | None,
+        typer.Option(parser=plain_int, metavar="INTEGER", help="Level of the triangle, 1 (8,000 km) to 21 (7 m)."),
+    ] = None,
     input_file: Annotated[
         Path | None,
         typer.Option("--input", metavar="FILE", help="A CSV file with the header lat,lon,level; - is standard input."),

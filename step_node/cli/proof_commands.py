@@ -10,6 +10,7 @@ from typing import Annotated, BinaryIO
 import typer
 
 from step_node.cli.keys_commands import PasswordFileOption
+from step_node.cli.numbers import plain_float, plain_int
 from step_node.cli.output import print_json
 
 app = typer.Typer(no_args_is_help=True, help="Location proofs: sign, submit, check.")
@@ -25,10 +26,17 @@ SUBMISSION_BYTES_MAX = 16_384
     " | step-node proof submit --url http://127.0.0.1:8600",
 )
 def sign(
-    lat: Annotated[float, typer.Option(help="Latitude in degrees, -90 to 90.")],
-    lon: Annotated[float, typer.Option(help="Longitude in degrees, -180 to 180.")],
-    accuracy: Annotated[float, typer.Option(help="Accuracy of the position in metres.")] = 5.0,
-    level: Annotated[int | None, typer.Option(help="Level of the triangle, 1 to 21.  [default: 10]")] = None,
+    lat: Annotated[float, typer.Option(parser=plain_float, metavar="NUMBER", help="Latitude in degrees, -90 to 90.")],
+    lon: Annotated[
+        float, typer.Option(parser=plain_float, metavar="NUMBER", help="Longitude in degrees, -180 to 180.")
+    ],
+    accuracy: Annotated[
+        float, typer.Option(parser=plain_float, metavar="NUMBER", help="Accuracy of the position in metres.")
+    ] = 5.0,
+    level: Annotated[
+        int | None,
+        typer.Option(parser=plain_int, metavar="INTEGER", help="Level of the triangle, 1 to 21.  [default: 10]"),
+    ] = None,
     triangle: Annotated[
         str | None, typer.Option(metavar="ID", help="The triangle's id, instead of the one that holds the point.")
     ] = None,

@@ -12,7 +12,7 @@ from step_node.cli.error_lines import CommandError
 from step_node.cli.keys_commands import PasswordFileOption
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     import trio
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from step_node.home.config import NodeConfig
     from step_node.home.keys import NodeKeys
     from step_node.home.paths import NodeHome
-    from step_node.node.line_writer import LineWriter
     from step_node.node.node import Node
     from step_node.node.opening import StartOptions
     from step_node.node.parts import NodeParts
@@ -116,9 +115,12 @@ def run_home(
     make_node: NodeMaker | None = None,
 ) -> None:
     """Run the node in `home` until a signal; `make_node` wires it otherwise than `step_node.node.node.Node` does."""
+    from contextlib import nullcontext
+
     import trio
 
     from step_node.chain.genesis import GenesisError, load_genesis
+    from step_node.cli.error_lines import errors_told
     from step_node.cli.signals import hang_ups_ignored
     from step_node.clock import SystemClock
     from step_node.home.config import load_config
@@ -129,15 +131,18 @@ def run_home(
     hold_standard_descriptors()
     node_home = NodeHome(home)
     config = load_config(node_home.config)
-    with _advice(GenesisError, "copy the network's genesis.json into the home again, which is the same on every node"):
-        genesis = load_genesis(node_home.genesis)
-    genesis.check_time(SystemClock().now_ms())
-    keys = _load_keys(node_home, password_file, is_observer=options.observer)
     with logged_to_stderr(config.log) as log, LineWriter(STANDARD_OUTPUT, name="output") as output:
-        with hang_ups_ignored(_warn):
+        # Whoever asks for JSON reads both outputs as one, as containers' logs are: no line may be of another form.
+        is_json = config.log.format == "json"
+        say = _inform if is_json else output.say
+        with errors_told(_log_errors) if is_json else nullcontext(), hang_ups_ignored(_warn):
+            with _advice(GenesisError, _COPY_GENESIS):
+                genesis = load_genesis(node_home.genesis)
+            genesis.check_time(SystemClock().now_ms())
+            keys = _load_keys(node_home, password_file, is_observer=options.observer)
             parts = (node_home, config, genesis, keys, options, stop_with_stdin, make_node)
-            trio.run(_run_until_signal, log.writer.close, output, *parts)
-        output.say("stopped")
+            trio.run(_run_until_signal, log.writer.close, say, *parts)
+        say("stopped")
 
 
 def _load_keys(home: NodeHome, password_file: Path | None, *, is_observer: bool) -> NodeKeys:
@@ -160,6 +165,7 @@ def _load_keys(home: NodeHome, password_file: Path | None, *, is_observer: bool)
         return NodeKeys(load_keystore(home.validator_keystore, password), p2p)
 
 
+_COPY_GENESIS = "copy the network's genesis.json into the home again, which is the same on every node"
 _PUT_BACK = "if the file is damaged, put it back from your backup of the home's keys/"
 
 
@@ -174,7 +180,7 @@ def _advice(kind: type[Exception], what_to_do: str) -> Iterator[None]:
 
 async def _run_until_signal(
     flush_log: Callable[[], None],
-    output: LineWriter,
+    say: Callable[[str], None],
     home: NodeHome,
     config: NodeConfig,
     genesis: Genesis,
@@ -199,13 +205,26 @@ async def _run_until_signal(
             wired = Node if make_node is None else partial(make_node, keys)
             run = partial(run_node, home, config, genesis, keys, options=options, make_node=wired)
             started: NodeStarted = await nursery.start(run)
-            _tell(started, genesis.told_to_wait(SystemClock().now_ms()), output)
+            _tell(started, genesis.told_to_wait(SystemClock().now_ms()), say)
 
 
 def _warn(text: str) -> None:
     import structlog
 
     structlog.get_logger("node").warning(text)
+
+
+def _inform(text: str) -> None:
+    import structlog
+
+    structlog.get_logger("node").info(text)
+
+
+def _log_errors(lines: Sequence[str]) -> None:
+    import structlog
+
+    for line in lines:
+        structlog.get_logger("node").error("the node ends", reason=line)
 
 
 async def _cancel_at_end_of_input(scope: trio.CancelScope) -> None:
@@ -223,14 +242,14 @@ def _read_to_the_end() -> None:
         pass
 
 
-def _tell(started: NodeStarted, waits: str | None, output: LineWriter) -> None:
+def _tell(started: NodeStarted, waits: str | None, say: Callable[[str], None]) -> None:
     status = started.status
     role = "observer" if status.validator_address is None else f"validator 0x{status.validator_address.hex()}"
-    output.say(f"chain    {status.chain_id}, height {status.height}")
+    say(f"chain    {status.chain_id}, height {status.height}")
     if waits is not None and status.height == 0:
-        output.say(f"genesis  {waits}; nothing is proposed until then")
-    output.say(f"role     {role}")
-    output.say(f"API      {started.api_url} (documentation at {started.api_url}/docs)")
+        say(f"genesis  {waits}; nothing is proposed until then")
+    say(f"role     {role}")
+    say(f"API      {started.api_url} (documentation at {started.api_url}/docs)")
     for address in status.p2p_addresses:
-        output.say(f"libp2p   {address}")
-    output.say(f"Running. `step-node status --url {started.api_url}` asks how it is; Ctrl-C stops it.")
+        say(f"libp2p   {address}")
+    say(f"Running. `step-node status --url {started.api_url}` asks how it is; Ctrl-C stops it.")

@@ -6,10 +6,12 @@ name the key. Precedence: environment, then file, then the defaults below.
 
 from __future__ import annotations
 
+import difflib
 import json
 import os
 import re
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -29,6 +31,14 @@ LINE_DOTS_MAX = 32
 _STRING = re.compile(r"\"[^\"]*\"|'[^']*'")
 
 _NESTED = "__"
+
+OTHER_VARIABLES = frozenset(
+    {"STEP_NODE_KEYSTORE_PASSWORD", "STEP_CHAOS_LIBFAKETIME", "STEP_IMAGE", "STEP_TEST_MONGODB_URI"}
+)
+"""Variables with our prefix that are no settings of a node: of keystores, chaos, compose.yaml and the tests."""
+
+_OF_KUBERNETES = re.compile(r"STEP_(.+_)?(SERVICE_HOST|SERVICE_PORT(_.+)?|PORT(_[0-9]+_(TCP|UDP|SCTP)(_.+)?)?)")
+"""What Kubernetes puts into the environment of every container beside a service whose name begins with "step"."""
 
 Port = Annotated[int, Field(ge=0, le=65_535)]
 
@@ -147,6 +157,7 @@ def load_config(path: Path) -> NodeConfig:
     Raises `ConfigError` naming the file, or the variable, and the key and the rule.
     """
     content = _read(path)
+    _refuse_unknown_variables()
     try:
         # As JSON, since strict validation takes an array for a tuple there, and TOML's dates are no values of ours.
         NodeConfig.model_validate_json(json.dumps(content), strict=True)
@@ -183,6 +194,38 @@ def _read(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
     except RecursionError as error:
         raise ConfigError(f"{path}: is nested too deeply") from error
+
+
+def _refuse_unknown_variables() -> None:
+    known = sorted({*_variables(NodeConfig, ENVIRONMENT_PREFIX), *OTHER_VARIABLES})
+    sections = tuple(f"{ENVIRONMENT_PREFIX}{name}{_NESTED}".upper() for name in NodeConfig.model_fields)
+    for name, value in sorted(os.environ.items()):
+        upper = name.upper()
+        if not upper.startswith(ENVIRONMENT_PREFIX) or upper in known or _is_of_kubernetes(upper, value):
+            continue
+        if upper.startswith(sections):
+            continue  # A key that its section does not know: told with the section's other mistakes.
+        nearest = difflib.get_close_matches(upper, known, n=1, cutoff=0.0)[0]
+        raise ConfigError(
+            f"{name} (environment): no setting has this name; the nearest is {nearest}. Rename it, or unset it:"
+            f" variables that begin with {ENVIRONMENT_PREFIX} are settings, {ENVIRONMENT_PREFIX}<SECTION>{_NESTED}<KEY>"
+        )
+
+
+def _is_of_kubernetes(name: str, value: str) -> bool:
+    if _OF_KUBERNETES.fullmatch(name) is None:
+        return False
+    # STEP_API_PORT may be a slip of an operator's; of Kubernetes it is a URL.
+    return "SERVICE" in name or not name.endswith("_PORT") or "://" in value
+
+
+def _variables(model: type[BaseModel], prefix: str) -> Iterator[str]:
+    """The variables that set fields of `model`: whole sections, as JSON, and single keys."""
+    for name, field in model.model_fields.items():
+        variable = f"{prefix}{name}".upper()
+        yield variable
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from _variables(field.annotation, f"{variable}{_NESTED}")
 
 
 def _variable(location: tuple[int | str, ...]) -> str | None:

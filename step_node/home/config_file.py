@@ -75,7 +75,8 @@ snapshot_distance_batches = {config.sync.snapshot_distance_batches}
 snapshot_every_batches = {config.sync.snapshot_every_batches}
 
 [mempool]
-# Proofs that may wait to be finalised; when it is full, newcomers are answered MEMPOOL_FULL.
+# Proofs that may wait to be finalised; when it is full, more are answered MEMPOOL_FULL. A quarter of the places
+# is for accounts that are in the ledger, and a quarter for those that are not.
 proofs_max = {config.mempool.proofs_max}
 
 [log]

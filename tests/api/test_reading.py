@@ -321,10 +321,14 @@ async def test_a_parameters_rule_is_told_in_words(client: httpx.AsyncClient, pat
         ("GET", "/status?pretty", "'pretty': is not a parameter of this request; there are no parameters here"),
         ("GET", "/status?a%C3%A4%00=1", r"'a\xe4\x00': is not a parameter"),
         ("GET", "/leaderboard?limit=3&limit=3", "limit: must be given once"),
+        ("GET", "/mesh/triangleAt?lat=4_7&lon=8&level=1", "lat: must be a number in plain digits"),
+        ("GET", "/mesh/triangleAt?lat=47&lon=8&level=1_0", "level: must be a number in plain digits"),
+        ("GET", "/mesh/triangleAt?lat=%2047&lon=8&level=1", "lat: must be a number in plain digits"),
+        ("GET", "/batch/1_0", "height: must be a number in plain digits"),
         ("GET", "/mesh/triangleAt?lat=0&lon=0&level=1&lat=1", "lat: must be given once"),
     ],
 )
-async def test_a_parameter_that_is_unknown_or_stands_twice_is_refused(
+async def test_a_parameter_that_is_unknown_or_twice_there_or_no_plain_number_is_refused(
     client: httpx.AsyncClient, method: str, path: str, message: str
 ) -> None:
     assert require_refusal(await client.request(method, path), 400, "INVALID_PAYLOAD").startswith(message)

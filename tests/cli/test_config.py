@@ -59,7 +59,6 @@ configs = st.builds(
 def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     # Variables of ours that are no settings must not be taken for any.
     monkeypatch.setenv("STEP_TEST_MONGODB_URI", "mongodb://x")
-    monkeypatch.setenv("STEP_KEYSTORE_PASSWORD", "secret")
     monkeypatch.setenv("STEP_NODE_KEYSTORE_PASSWORD", "secret")
     return tmp_path / "config.toml"
 
@@ -147,6 +146,7 @@ def test_a_missing_file_says_how_to_make_one(path: Path) -> None:
         '[storage]\nmongodb_uri = ["mongodb://user:secret@host/"]\n',
         'storage = "mongodb://user:secret@host/"\n',
         '[storage]\nengine = "mongodb://user:secret@host/"\n',
+        '[storage]\nengine = "user:secret@host"\n',
     ],
 )
 def test_a_password_is_never_shown_wherever_the_uri_was_written(path: Path, content: str) -> None:

@@ -44,6 +44,16 @@ def test_a_point_out_of_range_is_an_error_that_names_the_option(
     assert result.stdout == ""
 
 
+@pytest.mark.parametrize(
+    ("option", "value"), [("--lat", "4_7"), ("--lon", " 8"), ("--lon", "east"), ("--level", "1_0"), ("--level", "1.0")]
+)
+def test_what_is_no_plain_number_is_wrong_usage(command: Command, option: str, value: str) -> None:
+    options = {"--lat": "47", "--lon": "8", "--level": "10", option: value}
+    refused = command("mesh", "locate", *(text for pair in options.items() for text in pair))
+    assert refused.exit_code == 2
+    assert option in refused.stderr
+
+
 def test_options_that_do_not_go_together_are_wrong_usage(command: Command) -> None:
     assert command("mesh", "locate").exit_code == 2
     assert command("mesh", "locate", "--lat", 1).exit_code == 2

@@ -65,6 +65,29 @@ def test_a_node_says_what_it_serves_and_a_signal_stops_it_cleanly(
 
 
 @pytest.mark.slow
+def test_with_json_logs_every_line_of_either_output_is_json(start: Start, home: NodeHome, password_file: Path) -> None:
+    home.config.write_text(home.config.read_text().replace('format = "console"', 'format = "json"'))
+    node = start("start", "--home", home.root, "--password-file", password_file)
+    assert node.stderr is not None
+    lines: list[str] = []
+    for line in node.stderr:
+        lines.append(line)
+        if "Running." in line:
+            break
+    second = start("start", "--home", home.root, "--password-file", password_file)
+    output, errors = second.communicate(timeout=SECONDS_MAX)
+    assert (second.returncode, output) == (1, "")
+    assert "in use by process" in json.loads(errors.splitlines()[-1])["reason"]
+
+    node.send_signal(signal.SIGTERM)
+    output, rest = node.communicate(timeout=SECONDS_MAX)
+    assert (node.returncode, output) == (0, "")
+    told = [json.loads(line) for line in (*lines, *rest.splitlines(), *errors.splitlines())]
+    assert any("API" in one["event"] for one in told)
+    assert json.loads(rest.splitlines()[-1])["event"] == "stopped"
+
+
+@pytest.mark.slow
 def test_a_port_in_use_is_an_error_that_names_it(
     start: Start, command: Command, home: NodeHome, password_file: Path, tmp_path: Path
 ) -> None:

@@ -109,6 +109,14 @@ def test_what_is_wrong_in_the_file_is_named(tmp_path: Path, text: str, message: 
         ("STEP_P2P__LISTEN", "[]", "STEP_P2P__LISTEN (environment): p2p.listen: "),
         ("STEP_P2P__LISTEN", "/ip4/0.0.0.0", "environment: "),
         ("STEP_STORAGE__ENGINE", "postgres", "STEP_STORAGE__ENGINE (environment): storage.engine: "),
+        (
+            "STEP_API_PORT",
+            "8601",
+            "STEP_API_PORT (environment): no setting has this name; the nearest is STEP_API__PORT.",
+        ),
+        ("STEP_PORT", "8601", "STEP_PORT (environment): no setting has this name"),
+        ("step_loglevel", "debug", "step_loglevel (environment): no setting has this name"),
+        ("STEP_KEYSTORE_PASSWORD", "x", "the nearest is STEP_NODE_KEYSTORE_PASSWORD"),
     ],
 )
 def test_what_is_wrong_in_the_environment_is_named(
@@ -116,6 +124,25 @@ def test_what_is_wrong_in_the_environment_is_named(
 ) -> None:
     monkeypatch.setenv(variable, value)
     assert message in error_of(written(tmp_path, ""))
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("STEP_NODE_KEYSTORE_PASSWORD", "secret"),
+        ("STEP_SERVICE_HOST", "10.0.0.1"),
+        ("STEP_SERVICE_PORT", "8600"),
+        ("STEP_SERVICE_PORT_HTTP", "8600"),
+        ("STEP_PORT", "tcp://10.0.0.1:8600"),
+        ("STEP_PORT_8600_TCP_ADDR", "10.0.0.1"),
+        ("STEP_NODE_PORT_8600_TCP", "tcp://10.0.0.1:8600"),
+    ],
+)
+def test_variables_that_others_set_are_no_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    assert load_config(written(tmp_path, "")) == NodeConfig()
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ class DevnetSettings:
 
     validators: int = 4
     store: Literal["sqlite", "mongodb"] = "sqlite"
-    mongodb_uri: str | None = None
+    mongodb_uri: str | None = field(default=None, repr=False)
     base_port: int | None = None
     home: Path | None = None
     parameters: Parameters | None = None
