@@ -19,8 +19,10 @@ import pytest
 import trio
 
 from p2p.libp2p_host import peer_id_of
+from step_node.clock import SystemClock
 from step_node.home.paths import NodeHome
 from step_node.parameters import USTEP_PER_STEP, Parameters
+from step_node.proofs.timestamps import format_timestamp
 from step_node.signing.guard import SigningGuard
 from step_node.signing.history import SigningKind
 from step_node.signing.key_file import load_key_file
@@ -39,6 +41,8 @@ LONGEST_SECONDS = 900.0
 AGREEMENT_SECONDS = 300.0
 """On a busy machine a node may take many seconds to answer for fifty proofs."""
 POLL_SECONDS = 0.1
+COMMAND_MS_MAX = 20_000
+"""How long a command may take on a slow machine."""
 PASSWORD = "the password of all keystores of a test"
 OWNERS_STEP = 1_000_000
 """What the owner of all validators has at genesis besides their stakes."""
@@ -492,7 +496,7 @@ async def test_a_validator_that_was_away_too_long_comes_back_from_jail(tmp_path:
 
 @pytest.mark.long
 async def test_the_owner_of_a_validator_in_jail_takes_what_is_left_of_the_stake(tmp_path: Path) -> None:
-    # Long enough in jail to be refused once, however slowly the commands run.
+    # Long enough in jail to be refused once, unless the machine is very slow.
     swift = JAIL_SWIFT.model_copy(update={"jail_ms": 60_000})
     with trio.fail_after(LONGEST_SECONDS):
         async with (
@@ -515,8 +519,10 @@ async def withdraw_from_jail(network: Network, machine: Machine, *, left_step: i
     await network.until_caught_up(machine)
     await machine.look_until(show, "jailed")
     before = float((await network.get(owner))["balance"])
+    record = (await network.get(f"/validators/{validator}"))["validator"]
+    was_locked = str(record["lockedUntil"]) > format_timestamp(SystemClock().now_ms() + COMMAND_MS_MAX)
     refusals = await machine.until_accepted(withdraw, refused_with="WRONG_STATE")
-    assert refusals
+    assert refusals or not was_locked
     while await network.get(f"/validators/{validator}"):
         await trio.sleep(POLL_SECONDS)
     (command,) = show
