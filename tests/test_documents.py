@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from pathlib import Path
 
 from p2p.penalties import PENALTY_POINTS
@@ -23,7 +24,9 @@ def test_every_test_that_the_threat_model_names_exists() -> None:
 
 
 def test_every_attack_has_a_test_or_is_a_known_limit() -> None:
-    rows = [line for line in THREATS.splitlines() if line.startswith("| ") and not line.startswith("| attack")]
+    lines = THREATS.splitlines()
+    heads = {line for line, below in pairwise(lines) if below.startswith("|---")}
+    rows = [line for line in lines if line.startswith("| ") and line not in heads]
     assert len(rows) > 25
     assert [row for row in rows if "test" not in row.split("|")[3] and "*known limit*" not in row] == []
 
