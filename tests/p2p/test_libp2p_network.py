@@ -638,6 +638,8 @@ async def test_handshakes_beyond_the_loops_time_of_their_address_wait_in_line(mo
             for _ in range(3):
                 await stack.enter_async_context(await trio.open_tcp_stream("127.0.0.1", port))
             await eventually(lambda: begun == 2 and swarm._handshakes.total() == 1)
+            await trio.testing.wait_all_tasks_blocked()
+            assert (begun, swarm._handshakes.total()) == (2, 1)
             for account in swarm.loop_time._accounts.values():
                 assert account.debt_seconds() > 0
 
