@@ -26,6 +26,7 @@ from libp2p.pubsub.rpc_queue import RpcQueue
 from libp2p.utils.varint import encode_uvarint, encode_varint_prefixed
 
 import p2p.loop_time as loop_time_module
+import p2p.yamux_frames as yamux_frames_module
 from p2p.errors import AddressInUse, PeerUnreachable
 from p2p.libp2p_faults import LIBP2P_ERRORS
 from p2p.libp2p_gossip import RPC_BYTES_MAX, GossipRouter
@@ -578,19 +579,25 @@ async def test_streams_beyond_the_limit_of_a_connection_are_reset_and_charged() 
     [(1, 1 | 8), (1, 1), (2, 1), (1, 8)],
     ids=["streams opened and reset at once", "streams opened", "pings", "resets of no stream"],
 )
-async def test_a_loop_of_frames_ends_its_connection_and_is_charged(kind: int, flags: int) -> None:
+async def test_a_loop_of_frames_ends_its_connection_and_is_charged(
+    kind: int, flags: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Streams that are never open, or of which few are at a time, do not count against how many may be."""
-    async with gossiping("victim") as (victim, channel):
+    for rate in ("EMPTY_RATE", "STREAMS_RATE"):
+        # However slowly this machine sends, it is a flood.
+        monkeypatch.setattr(yamux_frames_module, rate, Rate(1e-9, 50, 1, 1))
+    async with running("victim") as victim:
         async with stranger("mallory", victim) as mallory:
             muxed = mallory.get_network().get_connections(ID.from_string(victim.peer_id))[0].muxed_conn
             assert isinstance(muxed, BoundedYamux)
             muxed.secured_conn = muxed.session  # It takes any number of answers.
             with suppress(*LIBP2P_ERRORS):
-                for number in range(1_001, 9_001, 2):
+                for number in range(1_001, 1_401, 2):
                     await muxed._write_frame(HEADER.pack(0, kind, flags, number if kind == 1 else 0, 0))
             await eventually(lambda: victim.peers() == ())
             assert victim.statistics().penalties[Fault.FLOOD] >= 1
-        await still_gossips(victim, channel)
+        async with running("honest", victim.listen_addresses[0]) as honest:
+            await connected(honest, 1)
 
 
 async def test_a_stranger_that_uses_up_the_loops_time_waits_and_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -631,6 +638,8 @@ async def test_handshakes_beyond_the_loops_time_of_their_address_wait_in_line(mo
             for _ in range(3):
                 await stack.enter_async_context(await trio.open_tcp_stream("127.0.0.1", port))
             await eventually(lambda: begun == 2 and swarm._handshakes.total() == 1)
+            await trio.testing.wait_all_tasks_blocked()
+            assert (begun, swarm._handshakes.total()) == (2, 1)
             for account in swarm.loop_time._accounts.values():
                 assert account.debt_seconds() > 0
 

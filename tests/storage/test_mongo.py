@@ -120,7 +120,7 @@ async def test_closing_a_store_cuts_short_a_call_under_way() -> None:
 async def test_a_database_that_goes_away_is_unavailable_and_comes_back() -> None:
     chain = MadeUpChain(seed=1)
     async with throwaway.throwaway_mongod() as mongod:
-        uri = f"{mongod.uri}&serverSelectionTimeoutMS=300"
+        uri = f"{mongod.uri}&serverSelectionTimeoutMS=2000"
         async with open_storage(MongoSettings(uri, "any", retry_max_s=0.1)) as store:
             await begin(store, chain)
             batch = chain.grow()
