@@ -132,5 +132,5 @@ def test_another_spelling_of_the_same_operation_is_refused() -> None:
     encoded = encode_operation(OPERATIONS["unbond"])
     longer = encoded.replace(b"\xa8sequence\x07", b"\xa8sequence\xcc\x07")
     assert longer != encoded
-    with pytest.raises(OperationRefused, match="shortest form"):
+    with pytest.raises(OperationRefused, match="must be in its one form"):
         decode_operation(longer)
