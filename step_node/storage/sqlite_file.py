@@ -25,6 +25,13 @@ BUSY_TIMEOUT_S = 5.0
 STATEMENTS_CACHED_MAX = 64
 """Prepared statements kept per connection; the least recently used one is dropped."""
 
+PAGES_CACHED_KIB = 512
+"""Pages that one connection keeps in memory; what is not here is in the system's cache.
+
+SQLite's own 2,000 KiB filled for most of an hour, and gained nothing: with 100,000 accounts and 840,000 nonces 1,000
+reads take 15 ms, and a batch of 1,000 proofs 95 ms, with 512, with 2,000 and with 8,000 KiB.
+"""
+
 CHECKED_AT_START_BYTES_MAX = 1_000_000_000
 """A larger file is not read through at each start, which takes seconds for each GB: `step-node storage check` does."""
 
@@ -209,6 +216,7 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
         cached_statements=STATEMENTS_CACHED_MAX,
     )
     connection.execute("PRAGMA trusted_schema = OFF")
+    connection.execute(f"PRAGMA cache_size = -{PAGES_CACHED_KIB}")
     return connection
 
 
