@@ -4,10 +4,11 @@ Two processes with one key contradict one another sooner or later, and half the 
 signs is in its signing history before anybody else can see it. So a message that carries this validator's signature,
 that the history should know of and does not, was signed by somebody else.
 
-What the history should know of: everything of the height that it is about, and of later ones, unless the key may have
-signed there before this node knew. That it learns from the chain: until `begin` is called nothing of a later height is
-held against anybody, and then nothing of the heights up to the one that was given. Messages of earlier heights say
-nothing, since the history of a height is forgotten with the next one.
+What the history should know of: whatever came before the last that it has, and everything later, unless the key may
+have signed that before this node knew: an older copy of the history may have been put back. That it learns from the
+chain: until `begin` is called nothing later than the history is held against anybody, and then nothing of the heights
+up to the one that was given. Messages of earlier heights say nothing, since the history of a height is forgotten with
+the next one.
 
 The watch hears everything that carries the key's signature (`network.gossip`), before anything else is asked about it,
 and the commits of finalised batches; it goes on for as long as the node runs. It never stops a node by anybody's word:
@@ -120,8 +121,10 @@ class DoppelgangerWatch:
         if self.is_doubtful:
             return Suspicion.UNCLEAR
         if message.height == height:
-            forgotten_round = max(each.round for each in history) - ROUNDS_KEPT
-            return Suspicion.CERTAIN if message.round > forgotten_round else Suspicion.NONE
+            if message.round <= max(each.round for each in history) - ROUNDS_KEPT:
+                return Suspicion.NONE
+            if any(each.kind == kind and each.round >= message.round for each in history):
+                return Suspicion.CERTAIN  # The guard lets nothing be signed after what it would have come before.
         known = self._known_height
         return Suspicion.CERTAIN if known is not None and message.height > known else Suspicion.UNCLEAR
 

@@ -151,10 +151,27 @@ async def test_until_it_is_known_what_the_chain_says_nothing_of_a_later_height_i
     assert is_held_against_somebody(watch, signed(PreVote(9, 0, A, OWN)))
 
 
-def test_at_the_history_s_own_height_another_s_message_counts_at_once(guard: SigningGuard) -> None:
-    sign(guard, PreVote(5, 0, A, OWN))
+@pytest.mark.parametrize("other", [PreVote(5, 1, B, OWN), PreVote(5, 0, A, OWN)])
+def test_what_would_have_come_before_the_last_that_was_signed_counts_at_once(
+    guard: SigningGuard, other: SignedMessage
+) -> None:
+    sign(guard, PreVote(5, 1, A, OWN))
     watch = DoppelgangerWatch(address=OWN, chain_id=CHAIN_ID, guard=guard)
-    assert is_held_against_somebody(watch, signed(PreVote(5, 0, B, OWN)))
+    assert is_held_against_somebody(watch, signed(other))
+
+
+@pytest.mark.parametrize("later", [PreVote(5, 2, A, OWN), PreCommit(5, 1, A, OWN), PreVote(6, 0, A, OWN)])
+async def test_what_may_have_come_after_an_older_copy_of_the_history_counts_once_the_chain_has_told(
+    guard: SigningGuard, later: SignedMessage
+) -> None:
+    sign(guard, PreVote(5, 1, A, OWN))
+    watch = DoppelgangerWatch(address=OWN, chain_id=CHAIN_ID, guard=guard)
+    assert not is_held_against_somebody(watch, signed(later))
+    watch.begin(6)
+    assert not is_held_against_somebody(watch, signed(later))
+    at_the_head = DoppelgangerWatch(address=OWN, chain_id=CHAIN_ID, guard=guard)
+    at_the_head.begin(4)
+    assert is_held_against_somebody(at_the_head, signed(later))
 
 
 def test_a_commit_with_a_signature_that_was_not_made_here_gives_the_other_away(
