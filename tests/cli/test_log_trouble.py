@@ -125,8 +125,11 @@ def test_a_hang_up_is_a_line_of_the_log_and_stops_nothing(
     start_with: StartWith, home: NodeHome, command: Command, key_file: Path, tmp_path: Path
 ) -> None:
     log = tmp_path / "node.log"
+    # The process inherits it, and whoever runs the tests may ignore the signal.
+    inherited = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     with log.open("wb") as file:
         process = start_with(stdout=file, stderr=file)
+    signal.signal(signal.SIGHUP, inherited)
     figures_after_a_proof(process, home, command, key_file)
     process.send_signal(signal.SIGHUP)
     deadline = time.monotonic() + SECONDS_MAX

@@ -55,7 +55,9 @@ async def test_a_network_whose_locked_validators_have_lost_their_logs_goes_on_wi
             for name in NAMES
         ]
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(partial(nodes[0].admission.submit, fresh_proofs(1, prefix="locked")[0], wait_ms=0))
+            nursery.start_soon(
+                partial(nodes[0].admission.submit, fresh_proofs(1, prefix="locked")[0], wait_ms=0, source="client")
+            )
             locked = await all_locked(nodes)
             nursery.cancel_scope.cancel()
         assert all(node.status().height == 0 for node in nodes)
@@ -84,7 +86,7 @@ async def test_a_network_whose_validators_have_lost_their_logs_amid_their_votes_
         ]
         async with trio.open_nursery() as nursery:
             for node, proof in zip(nodes, fresh_proofs(4, prefix="lost"), strict=True):
-                nursery.start_soon(partial(node.admission.submit, proof, wait_ms=0))
+                nursery.start_soon(partial(node.admission.submit, proof, wait_ms=0, source="client"))
             with trio.fail_after(LONGEST_SECONDS):
                 while not all(node.driver.state.current.own for node in nodes):
                     await trio.sleep(0.01)
