@@ -64,7 +64,7 @@ class ApiConfig(_Section):
     connections_max: Annotated[int, Field(ge=16, le=10_000)] = 4_096
     connections_per_address_max: Annotated[int, Field(ge=1, le=10_000)] = 128
     cost_ms_per_second: Annotated[int, Field(ge=10, le=10_000)] = 400
-    address_cost_ms_per_second: Annotated[int, Field(ge=10, le=10_000)] = 50
+    address_cost_ms_per_second: Annotated[int, Field(ge=10, le=10_000)] = 200
     proxies: tuple[IPvAnyAddress, ...] = ()
 
 
