@@ -161,10 +161,10 @@ class Connection:
         """Wait until whoever asks has paid for it; the refusal if that would take too long."""
         visitors = self._service.visitors
         asker = self._asker(request)
-        owed_ms = cost_ms_of(path) + (self._cost_ms if self._payer is None else 0.0)
-        self._cost_ms += cost_ms_of(path)
+        cost_ms = cost_ms_of(path)
+        seconds = visitors.charge(asker, cost_ms + (self._cost_ms if self._payer is None else 0.0))
+        self._cost_ms += cost_ms
         self._payer = asker
-        seconds = visitors.charge(asker, owed_ms)
         if not isinstance(seconds, Refused):
             await self._wait(seconds)
             return None
@@ -219,7 +219,7 @@ class Connection:
             "query_string": query,
             "root_path": "",
             "headers": list(request.headers),
-            "client": (self._asker(request), 0),
+            "client": (self._payer, 0),
             "server": None,
             "extensions": {COST_EXTENSION: {"give_back": self._give_back}},
         }

@@ -8,34 +8,13 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry, generate_latest
 
 from p2p.memory import MemoryHub
-from step_node.api.health import Health
-from step_node.api.status import NodeStatus
 from step_node.engine.evidence_pool import EvidencePool
 from step_node.home.paths import NodeHome
-from step_node.mempool.journal import Journal
 from step_node.mempool.pool import Mempool
 from step_node.metrics import NodeMetrics
-from step_node.node.gauges import Gauges, Wellbeing
+from step_node.node.gauges import Gauges
 from step_node.testing.soak.samples import FIGURES, METRICS, take_sample
-
-STATUS = NodeStatus(
-    version="0.1.0",
-    chain_id="step-test",
-    genesis_hash=bytes(32),
-    peer_id="self",
-    p2p_addresses=(),
-    validator_address=None,
-    height=7,
-    batch_hash=bytes(32),
-    state_root=bytes(32),
-    batch_timestamp_ms=0,
-    round=0,
-    state="PROPOSE",
-    syncing=False,
-    mempool_proofs=0,
-    peers=(),
-    validators=(),
-)
+from tests.node.test_metrics import STATUS, UNOPENED, WELL
 
 
 def test_a_sample_has_the_process_the_metrics_and_the_files(tmp_path: Path) -> None:
@@ -67,9 +46,6 @@ async def test_every_metric_that_is_read_is_one_that_a_node_shows() -> None:
     registry = CollectorRegistry()
     NodeMetrics(registry)
     async with MemoryHub().join("one") as network:
-        journal = Journal(Path("journal"), None, trouble="it cannot be opened")
-        registry.register(
-            Gauges(network, Mempool(), journal, EvidencePool(), lambda: STATUS, lambda: Wellbeing(Health(), 0.0, None))
-        )
+        registry.register(Gauges(network, Mempool(), UNOPENED, EvidencePool(), lambda: STATUS, lambda: WELL))
         shown = generate_latest(registry).decode()
     assert [metric for metric in METRICS.values() if f"\n{metric}" not in shown] == []
