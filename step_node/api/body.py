@@ -1,8 +1,9 @@
 """Requests' bodies: taken in whole and bounded before anything else happens, and then read strictly.
 
 `BodyLimit` stands in front of every route. A body that says it is too long is refused before a byte of it is read,
-one that turns out to be is refused at that byte, and one that trickles in is given up. The server closes the
-connection after such an answer, and throws away what still follows on it.
+one that turns out to be is refused at that byte, and one that trickles in is given up. What all of them hold at once is
+bounded, too, in all and by address. The server closes the connection after such an answer, and throws away what still
+follows on it.
 
 `parse_json` accepts what RFC 8259 calls JSON and no more: Python's own parser lets NaN, the infinities and repeated
 keys through, and each means different things to different readers.
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from typing import Final, Never
 
 import trio
@@ -22,7 +24,18 @@ from step_node.clock import Clock
 from step_node.proofs.proof import RefusalCode
 
 BODY_BYTES_MAX: Final = 16 * 1024
-"""The longest body of any request; a submission has some 600 bytes."""
+"""The longest body of nearly any request; a submission has some 600 bytes."""
+
+BATCH_BODY_BYTES_MAX: Final = 1024 * 1024
+"""The longest body of many submissions: a thousand of the longest."""
+
+BATCH_PATH: Final = "/proof/submit-batch"
+
+HELD_BYTES_MAX: Final = 64 * BATCH_BODY_BYTES_MAX
+"""What all bodies together may hold while their requests are under way."""
+
+HELD_BYTES_PER_ADDRESS_MAX: Final = 16 * BATCH_BODY_BYTES_MAX
+"""What those of one address may hold."""
 
 BODY_SECONDS_MAX: Final = 10
 """How long a client may take to send its body."""
@@ -41,19 +54,55 @@ class BodyLimit:
     def __init__(self, app: ASGIApp, clock: Clock) -> None:
         self._app = app
         self._clock = clock
+        self._held_bytes = 0
+        self._held_by: Counter[object] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        body = bytearray()
+        asker = (scope.get("client") or (None,))[0]
         try:
-            body = await _read_body(scope, receive)
+            is_whole = await self._read(body, asker, scope, receive)
         except ApiError as error:
             await error_response(error, self._clock, {"Connection": "close"})(scope, receive, send)
-            return
-        if body is not None:
-            await self._app(scope, _replaying(body, receive), send)
+        else:
+            if is_whole:
+                await self._app(scope, _replaying(bytes(body), receive), send)
+        finally:
+            self._held_bytes -= len(body)
+            self._held_by[asker] -= len(body)
+            if not self._held_by[asker]:
+                del self._held_by[asker]
+
+    async def _read(self, body: bytearray, asker: object, scope: Scope, receive: Receive) -> bool:
+        """Read the whole body; False if the client went away. Raises `ApiError`."""
+        bytes_max = BATCH_BODY_BYTES_MAX if scope["path"] == BATCH_PATH else BODY_BYTES_MAX
+        declared = dict(scope["headers"]).get(b"content-length", b"0")
+        if not declared.isdigit() or int(declared[:20]) > bytes_max:
+            raise _too_large(bytes_max)
+        with trio.move_on_after(BODY_SECONDS_MAX):
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    return False
+                self._hold(body, message.get("body", b""), asker, bytes_max)
+                if not message.get("more_body", False):
+                    return True
+        raise ApiError(RequestCode.REQUEST_TIMEOUT, f"body: must arrive within {BODY_SECONDS_MAX} seconds")
+
+    def _hold(self, body: bytearray, part: bytes, asker: object, bytes_max: int) -> None:
+        if len(body) + len(part) > bytes_max:
+            raise _too_large(bytes_max)
+        if self._held_by[asker] + len(part) > HELD_BYTES_PER_ADDRESS_MAX:
+            raise ApiError(RefusalCode.RATE_LIMITED, "address: too many bodies of it are under way; wait for answers")
+        if self._held_bytes + len(part) > HELD_BYTES_MAX:
+            raise ApiError(RefusalCode.NOT_READY, "too many bodies are under way; try again later")
+        body += part
+        self._held_bytes += len(part)
+        self._held_by[asker] += len(part)
 
 
 def parse_json(body: bytes) -> object:
@@ -76,33 +125,12 @@ def _nesting(text: str) -> int:
     if text.count("[") + text.count("{") <= NESTING_MAX:
         return 0  # It cannot be too deep, and this is what bodies look like.
     deepest = depth = 0
-    for bracket in _BRACKET.findall(_STRING.sub("", text)):
+    # Without a backslash each quote begins or ends a string, which is what bodies look like too.
+    outside = _STRING.sub("", text) if "\\" in text else "".join(text.split('"')[::2])
+    for bracket in _BRACKET.findall(outside):
         depth += 1 if bracket in "[{" else -1
         deepest = max(deepest, depth)
     return deepest
-
-
-async def _read_body(scope: Scope, receive: Receive) -> bytes | None:
-    """The whole body, or None if the client went away. Raises `ApiError`."""
-    declared = dict(scope["headers"]).get(b"content-length", b"0")
-    if not declared.isdigit() or int(declared[:20]) > BODY_BYTES_MAX:
-        raise _too_large()
-    with trio.move_on_after(BODY_SECONDS_MAX):
-        return await _collect(receive)
-    raise ApiError(RequestCode.REQUEST_TIMEOUT, f"body: must arrive within {BODY_SECONDS_MAX} seconds")
-
-
-async def _collect(receive: Receive) -> bytes | None:
-    body = bytearray()
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            return None
-        body += message.get("body", b"")
-        if len(body) > BODY_BYTES_MAX:
-            raise _too_large()
-        if not message.get("more_body", False):
-            return bytes(body)
 
 
 def _replaying(body: bytes, receive: Receive) -> Receive:
@@ -114,8 +142,8 @@ def _replaying(body: bytes, receive: Receive) -> Receive:
     return receive_held
 
 
-def _too_large() -> ApiError:
-    return ApiError(RequestCode.PAYLOAD_TOO_LARGE, f"body: must have at most {BODY_BYTES_MAX} bytes")
+def _too_large(bytes_max: int) -> ApiError:
+    return ApiError(RequestCode.PAYLOAD_TOO_LARGE, f"body: must have at most {bytes_max} bytes")
 
 
 def _not_json(rule: str) -> ApiError:

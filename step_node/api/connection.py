@@ -21,8 +21,9 @@ import trio
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Scope
 
+from step_node.api.bill import BILL_EXTENSION, ApplicationBill, Bill
 from step_node.api.errors import ApiError, RequestCode, error_response
-from step_node.api.limits import CONNECTION_COST_MS, COST_EXTENSION, READ_COST_MS, asker_of, cost_ms_of
+from step_node.api.limits import CONNECTION_COST_MS, READ_COST_MS, asker_of, cost_ms_of
 from step_node.api.visitors import Refused, Visit, Visitors
 from step_node.clock import Clock
 from step_node.proofs.proof import RefusalCode
@@ -80,10 +81,8 @@ class Connection:
         self._visit = visit
         self._stream = stream
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=HEADER_BYTES_MAX)
-        self._payer = visit.address if visit.counted else None
-        """Who pays for what is read. A proxy's client is known only when the head of its request is there."""
-        self._cost_ms = CONNECTION_COST_MS if visit.counted else 0.0
-        """What the request under way has cost so far; the first on a connection is charged with that too."""
+        # The place is paid for already; it goes with the first request.
+        self._bill = self._new_bill(CONNECTION_COST_MS if visit.counted else 0.0)
         self._requests = 0
         self._is_head = False
         self._is_over = False
@@ -112,17 +111,14 @@ class Connection:
             self._requests += 1
             self._is_head = request.method == b"HEAD"
             path, query = _target(request)
-            refusal = await self._pay(request, path)
-            if refusal is None:
-                await self._ask_application(request, path, query)
-            else:
-                await self._answer(refusal)
+            self._bill.payer = self._asker(request)
+            await self._charge(cost_ms_of(path))
+            await self._ask_application(request, path, query)
         except h11.RemoteProtocolError as error:
             await self._refuse_malformed(error)
         except ApiError as refusal:
             await self._answer(error_response(refusal, self._service.clock))
-        self._cost_ms = 0.0
-        self._payer = self._visit.address if self._visit.counted else None
+        self._bill = self._new_bill()
         return self._http.our_state is h11.DONE and self._http.their_state is h11.DONE
 
     async def _read_head(self) -> h11.Request:
@@ -157,23 +153,19 @@ class Connection:
         forwarded_for = [value.decode("latin-1") for name, value in request.headers if name == b"x-forwarded-for"]
         return asker_of(self._visit.host, forwarded_for, self._service.visitors.limits.proxies)
 
-    async def _pay(self, request: h11.Request, path: str) -> Response | None:
-        """Wait until whoever asks has paid for it; the refusal if that would take too long."""
-        visitors = self._service.visitors
-        asker = self._asker(request)
-        cost_ms = cost_ms_of(path)
-        seconds = visitors.charge(asker, cost_ms + (self._cost_ms if self._payer is None else 0.0))
-        self._cost_ms += cost_ms
-        self._payer = asker
+    def _new_bill(self, paid_ms: float = 0.0) -> Bill:
+        return Bill(self._service.visitors, self._visit.address if self._visit.counted else None, paid_ms)
+
+    async def _charge(self, cost_ms: float) -> None:
+        """Wait until whoever asks has paid for it. Raises `ApiError` if that would take too long, and `_Gone`."""
+        seconds = self._bill.add(cost_ms)
         if not isinstance(seconds, Refused):
             await self._wait(seconds)
-            return None
-        await self._wait(visitors.refusal_seconds())
+            return
+        await self._wait(self._service.visitors.refusal_seconds())
         if seconds is Refused.ADDRESS_COST:
-            error = ApiError(RefusalCode.RATE_LIMITED, "address: asks for more than its share of this node's time")
-        else:
-            error = ApiError(RefusalCode.NOT_READY, "the node is asked for more than it can answer; try again later")
-        return error_response(error, self._service.clock)
+            raise ApiError(RefusalCode.RATE_LIMITED, "address: asks for more than its share of this node's time")
+        raise ApiError(RefusalCode.NOT_READY, "the node is asked for more than it can answer; try again later")
 
     async def _wait(self, seconds: float) -> None:
         if seconds > 0:
@@ -199,10 +191,8 @@ class Connection:
             raise _Gone
         if scope.cancelled_caught:
             return None
-        self._cost_ms += READ_COST_MS
-        if self._payer is not None:
-            pause = self._service.visitors.charge(self._payer, READ_COST_MS)
-            await self._wait(self._service.visitors.refusal_seconds() if isinstance(pause, Refused) else pause)
+        pause = self._bill.add(READ_COST_MS)
+        await self._wait(self._service.visitors.refusal_seconds() if isinstance(pause, Refused) else pause)
         return data
 
     # --- answers --------------------------------------------------------------------------------------------------
@@ -219,19 +209,23 @@ class Connection:
             "query_string": query,
             "root_path": "",
             "headers": list(request.headers),
-            "client": (self._payer, 0),
+            "client": (self._bill.payer, 0),
             "server": None,
-            "extensions": {COST_EXTENSION: {"give_back": self._give_back}},
+            "extensions": {
+                BILL_EXTENSION: ApplicationBill(charge=self._charge_unless_gone, give_back=self._bill.give_back)
+            },
         }
         await self._service.app(scope, self._receive_message, self._send_unless_gone)
         if self._fault is not None:
             raise self._fault
 
-    def _give_back(self) -> None:
-        """What was asked for is what the node is there for; see `visitors`."""
-        if self._payer is not None:
-            self._service.visitors.give_back(self._payer, self._cost_ms)
-            self._cost_ms = 0.0
+    async def _charge_unless_gone(self, cost_ms: float, /) -> None:
+        """What the application charges for. Raises `ApiError`."""
+        try:
+            await self._charge(cost_ms)
+        except _Gone as error:
+            self._fault = error
+            raise ApiError(RefusalCode.NOT_READY, "the connection had to give way; try again later") from error
 
     async def _receive_message(self) -> Message:
         """ASGI's `receive`. What the application does not ask for is not read."""

@@ -31,14 +31,17 @@ COSTS_MS: Final = (
 )
 """By the beginning of the path: the first that fits."""
 
+SUBMISSIONS_COST_MS_PER_KIB: Final = 0.05
+"""What reading a body of many submissions costs: it is done on a worker thread, beside the event loop."""
+
+SUBMISSION_COST_MS: Final = 0.05
+"""What each of many submissions costs beyond: `/proof/submit` is mostly the request, and not the proof."""
+
 READ_COST_MS: Final = 0.1
 """What each piece of a request costs as it arrives, so that nobody sends a head of 16 KiB byte by byte for nothing."""
 
 CONNECTION_COST_MS: Final = 0.5
 """What a connection costs: to be accepted, to have a task and a buffer of its own, and to end."""
-
-COST_EXTENSION: Final = "step.cost"
-"""An ASGI extension (in a request's scope): its `give_back()` gives who asks back what the request has cost."""
 
 IPV6_NETWORK_BITS: Final = 64
 """One subscriber of IPv6 has at least as many addresses as fit in the other half (RFC 6177): they count as one."""

@@ -59,6 +59,25 @@ class DroppedStatus(Answer):
     message: str = Field(examples=["triangleId: is subdivided; choose an active triangle"])
 
 
+class RefusedSubmission(Answer):
+    """One of many submissions that was refused. What is retryable by its code may be submitted again as it is."""
+
+    ok: Literal[False] = False
+    status: Literal["refused"] = "refused"
+    proof_id: HashText | None = Field(description="Null if the submission is not of its form.")
+    code: str = Field(description="The gate that refused it.", examples=["LOW_GPS_ACCURACY"])
+    message: str = Field(examples=["accuracy: must be at most 50 metres"])
+
+
+class SubmissionOutcomes(Answer):
+    """What became of each of many submissions."""
+
+    ok: Literal[True] = True
+    outcomes: list[FinalisedStatus | PendingAnswer | DroppedStatus | RefusedSubmission] = Field(
+        description="In the order of the submissions."
+    )
+
+
 class ProofConfig(Answer):
     """What a client must know to make proofs that are accepted. The names are constants, written so."""
 
@@ -87,6 +106,8 @@ class ProofConfig(Answer):
     wait_ms_default: int = Field(description="What `wait_ms` is if you do not say.", examples=[5_000])
     wait_ms_max: int = Field(description="The largest `wait_ms`.", examples=[30_000])
     body_bytes_max: int = Field(description="The longest body.", examples=[16_384])
+    batch_body_bytes_max: int = Field(description="That of `/proof/submit-batch`.", examples=[1_048_576])
+    batch_submissions_max: int = Field(description="Submissions in one such body.", examples=[1_000])
 
 
 class HistoryEntry(Answer):

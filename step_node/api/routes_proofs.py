@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Annotated, Final
 
 import trio
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from mesh import LEVEL_MAX
-from step_node.api.body import BODY_BYTES_MAX
+from step_node.api.bill import bill_of
+from step_node.api.body import BATCH_BODY_BYTES_MAX, BODY_BYTES_MAX
 from step_node.api.documentation import EVERYWHERE, refusals
-from step_node.api.errors import ApiError, RequestCode
-from step_node.api.limits import COST_EXTENSION
-from step_node.api.models_proofs import DroppedStatus, FinalisedStatus, PendingAnswer, ProofConfig, RewardedAnswer
+from step_node.api.errors import HTTP_STATUS, PATIENCE_STATUSES, RETRY_AFTER_SECONDS, ApiError, RequestCode
+from step_node.api.limits import SUBMISSION_COST_MS, SUBMISSIONS_COST_MS_PER_KIB
+from step_node.api.models_proofs import (
+    DroppedStatus,
+    FinalisedStatus,
+    PendingAnswer,
+    ProofConfig,
+    RefusedSubmission,
+    RewardedAnswer,
+    SubmissionOutcomes,
+)
 from step_node.api.schema import EXAMPLE_PROOF_ID, HASH_PATTERN, hex_text
 from step_node.api.services import ApiServices
 from step_node.api.submission import SUBMISSION_SCHEMA, parse_submission
+from step_node.api.submission_batch import BATCH_SUBMISSIONS_MAX, SUBMISSIONS_CONTENT, Read, parse_submissions
 from step_node.ledger.state import Receipt
 from step_node.ledger.state_gates import EXHAUSTION_CLICKS, SUBDIVISION_CLICKS
+from step_node.mempool.admission import Answer
 from step_node.mempool.outcomes import Dropped, Finalised, Pending
 from step_node.mempool.pool import ACCOUNT_PROOFS_MAX
+from step_node.offload import run_blocking
 from step_node.proofs.canonical_line import PROOF_VERSION
 from step_node.proofs.proof import Refusal, RefusalCode, SignedProof
 from step_node.proofs.timestamps import format_timestamp
@@ -42,8 +54,6 @@ _PENDING = {
 }
 _SUBMISSION = {"required": True, "content": {"application/json": {"schema": SUBMISSION_SCHEMA}}}
 _GATE_CODES = tuple(code for code in RefusalCode if code not in EVERYWHERE)
-_NOBODY_COUNTS: Final[dict[str, Callable[[], None]]] = {"give_back": lambda: None}
-"""For a server that charges nothing."""
 
 
 def proof_routes(services: ApiServices) -> APIRouter:
@@ -83,16 +93,74 @@ def proof_routes(services: ApiServices) -> APIRouter:
         pending = PendingAnswer(proof_id=hex_text(proof.proof_id))
         return Response(pending.model_dump_json(by_alias=True), 202, media_type="application/json")
 
+    async def _admit(proofs: Sequence[SignedProof], submissions: int, wait_ms: int, request: Request) -> list[Answer]:
+        """What admission says to these of so many submissions. The cost of what is taken in is given back."""
+        bill = bill_of(request.scope)
+        return await services.admission.submit_many(
+            proofs,
+            wait_ms=wait_ms,
+            source=UNKNOWN_SOURCE if request.client is None else request.client.host,
+            taken_in=lambda number: bill["give_back"](number / submissions),
+        )
+
     async def _submit(proof: SignedProof, wait_ms: int, request: Request) -> Receipt | None:
-        source = UNKNOWN_SOURCE if request.client is None else request.client.host
-        cost = request.scope.get("extensions", {}).get(COST_EXTENSION, _NOBODY_COUNTS)
-        match await services.admission.submit(proof, wait_ms=wait_ms, source=source, taken_in=cost["give_back"]):
+        (answer,) = await _admit([proof], 1, wait_ms, request)
+        match answer:
             case Finalised(receipt):
                 return receipt
             case Pending():
                 return None
             case Dropped(refusal) | (Refusal() as refusal):
                 raise ApiError.of(refusal)
+
+    @routes.post(
+        "/submit-batch",
+        summary="Submit many signed location proofs",
+        response_model=SubmissionOutcomes,
+        response_description="What became of each, in order. With `Retry-After` if some may be submitted again.",
+        responses=refusals(RefusalCode.MEMPOOL_FULL, *EVERYWHERE),
+        openapi_extra={"requestBody": {"required": True, "content": SUBMISSIONS_CONTENT}},
+    )
+    async def submit_batch(
+        request: Request,
+        wait_ms: int = Query(
+            0,
+            ge=0,
+            le=services.wait_ms_max,
+            description="How long to wait for finality of all of them, in milliseconds.",
+        ),
+    ) -> Response:
+        """Each is judged by itself, as if it had been submitted alone. If all are refused for the moment, so is the
+        request; submitting the same body again is safe."""
+        arrived_at = trio.current_time()
+        bill = bill_of(request.scope)
+        body = await request.body()
+        await bill["charge"](len(body) / 1024 * SUBMISSIONS_COST_MS_PER_KIB)
+        media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        read = await run_blocking(parse_submissions, body, media_type)
+        proofs = [each for each in read if isinstance(each, SignedProof)]
+        await bill["charge"](len(proofs) * SUBMISSION_COST_MS)
+        answers = await _admit(proofs, len(read), wait_ms, request)
+        outcomes = _outcomes_in_order(read, answers)
+        _count(outcomes, trio.current_time() - arrived_at)
+        retryable = [each for each in outcomes if isinstance(each, Refusal) and _is_retryable(each)]
+        if len(retryable) == len(outcomes):
+            raise ApiError.of(retryable[0])
+        # A thousand take 10 ms.
+        answered = await run_blocking(_outcomes_json, read, outcomes)
+        headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if retryable else None
+        return Response(answered, headers=headers, media_type="application/json")
+
+    def _count(outcomes: Sequence[Answer], duration_seconds: float) -> None:
+        for outcome in outcomes:
+            match outcome:
+                case Finalised():
+                    services.counters.submission_answered("finalised", duration_seconds)
+                case Pending():
+                    services.counters.submission_answered("pending", duration_seconds)
+                case Dropped(refusal) | (Refusal() as refusal):
+                    services.counters.proof_refused(refusal.code, "api")
+                    services.counters.submission_answered("refused", duration_seconds)
 
     @routes.get(
         "/status/{proofId}",
@@ -143,6 +211,36 @@ def proof_routes(services: ApiServices) -> APIRouter:
             wait_ms_default=min(WAIT_MS_DEFAULT, services.wait_ms_max),
             wait_ms_max=services.wait_ms_max,
             body_bytes_max=BODY_BYTES_MAX,
+            batch_body_bytes_max=BATCH_BODY_BYTES_MAX,
+            batch_submissions_max=BATCH_SUBMISSIONS_MAX,
         )
 
     return routes
+
+
+def _outcomes_in_order(read: Sequence[Read], answers: Sequence[Answer]) -> list[Answer]:
+    """What became of each submission: the refusal that it was read as, or what admission said of its proof."""
+    of_proofs = iter(answers)
+    return [each if isinstance(each, Refusal) else next(of_proofs) for each in read]
+
+
+def _is_retryable(refusal: Refusal) -> bool:
+    return HTTP_STATUS[refusal.code] in PATIENCE_STATUSES
+
+
+def _outcomes_json(read: Sequence[Read], outcomes: Sequence[Answer]) -> str:
+    told = [_told(each, outcome) for each, outcome in zip(read, outcomes, strict=True)]
+    return SubmissionOutcomes(outcomes=told).model_dump_json(by_alias=True)
+
+
+def _told(read: Read, outcome: Answer) -> FinalisedStatus | PendingAnswer | DroppedStatus | RefusedSubmission:
+    proof_id = hex_text(read.proof_id) if isinstance(read, SignedProof) else None
+    match outcome:
+        case Finalised(receipt):
+            return FinalisedStatus.of(receipt)
+        case Pending():
+            return PendingAnswer(proof_id=str(proof_id))
+        case Dropped(refusal):
+            return DroppedStatus(proof_id=str(proof_id), code=refusal.code, message=refusal.message)
+        case Refusal(code, message):
+            return RefusedSubmission(proof_id=proof_id, code=code, message=message)

@@ -9,7 +9,7 @@ from step_node.api.body import parse_json
 from step_node.api.errors import ApiError
 from step_node.api.schema import ADDRESS_PATTERN, EXAMPLE_SUBMISSION, TRIANGLE_PATTERN
 from step_node.proofs.payload import NONCE_CHARACTERS_MAX, UNKNOWN_FIELD_CHARACTERS_SHOWN, parse_payload
-from step_node.proofs.proof import ProofRefused, RefusalCode, SignedProof
+from step_node.proofs.proof import ProofRefused, Refusal, RefusalCode, SignedProof
 
 _FIELDS: Final = ("payload", "signature")
 
@@ -18,23 +18,36 @@ def parse_submission(body: bytes) -> SignedProof:
     """The proof in a request's body. Raises `ApiError` (INVALID_PAYLOAD) naming the field and its rule."""
     document = parse_json(body)
     if not isinstance(document, dict):
-        raise _refused("body: must be a JSON object of payload and signature")
-    for field in _FIELDS:
-        if field not in document:
-            raise _refused(f"{field}: is missing")
-    for field in document:
-        if field not in _FIELDS:
-            shown = ascii(field[:UNKNOWN_FIELD_CHARACTERS_SHOWN])
-            raise _refused(f"{shown}: is not a field of a submission; it has payload and signature")
+        raise refused("body: must be a JSON object of payload and signature")
     try:
-        # parse_payload asks both for their types.
-        return parse_payload(cast(Mapping[str, object], document["payload"]), cast(str, document["signature"]))
+        return submission_in(document)
     except ProofRefused as error:
         raise ApiError.of(error.refusal) from error
 
 
-def _refused(message: str) -> ApiError:
+def submission_in(document: object) -> SignedProof:
+    """The proof in one submission's object. Raises ProofRefused (INVALID_PAYLOAD) naming the field and its rule."""
+    if not isinstance(document, dict):
+        raise _malformed("submission: must be an object of payload and signature")
+    for field in _FIELDS:
+        if field not in document:
+            raise _malformed(f"{field}: is missing")
+    for field in document:
+        if field not in _FIELDS:
+            # MessagePack has keys that are not text.
+            shown = ascii(str(field)[:UNKNOWN_FIELD_CHARACTERS_SHOWN])
+            raise _malformed(f"{shown}: is not a field of a submission; it has payload and signature")
+    # parse_payload asks both for their types.
+    return parse_payload(cast(Mapping[str, object], document["payload"]), cast(str, document["signature"]))
+
+
+def refused(message: str) -> ApiError:
+    """The refusal of a body as a whole."""
     return ApiError(RefusalCode.INVALID_PAYLOAD, message)
+
+
+def _malformed(message: str) -> ProofRefused:
+    return ProofRefused(Refusal(RefusalCode.INVALID_PAYLOAD, message))
 
 
 def _field(kind: str, description: str, **rules: object) -> dict[str, object]:

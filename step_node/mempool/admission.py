@@ -7,7 +7,7 @@ answered. Only what entered here through this node's own API is journalled: ever
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -79,53 +79,90 @@ class Admission:
         """Chunks that were accepted from clients, for the gossip; when nobody takes them they are dropped: peers ask
         for what they miss."""
 
-    async def submit(
-        self, proof: SignedProof, *, wait_ms: int, source: str, taken_in: Callable[[], None] = lambda: None
-    ) -> Answer:
-        """Take in one proof from a client, and wait up to `wait_ms` for the chain to decide.
+    async def submit(self, proof: SignedProof, *, wait_ms: int, source: str) -> Answer:
+        """Take in one proof from a client: `submit_many` of one."""
+        return (await self.submit_many([proof], wait_ms=wait_ms, source=source))[0]
+
+    async def submit_many(
+        self,
+        proofs: Sequence[SignedProof],
+        *,
+        wait_ms: int,
+        source: str,
+        taken_in: Callable[[int], None] = lambda _: None,
+    ) -> list[Answer]:
+        """Take in proofs from a client, and wait up to `wait_ms` for the chain to decide all of them.
 
         `source` is the client's address; how many proofs of newcomers may wait is counted by it (`mempool.turns`).
-        `taken_in` is called as soon as the proof waits here, if it has not done so before.
+        `taken_in` is told, as soon as they wait here, how many do that have not done so before.
 
-        The answer is a `Refusal` when a gate refuses it, else what became of it. A proof that was submitted before
-        gets its outcome. Once this answers anything but a refusal, the proof is on disk.
+        The answers are in the order of the proofs: a `Refusal` where a gate refuses one, else what became of it. A
+        proof that was submitted before gets its outcome. What this answers with anything but a refusal is on disk.
         """
         begins_in_ms = self._chain.begins_in_ms
         if begins_in_ms:
-            return Refusal(RefusalCode.NOT_READY, f"the chain begins in {begins_in_ms} ms; submit a proof made then")
-        submission = _Submission(proof, source, trio.Event())
-        try:
-            self._send.send_nowait(submission)
-        except trio.WouldBlock:
-            return Refusal(
-                RefusalCode.MEMPOOL_FULL, f"{QUEUE_SUBMISSIONS_MAX} submissions wait already; try again in a second"
-            )
-        except trio.BrokenResourceError:
-            return _STOPPING
-        await submission.done.wait()
-        if submission.answer is None:
-            return _STOPPING
-        if submission.is_new:
-            taken_in()
-        if isinstance(submission.answer, Pending):
-            # The chain may have decided between the chunk's answer and this step.
-            if proof.proof_id not in self._mempool:
-                return await self.outcome(proof.proof_id) or Pending()
-            return await self._waiters.wait(proof.proof_id, timeout_ms=wait_ms)
-        return submission.answer
+            early = Refusal(RefusalCode.NOT_READY, f"the chain begins in {begins_in_ms} ms; submit a proof made then")
+            return [early] * len(proofs)
+        submissions = [_Submission(proof, source, trio.Event()) for proof in proofs]
+        self._enqueue(submissions)
+        for submission in submissions:
+            # Chunks are served in turn, so nearly all of a chunk are done when its first is.
+            if not submission.done.is_set():
+                await submission.done.wait()
+        taken_in(sum(submission.is_new for submission in submissions))
+        waiting = {each.proof.proof_id for each in submissions if isinstance(each.answer, Pending)}
+        outcomes = await self._await_outcomes(waiting, wait_ms)
+        return [outcomes.get(each.proof.proof_id, each.answer or _STOPPING) for each in submissions]
+
+    def _enqueue(self, submissions: Sequence[_Submission]) -> None:
+        """Put these in line for their chunks, in order; those that find no room are answered at once."""
+        for index, submission in enumerate(submissions):
+            try:
+                self._send.send_nowait(submission)
+            except trio.WouldBlock:
+                refusal = Refusal(
+                    RefusalCode.MEMPOOL_FULL, f"{QUEUE_SUBMISSIONS_MAX} submissions wait already; try again in a second"
+                )
+            except trio.BrokenResourceError:
+                refusal = _STOPPING
+            else:
+                continue
+            rest = list(submissions[index:])
+            self._refuse_unanswered(rest, refusal)
+            self._release(rest)
+            return
+
+    async def _await_outcomes(self, proof_ids: Collection[bytes], wait_ms: int) -> dict[bytes, Outcome]:
+        """What became of these, which were all pending at the last look, `wait_ms` later at the latest."""
+        outcomes: dict[bytes, Outcome] = {}
+        # The chain may have decided between a chunk's answer and this step, and while one looks.
+        while decided := [each for each in proof_ids if each not in outcomes and each not in self._mempool]:
+            outcomes |= dict.fromkeys(decided, Pending()) | await self.outcomes(decided)
+        return outcomes | await self._waiters.wait(
+            [each for each in proof_ids if each not in outcomes], timeout_ms=wait_ms
+        )
 
     async def outcome(self, proof_id: bytes) -> Outcome | None:
         """What is known of a proof: None if this node has never accepted or finalised it."""
-        if proof_id in self._mempool:
-            return Pending()
-        receipts = await self._chain.storage.receipts([proof_id])
-        if receipts:
-            return Finalised(receipts[0])
-        dropped = await self._journal.dropped([proof_id])
-        if proof_id in dropped:
-            return Dropped(dropped[proof_id])
-        # A batch has taken it out of the mempool, and the journal has not been settled yet.
-        return Pending() if proof_id in self._mempool or self._journal.holds(proof_id) else None
+        return (await self.outcomes([proof_id])).get(proof_id)
+
+    async def outcomes(self, proof_ids: Collection[bytes]) -> dict[bytes, Outcome]:
+        """What is known of these proofs; those that this node has never accepted or finalised are not in the answer."""
+        outcomes: dict[bytes, Outcome] = {each: Pending() for each in proof_ids if each in self._mempool}
+        others = [each for each in proof_ids if each not in outcomes]
+        if not others:
+            return outcomes
+        receipts = await self._chain.storage.receipts(others)
+        outcomes.update((receipt.proof_id, Finalised(receipt)) for receipt in receipts)
+        others = [each for each in others if each not in outcomes]
+        dropped = await self._journal.dropped(others) if others else {}
+        for proof_id in others:
+            if proof_id in dropped:
+                outcomes[proof_id] = Dropped(dropped[proof_id])
+            elif proof_id in self._mempool or self._journal.holds(proof_id):
+                # A batch has taken it out of the mempool, and the journal has not been settled yet.
+                outcomes[proof_id] = Pending()
+        return outcomes
 
     def owes_answers(self) -> bool:
         """Whether proofs wait, or may wait, whose clients were told that they are accepted."""
@@ -228,6 +265,7 @@ class Admission:
         dropped = await self._journal.dropped([proof.proof_id for proof in proofs])
         state, receipts = await self._look_up(proofs)
         accepted: list[_Submission] = []
+        promised: dict[bytes, _Submission] = {}
         for submission in submissions:
             proof_id = submission.proof.proof_id
             if proof_id in receipts:
@@ -240,18 +278,20 @@ class Admission:
                 submission.answer = refusal
             else:
                 accepted.append(submission)
-        promised = {submission.proof.proof_id: submission.proof for submission in accepted}
+                promised.setdefault(proof_id, submission)
+        new_proofs = tuple([submission.proof for submission in promised.values()])
         try:
-            await self._promise(tuple(promised.values()))
+            await self._promise(new_proofs)
         except JournalError:
             for proof_id in promised:
                 self._mempool.remove(proof_id)
             raise
         for submission in accepted:
-            submission.answer, submission.is_new = Pending(), True
-        if promised:
+            submission.answer = Pending()
+            submission.is_new = promised[submission.proof.proof_id] is submission
+        if new_proofs:
             try:
-                self._accepted_send.send_nowait(tuple(promised.values()))
+                self._accepted_send.send_nowait(new_proofs)
             except trio.WouldBlock:
                 return
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import trio
@@ -13,7 +13,7 @@ from step_node.mempool.journal import DroppedProof
 from step_node.proofs.proof import Refusal
 
 WAITERS_MAX = 20_000
-"""Requests that wait for finality at once; one more is answered "pending" at once."""
+"""Proofs that requests wait for at once; a request for more is answered "pending" at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,49 +38,64 @@ class Dropped:
 Outcome: TypeAlias = Pending | Finalised | Dropped
 
 
+@dataclass(eq=False, slots=True)
+class _Wait:
+    """One request's wait. `outcomes` has a `Pending` for each proof that is not decided yet, `undecided` of them."""
+
+    outcomes: dict[bytes, Outcome]
+    undecided: int
+    all_decided: trio.Event = field(default_factory=trio.Event)
+
+    def decide(self, proof_id: bytes, outcome: Outcome) -> None:
+        self.outcomes[proof_id] = outcome
+        self.undecided -= 1
+        if self.undecided == 0:
+            self.all_decided.set()
+
+
 class OutcomeWaiters:
-    """Requests that wait for a proof to be decided. Lives on the event loop."""
+    """Requests that wait for proofs to be decided. Lives on the event loop."""
 
     def __init__(self) -> None:
-        self._waiting: dict[bytes, list[tuple[trio.Event, list[Outcome]]]] = {}
+        self._waiting: dict[bytes, list[_Wait]] = {}
         self._count = 0
 
     def __len__(self) -> int:
         return self._count
 
-    async def wait(self, proof_id: bytes, *, timeout_ms: int) -> Outcome:
-        """The proof's outcome, or `Pending` when the time is up (or too many wait already).
+    async def wait(self, proof_ids: Collection[bytes], *, timeout_ms: int) -> dict[bytes, Outcome]:
+        """What became of each of these until all are decided, or the time is up (at once if too many are waited for).
 
-        Must be called, up to its first wait, in the same step of the event loop in which the caller found the proof
+        Must be called, up to its first wait, in the same step of the event loop in which the caller found the proofs
         undecided: then no decision falls in between.
         """
-        if timeout_ms <= 0 or self._count >= WAITERS_MAX:
-            return Pending()
-        decided = trio.Event()
-        slot: list[Outcome] = []
-        entry = (decided, slot)
-        self._waiting.setdefault(proof_id, []).append(entry)
-        self._count += 1
+        outcomes: dict[bytes, Outcome] = dict.fromkeys(proof_ids, Pending())
+        if not outcomes or timeout_ms <= 0 or self._count + len(outcomes) > WAITERS_MAX:
+            return outcomes
+        wait = _Wait(outcomes, len(outcomes))
+        for proof_id in outcomes:
+            self._waiting.setdefault(proof_id, []).append(wait)
+        self._count += len(outcomes)
         try:
             with trio.move_on_after(timeout_ms / 1000):
-                await decided.wait()
+                await wait.all_decided.wait()
         finally:
-            self._count -= 1
-            entries = self._waiting.get(proof_id)
-            if entries is not None and entry in entries:
-                entries.remove(entry)
-                if not entries:
-                    del self._waiting[proof_id]
-        return slot[0] if slot else Pending()
+            self._count -= len(outcomes)
+            for proof_id in outcomes:
+                waits = self._waiting.get(proof_id)
+                if waits is not None and wait in waits:
+                    waits.remove(wait)
+                    if not waits:
+                        del self._waiting[proof_id]
+        return outcomes
 
     def announce(self, receipts: Sequence[Receipt], dropped: Iterable[DroppedProof]) -> None:
-        """Wake everybody who waits for one of these."""
+        """Tell everybody who waits for one of these."""
         for receipt in receipts:
-            self._wake(receipt.proof_id, Finalised(receipt))
+            self._decide(receipt.proof_id, Finalised(receipt))
         for item in dropped:
-            self._wake(item.proof_id, Dropped(item.refusal))
+            self._decide(item.proof_id, Dropped(item.refusal))
 
-    def _wake(self, proof_id: bytes, outcome: Outcome) -> None:
-        for decided, slot in self._waiting.pop(proof_id, ()):
-            slot.append(outcome)
-            decided.set()
+    def _decide(self, proof_id: bytes, outcome: Outcome) -> None:
+        for wait in self._waiting.pop(proof_id, ()):
+            wait.decide(proof_id, outcome)

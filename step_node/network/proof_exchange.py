@@ -7,6 +7,7 @@ delivery.
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Sequence
 from itertools import islice
@@ -44,6 +45,9 @@ INVENTORY_INTERVAL_MS = 1_000
 
 ASKED_AT_ONCE_MAX = 4
 """Peers whose inventories are waited for at once; while so many do not answer, nobody else is asked."""
+
+BUNDLE_INTERVAL_MS = 50
+"""The time between two bundles of a node, unless one is full. A message costs every node as much as fifty proofs."""
 
 SETTLED_IDS_MAX = 100_000
 """Ids remembered as refused or finalised, so that they are not fetched again; the oldest is forgotten first."""
@@ -88,6 +92,7 @@ class ProofExchange:
         self._metrics = metrics
         self._settled: OrderedDict[bytes, None] = OrderedDict()
         self._refused: OrderedDict[bytes, None] = OrderedDict()
+        self._gossiped_at = -math.inf
         self._turn = 0
         self._asked: set[PeerId] = set()
         self._records = TrackRecords()
@@ -120,9 +125,17 @@ class ProofExchange:
         return not (proof_id in self._mempool or proof_id in self._settled or proof_id in self._refused)
 
     async def _gossip_accepted(self) -> None:
+        gathered: list[SignedProof] = []
         async for proofs in self._admission.accepted:
-            for start in range(0, len(proofs), BUNDLE_PROOFS_MAX):
-                await self._topic.publish(encode_bundle(proofs[start : start + BUNDLE_PROOFS_MAX]))
+            gathered += proofs
+            # A lone proof leaves at once; of many, those that come while the last bundle is fresh leave together.
+            with trio.move_on_at(self._gossiped_at + BUNDLE_INTERVAL_MS / 1000):
+                while len(gathered) < BUNDLE_PROOFS_MAX:
+                    gathered += await self._admission.accepted.receive()
+            while gathered:
+                await self._topic.publish(encode_bundle(gathered[:BUNDLE_PROOFS_MAX]))
+                del gathered[:BUNDLE_PROOFS_MAX]
+            self._gossiped_at = trio.current_time()
 
     async def _take_in_gossip(self) -> None:
         # Nobody is charged for a bad proof here: the bundle was well-formed, and neighbours pass it on before they look

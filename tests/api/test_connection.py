@@ -12,6 +12,7 @@ import trio
 from starlette.types import ASGIApp, Receive, Scope, Send
 from trio.testing import MockClock, lockstep_stream_pair, memory_stream_pair
 
+from step_node.api.bill import BILL_EXTENSION
 from step_node.api.connection import (
     ANSWER_SECONDS_MAX,
     HEADER_BYTES_MAX,
@@ -22,7 +23,7 @@ from step_node.api.connection import (
     Connection,
     Service,
 )
-from step_node.api.limits import CONNECTION_COST_MS, COST_EXTENSION, READ_COST_MS, ApiLimits
+from step_node.api.limits import CONNECTION_COST_MS, READ_COST_MS, ApiLimits
 from step_node.api.visitors import BURST_SECONDS, REFUSAL_SECONDS_MIN, Visitors
 from tests.api.made_up_node import START_MS, SetClock
 from tests.api.serving import AMPLE
@@ -261,7 +262,7 @@ async def test_a_request_that_the_application_is_glad_of_costs_nothing(autojump_
 
     async def glad(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"] == "/glad":
-            scope["extensions"][COST_EXTENSION]["give_back"]()
+            scope["extensions"][BILL_EXTENSION]["give_back"](1.0)
         await hello(scope, receive, send)
 
     limits = replace(AMPLE, address_cost_ms_per_second=20)

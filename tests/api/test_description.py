@@ -26,6 +26,7 @@ async def test_every_route_of_the_protocol_is_described(description: dict[str, A
     routes = {f"{method.upper()} {path}" for path, found in description["paths"].items() for method in found}
     assert routes == {
         "POST /proof/submit",
+        "POST /proof/submit-batch",
         "GET /proof/status/{proofId}",
         "GET /proof/config",
         "GET /account/{address}",

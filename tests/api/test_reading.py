@@ -88,6 +88,8 @@ async def test_the_configuration_names_the_rules(client: httpx.AsyncClient) -> N
         "WAIT_MS_DEFAULT": 5_000,
         "WAIT_MS_MAX": 30_000,
         "BODY_BYTES_MAX": 16_384,
+        "BATCH_BODY_BYTES_MAX": 1_048_576,
+        "BATCH_SUBMISSIONS_MAX": 1_000,
     }
 
 

@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from mesh import TriangleId, locate
 from step_node.api.app import create_app
-from step_node.api.limits import COST_EXTENSION
+from step_node.api.bill import BILL_EXTENSION, ApplicationBill
 from step_node.proofs.proof import Refusal, RefusalCode
 from tests.api.made_up_node import START_MS, ZURICH, MadeUpNode, Walker
 
@@ -232,16 +232,19 @@ async def test_a_refused_proof_leaves_no_trace(node: MadeUpNode, client: httpx.A
 
 
 async def test_only_a_proof_that_is_taken_in_is_worth_its_cost(node: MadeUpNode) -> None:
-    given_back = 0
+    given_back = 0.0
 
-    def give_back() -> None:
+    def give_back(part: float, /) -> None:
         nonlocal given_back
-        given_back += 1
+        given_back += part
+
+    async def charge(cost_ms: float, /) -> None:
+        raise AssertionError(f"a single submission is charged {cost_ms} ms more")
 
     app = create_app(node.services())
 
     async def counting(scope: Scope, receive: Receive, send: Send) -> None:
-        scope["extensions"] = {COST_EXTENSION: {"give_back": give_back}}
+        scope["extensions"] = {BILL_EXTENSION: ApplicationBill(charge=charge, give_back=give_back)}
         await app(scope, receive, send)
 
     proof = Walker(1).proof(START_MS)

@@ -12,9 +12,11 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import msgpack
 import trio
 from libp2p.io.abc import Reader
 from libp2p.pubsub.pb import rpc_pb2
@@ -44,9 +46,10 @@ from consensus.wire import WireError, decode, decode_union, encode
 from p2p.addresses import parse_peer_address
 from p2p.libp2p_faults import LIBP2P_ERRORS
 from p2p.libp2p_negotiation import read_line
-from step_node.api.body import parse_json
+from step_node.api.body import BATCH_BODY_BYTES_MAX, parse_json
 from step_node.api.cursor import decode_cursor, encode_cursor
 from step_node.api.errors import ApiError
+from step_node.api.submission_batch import JSON, LINES, MESSAGEPACK, parse_submissions
 from step_node.batch.batch import BatchHeader, MalformedBatch, decode_batch, encode_batch, identity_in
 from step_node.chain.chain import COMMIT_BYTES_MAX, Chain
 from step_node.chain.genesis import load_genesis
@@ -96,7 +99,7 @@ from step_node.operations.operation import OPERATION_BYTES_MAX, encode_operation
 from step_node.proofs.client_signing import sign_payload
 from step_node.proofs.payload import parse_payload
 from step_node.proofs.proof import ProofRefused
-from step_node.proofs.wire import BUNDLE_BYTES_MAX, MalformedProof, decode_bundle, encode_bundle
+from step_node.proofs.wire import BUNDLE_BYTES_MAX, MalformedProof, decode_bundle, encode_bundle, to_wire_fields
 from step_node.signing.guard import SigningGuard
 from step_node.signing.history import SigningKind
 from step_node.signing.history_file import DOCUMENT_BYTES_MAX, export_history, read_history
@@ -139,6 +142,7 @@ FUZZED_AS = {
     "_Kept": "snapshot-links",
     "_PoolFile": "evidence",
     "rpc_pb2.RPC.FromString": "gossip-rpc",
+    "step_node/api/submission_batch.py msgpack": "submissions-packed",
     "step_node/batch/batch.py msgpack": "batch-identity",
     "step_node/engine/wal.py msgpack": "consensus-log",
     "step_node/ledger/evidence.py msgpack": "consensus-gossip",
@@ -487,6 +491,24 @@ def decoders() -> dict[str, Decoder]:
             (ApiError, ProofRefused),
             (json.dumps(signed).encode(),),
             16_384,
+        ),
+        "submissions-json": Decoder(
+            partial(parse_submissions, media_type=JSON),
+            (ApiError,),
+            (json.dumps([signed]).encode(),),
+            BATCH_BODY_BYTES_MAX,
+        ),
+        "submissions-lines": Decoder(
+            partial(parse_submissions, media_type=LINES),
+            (ApiError,),
+            (json.dumps(signed).encode() + b"\n" + json.dumps(signed).encode(),),
+            BATCH_BODY_BYTES_MAX,
+        ),
+        "submissions-packed": Decoder(
+            partial(parse_submissions, media_type=MESSAGEPACK[0]),
+            (ApiError,),
+            (msgpack.packb([signed, to_wire_fields(proofs[0])]),),
+            BATCH_BODY_BYTES_MAX,
         ),
         "cursor": Decoder(
             lambda data: decode_cursor(data.decode("latin-1")), (ValueError,), (encode_cursor(7, 3).encode(),), 200

@@ -141,6 +141,7 @@ MESSAGE_PACK = (
     "snapshot-chunk",
     "commit",
     "batch-header",
+    "submissions-packed",
 )
 
 

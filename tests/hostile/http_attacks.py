@@ -208,18 +208,35 @@ async def account_readers(target: Target) -> None:
     await in_many_places(target, addresses(40) * 10, partial(_ask, paths))
 
 
+_FORGED: Final = (
+    b'{"payload":{"version":"STEP-PROOF-v1","account":"0x7e5f4552091a69125d5dfcb7b8c2659029395bdf",'
+    b'"triangleId":"STEP-TRI-v1:P10-13131312000000000000-VV7","lat":47.3769,"lon":8.5417,"accuracy":5,'
+    b'"timestamp":"2026-01-31T12:00:00.000Z","nonce":"n"},"signature":"0x' + b"1" * 128 + b'1b"}'
+)
+
+
 async def forged_submissions(target: Target) -> None:
     """Submissions whose signature is by nobody, from forty addresses, without a pause."""
     await in_many_places(target, addresses(40), _submit_forged)
 
 
 async def _submit_forged(port: int, source: str) -> None:
-    body = (
-        b'{"payload":{"version":"STEP-PROOF-v1","account":"0x7e5f4552091a69125d5dfcb7b8c2659029395bdf",'
-        b'"triangleId":"STEP-TRI-v1:P10-13131312000000000000-VV7","lat":47.3769,"lon":8.5417,"accuracy":5,'
-        b'"timestamp":"2026-01-31T12:00:00.000Z","nonce":"n"},"signature":"0x' + b"1" * 128 + b'1b"}'
-    )
-    request = b"POST /proof/submit HTTP/1.1\r\nHost: node\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+    request = b"POST /proof/submit HTTP/1.1\r\nHost: node\r\nContent-Length: %d\r\n\r\n" % len(_FORGED) + _FORGED
+    async with await connect(port, source) as stream:
+        while True:
+            await stream.send_all(request)
+            if not await stream.receive_some(READ_BYTES):
+                return
+
+
+async def forged_batches(target: Target) -> None:
+    """A thousand submissions whose signatures are by nobody in each body, from forty addresses, without a pause."""
+    await in_many_places(target, addresses(40), _submit_forged_batches)
+
+
+async def _submit_forged_batches(port: int, source: str) -> None:
+    body = b"[" + b",".join([_FORGED] * 1_000) + b"]"
+    request = b"POST /proof/submit-batch HTTP/1.1\r\nHost: node\r\nContent-Length: %d\r\n\r\n" % len(body) + body
     async with await connect(port, source) as stream:
         while True:
             await stream.send_all(request)
@@ -252,5 +269,6 @@ ATTACKS: Final[tuple[Attack, ...]] = (
     batch_readers,
     account_readers,
     forged_submissions,
+    forged_batches,
     connecting_and_hanging_up,
 )

@@ -24,7 +24,7 @@ async def test_everybody_who_waits_for_a_proof_is_told(autojump_clock: object) -
     told: list[tuple[bytes, Outcome]] = []
 
     async def wait(proof_id: bytes) -> None:
-        told.append((proof_id, await waiters.wait(proof_id, timeout_ms=5_000)))
+        told.append((proof_id, (await waiters.wait([proof_id], timeout_ms=5_000))[proof_id]))
 
     async with trio.open_nursery() as nursery:
         for proof_id in (PROOF_ID, PROOF_ID, OTHER_ID):
@@ -43,9 +43,9 @@ async def test_everybody_who_waits_for_a_proof_is_told(autojump_clock: object) -
 async def test_when_the_time_is_up_it_is_pending_and_nothing_is_left(autojump_clock: trio.testing.MockClock) -> None:
     waiters = OutcomeWaiters()
     before = autojump_clock.current_time()
-    assert await waiters.wait(PROOF_ID, timeout_ms=5_000) == Pending()
+    assert await waiters.wait([PROOF_ID], timeout_ms=5_000) == {PROOF_ID: Pending()}
     assert autojump_clock.current_time() - before == pytest.approx(5.0)
-    assert await waiters.wait(PROOF_ID, timeout_ms=0) == Pending()
+    assert await waiters.wait([PROOF_ID], timeout_ms=0) == {PROOF_ID: Pending()}
     assert len(waiters) == 0
     waiters.announce([RECEIPT], [])
 
@@ -55,7 +55,7 @@ async def test_one_who_leaves_does_not_take_the_others_along() -> None:
     told: list[Outcome] = []
 
     async def wait() -> None:
-        told.append(await waiters.wait(PROOF_ID, timeout_ms=60_000))
+        told.append((await waiters.wait([PROOF_ID], timeout_ms=60_000))[PROOF_ID])
 
     async def wait_and_leave(leaving: trio.CancelScope) -> None:
         with leaving:
@@ -77,7 +77,41 @@ async def test_who_comes_when_too_many_wait_is_answered_at_once(monkeypatch: pyt
     monkeypatch.setattr(outcomes, "WAITERS_MAX", 1)
     waiters = OutcomeWaiters()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(lambda: waiters.wait(PROOF_ID, timeout_ms=60_000))
+        nursery.start_soon(lambda: waiters.wait([PROOF_ID], timeout_ms=60_000))
         await trio.testing.wait_all_tasks_blocked()
-        assert await waiters.wait(OTHER_ID, timeout_ms=60_000) == Pending()
+        assert await waiters.wait([OTHER_ID], timeout_ms=60_000) == {OTHER_ID: Pending()}
         nursery.cancel_scope.cancel()
+
+
+async def test_who_waits_for_many_is_told_when_the_last_is_decided_and_of_all() -> None:
+    waiters = OutcomeWaiters()
+    told: list[dict[bytes, Outcome]] = []
+
+    async def wait() -> None:
+        told.append(await waiters.wait([PROOF_ID, OTHER_ID], timeout_ms=60_000))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(wait)
+        await trio.testing.wait_all_tasks_blocked()
+        waiters.announce([RECEIPT], [])
+        await trio.testing.wait_all_tasks_blocked()
+        assert told == []
+        waiters.announce([], [DROPPED])
+    assert told == [{PROOF_ID: Finalised(RECEIPT), OTHER_ID: Dropped(DROPPED.refusal)}]
+    assert len(waiters) == 0
+
+
+async def test_what_was_decided_when_the_time_is_up_is_told(autojump_clock: object) -> None:
+    del autojump_clock
+    waiters = OutcomeWaiters()
+    told: list[dict[bytes, Outcome]] = []
+
+    async def wait() -> None:
+        told.append(await waiters.wait([PROOF_ID, OTHER_ID], timeout_ms=5_000))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(wait)
+        await trio.testing.wait_all_tasks_blocked()
+        waiters.announce([RECEIPT], [])
+    assert told == [{PROOF_ID: Finalised(RECEIPT), OTHER_ID: Pending()}]
+    assert len(waiters) == 0

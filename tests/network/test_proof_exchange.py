@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import trio
+import trio.testing
 from prometheus_client import CollectorRegistry
 
 from consensus.wire import encode
@@ -22,7 +23,7 @@ from step_node.network.gossip import proofs_gossip
 from step_node.network.proof_exchange import ProofExchange
 from step_node.network.protocols import FETCH_BYTES_MAX, FETCH_PROTOCOL, Inventory, ProofsRequest, proofs_topic
 from step_node.proofs.proof import RefusalCode
-from step_node.proofs.wire import encode_bundle
+from step_node.proofs.wire import BUNDLE_PROOFS_MAX, decode_bundle, encode_bundle
 from tests.mempool.parts import Parts, open_parts
 from tests.network.nodes import Answer, until
 from tests.support.chains import CHAIN_ID
@@ -116,6 +117,43 @@ async def test_what_a_client_brings_reaches_every_node_by_gossip(
         assert await one.parts.admission.submit(proof, wait_ms=0, source="client") == Pending()
         await until(lambda: other.waiting() == {proof.proof_id})
         assert await other.parts.journal.waiting() == [], "only who promised it keeps it"
+
+
+async def test_a_lone_proof_leaves_at_once_and_those_after_it_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(proof_exchange, "INVENTORY_INTERVAL_MS", 3_600_000)
+    monkeypatch.setattr(proof_exchange, "BUNDLE_INTERVAL_MS", 3_600_000)
+    bundles: list[int] = []
+
+    def note(_sender: PeerId, _receiver: PeerId, _topic: str, data: bytes) -> bool:
+        bundles.append(len(decode_bundle(data)))
+        return False
+
+    hub = MemoryHub(drop=note)
+    proofs = [signed_proof(f"walker-{index}", lat=index / 10) for index in range(1 + BUNDLE_PROOFS_MAX)]
+    async with exchanging_node(hub, "a", tmp_path) as one, exchanging_node(hub, "b", tmp_path) as other:
+        await one.parts.admission.submit(proofs[0], wait_ms=0, source="client")
+        await until(lambda: len(other.waiting()) == 1)
+        await one.parts.admission.submit(proofs[1], wait_ms=0, source="client")
+        await one.parts.admission.submit_many(proofs[2:-1], wait_ms=0, source="client")
+        await trio.testing.wait_all_tasks_blocked()
+        assert bundles == [1], "the interval is not over, and the bundle is not full"
+        await one.parts.admission.submit(proofs[-1], wait_ms=0, source="client")
+        await until(lambda: len(other.waiting()) == len(proofs))
+        assert bundles == [1, BUNDLE_PROOFS_MAX]
+
+
+async def test_those_after_a_lone_proof_leave_when_the_interval_is_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(proof_exchange, "INVENTORY_INTERVAL_MS", 3_600_000)
+    hub = MemoryHub()
+    proofs = [signed_proof(f"walker-{index}", lat=index / 10) for index in range(3)]
+    async with exchanging_node(hub, "a", tmp_path) as one, exchanging_node(hub, "b", tmp_path) as other:
+        for proof in proofs:
+            await one.parts.admission.submit(proof, wait_ms=0, source="client")
+        await until(lambda: len(other.waiting()) == 3)
 
 
 async def test_what_gossip_has_lost_is_fetched(tmp_path: Path) -> None:
