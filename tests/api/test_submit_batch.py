@@ -15,6 +15,7 @@ from step_node.api import body as body_module
 from step_node.api.app import create_app
 from step_node.api.bill import BILL_EXTENSION, ApplicationBill
 from step_node.api.submission_batch import BATCH_SUBMISSIONS_MAX, MESSAGEPACK
+from step_node.proofs.client_signing import SignedPayload
 from step_node.proofs.payload import parse_payload
 from step_node.proofs.wire import to_wire_fields
 from tests.api.made_up_node import START_MS, MadeUpNode, Walker
@@ -29,7 +30,7 @@ async def submit_batch(client: httpx.AsyncClient, submissions: object, wait_ms: 
     return await client.post("/proof/submit-batch", params={"wait_ms": wait_ms}, json=submissions)
 
 
-def proofs(number: int) -> list[dict[str, Any]]:
+def proofs(number: int) -> list[SignedPayload]:
     """Good submissions, each of an account and in a triangle of its own."""
     return [Walker(1 + each).proof(START_MS - 1, place=(each / 10, each / 10)) for each in range(number)]
 
@@ -69,7 +70,7 @@ async def test_each_submission_has_the_outcome_that_it_would_have_alone(
 
 
 async def test_the_three_forms_mean_the_same(node: MadeUpNode, client: httpx.AsyncClient) -> None:
-    submissions = [*proofs(3), Walker(4).proof(START_MS, accuracy_m=51), {"payload": {}, "signature": "0x"}]
+    submissions: list[Any] = [*proofs(3), Walker(4).proof(START_MS, accuracy_m=51), {"payload": {}, "signature": "0x"}]
     fields = [to_wire_fields(parse_payload(each["payload"], each["signature"])) for each in submissions[:4]]
     as_json = await submit_batch(client, submissions)
     assert statuses(as_json) == ["pending", "pending", "pending", "LOW_GPS_ACCURACY", "INVALID_PAYLOAD"]
@@ -197,7 +198,8 @@ async def test_what_bodies_hold_at_once_is_bounded_and_let_go_with_the_answer(
 
 
 async def test_what_is_taken_in_is_given_back_in_proportion(node: MadeUpNode) -> None:
-    charged, given_back = [], []
+    charged: list[float] = []
+    given_back: list[float] = []
 
     async def charge(cost_ms: float, /) -> None:
         charged.append(cost_ms)
