@@ -44,6 +44,7 @@ from p2p.libp2p_yamux import BoundedYamux
 from p2p.limits import ANSWERED_RATE, READ_RATE, Shares
 from p2p.loop_time import Account
 from p2p.network import GOSSIP_BYTES_MAX, Fault
+from p2p.read_ahead import ReadAhead
 
 DEGREE: Final = 8
 DEGREE_LOW: Final = 6
@@ -333,8 +334,9 @@ class Gossip(Pubsub):
         connection = stream.muxed_conn
         if not isinstance(connection, BoundedYamux):
             raise TypeError(f"a stream of gossip on a {type(connection).__name__}")
+        ahead = ReadAhead(stream.read)
         while self.manager.is_running:
-            data = await read_varint_prefixed_bytes_limited(stream, RPC_BYTES_MAX)
+            data = await read_varint_prefixed_bytes_limited(ahead, RPC_BYTES_MAX)
             # Whether the peer has a reserved place may change while it is connected.
             account = connection.account()
             with account.measured():

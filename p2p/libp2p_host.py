@@ -49,6 +49,7 @@ from p2p.libp2p_yamux import BoundedMuxer, FaultReport, bound_windows
 from p2p.loop_time import LoopTime
 from p2p.network import PeerId
 from p2p.places import Limits
+from p2p.read_ahead import ReadAhead
 
 PRIVATE_KEY_BYTES: Final = 32
 NEVER_REACHED: Final = 1_000_000
@@ -111,16 +112,22 @@ def keep_watch(stream: trio.SocketStream) -> None:
 
 
 class WatchedStream(TrioTCPStream):
-    """A TCP stream that the kernel watches, and that knows its other end, over IPv6 too (py-libp2p's does not)."""
+    """A TCP stream that the kernel watches, that knows its other end, over IPv6 too (py-libp2p's does not), and that is
+    read ahead: Noise asks for the two bytes of a length, then for as many as that says."""
 
     def __init__(self, stream: trio.SocketStream) -> None:
         super().__init__(stream)
+        self._ahead = ReadAhead(super().read)
         keep_watch(stream)
         try:
             host, port = stream.socket.getpeername()[:2]
         except OSError:
             return  # It is gone already, which whoever reads from it will see.
         self._cached_remote_address = str(plain_ip(host)), port
+
+    async def read(self, n: int | None = None) -> bytes:
+        """See `Reader.read`."""
+        return await self._ahead.read(n)
 
 
 class _BoundListener(TCPListener):
