@@ -26,6 +26,7 @@ from step_node.cli import (
     validator_commands,
 )
 from step_node.cli.error_lines import ErrorLinesGroup
+from step_node.node.garbage import collect_seldom
 
 EPILOG = (
     "Begin with [bold]step-node devnet[/bold]: a network of four validators on this machine. "
@@ -78,6 +79,7 @@ app.add_typer(validator_commands.app, name="validator")
 
 def run() -> None:
     """What the `step-node` script calls."""
+    collect_seldom()
     app()
 
 

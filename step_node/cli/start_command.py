@@ -195,6 +195,7 @@ async def _run_until_signal(
 
     from step_node.cli.signals import cancelled_by_signals
     from step_node.clock import SystemClock
+    from step_node.node.garbage import leave_alone_what_is_there
     from step_node.node.node import Node
     from step_node.node.start import run_node
 
@@ -205,6 +206,7 @@ async def _run_until_signal(
             wired = Node if make_node is None else partial(make_node, keys)
             run = partial(run_node, home, config, genesis, keys, options=options, make_node=wired)
             started: NodeStarted = await nursery.start(run)
+            leave_alone_what_is_there()
             _tell(started, genesis.told_to_wait(SystemClock().now_ms()), say)
 
 
