@@ -30,7 +30,7 @@ PATIENCE_STATUSES: Final = (429, 503)
 """The statuses that mean: the same request may succeed a little later."""
 
 RETRY_AFTER_SECONDS: Final = 1
-"""How much later, as such an answer says in its `Retry-After` header."""
+"""How much later, as such an answer says in its `Retry-After` header, where nothing better is known."""
 
 
 class RequestCode(StrEnum):
@@ -99,31 +99,41 @@ class ErrorAnswer(Answer):
 
 
 class ApiError(Exception):
-    """Raised where a request cannot be answered as asked; `message` names the field and the rule."""
+    """Raised where a request cannot be answered as asked; `message` names the field and the rule.
 
-    def __init__(self, code: Code, message: str) -> None:
+    `retry_after_seconds` is told where the status is one of `PATIENCE_STATUSES`.
+    """
+
+    def __init__(self, code: Code, message: str, *, retry_after_seconds: int = RETRY_AFTER_SECONDS) -> None:
         super().__init__(f"{code}: {message}")
         self.code = code
         self.message = message
+        self.retry_after_seconds = retry_after_seconds
 
     @classmethod
-    def of(cls, refusal: Refusal) -> ApiError:
+    def of(cls, refusal: Refusal, *, retry_after_seconds: int = RETRY_AFTER_SECONDS) -> ApiError:
         """The error that tells a client of a gate's refusal."""
-        return cls(refusal.code, refusal.message)
+        return cls(refusal.code, refusal.message, retry_after_seconds=retry_after_seconds)
 
 
 def error_response(error: ApiError, clock: Clock, headers: Mapping[str, str] | None = None) -> Response:
     """The one form of an error: the envelope, with the status of its code."""
     timestamp = format_timestamp(clock.now_ms())
-    return envelope_response(ErrorAnswer(code=error.code, message=error.message, timestamp=timestamp), headers)
+    envelope = ErrorAnswer(code=error.code, message=error.message, timestamp=timestamp)
+    return envelope_response(envelope, headers, retry_after_seconds=error.retry_after_seconds)
 
 
-def envelope_response(envelope: ErrorAnswer, headers: Mapping[str, str] | None = None) -> Response:
+def envelope_response(
+    envelope: ErrorAnswer,
+    headers: Mapping[str, str] | None = None,
+    *,
+    retry_after_seconds: int = RETRY_AFTER_SECONDS,
+) -> Response:
     """The response that carries `envelope`."""
     status = HTTP_STATUS[envelope.code]
     all_headers = dict(headers or {})
     if status in PATIENCE_STATUSES:
-        all_headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+        all_headers["Retry-After"] = str(retry_after_seconds)
     return Response(envelope.model_dump_json(by_alias=True), status, all_headers, "application/json")
 
 

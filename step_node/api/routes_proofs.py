@@ -30,6 +30,7 @@ from step_node.api.submission_batch import BATCH_SUBMISSIONS_MAX, SUBMISSIONS_CO
 from step_node.ledger.state import Receipt
 from step_node.ledger.state_gates import EXHAUSTION_CLICKS, SUBDIVISION_CLICKS
 from step_node.mempool.admission import Answer
+from step_node.mempool.backlog import BACKLOG_SECONDS
 from step_node.mempool.outcomes import Dropped, Finalised, Pending
 from step_node.mempool.pool import ACCOUNT_PROOFS_MAX
 from step_node.offload import run_blocking
@@ -80,6 +81,7 @@ def proof_routes(services: ApiServices) -> APIRouter:
         """Submitting the same proof again is safe: the answer is what became of it, and it is paid once."""
         arrived_at = trio.current_time()
         try:
+            _refuse_if_busy()
             proof = parse_submission(await request.body())
             receipt = await _submit(proof, wait_ms, request)
         except ApiError as error:
@@ -92,6 +94,16 @@ def proof_routes(services: ApiServices) -> APIRouter:
         services.counters.submission_answered("pending", trio.current_time() - arrived_at)
         pending = PendingAnswer(proof_id=hex_text(proof.proof_id))
         return Response(pending.model_dump_json(by_alias=True), 202, media_type="application/json")
+
+    def _refuse_if_busy() -> None:
+        """Refuse a request before anything is read of it, if what waits is more than the chain keeps up with."""
+        seconds = services.admission.busy_seconds()
+        if seconds:
+            raise ApiError(
+                RefusalCode.MEMPOOL_FULL,
+                f"more proofs wait than the chain finalises in {BACKLOG_SECONDS} seconds; try again in {seconds} s",
+                retry_after_seconds=seconds,
+            )
 
     async def _admit(proofs: Sequence[SignedProof], submissions: int, wait_ms: int, request: Request) -> list[Answer]:
         """What admission says to these of so many submissions. The cost of what is taken in is given back."""
@@ -134,6 +146,7 @@ def proof_routes(services: ApiServices) -> APIRouter:
         request; submitting the same body again is safe."""
         arrived_at = trio.current_time()
         bill = bill_of(request.scope)
+        _refuse_if_busy()
         body = await request.body()
         await bill["charge"](len(body) / 1024 * SUBMISSIONS_COST_MS_PER_KIB)
         media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -143,12 +156,13 @@ def proof_routes(services: ApiServices) -> APIRouter:
         answers = await _admit(proofs, len(read), wait_ms, request)
         outcomes = _outcomes_in_order(read, answers)
         _count(outcomes, trio.current_time() - arrived_at)
+        retry_seconds = max(RETRY_AFTER_SECONDS, services.admission.busy_seconds())
         retryable = [each for each in outcomes if isinstance(each, Refusal) and _is_retryable(each)]
         if len(retryable) == len(outcomes):
-            raise ApiError.of(retryable[0])
+            raise ApiError.of(retryable[0], retry_after_seconds=retry_seconds)
         # A thousand take 10 ms.
         answered = await run_blocking(_outcomes_json, read, outcomes)
-        headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if retryable else None
+        headers = {"Retry-After": str(retry_seconds)} if retryable else None
         return Response(answered, headers=headers, media_type="application/json")
 
     def _count(outcomes: Sequence[Answer], duration_seconds: float) -> None:

@@ -20,6 +20,7 @@ from step_node.clock import Clock
 from step_node.ledger.apply import keys_of
 from step_node.ledger.state import Receipt, StateSlice
 from step_node.ledger.state_gates import check_clock
+from step_node.mempool.backlog import BACKLOG_SECONDS, Backlog
 from step_node.mempool.journal import DroppedProof, Journal, JournalError
 from step_node.mempool.outcomes import Dropped, Finalised, Outcome, OutcomeWaiters, Pending
 from step_node.mempool.pool import Mempool
@@ -55,6 +56,13 @@ log = structlog.get_logger("journal")
 _STOPPING = Refusal(RefusalCode.NOT_READY, "the node is stopping; submit to another node")
 
 
+def _too_many(waiting: int) -> Refusal:
+    return Refusal(
+        RefusalCode.MEMPOOL_FULL,
+        f"{waiting} proofs wait already, as many as the chain finalises in {BACKLOG_SECONDS} seconds; try again later",
+    )
+
+
 class Admission:
     """See the module's docstring. `run` must be running while `submit` is called."""
 
@@ -63,6 +71,7 @@ class Admission:
         *,
         chain: Chain,
         mempool: Mempool,
+        backlog: Backlog,
         journal: Journal,
         waiters: OutcomeWaiters,
         clock: Clock,
@@ -70,6 +79,7 @@ class Admission:
     ) -> None:
         self._chain = chain
         self._mempool = mempool
+        self._backlog = backlog
         self._journal = journal
         self._waiters = waiters
         self._clock = clock
@@ -114,23 +124,37 @@ class Admission:
         outcomes = await self._await_outcomes(waiting, wait_ms)
         return [outcomes.get(each.proof.proof_id, each.answer or _STOPPING) for each in submissions]
 
+    def busy_seconds(self) -> int:
+        """In how many seconds a client should come back, if no proof is taken in now because of those that wait."""
+        waiting = self._waiting()
+        return 0 if self._backlog.room(waiting) else self._backlog.retry_seconds(waiting)
+
+    def _waiting(self) -> int:
+        return len(self._mempool) + self._send.statistics().current_buffer_used
+
     def _enqueue(self, submissions: Sequence[_Submission]) -> None:
         """Put these in line for their chunks, in order; those that find no room are answered at once."""
-        for index, submission in enumerate(submissions):
-            try:
-                self._send.send_nowait(submission)
-            except trio.WouldBlock:
-                refusal = Refusal(
-                    RefusalCode.MEMPOOL_FULL, f"{QUEUE_SUBMISSIONS_MAX} submissions wait already; try again in a second"
-                )
-            except trio.BrokenResourceError:
-                refusal = _STOPPING
+        waiting = self._waiting()
+        room = self._backlog.room(waiting)
+        for submission in submissions:
+            is_known = submission.proof.proof_id in self._mempool
+            refusal = self._put_in_line(submission) if room or is_known else _too_many(waiting)
+            if refusal is None:
+                room -= not is_known
             else:
-                continue
-            rest = list(submissions[index:])
-            self._refuse_unanswered(rest, refusal)
-            self._release(rest)
-            return
+                self._refuse_unanswered([submission], refusal)
+                self._release([submission])
+
+    def _put_in_line(self, submission: _Submission) -> Refusal | None:
+        try:
+            self._send.send_nowait(submission)
+        except trio.WouldBlock:
+            return Refusal(
+                RefusalCode.MEMPOOL_FULL, f"{QUEUE_SUBMISSIONS_MAX} submissions wait already; try again in a second"
+            )
+        except trio.BrokenResourceError:
+            return _STOPPING
+        return None
 
     async def _await_outcomes(self, proof_ids: Collection[bytes], wait_ms: int) -> dict[bytes, Outcome]:
         """What became of these, which were all pending at the last look, `wait_ms` later at the latest."""

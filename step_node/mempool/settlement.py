@@ -18,6 +18,7 @@ from step_node.chain.chain import Chain
 from step_node.chain.judging import JudgedBatch
 from step_node.clock import Clock
 from step_node.ledger.apply import keys_of
+from step_node.mempool.backlog import Backlog
 from step_node.mempool.journal import DroppedProof, Journal
 from step_node.mempool.outcomes import OutcomeWaiters
 from step_node.mempool.pool import Mempool
@@ -40,6 +41,7 @@ class Settlement:
         *,
         chain: Chain,
         mempool: Mempool,
+        backlog: Backlog,
         journal: Journal,
         waiters: OutcomeWaiters,
         note_settled: Callable[[Sequence[bytes]], None],
@@ -49,6 +51,7 @@ class Settlement:
     ) -> None:
         self._chain = chain
         self._mempool = mempool
+        self._backlog = backlog
         self._journal = journal
         self._waiters = waiters
         self._note_settled = note_settled
@@ -65,6 +68,7 @@ class Settlement:
             if waited_ms is not None:
                 self._metrics.proof_final_after(waited_ms)
                 self._mempool.remove(proof_id)
+        self._backlog.note_finalised(len(receipts))
         self._mempool.note_history(receipt.account for receipt in receipts)
         self._waiters.announce(receipts, ())
         changes = judged.transition.changes

@@ -23,6 +23,7 @@ from step_node.engine.driver import ConsensusDriver
 from step_node.engine.hooks import ConsensusHooks
 from step_node.ledger.offences import Slashing
 from step_node.mempool.admission import Admission
+from step_node.mempool.backlog import Backlog
 from step_node.mempool.operations import OperationDesk, OperationPool
 from step_node.mempool.outcomes import OutcomeWaiters
 from step_node.mempool.settlement import Settlement
@@ -76,9 +77,11 @@ class Node:
         self._diary = RoundDiary(parts.clock, self._metrics)
         self._storage_watch = StorageWatch(self._metrics.storage_retried)
         self._waiters = OutcomeWaiters()
+        backlog = Backlog()
         self.admission = Admission(
             chain=parts.chain,
             mempool=parts.mempool,
+            backlog=backlog,
             journal=parts.journal,
             waiters=self._waiters,
             clock=parts.clock,
@@ -105,6 +108,7 @@ class Node:
         self._settlement = Settlement(
             chain=parts.chain,
             mempool=parts.mempool,
+            backlog=backlog,
             journal=parts.journal,
             waiters=self._waiters,
             note_settled=self._exchange.note_settled,

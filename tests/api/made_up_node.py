@@ -24,6 +24,7 @@ from step_node.chain.genesis import Genesis, GenesisValidator
 from step_node.crypto import eip191
 from step_node.ledger.state import Receipt
 from step_node.mempool.admission import Admission
+from step_node.mempool.backlog import Backlog
 from step_node.mempool.journal import DroppedProof, Journal, open_journal
 from step_node.mempool.operations import OperationDesk, OperationPool
 from step_node.mempool.outcomes import OutcomeWaiters
@@ -230,13 +231,19 @@ async def open_node(
     clock = SetClock(START_MS)
     storage = storage or MemoryStorage()
     await storage.initialise(genesis.hash, genesis.head(), genesis.accounts())
-    mempool, waiters = Mempool(), OutcomeWaiters()
+    mempool, backlog, waiters = Mempool(), Backlog(), OutcomeWaiters()
     chain = await Chain.open(genesis=genesis, storage=storage, clock=clock, known=mempool.get)
     async with open_journal(journal_path, genesis.hash) as journal, trio.open_nursery() as nursery:
         registry = CollectorRegistry()
         metrics = NodeMetrics(registry)
         admission = Admission(
-            chain=chain, mempool=mempool, journal=journal, waiters=waiters, clock=clock, metrics=metrics
+            chain=chain,
+            mempool=mempool,
+            backlog=backlog,
+            journal=journal,
+            waiters=waiters,
+            clock=clock,
+            metrics=metrics,
         )
         nursery.start_soon(admission.run)
         yield MadeUpNode(

@@ -15,6 +15,7 @@ from step_node.api import body as body_module
 from step_node.api.app import create_app
 from step_node.api.bill import BILL_EXTENSION, ApplicationBill
 from step_node.api.submission_batch import BATCH_SUBMISSIONS_MAX, MESSAGEPACK
+from step_node.mempool import backlog
 from step_node.proofs.client_signing import SignedPayload
 from step_node.proofs.payload import parse_payload
 from step_node.proofs.wire import to_wire_fields
@@ -218,3 +219,18 @@ async def test_what_is_taken_in_is_given_back_in_proportion(node: MadeUpNode) ->
         assert given_back == [1 / 4]
         await submit_batch(client, [good])
         assert given_back == [1 / 4, 0]
+
+
+async def test_while_more_waits_than_the_chain_keeps_up_with_requests_are_refused_unread(
+    node: MadeUpNode, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backlog, "BACKLOG_PROOFS_MIN", 2)
+    first = await submit_batch(client, proofs(3))
+    assert statuses(first) == ["pending", "pending", "MEMPOOL_FULL"]
+    assert first.headers["retry-after"] == str(backlog.RETRY_SECONDS_MAX)
+    for path in ("/proof/submit", "/proof/submit-batch"):
+        refused = await client.post(path, content=b"no JSON")
+        assert "try again in 30 s" in require_refusal(refused, 503, "MEMPOOL_FULL")
+        assert refused.headers["retry-after"] == "30"
+    await node.finalise()
+    require_refusal(await client.post("/proof/submit-batch", content=b"no JSON"), 400, "INVALID_PAYLOAD")

@@ -16,6 +16,7 @@ from step_node.chain.genesis import Genesis
 from step_node.chain.judging import JudgedBatch
 from step_node.ledger.state import StateKeys, StateSlice
 from step_node.mempool.admission import Admission
+from step_node.mempool.backlog import Backlog
 from step_node.mempool.journal import Journal, open_journal
 from step_node.mempool.outcomes import OutcomeWaiters
 from step_node.mempool.pool import Mempool
@@ -60,6 +61,7 @@ class Parts:
     admission: Admission
     settlement: Settlement
     waiters: OutcomeWaiters
+    backlog: Backlog
     clock: SetClock
     settled: list[bytes] = field(default_factory=list)
 
@@ -88,16 +90,23 @@ async def open_parts(
     await storage.initialise(genesis.hash, genesis.head(), genesis.accounts())
     mempool = Mempool(proofs_max=proofs_max)
     chain = await Chain.open(genesis=genesis, storage=storage, clock=clock, known=mempool.get)
-    waiters = OutcomeWaiters()
+    waiters, backlog = OutcomeWaiters(), Backlog()
     settled: list[bytes] = []
     async with open_journal(home / "journal.sqlite", genesis.hash) as journal:
         metrics = NodeMetrics(CollectorRegistry())
         admission = Admission(
-            chain=chain, mempool=mempool, journal=journal, waiters=waiters, clock=clock, metrics=metrics
+            chain=chain,
+            mempool=mempool,
+            backlog=backlog,
+            journal=journal,
+            waiters=waiters,
+            clock=clock,
+            metrics=metrics,
         )
         settlement = Settlement(
             chain=chain,
             mempool=mempool,
+            backlog=backlog,
             journal=journal,
             waiters=waiters,
             note_settled=settled.extend,
@@ -109,7 +118,7 @@ async def open_parts(
         async with trio.open_nursery() as nursery:
             if serving:
                 nursery.start_soon(admission.run)
-            yield Parts(chain, mempool, journal, admission, settlement, waiters, clock, settled)
+            yield Parts(chain, mempool, journal, admission, settlement, waiters, backlog, clock, settled)
             nursery.cancel_scope.cancel()
 
 

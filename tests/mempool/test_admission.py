@@ -11,6 +11,7 @@ import trio
 import trio.testing
 
 from mesh import locate
+from step_node.mempool import backlog
 from step_node.mempool import journal as journal_module
 from step_node.mempool.admission import QUEUE_SUBMISSIONS_MAX
 from step_node.mempool.outcomes import Dropped, Finalised, Pending
@@ -124,7 +125,10 @@ async def test_the_mempools_own_limits_refuse_with_their_codes(tmp_path: Path) -
         )
 
 
-async def test_more_submissions_than_may_wait_are_refused_at_once(tmp_path: Path) -> None:
+async def test_more_submissions_than_may_wait_are_refused_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backlog, "BACKLOG_PROOFS_MIN", QUEUE_SUBMISSIONS_MAX + 1)
     async with open_parts(tmp_path, serving=False) as parts, trio.open_nursery() as clients:
         proof = signed_proof()
         for _ in range(QUEUE_SUBMISSIONS_MAX):
@@ -132,6 +136,27 @@ async def test_more_submissions_than_may_wait_are_refused_at_once(tmp_path: Path
         await trio.testing.wait_all_tasks_blocked()
         assert code_of(await parts.admission.submit(proof, wait_ms=0, source="client")) is RefusalCode.MEMPOOL_FULL
         clients.cancel_scope.cancel()
+
+
+async def test_more_proofs_than_the_chain_keeps_up_with_are_refused_until_it_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backlog, "BACKLOG_PROOFS_MIN", 3)
+    proofs = [signed_proof(f"walker-{index}", lat=index / 10) for index in range(5)]
+    async with open_parts(tmp_path) as parts:
+        assert parts.admission.busy_seconds() == 0
+        answers = await parts.admission.submit_many(proofs, wait_ms=0, source="client")
+        assert answers[:3] == [Pending()] * 3
+        assert [code_of(answer) for answer in answers[3:]] == [RefusalCode.MEMPOOL_FULL] * 2
+        assert parts.admission.busy_seconds() == backlog.RETRY_SECONDS_MAX, "nothing has become final yet"
+        # What waits already is promised already, and what peers have promised is taken in.
+        assert await parts.admission.submit(proofs[0], wait_ms=0, source="client") == Pending()
+        assert await parts.admission.admit_from_peer(proofs[3:], "peer") == [None, None]
+        assert len(parts.mempool) == 5
+        await parts.finalise(proofs[:3])
+        assert parts.admission.busy_seconds() == 0
+        more = signed_proof("another", lat=-5.0)
+        assert await parts.admission.submit(more, wait_ms=0, source="client") == Pending()
 
 
 async def test_a_stopping_node_leaves_no_client_waiting(tmp_path: Path) -> None:
