@@ -97,6 +97,8 @@ class BaseNetwork:
         self._refused: OrderedDict[bytes, tuple[float, Fault]] = OrderedDict()
         """Hash of sender, topic and message -> when it was refused, and for what."""
         self._shares = {urgent: GossipShares(clock, urgent=urgent) for urgent in (True, False)}
+        self._members: frozenset[PeerId] = frozenset()
+        """Who has a reserved place by `keep_connected`, this node among them if it is one of those."""
         self._subscriptions: dict[str, Subscription] = {}
         self._protocols: dict[str, ServedProtocol] = {}
         self._peers: dict[PeerId, Connection] = {}
@@ -275,7 +277,8 @@ class BaseNetwork:
             self._dropped[Drop.OVERSIZED] += 1
             self.penalise(sender, Fault.OVERSIZED)
             return False
-        verdict = self._shares[subscription.urgent].judge(sender, publisher, len(data))
+        shares = self._shares[subscription.urgent]
+        verdict = shares.judge(sender, publisher, len(data), by_member=publisher in self._members)
         if not verdict.accepted:
             self._dropped[Drop.FLOOD] += 1
             if verdict.charge:

@@ -167,6 +167,7 @@ class Libp2pNetwork(BaseNetwork):
             return
         self._require_running("keep_connected()")
         scopes = dict.fromkeys(addresses, narrowest)
+        self._members = frozenset(parse_peer_address(text).peer_id for text in scopes)
         # The operator's own choice may be anywhere, and is tried first.
         scopes = dict.fromkeys(self._settings.bootstrap_addresses, Scope.LOOPBACK) | {
             text: scope for text, scope in scopes.items() if text not in self._settings.bootstrap_addresses
@@ -211,6 +212,9 @@ class Libp2pNetwork(BaseNetwork):
     def _expel(self, peer_id: PeerId) -> None:
         if not self._closed:
             self._nursery.start_soon(self.disconnect, peer_id)
+
+    def _is_member(self) -> bool:
+        return self._peer_id in self._members
 
     def _streams_kept(self) -> int:
         return 0 if self._host is None else self._host.swarm.streams_kept()
@@ -277,7 +281,9 @@ class Libp2pNetwork(BaseNetwork):
                             for address in host.get_transport_addrs()
                         )
                         nursery.start_soon(self._publications.publish_urgent, gossip)
-                        nursery.start_soon(self._publications.publish_bulk, gossip)
+                        nursery.start_soon(
+                            self._publications.publish_bulk, gossip, lambda: self._peer_id in self._members
+                        )
                         task_status.started()
                         try:
                             await self._stop.wait()

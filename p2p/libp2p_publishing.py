@@ -7,12 +7,13 @@ a peer's send queue is long, so that a burst arrives late instead of being lost.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import trio
 
 from p2p.libp2p_gossip import Gossip
-from p2p.limits import OWN_BULK_RATE, Share
+from p2p.limits import OWN_BULK_RATE, OWN_MEMBER_BULK_RATE, Share
 from p2p.pacing import Pacing
 
 PUBLISH_QUEUE_MESSAGES: Final = 64
@@ -42,13 +43,13 @@ class Publications:
         async for topic, data in self._urgent:
             await gossip.publish(topic, data)
 
-    async def publish_bulk(self, gossip: Gossip) -> None:
-        """Hand on the rest, at a pace."""
-        share = Share(OWN_BULK_RATE, trio.current_time)
+    async def publish_bulk(self, gossip: Gossip, is_member: Callable[[], bool]) -> None:
+        """Hand on the rest, at a pace: that of those with a reserved place while `is_member` says so."""
+        share, share_of_member = (Share(rate, trio.current_time) for rate in (OWN_BULK_RATE, OWN_MEMBER_BULK_RATE))
         pacing = Pacing(
             lambda: {peer_id for peer_id, queue in gossip.peer_queues.items() if len(queue) > PUBLISH_BUSY_MESSAGES}
         )
         async for topic, data in self._bulk:
-            await trio.sleep(share.wait_after(1, len(data)))
+            await trio.sleep((share_of_member if is_member() else share).wait_after(1, len(data)))
             await pacing.wait()
             await gossip.publish(topic, data)

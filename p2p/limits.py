@@ -8,6 +8,8 @@ bytes; what a peer sends is taken from it. Each neighbour has three shares:
   that were said once before.
 - *published*: what it has published itself, which its own signature proves. No honest node comes near the limit.
   Beyond it a message is dropped, and the peer is charged FLOOD, at most as often as `CHARGE_RATE` says.
+  Of topics that are not urgent a peer with a reserved place may publish more. Whether it has one depends on how far
+  each node has come, so nobody is charged for what would be within that larger share.
 - *relayed*: what others have published. Beyond it a message is dropped and not passed on. The neighbour is not charged:
   it may have taken the messages in good faith, from more peers than we can see. Since each honest node drops what goes
   beyond a share, a flood ends at the first one that it reaches.
@@ -54,6 +56,12 @@ message on to every neighbour, and being sent it by each, is the greater part of
 that gossip loses are asked for."""
 OWN_BULK_RATE: Final = Rate(80, 500, MIB / 10, 0.96 * MIB)
 """Of what this node publishes itself there: what is over waits. Below `BULK_PUBLISHED_RATE`, since messages bunch."""
+MEMBER_BULK_PUBLISHED_RATE: Final = Rate(100, 1_000, 0.375 * MIB, 3 * MIB)
+"""The same of a neighbour with a reserved place, as validators have: some 2,200 proofs a second of its clients."""
+MEMBERS_BULK_RATE: Final = Rate(400, 4_000, 0.75 * MIB, 6 * MIB)
+"""Of all that these publish: 4,500 proofs a second. Whoever has no reserved place takes nothing of it."""
+OWN_MEMBER_BULK_RATE: Final = Rate(80, 500, 0.3 * MIB, 2.9 * MIB)
+"""Of what this node publishes itself while it has such a place with the others."""
 ANSWERED_RATE: Final = Rate(200, 2_000, 8 * MIB, 64 * MIB)
 """Of what is sent to a neighbour that asks for gossip it has missed; what is asked for beyond it is not sent."""
 ACCEPTED_RATE: Final = Rate(20, 200, 1, 1)
@@ -162,17 +170,33 @@ class GossipShares:
         self._published = Shares(PUBLISHED_RATE if urgent else BULK_PUBLISHED_RATE, clock)
         self._relayed = Shares(RELAYED_RATE, clock)
         self._charges = Shares(CHARGE_RATE, clock)
+        self._published_by_members = self._published if urgent else Shares(MEMBER_BULK_PUBLISHED_RATE, clock)
         self._all = None if urgent else Share(BULK_RATE, clock)
+        self._all_of_members = None if urgent else Share(MEMBERS_BULK_RATE, clock)
 
     def __len__(self) -> int:
         """How many shares of neighbours are remembered."""
-        return len(self._published) + len(self._relayed) + len(self._charges)
+        shares = {
+            id(each): each for each in (self._published, self._published_by_members, self._relayed, self._charges)
+        }
+        return sum(map(len, shares.values()))
 
-    def judge(self, sender: PeerId, publisher: PeerId | None, size_bytes: int) -> Verdict:
-        """Take one message from the shares it belongs to."""
+    def judge(self, sender: PeerId, publisher: PeerId | None, size_bytes: int, *, by_member: bool = False) -> Verdict:
+        """Take one message from the shares it belongs to; `by_member`: its publisher has a reserved place."""
         if sender == publisher:
-            if not self._published.of(sender).take(size_bytes):
-                return CHARGED if self._charges.of(sender).take(0) else DROPPED
+            if not (self._published_by_members if by_member else self._published).of(sender).take(size_bytes):
+                return self._beyond(sender, size_bytes, by_member)
         elif not self._relayed.of(sender).take(size_bytes):
             return DROPPED
-        return ACCEPTED if self._all is None or self._all.take(size_bytes) else DROPPED
+        all_together = self._all_of_members if by_member else self._all
+        return ACCEPTED if all_together is None or all_together.take(size_bytes) else DROPPED
+
+    def _beyond(self, sender: PeerId, size_bytes: int, by_member: bool) -> Verdict:
+        is_within_larger = (
+            not by_member
+            and self._published_by_members is not self._published
+            and self._published_by_members.of(sender).take(size_bytes)
+        )
+        if is_within_larger or not self._charges.of(sender).take(0):
+            return DROPPED
+        return CHARGED

@@ -168,7 +168,9 @@ class MemoryNetwork(BaseNetwork):
         return FramedStream(peer_id, protocol, near, message_bytes_max=limit)
 
     def keep_connected(self, addresses: Iterable[str], *, narrowest: Scope = Scope.LOOPBACK) -> None:
-        """Do nothing: everybody is connected to everybody whom a link leads to."""
+        """Note who they are: everybody is connected to everybody whom a link leads to."""
+        del narrowest
+        self._members = frozenset(PeerId(address.rpartition("/p2p/")[2]) for address in addresses)
 
     async def connect(self, address: str, *, narrowest: Scope = Scope.LOOPBACK) -> None:
         """Raise `PeerUnreachable` unless the peer is connected: nobody else can be dialled."""

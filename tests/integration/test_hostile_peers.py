@@ -226,7 +226,7 @@ async def attacked(devnet: Devnet, attack: Attack, key: bytes, *, seconds_max: f
 )
 async def test_the_chain_goes_on_under(attack: Attack, ends_banned: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     # Ours is the attackers' process; the nodes have their own. An honest node would wait for its share.
-    monkeypatch.setattr("p2p.libp2p_network.OWN_BULK_RATE", Rate(1e9, 1e9, 1e12, 1e12))
+    monkeypatch.setattr("p2p.libp2p_publishing.OWN_BULK_RATE", Rate(1e9, 1e9, 1e12, 1e12))
     with trio.fail_after(LONGEST_SECONDS):
         async with Devnet(DevnetSettings(base_port=0, parameters=QUICK)) as devnet:
             await attacked(devnet, attack, secrets.token_bytes(32), seconds_max=120, until_banned=ends_banned)

@@ -511,7 +511,8 @@ async def test_passing_on_what_nobody_has_signed_ends_in_a_ban() -> None:
 
 
 async def test_a_flood_of_ones_own_gossip_is_dropped_charged_and_ends_in_a_ban(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("p2p.limits.BULK_PUBLISHED_RATE", Rate(1, 20, 1_000_000, 1_000_000))
+    for rate in ("BULK_PUBLISHED_RATE", "MEMBER_BULK_PUBLISHED_RATE"):
+        monkeypatch.setattr(f"p2p.limits.{rate}", Rate(1, 20, 1_000_000, 1_000_000))
     monkeypatch.setattr("p2p.limits.CHARGE_RATE", Rate(100, 100, 1, 1))
     async with (
         gossiping("victim") as (victim, channel),

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from p2p.limits import (
     BULK_PUBLISHED_RATE,
     BULK_RATE,
+    MEMBER_BULK_PUBLISHED_RATE,
+    MEMBERS_BULK_RATE,
     OWN_BULK_RATE,
+    OWN_MEMBER_BULK_RATE,
     PEERS_MAX,
     PUBLISHED_RATE,
     RELAYED_RATE,
@@ -105,9 +109,39 @@ def test_all_neighbours_together_have_one_share_of_what_is_not_urgent() -> None:
     assert not any(verdict.charge for verdict in more)
 
 
-def test_a_node_that_keeps_to_its_own_rate_is_never_over_the_share_that_others_give_it() -> None:
+def test_whoever_has_a_reserved_place_has_a_larger_share_and_one_that_strangers_take_nothing_of() -> None:
     clock = Clock()
-    own, theirs = Share(OWN_BULK_RATE, clock), Share(BULK_PUBLISHED_RATE, clock)
+    shares = GossipShares(clock, urgent=False)
+    strangers = [PeerId(f"stranger {number}") for number in range(50)]
+    size_bytes = 50_000
+    while any(shares.judge(peer, peer, size_bytes).accepted for peer in strangers):
+        pass
+    burst = int(MEMBER_BULK_PUBLISHED_RATE.bytes_burst) // size_bytes
+    assert all(shares.judge(SENDER, SENDER, size_bytes, by_member=True).accepted for _ in range(burst))
+    assert shares.judge(SENDER, SENDER, size_bytes, by_member=True).charge
+    relayed = sum(shares.judge(OTHER, SENDER, size_bytes, by_member=True).accepted for _ in range(1_000))
+    assert burst + relayed == int(MEMBERS_BULK_RATE.bytes_burst) // size_bytes
+
+
+def test_a_member_that_others_do_not_know_of_yet_is_dropped_and_not_charged() -> None:
+    shares = GossipShares(Clock(), urgent=False)
+    size_bytes = 50_000
+    accepted = int(BULK_PUBLISHED_RATE.bytes_burst) // size_bytes
+    in_larger_share = int(MEMBER_BULK_PUBLISHED_RATE.bytes_burst) // size_bytes
+    verdicts = [shares.judge(SENDER, SENDER, size_bytes) for _ in range(accepted + in_larger_share + 1)]
+    assert [verdict.accepted for verdict in verdicts] == [True] * accepted + [False] * (in_larger_share + 1)
+    assert [verdict.charge for verdict in verdicts] == [False] * (accepted + in_larger_share) + [True]
+
+
+@pytest.mark.parametrize(
+    ("own_rate", "their_rate"),
+    [(OWN_BULK_RATE, BULK_PUBLISHED_RATE), (OWN_MEMBER_BULK_RATE, MEMBER_BULK_PUBLISHED_RATE)],
+)
+def test_a_node_that_keeps_to_its_own_rate_is_never_over_the_share_that_others_give_it(
+    own_rate: Rate, their_rate: Rate
+) -> None:
+    clock = Clock()
+    own, theirs = Share(own_rate, clock), Share(their_rate, clock)
     for size_bytes in [1, 99_000, 200_000, 500] * 500:
         clock.now += own.wait_after(1, size_bytes)
         assert theirs.take(size_bytes)
