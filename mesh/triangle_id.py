@@ -11,7 +11,7 @@ the rule it broke (protocol.md §1, "Text form" and "Integer form").
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache, total_ordering
+from functools import total_ordering
 from hashlib import sha256
 from typing import Final
 
@@ -36,8 +36,8 @@ _FOUR_DIGITS: Final = tuple("".join(str(byte >> shift & 3) for shift in (6, 4, 2
 """The four base-4 digits of a byte."""
 _CHECKSUM_ALPHABET: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 _CHECKSUM_LENGTH: Final = 3
-_CHECKSUM_CACHE_SIZE_MAX: Final = 4096
-"""Texts whose checksum is remembered; the least recently used one is forgotten first."""
+_TWO_CHECKSUM_LETTERS: Final = tuple(one + other for one in _CHECKSUM_ALPHABET for other in _CHECKSUM_ALPHABET)
+"""The two letters of ten bits."""
 
 
 class TriangleIdError(ValueError):
@@ -215,9 +215,8 @@ def _parse_digits(digits: str, level: int) -> int:
     return int(digits[: level - 1] or "0", 4)
 
 
-@lru_cache(maxsize=_CHECKSUM_CACHE_SIZE_MAX)
 def _checksum(checked: str) -> str:
     # ASCII is certain: every part has been checked, or built, from ASCII alphabets.
     digest = sha256(checked.encode("ascii")).digest()
     value = digest[0] << 7 | digest[1] >> 1
-    return "".join(_CHECKSUM_ALPHABET[value >> shift & 31] for shift in (10, 5, 0))
+    return _TWO_CHECKSUM_LETTERS[value >> 5] + _CHECKSUM_ALPHABET[value & 31]

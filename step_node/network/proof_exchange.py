@@ -52,6 +52,10 @@ BUNDLE_INTERVAL_MS = 50
 SETTLED_IDS_MAX = 100_000
 """Ids remembered as refused or finalised, so that they are not fetched again; the oldest is forgotten first."""
 
+SETTLED_SECONDS = 300.0
+"""How long a settled id is remembered. Who lists it for longer is minutes behind the head; what is fetched from there
+in vain is refused, like any proof whose nonce is used, and remembered as refused until the head moves."""
+
 DECODED_AT_ONCE_PROOFS = 64
 """Proofs of a gossiped bundle that are decoded before other tasks have their turn: half a millisecond of work."""
 
@@ -90,7 +94,8 @@ class ProofExchange:
         self._mempool = mempool
         self._admission = admission
         self._metrics = metrics
-        self._settled: OrderedDict[bytes, None] = OrderedDict()
+        self._settled: OrderedDict[bytes, float] = OrderedDict()
+        """Proof id -> when it was settled."""
         self._refused: OrderedDict[bytes, None] = OrderedDict()
         self._gossiped_at = -math.inf
         self._turn = 0
@@ -111,9 +116,13 @@ class ProofExchange:
         """The head has moved: these are finalised or dropped, and whoever still lists them is behind."""
         # What was refused because of the old head, or of a proof that waited then, may pass now.
         self._refused.clear()
+        now = trio.current_time()
         for proof_id in proof_ids:
-            self._settled[proof_id] = None
-        while len(self._settled) > SETTLED_IDS_MAX:
+            self._settled[proof_id] = now
+            self._settled.move_to_end(proof_id)
+        while self._settled and (
+            len(self._settled) > SETTLED_IDS_MAX or next(iter(self._settled.values())) < now - SETTLED_SECONDS
+        ):
             self._settled.popitem(last=False)
 
     def _note_refused(self, proof_id: bytes) -> None:

@@ -11,6 +11,7 @@ import pytest
 import trio
 import trio.testing
 from prometheus_client import CollectorRegistry
+from trio.testing import MockClock
 
 from consensus.wire import encode
 from p2p.memory import MemoryHub, MemoryNetwork
@@ -193,6 +194,23 @@ async def test_finalised_and_dropped_proofs_are_not_fetched_again(tmp_path: Path
         behind.parts.mempool.add(news)
         await until(lambda: news.proof_id in one.waiting())
         assert one.waiting() == {news.proof_id}
+
+
+async def test_settled_proofs_are_forgotten_when_nobody_honest_lists_them_any_more(
+    tmp_path: Path, mock_clock: MockClock
+) -> None:
+    """Remembered by number alone they would take 14 MB, after hours."""
+    mock_clock.rate = 1.0
+    hub, old, recent = MemoryHub(), signed_proof("alice"), signed_proof("bob")
+    async with exchanging_node(hub, "a", tmp_path) as one, exchanging_node(hub, "b", tmp_path) as behind:
+        one.exchange.note_settled([old.proof_id])
+        mock_clock.jump(proof_exchange.SETTLED_SECONDS + 1)
+        one.exchange.note_settled([recent.proof_id])
+        behind.parts.mempool.add(recent)
+        behind.parts.mempool.add(old)
+        # Here nothing else tells it from news: this chain has not finalised it.
+        await until(lambda: old.proof_id in one.waiting())
+        assert one.waiting() == {old.proof_id}
 
 
 REQUESTED, OTHER = signed_proof("alice"), signed_proof("mallory")

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from step_node.storage import sqlite_file
-from step_node.storage.interface import SCHEMA_VERSION, StorageMismatch, StorageUnavailable
+from step_node.storage.interface import SCHEMA_VERSION, STRANGERS_READS_MAX, StorageMismatch, StorageUnavailable
 from step_node.storage.open import SqliteSettings, open_storage
-from step_node.storage.sqlite import SqliteStorage
+from step_node.storage.sqlite import OWN_READS_MAX, SqliteStorage
+from step_node.storage.sqlite_file import open_reader, open_writer
 from tests.storage.made_up_chain import MadeUpChain, assert_holds, begin
 
 
@@ -174,6 +175,18 @@ async def test_a_file_locked_by_another_process_is_unavailable(tmp_path: Path, m
         other.close()
         await store.finalise(batch)
         await assert_holds(store, chain)
+
+
+async def test_the_pages_of_all_connections_take_little_more_than_a_megabyte(tmp_path: Path) -> None:
+    """They fill in the course of an hour, and a node grows by as much."""
+    await make_store(tmp_path / "store")
+    kept_kib = 0
+    for open_one, connections in ((open_writer, 1), (open_reader, OWN_READS_MAX + STRANGERS_READS_MAX)):
+        with closing(open_one(tmp_path / "store")) as connection:
+            (cache_size,) = connection.execute("PRAGMA cache_size").fetchone()
+        assert cache_size < 0, "it is set in pages, not in KiB"
+        kept_kib += -cache_size * connections
+    assert kept_kib <= 1_200
 
 
 async def test_look_ups_use_their_indexes(tmp_path: Path) -> None:
