@@ -100,6 +100,7 @@ class Connection:
         except _LOST:
             pass
         finally:
+            self._fault = None  # Its traceback leads here again: neither would go before the garbage collector comes.
             await trio.aclose_forcefully(self._stream)
 
     # --- requests -------------------------------------------------------------------------------------------------
