@@ -195,7 +195,7 @@ async def _run_until_signal(
 
     from step_node.cli.signals import cancelled_by_signals
     from step_node.clock import SystemClock
-    from step_node.node.garbage import leave_alone_what_is_there
+    from step_node.node.garbage import collect_by_the_clock, leave_alone_what_is_there
     from step_node.node.node import Node
     from step_node.node.start import run_node
 
@@ -207,6 +207,7 @@ async def _run_until_signal(
             run = partial(run_node, home, config, genesis, keys, options=options, make_node=wired)
             started: NodeStarted = await nursery.start(run)
             leave_alone_what_is_there()
+            nursery.start_soon(collect_by_the_clock)
             _tell(started, genesis.told_to_wait(SystemClock().now_ms()), say)
 
 

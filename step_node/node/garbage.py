@@ -1,10 +1,10 @@
 """The garbage collector of a process that lives long.
 
-Python looks through the youngest objects after every 700 new ones, and now and then through all: two hundred thousand
-that were there since the start, 75 ms in which nothing else happens. What reference counts do not free here is little,
-above all the objects of py-libp2p's connections, so it can look less often, and need not look at what stays. Under a
-modest load the youngest are looked through every five seconds, and all that came after the start every ten minutes:
-ten times more seldom, and what peers leave behind would add up to megabytes between.
+Python looks for garbage whenever so many objects are new, first among the youngest, now and then among all: two hundred
+thousand that were there since the start, 75 ms in which nothing else happens. Under load that is too often; in a quiet
+hour it is never, and what py-libp2p's connections leave behind, cycles that reference counts do not free, adds up to
+megabytes. So what was there at the start is left alone, new objects are counted in larger numbers, and the clock has a
+look, too.
 """
 
 from __future__ import annotations
@@ -12,8 +12,16 @@ from __future__ import annotations
 import gc
 from typing import Final
 
+import trio
+
 THRESHOLDS: Final = (10_000, 10, 10)
 """New objects before the youngest are looked through; rounds of that before the next older, and before all."""
+
+INTERVAL_SECONDS: Final = 30.0
+"""How long garbage lies at most that was never old; 1 to 2 ms."""
+
+INTERVALS_TO_ALL: Final = 10
+"""After so many of them all that came since the start is looked through, 0.1 ms for each thousand objects."""
 
 
 def collect_seldom() -> None:
@@ -27,3 +35,11 @@ def leave_alone_what_is_there() -> None:
     gc.freeze()
     # Python waits with all until a quarter as many are new as there were the last time: there are none now.
     gc.collect()
+
+
+async def collect_by_the_clock() -> None:
+    """Collect every `INTERVAL_SECONDS`, until cancelled."""
+    while True:
+        for number in range(INTERVALS_TO_ALL):
+            await trio.sleep(INTERVAL_SECONDS)
+            gc.collect(1 if number + 1 < INTERVALS_TO_ALL else 2)

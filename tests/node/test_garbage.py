@@ -1,9 +1,17 @@
-"""The garbage collector of a daemon looks seldom, and not at what was there when it had started."""
+"""The garbage collector of a daemon: what was there when it had started is left alone, what comes later is found."""
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
+import weakref
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from step_node.node.garbage import INTERVAL_SECONDS, INTERVALS_TO_ALL, collect_by_the_clock
 
 PROGRAM = """
 import gc
@@ -28,5 +36,41 @@ assert gc.get_stats()[2]["collections"] > 2, "two are of the start"
 """
 
 
+class Cycle:
+    """Refers to itself."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+@pytest.fixture(autouse=True)
+def _not_by_itself() -> object:
+    """Nothing is collected unless it is asked for."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
 def test_what_was_there_is_left_alone_and_what_comes_later_is_found() -> None:
     subprocess.run([sys.executable, "-c", PROGRAM], check=True, timeout=60)
+
+
+async def test_garbage_goes_with_time_however_little_there_is_of_it(autojump_clock: MockClock) -> None:
+    del autojump_clock
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(collect_by_the_clock)
+        young = weakref.ref(Cycle())
+        old_cycle = Cycle()
+        old = weakref.ref(old_cycle)
+        assert young() is not None
+        await trio.sleep(INTERVAL_SECONDS + 1)
+        assert young() is None
+        await trio.sleep(2 * INTERVAL_SECONDS)
+        del old_cycle
+        assert old() is not None
+        await trio.sleep(INTERVAL_SECONDS)
+        assert old() is not None, "it is among the oldest"
+        await trio.sleep(INTERVALS_TO_ALL * INTERVAL_SECONDS)
+        assert old() is None
+        nursery.cancel_scope.cancel()
