@@ -46,7 +46,7 @@ test-python: ## The fast tests on another interpreter, in a .venv of its own (PY
 chaos: setup-dev ## Scenarios of failures on networks of real processes (REPEAT=3 SCENARIO=partition)
 	@$(BIN)/step-node chaos --repeat $(REPEAT) $(foreach name,$(SCENARIO),--scenario $(name))
 
-long: setup-dev ## Operators' days, copied homes, attacks and chaos with real processes: a quarter of an hour
+long: setup-dev ## Operators' days, copied homes, attacks and chaos with real processes: half an hour
 	@$(BIN)/python -m pytest -m long --ignore tests/hostile
 
 hostile: setup-dev ## Attacks on networks of real processes, one after another; what each does to finality

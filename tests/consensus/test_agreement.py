@@ -38,5 +38,5 @@ def test_four_validators_one_of_them_a_liar_agree_and_terminate(seed: int, steps
 @pytest.mark.parametrize(("count", "byzantine"), [(1, 0), (2, 0), (4, 0), (4, 1), (7, 2)])
 def test_seeded_runs_in_which_logs_are_lost_agree_and_terminate(count: int, byzantine: int) -> None:
     """Half of the crashes take the consensus log with them; of those, a fifth the proof of lock too."""
-    for seed in range(40):
+    for seed in range(20):
         run(seed, count, byzantine, 150 * count, log_trouble=0.5)

@@ -16,7 +16,7 @@ from tests.integration.test_processes_killed import LONGEST_SECONDS, QUICK, unti
 VALIDATORS = 5
 
 
-@pytest.mark.slow
+@pytest.mark.long
 async def test_five_validators_that_know_one_peer_are_fully_connected_and_go_on_when_it_dies() -> None:
     settings = DevnetSettings(validators=VALIDATORS, base_port=0, parameters=QUICK, bootstrap_at_first_only=True)
     with trio.fail_after(LONGEST_SECONDS):

@@ -24,7 +24,7 @@ BATCHES_BEFORE = 3
 QUICK = Parameters(batch_interval_ms=300)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 async def test_a_second_process_with_the_same_key_stops_before_it_signs_anything(tmp_path: Path) -> None:
     with trio.fail_after(LONGEST_SECONDS):
         async with Devnet(DevnetSettings(base_port=0, parameters=QUICK)) as devnet:

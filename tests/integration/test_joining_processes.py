@@ -12,7 +12,7 @@ from scripts.bench_joining import measure
 LONGEST_SECONDS = 240.0
 
 
-@pytest.mark.slow
+@pytest.mark.long
 async def test_a_process_with_an_empty_home_joins_by_batches_and_by_a_snapshot(tmp_path: Path) -> None:
     # How long it takes is measured by `make bench-join`: a limit here would test the machine.
     with trio.fail_after(LONGEST_SECONDS):

@@ -102,7 +102,7 @@ async def test_all_four_killed_at_once_lose_nothing_that_they_accepted() -> None
             await check_ledgers(devnet, walkers)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 async def test_killing_mongod_under_load_loses_nothing_and_applies_nothing_twice() -> None:
     with trio.fail_after(LONGEST_SECONDS):
         async with Devnet(DevnetSettings(store="mongodb", base_port=0, parameters=QUICK)) as devnet:

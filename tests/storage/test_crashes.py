@@ -105,7 +105,7 @@ async def test_sqlite_killed_at_any_statement_of_restoring_is_at_genesis_or_whol
     await require_restored_or_not([SqliteSettings(tmp_path / f"{point}.sqlite") for point in range(1, points + 2)])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 async def test_mongodb_client_killed_at_any_command_of_restoring_is_at_genesis_or_whole(mongodb_uri: str) -> None:
     prefix = new_database_name()[:40]
     points = await crash_at_every_point("restore", "mongodb", mongodb_uri, prefix)
