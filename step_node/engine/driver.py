@@ -313,11 +313,16 @@ class ConsensusDriver:
                 self._events.remind(event.WorkAvailable())
 
     async def _repeat(self) -> None:
-        height, pauses, passed = self._state.height, 1, 0
+        """Have own messages said again while a height goes on. What was said within the last pause is left out: nobody
+        has had the time to miss it, and a proposal costs all who hear it again."""
+        seen: int | None = None
+        pauses, passed = 1, 0
         while True:
             await trio.sleep(REPEAT_MS / 1000)
-            if self.is_idle or self._state.height != height:
-                height, pauses, passed = self._state.height, 1, 0
+            under_way = None if self.is_idle else self._state.height
+            if under_way is None or under_way != seen:
+                seen, pauses, passed = under_way, 1, 0
+                continue
             passed += 1
             if passed >= pauses:
                 self._events.remind(Repeat())
