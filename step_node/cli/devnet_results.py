@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -14,8 +13,7 @@ from rich.table import Table
 from step_node.testing.devnet.agreement import Agreement
 from step_node.testing.devnet.verdict import Verdict
 from step_node.testing.devnet.walkers import ProofRecord, WalkResult
-
-PERCENTILES = (50, 95, 99)
+from step_node.testing.load.report import PERCENTILES, percentile
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +67,6 @@ def summarise(
         validators=validators,
         verdict=verdict,
     )
-
-
-def percentile(ascending: Sequence[float], percent: int) -> float | None:
-    """The nearest-rank percentile of values in ascending order, to a tenth; None of no values."""
-    if not ascending:
-        return None
-    return round(ascending[max(0, math.ceil(percent / 100 * len(ascending)) - 1)], 1)
 
 
 def print_table(screen: Console, summary: Summary) -> None:

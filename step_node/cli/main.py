@@ -12,11 +12,13 @@ from typing import Annotated
 import typer
 
 from step_node.cli import (
+    bench_command,
     chaos_command,
     consensus_command,
     devnet_command,
     home_commands,
     keys_commands,
+    load_command,
     mesh_commands,
     proof_commands,
     simulate_command,
@@ -67,6 +69,8 @@ app.command("chaos")(chaos_command.chaos)
 app.command("init")(home_commands.init)
 app.command("testnet")(home_commands.make_test_network)
 app.command("start")(start_command.start)
+app.command("load")(load_command.load)
+app.command("bench")(bench_command.bench)
 app.command("simulate")(simulate_command.simulate)
 app.command("status")(status_command.status)
 app.command("consensus")(consensus_command.consensus)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import pytest
 
 from mesh import locate, unit_vector, within_distance
-from step_node.cli.devnet_results import percentile, summarise
+from step_node.cli.devnet_results import summarise
 from step_node.parameters import Parameters
 from step_node.proofs.gates import check_stateless
 from step_node.proofs.payload import parse_payload
@@ -27,6 +27,7 @@ from step_node.testing.devnet.walkers import (
     WalkResult,
     proof_id_of,
 )
+from step_node.testing.load.report import percentile
 
 NOW_MS = 1_769_860_800_000
 PARAMETERS = Parameters()

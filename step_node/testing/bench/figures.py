@@ -44,12 +44,13 @@ class Bar:
 class Sample:
     """One run of a row. `limit` is in the same unit, measured beside it; None where there is none.
 
-    `figures` are others of the same run, by name.
+    `figures` are others of the same run, by name. `failures` says what else the bar asks for and did not hold.
     """
 
     value: float
     limit: float | None = None
     figures: Mapping[str, float] = field(default_factory=dict)
+    failures: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,8 @@ class Row:
     runs: int
     spread: float
     figures: Mapping[str, float] = field(default_factory=dict)
+    failures: tuple[str, ...] = ()
+    """What else the bar asks for, and did not hold."""
     rule: str = ""
     """The bar, for people."""
 
@@ -97,6 +100,7 @@ def summarise(name: str, unit: str, bar: Bar | None, samples: Sequence[Sample]) 
     limits = [sample.limit for sample in samples if sample.limit is not None]
     limit = median(limits) if len(limits) == len(samples) else None
     ratio = None if limit is None else median(one.value / one.limit for one in samples if one.limit)
+    failures = tuple(dict.fromkeys(failure for sample in samples for failure in sample.failures))
     threshold: float | None = None
     meets_bar: bool | None = None
     if bar is not None:
@@ -104,7 +108,7 @@ def summarise(name: str, unit: str, bar: Bar | None, samples: Sequence[Sample]) 
         if judged is None or (bar.of == "ratio" and limit is None):
             raise ValueError(f"{name}: its bar is a part of its limit, and a run has none")
         threshold = bar.threshold * (limit or 0.0) if bar.of == "ratio" else bar.threshold
-        meets_bar = bar.is_met(judged)
+        meets_bar = bar.is_met(judged) and not failures
     return Row(
         name=name,
         value=value,
@@ -116,6 +120,7 @@ def summarise(name: str, unit: str, bar: Bar | None, samples: Sequence[Sample]) 
         runs=len(samples),
         spread=(max(values) - min(values)) / abs(value) if value else 0.0,
         figures=_medians(samples),
+        failures=failures,
         rule="" if bar is None else str(bar),
     )
 

@@ -10,7 +10,6 @@ that does not divide it.
 from __future__ import annotations
 
 import hashlib
-import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -20,9 +19,6 @@ from step_node.ledger.state_gates import SUBDIVISION_CLICKS
 
 PROOFS_PER_PROVER_MAX = SUBDIVISION_CLICKS - 1
 """Of one prover in its triangle; a further one would be the click that subdivides it."""
-
-INTERVAL_MARGIN_MS = 1_000
-"""By how much more than the moratorium two proofs of one prover are apart."""
 
 _STRIDE = 2_147_483_647
 """A prime above the count of any level's triangles up to 14, which is 2^k · 5: it divides none of them."""
@@ -38,7 +34,7 @@ class Provers:
     @property
     def count_max(self) -> int:
         """How many there are: as many as triangles of the level."""
-        return FACE_COUNT * 4 ** (self.level - 1)
+        return FACE_COUNT << 2 * (self.level - 1)
 
     def private_key(self, number: int) -> bytes:
         """The 32-byte key of prover `number`; worthless outside of tests."""
@@ -63,29 +59,3 @@ class Provers:
     @cached_property
     def _first(self) -> int:
         return int.from_bytes(hashlib.sha256(b"step load places|" + self.seed).digest()) % self.count_max
-
-
-@dataclass(frozen=True, slots=True)
-class Turns:
-    """Which prover makes which proof, where `rate` of them are made a second.
-
-    `known` are provers, from number 0, that prove before any other, and as often as it takes; with none of them, each
-    makes way for a new one after `PROOFS_PER_PROVER_MAX` proofs.
-    """
-
-    rate: float
-    moratorium_ms: int
-    known: int = 0
-
-    @property
-    def at_once(self) -> int:
-        """How many provers take turns: so many that each waits longer than the moratorium."""
-        needed = math.ceil(self.rate * (self.moratorium_ms + INTERVAL_MARGIN_MS) / 1000)
-        return max(1, needed)
-
-    def prover(self, index: int) -> int:
-        """The number of the prover that makes proof `index`, counted from 0."""
-        turn, seat = divmod(index, self.at_once)
-        # Not all at the same turn: a wave of newcomers would be another load than the one that was asked for.
-        generation = (turn + seat % PROOFS_PER_PROVER_MAX) // PROOFS_PER_PROVER_MAX
-        return generation * self.at_once + seat

@@ -52,7 +52,7 @@ def take_sample(seconds: float, pid: int, home: NodeHome, node_log: Path, metric
     return Sample(
         seconds,
         {
-            "rss_kib": _resident_kib(pid),
+            "rss_kib": resident_kib(pid),
             "descriptors": sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir()),
             **_sums(metrics),
             "store_bytes": _size_bytes(_with_sides(home.ledger)),
@@ -72,7 +72,8 @@ def _sums(metrics: str) -> dict[str, float]:
     return {figure: by_metric[metric] for figure, metric in METRICS.items()}
 
 
-def _resident_kib(pid: int) -> int:
+def resident_kib(pid: int) -> int:
+    """The resident memory of a process. Raises OSError if it has ended."""
     lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
     # What the kernel calls kB is 1,024 bytes.
     return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:"))

@@ -1,0 +1,106 @@
+"""Homes of a network whose chain has grown: made once, and copied for each run, which changes them."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import shutil
+import time
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import trio
+
+from step_node.crypto.eip191 import address_of, public_key_of
+from step_node.home.config import StorageConfig
+from step_node.home.keys import NodeKeys
+from step_node.home.making import NetworkNode, network_homes, write_network_homes
+from step_node.parameters import Parameters
+from step_node.signing.guard import SigningGuard
+from step_node.storage.sqlite import SqliteStorage
+from step_node.testing.bench.grown_chain import (
+    SEED,
+    AddressOf,
+    GrowthPlan,
+    bench_genesis,
+    grown_state,
+    made_up_address,
+    restore_into,
+)
+from step_node.testing.bench.growth import nonce_window_ms
+from step_node.testing.bench.plans import Workshop
+from step_node.testing.devnet.ports import free_ports
+from step_node.testing.load.engine import KnownProvers
+from step_node.testing.load.provers import Provers
+
+ADDRESSES_AT_ONCE = 2_000
+SETTLED_MS = 20_000
+"""How long ago the youngest proof of the grown chain was: longer than the moratorium."""
+
+
+@dataclass(frozen=True, slots=True)
+class GrownHomes:
+    """Homes under `root`, for `validators` nodes that have not been started, and the accounts that may prove."""
+
+    root: Path
+    validators: int
+    known: KnownProvers
+
+    def copied_to(self, root: Path) -> Path:
+        """The same homes under `root`, for one run."""
+        shutil.copytree(self.root, root)
+        return root
+
+
+async def grown_homes(workshop: Workshop, validators: int, accounts: int, *, prove: bool = True) -> GrownHomes:
+    """Such homes, made at the first call and kept for later ones. Without `prove` nobody has the accounts' keys."""
+    name = f"grown-{validators}-{accounts}-{prove}"
+    kept = workshop.kept.get(name)
+    if not isinstance(kept, GrownHomes):
+        workshop.tell(f"making a chain of {accounts:,} accounts, for {validators} validators")
+        kept = workshop.kept[name] = await _make(workshop.folder / name, validators, accounts, prove=prove)
+    return kept
+
+
+async def _make(root: Path, validators: int, accounts: int, *, prove: bool) -> GrownHomes:
+    nodes = [NetworkNode(NodeKeys.new(is_validator=True), ports.api, ports.p2p) for ports in free_ports(validators)]
+    keys = {address_of(public_key_of(key)): key for node in nodes if (key := node.keys.validator) is not None}
+    parameters = Parameters()
+    window_ms = nonce_window_ms(parameters)
+    first_ms = time.time_ns() // 1_000_000 - window_ms - SETTLED_MS
+    genesis = bench_genesis(list(keys.values()), first_ms - 60_000, [node.p2p_address for node in nodes])
+    homes = network_homes(root, validators)
+    write_network_homes(
+        homes, nodes=nodes, genesis=genesis, storage=[StorageConfig()] * validators, password="not a secret"
+    )
+    provers = Provers(SEED, parameters.seeded_level)
+    address_of_account: AddressOf = made_up_address
+    if prove:
+        addresses = await trio.to_thread.run_sync(_addresses, provers, accounts)
+        address_of_account = addresses.__getitem__
+    plan = GrowthPlan(accounts, first_ms, window_ms / accounts, address_of_account, provers)
+    first = homes[0]
+    storage = await SqliteStorage.open(first.ledger)
+    await restore_into(storage, genesis, await grown_state(genesis, keys, plan))
+    await storage.close()
+    for home, address in zip(homes, keys, strict=True):
+        # As if each had signed what its key has: a history without it is doubtful, and there is nobody to wait it out.
+        with SigningGuard.open(home.signing_history(address), chain_id=genesis.chain_id, validator=address) as guard:
+            guard.raise_floor(1)
+        if home is not first:
+            shutil.copy(first.ledger, home.ledger)
+    return GrownHomes(root, validators, KnownProvers(provers, accounts))
+
+
+def _addresses(provers: Provers, count: int) -> list[bytes]:
+    """Of the real keys: all of them may be asked to prove."""
+    parts = [range(first, min(first + ADDRESSES_AT_ONCE, count)) for first in range(0, count, ADDRESSES_AT_ONCE)]
+    with ProcessPoolExecutor(os.cpu_count(), mp_context=multiprocessing.get_context("spawn")) as pool:
+        return [address for found in pool.map(partial(_addresses_of, provers), parts) for address in found]
+
+
+def _addresses_of(provers: Provers, numbers: Sequence[int]) -> list[bytes]:
+    return [provers.address(number) for number in numbers]

@@ -1,0 +1,224 @@
+"""Networks of real processes under load: how much they finalise, how soon, and what they do with too much.
+
+How much is found by offering twice as much until it is not kept up with. At four fifths of the most that was finalised
+the network must be quick and lose nothing, and at three times that rate it must go on finalising as much, and say to
+the others when to come back.
+
+The load comes from one address, as it does behind a gateway. So one address may have the whole share of a node's time
+that all addresses have by default; nothing else is set otherwise than in a home as it is made.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Final
+
+import trio
+
+from step_node.home.config import ApiConfig
+from step_node.testing.bench.figures import Bar, Sample
+from step_node.testing.bench.grown_homes import grown_homes
+from step_node.testing.bench.plans import RowPlan, Workshop
+from step_node.testing.bench.recovery import one_core_recoveries_per_second
+from step_node.testing.devnet.network import Devnet, DevnetSettings
+from step_node.testing.load.engine import KnownProvers, Load, LoadSettings
+from step_node.testing.load.report import LoadReport
+from step_node.testing.load.schedule import Schedule
+
+FIRST_RATE: Final = 125.0
+STEP_SECONDS: Final = 10.0
+KEPT_UP_SHARE: Final = 0.95
+"""Of what was offered, that must become final, or the rate is too high."""
+KEPT_UP_MS: Final = 3_000.0
+"""By when 95 % of them must be final, or they pile up."""
+DRAIN_SECONDS: Final = 60.0
+SUSTAINED_SECONDS: Final = 60.0
+SUSTAINED_SHARE: Final = 0.8
+OVERLOAD_TIMES: Final = 3.0
+OVERLOAD_SECONDS: Final = 10.0
+FALLEN_SHARE: Final = 0.9
+"""Less of the sustained rate than this under overload is a fall; what is more is how such a measurement varies."""
+BATCH: Final = 500
+BURST_VALIDATORS: Final = 4
+BURST_PROOFS: Final = 50_000
+BURST_SECONDS: Final = 5.0
+TRICKLE_RATE: Final = 4.0
+NORMAL_MS: Final = 1_500.0
+"""Latency of the trickle that counts as normal."""
+RECOVERY_SECONDS_MAX: Final = 60.0
+
+
+@dataclass(slots=True)
+class Network:
+    """A network that runs on a grown chain, and whose turn it is to prove."""
+
+    devnet: Devnet
+    known: KnownProvers
+
+    def settings(self, rate: float, seconds: float, *, batch: int) -> LoadSettings:
+        """A load over all nodes, by the accounts that have not proven for the longest."""
+        known = self.known
+        schedule = Schedule(
+            rate, seconds, len(self.devnet.nodes), self.devnet.genesis.parameters.moratorium_ms, batch, known.count
+        )
+        self.known = replace(known, first=(known.first + schedule.provers_at_once) % known.count)
+        return LoadSettings(self.devnet.urls, rate, seconds, batch=batch, drain_seconds=DRAIN_SECONDS, known=known)
+
+    async def load(self, rate: float, seconds: float, *, batch: int) -> LoadReport:
+        """Offer it."""
+        return await Load(self.settings(rate, seconds, batch=batch)).run()
+
+
+@asynccontextmanager
+async def running_network(workshop: Workshop, validators: int) -> AsyncIterator[Network]:
+    """`validators` processes on copies of homes with a grown chain."""
+    homes = await grown_homes(workshop, validators, workshop.accounts)
+    root = await trio.to_thread.run_sync(homes.copied_to, workshop.fresh_folder())
+    devnet = Devnet(DevnetSettings(validators=validators, home=root), report=workshop.tell)
+    await devnet.prepare()
+    for node in devnet.nodes:
+        node.environment["STEP_API__ADDRESS_COST_MS_PER_SECOND"] = str(ApiConfig().cost_ms_per_second)
+    async with devnet:
+        yield Network(devnet, homes.known)
+
+
+async def measure_rate(
+    workshop: Workshop, *, validators: int, batch: int, p95_ms_max: float, quick_at: float | None
+) -> Sample:
+    """How much is finalised, how soon at four fifths of it (or at `quick_at` a second), and what overload does."""
+    async with running_network(workshop, validators) as network:
+        most, rate, rate_max = 0.0, FIRST_RATE, workshop.accounts / STEP_SECONDS
+        while rate <= rate_max:
+            step = await network.load(rate, STEP_SECONDS, batch=min(batch, int(rate)))
+            workshop.tell(f"offered {rate:,.0f}/s: final {step.final:,} of {step.offered:,}, {step.finality_ms} ms")
+            if not _keeps_up(step):
+                most = max(most, step.final_per_second)
+                break
+            most, rate = rate, 2 * rate
+        sustained_rate = quick_at or SUSTAINED_SHARE * most
+        sustained = await network.load(sustained_rate, SUSTAINED_SECONDS, batch=min(batch, max(1, int(sustained_rate))))
+        overload_rate = min(OVERLOAD_TIMES * most, rate_max)
+        overload = await network.load(overload_rate, OVERLOAD_SECONDS, batch=batch)
+    yardstick = one_core_recoveries_per_second(workshop) * (os.cpu_count() or 1) / validators
+    return Sample(
+        most,
+        yardstick,
+        {
+            "sustained, offered/s": sustained.offered_per_second,
+            "sustained, final/s": sustained.final_per_second,
+            "sustained, finality p50 ms": sustained.finality_ms["p50"] or 0.0,
+            "sustained, finality p95 ms": sustained.finality_ms["p95"] or 0.0,
+            "sustained, lost": float(sustained.lost),
+            "overload, offered/s": overload.offered_per_second,
+            "overload, final/s": overload.final_per_second,
+            "overload, lost": float(overload.lost),
+            "CPU of the load, cores": sustained.own_cpu,
+        },
+        _failures(sustained, overload, most, p95_ms_max),
+    )
+
+
+def _keeps_up(step: LoadReport) -> bool:
+    p95_ms = step.finality_ms["p95"]
+    return step.final >= KEPT_UP_SHARE * step.offered and p95_ms is not None and p95_ms <= KEPT_UP_MS
+
+
+def _failures(sustained: LoadReport, overload: LoadReport, most: float, p95_ms_max: float) -> tuple[str, ...]:
+    failures = []
+    if sustained.lost or overload.lost:
+        failures.append(f"{sustained.lost + overload.lost} accepted proofs were lost")
+    if sustained.dropped or overload.dropped:
+        failures.append("accepted proofs were dropped")
+    p95_ms = sustained.finality_ms["p95"]
+    if p95_ms is None or p95_ms >= p95_ms_max:
+        failures.append(f"finality p95 is not below {p95_ms_max:,.0f} ms")
+    if overload.final_per_second < FALLEN_SHARE * most:
+        failures.append("the rate falls under overload")
+    without_time = [code for code, wait in overload.retry_after_seconds.items() if wait is None]
+    if without_time:
+        failures.append(f"refused without a time to come back: {', '.join(without_time)}")
+    return tuple(failures)
+
+
+async def measure_burst(workshop: Workshop) -> Sample:
+    """50,000 proofs in five seconds on top of a trickle: how long after them until the trickle is normal again."""
+    reports: dict[str, LoadReport] = {}
+    begin = trio.Event()
+    async with running_network(workshop, BURST_VALIDATORS) as network:
+        loads = {
+            "burst": network.settings(BURST_PROOFS / BURST_SECONDS, BURST_SECONDS, batch=BATCH),
+            "trickle": network.settings(TRICKLE_RATE, BURST_SECONDS + RECOVERY_SECONDS_MAX, batch=1),
+        }
+
+        async def offer(name: str, load: Load) -> None:
+            reports[name] = await load.run()
+
+        async with trio.open_nursery() as nursery:
+            made = {name: Load(replace(settings, begin=begin)) for name, settings in loads.items()}
+            for name, load in made.items():
+                nursery.start_soon(offer, name, load)
+            for load in made.values():
+                await load.ready.wait()
+            begin.set()
+    burst, trickle = reports["burst"], reports["trickle"]
+    late = [second for second, p95 in trickle.finality_series_ms if p95 is None or p95 > NORMAL_MS]
+    recovered = max(0.0, max(late, default=0.0) + 1 - BURST_SECONDS)
+    failures = []
+    if burst.lost or burst.dropped or trickle.lost:
+        failures.append("accepted proofs were lost or dropped")
+    if any(wait is None for wait in burst.retry_after_seconds.values()):
+        failures.append("refused without a time to come back")
+    return Sample(
+        recovered,
+        figures={
+            "accepted": float(burst.accepted),
+            "refused": float(sum(burst.refused.values())),
+            "lost": float(burst.lost),
+            "dropped": float(sum(burst.dropped.values())),
+            "finality of the burst, p95 ms": burst.finality_ms["p95"] or 0.0,
+        },
+        failures=tuple(failures),
+    )
+
+
+PLANS = (
+    RowPlan(
+        "finalise_one",
+        "proofs finalised by one validator, handed in 500 at a time",
+        "proofs/s",
+        partial(measure_rate, validators=1, batch=BATCH, p95_ms_max=1_000.0, quick_at=None),
+        Bar(at_least=10_000),
+        runs=1,
+        limit_is="bare recovery, on all cores",
+    ),
+    RowPlan(
+        "finalise_four",
+        "proofs finalised by four validators that share the machine, handed in 500 at a time to all of them",
+        "proofs/s",
+        partial(measure_rate, validators=4, batch=BATCH, p95_ms_max=1_000.0, quick_at=None),
+        Bar(at_least=3_000),
+        runs=1,
+        limit_is="bare recovery, on a quarter of all cores",
+    ),
+    RowPlan(
+        "single_posts",
+        "proofs finalised by four validators, handed in one by one",
+        "proofs/s",
+        partial(measure_rate, validators=4, batch=1, p95_ms_max=1_500.0, quick_at=1_000.0),
+        Bar(at_least=1_500),
+        runs=1,
+        limit_is="bare recovery, on a quarter of all cores",
+    ),
+    RowPlan(
+        "burst",
+        f"seconds after {BURST_PROOFS:,} proofs in {BURST_SECONDS:g} s until others are final as soon as before",
+        "s",
+        measure_burst,
+        Bar(at_most=10),
+        runs=1,
+    ),
+)

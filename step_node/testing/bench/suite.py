@@ -1,0 +1,88 @@
+"""All rows of the benchmark in their order, running them, and what is written down for machines."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Final
+
+import trio
+
+import step_node
+from step_node.durable.atomic_file import write_atomically
+from step_node.testing.bench import growth, idle, ledger_rows, mesh_rows, networks, nodes, recovery, syncing
+from step_node.testing.bench.figures import Row, Sample, rounded, summarise
+from step_node.testing.bench.plans import RowPlan, Workshop
+
+PLANS: Final[tuple[RowPlan, ...]] = (
+    *recovery.PLANS,
+    *mesh_rows.PLANS,
+    *ledger_rows.PLANS,
+    *growth.PLANS,
+    *idle.PLANS,
+    *networks.PLANS,
+    *nodes.PLANS,
+    *syncing.PLANS,
+)
+BUSY_LOAD: Final = 0.5
+"""Processes that want each core, besides the suite: with more of them the figures are those of a busy machine."""
+
+
+async def run_rows(
+    plans: Iterable[RowPlan],
+    workshop: Workshop,
+    *,
+    runs: int | None = None,
+    on_row: Callable[[Row], None] = lambda _row: None,
+) -> list[Row]:
+    """Run each row, `runs` times or as often as it is planned; `on_row` is told of each as it is done."""
+    rows = []
+    for plan in plans:
+        samples: list[Sample] = []
+        for number in range(runs or plan.runs):
+            workshop.tell(f"{plan.name}: run {number + 1} of {runs or plan.runs}")
+            samples.append(await plan.measure(workshop))
+        row = summarise(plan.name, plan.unit, plan.bar, samples)
+        rows.append(row)
+        on_row(row)
+    return rows
+
+
+def is_busy() -> bool:
+    """Whether the machine has much else to do at this moment."""
+    return os.getloadavg()[0] > BUSY_LOAD * (os.cpu_count() or 1)
+
+
+def results(rows: Sequence[Row], *, accounts: int, was_busy: bool) -> dict[str, object]:
+    """What `results.json` holds: each row with all of its figures, and on what machine they were measured."""
+    return {
+        "version": step_node.__version__,
+        "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "cores": os.cpu_count(),
+        "accounts": accounts,
+        "was_busy": was_busy,
+        "rows": [
+            row.as_json()
+            | {
+                "figures": {name: rounded(value) for name, value in row.figures.items()},
+                "failures": list(row.failures),
+            }
+            for row in rows
+        ],
+    }
+
+
+async def write_results(path: Path, content: dict[str, object]) -> None:
+    """Write it, whole or not at all, making the folder where there is none."""
+
+    def write() -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, json.dumps(content, indent=2).encode() + b"\n", replace=True)
+
+    await trio.to_thread.run_sync(write)
