@@ -183,8 +183,8 @@ async def _timed(work: Callable[[], Awaitable[T]]) -> tuple[float, T]:
 PLANS = (
     RowPlan(
         "growth",
-        "the exponent of what grows most, of a chain's cost as it grows to a million accounts, triangles and nonces, and"
-        f" of the mempool's while up to {WAITING_SIZES[-1]:,} proofs wait",
+        "the exponent of what grows most: of a chain's costs up to a million accounts, triangles and nonces, and of the"
+        f" mempool's while up to {WAITING_SIZES[-1]:,} proofs wait",
         "exponent",
         measure_growth,
         Bar(at_most=0.1),

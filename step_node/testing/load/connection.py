@@ -131,7 +131,10 @@ class Connection:
         while True:
             event = self._http.next_event()
             if event is h11.NEED_DATA:
-                self._http.receive_data(bytes(await stream.receive_some(READ_BYTES)))
+                received = bytes(await stream.receive_some(READ_BYTES))
+                if not received and head is None:
+                    raise NoAnswer(f"{self._endpoint.authority}: the connection was closed before the answer")
+                self._http.receive_data(received)
             elif isinstance(event, h11.Response):
                 head = event
             elif isinstance(event, h11.Data):
@@ -141,7 +144,7 @@ class Connection:
             elif isinstance(event, h11.EndOfMessage) and head is not None:
                 return Answer(head.status_code, _retry_after(head), bytes(body))
             elif not isinstance(event, h11.InformationalResponse):
-                raise NoAnswer(f"{self._endpoint.authority}: the connection was closed before the answer")
+                raise NoAnswer(f"{self._endpoint.authority}: the connection was closed in the middle of the answer")
 
 
 def _retry_after(head: h11.Response) -> float | None:
