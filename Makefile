@@ -6,6 +6,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 PROOFS ?= 200
 REPEAT ?= 1
 SCENARIO ?=
+ROW ?=
 SEEDS ?= 1000
 BATCHES ?= 2000
 SECONDS_EACH ?= 20
@@ -22,7 +23,7 @@ export PIP_ROOT_USER_ACTION := ignore
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo setup setup-dev test test-fast long test-python coverage explore simulate bench-join check lint lock clean \
-  compose-check chaos hostile soak fuzz fuzz-consensus nightly changelog
+  bench compose-check chaos hostile soak fuzz fuzz-consensus nightly changelog
 
 help: ## List what can be done
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,6 +52,9 @@ long: setup-dev ## Operators' days, copied homes, attacks and chaos with real pr
 
 hostile: setup-dev ## Attacks on networks of real processes, one after another; what each does to finality
 	@$(BIN)/python -m pytest -m long -s tests/hostile
+
+bench: setup-dev $(VENV)/.bench-installed ## What a node reaches here, beside its limit: half an hour and more (ROW=proof_check)
+	@$(BIN)/step-node bench $(foreach name,$(ROW),--only $(name))
 
 soak: setup-dev ## A network with visitors that come and go, for an hour: does a node grow (MINUTES=60)?
 	@$(BIN)/python -m scripts.soak --minutes $(MINUTES)
@@ -113,6 +117,11 @@ $(VENV)/.dev-installed: requirements/dev.txt $(VENV)/.run-installed
 # Atheris is for Linux; only `make fuzz` wants it.
 $(VENV)/.fuzz-installed: requirements/fuzz.txt | $(BIN)/python
 	@$(PIP) install --no-deps --require-hashes -r requirements/fuzz.txt
+	@touch $@
+
+# H3, the mark for one row of `make bench`; where there is no wheel of it, the row goes without.
+$(VENV)/.bench-installed: requirements/bench.txt | $(BIN)/python
+	@$(PIP) install --no-deps --require-hashes -r requirements/bench.txt || echo "h3ronpy cannot be had here: locate is measured without it"
 	@touch $@
 
 $(BIN)/python:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -12,9 +13,10 @@ from step_node.testing.bench.figures import Row, plain_number
 
 def print_rows(screen: Console, rows: Sequence[Row], *, was_busy: bool) -> None:
     """One line for each row, then what else was measured, and what a bar asked for and did not hold."""
-    table = Table(title="STEP bench", title_justify="left")
+    table = Table(title="STEP bench", title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for heading in ("row", "value", "unit", "limit", "ratio", "bar", "", "runs", "spread"):
-        table.add_column(heading, justify="left" if heading in ("row", "unit", "bar", "") else "right")
+        is_text = heading in ("row", "unit", "bar", "")
+        table.add_column(heading, justify="left" if is_text else "right", no_wrap=heading != "bar")
     for row in rows:
         met = {True: "[green]met[/green]", False: "[red]missed[/red]", None: ""}[row.meets_bar]
         ratio = "-" if row.ratio is None else f"{row.ratio:.2f}"

@@ -15,6 +15,8 @@ COMMANDS = (
     "devnet",
     "chaos",
     "init",
+    "load",
+    "bench",
     "testnet",
     "start",
     "status",

@@ -43,6 +43,7 @@ OVERLOAD_SECONDS: Final = 10.0
 FALLEN_SHARE: Final = 0.9
 """Less of the sustained rate than this under overload is a fall; what is more is how such a measurement varies."""
 BATCH: Final = 500
+REQUESTS_A_SECOND_MIN: Final = 10
 BURST_VALIDATORS: Final = 4
 BURST_PROOFS: Final = 50_000
 BURST_SECONDS: Final = 5.0
@@ -93,16 +94,16 @@ async def measure_rate(
     async with running_network(workshop, validators) as network:
         most, rate, rate_max = 0.0, FIRST_RATE, workshop.accounts / STEP_SECONDS
         while rate <= rate_max:
-            step = await network.load(rate, STEP_SECONDS, batch=min(batch, int(rate)))
+            step = await network.load(rate, STEP_SECONDS, batch=_batch_at(rate, batch))
             workshop.tell(f"offered {rate:,.0f}/s: final {step.final:,} of {step.offered:,}, {step.finality_ms} ms")
             if not _keeps_up(step):
                 most = max(most, step.final_per_second)
                 break
             most, rate = rate, 2 * rate
         sustained_rate = quick_at or SUSTAINED_SHARE * most
-        sustained = await network.load(sustained_rate, SUSTAINED_SECONDS, batch=min(batch, max(1, int(sustained_rate))))
+        sustained = await network.load(sustained_rate, SUSTAINED_SECONDS, batch=_batch_at(sustained_rate, batch))
         overload_rate = min(OVERLOAD_TIMES * most, rate_max)
-        overload = await network.load(overload_rate, OVERLOAD_SECONDS, batch=batch)
+        overload = await network.load(overload_rate, OVERLOAD_SECONDS, batch=_batch_at(overload_rate, batch))
     yardstick = one_core_recoveries_per_second(workshop) * (os.cpu_count() or 1) / validators
     return Sample(
         most,
@@ -120,6 +121,11 @@ async def measure_rate(
         },
         _failures(sustained, overload, most, p95_ms_max),
     )
+
+
+def _batch_at(rate: float, batch: int) -> int:
+    """`batch`, or fewer, where requests would otherwise be so rare that they come in lumps."""
+    return min(batch, max(1, int(rate / REQUESTS_A_SECOND_MIN)))
 
 
 def _keeps_up(step: LoadReport) -> bool:
