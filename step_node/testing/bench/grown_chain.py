@@ -13,11 +13,9 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from consensus.messages import Commit, CommitSignature, PreCommit
-from consensus.wire import encode
-from step_node.batch.batch import Batch, encode_batch
+from step_node.batch.batch import Batch
 from step_node.chain.chain import Chain
 from step_node.chain.genesis import Genesis
-from step_node.chain.judging import JudgedBatch
 from step_node.crypto.eip191 import sign
 from step_node.home.making import new_genesis
 from step_node.ledger.commitment import commit_changes, commit_encoded
@@ -25,7 +23,7 @@ from step_node.ledger.records import Account, LastProof, NonceRecord, Record, Tr
 from step_node.ledger.rewards import proof_reward_ustep
 from step_node.mempool.pool import Mempool
 from step_node.proofs.proof import SIGNATURE_BYTES, SignedProof
-from step_node.storage.interface import RestoredState, Storage, StoredBatch, StoredRecord
+from step_node.storage.interface import RestoredState, Storage, StoredRecord
 from step_node.storage.memory import MemoryStorage
 from step_node.testing.load.provers import Provers
 
@@ -142,12 +140,6 @@ def committed_by(batch: Batch, keys: dict[bytes, bytes]) -> Commit:
         vote = PreCommit(header.height, header.round, batch.hash, address)
         signatures.append(CommitSignature(address, sign(vote.signing_line(header.chain_id), keys[address])))
     return Commit(header.height, header.round, batch.hash, tuple(signatures))
-
-
-def stored(judged: JudgedBatch, commit: Commit) -> StoredBatch:
-    """A batch as a store keeps it."""
-    batch = judged.batch
-    return StoredBatch(batch.header.height, batch.hash, batch.header.timestamp_ms, encode_batch(batch), encode(commit))
 
 
 def _with(written: Sequence[Record], pages: Iterator[Sequence[StoredRecord]]) -> Iterator[Sequence[StoredRecord]]:

@@ -18,9 +18,10 @@ from step_node.crypto.eip191 import address_of, public_key_of
 from step_node.home.config import StorageConfig
 from step_node.home.keys import NodeKeys
 from step_node.home.making import NetworkNode, network_homes, write_network_homes
+from step_node.home.store import storage_settings
 from step_node.parameters import Parameters
 from step_node.signing.guard import SigningGuard
-from step_node.storage.sqlite import SqliteStorage
+from step_node.storage.open import open_storage
 from step_node.testing.bench.grown_chain import (
     SEED,
     AddressOf,
@@ -61,11 +62,24 @@ async def grown_homes(workshop: Workshop, validators: int, accounts: int, *, pro
     kept = workshop.kept.get(name)
     if not isinstance(kept, GrownHomes):
         workshop.tell(f"making a chain of {accounts:,} accounts, for {validators} validators")
-        kept = workshop.kept[name] = await _make(workshop.folder / name, validators, accounts, prove=prove)
+        stores = [StorageConfig()] * validators
+        kept = workshop.kept[name] = await _make(workshop.folder / name, accounts, stores, prove=prove)
     return kept
 
 
-async def _make(root: Path, validators: int, accounts: int, *, prove: bool) -> GrownHomes:
+async def grown_homes_in_mongodb(workshop: Workshop, validators: int, accounts: int, uri: str) -> GrownHomes:
+    """Such homes, made anew at each call, with databases of their own in the replica set at `uri`."""
+    workshop.tell(f"making a chain of {accounts:,} accounts in MongoDB, for {validators} validators")
+    root = workshop.fresh_folder()
+    stores = [
+        StorageConfig(engine="mongodb", mongodb_uri=uri, mongodb_database=f"step_bench_{root.name}_{index}")
+        for index in range(validators)
+    ]
+    return await _make(root, accounts, stores, prove=True)
+
+
+async def _make(root: Path, accounts: int, stores: Sequence[StorageConfig], *, prove: bool) -> GrownHomes:
+    validators = len(stores)
     nodes = [NetworkNode(NodeKeys.new(is_validator=True), ports.api, ports.p2p) for ports in free_ports(validators)]
     keys = {address_of(public_key_of(key)): key for node in nodes if (key := node.keys.validator) is not None}
     parameters = Parameters()
@@ -73,25 +87,23 @@ async def _make(root: Path, validators: int, accounts: int, *, prove: bool) -> G
     first_ms = time.time_ns() // 1_000_000 - window_ms - SETTLED_MS
     genesis = bench_genesis(list(keys.values()), first_ms - 60_000, [node.p2p_address for node in nodes])
     homes = network_homes(root, validators)
-    write_network_homes(
-        homes, nodes=nodes, genesis=genesis, storage=[StorageConfig()] * validators, password="not a secret"
-    )
+    write_network_homes(homes, nodes=nodes, genesis=genesis, storage=stores, password="not a secret")
     provers = Provers(SEED, parameters.seeded_level)
     address_of_account: AddressOf = made_up_address
     if prove:
         addresses = await trio.to_thread.run_sync(_addresses, provers, accounts)
         address_of_account = addresses.__getitem__
     plan = GrowthPlan(accounts, first_ms, window_ms / accounts, address_of_account, provers)
-    first = homes[0]
-    storage = await SqliteStorage.open(first.ledger)
-    await restore_into(storage, genesis, await grown_state(genesis, keys, plan))
-    await storage.close()
-    for home, address in zip(homes, keys, strict=True):
+    state = await grown_state(genesis, keys, plan)
+    for home, store, address in zip(homes, stores, keys, strict=True):
+        if store.engine == "sqlite" and home is not homes[0]:
+            shutil.copy(homes[0].ledger, home.ledger)
+        else:
+            async with open_storage(storage_settings(home, store)) as storage:
+                await restore_into(storage, genesis, state)
         # As if each had signed what its key has: a history without it is doubtful, and there is nobody to wait it out.
         with SigningGuard.open(home.signing_history(address), chain_id=genesis.chain_id, validator=address) as guard:
             guard.raise_floor(1)
-        if home is not first:
-            shutil.copy(first.ledger, home.ledger)
     return GrownHomes(root, validators, KnownProvers(provers, accounts))
 
 

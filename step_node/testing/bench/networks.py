@@ -12,22 +12,25 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 import trio
 
 from step_node.home.config import ApiConfig
 from step_node.testing.bench.figures import Bar, Sample
-from step_node.testing.bench.grown_homes import grown_homes
+from step_node.testing.bench.grown_homes import grown_homes, grown_homes_in_mongodb
 from step_node.testing.bench.plans import RowPlan, Workshop
 from step_node.testing.bench.recovery import one_core_recoveries_per_second
 from step_node.testing.devnet.network import Devnet, DevnetSettings
 from step_node.testing.load.engine import KnownProvers, Load, LoadSettings
 from step_node.testing.load.report import LoadReport
 from step_node.testing.load.schedule import Schedule
+from step_node.testing.mongod import throwaway_mongod
+
+Store: TypeAlias = Literal["sqlite", "mongodb"]
 
 FIRST_RATE: Final = 125.0
 STEP_SECONDS: Final = 10.0
@@ -75,23 +78,37 @@ class Network:
 
 
 @asynccontextmanager
-async def running_network(workshop: Workshop, validators: int) -> AsyncIterator[Network]:
-    """`validators` processes on copies of homes with a grown chain."""
-    homes = await grown_homes(workshop, validators, workshop.accounts)
-    root = await trio.to_thread.run_sync(homes.copied_to, workshop.fresh_folder())
-    devnet = Devnet(DevnetSettings(validators=validators, home=root), report=workshop.tell)
-    await devnet.prepare()
-    for node in devnet.nodes:
-        node.environment["STEP_API__ADDRESS_COST_MS_PER_SECOND"] = str(ApiConfig().cost_ms_per_second)
-    async with devnet:
+async def running_network(workshop: Workshop, validators: int, store: Store = "sqlite") -> AsyncIterator[Network]:
+    """`validators` processes on homes with a grown chain, of this run alone; of MongoDB, with a mongod beside them."""
+    async with AsyncExitStack() as stack:
+        uri: str | None = None
+        if store == "mongodb":
+            uri = (await stack.enter_async_context(throwaway_mongod())).uri
+            homes = await grown_homes_in_mongodb(workshop, validators, workshop.accounts, uri)
+            root = homes.root
+        else:
+            homes = await grown_homes(workshop, validators, workshop.accounts)
+            root = await trio.to_thread.run_sync(homes.copied_to, workshop.fresh_folder())
+        settings = DevnetSettings(validators=validators, home=root, store=store, mongodb_uri=uri)
+        devnet = Devnet(settings, report=workshop.tell)
+        await devnet.prepare()
+        for node in devnet.nodes:
+            node.environment["STEP_API__ADDRESS_COST_MS_PER_SECOND"] = str(ApiConfig().cost_ms_per_second)
+        await stack.enter_async_context(devnet)
         yield Network(devnet, homes.known)
 
 
 async def measure_rate(
-    workshop: Workshop, *, validators: int, batch: int, p95_ms_max: float, quick_at: float | None
+    workshop: Workshop,
+    *,
+    validators: int,
+    batch: int,
+    p95_ms_max: float = 1_000.0,
+    quick_at: float | None = None,
+    store: Store = "sqlite",
 ) -> Sample:
     """How much is finalised, how soon at four fifths of it (or at `quick_at` a second), and what overload does."""
-    async with running_network(workshop, validators) as network:
+    async with running_network(workshop, validators, store) as network:
         most, rate, rate_max = 0.0, FIRST_RATE, workshop.accounts / STEP_SECONDS
         while rate <= rate_max:
             step = await network.load(rate, STEP_SECONDS, batch=_batch_at(rate, batch))
@@ -196,8 +213,17 @@ PLANS = (
         "finalise_one",
         "proofs finalised by one validator, handed in 500 at a time",
         "proofs/s",
-        partial(measure_rate, validators=1, batch=BATCH, p95_ms_max=1_000.0, quick_at=None),
+        partial(measure_rate, validators=1, batch=BATCH),
         Bar(at_least=10_000),
+        runs=1,
+        limit_is="bare recovery, on all cores",
+    ),
+    RowPlan(
+        "finalise_one_mongodb",
+        "the same on MongoDB, with its mongod on this machine",
+        "proofs/s",
+        partial(measure_rate, validators=1, batch=BATCH, store="mongodb"),
+        Bar(at_least=8_000),
         runs=1,
         limit_is="bare recovery, on all cores",
     ),
@@ -205,8 +231,17 @@ PLANS = (
         "finalise_four",
         "proofs finalised by four validators that share the machine, handed in 500 at a time to all of them",
         "proofs/s",
-        partial(measure_rate, validators=4, batch=BATCH, p95_ms_max=1_000.0, quick_at=None),
+        partial(measure_rate, validators=4, batch=BATCH),
         Bar(at_least=3_000),
+        runs=1,
+        limit_is="bare recovery, on a quarter of all cores",
+    ),
+    RowPlan(
+        "finalise_four_mongodb",
+        "the same on MongoDB, with one mongod on this machine",
+        "proofs/s",
+        partial(measure_rate, validators=4, batch=BATCH, store="mongodb"),
+        Bar(at_least=2_000),
         runs=1,
         limit_is="bare recovery, on a quarter of all cores",
     ),

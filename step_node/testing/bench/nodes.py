@@ -59,9 +59,9 @@ async def answering(devnet: Devnet, index: int) -> Standing:
 
 
 async def measure_memory(workshop: Workshop) -> Sample:
-    """Resident memory while 50,000 proofs wait on a grown chain, beside what it was before they came.
+    """Resident memory while proofs wait on a grown chain, beside what it was before they came.
 
-    One of two validators runs, so nothing is finalised meanwhile.
+    One of two validators runs, so nothing is finalised meanwhile; 50,000 are offered, and it takes what it will.
     """
     homes = await grown_homes(workshop, 2, workshop.accounts)
     root = await trio.to_thread.run_sync(homes.copied_to, workshop.fresh_folder())
@@ -113,7 +113,7 @@ PLANS = (
     ),
     RowPlan(
         "memory",
-        "resident while 50,000 proofs wait, on a grown chain",
+        "resident while as many proofs wait as the node takes in, of 50,000 that are offered, on a grown chain",
         "MiB",
         measure_memory,
         runs=1,

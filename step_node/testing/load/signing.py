@@ -77,11 +77,6 @@ class SignedAhead:
         with trio.move_on_after(AHEAD_SECONDS_MAX):
             await self._begun.wait()
 
-    @property
-    def ahead(self) -> int:
-        """How many wait to be sent, as whole chunks."""
-        return self._receive.statistics().current_buffer_used * CHUNK_PROOFS
-
     async def get(self, proof: int) -> Signed:
         """Proof `proof`; they are to be asked for in order. Waits for the signers if they are behind."""
         while proof not in self._signed:

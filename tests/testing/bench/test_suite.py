@@ -11,7 +11,6 @@ import pytest
 from step_node.testing.bench.figures import Bar, Sample
 from step_node.testing.bench.plans import RowPlan, Workshop
 from step_node.testing.bench.suite import PLANS, results, run_rows, write_results
-from tests.cli.conftest import Command
 
 PAGE = (Path(__file__).parents[3] / "docs" / "benchmarks.md").read_text(encoding="utf-8")
 
@@ -58,12 +57,3 @@ def test_every_row_is_described_in_its_order() -> None:
 def test_every_bar_stands_on_the_page(plan: RowPlan) -> None:
     row = next(line for line in PAGE.splitlines() if line.startswith(f"| `{plan.name}` |"))
     assert str(plan.bar) in row
-
-
-def test_the_command_lists_the_rows_and_refuses_others(command: Command) -> None:
-    listed = command("bench", "--list")
-    assert listed.exit_code == 0
-    assert [line.split()[0] for line in listed.stdout.splitlines()] == [plan.name for plan in PLANS]
-    refused = command("bench", "--only", "speed")
-    assert refused.exit_code == 2
-    assert "no row" in refused.output

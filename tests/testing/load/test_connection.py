@@ -38,6 +38,14 @@ class Server:
                     return
 
 
+class SilentServer(Server):
+    """Takes connections, and says nothing."""
+
+    async def serve(self, stream: trio.SocketStream) -> None:
+        async with stream:
+            await trio.sleep_forever()
+
+
 async def _ask(server: Server, ask: Callable[[Connection], Awaitable[None]]) -> None:
     async with trio.open_nursery() as nursery:
         listen = partial(trio.serve_tcp, server.serve, 0, host="127.0.0.1")
@@ -96,17 +104,11 @@ async def test_an_answer_that_is_too_long_is_none(monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.usefixtures("autojump_clock")
 async def test_an_answer_that_does_not_come_in_time_is_none() -> None:
-    async def silent(_stream: trio.SocketStream) -> None:
-        await trio.sleep_forever()
-
-    server = Server([])
-    server.serve = silent  # type: ignore[method-assign]
-
     async def ask(connection: Connection) -> None:
         with pytest.raises(NoAnswer, match="TooSlowError"):
             await connection.request("GET", "/status", seconds_max=5)
 
-    await _ask(server, ask)
+    await _ask(SilentServer([]), ask)
 
 
 async def test_nobody_there_is_no_answer() -> None:
