@@ -60,7 +60,7 @@ def exponent(sizes: Sequence[int], costs: Sequence[float]) -> float:
 
 def sizes_of(workshop: Workshop) -> list[int]:
     """From small to large."""
-    return [max(BATCH_PROOFS, round(share * workshop.accounts)) for share in STATE_SHARES]
+    return sorted({max(BATCH_PROOFS, round(share * workshop.accounts)) for share in STATE_SHARES})
 
 
 async def measure_growth(workshop: Workshop) -> Sample:
