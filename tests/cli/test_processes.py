@@ -137,6 +137,16 @@ def test_a_devnet_finalises_every_proof_and_ends_with_one_json_object(start: Sta
     assert_nothing_is_left(tmp_path)
 
 
+@pytest.mark.long
+def test_a_devnet_with_a_double_signer_slashes_it_and_ends_well(start: Start, tmp_path: Path) -> None:
+    network = start("devnet", "--base-port", 0, "--byzantine", "double-sign", "--proofs", 60, "--json")
+    output, errors = network.communicate(timeout=SECONDS_MAX)
+    assert network.returncode == 0, errors
+    result: dict[str, Any] = json.loads(output.splitlines()[-1])
+    assert (result["finalised"], result["state_roots_equal"]) == (60, True)
+    assert_nothing_is_left(tmp_path)
+
+
 @pytest.mark.slow
 def test_a_devnet_stops_at_a_signal_and_leaves_no_process_or_file(start: Start, tmp_path: Path) -> None:
     network = start("devnet", "--base-port", 0, "--validators", 2, "--json")

@@ -82,6 +82,8 @@ def make_misbehaving_node(misbehaviour: Misbehaviour, keys: NodeKeys, parts: Nod
     """The node, wired. Raises ValueError for one without a validator's key, which has nothing to misbehave with."""
     if keys.validator is None:
         raise ValueError("keys: a node that misbehaves must be a validator")
+    # What it signs past its own history comes back in evidence: its watch would take that for another process's.
+    parts = replace(parts, doppelganger=None)
     match misbehaviour:
         case Misbehaviour.DOUBLE_SIGN:
             private_key, chain_id = keys.validator, parts.genesis.chain_id
