@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 from step_node.errors import StepNodeError
@@ -29,11 +31,18 @@ class SmallDisk:
     """A file system of a few MiB on a node's data directory: a tmpfs, which needs the right to mount."""
 
     def __init__(self, folder: Path, size_mib: int) -> None:
-        """Mount it on `folder`, which must be empty. Raises Impossible."""
+        """Mount it on `folder`, with what is in there. Raises Impossible."""
         self.folder = folder
+        with tempfile.TemporaryDirectory() as aside:
+            kept = Path(aside) / "kept"
+            shutil.copytree(folder, kept)
+            self._mount(size_mib)
+            shutil.copytree(kept, folder, dirs_exist_ok=True)
+
+    def _mount(self, size_mib: int) -> None:
         try:
             outcome = subprocess.run(
-                ["mount", "-t", "tmpfs", "-o", f"size={size_mib}m,mode=0700", "step-chaos", str(folder)],
+                ["mount", "-t", "tmpfs", "-o", f"size={size_mib}m,mode=0700", "step-chaos", str(self.folder)],
                 capture_output=True,
                 text=True,
                 check=False,
