@@ -28,7 +28,7 @@ from step_node.cli import (
     validator_commands,
 )
 from step_node.cli.error_lines import ErrorLinesGroup
-from step_node.node.garbage import collect_seldom
+from step_node.node.memory import collect_seldom
 
 EPILOG = (
     "Begin with [bold]step-node devnet[/bold]: a network of four validators on this machine. "

@@ -127,7 +127,9 @@ def run_home(
     from step_node.home.paths import NodeHome
     from step_node.node.line_writer import STANDARD_OUTPUT, LineWriter, hold_standard_descriptors
     from step_node.node.logging import logged_to_stderr
+    from step_node.node.memory import share_heaps
 
+    share_heaps()
     hold_standard_descriptors()
     node_home = NodeHome(home)
     config = load_config(node_home.config)
@@ -195,7 +197,7 @@ async def _run_until_signal(
 
     from step_node.cli.signals import cancelled_by_signals
     from step_node.clock import SystemClock
-    from step_node.node.garbage import collect_by_the_clock, leave_alone_what_is_there
+    from step_node.node.memory import collect_by_the_clock, leave_alone_what_is_there
     from step_node.node.node import Node
     from step_node.node.start import run_node
 

@@ -1,7 +1,9 @@
-"""The garbage collector of a daemon: what was there when it had started is left alone, what comes later is found."""
+"""The memory of a daemon: the garbage collector leaves alone what was there when it had started, and finds what comes
+later; and threads share the C library's heaps."""
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import subprocess
 import sys
@@ -11,11 +13,11 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from step_node.node.garbage import INTERVAL_SECONDS, INTERVALS_TO_ALL, collect_by_the_clock
+from step_node.node.memory import HEAPS_MAX, INTERVAL_SECONDS, INTERVALS_TO_ALL, collect_by_the_clock
 
 PROGRAM = """
 import gc
-from step_node.node.garbage import THRESHOLDS, collect_seldom, leave_alone_what_is_there
+from step_node.node.memory import THRESHOLDS, collect_seldom, leave_alone_what_is_there
 
 class Node:
     pass
@@ -34,6 +36,43 @@ for _ in range(2 * THRESHOLDS[0] * THRESHOLDS[1] * THRESHOLDS[2]):
 assert sum(type(each) is Node for each in gc.get_objects()) < 2 * THRESHOLDS[0]
 assert gc.get_stats()[2]["collections"] > 2, "two are of the start"
 """
+
+
+HEAPS = """
+import ctypes, sys, threading
+from step_node.node.memory import HEAPS_MAX, share_heaps
+
+if "shared" in sys.argv:
+    share_heaps()
+libc = ctypes.CDLL(None)
+libc.malloc.restype, libc.fopen.restype = ctypes.c_void_p, ctypes.c_void_p
+together = threading.Barrier(8)
+
+def use() -> None:
+    together.wait()
+    held = [libc.malloc(1_000) for _ in range(100)]
+    together.wait()
+    for one in held:
+        libc.free(ctypes.c_void_p(one))
+
+threads = [threading.Thread(target=use) for _ in range(8)]
+for each in threads:
+    each.start()
+for each in threads:
+    each.join()
+file = libc.fopen(b"/dev/stdout", b"w")
+libc.malloc_info(0, ctypes.c_void_p(file))
+libc.fflush(ctypes.c_void_p(file))
+"""
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_info"), reason="the C library is not glibc")
+def test_threads_share_two_heaps_and_not_one_each() -> None:
+    def heaps(*arguments: str) -> int:
+        command = [sys.executable, "-c", HEAPS, *arguments]
+        return subprocess.run(command, check=True, timeout=60, capture_output=True, text=True).stdout.count("<heap nr")
+
+    assert heaps("shared") <= HEAPS_MAX < heaps()
 
 
 class Cycle:
