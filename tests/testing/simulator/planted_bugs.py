@@ -37,7 +37,6 @@ from step_node.engine.wal import WriteAheadLog
 from step_node.ledger import evidence as evidence_module
 from step_node.ledger import execution, state_gates
 from step_node.ledger.offences import Offence, Slashing
-from step_node.ledger.records import ValidatorRecord
 from step_node.ledger.validators import ValidatorSheet
 from step_node.mempool.admission import Admission
 from step_node.mempool.journal import DroppedProof
@@ -410,16 +409,6 @@ def slashed_twice() -> Sequence[AbstractContextManager[Any]]:
     return [patch.object(ValidatorSheet, "try_offence", try_offence)]
 
 
-def first_offence_counts() -> Sequence[AbstractContextManager[Any]]:
-    """Whoever is slashed for little is not slashed for what it did before that and was worse (M1)."""
-    original = ValidatorSheet._due_ustep
-
-    def due_ustep(self: ValidatorSheet, holder: ValidatorRecord, offence: Offence) -> int:
-        return 0 if offence.height <= holder.slashed_at_height else original(self, holder, offence)
-
-    return [patch.object(ValidatorSheet, "_due_ustep", due_ustep)]
-
-
 def offence_never_reported() -> Sequence[AbstractContextManager[Any]]:
     async def accuse(_self: Accuser, _evidence: object) -> None:
         return
@@ -493,7 +482,6 @@ BUGS = (
     PlantedBug("validators' rewards are minted from nowhere", rewards_from_nowhere, 1),
     PlantedBug("evidence is not verified", evidence_not_verified, 2),
     PlantedBug("a slash is applied twice", slashed_twice, 2),
-    PlantedBug("of several offences the first counts (M1)", first_offence_counts, 1),
     PlantedBug("an offence is never reported", offence_never_reported, 20),
     PlantedBug("a liar may stamp its batches far ahead (M2)", batch_time_checked_loosely, 21),
     PlantedBug("a validator signs while it is behind", signing.signs_while_behind, 17),
