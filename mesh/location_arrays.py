@@ -35,8 +35,8 @@ from mesh.trigonometry import FloatArray, number_array, unit_vector_array
 IntegerArray: TypeAlias = npt.NDArray[np.int64]
 
 POINTS_PER_CHUNK: Final = 8_192
-"""Points that descend together; more than this are taken in several rounds. At level 21 a million points took 5.3 to 6.5 µs
-each with 1,024, 4.1 to 4.6 with 8,192 and 8.5 with 16,384 (a busy machine)."""
+"""Points that descend together; more than this are taken in several rounds. At level 21 each point took 5.3 to 6.5 µs
+with 1,024, 4.1 to 4.6 with 8,192 and 8.5 with 16,384 (on a busy machine)."""
 
 _FACE_CORNERS: Final = np.array([[VERTICES[vertex] for vertex in face] for face in FACES])
 
