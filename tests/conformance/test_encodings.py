@@ -39,7 +39,7 @@ def test_every_decoder_has_an_example_that_it_still_reads() -> None:
         examples = [text for key, text in recorded().items() if key.startswith(f"{name}/")]
         assert examples, f"no example of {name} is recorded"
         for text in examples:
-            data = text.encode() if text.startswith("{") else bytes.fromhex(text)
+            data = text.encode() if text.startswith(("{", "[")) else bytes.fromhex(text)
             assert table[name].try_out(data), f"{name}: {text[:80]}"
 
 
