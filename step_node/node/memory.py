@@ -17,8 +17,6 @@ import ctypes
 import gc
 from typing import Final
 
-import trio
-
 THRESHOLDS: Final = (10_000, 10, 10)
 """New objects before the youngest are looked through; rounds of that before the next older, and before all."""
 
@@ -60,6 +58,8 @@ def leave_alone_what_is_there() -> None:
 
 async def collect_by_the_clock() -> None:
     """Collect every `INTERVAL_SECONDS`, until cancelled."""
+    import trio  # Here, since the command line asks for this module before it knows what for; --help is to be quick.
+
     while True:
         for number in range(INTERVALS_TO_ALL):
             await trio.sleep(INTERVAL_SECONDS)

@@ -68,7 +68,7 @@ async def check_ledgers(devnet: Devnet, walkers: Walkers) -> None:
     assert set(proof_ids) <= set(ledgers[0])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 async def test_three_nodes_go_on_when_one_is_killed_and_it_catches_up_after_its_restart() -> None:
     with trio.fail_after(LONGEST_SECONDS):
         async with Devnet(DevnetSettings(base_port=0, parameters=QUICK)) as devnet:

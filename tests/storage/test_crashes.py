@@ -56,7 +56,7 @@ async def test_sqlite_killed_at_any_statement_holds_all_or_nothing(tmp_path: Pat
     assert heights == [1] * points + [2]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 async def test_mongodb_client_killed_at_any_command_holds_all_or_nothing(mongodb_uri: str) -> None:
     prefix = new_database_name()[:40]
     points = await crash_at_every_point("finalise", "mongodb", mongodb_uri, prefix)
@@ -113,7 +113,7 @@ async def test_mongodb_client_killed_at_any_command_of_restoring_is_at_genesis_o
     await require_restored_or_not([MongoSettings(mongodb_uri, f"{prefix}{point}") for point in range(1, points + 2)])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 async def test_mongodb_client_killed_at_any_command_of_dropping_leaves_the_whole_store_or_an_empty_one(
     mongodb_uri: str,
 ) -> None:

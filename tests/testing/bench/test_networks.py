@@ -14,7 +14,7 @@ from step_node.testing.load.report import ProofFate, Waits, report_on
 ACCOUNTS = 1_000
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("store", ["sqlite", "mongodb"])
 async def test_a_rate_is_found_kept_and_overloaded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store: Store
@@ -33,7 +33,7 @@ async def test_a_rate_is_found_kept_and_overloaded(
     assert sample.figures["overload, offered/s"] > 10
 
 
-@pytest.mark.slow
+@pytest.mark.long
 async def test_a_burst_is_taken_in_beside_a_trickle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(networks, "BURST_VALIDATORS", 1)
     monkeypatch.setattr(networks, "BURST_PROOFS", 200)
@@ -46,7 +46,7 @@ async def test_a_burst_is_taken_in_beside_a_trickle(tmp_path: Path, monkeypatch:
     assert 0 <= sample.value <= 5
 
 
-@pytest.mark.slow
+@pytest.mark.long
 async def test_an_idle_network_is_asked_one_proof_after_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
