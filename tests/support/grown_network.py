@@ -12,11 +12,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from consensus.messages import Commit, CommitSignature, PreCommit
-from step_node.batch.batch import Batch
 from step_node.chain.chain import Chain
 from step_node.chain.genesis import Genesis
-from step_node.crypto.eip191 import address_of, public_key_of, sign
+from step_node.crypto.eip191 import address_of, public_key_of
 from step_node.home.config import StorageConfig
 from step_node.home.keys import NodeKeys
 from step_node.home.making import (
@@ -34,6 +32,7 @@ from step_node.proofs.proof import SignedProof
 from step_node.signing.guard import SigningGuard
 from step_node.snapshot.store import SnapshotStore
 from step_node.storage.sqlite import SqliteStorage
+from step_node.testing.bench.grown_chain import committed_by
 from step_node.testing.devnet.network import CHAIN_ID
 from step_node.testing.devnet.node_process import NodeProcess
 from step_node.testing.devnet.ports import free_ports
@@ -103,7 +102,7 @@ async def grow_network(
         judged = await chain.build(proofs, round_number=0, proposer=proposer)
         if judged is None or len(judged.batch.proofs) != len(proofs):
             raise RuntimeError(f"height {height}: not every proof could be finalised")
-        await chain.finalise(judged, _commit(judged.batch, keys))
+        await chain.finalise(judged, committed_by(judged.batch, keys))
         if height % snapshot_every == 0:
             await snapshot_store.take(storage)
     await storage.close()
@@ -120,12 +119,3 @@ async def grow_network(
 def _proof(number: int, timestamp_ms: int) -> SignedProof:
     lat, lon = 85.0 - number % 16_993 / 100, number * GOLDEN_ANGLE_DEGREES % 360 - 180
     return signed_proof(f"walker-{number}", lat=lat, lon=lon, timestamp_ms=timestamp_ms, nonce=f"n-{number}")
-
-
-def _commit(batch: Batch, keys: dict[bytes, bytes]) -> Commit:
-    header = batch.header
-    signatures = []
-    for address in sorted(keys):
-        vote = PreCommit(header.height, header.round, batch.hash, address)
-        signatures.append(CommitSignature(address, sign(vote.signing_line(header.chain_id), keys[address])))
-    return Commit(header.height, header.round, batch.hash, tuple(signatures))

@@ -14,6 +14,7 @@ from step_node.testing.load.schedule import Schedule
 
 def _schedule(**changes: float) -> Schedule:
     settings = {"rate": 50.0, "seconds": 30.0, "nodes": 4, "moratorium_ms": 10_000} | changes
+    # Numbers of both kinds in one dictionary are floats to mypy; each is of its field's kind.
     return Schedule(**settings)  # type: ignore[arg-type]
 
 
