@@ -248,13 +248,15 @@ def _outcomes_json(read: Sequence[Read], outcomes: Sequence[Answer]) -> str:
 
 
 def _told(read: Read, outcome: Answer) -> FinalisedStatus | PendingAnswer | DroppedStatus | RefusedSubmission:
-    proof_id = hex_text(read.proof_id) if isinstance(read, SignedProof) else None
+    if isinstance(read, Refusal):
+        return RefusedSubmission(proof_id=None, code=read.code, message=read.message)
+    proof_id = hex_text(read.proof_id)
     match outcome:
         case Finalised(receipt):
             return FinalisedStatus.of(receipt)
         case Pending():
-            return PendingAnswer(proof_id=str(proof_id))
+            return PendingAnswer(proof_id=proof_id)
         case Dropped(refusal):
-            return DroppedStatus(proof_id=str(proof_id), code=refusal.code, message=refusal.message)
+            return DroppedStatus(proof_id=proof_id, code=refusal.code, message=refusal.message)
         case Refusal(code, message):
             return RefusedSubmission(proof_id=proof_id, code=code, message=message)
