@@ -63,6 +63,14 @@ class _Kept:
     """Why the last dial has failed."""
     told: str | None = None
     """The reason that the log has."""
+    dialling: bool = False
+    dropped: bool = False
+
+    def drop(self) -> None:
+        """Keep it no longer. A dial under way comes to its end: the connection may stand already, and is to stay."""
+        self.dropped = True
+        if not self.dialling:
+            self.task.cancel()
 
 
 class Dialler:
@@ -103,7 +111,7 @@ class Dialler:
         Each address comes with the narrowest scope that may be dialled for it.
         """
         for peer_id in self._kept.keys() - peers.keys():
-            self._kept.pop(peer_id).task.cancel()
+            self._kept.pop(peer_id).drop()
         for peer_id, addresses in peers.items():
             kept = self._kept.get(peer_id)
             if kept is not None:
@@ -124,8 +132,19 @@ class Dialler:
     async def _dial(self, peer_id: PeerId, kept: _Kept) -> bool:
         if not self._is_welcome(peer_id):
             return False
+        kept.dialling = True
+        try:
+            return await self._reach(peer_id, kept)
+        finally:
+            kept.dialling = False
+            if kept.dropped:
+                kept.task.cancel()
+
+    async def _reach(self, peer_id: PeerId, kept: _Kept) -> bool:
         reason = ""
         for address, narrowest in kept.addresses.items():
+            if kept.dropped:
+                return False
             try:
                 async with self._places:
                     await self._connect(address, narrowest)

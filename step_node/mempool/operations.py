@@ -46,11 +46,17 @@ class OperationPool:
         return tuple(self._waiting.values())[:OPERATIONS_MAX]
 
     def add(self, operation: Operation) -> OperationRefused | None:
-        """Take it in; or why not: POOL_FULL."""
+        """Take in an operation that the ledger would take next; or why not: POOL_FULL.
+
+        Its owner may have seen its last one applied before this node has looked through what waits: that the ledger
+        would take a later one says that the one waiting is overtaken.
+        """
         known = self._waiting.get(operation.owner)
         if known == operation:
             return None
-        if known is not None:
+        if known is not None and known.sequence < operation.sequence:
+            self.remove(known)
+        elif known is not None:
             return OperationRefused(
                 OperationCode.POOL_FULL, f"owner: an operation of sequence {known.sequence} waits already"
             )

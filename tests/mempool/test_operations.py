@@ -90,6 +90,16 @@ async def test_one_operation_of_an_owner_waits_and_so_many_in_all(monkeypatch: p
     assert len(pool) == 2
 
 
+async def test_an_owner_who_has_seen_the_last_one_applied_may_give_in_the_next_at_once() -> None:
+    chain = await open_chain(GENESIS)
+    desk, pool, _ = await desk_of(chain)
+    assert await desk.submit(register("alice", "hot", 0)) is None
+    await finalise_waiting(chain, pool)
+    leaving = unbond("alice", "hot", 1)
+    assert await desk.submit(leaving) is None  # Before `after_batch`.
+    assert pool.waiting() == (leaving,)
+
+
 async def test_what_another_has_overtaken_is_forgotten() -> None:
     clock = SetClock(START_MS)
     chain = await open_chain(GENESIS, clock=clock)
