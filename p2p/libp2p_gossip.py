@@ -11,6 +11,10 @@ py-libp2p starts a task for each message that it reads, and so reads as fast as 
 with before the next is read, and a peer beyond its share (`p2p.limits`) is read more slowly: its flood waits at its own
 end. Whoever passes on what its publisher has not signed is charged, since no honest peer passes that on.
 
+What a member has published on a topic that is not urgent, and has handed over itself, it has handed to every other
+member as well: each of them would be sent it again by all others, and what a message costs depends little on its size.
+So its id alone is told, at the next heartbeat and together with those of the second, and whoever lacks it asks.
+
 A peer whose key is used in two places is two processes, and each has a connection (`p2p.libp2p_instances`). py-libp2p
 has one gossip stream for each peer id, so that whoever connected first would be told everything and the other nothing.
 Here each instance has a stream, and what goes to the peer goes to all of them; what one of them has published goes to
@@ -21,6 +25,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -31,6 +36,7 @@ from libp2p.host.basic_host import BasicHost
 from libp2p.io.exceptions import MessageTooLarge
 from libp2p.peer.id import ID
 from libp2p.pubsub.gossipsub import PROTOCOL_ID_V11, GossipSub
+from libp2p.pubsub.mcache import default_msg_id_fn
 from libp2p.pubsub.pb import rpc_pb2
 from libp2p.pubsub.pubsub import Pubsub
 from libp2p.pubsub.rpc_queue import PriorityQueue, RpcQueue
@@ -67,6 +73,8 @@ MESSAGES_PER_RPC_MAX: Final = 1_000
 """Nodes here send one; more than this is somebody who wants a few bytes to cost much."""
 CONTROL_IDS_PER_RPC_MAX: Final = 5_000
 """Ids in the IHAVE and IWANT of one RPC, as the specification's MaxIHaveLength."""
+UNTOLD_MESSAGES_MAX: Final = 1_000
+"""Messages of a topic that wait to be told of; members' shares allow fewer, and of more nobody is told."""
 VALIDATION_CACHE_MESSAGES: Final = 64
 STREAM_RETRY_SECONDS: Final = 0.5
 """How long after a gossip stream could not be opened it is tried again."""
@@ -80,9 +88,12 @@ FaultFunction = Callable[[ID, Fault], None]
 
 
 class GossipRouter(GossipSub):
-    """GossipSub that publishes to every subscriber and has none of the rate limits that lose messages."""
+    """GossipSub that publishes to every subscriber and has none of the rate limits that lose messages.
 
-    def __init__(self) -> None:
+    `reaches_all(topic, publisher)` says of whom every other node may be taken to have heard a message itself.
+    """
+
+    def __init__(self, reaches_all: Callable[[str, ID], bool] = lambda _topic, _publisher: False) -> None:
         super().__init__(
             # 1.1 and not later: 1.2 sends an IDONTWANT for every message, however small, to every mesh peer.
             protocols=[PROTOCOL_ID_V11],
@@ -103,21 +114,45 @@ class GossipRouter(GossipSub):
         # Penalties are this package's own (p2p.penalties); two judges would disagree.
         self.scorer = None
         self._answered = Shares(ANSWERED_RATE, trio.current_time)
+        self._reaches_all = reaches_all
+        self._untold: dict[str, list[rpc_pb2.Message]] = {}
+        """By topic, what was not passed on and has yet to be told of."""
 
     async def publish(self, msg_forwarder: ID, pubsub_msg: rpc_pb2.Message) -> None:
-        """Send one message on: our own to every subscriber, another's to the mesh."""
+        """Send one message on: our own to every subscriber, another's to the mesh, or only tell of it."""
         pubsub = self._attached()
         self.mcache.put(pubsub_msg)
         topic = pubsub_msg.topicIDs[0]
-        own = msg_forwarder == pubsub.my_id
-        targets = set(pubsub.peer_topics.get(topic, ())) if own else set(self.mesh.get(topic, ()))
         publisher = ID(pubsub_msg.from_id)
+        targets: set[ID] = set()
+        if msg_forwarder == pubsub.my_id:
+            targets |= pubsub.peer_topics.get(topic, set())
+        elif msg_forwarder == publisher and self._reaches_all(topic, publisher):
+            untold = self._untold.setdefault(topic, [])
+            if len(untold) < UNTOLD_MESSAGES_MAX:
+                untold.append(pubsub_msg)
+        else:
+            targets |= self.mesh.get(topic, set())
         targets -= {msg_forwarder, publisher}
         if pubsub.has_twins(publisher):
             targets.add(publisher)
         rpc = rpc_pb2.RPC(publish=[pubsub_msg])
         for peer_id in targets:
             self.send_rpc(peer_id, rpc)
+
+    def gossip_heartbeat(self) -> defaultdict[ID, dict[str, list[bytes]]]:
+        """The ids to tell each peer of, by topic: GossipSub's, and of what was not passed on."""
+        told = super().gossip_heartbeat()
+        pubsub = self._attached()
+        for topic, messages in self._untold.items():
+            ids = [(default_msg_id_fn(message), ID(message.from_id)) for message in messages]
+            for peer_id in pubsub.peer_topics.get(topic, ()):
+                known = set(told[peer_id].get(topic, ()))
+                lacking = [each for each, publisher in ids if publisher != peer_id and each not in known]
+                if lacking:
+                    told[peer_id].setdefault(topic, []).extend(lacking)
+        self._untold.clear()
+        return told
 
     def send_rpc(self, peer_id: ID, rpc: rpc_pb2.RPC, priority: bool = False) -> None:
         """Queue an RPC for a peer, for each of its instances."""

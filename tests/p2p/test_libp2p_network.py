@@ -644,6 +644,40 @@ async def test_handshakes_beyond_the_loops_time_of_their_address_wait_in_line(mo
                 assert account.debt_seconds() > 0
 
 
+def _subscribers(network: Libp2pNetwork) -> set[ID]:
+    assert network._gossip is not None
+    return network._gossip.peer_topics.get(TOPIC, set())
+
+
+async def test_what_a_member_publishes_is_passed_on_only_to_who_asks_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    passed_on: list[tuple[ID, bytes]] = []
+    send_rpc = GossipRouter.send_rpc
+
+    def noting(router: GossipRouter, peer_id: ID, rpc: rpc_pb2.RPC, priority: bool = False) -> None:
+        assert router.pubsub is not None
+        passed_on.extend((peer_id, each.data) for each in rpc.publish if each.from_id != router.pubsub.my_id.to_bytes())
+        send_rpc(router, peer_id, rpc, priority)
+
+    monkeypatch.setattr(GossipRouter, "send_rpc", noting)
+    async with (
+        gossiping("publisher") as (publisher, _),
+        gossiping("middle", *publisher.listen_addresses) as (middle, heard_in_the_middle),
+        gossiping("friend", *publisher.listen_addresses, *middle.listen_addresses) as (friend, heard_by_a_friend),
+        gossiping("far", *middle.listen_addresses) as (far, heard_far_away),
+    ):
+        for network in (middle, friend):
+            network.keep_connected(publisher.listen_addresses)  # Who is kept is a member.
+        networks = (publisher, middle, friend, far)
+        await eventually(lambda: [len(_subscribers(network)) for network in networks] == [2, 3, 2, 1])
+        await publisher.publish(TOPIC, b"once")
+        for heard in (heard_in_the_middle, heard_by_a_friend, heard_far_away):
+            assert (await heard.receive()).data == b"once"
+    far_id = ID.from_string(peer_id_of(private_key_of("far")))
+    assert passed_on == [(far_id, b"once")]
+
+
 async def test_asking_for_missed_gossip_again_and_again_costs_no_more_than_asking_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
