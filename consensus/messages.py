@@ -221,7 +221,7 @@ def _vote_line(kind: str, chain_id: str, height: int, round_number: int, batch_h
 
 def encode_message(message: Message) -> bytes:
     """`message` for the wire. Raises: WireError if it is unsigned or longer than MESSAGE_BYTES_MAX."""
-    _require_signatures(message)
+    require_signatures(message)
     data = encode(message)
     if len(data) > MESSAGE_BYTES_MAX:
         raise WireError(f"{type(message).__name__}: {len(data)} bytes, but at most {MESSAGE_BYTES_MAX} are allowed")
@@ -234,14 +234,15 @@ def decode_message(data: bytes) -> Message:
     Raises: WireError, which is the peer's fault.
     """
     message = cast(Message, decode_union(MessageUnion, data, bytes_max=MESSAGE_BYTES_MAX))
-    _require_signatures(message)
+    require_signatures(message)
     return message
 
 
-def _require_signatures(message: Message) -> None:
+def require_signatures(message: Message) -> None:
+    """Raise `WireError` if a signature of it is empty."""
     if isinstance(message, Evidence):
-        _require_signatures(message.first)
+        require_signatures(message.first)
         if message.second is not None:
-            _require_signatures(message.second)
+            require_signatures(message.second)
     elif not isinstance(message, Commit) and not message.signature:
         raise WireError(f"{type(message).__name__}.signature: must have {SIGNATURE_BYTES} bytes, not none")

@@ -77,6 +77,11 @@ class NodeMetrics:
         self._messages_rejected = counter(
             "step_messages_rejected", "Gossip from peers that was refused, by their fault.", "reason"
         )
+        self._outlines = counter(
+            "step_proposal_outlines",
+            "Proposals that came in outline: filled with proofs that wait here, or lacking some and asked for whole.",
+            "outcome",
+        )
         self._storage_retries = counter("step_storage_retries", "Calls to a store that did not answer, tried again.")
         self._api_refused = counter(
             "step_api_refused", "Connections and requests of HTTP clients that were not served, by reason.", "reason"
@@ -244,6 +249,10 @@ class NodeMetrics:
     def message_rejected(self, reason: str) -> None:
         """A peer's message was refused."""
         self._messages_rejected.labels(reason).inc()
+
+    def proposal_outlined(self, *, is_filled: bool) -> None:
+        """A proposal has come in outline, and could be filled or not."""
+        self._outlines.labels("filled" if is_filled else "lacking").inc()
 
     def storage_retried(self) -> None:
         """The store did not answer, and is asked again."""

@@ -146,13 +146,18 @@ def decode_batch(data: bytes) -> Batch:
         raise MalformedBatch(f"body.proofs: {error}") from error
     body = envelope.body
     batch = Batch(envelope.header, proofs, body.last_commit, body.evidence, body.operations)
-    if merkle_root([proof.proof_id for proof in proofs]) != batch.header.proof_ids_root:
+    check_roots(batch)
+    return batch
+
+
+def check_roots(batch: Batch) -> None:
+    """Raise `MalformedBatch` unless the body is the one that the header commits to."""
+    if merkle_root([proof.proof_id for proof in batch.proofs]) != batch.header.proof_ids_root:
         raise MalformedBatch("header.proof_ids_root: is not the Merkle root of the proofs' ids")
-    if merkle_root([proof_leaf(proof) for proof in proofs]) != batch.header.proofs_root:
+    if merkle_root([proof_leaf(proof) for proof in batch.proofs]) != batch.header.proofs_root:
         raise MalformedBatch("header.proofs_root: is not the Merkle root of the proofs")
     if _body_hash(batch) != batch.header.body_hash:
         raise MalformedBatch("header.body_hash: is not the hash of the rest of the body")
-    return batch
 
 
 def identity_in(data: bytes) -> bytes:

@@ -78,6 +78,11 @@ class Batches:
         """Spare decoding it again."""
         keep_newest(self._decoded, batch.hash, batch)
 
+    def judged(self, batch_hash: bytes) -> Batch | None:
+        """A batch of this height that was built or judged here; None if it was not."""
+        judged = self._judged.get(batch_hash)
+        return None if judged is None else judged.batch
+
     def decoded(self, batch_hash: bytes, encoded: bytes) -> Batch:
         """The batch of these bytes, whose hash is `batch_hash`. Raises `MalformedBatch`."""
         judged = self._judged.get(batch_hash)

@@ -188,6 +188,10 @@ class ConsensusDriver:
             return None
         return stored_proposal(self._state, batch_hash)
 
+    def judged_batch(self, batch_hash: bytes) -> Batch | None:
+        """A batch of the present height that was built or judged here; None if it was not."""
+        return self._batches.judged(batch_hash)
+
     def deliver(self, message: Message, batch: Batch | None = None) -> None:
         """Hand over a message from a peer, whose signatures have been checked. Never waits.
 

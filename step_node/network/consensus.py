@@ -14,7 +14,7 @@ import structlog
 import trio
 
 from consensus.messages import Commit, Evidence, Message, PreCommit, ProofBatch, SignedMessage
-from p2p.network import Fault
+from p2p.network import Fault, PeerId
 from step_node.batch.batch import Batch, MalformedBatch
 from step_node.chain.chain import Chain
 from step_node.engine.doppelganger import DoppelgangerWatch
@@ -24,9 +24,10 @@ from step_node.engine.evidence_pool import EvidencePool
 from step_node.engine.forks import Fork, fork_shown_by
 from step_node.metrics import NodeMetrics
 from step_node.network.consensus_judge import ConsensusGossipMessage
-from step_node.network.gossip import Topic, broadcast
+from step_node.network.gossip import Topic
 from step_node.network.peers import Peers
-from step_node.network.proposals import batch_of
+from step_node.network.proposals import Proposals
+from step_node.network.protocols import ProposalOutline
 from step_node.storage.retry import StorageWatch
 
 log = structlog.get_logger("gossip")
@@ -47,9 +48,12 @@ class ConsensusReader:
         doppelganger: DoppelgangerWatch | None,
         metrics: NodeMetrics,
         storage_watch: StorageWatch,
+        proposals: Proposals,
         proposal_heard: Callable[[ProofBatch, Batch], None],
+        proposal_lacking: Callable[[int, bytes, PeerId], None],
     ) -> None:
-        """`proposal_heard` is told of each proposal that a validator has signed, with its batch."""
+        """`proposal_heard` is told of each proposal that a validator has signed, with its batch; `proposal_lacking` of
+        one (height, batch hash) whose batch cannot be filled here, and of who has handed it over."""
         self._topic = topic
         self._own_messages = own_messages
         self._chain = chain
@@ -59,7 +63,9 @@ class ConsensusReader:
         self._doppelganger = doppelganger
         self._metrics = metrics
         self._storage_watch = storage_watch
+        self._proposals = proposals
         self._proposal_heard = proposal_heard
+        self._proposal_lacking = proposal_lacking
         self._fork: Fork | None = None
 
     @property
@@ -80,12 +86,16 @@ class ConsensusReader:
 
     async def _read(self) -> None:
         async for sender, item in self._topic:
+            if isinstance(item.message, ProposalOutline):
+                self._note_height(sender, item.message.height)
+                await self._take_outline(item.message, sender)
+                continue
             height = message_height(item.message)
             if isinstance(item.message, Commit):
                 self._peers.note_shown(sender, height)
                 await self._watch_for_fork(item.message)
-            elif height > self._chain.next_height:
-                self._peers.note_told(sender, height - 1)
+            else:
+                self._note_height(sender, height)
             if isinstance(item.message, Evidence):
                 await self._take_evidence(item.message)
             elif isinstance(item.message, ProofBatch):
@@ -97,20 +107,42 @@ class ConsensusReader:
                     if contradicted is not None:
                         await self._take_evidence(contradicted)
 
+    def _note_height(self, sender: PeerId, height: int) -> None:
+        """Who hands over a message of a later height than the next has come further, or says so."""
+        if height > self._chain.next_height:
+            self._peers.note_told(sender, height - 1)
+
     async def _take_proposal(self, proposal: ProofBatch) -> None:
         try:
-            batch = await batch_of(proposal)
+            batch = await self._proposals.decoded(proposal)
         except MalformedBatch as error:
-            self._metrics.message_rejected(Fault.MALFORMED.value)
-            proposer = "0x" + proposal.proposer.hex()
-            log.warning("a proposal's batch cannot be read", proposer=proposer, reason=str(error))
+            self._unreadable(proposal.proposer, error)
         else:
-            self._proposal_heard(proposal, batch)
-            self._driver.deliver(proposal, batch)
+            self._deliver_proposal(proposal, batch)
+
+    async def _take_outline(self, message: ProposalOutline, sender: PeerId) -> None:
+        found: tuple[ProofBatch, Batch] | None = None
+        try:
+            found = await self._proposals.filled(message)
+        except MalformedBatch as error:
+            self._unreadable(message.proposer, error)
+        self._metrics.proposal_outlined(is_filled=found is not None)
+        if found is not None:
+            self._deliver_proposal(*found)
+        else:
+            self._proposal_lacking(message.height, message.batch_hash, sender)
+
+    def _deliver_proposal(self, proposal: ProofBatch, batch: Batch) -> None:
+        self._proposal_heard(proposal, batch)
+        self._driver.deliver(proposal, batch)
+
+    def _unreadable(self, proposer: bytes, error: MalformedBatch) -> None:
+        self._metrics.message_rejected(Fault.MALFORMED.value)
+        log.warning("a proposal's batch cannot be read", proposer="0x" + proposer.hex(), reason=str(error))
 
     async def broadcast(self, message: Message) -> None:
         """Send a message to everybody."""
-        await broadcast(self._topic, message)
+        await self._topic.publish(self._proposals.encoded(message))
 
     async def _watch_for_fork(self, commit: Commit) -> None:
         """A quorum has signed the commit, or the gossip would have refused it."""

@@ -25,7 +25,7 @@ import trio
 
 from consensus.commit import InvalidCommit, check_commit_signers
 from consensus.evidence import InvalidEvidence
-from consensus.messages import Commit, Evidence, Message, ProofBatch, SignedMessage, decode_message
+from consensus.messages import Commit, Evidence, ProofBatch, SignedMessage
 from consensus.wire import WireError
 from p2p.limits import Rate, Share
 from p2p.network import Fault
@@ -34,6 +34,7 @@ from step_node.chain.chain import Chain
 from step_node.crypto.eip191 import BadSignature
 from step_node.crypto.lines import recover_signer
 from step_node.ledger.offences import Offence, OffenceKind
+from step_node.network.protocols import GossipedMessage, ProposalOutline, decode_gossiped
 
 HEIGHTS_AHEAD_MAX = 1
 """A vote, or any message that one validator signs, of a height further ahead of the next one is of no use yet: the
@@ -70,12 +71,12 @@ class Refused(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class ConsensusGossipMessage:
-    """A message of consensus; of a proposal the batch is still to be decoded (`network.proposals`).
+    """A message of consensus; of a proposal the batch is still to be decoded or filled (`network.proposals`).
 
     `proven` is False for a commit or evidence of another height than the next: it is for peers that are elsewhere.
     """
 
-    message: Message
+    message: GossipedMessage
     proven: bool
 
 
@@ -105,7 +106,7 @@ class ConsensusJudge:
     def judge(self, data: bytes) -> ConsensusGossipMessage:
         """The message in `data`, with its signatures checked. Raises `Refused`."""
         try:
-            message = decode_message(data)
+            message = decode_gossiped(data)
         except WireError as error:
             raise Refused(Fault.MALFORMED, str(error)) from error
         match message:
@@ -113,10 +114,16 @@ class ConsensusJudge:
                 return self._judge_commit(message)
             case Evidence():
                 return self._judge_evidence(message)
+            case ProposalOutline():
+                self._judge_signed(message.with_batch(b""))
+                _check_identity("PROPOSAL_OUTLINE", message.outline, message.batch_hash)
             case _:
-                return self._judge_signed(message)
+                self._judge_signed(message)
+                if isinstance(message, ProofBatch):
+                    _check_identity("PROOF_BATCH", message.batch, message.batch_hash)
+        return ConsensusGossipMessage(message, proven=True)
 
-    def _judge_signed(self, message: SignedMessage) -> ConsensusGossipMessage:
+    def _judge_signed(self, message: SignedMessage) -> None:
         chain, kind = self._chain, message.type
         if message.signer == self._own_address:
             self._check_signature(message)
@@ -135,9 +142,6 @@ class ConsensusJudge:
                 Fault.UNVERIFIABLE, f"{kind}: 0x{message.signer.hex()} is no validator of height {message.height} here"
             )
         self._check_signature(message)
-        if isinstance(message, ProofBatch):
-            _check_identity(message)
-        return ConsensusGossipMessage(message, proven=True)
 
     def _check_signature(self, message: SignedMessage) -> None:
         try:
@@ -188,11 +192,12 @@ class ConsensusJudge:
         return ConsensusGossipMessage(evidence, proven=first.height == chain.next_height)
 
 
-def _check_identity(message: ProofBatch) -> None:
-    """That the batch's header is the one proposed. Its body is decoded by who reads the message, off the event loop."""
+def _check_identity(kind: str, batch: bytes, batch_hash: bytes) -> None:
+    """That the header of a batch, or of its outline, is the one proposed. Its body is decoded by who reads the message,
+    off the event loop."""
     try:
-        identity = identity_in(message.batch)
+        identity = identity_in(batch)
     except MalformedBatch as error:
-        raise Refused(Fault.MALFORMED, f"PROOF_BATCH.batch: {error}") from error
-    if identity != message.batch_hash:
-        raise Refused(Fault.INVALID_DATA, "PROOF_BATCH.batch_hash: is not the identity of the batch")
+        raise Refused(Fault.MALFORMED, f"{kind}.batch: {error}") from error
+    if identity != batch_hash:
+        raise Refused(Fault.INVALID_DATA, f"{kind}.batch_hash: is not the identity of the batch")

@@ -13,7 +13,7 @@ from typing import Generic, Self, TypeAlias, TypeVar
 
 import trio
 
-from consensus.messages import MESSAGE_BYTES_MAX, Message, encode_message
+from consensus.messages import MESSAGE_BYTES_MAX
 from p2p.network import Fault, Network, PeerId
 from step_node.network.consensus_judge import ConsensusGossipMessage, ConsensusJudge, Refused
 from step_node.network.protocols import consensus_topic, operations_topic, proofs_topic
@@ -152,11 +152,6 @@ def operations_gossip(network: Network, chain_id: str, on_refused: RefusedFuncti
         buffer_messages=OPERATIONS_BUFFER_MESSAGES,
         on_refused=on_refused,
     )
-
-
-async def broadcast(topic: Topic[ConsensusGossipMessage], message: Message) -> None:
-    """Send a message of consensus to everybody."""
-    await topic.publish(encode_message(message))
 
 
 def decode_operation_message(data: bytes, chain_id: str) -> Operation:

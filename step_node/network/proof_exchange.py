@@ -56,6 +56,12 @@ SETTLED_SECONDS = 300.0
 """How long a settled id is remembered. Who lists it for longer is minutes behind the head; what is fetched from there
 in vain is refused, like any proof whose nonce is used, and remembered as refused until the head moves."""
 
+FRESH_SECONDS = 0.25
+"""For so long after a bundle has left, peers may not have taken it in yet."""
+
+FRESH_PROOFS_MAX = 2_000
+"""Own clients' proofs that are remembered as fresh; of more, the oldest are taken for known to everybody."""
+
 DECODED_AT_ONCE_PROOFS = 64
 """Proofs of a gossiped bundle that are decoded before other tasks have their turn: half a millisecond of work."""
 
@@ -98,6 +104,8 @@ class ProofExchange:
         """Proof id -> when it was settled."""
         self._refused: OrderedDict[bytes, None] = OrderedDict()
         self._gossiped_at = -math.inf
+        self._fresh: OrderedDict[bytes, float] = OrderedDict()
+        """Own clients' proofs -> until when they are fresh, in the order in which that was noted."""
         self._turn = 0
         self._asked: set[PeerId] = set()
         self._records = TrackRecords()
@@ -111,6 +119,18 @@ class ProofExchange:
             nursery.start_soon(self._gossip_accepted)
             nursery.start_soon(self._take_in_gossip)
             nursery.start_soon(self._fetch_by_turns)
+
+    def is_fresh(self, proof_id: bytes) -> bool:
+        """Whether a client has brought this proof here so lately that peers may not have it yet."""
+        until = self._fresh.get(proof_id)
+        return until is not None and trio.current_time() < until
+
+    def _note_fresh(self, proofs: Sequence[SignedProof], until: float) -> None:
+        for proof in proofs:
+            self._fresh[proof.proof_id] = until
+            self._fresh.move_to_end(proof.proof_id)
+        while len(self._fresh) > FRESH_PROOFS_MAX:
+            self._fresh.popitem(last=False)
 
     def note_settled(self, proof_ids: Sequence[bytes]) -> None:
         """The head has moved: these are finalised or dropped, and whoever still lists them is behind."""
@@ -135,14 +155,21 @@ class ProofExchange:
 
     async def _gossip_accepted(self) -> None:
         gathered: list[SignedProof] = []
+
+        def gather(proofs: Sequence[SignedProof]) -> None:
+            gathered.extend(proofs)
+            self._note_fresh(proofs, math.inf)
+
         async for proofs in self._admission.accepted:
-            gathered += proofs
+            gather(proofs)
             # A lone proof leaves at once; of many, those that come while the last bundle is fresh leave together.
             with trio.move_on_at(self._gossiped_at + BUNDLE_INTERVAL_MS / 1000):
                 while len(gathered) < BUNDLE_PROOFS_MAX:
-                    gathered += await self._admission.accepted.receive()
+                    gather(await self._admission.accepted.receive())
             while gathered:
-                await self._topic.publish(encode_bundle(gathered[:BUNDLE_PROOFS_MAX]))
+                bundle = gathered[:BUNDLE_PROOFS_MAX]
+                await self._topic.publish(encode_bundle(bundle))
+                self._note_fresh(bundle, trio.current_time() + FRESH_SECONDS)
                 del gathered[:BUNDLE_PROOFS_MAX]
             self._gossiped_at = trio.current_time()
 

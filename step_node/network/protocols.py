@@ -9,14 +9,29 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import field
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 import trio
 from pydantic import Discriminator, Field
 
-from consensus.messages import MESSAGE_BYTES_MAX, BatchHash, Commit
+from consensus.messages import (
+    BATCH_BYTES_MAX,
+    MESSAGE_BYTES_MAX,
+    BatchHash,
+    Commit,
+    Evidence,
+    FullSignature,
+    Message,
+    PreCommit,
+    PreVote,
+    ProofBatch,
+    Round,
+    TimeoutMessage,
+    ValidRound,
+    require_signatures,
+)
 from consensus.values import Address
-from consensus.wire import UInt63, wire_type
+from consensus.wire import UInt63, decode_union, wire_type
 from p2p.errors import NetworkError, PeerFault
 from p2p.network import Fault, Network, PeerId, Stream
 from step_node.multiaddrs import MULTIADDR_CHARACTERS_MAX
@@ -85,13 +100,64 @@ def proofs_topic(chain_id: str) -> str:
 
 
 def consensus_topic(chain_id: str) -> str:
-    """Where the six messages of consensus are gossiped."""
+    """Where the messages of consensus are gossiped."""
     return f"/step/{chain_id}/consensus/1"
 
 
 def operations_topic(chain_id: str) -> str:
     """Where validator operations are gossiped, one a message."""
     return f"/step/{chain_id}/operations/1"
+
+
+@wire_type
+class ProposalOutline:
+    """On the consensus topic: a `ProofBatch` with its batch in outline (`step_node.batch.outline`).
+
+    The signature is that of the `ProofBatch`, which covers the batch through its hash.
+    """
+
+    height: UInt63
+    round: Round
+    valid_round: ValidRound
+    batch_hash: BatchHash
+    outline: Annotated[bytes, Field(max_length=BATCH_BYTES_MAX)]
+    proposer: Address
+    signature: FullSignature
+    type: Literal["PROPOSAL_OUTLINE"] = field(default="PROPOSAL_OUTLINE", kw_only=True, repr=False)
+
+    @classmethod
+    def of(cls, proposal: ProofBatch, outline: bytes) -> ProposalOutline:
+        """The same proposal, with this outline in place of its batch."""
+        return cls(
+            proposal.height,
+            proposal.round,
+            proposal.valid_round,
+            proposal.batch_hash,
+            outline,
+            proposal.proposer,
+            proposal.signature,
+        )
+
+    def with_batch(self, batch: bytes) -> ProofBatch:
+        """The proposal as it was signed, with its batch."""
+        return ProofBatch(
+            self.height, self.round, self.valid_round, self.batch_hash, batch, self.proposer, self.signature
+        )
+
+
+GossipedMessage: TypeAlias = Message | ProposalOutline
+"""What the consensus topic carries: the six messages of consensus, and a shorter form of one of them."""
+_GossipedUnion = Annotated[
+    ProofBatch | PreVote | PreCommit | Commit | Evidence | TimeoutMessage | ProposalOutline, Discriminator("type")
+]
+
+
+def decode_gossiped(data: bytes) -> GossipedMessage:
+    """The message in `data`. Raises `WireError`, which is the peer's fault."""
+    message: GossipedMessage = decode_union(_GossipedUnion, data, bytes_max=MESSAGE_BYTES_MAX)
+    if not isinstance(message, ProposalOutline):
+        require_signatures(message)
+    return message
 
 
 @wire_type

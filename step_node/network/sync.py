@@ -33,7 +33,7 @@ from step_node.engine.driver import ConsensusDriver
 from step_node.metrics import NodeMetrics
 from step_node.network.consensus_judge import ConsensusJudge, Refused
 from step_node.network.peers import Peers
-from step_node.network.proposals import batch_of
+from step_node.network.proposals import Proposals
 from step_node.network.protocols import (
     SYNC_BATCHES_MAX,
     SYNC_BYTES_MAX,
@@ -107,6 +107,7 @@ class Sync:
         chain: Chain,
         driver: ConsensusDriver,
         peers: Peers,
+        proposals: Proposals,
         metrics: NodeMetrics,
         joiner: SnapshotJoiner | None = None,
     ) -> None:
@@ -114,11 +115,13 @@ class Sync:
         self._chain = chain
         self._driver = driver
         self._peers = peers
+        self._proposals = proposals
         self._metrics = metrics
         self._joiner = joiner
         self._judge = ConsensusJudge(chain)
         self._hint = trio.Event()
-        self._wanted: dict[bytes, int] = {}
+        self._wanted: dict[bytes, tuple[int, PeerId | None]] = {}
+        """By batch hash: its height, and who should have it."""
         self._wanted_hint = trio.Event()
         self._arriving = False
         self._overdue_height = 0
@@ -140,10 +143,10 @@ class Sync:
         """Somebody seems to be ahead: look now."""
         self._hint.set()
 
-    def want_proposal(self, height: int, batch_hash: bytes) -> None:
-        """Ask peers for a proposal that consensus has not seen."""
+    def want_proposal(self, height: int, batch_hash: bytes, first: PeerId | None = None) -> None:
+        """Ask peers for a proposal that consensus has not seen, first of all the one that should have it."""
         if len(self._wanted) < WANTED_MAX:
-            self._wanted[batch_hash] = height
+            self._wanted[batch_hash] = height, first
         self._wanted_hint.set()
 
     async def run(self) -> None:
@@ -269,10 +272,10 @@ class Sync:
             await self._wanted_hint.wait()
             self._wanted_hint = trio.Event()
             wanted, self._wanted = self._wanted, {}
-            for batch_hash, height in wanted.items():
-                await ask_until_delivered(
-                    self._peers.in_order(), partial(self._fetch_proposal, height=height, batch_hash=batch_hash)
-                )
+            for batch_hash, (height, first) in wanted.items():
+                # The sort is stable: after the first the order is as it was.
+                peer_ids = sorted(self._peers.in_order(), key=lambda peer_id: peer_id != first)
+                await ask_until_delivered(peer_ids, partial(self._fetch_proposal, height=height, batch_hash=batch_hash))
 
     async def _fetch_proposal(self, peer_id: PeerId, *, height: int, batch_hash: bytes) -> bool:
         """Whether the peer has given it, or nobody needs it any more."""
@@ -302,7 +305,7 @@ class Sync:
             self._network.penalise(peer_id, Fault.UNREQUESTED)
             return False
         try:
-            batch = await batch_of(received.message)
+            batch = await self._proposals.decoded(received.message)
         except MalformedBatch as error:
             log.warning("a peer's proposal cannot be read", peer=peer_id, reason=str(error))
             return False

@@ -35,6 +35,7 @@ from step_node.network.gossip import consensus_gossip, operations_gossip, proofs
 from step_node.network.outlook import NetworkOutlook
 from step_node.network.peers import Peers
 from step_node.network.proof_exchange import ProofExchange
+from step_node.network.proposals import Proposals
 from step_node.network.snapshots import SnapshotJoiner, SnapshotServer
 from step_node.network.sync import Sync
 from step_node.node.consensus_view import consensus_status
@@ -162,6 +163,12 @@ class Node:
             locks=parts.locks,
             follows_first=parts.doppelganger is not None and parts.listen_first_seconds > 0,
         )
+        proposals = Proposals(
+            known=parts.mempool.get,
+            batch_of=self.driver.judged_batch,
+            is_fresh=self._exchange.is_fresh,
+            outlined_from=parts.outlined_from,
+        )
         self._consensus = ConsensusReader(
             topic=consensus_topic,
             own_messages=judge.own_messages,
@@ -172,7 +179,9 @@ class Node:
             doppelganger=parts.doppelganger,
             metrics=self._metrics,
             storage_watch=self._storage_watch,
+            proposals=proposals,
             proposal_heard=self._proposal_heard,
+            proposal_lacking=lambda height, batch_hash, sender: self._sync.want_proposal(height, batch_hash, sender),
         )
         self._roles = RoleWatch(
             own=self._own,
@@ -186,6 +195,7 @@ class Node:
             chain=parts.chain,
             driver=self.driver,
             peers=self._peers,
+            proposals=proposals,
             metrics=self._metrics,
             joiner=joiner,
         )

@@ -23,6 +23,7 @@ from step_node.home.config import SyncConfig
 from step_node.mempool.journal import Journal
 from step_node.mempool.pool import Mempool
 from step_node.network.address_book import AddressBook
+from step_node.network.proposals import OUTLINED_PROOFS_MIN
 from step_node.signing.signer import ValidatorSigner
 from step_node.snapshot.store import SnapshotStore
 from step_node.snapshot.validator_sets import ValidatorSetLinks
@@ -91,6 +92,8 @@ class NodeParts:
     """Peers whose word on how far the chain has come is waited for, as that of members of the set is."""
     signed_here: frozenset[bytes] = frozenset()
     """The addresses of the keys that have a signing history in this home."""
+    outlined_from: int = OUTLINED_PROOFS_MIN
+    """Own proposals of so many proofs, or more, are sent in outline."""
     observes_on_purpose: bool = False
     """Whether the operator has said that the node shall only observe."""
 

@@ -51,6 +51,7 @@ from step_node.api.cursor import decode_cursor, encode_cursor
 from step_node.api.errors import ApiError
 from step_node.api.submission_batch import JSON, LINES, MESSAGEPACK, parse_submissions
 from step_node.batch.batch import BatchHeader, MalformedBatch, decode_batch, encode_batch, identity_in
+from step_node.batch.outline import decode_outline, outline_of
 from step_node.chain.chain import COMMIT_BYTES_MAX, Chain
 from step_node.chain.genesis import load_genesis
 from step_node.cli.error_lines import CommandError
@@ -89,11 +90,13 @@ from step_node.network.protocols import (
     PeersAnswer,
     PeersRequest,
     ProofsRequest,
+    ProposalOutline,
     ProposalRequest,
     SetLinks,
     SnapshotChunk,
     SnapshotRequest,
     SyncRequest,
+    decode_gossiped,
 )
 from step_node.operations.operation import OPERATION_BYTES_MAX, encode_operation
 from step_node.proofs.client_signing import sign_payload
@@ -126,6 +129,7 @@ FUZZED_AS = {
     "FinalisedBatchMessage": "sync-answer",
     "Hello": "hello",
     "LogEntryUnion": "consensus-log-entry",
+    "Outline": "outline",
     "Inventory": "inventory",
     "MessageUnion": "consensus-message",
     "OperationUnion": "operation",
@@ -139,6 +143,7 @@ FUZZED_AS = {
     "SnapshotRequest": "snapshot-request",
     "SyncRequest": "sync-request",
     "_Envelope": "batch",
+    "_GossipedUnion": "gossiped-message",
     "_Kept": "snapshot-links",
     "_PoolFile": "evidence",
     "rpc_pb2.RPC.FromString": "gossip-rpc",
@@ -348,6 +353,8 @@ def decoders() -> dict[str, Decoder]:
         set_address("alice", "alice", 4),
     )
     timer = TimerFired(TimeoutKind.PROPOSER, 0)
+    batch = decode_batch(proposal.batch)
+    outline = outline_of(batch, encloses=lambda proof_id: proof_id == batch.proofs[0].proof_id)
 
     def message_of(wire: Any, bytes_max: int) -> Callable[[bytes], Any]:
         return lambda data: decode(wire, data, bytes_max=bytes_max, structure_bytes_max=bytes_max)
@@ -377,7 +384,30 @@ def decoders() -> dict[str, Decoder]:
         "consensus-gossip": Decoder(
             lambda data: ConsensusJudge(chain, clock=time.monotonic).judge(data),
             (Refused,),
-            tuple(encode_message(message) for message in (proposal, pre_vote, nil, timeout, commit, evidence)),
+            (
+                *(encode_message(message) for message in (proposal, pre_vote, nil, timeout, commit, evidence)),
+                encode(ProposalOutline.of(proposal, encode(outline))),
+            ),
+            GOSSIP_MESSAGE_BYTES_MAX,
+        ),
+        "gossiped-message": Decoder(
+            decode_gossiped,
+            (WireError,),
+            (encode(ProposalOutline.of(proposal, encode(outline))),),
+            GOSSIP_MESSAGE_BYTES_MAX,
+            encode,
+        ),
+        "outline": Decoder(
+            decode_outline,
+            (MalformedBatch,),
+            (encode(outline), encode(outline_of(batch, encloses=lambda _: False))),
+            GOSSIP_MESSAGE_BYTES_MAX,
+            encode,
+        ),
+        "outline-filled": Decoder(
+            lambda data: decode_outline(data).filled({proof.proof_id: proof for proof in batch.proofs}.get),
+            (MalformedBatch,),
+            (encode(outline), encode(outline_of(batch, encloses=lambda _: True))),
             GOSSIP_MESSAGE_BYTES_MAX,
         ),
         "proof-of-lock": Decoder(

@@ -22,6 +22,7 @@ from step_node.engine.wal import WriteAheadLog
 from step_node.mempool.pool import Mempool
 from step_node.metrics import NodeMetrics
 from step_node.network.peers import Peers
+from step_node.network.proposals import Proposals
 from step_node.network.protocols import (
     HELLO_BYTES_MAX,
     HELLO_PROTOCOL,
@@ -135,7 +136,16 @@ async def syncing_node(
                 owes_answers=owes,
                 records=peers.records,
             )
-        sync = Sync(network=network, chain=chain, driver=driver, peers=peers, metrics=metrics, joiner=joiner)
+        proposals = Proposals(known=lambda _: None, batch_of=driver.judged_batch, is_fresh=lambda _: True)
+        sync = Sync(
+            network=network,
+            chain=chain,
+            driver=driver,
+            peers=peers,
+            proposals=proposals,
+            metrics=metrics,
+            joiner=joiner,
+        )
         nursery.start_soon(peers.run)
         await network.start()
         nursery.start_soon(sync.run)

@@ -43,8 +43,8 @@ from step_node.network.consensus_judge import (
     ConsensusJudge,
     Refused,
 )
-from step_node.network.gossip import Topic, broadcast, consensus_gossip, operations_gossip, proofs_gossip
-from step_node.network.proposals import SMALL_BATCH_BYTES_MAX, batch_of
+from step_node.network.gossip import Topic, consensus_gossip, operations_gossip, proofs_gossip
+from step_node.network.proposals import SMALL_BATCH_BYTES_MAX, Proposals
 from step_node.network.protocols import consensus_topic, proofs_topic
 from step_node.offload import offload_of_task
 from step_node.operations.operation import Operation, encode_operation
@@ -115,7 +115,8 @@ async def test_a_proposal_is_judged_by_its_header_and_its_body_is_decoded_off_th
     offload_of_task.set(offload)
     chain = await open_chain(GENESIS)
     small = await proposal(chain)
-    assert (await batch_of(small)).hash == small.batch_hash
+    proposals = Proposals(known=lambda _: None, batch_of=lambda _: None, is_fresh=lambda _: False)
+    assert (await proposals.decoded(small)).hash == small.batch_hash
     assert off_the_loop == 0
     # The header is the one proposed, the body is not the header's: whoever passes it on cannot know.
     body_at = small.batch.index(b"\xa4body")
@@ -124,10 +125,10 @@ async def test_a_proposal_is_judged_by_its_header_and_its_body_is_decoded_off_th
     judged = ConsensusJudge(chain).judge(encode_message(replace(small, batch=bytes(spoilt))))
     assert isinstance(judged.message, ProofBatch)
     with pytest.raises(MalformedBatch):
-        await batch_of(judged.message)
+        await proposals.decoded(judged.message)
     long = replace(small, batch=small.batch + bytes(SMALL_BATCH_BYTES_MAX))
     with pytest.raises(MalformedBatch):
-        await batch_of(long)
+        await proposals.decoded(long)
     assert off_the_loop == 1
 
 
@@ -401,7 +402,7 @@ async def test_the_own_signature_is_heard_from_a_process_with_the_own_peer_id() 
             judges.append(judge)
             networks.append(network)
         vote = pre_vote(NAMES[0])
-        await broadcast(topics[0], vote)
+        await topics[0].publish(encode_message(vote))
         assert judges[2].own_messages.receive_nowait() == vote
         await topics[0].publish(b"garbage")
         with pytest.raises(trio.WouldBlock):
@@ -429,7 +430,7 @@ async def test_every_bad_message_has_its_test() -> None:
 async def test_good_messages_reach_everybody_decoded() -> None:
     async with three_in_a_row() as line:
         for message in (await good_messages(line.chains[0])).values():
-            await broadcast(line.consensus[0], message)
+            await line.consensus[0].publish(encode_message(message))
             for topic, sender in ((line.consensus[1], "a"), (line.consensus[2], "b")):
                 found_sender, found = await anext(topic)
                 assert (found_sender, found.message) == (sender, message)
@@ -458,7 +459,7 @@ async def test_a_message_that_waited_until_it_was_forgotten_is_decoded_again(mon
     async with three_in_a_row() as line:
         votes = [pre_vote(name) for name in NAMES]
         for vote in votes:
-            await broadcast(line.consensus[0], vote)
+            await line.consensus[0].publish(encode_message(vote))
         assert [(await anext(line.consensus[1]))[1].message for _ in range(2)] == votes[:2]
         assert len(line.consensus[1]._decoded) <= 2
 
