@@ -26,6 +26,7 @@ from step_node.home.paths import NodeHome
 from step_node.mempool.journal import Journal
 from step_node.mempool.pool import Mempool
 from step_node.network.address_book import AddressBook
+from step_node.network.proposals import OUTLINED_PROOFS_MIN
 from step_node.node.parts import NodeHooks, NodeParts
 from step_node.signing.signer import ValidatorSigner
 from step_node.snapshot.store import SnapshotStore
@@ -58,6 +59,7 @@ async def assemble(
     observes_on_purpose: bool = False,
     files: FileSystem = DISK,
     log_compacted_at_bytes: int = COMPACTED_AT_BYTES,
+    outlined_from: int = OUTLINED_PROOFS_MIN,
 ) -> NodeParts:
     """The parts of the node in `home`, over a store that has been initialised with `genesis`.
 
@@ -119,6 +121,7 @@ async def assemble(
         bootstrap=bootstrap,
         signed_here=signed_here,
         observes_on_purpose=observes_on_purpose,
+        outlined_from=outlined_from,
     )
 
 

@@ -35,7 +35,7 @@ from step_node.node.signing_history import NO_WORD, HistoryWord, check_history, 
 from step_node.signing.believable import believable_height_max
 from step_node.signing.signer import ValidatorSigner
 from step_node.snapshot.audit import add_up_state
-from step_node.storage.interface import Storage, StorageMismatch, StorageUnavailable
+from step_node.storage.interface import BACKGROUND_SHARE, Storage, StorageMismatch, StorageUnavailable
 from step_node.storage.open import open_storage
 
 log = structlog.get_logger("node")
@@ -173,7 +173,7 @@ async def check_large_state(storage: Storage) -> None:
         if totals.accounts + totals.triangles <= ADDED_UP_AT_START_MAX:
             return
         log.info("adding up the state root beside the running node", accounts=totals.accounts)
-        records = await add_up_state(storage)
+        records = await add_up_state(storage, share=BACKGROUND_SHARE)
     except StorageUnavailable as error:
         log.warning("the state root is not added up; `step-node storage check` does it too", reason=str(error))
         return

@@ -43,12 +43,14 @@ class StateSum(RecordSink):
             )
 
 
-async def add_up_state(storage: Storage, progress: Callable[[int], None] = lambda _records: None) -> int:
+async def add_up_state(
+    storage: Storage, progress: Callable[[int], None] = lambda _records: None, *, share: float = 1.0
+) -> int:
     """How many records the state has, once they are found to be those of the state root; 0 at height 0, which genesis
-    describes. Raises `StorageMismatch`, `StorageUnavailable`."""
+    describes. It takes `share` of a core at most. Raises `StorageMismatch`, `StorageUnavailable`."""
     if (await storage.head()).chain.height == 0:
         return 0
     found = StateSum(progress)
-    await storage.export(found)
+    await storage.export(found, share=share)
     found.require_sound()
     return found.records

@@ -18,7 +18,7 @@ from step_node.durable.file_system import DISK, FileSystem
 from step_node.offload import run_blocking
 from step_node.snapshot.chunks import ChunkWriter
 from step_node.snapshot.manifest import CHUNK_BYTES_MAX, MANIFEST_BYTES_MAX, SnapshotIndex, chunk_hash
-from step_node.storage.interface import Storage
+from step_node.storage.interface import BACKGROUND_SHARE, Storage
 
 KEPT_MAX = 2
 """Snapshots kept: the latest may wait for the batch after it, and peers may be busy fetching the one before."""
@@ -57,7 +57,7 @@ class SnapshotStore:
         folder = self._folder / _TAKING
         await run_blocking(_emptied, folder, self._files)
         writer = ChunkWriter(lambda number, chunk: _write_chunk(folder, number, chunk, self._files), self._chunk_bytes)
-        await storage.export(writer)
+        await storage.export(writer, share=BACKGROUND_SHARE)
         index = await run_blocking(writer.finish)
         await run_blocking(self._put, folder, index)
         self._kept[index.height] = index

@@ -164,7 +164,8 @@ class MemoryStorage(Storage):
         self._required_head()
         return min(self._batches, default=None)
 
-    async def export(self, sink: RecordSink) -> None:
+    async def export(self, sink: RecordSink, *, share: float = 1.0) -> None:
+        del share  # What is in memory is small, and handed over at once.
         head = self._required_head()
         if head.chain.height == 0:
             raise checks.no_snapshot_of_genesis()

@@ -133,7 +133,7 @@ class MongoStorage(MongoReads, Storage):
 
         return await self._read_chain(work)
 
-    async def export(self, sink: RecordSink) -> None:
+    async def export(self, sink: RecordSink, *, share: float = 1.0) -> None:
         """As the interface says. It must end within the server's `minSnapshotHistoryWindowInSeconds` (300)."""
 
         async def work(session: Driver) -> None:
@@ -142,7 +142,7 @@ class MongoStorage(MongoReads, Storage):
                 raise checks.no_snapshot_of_genesis()
             (base,) = await self._find_ids(session, documents.BATCHES, [head.chain.height])
             sink.begin(head, documents.batch_from(base))
-            await export_records(self._database, session, sink)
+            await export_records(self._database, session, sink, share)
 
         await self._read(work)
 

@@ -6,6 +6,7 @@ recognised by the mark that `MongoStorage.restore` sets before.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -17,8 +18,9 @@ from step_node.storage.interface import RecordSink, StoredRecord
 from step_node.storage.mongo_documents import Document
 from step_node.storage.mongo_driver import Driver, settled
 from step_node.storage.mongo_session import MongoDatabase
+from step_node.storage.pace import Pace
 
-PAGE_RECORDS = 5_000
+PAGE_RECORDS = 1_000
 """Records read at once while exporting."""
 
 _RECORD_FROM: Final[tuple[tuple[str, Callable[[Document], Record]], ...]] = (
@@ -28,8 +30,9 @@ _RECORD_FROM: Final[tuple[tuple[str, Callable[[Document], Record]], ...]] = (
 )
 
 
-async def export_records(database: MongoDatabase, session: Driver, sink: RecordSink) -> None:
+async def export_records(database: MongoDatabase, session: Driver, sink: RecordSink, share: float) -> None:
     """All accounts, triangles and nonces, in the order that `RecordSink` asks for, in the session's one moment."""
+    pace = Pace(share)
     for collection, record_from in _RECORD_FROM:
         # Nonces by their own index: `_id` is of changing length there, and MongoDB sorts shorter bytes first.
         key = ("account", "nonce") if collection == documents.NONCES else ("_id",)
@@ -39,6 +42,7 @@ async def export_records(database: MongoDatabase, session: Driver, sink: RecordS
             in_order = cursor.sort([(name, ASCENDING) for name in key]).limit(PAGE_RECORDS)
             page: list[Document] = await settled(in_order.to_list(length=None))
             sink.add([record_from(document) for document in page])
+            await asyncio.sleep(pace.pause_seconds())
             if len(page) < PAGE_RECORDS:
                 break
             after = _after(key, page[-1])

@@ -8,7 +8,8 @@ second to finalise a height finds it there (`BEGIN IMMEDIATE`, then a look at th
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -27,15 +28,17 @@ from step_node.storage.interface import (
     Storage,
     StorageReads,
     StoredBatch,
+    StoredRecord,
 )
+from step_node.storage.pace import Pace
 from step_node.storage.sqlite_file import meaningful_errors, open_writer, transaction
 from step_node.storage.sqlite_reads import SqliteReads, read_head
 
 OWN_READS_MAX = 4
 """Reads of the node itself at the same time, and connections for them; a further read waits for one to end."""
 
-EXPORT_PAGE_RECORDS = 5_000
-"""Records read at once while exporting: some 100 kB, and one hold of the GIL."""
+EXPORT_PAGE_RECORDS = 1_000
+"""Records read at once while exporting: some 100 kB, a few milliseconds, and one hold of the GIL."""
 
 ResultT = TypeVar("ResultT")
 
@@ -91,8 +94,8 @@ class SqliteStorage(SqliteReads, Storage):
             """
         return await self._read_chain(lambda connection: LedgerTotals(*connection.execute(query).fetchone()))
 
-    async def export(self, sink: RecordSink) -> None:
-        await self._read(lambda connection: _export(connection, sink))
+    async def export(self, sink: RecordSink, *, share: float = 1.0) -> None:
+        await self._read(lambda connection: _export(connection, sink, share))
 
     async def restore(self, restored: RestoredState) -> None:
         """As the interface says: one transaction, so a crash leaves nothing of it."""
@@ -145,18 +148,26 @@ def _write_head(connection: sqlite3.Connection, head: StateHead) -> None:
     rows.write_rows(connection, "INSERT", rows.VALIDATORS, map(rows.validator_row, head.validators))
 
 
-def _export(connection: sqlite3.Connection, sink: RecordSink) -> None:
+def _export(connection: sqlite3.Connection, sink: RecordSink, share: float) -> None:
     head = read_head(connection)
     if head.chain.height == 0:
         raise checks.no_snapshot_of_genesis()
     query = f"SELECT {rows.BATCHES.column_list} FROM batches WHERE height = ?"
     sink.begin(head, StoredBatch(*connection.execute(query, (head.chain.height,)).fetchone()))
+    pace = Pace(share)
+    for page in _record_pages(connection):
+        sink.add(page)
+        time.sleep(pace.pause_seconds())
+
+
+def _record_pages(connection: sqlite3.Connection) -> Iterator[list[StoredRecord]]:
+    """In the order that `RecordSink` asks for."""
     for page in rows.pages_by_key(connection, rows.ACCOUNTS, ("address",), EXPORT_PAGE_RECORDS):
-        sink.add([rows.account_from(row) for row in page])
+        yield [rows.account_from(row) for row in page]
     for page in rows.pages_by_key(connection, rows.TRIANGLES, ("id",), EXPORT_PAGE_RECORDS):
-        sink.add([rows.triangle_from(row) for row in page])
+        yield [rows.triangle_from(row) for row in page]
     for page in rows.pages_by_key(connection, rows.NONCES, ("account", "nonce"), EXPORT_PAGE_RECORDS):
-        sink.add([rows.nonce_from(row) for row in page])
+        yield [rows.nonce_from(row) for row in page]
 
 
 def _restore(connection: sqlite3.Connection, restored: RestoredState) -> None:

@@ -30,9 +30,10 @@ from consensus.messages import (
 )
 from consensus.wire import decode, encode
 from step_node.batch.batch import Batch, BatchContent, BatchHeader, decode_batch, encode_batch
+from step_node.batch.outline import outline_of
 from step_node.chain.chain import COMMIT_BYTES_MAX
 from step_node.crypto.eip191 import sign
-from step_node.network.protocols import consensus_topic
+from step_node.network.protocols import ProposalOutline, consensus_topic
 from step_node.node.node import Node
 from step_node.proofs.proof import SignedProof
 from step_node.signing.signer import ValidatorSigner
@@ -153,6 +154,8 @@ class ByzantineValidator:
             data = self._proposal_of(spoilt, message)
             if rng.random() < 0.7:
                 return [(peer, data) for peer in peers]
+        elif Tactic.INVALID in self._tactics:
+            return [(peer, rng.choice((data, self._false_outline(message)))) for peer in peers]
         if Tactic.WITHHOLD in self._tactics:
             return [(peer, data) for peer in peers if rng.random() < 0.4]
         if Tactic.EQUIVOCATE in self._tactics:
@@ -161,6 +164,16 @@ class ByzantineValidator:
                 return [(peer, each) for peer in peers for each in (data, twin)]
             return [(peer, rng.choice((data, twin))) for peer in peers]
         return [(peer, data) for peer in peers]
+
+    def _false_outline(self, message: ProofBatch) -> bytes:
+        """An outline under the hash that was proposed, of whose proofs one is left out or signed otherwise."""
+        self._note("proposes in an outline that is not the header's")
+        batch = decode_batch(message.batch)
+        proofs = batch.proofs[:-1]
+        if batch.proofs and self._rng.random() < 0.5:
+            proofs = (*proofs, _with_other_signature(batch.proofs[-1]))
+        outline = outline_of(replace(batch, proofs=proofs), encloses=lambda _: self._rng.random() < 0.8)
+        return encode(ProposalOutline.of(message, encode(outline)))
 
     def _ahead(self, message: ProofBatch) -> ProofBatch:
         """The proposal of its batch with a time that lies ahead: by what others just allow, or by much more.

@@ -20,10 +20,11 @@ import trio
 
 from consensus.inputs import Input
 from consensus.machine import Transition
-from consensus.messages import Commit, Evidence, Message, ProofBatch, decode_message
+from consensus.messages import Commit, Evidence, Message, ProofBatch
 from consensus.state import ROUNDS_AHEAD_MAX, ROUNDS_BEHIND_MAX, ConsensusState, Phase
-from consensus.wire import WireError, decode
+from consensus.wire import decode
 from p2p.network import PeerId
+from step_node.batch.batch import PROOFS_MAX
 from step_node.chain.chain import COMMIT_BYTES_MAX
 from step_node.chain.genesis import Genesis
 from step_node.crypto.eip191 import address_of, public_key_of
@@ -50,7 +51,7 @@ from step_node.testing.simulator.clock import SimulatedClock
 from step_node.testing.simulator.coverage import Coverage
 from step_node.testing.simulator.disk import Mount, NodeCrashed, SimulatedDisk
 from step_node.testing.simulator.invariants import Invariants
-from step_node.testing.simulator.network import Air, SimulatedNetwork
+from step_node.testing.simulator.network import Air, SimulatedNetwork, message_in
 from step_node.testing.simulator.schedules import Plot
 from step_node.testing.simulator.settings import Tactic
 from step_node.testing.simulator.trace import Trace
@@ -58,6 +59,9 @@ from step_node.testing.simulator.trace import Trace
 T = TypeVar("T")
 
 HOME = NodeHome(Path("home"))
+
+OUTLINED_FROM = 1
+"""Proofs of a proposal that is sent in outline; batches are small in this world."""
 
 
 class Word(Enum):
@@ -370,6 +374,8 @@ class Host:
             bootstrap=self._others,
             files=mount,
             log_compacted_at_bytes=self._log_compacted_at_bytes,
+            # A liar bends whole proposals (`byzantine`).
+            outlined_from=OUTLINED_FROM if self.is_honest else PROOFS_MAX + 1,
         )
         node = self._wired = Node(parts)
         self._lives += 1
@@ -456,10 +462,9 @@ class Host:
     def _before_sending(self, topic: str, data: bytes) -> None:
         self.mount.act()
         if topic == consensus_topic(self.genesis.chain_id):
-            try:
-                message = decode_message(data)
-            except WireError as error:
-                self.invariants.broken("messages are well-formed", self.name, str(error))
+            message = message_in(data)
+            if message is None:
+                self.invariants.broken("messages are well-formed", self.name, data.hex())
                 return
             self.note(f"sends {message!r:.120}")
             self.invariants.sent(self.name, self.address, message, self.disk.durable(HOME.consensus_log))

@@ -23,13 +23,14 @@ from typing import TypeAlias
 
 import trio
 
-from consensus.messages import Message, decode_message
+from consensus.messages import Message
 from consensus.wire import WireError
 from p2p.base import BaseNetwork
 from p2p.errors import PeerUnreachable, ProtocolUnsupported
 from p2p.framing import FramedStream
 from p2p.network import PeerId, Scope
 from p2p.pipe import PipeEnd
+from step_node.network.protocols import ProposalOutline, decode_gossiped
 
 STREAMS_WAITING_MAX = 64
 """Streams that a node has not begun to serve; one more is refused."""
@@ -339,8 +340,9 @@ def name_of(text: str) -> PeerId:
 
 @lru_cache(maxsize=4_096)
 def message_in(data: bytes) -> Message | None:
-    """The consensus message in gossiped bytes, or None."""
+    """The consensus message in gossiped bytes, or None; of a proposal in outline, the proposal without its batch."""
     try:
-        return decode_message(data)
+        message = decode_gossiped(data)
     except WireError:
         return None
+    return message.with_batch(b"") if isinstance(message, ProposalOutline) else message

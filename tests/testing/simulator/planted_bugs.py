@@ -22,6 +22,7 @@ from consensus.reasons import Ignored
 from consensus.state import ConsensusState, Phase, VoteSet
 from consensus.values import Validator, ValidatorSet
 from p2p.network import Fault
+from step_node.batch import outline as outline_module
 from step_node.batch.batch import BatchHeader
 from step_node.chain import chain as chain_module
 from step_node.chain import judging
@@ -382,6 +383,11 @@ def pre_commit_without_a_polka() -> Sequence[AbstractContextManager[Any]]:
             object.__setattr__(validators, "quorum", quorum)
 
     return [patch.object(machine, "lock_on_polka", lock_on_polka)]
+
+
+def outline_taken_for_the_batch() -> Sequence[AbstractContextManager[Any]]:
+    """Nobody checks that the proofs of an outline are those that its header commits to."""
+    return [patch.object(outline_module, "check_roots", lambda _batch: None)]
 
 
 # --- evidence -----------------------------------------------------------------------------------------------------
