@@ -135,6 +135,8 @@ class NodeMetrics:
                 self._proofs_refused.labels(code.value, source)
         for answer in get_args(SubmissionAnswer):
             self._submissions.labels(answer)
+        for outcome in ("filled", "lacking"):
+            self._outlines.labels(outcome)
         for metric, values in (
             (self._inputs_ignored, Ignored),
             (self._equivocations, EvidenceKind),

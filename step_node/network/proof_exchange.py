@@ -46,7 +46,7 @@ INVENTORY_INTERVAL_MS = 1_000
 ASKED_AT_ONCE_MAX = 4
 """Peers whose inventories are waited for at once; while so many do not answer, nobody else is asked."""
 
-BUNDLE_INTERVAL_MS = 50
+BUNDLE_INTERVAL_MS = 200
 """The time between two bundles of a node, unless one is full. A message costs every node as much as fifty proofs."""
 
 SETTLED_IDS_MAX = 100_000
