@@ -18,6 +18,7 @@ from step_node.api.routes_node import node_routes
 from step_node.api.routes_proofs import proof_routes
 from step_node.api.routes_validators import validator_routes
 from step_node.api.services import ApiServices
+from step_node.api.submitting import ShortWay, Submitting
 
 _DESCRIPTION: Final = """
 STEP pays people for proving that they are somewhere: a client signs where it is with an Ethereum key, and a network of
@@ -50,9 +51,13 @@ def create_app(services: ApiServices) -> FastAPI:
         # Client generators name their methods after this.
         generate_unique_id_function=lambda route: route.name,
     )
+    submitting = Submitting(services)
+    # The last one added stands in front of all.
+    app.add_middleware(ShortWay, services=services, submitting=submitting)
     app.add_middleware(BodyLimit, clock=services.clock)
     app.add_middleware(HeadAsGet)
     install_error_handlers(app, services.clock)
-    for routes in (proof_routes, ledger_routes, validator_routes, mesh_routes, node_routes):
-        app.include_router(routes(services), dependencies=[Depends(known_parameters_only)])
+    of_services = (routes(services) for routes in (ledger_routes, validator_routes, mesh_routes, node_routes))
+    for router in (proof_routes(services, submitting), *of_services):
+        app.include_router(router, dependencies=[Depends(known_parameters_only)])
     return app

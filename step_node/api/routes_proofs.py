@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Final
+from typing import Annotated
 
 import trio
 from fastapi import APIRouter, Path, Query, Request, Response
@@ -25,24 +25,17 @@ from step_node.api.models_proofs import (
 )
 from step_node.api.schema import EXAMPLE_PROOF_ID, HASH_PATTERN, hex_text
 from step_node.api.services import ApiServices
-from step_node.api.submission import SUBMISSION_SCHEMA, parse_submission
+from step_node.api.submission import SUBMISSION_SCHEMA
 from step_node.api.submission_batch import BATCH_SUBMISSIONS_MAX, SUBMISSIONS_CONTENT, Read, parse_submissions
-from step_node.ledger.state import Receipt
+from step_node.api.submitting import Submitting
 from step_node.ledger.state_gates import EXHAUSTION_CLICKS, SUBDIVISION_CLICKS
 from step_node.mempool.admission import Answer
-from step_node.mempool.backlog import BACKLOG_SECONDS
 from step_node.mempool.outcomes import Dropped, Finalised, Pending
 from step_node.mempool.pool import ACCOUNT_PROOFS_MAX
 from step_node.offload import run_blocking
 from step_node.proofs.canonical_line import PROOF_VERSION
 from step_node.proofs.proof import Refusal, RefusalCode, SignedProof
 from step_node.proofs.timestamps import format_timestamp
-
-WAIT_MS_DEFAULT: Final = 5_000
-"""How long a submission waits for finality when the client does not say (protocol.md §2)."""
-
-UNKNOWN_SOURCE: Final = "unknown"
-"""The source of what comes from no address, as from a test's client."""
 
 ProofId = Annotated[
     str,
@@ -57,7 +50,7 @@ _SUBMISSION = {"required": True, "content": {"application/json": {"schema": SUBM
 _GATE_CODES = tuple(code for code in RefusalCode if code not in EVERYWHERE)
 
 
-def proof_routes(services: ApiServices) -> APIRouter:
+def proof_routes(services: ApiServices, submitting: Submitting) -> APIRouter:
     """The routes under `/proof`."""
     routes = APIRouter(prefix="/proof", tags=["proofs"])
 
@@ -72,58 +65,14 @@ def proof_routes(services: ApiServices) -> APIRouter:
     async def submit_proof(
         request: Request,
         wait_ms: int = Query(
-            min(WAIT_MS_DEFAULT, services.wait_ms_max),
+            submitting.wait_ms_default,
             ge=0,
             le=services.wait_ms_max,
             description="How long to wait for finality, in milliseconds, before the answer is 202.",
         ),
-    ) -> Response | RewardedAnswer:
+    ) -> Response:
         """Submitting the same proof again is safe: the answer is what became of it, and it is paid once."""
-        arrived_at = trio.current_time()
-        try:
-            _refuse_if_busy()
-            proof = parse_submission(await request.body())
-            receipt = await _submit(proof, wait_ms, request)
-        except ApiError as error:
-            services.counters.proof_refused(error.code, "api")
-            services.counters.submission_answered("refused", trio.current_time() - arrived_at)
-            raise
-        if receipt is not None:
-            services.counters.submission_answered("finalised", trio.current_time() - arrived_at)
-            return RewardedAnswer.of(receipt)
-        services.counters.submission_answered("pending", trio.current_time() - arrived_at)
-        pending = PendingAnswer(proof_id=hex_text(proof.proof_id))
-        return Response(pending.model_dump_json(by_alias=True), 202, media_type="application/json")
-
-    def _refuse_if_busy() -> None:
-        """Refuse a request before anything is read of it, if what waits is more than the chain keeps up with."""
-        seconds = services.admission.busy_seconds()
-        if seconds:
-            raise ApiError(
-                RefusalCode.MEMPOOL_FULL,
-                f"more proofs wait than the chain finalises in {BACKLOG_SECONDS} seconds; try again in {seconds} s",
-                retry_after_seconds=seconds,
-            )
-
-    async def _admit(proofs: Sequence[SignedProof], submissions: int, wait_ms: int, request: Request) -> list[Answer]:
-        """What admission says to these of so many submissions. The cost of what is taken in is given back."""
-        bill = bill_of(request.scope)
-        return await services.admission.submit_many(
-            proofs,
-            wait_ms=wait_ms,
-            source=UNKNOWN_SOURCE if request.client is None else request.client.host,
-            taken_in=lambda number: bill["give_back"](number / submissions),
-        )
-
-    async def _submit(proof: SignedProof, wait_ms: int, request: Request) -> Receipt | None:
-        (answer,) = await _admit([proof], 1, wait_ms, request)
-        match answer:
-            case Finalised(receipt):
-                return receipt
-            case Pending():
-                return None
-            case Dropped(refusal) | (Refusal() as refusal):
-                raise ApiError.of(refusal)
+        return await submitting.one(await request.body(), wait_ms, request.scope)
 
     @routes.post(
         "/submit-batch",
@@ -146,14 +95,14 @@ def proof_routes(services: ApiServices) -> APIRouter:
         request; submitting the same body again is safe."""
         arrived_at = trio.current_time()
         bill = bill_of(request.scope)
-        _refuse_if_busy()
+        submitting.refuse_if_busy()
         body = await request.body()
         await bill["charge"](len(body) / 1024 * SUBMISSIONS_COST_MS_PER_KIB)
         media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         read = await run_blocking(parse_submissions, body, media_type)
         proofs = [each for each in read if isinstance(each, SignedProof)]
         await bill["charge"](len(proofs) * SUBMISSION_COST_MS)
-        answers = await _admit(proofs, len(read), wait_ms, request)
+        answers = await submitting.admit(proofs, len(read), wait_ms, request.scope)
         outcomes = _outcomes_in_order(read, answers)
         _count(outcomes, trio.current_time() - arrived_at)
         retry_seconds = max(RETRY_AFTER_SECONDS, services.admission.busy_seconds())
@@ -222,7 +171,7 @@ def proof_routes(services: ApiServices) -> APIRouter:
             subdivision_clicks=SUBDIVISION_CLICKS,
             exhaustion_clicks=EXHAUSTION_CLICKS,
             batch_interval_ms=parameters.batch_interval_ms,
-            wait_ms_default=min(WAIT_MS_DEFAULT, services.wait_ms_max),
+            wait_ms_default=submitting.wait_ms_default,
             wait_ms_max=services.wait_ms_max,
             body_bytes_max=BODY_BYTES_MAX,
             batch_body_bytes_max=BATCH_BODY_BYTES_MAX,

@@ -257,3 +257,34 @@ async def test_only_a_proof_that_is_taken_in_is_worth_its_cost(node: MadeUpNode)
         await node.finalise()
         assert (await submit(client, proof)).status_code == 200
         assert given_back == 1
+
+
+async def test_both_ways_to_a_submission_give_the_same_answers(node: MadeUpNode, client: httpx.AsyncClient) -> None:
+    """The short way takes a plain query; with an escape in it, the same query goes through FastAPI."""
+    final, waiting, refused = (Walker(number) for number in (1, 2, 3))
+    bodies = {
+        "final": json.dumps(final.proof(START_MS)),
+        "waiting": json.dumps(waiting.proof(START_MS)),
+        "refused": json.dumps(refused.proof(START_MS, accuracy_m=1_000.0)),
+        "none": "[]",
+        "no JSON": "{",
+        "empty": "",
+    }
+    await client.post("/proof/submit?wait_ms=0", content=bodies["final"])
+    await node.finalise()
+    for name, body in bodies.items():
+        short, long = [await client.post(f"/proof/submit?wait_ms={text}", content=body) for text in ("0", "%30")]
+        assert (short.status_code, short.content) == (long.status_code, long.content), name
+        assert dict(short.headers) == dict(long.headers), name
+    assert len(node.mempool) == 1
+
+
+async def test_a_query_that_needs_an_explanation_gets_one(client: httpx.AsyncClient) -> None:
+    for query, rule in (
+        ("wait_ms=1000000000", "wait_ms"),
+        ("wait_ms=-1", "wait_ms"),
+        ("wait_ms=1&wait_ms=1", "must be given once"),
+        ("waitms=1", "is not a parameter of this request"),
+    ):
+        answer = await client.post(f"/proof/submit?{query}", json=Walker(1).proof(START_MS))
+        assert rule in require_refusal(answer, 400, "INVALID_PAYLOAD")
