@@ -10,6 +10,7 @@ itself, so a proposer could send one identity with a good signature to some vali
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any
@@ -117,7 +118,7 @@ class BatchContent:
         """`(proof_ids_root, proofs_root, body_hash)` for the header."""
         return (
             merkle_root([proof.proof_id for proof in self.proofs]),
-            merkle_root([proof_leaf(proof) for proof in self.proofs]),
+            merkle_root(proof_leaves(self.proofs)),
             _body_hash(self),
         )
 
@@ -154,7 +155,7 @@ def check_roots(batch: Batch) -> None:
     """Raise `MalformedBatch` unless the body is the one that the header commits to."""
     if merkle_root([proof.proof_id for proof in batch.proofs]) != batch.header.proof_ids_root:
         raise MalformedBatch("header.proof_ids_root: is not the Merkle root of the proofs' ids")
-    if merkle_root([proof_leaf(proof) for proof in batch.proofs]) != batch.header.proofs_root:
+    if merkle_root(proof_leaves(batch.proofs)) != batch.header.proofs_root:
         raise MalformedBatch("header.proofs_root: is not the Merkle root of the proofs")
     if _body_hash(batch) != batch.header.body_hash:
         raise MalformedBatch("header.body_hash: is not the hash of the rest of the body")
@@ -199,13 +200,18 @@ def _value_of(key: str, data: bytes) -> bytes:
 
 def proof_leaf(proof: SignedProof) -> bytes:
     """A proof's wire bytes: its leaf under `proofs_root`, which covers its signature as well."""
-    encoded: bytes = msgpack.packb(to_wire_fields(proof))
-    return encoded
+    return proof_leaves((proof,))[0]
+
+
+def proof_leaves(proofs: Iterable[SignedProof]) -> list[bytes]:
+    """`proof_leaf` of each, by one packer."""
+    pack: Callable[[object], bytes] = msgpack.Packer().pack
+    return [pack(to_wire_fields(proof)) for proof in proofs]
 
 
 def exhibit_of(batch: Batch, index: int) -> Exhibit:
     """What shows to anybody that the proof at `index` is in the batch with this hash."""
-    leaves = [proof_leaf(proof) for proof in batch.proofs]
+    leaves = proof_leaves(batch.proofs)
     return Exhibit(encode(batch.header), leaves[index], merkle_path(leaves, index))
 
 

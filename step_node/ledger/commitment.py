@@ -12,15 +12,22 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from itertools import islice
+from typing import TypeAlias
 
 import numpy as np
 from blake3 import blake3
 
-from step_node.ledger.records import Record, record_bytes
+from step_node.ledger.records import Record, records_bytes
 
 LANES_BYTES = 2_048
 EMPTY_LANES = bytes(LANES_BYTES)
 _LANE = np.dtype("<u2")
+_LANES = LANES_BYTES // _LANE.itemsize
+_Lanes: TypeAlias = np.ndarray[tuple[int], np.dtype[np.uint16]]
+
+_RECORDS_PER_BLOCK = 64
+"""Expanded and summed at a time: some 128 KiB, joined twice over, which a processor keeps in its second cache."""
 
 
 def state_root(lanes: bytes) -> bytes:
@@ -30,11 +37,7 @@ def state_root(lanes: bytes) -> bytes:
 
 def commit_changes(lanes: bytes, *, removed: Iterable[Record], added: Iterable[Record]) -> bytes:
     """The commitment after `removed` records have left the set and `added` ones have joined it."""
-    total = np.frombuffer(lanes, dtype=_LANE).copy()
-    for record in removed:
-        total -= _expand(record_bytes(record))
-    for record in added:
-        total += _expand(record_bytes(record))
+    total = np.frombuffer(lanes, dtype=_LANE) - _sum_of(records_bytes(removed)) + _sum_of(records_bytes(added))
     return total.tobytes()
 
 
@@ -44,11 +47,14 @@ def commit_encoded(lanes: bytes, added: Iterable[bytes]) -> bytes:
     Whoever adds what a stranger sent must make sure that no record is there twice: one that is added 65,536 times is
     as good as not there.
     """
-    total = np.frombuffer(lanes, dtype=_LANE).copy()
-    for encoded in added:
-        total += _expand(encoded)
-    return total.tobytes()
+    return (np.frombuffer(lanes, dtype=_LANE) + _sum_of(added)).tobytes()
 
 
-def _expand(encoded: bytes) -> np.ndarray[tuple[int], np.dtype[np.uint16]]:
-    return np.frombuffer(blake3(encoded).digest(length=LANES_BYTES), dtype=_LANE)
+def _sum_of(records: Iterable[bytes]) -> _Lanes:
+    """The lane-wise sum of what the records expand to."""
+    total: _Lanes = np.zeros(_LANES, dtype=_LANE)
+    remaining = iter(records)
+    while block := list(islice(remaining, _RECORDS_PER_BLOCK)):
+        expanded = b"".join([blake3(record).digest(length=LANES_BYTES) for record in block])
+        total += np.frombuffer(expanded, dtype=_LANE).reshape(len(block), _LANES).sum(axis=0, dtype=_LANE)
+    return total

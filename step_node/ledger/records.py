@@ -7,9 +7,10 @@ state exactly when they agree on the bytes.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import TypeAlias
+from typing import Any, Final, TypeAlias
 
 import msgpack
 
@@ -167,49 +168,77 @@ Record: TypeAlias = Account | Triangle | ValidatorRecord | NonceRecord | ChainRe
 
 def record_bytes(record: Record) -> bytes:
     """The canonical encoding of a record, under its kind and key."""
-    match record:
-        case Account(address, balance_ustep, proofs, last, operations):
-            place = None if last is None else [last.timestamp_ms, last.lat, last.lon]
-            fields: list[object] = ["account", address, balance_ustep, proofs, place, operations]
-        case Triangle(triangle_id, clicks, state):
-            fields = ["triangle", triangle_id, clicks, int(state)]
-        case ValidatorRecord():
-            fields = [
-                "validator",
-                record.address,
-                record.public_key,
-                record.stake_ustep,
-                record.p2p_address,
-                record.owner,
-                int(record.state),
-                record.active_from_height,
-                record.active_until_height,
-                record.slashed_at_height,
-                record.slashed_ustep,
-                record.locked_until_ms,
-                record.absent_since_ms,
-                record.absent_batches,
-                record.next_public_key,
-            ]
-        case NonceRecord(account, nonce, timestamp_ms):
-            fields = ["nonce", account, nonce, timestamp_ms]
-        case ChainRecord():
-            fields = [
-                "chain",
-                record.height,
-                record.batch_hash,
-                record.timestamp_ms,
-                record.proposer,
-                record.paid_ustep,
-                record.minted_ustep,
-                record.balances_ustep,
-                record.stakes_ustep,
-                record.burnt_ustep,
-                record.evidence_floor_height,
-                record.evidence_mark_height,
-                record.evidence_mark_ms,
-            ]
-        case ParametersRecord(canonical_json):
-            fields = ["parameters", canonical_json]
-    packed: bytes = msgpack.packb(fields, use_bin_type=True)
-    return packed
+    return records_bytes((record,))[0]
+
+
+def records_bytes(records: Iterable[Record]) -> list[bytes]:
+    """`record_bytes` of each: by one packer, since making that takes longer than what it does for a record."""
+    pack: Callable[[object], bytes] = msgpack.Packer(use_bin_type=True).pack
+    return [pack(_FIELDS_OF[type(record)](record)) for record in records]
+
+
+def _account_fields(account: Account) -> tuple[object, ...]:
+    last = account.last_proof
+    place = None if last is None else (last.timestamp_ms, last.lat, last.lon)
+    return "account", account.address, account.balance_ustep, account.proofs, place, account.operations
+
+
+def _triangle_fields(triangle: Triangle) -> tuple[object, ...]:
+    return "triangle", triangle.id, triangle.clicks, int(triangle.state)
+
+
+def _nonce_fields(nonce: NonceRecord) -> tuple[object, ...]:
+    return "nonce", nonce.account, nonce.nonce, nonce.timestamp_ms
+
+
+def _validator_fields(validator: ValidatorRecord) -> tuple[object, ...]:
+    return (
+        "validator",
+        validator.address,
+        validator.public_key,
+        validator.stake_ustep,
+        validator.p2p_address,
+        validator.owner,
+        int(validator.state),
+        validator.active_from_height,
+        validator.active_until_height,
+        validator.slashed_at_height,
+        validator.slashed_ustep,
+        validator.locked_until_ms,
+        validator.absent_since_ms,
+        validator.absent_batches,
+        validator.next_public_key,
+    )
+
+
+def _chain_fields(chain: ChainRecord) -> tuple[object, ...]:
+    return (
+        "chain",
+        chain.height,
+        chain.batch_hash,
+        chain.timestamp_ms,
+        chain.proposer,
+        chain.paid_ustep,
+        chain.minted_ustep,
+        chain.balances_ustep,
+        chain.stakes_ustep,
+        chain.burnt_ustep,
+        chain.evidence_floor_height,
+        chain.evidence_mark_height,
+        chain.evidence_mark_ms,
+    )
+
+
+def _parameters_fields(parameters: ParametersRecord) -> tuple[object, ...]:
+    return "parameters", parameters.canonical_json
+
+
+_FIELDS_OF: Final[Mapping[type[Record], Callable[[Any], tuple[object, ...]]]] = {
+    Account: _account_fields,
+    Triangle: _triangle_fields,
+    ValidatorRecord: _validator_fields,
+    NonceRecord: _nonce_fields,
+    ChainRecord: _chain_fields,
+    ParametersRecord: _parameters_fields,
+}
+"""`[kind, key…, value…]` of each kind of record. Six records change for each proof, so nothing is matched on here."""

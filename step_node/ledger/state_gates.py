@@ -19,6 +19,10 @@ EXHAUSTION_CLICKS = 28
 
 LEVEL_MAX = 21
 
+METRES_A_DEGREE_MAX = 111_300.0
+"""More than a degree of any great circle, 111,195 m, by a thousandth: the rounding of `within_distance`, some 10 nm and
+one part in 10^15, cannot make up for that, so what is near by this measure is near by that one as well."""
+
 
 def clicks_max(level: int) -> int:
     """The click at which a triangle of this level ends: it is subdivided by it, or exhausted (protocol.md §3)."""
@@ -37,8 +41,8 @@ def check_state_gates(
 ) -> Refusal | None:
     """The first state gate that refuses `proof`, or None.
 
-    `account`, `triangle` and `parent` (of the triangle; None at level 1) are the records as they stand, None where
-    there is none.
+    `account`, `triangle` and `parent` (of the triangle, asked for above the seeded level only) are the records as they
+    stand, None where there is none.
     """
     return (
         check_clock(proof, reference_time_ms, parameters)
@@ -113,4 +117,9 @@ def check_movement(proof: SignedProof, account: Account | None, parameters: Para
 def _is_too_far(proof: SignedProof, last: LastProof, elapsed_ms: int, parameters: Parameters) -> bool:
     # One correctly rounded division of two integers: the same bit everywhere (protocol.md §1).
     metres_max = (parameters.speed_limit_mps * elapsed_ms) / 1000
+    # The way along the meridian and then along the parallel is no shorter than the great circle: whoever has time for
+    # that is near enough, and no sines are needed.
+    degrees = abs(proof.lat - last.lat) + abs(proof.lon - last.lon)
+    if degrees * METRES_A_DEGREE_MAX <= metres_max:
+        return False
     return not within_distance(unit_vector(last.lat, last.lon), unit_vector(proof.lat, proof.lon), metres_max)

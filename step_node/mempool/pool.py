@@ -9,14 +9,16 @@ proof is accepted.
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right, insort
+from bisect import bisect_right, insort
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
+from typing import NamedTuple
 
 from step_node.clock import monotonic_ms
 from step_node.ledger.records import Account, LastProof, Triangle
 from step_node.ledger.state_gates import check_clock, check_movement, clicks_max
+from step_node.mempool.seconds import BySecond
 from step_node.mempool.turns import Turns
 from step_node.parameters import Parameters
 from step_node.proofs.proof import Refusal, RefusalCode, SignedProof
@@ -37,6 +39,14 @@ class MempoolStatistics:
     proofs_max: int
 
 
+class _Waiting(NamedTuple):
+    """A proof, how many had come before it, and when it came."""
+
+    number: int
+    arrived_at_ms: int
+    proof: SignedProof
+
+
 class Mempool:
     """See the module's docstring. Not thread-safe: it lives on the event loop.
 
@@ -47,13 +57,10 @@ class Mempool:
     def __init__(self, *, proofs_max: int = PROOFS_MAX, monotonic_ms: Callable[[], int] = monotonic_ms) -> None:
         self._proofs_max = proofs_max
         self._monotonic_ms = monotonic_ms
-        self._by_id: dict[bytes, SignedProof] = {}
+        self._by_id: dict[bytes, _Waiting] = {}
         """In order of arrival."""
-        self._arrived_at_ms: dict[bytes, int] = {}
         self._arrivals = 0
-        self._by_timestamp: list[tuple[int, int, bytes]] = []
-        """Sorted: each waiting proof's timestamp, number of arrival, and id."""
-        self._arrival_numbers: dict[bytes, int] = {}
+        self._by_second = BySecond()
         self._by_account: dict[bytes, list[SignedProof]] = {}
         """Each account's waiting proofs, by timestamp."""
         self._by_triangle: dict[int, set[bytes]] = {}
@@ -67,7 +74,8 @@ class Mempool:
 
     def get(self, proof_id: bytes) -> SignedProof | None:
         """The waiting proof with this id, already verified."""
-        return self._by_id.get(proof_id)
+        waiting = self._by_id.get(proof_id)
+        return None if waiting is None else waiting.proof
 
     def ids(self) -> Iterator[bytes]:
         """The ids of all waiting proofs, longest-waiting first."""
@@ -127,11 +135,9 @@ class Mempool:
             return False
         if newcomer_from is None:
             self.note_history([proof.account])
-        self._by_id[proof.proof_id] = proof
-        self._arrived_at_ms[proof.proof_id] = self._monotonic_ms()
+        self._by_id[proof.proof_id] = _Waiting(self._arrivals, self._monotonic_ms(), proof)
         self._arrivals += 1
-        self._arrival_numbers[proof.proof_id] = self._arrivals
-        insort(self._by_timestamp, (proof.timestamp_ms, self._arrivals, proof.proof_id))
+        self._by_second.add(proof.proof_id, proof.timestamp_ms)
         insort(self._by_account.setdefault(proof.account, []), proof, key=_timestamp_ms)
         self._by_triangle.setdefault(int(proof.triangle), set()).add(proof.proof_id)
         self._turns.add(proof, newcomer_from)
@@ -139,12 +145,11 @@ class Mempool:
 
     def remove(self, proof_id: bytes) -> SignedProof | None:
         """Take a proof out; None if it was not there."""
-        proof = self._by_id.pop(proof_id, None)
-        if proof is None:
+        waiting = self._by_id.pop(proof_id, None)
+        if waiting is None:
             return None
-        del self._arrived_at_ms[proof_id]
-        number = self._arrival_numbers.pop(proof_id)
-        del self._by_timestamp[bisect_left(self._by_timestamp, (proof.timestamp_ms, number))]
+        proof = waiting.proof
+        self._by_second.remove(proof_id, proof.timestamp_ms)
         queue = self._by_account[proof.account]
         queue.remove(proof)
         if not queue:
@@ -159,12 +164,13 @@ class Mempool:
     def note_history(self, accounts: Iterable[bytes]) -> None:
         """These accounts are in the ledger now, and newcomers no longer."""
         for account in accounts:
-            self._turns.note_history(account, [proof.proof_id for proof in self._by_account.get(account, ())])
+            if self._turns.is_newcomer(account):
+                self._turns.note_history(account, [proof.proof_id for proof in self._by_account[account]])
 
     def waited_ms(self, proof_id: bytes) -> int | None:
         """How long a proof has waited here; None if it does not."""
-        arrived_at_ms = self._arrived_at_ms.get(proof_id)
-        return None if arrived_at_ms is None else self._monotonic_ms() - arrived_at_ms
+        waiting = self._by_id.get(proof_id)
+        return None if waiting is None else self._monotonic_ms() - waiting.arrived_at_ms
 
     def touching(self, accounts: Iterable[bytes], triangles: Iterable[int]) -> list[SignedProof]:
         """The waiting proofs whose account or triangle is among these: those a finalised batch may have decided."""
@@ -174,15 +180,14 @@ class Mempool:
             if queue is not None:
                 found.update((proof.proof_id, proof) for proof in queue)
         for triangle in triangles:
-            found.update((proof_id, self._by_id[proof_id]) for proof_id in self._by_triangle.get(triangle, ()))
+            found.update((proof_id, self._by_id[proof_id].proof) for proof_id in self._by_triangle.get(triangle, ()))
         return list(found.values())
 
     def older_than(self, timestamp_ms: int) -> list[SignedProof]:
         """The waiting proofs whose own timestamp lies before this, longest-waiting first."""
         # Asked after each batch, and nearly always for none: not all of them are looked at.
-        end = bisect_left(self._by_timestamp, (timestamp_ms,))
-        by_arrival = sorted((number, proof_id) for _, number, proof_id in self._by_timestamp[:end])
-        return [self._by_id[proof_id] for _, proof_id in by_arrival]
+        older = [self._by_id[proof_id] for proof_id in self._by_second.between(0, timestamp_ms)]
+        return [waiting.proof for waiting in sorted(older, key=_number)]
 
     def candidates(self, limit: int, *, time_ms: int, parameters: Parameters) -> list[SignedProof]:
         """Up to `limit` proofs for a batch of that time: one of each account in turn, in order of their timestamps."""
@@ -196,15 +201,15 @@ class Mempool:
         """Whether a batch should be proposed: enough proofs wait that are timely in a batch of that time, or one of
         those has waited for the batch interval."""
         # Asked many times a second, and what the clock has passed by stays until it is settled: only the timely ones,
-        # in the sense of `check_clock`, are looked at, and fewer than `batch_target_proofs` of them.
-        first = bisect_left(self._by_timestamp, (time_ms - parameters.proof_max_age_ms,))
-        end = bisect_left(self._by_timestamp, (time_ms + parameters.clock_drift_ms + 1,))
-        if end - first >= parameters.batch_target_proofs:
+        # in the sense of `check_clock`, are looked at, and no more than `batch_target_proofs` of them.
+        oldest_ms, newest_ms = time_ms - parameters.proof_max_age_ms, time_ms + parameters.clock_drift_ms
+        timely = list(islice(self._by_second.between(oldest_ms, newest_ms + 1), parameters.batch_target_proofs))
+        if len(timely) == parameters.batch_target_proofs:
             return True
-        if first == end:
+        if not timely:
             return False
-        _, longest_waiting = min((number, proof_id) for _, number, proof_id in self._by_timestamp[first:end])
-        return self._monotonic_ms() - self._arrived_at_ms[longest_waiting] >= parameters.batch_interval_ms
+        longest_waiting = min((self._by_id[proof_id] for proof_id in timely), key=_number)
+        return self._monotonic_ms() - longest_waiting.arrived_at_ms >= parameters.batch_interval_ms
 
     def _check_neighbours(self, proof: SignedProof, queue: list[SignedProof], parameters: Parameters) -> Refusal | None:
         """The movement gates against the account's own waiting proofs just before and just after this one."""
@@ -216,6 +221,10 @@ class Mempool:
         if at < len(queue):
             return check_movement(queue[at], _as_if_finalised(proof), parameters)
         return None
+
+
+def _number(waiting: _Waiting) -> int:
+    return waiting.number
 
 
 def _timestamp_ms(proof: SignedProof) -> int:

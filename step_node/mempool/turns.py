@@ -103,11 +103,13 @@ class Turns:
         else:
             del self._newcomers[line_of]
 
+    def is_newcomer(self, account: bytes) -> bool:
+        """Whether proofs of `account` wait, and it has no history."""
+        return account in self._line_of
+
     def note_history(self, account: bytes, proof_ids: Iterable[bytes]) -> None:
-        """`account` has a history by now; `proof_ids` are all its proofs that wait."""
-        line_of = self._line_of.pop(account, None)
-        if line_of is None:
-            return
+        """`account`, which was a newcomer, has a history by now; `proof_ids` are all its proofs that wait."""
+        line_of = self._line_of.pop(account)
         line = self._newcomers[line_of]
         self._known[account] = line.pop(account)
         if not line:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from step_node.ledger.commitment import EMPTY_LANES, commit_encoded
-from step_node.ledger.records import ParametersRecord, Record, record_bytes
+from step_node.ledger.records import ParametersRecord, Record, records_bytes
 from step_node.ledger.state import StateHead
 from step_node.storage.interface import RecordSink, Storage, StorageMismatch, StoredBatch
 
@@ -29,7 +29,7 @@ class StateSum(RecordSink):
         self.add([head.chain, ParametersRecord(head.parameters.canonical_json()), *head.validators])
 
     def add(self, records: Sequence[Record]) -> None:
-        self.lanes = commit_encoded(self.lanes, map(record_bytes, records))
+        self.lanes = commit_encoded(self.lanes, records_bytes(records))
         self.records += len(records)
         self._progress(self.records)
 

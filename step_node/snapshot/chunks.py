@@ -21,7 +21,7 @@ from step_node.ledger.records import (
     Record,
     Triangle,
     ValidatorRecord,
-    record_bytes,
+    records_bytes,
 )
 from step_node.ledger.state import StateHead
 from step_node.parameters import Parameters
@@ -53,7 +53,7 @@ class ChunkWriter(RecordSink):
 
     def add(self, records: Sequence[Record]) -> None:
         """Raises `InvalidSnapshot` when the state is larger than a snapshot can be."""
-        encoded = [record_bytes(record) for record in records]
+        encoded = records_bytes(records)
         self._lanes = commit_encoded(self._lanes, encoded)
         self._records += len(encoded)
         for one in encoded:

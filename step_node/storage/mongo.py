@@ -204,7 +204,7 @@ class MongoStorage(MongoReads, Storage):
                 {"_id": triangle.id},
                 {
                     "$set": documents.triangle_fields(triangle),
-                    "$setOnInsert": {"outline": documents.triangle_outline(triangle.id)},
+                    "$setOnInsert": {"centroid": documents.triangle_centroid(triangle.id)},
                 },
                 upsert=True,
             )

@@ -1,8 +1,8 @@
 """MongoDB documents and the records they stand for: collections, indexes, and the two directions between both.
 
 A document's `_id` is the record's own key wherever it has one, which makes that key unique without a further index.
-A touched triangle carries its outline as GeoJSON under a `2dsphere` index, for maps and for people with a shell; the
-node computes geometry anew and never reads it back (protocol.md §3).
+A touched triangle carries its centroid as GeoJSON under a `2dsphere` index, for maps and for people with a shell; the
+node computes geometry anew and never reads it back (docs/adr/0028-points-in-mongodb.md).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, Final, TypeAlias
 
 from pymongo import ASCENDING, DESCENDING, GEOSPHERE, IndexModel
 
-from mesh import TriangleId, polygon
+from mesh import TriangleId, centroid
 from step_node.ledger.offences import OffenceKind, Slashing
 from step_node.ledger.records import (
     Account,
@@ -49,6 +49,9 @@ NONCES = "nonces"
 COLLECTIONS: Final = frozenset({META, BATCHES, PROOFS, ACCOUNTS, TRIANGLES, VALIDATORS, SLASHINGS, NONCES})
 """All that a store has."""
 
+WITHOUT_GEOMETRY: Final[Document] = {"centroid": False, "outline": False}
+"""What is read of a triangle. Stores that were begun earlier have outlines."""
+
 NONCES_BY_AGE: Final = [("timestamp_ms", ASCENDING), ("account", ASCENDING), ("nonce", ASCENDING)]
 """The order in which they leave."""
 
@@ -56,7 +59,7 @@ INDEXES: Final[Mapping[str, list[IndexModel]]] = {
     BATCHES: [IndexModel([("batch_hash", ASCENDING)], unique=True)],
     PROOFS: [IndexModel([("account", ASCENDING), ("height", DESCENDING), ("index", DESCENDING)], unique=True)],
     ACCOUNTS: [IndexModel([("balance_ustep", DESCENDING), ("_id", ASCENDING)])],
-    TRIANGLES: [IndexModel([("outline", GEOSPHERE)])],
+    TRIANGLES: [IndexModel([("centroid", GEOSPHERE)])],
     SLASHINGS: [IndexModel([("height", DESCENDING), ("index", DESCENDING)], unique=True)],
     NONCES: [
         IndexModel([("account", ASCENDING), ("nonce", ASCENDING)], unique=True),
@@ -185,9 +188,9 @@ def triangle_fields(triangle: Triangle) -> Document:
     return {"clicks": triangle.clicks, "state": int(triangle.state)}
 
 
-def triangle_outline(triangle_id: int) -> Document:
-    """The triangle as a GeoJSON polygon (RFC 7946): great-circle sides, as MongoDB takes them too."""
-    return {"type": "Polygon", "coordinates": [polygon(TriangleId.from_int(triangle_id))]}
+def triangle_centroid(triangle_id: int) -> Document:
+    """Where the triangle is, as a GeoJSON point (RFC 7946)."""
+    return {"type": "Point", "coordinates": list(centroid(TriangleId.from_int(triangle_id)))}
 
 
 def triangle_from(document: Document) -> Triangle:

@@ -37,7 +37,7 @@ class MongoReads(StorageReads):
         async def work(session: Driver) -> StateSlice:
             head = await self._read_head(session)
             accounts = await self._find_ids(session, documents.ACCOUNTS, keys.accounts)
-            triangles = await self._find_ids(session, documents.TRIANGLES, keys.triangles, {"outline": False})
+            triangles = await self._find_ids(session, documents.TRIANGLES, keys.triangles, documents.WITHOUT_GEOMETRY)
             nonce_keys = [documents.nonce_key(*key) for key in keys.nonces]
             nonces = map(documents.nonce_from, await self._find_ids(session, documents.NONCES, nonce_keys))
             expired: list[NonceRecord] = []
@@ -112,7 +112,7 @@ class MongoReads(StorageReads):
 
     async def triangle(self, triangle_id: int) -> Triangle | None:
         async def work(session: Driver) -> Triangle | None:
-            found = await self._find_ids(session, documents.TRIANGLES, [triangle_id], {"outline": False})
+            found = await self._find_ids(session, documents.TRIANGLES, [triangle_id], documents.WITHOUT_GEOMETRY)
             return documents.triangle_from(found[0]) if found else None
 
         return await self._read_chain(work)

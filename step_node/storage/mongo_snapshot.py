@@ -38,7 +38,7 @@ async def export_records(database: MongoDatabase, session: Driver, sink: RecordS
         key = ("account", "nonce") if collection == documents.NONCES else ("_id",)
         after: Document = {}
         while True:
-            cursor = database.collection(collection).find(after, {"outline": False}, session=session)
+            cursor = database.collection(collection).find(after, documents.WITHOUT_GEOMETRY, session=session)
             in_order = cursor.sort([(name, ASCENDING) for name in key]).limit(PAGE_RECORDS)
             page: list[Document] = await settled(in_order.to_list(length=None))
             sink.add([record_from(document) for document in page])
@@ -62,8 +62,8 @@ async def insert_records(database: MongoDatabase, page: Sequence[StoredRecord]) 
             case Account():
                 new.setdefault(documents.ACCOUNTS, []).append(documents.account_document(record))
             case Triangle(triangle_id):
-                outline = {"_id": triangle_id, "outline": documents.triangle_outline(triangle_id)}
-                new.setdefault(documents.TRIANGLES, []).append(outline | documents.triangle_fields(record))
+                place = {"_id": triangle_id, "centroid": documents.triangle_centroid(triangle_id)}
+                new.setdefault(documents.TRIANGLES, []).append(place | documents.triangle_fields(record))
             case NonceRecord():
                 new.setdefault(documents.NONCES, []).append(documents.nonce_document(record))
     for collection, inserted in new.items():

@@ -31,7 +31,7 @@ from step_node.storage.interface import (
     StoredRecord,
 )
 from step_node.storage.pace import Pace
-from step_node.storage.sqlite_file import meaningful_errors, open_writer, transaction
+from step_node.storage.sqlite_file import give_back_pages, meaningful_errors, open_writer, transaction
 from step_node.storage.sqlite_reads import SqliteReads, read_head
 
 OWN_READS_MAX = 4
@@ -112,8 +112,11 @@ class SqliteStorage(SqliteReads, Storage):
 
     async def _write(self, work: Callable[[sqlite3.Connection], ResultT]) -> ResultT:
         def in_thread() -> ResultT:
-            with meaningful_errors(self._path), transaction(self._writer, "IMMEDIATE"):
-                return work(self._writer)
+            with meaningful_errors(self._path):
+                with transaction(self._writer, "IMMEDIATE"):
+                    result = work(self._writer)
+                give_back_pages(self._writer)
+                return result
 
         return await trio.to_thread.run_sync(in_thread, limiter=self._write_turn)
 

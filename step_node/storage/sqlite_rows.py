@@ -15,6 +15,7 @@ import sqlite3
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import islice
 from typing import Any, TypeAlias
 
@@ -97,8 +98,9 @@ _PLACE = struct.Struct(">ddd")
 
 def write_rows(connection: sqlite3.Connection, verb: str, table: Table, rows: Iterable[Row]) -> None:
     """`verb` ("INSERT" or "REPLACE") rows of the table's columns."""
-    for places, values in _statements(rows):
-        connection.execute(f"{verb} INTO {table.name} ({table.column_list}) VALUES {places}", values)
+    for chunk in _chunks(rows):
+        source = f"SELECT * FROM ({chunk.values_clause}) LIMIT ?"
+        connection.execute(f"{verb} INTO {table.name} ({table.column_list}) {source}", [*chunk.values, chunk.rows])
 
 
 def read_rows(connection: sqlite3.Connection, table: Table, where: str = "", values: Row = ()) -> list[list[Any]]:
@@ -109,15 +111,15 @@ def read_rows(connection: sqlite3.Connection, table: Table, where: str = "", val
 
 def read_rows_in(connection: sqlite3.Connection, table: Table, key: str, keys: Iterable[Row]) -> Iterator[list[Any]]:
     """The rows whose `key` (a column, or columns in parentheses) is among `keys`, in no particular order."""
-    for places, values in _statements(keys):
-        yield from _unpacked(connection, table, f"{table.name} WHERE {key} IN (VALUES {places})", values)
+    for chunk in _chunks(keys):
+        yield from _unpacked(connection, table, f"{table.name} WHERE {key} IN ({chunk.keys_query})", chunk.values)
 
 
 def delete_rows_in(connection: sqlite3.Connection, table: Table, key: str, keys: Iterable[Row]) -> int:
     """Delete the rows whose `key` (a column, or columns in parentheses) is among `keys`; how many there were."""
     return sum(
-        connection.execute(f"DELETE FROM {table.name} WHERE {key} IN (VALUES {places})", values).rowcount
-        for places, values in _statements(keys)
+        connection.execute(f"DELETE FROM {table.name} WHERE {key} IN ({chunk.keys_query})", chunk.values).rowcount
+        for chunk in _chunks(keys)
     )
 
 
@@ -305,10 +307,37 @@ def _unpacked(connection: sqlite3.Connection, table: Table, source: str, values:
     return rows
 
 
-def _statements(rows: Iterable[Row]) -> Iterator[tuple[str, list[Value]]]:
-    """The placeholders and the values of each statement: `(?, ?), (?, ?)` and the rows end to end."""
+def _chunks(rows: Iterable[Row]) -> Iterator[_Chunk]:
     remaining = iter(rows)
     for first in remaining:
-        chunk = [first, *islice(remaining, VALUES_PER_STATEMENT_MAX // len(first) - 1)]
-        places = f"({', '.join('?' * len(first))})"
-        yield ", ".join([places] * len(chunk)), [value for row in chunk for value in row]
+        rows_max = 1 << (VALUES_PER_STATEMENT_MAX // len(first)).bit_length() - 1
+        yield _Chunk([first, *islice(remaining, rows_max - 1)])
+
+
+class _Chunk:
+    """The rows of one statement, with rows of NULLs after them up to the next power of two.
+
+    To prepare a statement of 1,000 rows takes longer than to look half of them up, and batches are of all sizes: filled
+    up like this, there are few statements, and those are prepared once.
+    """
+
+    def __init__(self, rows: list[Row]) -> None:
+        self.rows = len(rows)
+        places_rows, width = 1 << (len(rows) - 1).bit_length(), len(rows[0])
+        self.values: list[Value] = [value for row in rows for value in row]
+        self.values += [None] * ((places_rows - len(rows)) * width)
+        self.values_clause = _values_clause(places_rows, width)
+
+    @property
+    def keys_query(self) -> str:
+        """What stands behind `IN`: a NULL is in nothing.
+
+        In this form SQLite looks each key up; for bare VALUES of several columns it reads the whole table instead.
+        """
+        return f"SELECT * FROM ({self.values_clause})"
+
+
+@cache
+def _values_clause(rows: int, width: int) -> str:
+    """`VALUES (?, ?), (?, ?)`; one for each power of two and each width that there is."""
+    return "VALUES " + ", ".join([f"({', '.join('?' * width)})"] * rows)

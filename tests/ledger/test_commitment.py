@@ -9,7 +9,7 @@ from blake3 import blake3
 from hypothesis import given
 from hypothesis import strategies as st
 
-from step_node.ledger.commitment import EMPTY_LANES, commit_changes, state_root
+from step_node.ledger.commitment import EMPTY_LANES, commit_changes, commit_encoded, state_root
 from step_node.ledger.records import (
     Account,
     LastProof,
@@ -19,6 +19,7 @@ from step_node.ledger.records import (
     TriangleState,
     ValidatorRecord,
     record_bytes,
+    records_bytes,
 )
 
 addresses = st.binary(min_size=20, max_size=20)
@@ -68,3 +69,15 @@ def test_the_lanes_are_those_of_the_definition() -> None:
     )
     assert commit_changes(EMPTY_LANES, removed=(), added=pair) == lanes
     assert state_root(lanes) == hashlib.sha256(lanes).digest()
+
+
+def test_more_records_than_are_summed_at_a_time_are_summed_all() -> None:
+    many: list[Record] = [Triangle(number, number % 11) for number in range(1, 200)]
+    one_by_one = EMPTY_LANES
+    for record in many:
+        one_by_one = commit_changes(one_by_one, removed=(), added=[record])
+    assert commit_changes(EMPTY_LANES, removed=(), added=many) == one_by_one
+    assert commit_encoded(EMPTY_LANES, iter(records_bytes(many))) == one_by_one
+    assert commit_changes(one_by_one, removed=many[:150], added=()) == commit_changes(
+        EMPTY_LANES, removed=(), added=many[150:]
+    )

@@ -1,4 +1,4 @@
-"""What is MongoDB's own: the replica set, the indexes, the outlines, and what can be wrong with the server."""
+"""What is MongoDB's own: the replica set, the indexes, the geometry, and what can be wrong with the server."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import pymongo
 import pytest
 import trio.testing
 
-from mesh import TriangleId, centroid, locate
+from mesh import LEVEL_MAX, TriangleId, centroid, locate, polygon
 from step_node.storage.interface import SCHEMA_VERSION, StorageMismatch, StorageUnavailable
 from step_node.storage.mongo import MongoStorage
-from step_node.storage.mongo_documents import triangle_outline
+from step_node.storage.mongo_documents import triangle_centroid
 from step_node.storage.mongo_driver import SOCKET_TIMEOUT_MS
 from step_node.storage.mongo_replica_set import initiate_replica_set
 from step_node.storage.open import MongoSettings, open_storage
@@ -188,7 +188,7 @@ async def test_the_promised_indexes_are_there(mongodb_uri: str, database: Any) -
     assert "timestamp_ms_1_account_1_nonce_1" in nonces
     assert "account_1_height_-1_index_-1" in database.proofs.index_information()
     assert "balance_ustep_-1__id_1" in database.accounts.index_information()
-    assert "outline_2dsphere" in database.triangles.index_information()
+    assert "centroid_2dsphere" in database.triangles.index_information()
 
 
 def awkward_triangles() -> list[TriangleId]:
@@ -204,14 +204,38 @@ def awkward_triangles() -> list[TriangleId]:
     return list(dict.fromkeys(small + deep))
 
 
-async def test_every_triangle_can_be_indexed_and_is_found_from_its_centroid(mongodb_uri: str, database: Any) -> None:
+async def test_every_triangle_can_be_indexed_and_is_found_where_it_is(mongodb_uri: str, database: Any) -> None:
     async with open_storage(MongoSettings(mongodb_uri, database.name)):
         pass
     triangles = awkward_triangles()
-    database.triangles.insert_many([{"_id": int(one), "outline": triangle_outline(int(one))} for one in triangles])
+    database.triangles.insert_many([{"_id": int(one), "centroid": triangle_centroid(int(one))} for one in triangles])
     for one in triangles:
         point = {"type": "Point", "coordinates": list(centroid(one))}
-        assert database.triangles.find_one({"_id": int(one), "outline": {"$geoIntersects": {"$geometry": point}}}), one
+        assert database.triangles.find_one({"_id": int(one), "centroid": {"$geoIntersects": {"$geometry": point}}}), one
+
+
+async def test_a_map_finds_the_touched_triangles_of_an_area_and_those_inside_one(
+    mongodb_uri: str, database: Any
+) -> None:
+    chain = MadeUpChain(seed=1)
+    async with open_storage(MongoSettings(mongodb_uri, database.name)) as store:
+        await begin(store, chain)
+        batch = chain.grow()
+        await store.finalise(batch)
+    touched = TriangleId.from_int(batch.changes.triangles[0].id)
+    area = {"type": "Polygon", "coordinates": [polygon(touched)]}
+    found = database.triangles.find({"centroid": {"$geoWithin": {"$geometry": area}}})
+    assert int(touched) in {document["_id"] for document in found}
+    # Ids are numbered so that a triangle's descendants follow it, up to its last one of the last level.
+    parent = touched.parent
+    assert parent is not None
+    last = parent
+    while last.level < LEVEL_MAX:
+        last = last.children[-1]
+    inside = database.triangles.find({"_id": {"$gt": int(parent), "$lte": int(last)}})
+    assert {document["_id"] for document in inside} == {
+        one.id for one in batch.changes.triangles if parent.is_ancestor_of(TriangleId.from_int(one.id))
+    }
 
 
 def test_without_a_binary_the_error_names_the_ways_to_get_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -5,15 +5,20 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from step_node.ledger.state import NonceExpiry, StateKeys
 from step_node.storage import sqlite_file
+from step_node.storage import sqlite_rows as rows
 from step_node.storage.interface import SCHEMA_VERSION, STRANGERS_READS_MAX, StorageMismatch, StorageUnavailable
 from step_node.storage.open import SqliteSettings, open_storage
 from step_node.storage.sqlite import OWN_READS_MAX, SqliteStorage
-from step_node.storage.sqlite_file import open_reader, open_writer
+from step_node.storage.sqlite_file import open_reader
 from tests.storage.made_up_chain import MadeUpChain, assert_holds, begin
+
+TABLES = ("accounts", "triangles", "nonces", "proofs")
 
 
 async def make_store(path: Path, batches: int = 2) -> MadeUpChain:
@@ -177,16 +182,77 @@ async def test_a_file_locked_by_another_process_is_unavailable(tmp_path: Path, m
         await assert_holds(store, chain)
 
 
-async def test_the_pages_of_all_connections_take_little_more_than_a_megabyte(tmp_path: Path) -> None:
+async def test_the_pages_that_stay_in_memory_take_little_more_than_a_megabyte(tmp_path: Path) -> None:
     """They fill in the course of an hour, and a node grows by as much."""
-    await make_store(tmp_path / "store")
-    kept_kib = 0
-    for open_one, connections in ((open_writer, 1), (open_reader, OWN_READS_MAX + STRANGERS_READS_MAX)):
-        with closing(open_one(tmp_path / "store")) as connection:
-            (cache_size,) = connection.execute("PRAGMA cache_size").fetchone()
-        assert cache_size < 0, "it is set in pages, not in KiB"
-        kept_kib += -cache_size * connections
-    assert kept_kib <= 1_200
+    chain = await make_store(tmp_path / "store")
+    with closing(open_reader(tmp_path / "store")) as connection:
+        (cache_size,) = connection.execute("PRAGMA cache_size").fetchone()
+    assert cache_size < 0, "it is set in pages, not in KiB"
+    assert -cache_size * (OWN_READS_MAX + STRANGERS_READS_MAX) <= 1_200
+    store = await SqliteStorage.open(tmp_path / "store")
+    said: list[str] = []
+    store._writer.set_trace_callback(said.append)
+    await store.finalise(chain.grow())
+    assert said[-2:] == ["COMMIT", "PRAGMA shrink_memory"], "what the writer keeps in one transaction, it gives back"
+    await store.close()
+
+
+async def test_no_batch_reads_a_table_from_end_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each look-up of many keys is a search: else a batch takes longer, the more accounts and nonces there are."""
+    said: list[str] = []
+
+    def open_and_listen(path: Path) -> sqlite3.Connection:
+        connection = open_reader(path)
+        connection.set_trace_callback(said.append)
+        return connection
+
+    monkeypatch.setattr("step_node.storage.sqlite_reads.open_reader", open_and_listen)
+    chain = await make_store(tmp_path / "store")
+    store = await SqliteStorage.open(tmp_path / "store")
+    store._writer.set_trace_callback(said.append)
+    batch = chain.grow()
+    changes = batch.changes
+    keys = StateKeys(
+        frozenset(one.address for one in changes.accounts),
+        frozenset(one.id for one in changes.triangles),
+        frozenset((one.account, one.nonce) for one in (*changes.nonces_added, *changes.nonces_removed)),
+        NonceExpiry(before_ms=1, nonces_max=5),
+    )
+    await store.load(keys)
+    await store.receipts([receipt.proof_id for receipt in batch.receipts])
+    await store.finalise(batch)
+    store._writer.set_trace_callback(None)
+    looked_up = [text for text in said if " IN (" in text]
+    assert {table for table in TABLES for text in looked_up if f"FROM {table} WHERE" in text} == set(TABLES)
+    for text in looked_up:
+        plan = [row[3] for row in store._writer.execute(f"EXPLAIN QUERY PLAN {text}")]
+        assert not [step for step in plan if step.split()[0] == "SCAN" and step.split()[1] in TABLES], (text, plan)
+    await store.close()
+
+
+class ListeningConnection(sqlite3.Connection):
+    """Knows which statements it was asked for."""
+
+    statements: set[str]
+
+    def execute(self, sql: str, *parameters: Any) -> sqlite3.Cursor:
+        self.statements.add(sql)
+        return super().execute(sql, *parameters)
+
+
+def test_few_statements_serve_rows_of_all_numbers(tmp_path: Path) -> None:
+    """A statement for each number of rows would be prepared anew for nearly every batch, and kept, by the megabyte."""
+    with closing(sqlite3.connect(tmp_path / "store", factory=ListeningConnection)) as connection:
+        connection.statements = set()
+        connection.execute("CREATE TABLE triangles (id INTEGER PRIMARY KEY, clicks INTEGER NOT NULL, state INTEGER)")
+        for number in range(1, 101):
+            triangles = [(triangle, number, None if triangle % 2 else 0) for triangle in range(number)]
+            rows.write_rows(connection, "REPLACE", rows.TRIANGLES, triangles)
+            keys = [(triangle,) for triangle in range(number)]
+            assert sorted(map(tuple, rows.read_rows_in(connection, rows.TRIANGLES, "id", keys))) == triangles
+        assert rows.delete_rows_in(connection, rows.TRIANGLES, "id", [(number,) for number in range(90, 200)]) == 10
+        assert connection.execute("SELECT count(*), max(id) FROM triangles").fetchone() == (90, 89)
+        assert len(connection.statements) <= 3 + 2 * 8
 
 
 async def test_look_ups_use_their_indexes(tmp_path: Path) -> None:
@@ -194,8 +260,6 @@ async def test_look_ups_use_their_indexes(tmp_path: Path) -> None:
     for query in (
         "SELECT * FROM accounts ORDER BY balance_ustep DESC, address LIMIT 5",
         "SELECT * FROM proofs WHERE account = ? AND (height, position) < (?, ?) ORDER BY height DESC, position DESC",
-        "SELECT * FROM proofs WHERE proof_id IN (VALUES (?), (?))",
-        "SELECT * FROM nonces WHERE (account, nonce) IN (VALUES (?, ?), (?, ?))",
         "SELECT * FROM nonces WHERE timestamp_ms < ? ORDER BY timestamp_ms, account, nonce LIMIT ?",
     ):
         plan = store._writer.execute(f"EXPLAIN QUERY PLAN {query}", [0] * query.count("?")).fetchall()

@@ -154,7 +154,7 @@ def with_conflict(kind: str, batch: FinalisedBatch, earlier: FinalisedBatch) -> 
             return replace(
                 batch,
                 proofs=(replace(batch.proofs[0], proof_id=proof_id), *batch.proofs[1:]),
-                receipts=(replace(batch.receipts[0], proof_id=proof_id), *batch.receipts[1:]),
+                receipts=(batch.receipts[0]._replace(proof_id=proof_id), *batch.receipts[1:]),
             )
         case "a nonce that is already there":
             return replace(batch, changes=replace(changes, nonces_added=earlier.changes.nonces_added[:1]))

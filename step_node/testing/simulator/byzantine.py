@@ -268,7 +268,7 @@ class ByzantineValidator:
         number = max(state.round, 0)
         proposer = self._rng.choice((self._address, state.validators.proposer(state.height, number).address))
         chain = self._node.driver._chain
-        candidates = list(self._node._mempool._by_id.values())
+        candidates = [waiting.proof for waiting in self._node._mempool._by_id.values()]
         judged = await chain.build(candidates, round_number=number, proposer=proposer)
         if judged is not None and judged.batch.header.height == self._node.driver.state.height:
             self._note(f"usurps round {number}")
