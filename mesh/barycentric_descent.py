@@ -122,12 +122,12 @@ def _in_a_face(lats: FloatArray, lons: FloatArray) -> tuple[FloatArray, IntegerA
     within -= point[2:]
     beyond = np.minimum(np.minimum.reduce(within, axis=0), 0.0)
     other_is_beyond = np.empty((3, lats.size), dtype=np.int64)
-    _mark_others_of_negative(within, other_is_beyond)
+    _mark_others_of_negative(within.view(np.int64), other_is_beyond)
     _append_digit(index, other_is_beyond)
     # Corner 9's mirror image beyond the edge 1-5 is (v1 + v5) / phi - v9, and 1 / phi is phi - 1.
     beyond *= _PHI_MINUS_1
     coordinates = within + beyond
-    _choose(coordinates, np.abs(within), other_is_beyond)
+    _choose(coordinates.view(np.int64), np.abs(within).view(np.int64), other_is_beyond)
     return coordinates, index
 
 
@@ -136,17 +136,17 @@ def _curved_digits(tables: DescentTables, coordinates: FloatArray, count: int) -
     points = coordinates.shape[1]
     digits = np.zeros(points, dtype=np.int64)
     half = np.empty(points)
-    opposite = np.empty_like(coordinates)
-    factors = np.empty_like(coordinates)
+    opposite, factors = np.empty_like(coordinates), np.empty_like(coordinates)
+    coordinate_bits, opposite_bits = coordinates.view(np.int64), opposite.view(np.int64)
     other_is_child = np.empty((3, points), dtype=np.int64)
     for number in range(count):
         np.add.reduce(coordinates, axis=0, out=half)
         half *= 0.5
         np.subtract(half, coordinates, out=opposite)
-        _mark_others_of_negative(opposite, other_is_child)
+        _mark_others_of_negative(opposite_bits, other_is_child)
         _append_digit(digits, other_is_child)
         np.abs(opposite, out=opposite)
-        _choose(coordinates, opposite, other_is_child)
+        _choose(coordinate_bits, opposite_bits, other_is_child)
         if number < TABLED_DIGITS:
             tables.factors[number].take(digits, axis=1, out=factors, mode="clip")
         else:
@@ -216,9 +216,12 @@ def _sign(numbers: FloatArray) -> IntegerArray:
     return signs
 
 
-def _mark_others_of_negative(rows: FloatArray, marks: IntegerArray) -> None:
-    """`marks[j]` becomes -1, all bits, where a row other than j is negative, 0 elsewhere. One is at most."""
-    np.right_shift(rows.view(np.int64), _SIGN_BIT, out=marks)
+def _mark_others_of_negative(rows: IntegerArray, marks: IntegerArray) -> None:
+    """`marks[j]` becomes -1, all bits, where a row other than j is negative, 0 elsewhere; at most one is.
+
+    `rows` are the bits of float64.
+    """
+    np.right_shift(rows, _SIGN_BIT, out=marks)
     any_is = marks[0] | marks[1]
     any_is |= marks[2]
     marks ^= any_is
@@ -232,9 +235,8 @@ def _append_digit(digits: IntegerArray, marks: IntegerArray) -> None:
     digits -= marks[1]
 
 
-def _choose(kept: FloatArray, otherwise: FloatArray, marks: IntegerArray) -> None:
+def _choose(kept: IntegerArray, otherwise: IntegerArray, marks: IntegerArray) -> None:
     """Overwrite `kept` with `otherwise` where the mark is 0; a third of the time that masks of bools take."""
-    bits, others = kept.view(np.int64), otherwise.view(np.int64)
-    bits ^= others
-    bits &= marks
-    bits ^= others
+    kept ^= otherwise
+    kept &= marks
+    kept ^= otherwise

@@ -38,6 +38,15 @@ POINTS_PER_CHUNK: Final = 8_192
 1,024, 0.43 with 4,096, 0.36 with 8,192 and 0.33 with 16,384 (on a busy machine)."""
 
 
+_WRONG_BITS: Final = np.array(
+    [
+        (PATH_MASK >> 2 * (level - 1)) << LEVEL_BITS if LEVEL_MIN <= level <= LEVEL_MAX else -1
+        for level in range(LEVEL_MASK + 1)
+    ]
+)
+"""By level, the bits that must be 0 in a triangle's integer form: all where there is no such level."""
+
+
 def locate_array(lats: npt.ArrayLike, lons: npt.ArrayLike, levels: npt.ArrayLike) -> IntegerArray:
     """The integer forms of the triangles that hold many points: the same triangles as `locate` gives one by one.
 
@@ -46,20 +55,12 @@ def locate_array(lats: npt.ArrayLike, lons: npt.ArrayLike, levels: npt.ArrayLike
 
     Raises ValueError naming the argument that is out of range, not numeric, or of another shape.
     """
-    latitudes = checked_degrees_array("lats", lats, 90.0)
-    longitudes = checked_degrees_array("lons", lons, 180.0)
-    if latitudes.shape != longitudes.shape:
-        raise ValueError(f"lons: shape {longitudes.shape} differs from the shape {latitudes.shape} of lats")
+    latitudes, longitudes = _checked_points(lats, lons)
     checked = _checked_levels(levels)
     if checked.ndim > 0 and checked.shape != latitudes.shape:
         raise ValueError(f"levels: shape {checked.shape} differs from the shape {latitudes.shape} of lats")
-    depths = np.broadcast_to(checked, latitudes.shape).ravel() - 1
-    result = np.empty(depths.shape, dtype=np.int64)
-    flat_latitudes, flat_longitudes = latitudes.ravel(), longitudes.ravel()
-    for start in range(0, depths.size, POINTS_PER_CHUNK):
-        chunk = slice(start, start + POINTS_PER_CHUNK)
-        result[chunk] = _locate_chunk(flat_latitudes[chunk], flat_longitudes[chunk], depths[chunk])
-    return result.reshape(latitudes.shape)
+    depths = np.broadcast_to(checked - 1, latitudes.shape).ravel()
+    return _located(latitudes.ravel(), longitudes.ravel(), depths).reshape(latitudes.shape)
 
 
 def contains_array(triangles: npt.ArrayLike, lats: npt.ArrayLike, lons: npt.ArrayLike) -> npt.NDArray[np.bool_]:
@@ -71,10 +72,21 @@ def contains_array(triangles: npt.ArrayLike, lats: npt.ArrayLike, lons: npt.Arra
     range, not numeric, or of another shape.
     """
     numbers = _checked_triangles(triangles)
-    if np.shape(lats) != numbers.shape:
-        raise ValueError(f"lats: shape {np.shape(lats)} differs from the shape {numbers.shape} of triangles")
-    matches: npt.NDArray[np.bool_] = locate_array(lats, lons, numbers & LEVEL_MASK) == numbers
+    latitudes, longitudes = _checked_points(lats, lons)
+    if latitudes.shape != numbers.shape:
+        raise ValueError(f"lats: shape {latitudes.shape} differs from the shape {numbers.shape} of triangles")
+    flat = numbers.ravel()
+    located = _located(latitudes.ravel(), longitudes.ravel(), (flat & LEVEL_MASK) - 1)
+    matches: npt.NDArray[np.bool_] = (located == flat).reshape(numbers.shape)
     return matches
+
+
+def _checked_points(lats: npt.ArrayLike, lons: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
+    latitudes = checked_degrees_array("lats", lats, 90.0)
+    longitudes = checked_degrees_array("lons", lons, 180.0)
+    if latitudes.shape != longitudes.shape:
+        raise ValueError(f"lons: shape {longitudes.shape} differs from the shape {latitudes.shape} of lats")
+    return latitudes, longitudes
 
 
 def _checked_levels(levels: npt.ArrayLike) -> IntegerArray:
@@ -86,12 +98,10 @@ def _checked_levels(levels: npt.ArrayLike) -> IntegerArray:
 
 def _checked_triangles(triangles: npt.ArrayLike) -> IntegerArray:
     values = number_array("triangles", triangles, "iu")
-    in_range = (values >= 0) & (values < FACE_COUNT << FACE_SHIFT)
-    numbers = np.where(in_range, values, 0).astype(np.int64)
-    levels = numbers & LEVEL_MASK
-    level_is_right = (levels >= LEVEL_MIN) & (levels <= LEVEL_MAX)
-    padding = (1 << PATH_BITS - 2 * (np.where(level_is_right, levels, LEVEL_MIN) - 1)) - 1
-    right = level_is_right & (numbers >> LEVEL_BITS & padding & PATH_MASK == 0)
+    numbers = values.astype(np.int64)
+    # Every level is at least 1, so 0 is no triangle, and what is too large for int64 has become negative.
+    right = (numbers > 0) & (numbers < FACE_COUNT << FACE_SHIFT)
+    right &= numbers & _WRONG_BITS.take(numbers & LEVEL_MASK) == 0
     if not right.all():
         index = int(np.argmin(right))
         try:
@@ -101,8 +111,16 @@ def _checked_triangles(triangles: npt.ArrayLike) -> IntegerArray:
     return numbers
 
 
-def _locate_chunk(lats: FloatArray, lons: FloatArray, depths: IntegerArray) -> IntegerArray:
-    """Integer forms of the triangles of level `depths` + 1 that hold points given in degrees."""
+def _located(lats: FloatArray, lons: FloatArray, depths: IntegerArray) -> IntegerArray:
+    """Integer forms of the triangles of level `depths` + 1 that hold points; all one-dimensional and checked."""
+    numbers = np.empty(depths.shape, dtype=np.int64)
+    for start in range(0, depths.size, POINTS_PER_CHUNK):
+        chunk = slice(start, start + POINTS_PER_CHUNK)
+        numbers[chunk] = _located_at_once(lats[chunk], lons[chunk], depths[chunk])
+    return numbers
+
+
+def _located_at_once(lats: FloatArray, lons: FloatArray, depths: IntegerArray) -> IntegerArray:
     faces, paths, clear = descend_clear(lats, lons, int(depths.max()))
     padding_bits = PATH_BITS - 2 * depths
     numbers: IntegerArray = faces << FACE_SHIFT | paths >> padding_bits << padding_bits << LEVEL_BITS | depths + 1
