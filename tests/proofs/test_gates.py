@@ -98,6 +98,13 @@ async def test_verifying_on_threads_answers_in_order() -> None:
     assert await verify_on_threads([], PARAMETERS) == []
 
 
+@pytest.mark.parametrize("count", [1, 31, 32, 33, 300])
+def test_many_get_the_verdicts_that_each_gets_alone(count: int) -> None:
+    kinds = [signed(), signed(accuracy_m=60), with_high_s(signed()), signed(lat=48)]
+    proofs = [kinds[index % 4] for index in range(count)]
+    assert check_stateless_many(proofs, PARAMETERS) == [check_stateless(proof, PARAMETERS) for proof in proofs]
+
+
 def test_signing_refuses_a_payload_that_is_not_of_the_form() -> None:
     with pytest.raises(ProofRefused, match="lat: must be a finite number"):
         signed(lat=91)
