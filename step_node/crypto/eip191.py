@@ -45,7 +45,8 @@ class BadSignature(ValueError):
 def digest(text: str) -> bytes:
     """The 32 bytes that `personal_sign` signs for `text`, encoded as UTF-8 (EIP-191, version 0x45)."""
     encoded = text.encode()
-    return keccak_256(b"%b%d%b" % (_PREFIX, len(encoded), encoded))
+    # Not bytes' own formatting, which takes as long as the hash.
+    return keccak_256(_PREFIX + str(len(encoded)).encode() + encoded)
 
 
 def sign_digest(message_digest: bytes, private_key: bytes) -> bytes:

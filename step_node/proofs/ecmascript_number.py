@@ -22,8 +22,9 @@ def ecmascript_number(value: float) -> str:
     text = repr(float(value))
     if "e" not in text and "n" not in text:
         # Neither exponent, infinity nor NaN: as nearly all numbers of proofs are.
-        whole, _, fraction = text.partition(".")
-        return text if fraction != "0" else whole if whole != "-0" else "0"
+        if not text.endswith(".0"):
+            return text
+        return text[:-2] if value else "0"
     if not math.isfinite(value):
         raise ValueError(f"must be a finite number, not {value}")
     mantissa, _, exponent = text.partition("e")
