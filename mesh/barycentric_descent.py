@@ -26,7 +26,7 @@ between level 8 and 12 are off by 1.2e-4 of an e of 1.4e-5 at most, which adds 1
 1e-15 at the beginning and as much at each level, 1e-8. So the coordinates at the end are within 6e-6 of the true ones.
 If all are greater than `EDGE_MARGIN`, 3.1e-5, then the point is inside the true triangle, and farther from its edges
 than 2.4e-5 of its height, which at level 21 is 2e-11 rad: twenty times what `contains` leaves to the descent
-(location.py), and a thousand times what the descent's own rounding comes to. A point that is inside a triangle and
+(descent.py), and a thousand times what the descent's own rounding comes to. A point that is inside a triangle and
 clear of its edges is as clear of all the edges that decided above, since those do not enter it. So the descent gives
 the same digits. For the other points, two in ten thousand, it has to be asked.
 """

@@ -1,33 +1,23 @@
 """Which triangle holds a point, for one point: the test that decides consensus.
 
-`locate` makes the exact descent of descent.py.
-
-`contains` is by definition `locate(lat, lon, triangle.level) == triangle`. To be fast, it computes the triangle's
-corners and looks at its own three edges first. A point that is farther than `_CLEAR_OF_EDGES_RAD` from all three lies
-so far from every deciding edge above that the descent must agree, since corners are good to 1e-14 rad; only for the
-rare point nearer to an edge is the descent itself made. So no tolerance decides; it only picks the shorter way.
-
-For many points at once see location_arrays.py.
+The arithmetic is in descent.py. For many points at once see location_arrays.py.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, TypeAlias, cast, overload
+from typing import TypeAlias, cast, overload
 
 import numpy as np
 import numpy.typing as npt
 
-from mesh.descent import corners, locate_point, side
+from mesh.descent import holds_point, locate_point
 from mesh.location_arrays import locate_array
 from mesh.triangle_id import LEVEL_MAX, LEVEL_MIN, TriangleId
 from mesh.trigonometry import unit_vector
 
 Numbers: TypeAlias = Sequence[float] | npt.NDArray[np.floating | np.integer]
 Integers: TypeAlias = Sequence[int] | npt.NDArray[np.integer]
-
-_CLEAR_OF_EDGES_RAD: Final = 1e-12
-"""Farther than this from a triangle's edges (6 micrometres on the ground), `contains` needs no descent."""
 
 
 @overload
@@ -53,16 +43,7 @@ def contains(triangle: TriangleId, lat: float, lon: float) -> bool:
 
     Raises ValueError naming `lat` or `lon` (degrees) when it is out of range or not a number.
     """
-    point = unit_vector(lat, lon)
-    v0, v1, v2 = corners(triangle)
-    # No edge of a level is longer than 2 / 2**(level - 1), and `side` is at most that times the distance.
-    clear = _CLEAR_OF_EDGES_RAD * 2.0 ** (2 - triangle.level)
-    nearest = min(side(v0, v1, point), side(v1, v2, point), side(v2, v0, point))
-    if nearest > clear:
-        return True
-    if nearest < -clear:
-        return False
-    return locate_point(point, triangle.level) == triangle
+    return holds_point(triangle, unit_vector(lat, lon))
 
 
 def _checked_level(level: object) -> int:

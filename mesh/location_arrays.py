@@ -1,8 +1,8 @@
 """Which triangle holds a point, for many points at once: the same triangles as one by one, to the last bit.
 
 The filter of barycentric_descent.py names a triangle for each point and says whether the point is clear of all edges,
-by a margin that is proven there. Where it is not, two points in ten thousand if they are anywhere, the descent of
-descent.py is made for the point alone. So no rounding of the filter decides anything; it only saves time.
+by a margin that is proven there. Where it is not, two points in ten thousand if they are anywhere, descent.py is asked
+about the point alone. So no rounding of the filter decides anything; it only saves time.
 
 Points are taken `POINTS_PER_CHUNK` at a time, so that the working set stays in the processor's cache. A point's
 triangle at a level is the ancestor of its triangle at any deeper level, so a chunk descends to its deepest level, and
@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from mesh.barycentric_descent import descend_clear
 from mesh.barycentric_tables import IntegerArray
-from mesh.descent import locate_point
+from mesh.descent import holds_point, locate_point
 from mesh.triangle_id import (
     FACE_COUNT,
     FACE_SHIFT,
@@ -60,7 +60,12 @@ def locate_array(lats: npt.ArrayLike, lons: npt.ArrayLike, levels: npt.ArrayLike
     if checked.ndim > 0 and checked.shape != latitudes.shape:
         raise ValueError(f"levels: shape {checked.shape} differs from the shape {latitudes.shape} of lats")
     depths = np.broadcast_to(checked - 1, latitudes.shape).ravel()
-    return _located(latitudes.ravel(), longitudes.ravel(), depths).reshape(latitudes.shape)
+    flat_latitudes, flat_longitudes = latitudes.ravel(), longitudes.ravel()
+    located, unclear = _located(flat_latitudes, flat_longitudes, depths)
+    for index in unclear:
+        point = unit_vector(float(flat_latitudes[index]), float(flat_longitudes[index]))
+        located[index] = locate_point(point, int(depths[index]) + 1).integer
+    return located.reshape(latitudes.shape)
 
 
 def contains_array(triangles: npt.ArrayLike, lats: npt.ArrayLike, lons: npt.ArrayLike) -> npt.NDArray[np.bool_]:
@@ -75,10 +80,13 @@ def contains_array(triangles: npt.ArrayLike, lats: npt.ArrayLike, lons: npt.Arra
     latitudes, longitudes = _checked_points(lats, lons)
     if latitudes.shape != numbers.shape:
         raise ValueError(f"lats: shape {latitudes.shape} differs from the shape {numbers.shape} of triangles")
-    flat = numbers.ravel()
-    located = _located(latitudes.ravel(), longitudes.ravel(), (flat & LEVEL_MASK) - 1)
-    matches: npt.NDArray[np.bool_] = (located == flat).reshape(numbers.shape)
-    return matches
+    flat, flat_latitudes, flat_longitudes = numbers.ravel(), latitudes.ravel(), longitudes.ravel()
+    located, unclear = _located(flat_latitudes, flat_longitudes, (flat & LEVEL_MASK) - 1)
+    matches: npt.NDArray[np.bool_] = located == flat
+    for index in unclear:
+        point = unit_vector(float(flat_latitudes[index]), float(flat_longitudes[index]))
+        matches[index] = holds_point(TriangleId.from_int(int(flat[index])), point)
+    return matches.reshape(numbers.shape)
 
 
 def _checked_points(lats: npt.ArrayLike, lons: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
@@ -111,20 +119,19 @@ def _checked_triangles(triangles: npt.ArrayLike) -> IntegerArray:
     return numbers
 
 
-def _located(lats: FloatArray, lons: FloatArray, depths: IntegerArray) -> IntegerArray:
-    """Integer forms of the triangles of level `depths` + 1 that hold points; all one-dimensional and checked."""
-    numbers = np.empty(depths.shape, dtype=np.int64)
+def _located(lats: FloatArray, lons: FloatArray, depths: IntegerArray) -> tuple[IntegerArray, list[int]]:
+    """Integer forms of the triangles of level `depths` + 1 that hold points, all one-dimensional and checked.
+
+    The second is where the points are that lie too near to an edge: what stands for them is to be replaced.
+    """
+    numbers, unclear = np.empty(depths.shape, dtype=np.int64), []
     for start in range(0, depths.size, POINTS_PER_CHUNK):
         chunk = slice(start, start + POINTS_PER_CHUNK)
-        numbers[chunk] = _located_at_once(lats[chunk], lons[chunk], depths[chunk])
-    return numbers
-
-
-def _located_at_once(lats: FloatArray, lons: FloatArray, depths: IntegerArray) -> IntegerArray:
-    faces, paths, clear = descend_clear(lats, lons, int(depths.max()))
-    padding_bits = PATH_BITS - 2 * depths
-    numbers: IntegerArray = faces << FACE_SHIFT | paths >> padding_bits << padding_bits << LEVEL_BITS | depths + 1
-    for index in np.flatnonzero(~clear).tolist():
-        point = unit_vector(float(lats[index]), float(lons[index]))
-        numbers[index] = locate_point(point, int(depths[index]) + 1).integer
-    return numbers
+        depth = depths[chunk]
+        faces, paths, clear = descend_clear(lats[chunk], lons[chunk], int(depth.max()))
+        padding_bits = PATH_BITS - 2 * depth
+        paths >>= padding_bits
+        paths <<= padding_bits
+        numbers[chunk] = faces << FACE_SHIFT | paths << LEVEL_BITS | depth + 1
+        unclear += (np.flatnonzero(~clear) + start).tolist()
+    return numbers, unclear
