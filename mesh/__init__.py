@@ -4,9 +4,10 @@
 `polygon`, `outline`, `centroid`, `area_m2` and the searches are for display.
 """
 
+from mesh.descent import corners
 from mesh.distance import EARTH_RADIUS_M, within_distance
 from mesh.geometry import area_m2, centroid, polygon
-from mesh.location import contains, corners, locate
+from mesh.location import contains, locate
 from mesh.location_arrays import contains_array, locate_array
 from mesh.outline import OUTLINE_TOLERANCE_SHARE, outline
 from mesh.search import (
@@ -17,7 +18,7 @@ from mesh.search import (
     triangles_in_bounding_box,
 )
 from mesh.triangle_id import FACE_COUNT, LEVEL_MAX, LEVEL_MIN, TriangleId, TriangleIdError
-from mesh.trigonometry import Vector, unit_vector, unit_vector_array
+from mesh.trigonometry import Vector, unit_vector
 
 __all__ = [
     "BOUNDING_BOX_LIMIT_MAX",
@@ -43,6 +44,5 @@ __all__ = [
     "polygon",
     "triangles_in_bounding_box",
     "unit_vector",
-    "unit_vector_array",
     "within_distance",
 ]

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from math import atan2, degrees, hypot, sqrt
 
+from mesh.descent import corners, side
 from mesh.distance import EARTH_RADIUS_M
-from mesh.location import corners, side
 from mesh.triangle_id import TriangleId
 from mesh.trigonometry import Vector
 

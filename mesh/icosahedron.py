@@ -21,10 +21,7 @@ from itertools import product
 from math import sqrt
 from typing import Final
 
-import numpy as np
-import numpy.typing as npt
-
-from mesh.trigonometry import FloatArray, Vector
+from mesh.trigonometry import Vector
 
 _PHI: Final = (1.0 + sqrt(5.0)) / 2.0
 _PHI_MINUS_1: Final = _PHI - 1.0
@@ -92,23 +89,6 @@ def face_of(point: Vector) -> int:
     ]
 
 
-def face_of_array(x: FloatArray, y: FloatArray, z: FloatArray) -> npt.NDArray[np.int64]:
-    """The base face of each of many points, an array of the shape of `x`; the same as `face_of` for each."""
-    across, along, up = np.abs(x), np.abs(y), np.abs(z)
-    comparisons = (
-        (x, np.zeros_like(x)),
-        (y, np.zeros_like(y)),
-        (z, np.zeros_like(z)),
-        (along, _PHI * across + _PHI_MINUS_1 * up),
-        (up, _PHI * along + _PHI_MINUS_1 * across),
-        (across, _PHI * up + _PHI_MINUS_1 * along),
-    )
-    index = np.zeros(x.shape, dtype=np.int64)
-    for left, right in comparisons:
-        index = 3 * index + 1 + (left > right) - (left < right)
-    return _FACE_ARRAY[index]
-
-
 def _mirrored(vertex: int, signs: tuple[int, ...]) -> int:
     """The vertex that `vertex` becomes when the axes whose sign is -1 are flipped."""
     x, y, z = (coordinate * sign for coordinate, sign in zip(VERTICES[vertex], signs, strict=True))
@@ -138,4 +118,3 @@ def _face_table() -> tuple[int, ...]:
 
 
 _FACE_TABLE: Final = _face_table()
-_FACE_ARRAY: Final = np.array(_FACE_TABLE, dtype=np.int64)

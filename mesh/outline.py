@@ -25,8 +25,8 @@ import shapely
 from shapely.affinity import translate
 from shapely.geometry.polygon import orient
 
+from mesh.descent import corners, midpoint, side
 from mesh.geometry import longitude_latitude
-from mesh.location import corners, midpoint, side
 from mesh.triangle_id import TriangleId
 from mesh.trigonometry import Vector, unit_vector
 

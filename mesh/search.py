@@ -19,8 +19,9 @@ from heapq import heappop, heappush
 from math import acos, atan2, cos, hypot, pi, radians, sin, sqrt
 from typing import Final
 
+from mesh.descent import Corners, corners, side
 from mesh.geometry import centroid_vector, dot
-from mesh.location import Corners, corners, locate, side
+from mesh.location import locate
 from mesh.triangle_id import FACE_COUNT, LEVEL_MAX, LEVEL_MIN, TriangleId
 from mesh.trigonometry import Vector, checked_degrees, unit_vector
 

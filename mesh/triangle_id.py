@@ -32,8 +32,9 @@ TEXT_PREFIX: Final = "STEP-TRI-v1:"
 TEXT_LENGTH_MAX: Final = len(TEXT_PREFIX) + len("A21-") + PATH_DIGITS + len("-ABC")
 
 _FACE_LETTERS: Final = "ABCDEFGHIJKLMNOPQRST"
-_FOUR_DIGITS: Final = tuple("".join(str(byte >> shift & 3) for shift in (6, 4, 2, 0)) for byte in range(256))
-"""The four base-4 digits of a byte."""
+_FIVE_DIGITS: Final = tuple("".join(str(number >> shift & 3) for shift in (8, 6, 4, 2, 0)) for number in range(1 << 10))
+"""The base-4 digits of ten bits."""
+_LEVELS: Final = {str(level): level for level in range(LEVEL_MIN, LEVEL_MAX + 1)}
 _CHECKSUM_ALPHABET: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 _CHECKSUM_LENGTH: Final = 3
 _TWO_CHECKSUM_LETTERS: Final = tuple(one + other for one in _CHECKSUM_ALPHABET for other in _CHECKSUM_ALPHABET)
@@ -60,14 +61,19 @@ class TriangleId:
     path: int
 
     def __post_init__(self) -> None:
+        face, level, path = self.face, self.level, self.path
+        if not (type(face) is int and type(level) is int and type(path) is int):
+            self._refuse_types()
+        if not 0 <= face < FACE_COUNT:
+            raise TriangleIdError(f"face: must be 0 to {FACE_COUNT - 1}")
+        _check_level(level)
+        if not 0 <= path < 1 << 2 * (level - 1):
+            raise TriangleIdError(f"path: must have at most level - 1 = {level - 1} base-4 digits")
+
+    def _refuse_types(self) -> None:
         for name in ("face", "level", "path"):
             if type(getattr(self, name)) is not int:
                 raise TriangleIdError(f"{name}: must be an integer, not {type(getattr(self, name)).__name__}")
-        if not 0 <= self.face < FACE_COUNT:
-            raise TriangleIdError(f"face: must be 0 to {FACE_COUNT - 1}")
-        _check_level(self.level)
-        if not 0 <= self.path < 1 << 2 * (self.level - 1):
-            raise TriangleIdError(f"path: must have at most level - 1 = {self.level - 1} base-4 digits")
 
     @classmethod
     def parse(cls, text: str) -> TriangleId:
@@ -103,9 +109,10 @@ class TriangleId:
 
         Raises `TriangleIdError`, naming the rule that the number breaks.
         """
-        if isinstance(number, bool) or not isinstance(number, int | np.integer):
-            raise TriangleIdError(f"triangle integer: must be an integer, not {type(number).__name__}")
-        number = int(number)
+        if type(number) is not int:
+            if isinstance(number, bool) or not isinstance(number, int | np.integer):
+                raise TriangleIdError(f"triangle integer: must be an integer, not {type(number).__name__}")
+            number = int(number)
         if number < 0:
             raise TriangleIdError("triangle integer: must not be negative")
         face = number >> FACE_SHIFT
@@ -135,8 +142,11 @@ class TriangleId:
     @property
     def text(self) -> str:
         """The text form, for example `STEP-TRI-v1:F1-00000000000000000000-5W6`."""
-        aligned_path = self.path << 2 * (LEVEL_MAX - self.level)
-        digits = "".join([_FOUR_DIGITS[byte] for byte in aligned_path.to_bytes(PATH_DIGITS // 4, "big")])
+        path = self.path << 2 * (LEVEL_MAX - self.level)
+        digits = (
+            f"{_FIVE_DIGITS[path >> 30]}{_FIVE_DIGITS[path >> 20 & 1023]}"
+            f"{_FIVE_DIGITS[path >> 10 & 1023]}{_FIVE_DIGITS[path & 1023]}"
+        )
         checked = f"{_FACE_LETTERS[self.face]}{self.level}-{digits}"
         return f"{TEXT_PREFIX}{checked}-{_checksum(checked)}"
 
@@ -194,22 +204,21 @@ def _parse_face(letter: str) -> int:
 
 
 def _parse_level(digits: str) -> int:
+    if (level := _LEVELS.get(digits)) is not None:
+        return level
     # str.isdigit alone would let digits of other scripts through.
     if not (digits.isascii() and digits.isdigit()):
         raise TriangleIdError(f"level: {digits!r}, must be a decimal number")
     if digits.startswith("0"):
         raise TriangleIdError(f"level: {digits!r} has a leading zero")
-    level = int(digits)
-    _check_level(level)
-    return level
+    raise TriangleIdError(f"level: {int(digits)}, must be {LEVEL_MIN} to {LEVEL_MAX}")
 
 
 def _parse_digits(digits: str, level: int) -> int:
     if len(digits) != PATH_DIGITS:
         raise TriangleIdError(f"digits: {len(digits)} of them, exactly {PATH_DIGITS} are required")
-    for digit in digits:
-        if digit not in "0123":
-            raise TriangleIdError(f"digits: {digit!r}, a digit must be 0 to 3")
+    if wrong := digits.strip("0123"):
+        raise TriangleIdError(f"digits: {wrong[0]!r}, a digit must be 0 to 3")
     if digits[level - 1 :].strip("0"):
         raise TriangleIdError(f"padding: the digits after the first {level - 1} must be zero at level {level}")
     return int(digits[: level - 1] or "0", 4)

@@ -12,13 +12,12 @@ IEEE-754 `+ - * /` and `sqrt` on float64 are used, which the standard fixes to t
 3. Taylor polynomials, whose coefficients are the float64 nearest to 1/n!, give sine and cosine to less than one
    unit in the last place.
 
-The functions on whole arrays apply the very same operations, in the same order, to each element: the polynomial
-kernels are literally the same code. docs/mesh-arithmetic.md is the specification for other implementations.
+docs/mesh-arithmetic.md is the specification for other implementations.
 """
 
 from __future__ import annotations
 
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -26,8 +25,6 @@ import numpy.typing as npt
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 Vector: TypeAlias = tuple[float, float, float]
 """A point of the unit sphere: x towards (0°, 0°), y towards (0°, 90° E), z towards the North Pole."""
-
-Number = TypeVar("Number", float, FloatArray)
 
 # pi / 180 to 106 bits: the nearest float64, and the nearest float64 to what that leaves.
 _DEGREE_HIGH: Final = float.fromhex("0x1.1df46a2529d39p-6")
@@ -55,7 +52,7 @@ _INVERSE_14: Final = 1.0 / 87178291200.0
 _INVERSE_16: Final = 1.0 / 20922789888000.0
 
 
-def sine_kernel(head: Number, tail: Number) -> Number:
+def sine_kernel(head: float, tail: float) -> float:
     """sin(head + tail), radians, for |head| <= pi/4 and |tail| at most half a unit in the last place of head."""
     square = head * head
     series = _INVERSE_15 - square * _INVERSE_17
@@ -68,7 +65,7 @@ def sine_kernel(head: Number, tail: Number) -> Number:
     return head - (head * square * series - tail * (1.0 - 0.5 * square))
 
 
-def cosine_kernel(head: Number, tail: Number) -> Number:
+def cosine_kernel(head: float, tail: float) -> float:
     """cos(head + tail), radians, for |head| <= pi/4 and |tail| at most half a unit in the last place of head."""
     square = head * head
     series = _INVERSE_14 - square * _INVERSE_16
@@ -100,22 +97,6 @@ def sine_cosine(angle: float) -> tuple[float, float]:
     return _reduced_sine_cosine(angle)
 
 
-def sine_cosine_array(angles: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Sines and cosines of angles in degrees, |angle| <= 180; the same bits as `sine_cosine` for each."""
-    half_turn = np.abs(angles) > 135.0
-    quarter_turn = (np.abs(angles) > 45.0) & ~half_turn
-    turn = np.where(half_turn, 180.0, np.where(quarter_turn, 90.0, 0.0))
-    # x + 90 and x - (-90) are the same operation, so one expression serves both directions.
-    sine, cosine = _reduced_sine_cosine(angles - np.copysign(turn, angles))
-    positive = angles > 0.0
-    quarter_sine = np.where(positive, cosine, -cosine)
-    quarter_cosine = np.where(positive, -sine, sine)
-    return (
-        np.where(half_turn, -sine, np.where(quarter_turn, quarter_sine, sine)),
-        np.where(half_turn, -cosine, np.where(quarter_turn, quarter_cosine, cosine)),
-    )
-
-
 def unit_vector(lat: float, lon: float) -> Vector:
     """The point of the unit sphere at a latitude and longitude in degrees (protocol.md §1).
 
@@ -125,21 +106,6 @@ def unit_vector(lat: float, lon: float) -> Vector:
     lon = checked_degrees("lon", lon, 180.0)
     sine_lat, cosine_lat = sine_cosine(lat)
     sine_lon, cosine_lon = sine_cosine(lon)
-    return cosine_lat * cosine_lon, cosine_lat * sine_lon, sine_lat
-
-
-def unit_vector_array(lats: npt.ArrayLike, lons: npt.ArrayLike) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """The x, y and z of many points, each an array of the shape of `lats`; the same bits as `unit_vector`.
-
-    Raises ValueError naming `lats` or `lons` when one holds something that is not a number in its range, or when
-    their shapes differ.
-    """
-    latitudes = checked_degrees_array("lats", lats, 90.0)
-    longitudes = checked_degrees_array("lons", lons, 180.0)
-    if latitudes.shape != longitudes.shape:
-        raise ValueError(f"lons: shape {longitudes.shape} differs from the shape {latitudes.shape} of lats")
-    sine_lat, cosine_lat = sine_cosine_array(latitudes)
-    sine_lon, cosine_lon = sine_cosine_array(longitudes)
     return cosine_lat * cosine_lon, cosine_lat * sine_lon, sine_lat
 
 
@@ -178,13 +144,13 @@ def number_array(name: str, values: npt.ArrayLike, kinds: str) -> npt.NDArray[An
     return array
 
 
-def _reduced_sine_cosine(angle: Number) -> tuple[Number, Number]:
+def _reduced_sine_cosine(angle: float) -> tuple[float, float]:
     """Sine and cosine of |angle| <= 45 degrees."""
     head, tail = _radians(angle)
     return sine_kernel(head, tail), cosine_kernel(head, tail)
 
 
-def _radians(angle: Number) -> tuple[Number, Number]:
+def _radians(angle: float) -> tuple[float, float]:
     """angle * pi / 180 as a sum: the rounded product, and what it lacks (Dekker 1971)."""
     head = angle * _DEGREE_HIGH
     scaled = _SPLITTER * angle

@@ -19,14 +19,15 @@ def ecmascript_number(value: float) -> str:
 
     Raises ValueError for NaN and the infinities, which no proof may hold.
     """
+    text = repr(float(value))
+    if "e" not in text and "n" not in text:
+        # Neither exponent, infinity nor NaN: as nearly all numbers of proofs are.
+        if not text.endswith(".0"):
+            return text
+        return text[:-2] if value else "0"
     if not math.isfinite(value):
         raise ValueError(f"must be a finite number, not {value}")
-    if value == 0:
-        return "0"
-    text = repr(float(value))
-    mantissa, has_exponent, exponent = text.partition("e")
-    if not has_exponent:
-        return text.removesuffix(".0")
+    mantissa, _, exponent = text.partition("e")
     sign = "-" if mantissa[0] == "-" else ""
     whole, _, fraction = mantissa.lstrip("-").partition(".")
     return sign + _lay_out(whole + fraction, len(whole) + int(exponent))

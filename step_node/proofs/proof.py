@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from mesh import TriangleId
 
@@ -63,9 +64,8 @@ class ProofRefused(ValueError):
         self.refusal = refusal
 
 
-@dataclass(frozen=True, slots=True)
-class SignedProof:
-    """One location proof with its signature.
+class SignedProof(NamedTuple):
+    """One location proof with its signature. A tuple, as a frozen dataclass takes five times as long to make.
 
     `account` is 20 bytes; `lat` and `lon` are degrees; `accuracy_m` metres; `timestamp_ms` milliseconds since the
     Unix epoch; `signature` r‖s‖v, 65 bytes, v of 27 or 28 (any other v that a client sent is refused by the

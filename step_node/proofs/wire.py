@@ -140,7 +140,7 @@ def check_bundle(data: bytes) -> CheckedBundle:
 
 
 def _check_fields(fields: object) -> _CheckedFields:
-    if not isinstance(fields, list | tuple) or len(fields) != len(WIRE_FIELDS):
+    if not isinstance(fields, (list, tuple)) or len(fields) != len(WIRE_FIELDS):
         raise MalformedProof(f"proof: must be an array of {len(WIRE_FIELDS)}: {', '.join(WIRE_FIELDS)}")
     account, triangle_int, lat, lon, accuracy_m, timestamp_ms, nonce, signature = fields
     if type(account) is not bytes or len(account) != ADDRESS_BYTES:

@@ -119,7 +119,7 @@ def test_any_flipped_bit_is_refused_or_makes_another_batch() -> None:
 
 def test_the_identity_covers_signatures_which_proof_ids_do_not() -> None:
     proofs = batch().proofs
-    forged = (replace(proofs[0], signature=proofs[1].signature), *proofs[1:])
+    forged = (proofs[0]._replace(signature=proofs[1].signature), *proofs[1:])
     assert forged[0].proof_id == proofs[0].proof_id
     other = with_content(batch(), forged)
     assert other.header.proof_ids_root == batch().header.proof_ids_root
@@ -219,5 +219,5 @@ def test_more_bytes_than_a_batch_may_have_are_refused_before_they_are_read() -> 
 
 
 def test_the_largest_batch_fits_its_limit() -> None:
-    longest = replace(PROOFS[0], nonce="n" * 64)
+    longest = PROOFS[0]._replace(nonce="n" * 64)
     assert len(encode_batch(with_content(batch(), (longest,) * PROOFS_MAX))) < BATCH_BYTES_MAX // 2

@@ -159,7 +159,7 @@ async def test_no_commit_stands_in_the_first_batch() -> None:
     ("bad", "code"),
     [
         (signed_proof("carol", accuracy_m=51.0), "LOW_GPS_ACCURACY"),
-        (replace(signed_proof("carol"), signature=SECOND.signature), "BAD_SIGNATURE"),
+        (signed_proof("carol")._replace(signature=SECOND.signature), "BAD_SIGNATURE"),
         (signed_proof("carol", triangle=locate(0.0, 0.0, 10)), "OUT_OF_BOUNDS"),
     ],
 )
@@ -234,7 +234,7 @@ async def test_a_batch_that_a_quorum_has_vouched_for_may_be_of_another_round_and
 
 async def test_a_proof_that_is_known_is_not_verified_again_unless_its_signature_differs() -> None:
     chain, clock = await chain_of_one()
-    unverifiable = replace(SECOND, signature=bytes(64) + b"\x1b")
+    unverifiable = SECOND._replace(signature=bytes(64) + b"\x1b")
     trusting = Chain(
         genesis=GENESIS,
         storage=chain.storage,
@@ -248,7 +248,7 @@ async def test_a_proof_that_is_known_is_not_verified_again_unless_its_signature_
     batch = (await build(chain, [SECOND])).batch
     await trusting.judge(batch, proposed_in_round=0, judge_clock=True)
     await trusting.judge(with_content(batch, proofs=(unverifiable,)), proposed_in_round=0, judge_clock=True)
-    another = replace(SECOND, signature=FIRST.signature)
+    another = SECOND._replace(signature=FIRST.signature)
     with pytest.raises(InvalidBatch, match="BAD_SIGNATURE"):
         await trusting.judge(with_content(batch, proofs=(another,)), proposed_in_round=0, judge_clock=True)
 

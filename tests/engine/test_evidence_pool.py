@@ -35,7 +35,7 @@ NAMES = validator_names(4)
 CULPRIT = NAMES[0]
 HASH, OTHER_HASH = b"\x01" * 32, b"\x02" * 32
 GOOD = [signed_proof(f"walker-{index}", nonce=f"n-{index}") for index in range(4)]
-BAD = replace(signed_proof("carol", nonce="bad"), signature=GOOD[0].signature)
+BAD = signed_proof("carol", nonce="bad")._replace(signature=GOOD[0].signature)
 
 
 def signed(message: SignedMessage, name: str, *, chain_id: str = CHAIN_ID) -> SignedMessage:

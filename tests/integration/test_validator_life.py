@@ -60,7 +60,7 @@ async def batch_with_a_bad_proof(node: Node, proposer: str) -> Batch:
     chain = node.services(wait_ms_max=0).chain
     built = await chain.build([good], round_number=0, proposer=address(proposer))
     assert built is not None
-    bad = replace(signed_proof("bob", timestamp_ms=now_ms()), signature=good.signature)
+    bad = signed_proof("bob", timestamp_ms=now_ms())._replace(signature=good.signature)
     content = BatchContent((good, bad), None)
     ids_root, proofs_root, body_hash = content.roots()
     return content.with_header(

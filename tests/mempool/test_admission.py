@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,7 +23,7 @@ from tests.support.proofs import START_MS, signed_proof
 
 
 def with_bad_signature(proof: SignedProof) -> SignedProof:
-    return replace(proof, signature=signed_proof("mallory").signature)
+    return proof._replace(signature=signed_proof("mallory").signature)
 
 
 def code_of(answer: object) -> RefusalCode:

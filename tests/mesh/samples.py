@@ -8,7 +8,9 @@ import numpy as np
 import numpy.typing as npt
 from hypothesis import strategies
 
-from mesh import TriangleId
+from mesh import TriangleId, corners, locate_array
+
+Degrees = npt.NDArray[np.float64]
 
 _VECTORS = Path(__file__).parent.parent / "vectors"
 
@@ -29,7 +31,24 @@ def known_answers(name: str) -> list[dict[str, Any]]:
     return answers
 
 
-def random_points(count: int, seed: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def random_points(count: int, seed: int) -> tuple[Degrees, Degrees]:
     """Latitudes and longitudes of points spread evenly over the sphere."""
     generator = np.random.default_rng(seed)
     return np.degrees(np.arcsin(generator.uniform(-1, 1, count))), generator.uniform(-180, 180, count)
+
+
+def points_beside_edges(count: int, seed: int, level: int, share: float) -> tuple[list[TriangleId], Degrees, Degrees]:
+    """Random triangles of `level`, and for each a point `share` of its height inside one of its edges (< 0: outside).
+
+    Latitudes and longitudes are degrees, good to some 1e-16 rad.
+    """
+    generator = np.random.default_rng(seed)
+    lats, lons = random_points(count, seed)
+    triangles = [TriangleId.from_int(number) for number in locate_array(lats, lons, level)]
+    points = []
+    for triangle in triangles:
+        along = generator.uniform(0.05, 0.95)
+        weights = np.roll([share, along * (1 - share), (1 - along) * (1 - share)], generator.integers(3))
+        points.append(weights @ np.array(corners(triangle)))
+    x, y, z = np.array(points).T
+    return triangles, np.degrees(np.arctan2(z, np.hypot(x, y))), np.degrees(np.arctan2(y, x))

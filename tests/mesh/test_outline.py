@@ -22,7 +22,7 @@ from mesh import (
     polygon,
     unit_vector,
 )
-from mesh.location import midpoint, side
+from mesh.descent import midpoint, side
 from mesh.trigonometry import Vector
 from tests.mesh.samples import latitudes, levels, longitudes, triangles
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -226,7 +226,7 @@ LISTED = encode(Inventory((REQUESTED.proof_id,)))
         (answering(b"\x00", None), Fault.MALFORMED),
         (silent, Fault.MALFORMED),
         (answering(encode(ProofsRequest((bytes(32),))), None), Fault.MALFORMED),
-        (answering(LISTED, encode_bundle([replace(REQUESTED, signature=OTHER.signature)])), Fault.INVALID_DATA),
+        (answering(LISTED, encode_bundle([REQUESTED._replace(signature=OTHER.signature)])), Fault.INVALID_DATA),
     ],
 )
 async def test_who_answers_with_something_else_is_charged_and_nothing_is_let_in(
@@ -271,7 +271,7 @@ async def test_an_inventory_of_what_is_not_there_is_no_fault(tmp_path: Path) -> 
 
 
 async def test_a_forged_copy_does_not_keep_the_real_proof_out(tmp_path: Path) -> None:
-    hub, forged = MemoryHub(), replace(REQUESTED, signature=OTHER.signature)
+    hub, forged = MemoryHub(), REQUESTED._replace(signature=OTHER.signature)
     async with exchanging_node(hub, "a", tmp_path) as node:
         async with stranger(hub, "liar", answering(encode(Inventory(())), None)) as liar:
             await liar.publish(proofs_topic(CHAIN_ID), encode_bundle([forged]))
@@ -282,7 +282,7 @@ async def test_a_forged_copy_does_not_keep_the_real_proof_out(tmp_path: Path) ->
 
 
 async def test_a_forged_proof_does_not_make_honest_neighbours_charge_one_another(tmp_path: Path) -> None:
-    hub, forged = MemoryHub(), replace(REQUESTED, signature=OTHER.signature)
+    hub, forged = MemoryHub(), REQUESTED._replace(signature=OTHER.signature)
     hub.cut("liar", "b")
     async with (
         exchanging_node(hub, "a", tmp_path) as near,

@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import pytest
 
 from mesh import TriangleId, locate
@@ -31,7 +29,7 @@ def signed(
 def with_high_s(proof: SignedProof) -> SignedProof:
     s = eip191.GROUP_ORDER - int.from_bytes(proof.signature[32:64], "big")
     v = 55 - proof.signature[64]
-    return replace(proof, signature=proof.signature[:32] + s.to_bytes(32, "big") + bytes((v,)))
+    return proof._replace(signature=proof.signature[:32] + s.to_bytes(32, "big") + bytes((v,)))
 
 
 def code(proof: SignedProof) -> RefusalCode | None:
@@ -60,7 +58,7 @@ def test_the_point_must_be_in_the_triangle() -> None:
 
 
 def test_another_accounts_signature_is_refused() -> None:
-    assert code(replace(signed(), account=bytes(20))) is RefusalCode.BAD_SIGNATURE
+    assert code(signed()._replace(account=bytes(20))) is RefusalCode.BAD_SIGNATURE
 
 
 def test_the_second_form_of_a_signature_is_refused() -> None:
@@ -71,7 +69,7 @@ def test_the_second_form_of_a_signature_is_refused() -> None:
 @pytest.mark.parametrize("v", [2, 26, 29, 255])
 def test_a_wrong_v_is_a_bad_signature(v: int) -> None:
     proof = signed()
-    assert code(replace(proof, signature=proof.signature[:64] + bytes((v,)))) is RefusalCode.BAD_SIGNATURE
+    assert code(proof._replace(signature=proof.signature[:64] + bytes((v,)))) is RefusalCode.BAD_SIGNATURE
 
 
 @pytest.mark.parametrize("part", [slice(0, 32), slice(32, 64)])
@@ -80,7 +78,7 @@ def test_r_and_s_out_of_range_are_bad_signatures(part: slice, number: int) -> No
     proof = signed()
     signature = bytearray(proof.signature)
     signature[part] = number.to_bytes(32, "big")
-    assert code(replace(proof, signature=bytes(signature))) is RefusalCode.BAD_SIGNATURE
+    assert code(proof._replace(signature=bytes(signature))) is RefusalCode.BAD_SIGNATURE
 
 
 def test_the_first_gate_that_fails_gives_the_code() -> None:
@@ -98,6 +96,13 @@ async def test_verifying_on_threads_answers_in_order() -> None:
     proofs = [kinds[index % 3 if index < CHUNK_PROOFS_MAX else index % 4] for index in range(3 * CHUNK_PROOFS_MAX + 7)]
     assert await verify_on_threads(proofs, PARAMETERS) == check_stateless_many(proofs, PARAMETERS)
     assert await verify_on_threads([], PARAMETERS) == []
+
+
+@pytest.mark.parametrize("count", [1, 31, 32, 33, 300])
+def test_many_get_the_verdicts_that_each_gets_alone(count: int) -> None:
+    kinds = [signed(), signed(accuracy_m=60), with_high_s(signed()), signed(lat=48)]
+    proofs = [kinds[index % 4] for index in range(count)]
+    assert check_stateless_many(proofs, PARAMETERS) == [check_stateless(proof, PARAMETERS) for proof in proofs]
 
 
 def test_signing_refuses_a_payload_that_is_not_of_the_form() -> None:

@@ -153,7 +153,7 @@ def with_conflict(kind: str, batch: FinalisedBatch, earlier: FinalisedBatch) -> 
             proof_id = earlier.proofs[0].proof_id
             return replace(
                 batch,
-                proofs=(replace(batch.proofs[0], proof_id=proof_id), *batch.proofs[1:]),
+                proofs=(batch.proofs[0]._replace(proof_id=proof_id), *batch.proofs[1:]),
                 receipts=(batch.receipts[0]._replace(proof_id=proof_id), *batch.receipts[1:]),
             )
         case "a nonce that is already there":

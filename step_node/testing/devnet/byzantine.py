@@ -75,7 +75,7 @@ def spoilt(proof: SignedProof) -> SignedProof:
     """The same proof with a signature that has one bit wrong, in s."""
     signature = bytearray(proof.signature)
     signature[40] ^= 1
-    return replace(proof, signature=bytes(signature))
+    return proof._replace(signature=bytes(signature))
 
 
 def make_misbehaving_node(misbehaviour: Misbehaviour, keys: NodeKeys, parts: NodeParts) -> Node:

@@ -355,7 +355,7 @@ def _later_by(batch: Batch, milliseconds: int) -> Batch:
 
 
 def _with_other_signature(proof: SignedProof) -> SignedProof:
-    return replace(proof, signature=bytes([proof.signature[0] ^ 1]) + proof.signature[1:])
+    return proof._replace(signature=bytes([proof.signature[0] ^ 1]) + proof.signature[1:])
 
 
 def _place(message: PreVote | PreCommit) -> tuple[int, int]:

@@ -13,6 +13,7 @@ import pytest
 from step_node.testing.bench.bare_recovery import recoveries_per_second
 from step_node.testing.bench.figures import Sample
 from step_node.testing.bench.ledger_rows import measure_apply
+from step_node.testing.bench.mesh_rows import measure_locate
 from step_node.testing.bench.plans import Workshop
 from step_node.testing.bench.recovery import measure_check, measure_check_of_json
 
@@ -31,11 +32,16 @@ def workshop(tmp_path: Path) -> Workshop:
 
 
 async def test_checking_proofs_is_mostly_their_recovery(workshop: Workshop) -> None:
-    assert _best_ratio([await measure_check(workshop) for _ in range(RUNS)]) > 0.22
+    assert _best_ratio([await measure_check(workshop) for _ in range(RUNS)]) > 0.23
 
 
 async def test_checking_proofs_from_json_is_not_mostly_something_else(workshop: Workshop) -> None:
-    assert _best_ratio([await measure_check_of_json(workshop) for _ in range(RUNS)]) > 0.13
+    assert _best_ratio([await measure_check_of_json(workshop) for _ in range(RUNS)]) > 0.16
+
+
+async def test_locating_many_points_is_not_much_more_than_its_arithmetic(workshop: Workshop) -> None:
+    samples = [await measure_locate(workshop) for _ in range(RUNS)]
+    assert min(sample.value / sample.limit for sample in samples if sample.limit) < 6
 
 
 async def test_applying_a_batch_is_not_much_more_than_hashing_its_records(workshop: Workshop) -> None:
