@@ -22,7 +22,7 @@ def everything() -> Batch:
 
 def another_signature(proof: SignedProof) -> SignedProof:
     """The same proof as its account could have signed it too; only its length is looked at here."""
-    return replace(proof, signature=bytes(byte ^ 1 for byte in proof.signature[:64]) + proof.signature[64:])
+    return proof._replace(signature=bytes(byte ^ 1 for byte in proof.signature[:64]) + proof.signature[64:])
 
 
 @given(st.sets(st.sampled_from(PROOFS)), st.sets(st.sampled_from(PROOFS)))
@@ -50,7 +50,7 @@ def test_a_proof_that_waits_with_another_signature_is_lacking_unless_it_is_enclo
 
 
 def test_signatures_that_begin_alike_do_not_make_another_batch_of_it() -> None:
-    alike = replace(PROOFS[1], signature=PROOFS[1].signature[:60] + bytes(4) + PROOFS[1].signature[64:])
+    alike = PROOFS[1]._replace(signature=PROOFS[1].signature[:60] + bytes(4) + PROOFS[1].signature[64:])
     known = {proof.proof_id: proof for proof in PROOFS} | {PROOFS[1].proof_id: alike}
     with pytest.raises(MalformedBatch, match="proofs_root: is not the Merkle root"):
         outline_of(everything(), encloses=lambda _: False).filled(known.get)
