@@ -70,6 +70,33 @@ async def test_four_nodes_finalise_the_same_ledger(tmp_path: Path) -> None:
             assert all(isinstance(outcome, Finalised) for outcome in outcomes)
 
 
+def outlines(node: Node, outcome: str) -> float:
+    """How many proposals have come to it in outline, with this outcome."""
+    found = node.registry.get_sample_value("step_proposal_outlines_total", {"outcome": outcome})
+    assert found is not None
+    return found
+
+
+async def test_proposals_in_outline_are_filled_and_asked_for_whole_where_they_cannot_be(tmp_path: Path) -> None:
+    genesis, hub = make_genesis(4, **QUICK), MemoryHub()
+    async with AsyncExitStack() as stack:
+        nodes = [
+            await stack.enter_async_context(running_node(hub, name, genesis, tmp_path / name, outlined_from=1))
+            for name in validator_names(4)
+        ]
+        # Nothing is enclosed, and one of them does not find in its mempool what is named.
+        for node in nodes:
+            node._consensus._proposals._is_fresh = lambda _proof_id: False
+        nodes[3]._consensus._proposals._known = lambda _proof_id: None
+        for number in range(6):
+            await submit_all(nodes[:3], fresh_proofs(3, prefix=f"outlined-{number}"))
+        await reach(nodes, max(node.status().height for node in nodes))
+        await equal_roots(nodes)
+        assert sum(outlines(node, "filled") for node in nodes[:3]) > 0
+        assert outlines(nodes[3], "lacking") > 0
+        assert outlines(nodes[3], "filled") == 0
+
+
 async def test_the_chain_goes_on_without_one_node_which_catches_up_when_it_is_back(tmp_path: Path) -> None:
     genesis, hub = make_genesis(4, **QUICK), MemoryHub()
     names = validator_names(4)

@@ -15,6 +15,7 @@ from step_node.clock import SystemClock
 from step_node.home.config import SyncConfig
 from step_node.home.paths import NodeHome
 from step_node.mempool.journal import open_journal
+from step_node.network.proposals import OUTLINED_PROOFS_MIN
 from step_node.node.assembly import assemble
 from step_node.node.node import Node
 from step_node.node.parts import NodeHooks
@@ -56,10 +57,11 @@ async def running_node(
     hooks: NodeHooks | None = None,
     watches_for_doppelganger: bool = True,
     listen_first_seconds: float = 0.0,
+    outlined_from: int = OUTLINED_PROOFS_MIN,
 ) -> AsyncIterator[Node]:
     """The node of validator `name`, with its files in `home`; it is stopped, as in a crash, at the end.
 
-    With `sync` it gives snapshots and joins from one.
+    With `sync` it gives snapshots and joins from one. It sends proposals of `outlined_from` proofs in outline.
     """
     (home / "data").mkdir(parents=True, exist_ok=True)
     async with (
@@ -78,6 +80,7 @@ async def running_node(
             network=network,
             signer=ValidatorSigner(private_key(name), guard),
             clock=SystemClock(),
+            outlined_from=outlined_from,
             sync=sync or SyncConfig(snapshot=False, snapshot_every_batches=0),
             hooks=hooks,
             # Their peer ids are their names, which no address of theirs can hold.
