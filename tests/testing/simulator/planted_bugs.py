@@ -488,7 +488,7 @@ BUGS = (
     PlantedBug("validators' rewards are minted from nowhere", rewards_from_nowhere, 1),
     PlantedBug("evidence is not verified", evidence_not_verified, 2),
     PlantedBug("a slash is applied twice", slashed_twice, 2),
-    PlantedBug("an outline is taken for the batch whatever it holds", outline_taken_for_the_batch, 1),
+    PlantedBug("an outline is taken for the batch whatever it holds", outline_taken_for_the_batch, 15),
     PlantedBug("an offence is never reported", offence_never_reported, 20),
     PlantedBug("a liar may stamp its batches far ahead (M2)", batch_time_checked_loosely, 21),
     PlantedBug("a validator signs while it is behind", signing.signs_while_behind, 17),
