@@ -25,6 +25,7 @@ from step_node.storage.interface import Storage
 from step_node.storage.sqlite import SqliteStorage
 from step_node.testing.bench.figures import Bar, Sample
 from step_node.testing.bench.grown_chain import (
+    PLACED,
     SEED,
     GrowthPlan,
     ManualClock,
@@ -115,10 +116,11 @@ async def _batch_costs(
     taken: dict[str, list[float]] = {"load": [], "load and build": [], "finalise": []}
     for number in range(BATCHES):
         clock.time_ms += BATCH_MS
-        # Spread over the whole state: neighbours in the file would come from the same pages.
-        stride = max(1, size // BATCH_PROOFS)
+        # Spread over all that can prove: neighbours in the file would come from the same pages.
+        provable = min(size, PLACED)
+        stride = max(1, provable // BATCH_PROOFS)
         proofs = [
-            unsigned_proof(provers, (index * stride + number) % size, clock.time_ms, f"n-{number}")
+            unsigned_proof(provers, (index * stride + number) % provable, clock.time_ms, f"n-{number}")
             for index in range(BATCH_PROOFS)
         ]
         expiry = nonce_expiry(clock.time_ms, chain.parameters)

@@ -11,6 +11,7 @@ from step_node.ledger.commitment import commit_encoded
 from step_node.ledger.records import record_bytes
 from step_node.node.opening import _check_state
 from step_node.storage.sqlite import SqliteStorage
+from step_node.testing.bench import grown_chain, growth
 from step_node.testing.bench.grown_chain import (
     SEED,
     GrowthPlan,
@@ -20,6 +21,7 @@ from step_node.testing.bench.grown_chain import (
     restore_into,
 )
 from step_node.testing.bench.growth import exponent, nonce_window_ms
+from step_node.testing.bench.plans import Workshop
 from step_node.testing.load.provers import Provers
 from tests.support.proofs import START_MS, private_key
 
@@ -44,6 +46,17 @@ async def test_a_grown_state_adds_up_so_that_a_node_starts_on_it(tmp_path: Path)
         assert (totals.accounts, totals.triangles) == (301, 301)
     finally:
         await storage.close()
+
+
+@pytest.mark.costly
+async def test_a_state_has_accounts_that_are_nowhere_and_those_are_not_asked_to_prove(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (grown_chain, growth):
+        monkeypatch.setattr(module, "PLACED", growth.BATCH_PROOFS + 100)
+    monkeypatch.setattr(growth, "BATCHES", 2)
+    costs = await growth._state_costs(Workshop(tmp_path), 2 * growth.BATCH_PROOFS)
+    assert set(costs) == {"load", "load and build", "finalise"}
 
 
 def test_a_state_with_one_record_less_has_another_commitment() -> None:
