@@ -82,10 +82,12 @@ def parse_payload(payload: object, signature: object) -> SignedProof:
 
 
 def _parse_fields(payload: object) -> ProofPayload:
-    if not isinstance(payload, Mapping):
-        raise _refused("payload", "must be a JSON object")
+    if not isinstance(payload, dict):
+        if not isinstance(payload, Mapping):
+            raise _refused("payload", "must be a JSON object")
+        payload = dict(payload)
     try:
-        return ProofPayload.model_validate(payload if isinstance(payload, dict) else dict(payload))
+        return ProofPayload.model_validate(payload)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     raise _refusal_of(first["loc"], is_missing=first["type"] == "missing")
