@@ -31,6 +31,8 @@ from p2p.yamux_frames import FrameWatch, TooManyFrames
 
 STREAM_WINDOW_BYTES_MAX: Final = 1024 * 1024
 """How far one stream's window grows. 16 MiB in py-libp2p; 1 MiB carries 10 MB/s over 100 ms."""
+WINDOW_PARTS: Final = 4
+"""A peer is told of room in a window when one of so many parts of it has been read: three are left to it meanwhile."""
 UNREAD_BYTES_MAX: Final = 8 * STREAM_WINDOW_BYTES_MAX
 """What may wait unread on one connection: eight streams whose windows have grown all the way and whose readers all
 stand still, or 32 fresh ones. No honest peer opens so many."""
@@ -150,6 +152,24 @@ class BoundedMuxer(MuxerMultistream):
         return self._annotate_connection(muxed, conn, protocol)
 
 
+async def tell_when_due(stream: YamuxStream, *, bytes_read: int = 0) -> None:
+    """Say that there is room again once a part of the window worth a frame has been read.
+
+    py-libp2p says so after each reading, and allows twice what was read: a frame for each message, which costs both
+    ends as much as the message. `bytes_read` is its way of counting; what is missing in the window says the same.
+    """
+    del bytes_read
+    async with stream.window_lock:
+        buffered_bytes = len(stream.conn.stream_buffers.get(stream.stream_id, b""))
+        missing_bytes = stream.target_recv_window - (stream.recv_window + buffered_bytes)
+        if missing_bytes < stream.target_recv_window // WINDOW_PARTS:
+            return
+        increment = stream._grow_to_delta(buffered_bytes) + stream._apply_autotune_epoch(buffered_bytes)
+    await stream.send_window_update(increment, skip_lock=True)
+
+
 def bound_windows() -> None:
-    """Keep every stream's window to `STREAM_WINDOW_BYTES_MAX`; py-libp2p has the limit as a constant of a module."""
+    """Keep every stream's window to `STREAM_WINDOW_BYTES_MAX`, and tell of room in it when that is due; py-libp2p has
+    the limit as a constant of a module, and makes its streams by itself."""
     yamux_module.MAX_WINDOW_SIZE = STREAM_WINDOW_BYTES_MAX
+    YamuxStream._auto_tune_and_send_window_update = tell_when_due  # type: ignore[method-assign, assignment]

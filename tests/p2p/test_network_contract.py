@@ -194,6 +194,18 @@ async def test_requests_and_responses_go_both_ways_in_order(world: World) -> Non
             assert far.statistics().streams_served == 1
 
 
+async def test_far_more_than_a_window_passes_through_one_stream(world: World) -> None:
+    def prepare(network: Network) -> None:
+        network.serve(ECHO, echo, message_bytes_max=400_000, streams_max_per_peer=1)
+
+    async with cluster(world, 2, prepare) as (one, two):
+        async with await one.open_stream(two.peer_id, ECHO) as stream:
+            for number in range(12):
+                message = bytes([number]) * 400_000
+                await stream.send_message(message)
+                assert await stream.receive_message() == message
+
+
 async def test_the_end_of_a_conversation_is_none_after_everything_was_received(world: World) -> None:
     async def count_down(stream: Stream) -> None:
         assert await stream.receive_message() == b"go"

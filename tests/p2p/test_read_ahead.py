@@ -70,10 +70,11 @@ async def test_what_the_source_raises_comes_out_after_what_it_gave() -> None:
         await ahead.read(1)
 
 
-async def test_a_message_of_gossip_is_answered_with_one_frame_that_says_there_is_room_again(
+async def test_messages_of_gossip_are_not_each_answered_with_a_frame_that_says_there_is_room_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """It was one for each byte of a length, and one for the rest; each is a packet, with a tag, of its own."""
+    """It was one for each byte of a length, and one for the rest; each is a packet, with a tag, of its own. It is one
+    for each quarter of a window, which here is never read."""
     updates = 0
     send = YamuxStream.send_window_update
 
@@ -95,5 +96,4 @@ async def test_a_message_of_gossip_is_answered_with_one_frame_that_says_there_is
         for number in range(50):
             await one.publish(TOPIC, bytes(600) + bytes([number]))
             await receive(channels[other.peer_id], 1)
-        # A heartbeat or a ping may fall into it.
-        assert updates - before <= 60
+        assert updates == before
