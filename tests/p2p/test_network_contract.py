@@ -198,12 +198,11 @@ async def test_far_more_than_a_window_passes_through_one_stream(world: World) ->
     def prepare(network: Network) -> None:
         network.serve(ECHO, echo, message_bytes_max=400_000, streams_max_per_peer=1)
 
-    async with cluster(world, 2, prepare) as (one, two):
-        async with await one.open_stream(two.peer_id, ECHO) as stream:
-            for number in range(12):
-                message = bytes([number]) * 400_000
-                await stream.send_message(message)
-                assert await stream.receive_message() == message
+    async with cluster(world, 2, prepare) as (one, two), await one.open_stream(two.peer_id, ECHO) as stream:
+        for number in range(12):
+            message = bytes([number]) * 400_000
+            await stream.send_message(message)
+            assert await stream.receive_message() == message
 
 
 async def test_the_end_of_a_conversation_is_none_after_everything_was_received(world: World) -> None:
