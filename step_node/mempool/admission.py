@@ -17,7 +17,7 @@ import trio
 from step_node.chain.chain import Chain
 from step_node.chain.verification import verify_on_threads
 from step_node.clock import Clock
-from step_node.ledger.apply import keys_of
+from step_node.ledger.apply import keys_of, nonce_expiry
 from step_node.ledger.state import Receipt, StateSlice
 from step_node.ledger.state_gates import check_clock
 from step_node.mempool.backlog import BACKLOG_SECONDS, Backlog
@@ -355,10 +355,18 @@ class Admission:
 
         The state is read first: a nonce that a proof itself has used there is then never seen without its receipt. A
         batch may be finalised while they are read; no step lies between this and what the caller does with the state.
+
+        Only where the state cannot tell, a receipt is looked for, among those of the chain's whole life.
         """
         while True:
             state = await self._chain.storage.load(keys_of(proofs))
-            found = await self._chain.storage.receipts([proof.proof_id for proof in proofs]) if proofs else ()
+            forgotten_before_ms = nonce_expiry(state.head.chain.timestamp_ms, state.head.parameters).before_ms
+            doubtful = [
+                proof.proof_id
+                for proof in proofs
+                if state.nonces[proof.account, proof.nonce] is not None or proof.timestamp_ms < forgotten_before_ms
+            ]
+            found = await self._chain.storage.receipts(doubtful) if doubtful else ()
             if state.head.chain.height >= self._chain.head.chain.height:
                 return state, {receipt.proof_id: receipt for receipt in found}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ import trio
 import trio.testing
 
 from mesh import locate
+from step_node.ledger.apply import keys_of
+from step_node.ledger.state import Receipt
 from step_node.mempool import backlog
 from step_node.mempool import journal as journal_module
 from step_node.mempool.admission import QUEUE_SUBMISSIONS_MAX
@@ -394,3 +397,32 @@ async def test_nothing_is_promised_before_the_chain_begins(tmp_path: Path) -> No
             await parts.admission.submit(signed_proof(timestamp_ms=clock.now_ms()), wait_ms=0, source="client")
             == Pending()
         )
+
+
+async def test_a_receipt_is_looked_for_only_where_the_state_cannot_tell(tmp_path: Path) -> None:
+    """The receipts are those of the chain's whole life: a proof that is new costs no look among them."""
+    asked: list[list[bytes]] = []
+
+    class CountingStorage(MemoryStorage):
+        async def receipts(self, proof_ids: Sequence[bytes]) -> Sequence[Receipt]:
+            asked.append(list(proof_ids))
+            return await super().receipts(proof_ids)
+
+    clock = SetClock(START_MS)
+    old = signed_proof("old", timestamp_ms=START_MS)
+    async with open_parts(tmp_path, storage=CountingStorage(), clock=clock) as parts:
+        assert await parts.admission.admit_from_peer([old, signed_proof("other")], "friend") == [None, None]
+        assert asked == []
+        (receipt,) = (await parts.finalise([old])).transition.receipts
+        assert await parts.admission.submit(old, wait_ms=0, source="client") == Finalised(receipt)
+        assert asked.pop() == [old.proof_id]
+        # Long after, the state has forgotten its nonce, and the answer is the same.
+        parameters = parts.chain.parameters
+        clock.advance(2 * (parameters.proof_max_age_ms + parameters.clock_drift_ms) + 60_000)
+        await parts.finalise([signed_proof("later", timestamp_ms=clock.now_ms())])
+        await parts.finalise([signed_proof("latest", timestamp_ms=clock.now_ms())])
+        state = await parts.chain.storage.load(keys_of([old]))
+        assert state.nonces[old.account, old.nonce] is None
+        asked.clear()
+        assert await parts.admission.submit(old, wait_ms=0, source="client") == Finalised(receipt)
+        assert asked == [[old.proof_id]]
