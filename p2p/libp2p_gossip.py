@@ -11,9 +11,10 @@ py-libp2p starts a task for each message that it reads, and so reads as fast as 
 with before the next is read, and a peer beyond its share (`p2p.limits`) is read more slowly: its flood waits at its own
 end. Whoever passes on what its publisher has not signed is charged, since no honest peer passes that on.
 
-What a member has published on a topic that is not urgent, and has handed over itself, it has handed to every other
-member as well: each of them would be sent it again by all others, and what a message costs depends little on its size.
-So its id alone is told, at the next heartbeat and together with those of the second, and whoever lacks it asks.
+What a member has published, and has handed over itself, it has handed to every other member as well: each of them would
+be sent it again by all others, and what a message costs depends little on its size. So its id alone is told, at the
+next heartbeat and together with those of the second, and whoever lacks it asks. Who has asked for a member's messages
+has no connection to it, and is sent them at once from then on.
 
 A peer whose key is used in two places is two processes, and each has a connection (`p2p.libp2p_instances`). py-libp2p
 has one gossip stream for each peer id, so that whoever connected first would be told everything and the other nothing.
@@ -75,6 +76,10 @@ CONTROL_IDS_PER_RPC_MAX: Final = 5_000
 """Ids in the IHAVE and IWANT of one RPC, as the specification's MaxIHaveLength."""
 UNTOLD_MESSAGES_MAX: Final = 1_000
 """Messages of a topic that wait to be told of; members' shares allow fewer, and of more nobody is told."""
+LACKING_SECONDS: Final = 600
+"""For so long a peer that has asked for what somebody has published is sent it at once."""
+LACKING_MAX: Final = 4_096
+"""Pairs of a peer and a publisher that are remembered for that; a further one has to ask each time."""
 VALIDATION_CACHE_MESSAGES: Final = 64
 STREAM_RETRY_SECONDS: Final = 0.5
 """How long after a gossip stream could not be opened it is tried again."""
@@ -90,10 +95,10 @@ FaultFunction = Callable[[ID, Fault], None]
 class GossipRouter(GossipSub):
     """GossipSub that publishes to every subscriber and has none of the rate limits that lose messages.
 
-    `reaches_all(topic, publisher)` says of whom every other node may be taken to have heard a message itself.
+    `reaches_all(publisher)` says of whom every other member may be taken to hear itself.
     """
 
-    def __init__(self, reaches_all: Callable[[str, ID], bool] = lambda _topic, _publisher: False) -> None:
+    def __init__(self, reaches_all: Callable[[ID], bool] = lambda _publisher: False) -> None:
         super().__init__(
             # 1.1 and not later: 1.2 sends an IDONTWANT for every message, however small, to every mesh peer.
             protocols=[PROTOCOL_ID_V11],
@@ -117,6 +122,8 @@ class GossipRouter(GossipSub):
         self._reaches_all = reaches_all
         self._untold: dict[str, list[rpc_pb2.Message]] = {}
         """By topic, what was not passed on and has yet to be told of."""
+        self._lacking: dict[tuple[ID, bytes], float] = {}
+        """(a peer, a publisher that it has asked for the messages of) -> until when it is sent them at once."""
 
     async def publish(self, msg_forwarder: ID, pubsub_msg: rpc_pb2.Message) -> None:
         """Send one message on: our own to every subscriber, another's to the mesh, or only tell of it."""
@@ -127,10 +134,11 @@ class GossipRouter(GossipSub):
         targets: set[ID] = set()
         if msg_forwarder == pubsub.my_id:
             targets |= pubsub.peer_topics.get(topic, set())
-        elif msg_forwarder == publisher and self._reaches_all(topic, publisher):
+        elif msg_forwarder == publisher and self._reaches_all(publisher):
             untold = self._untold.setdefault(topic, [])
             if len(untold) < UNTOLD_MESSAGES_MAX:
                 untold.append(pubsub_msg)
+            targets |= {peer for peer in pubsub.peer_topics.get(topic, ()) if self._lacks(peer, pubsub_msg.from_id)}
         else:
             targets |= self.mesh.get(topic, set())
         targets -= {msg_forwarder, publisher}
@@ -180,7 +188,18 @@ class GossipRouter(GossipSub):
             wanted = safe_bytes_from_hex(message_id)
             message = None if wanted is None else self.mcache.get(wanted)
             if message is not None and answered.take(message.ByteSize()):
+                self._note_lacking(sender_peer_id, message.from_id)
                 self.send_rpc(sender_peer_id, rpc_pb2.RPC(publish=[message]))
+
+    def _lacks(self, peer_id: ID, publisher: bytes) -> bool:
+        return self._lacking.get((peer_id, publisher), -math.inf) > trio.current_time()
+
+    def _note_lacking(self, peer_id: ID, publisher: bytes) -> None:
+        now = trio.current_time()
+        if len(self._lacking) >= LACKING_MAX:
+            self._lacking = {pair: until for pair, until in self._lacking.items() if until > now}
+        if len(self._lacking) < LACKING_MAX:
+            self._lacking[peer_id, publisher] = now + LACKING_SECONDS
 
     async def handle_prune(self, prune_msg: rpc_pb2.ControlPrune, sender_peer_id: ID) -> None:
         """Heed a PRUNE of our own topics only: back-offs of others would be remembered for ever."""

@@ -216,10 +216,9 @@ class Libp2pNetwork(BaseNetwork):
     def _is_member(self) -> bool:
         return self._peer_id in self._members
 
-    def _reaches_all(self, topic: str, publisher: ID) -> bool:
+    def _reaches_all(self, publisher: ID) -> bool:
         """Members are connected with one another, and publish to everybody they are connected with."""
-        subscription = self._subscriptions.get(topic)
-        return subscription is not None and not subscription.urgent and _text(publisher) in self._members
+        return _text(publisher) in self._members
 
     def _streams_kept(self) -> int:
         return 0 if self._host is None else self._host.swarm.streams_kept()

@@ -671,11 +671,28 @@ async def test_what_a_member_publishes_is_passed_on_only_to_who_asks_for_it(
             network.keep_connected(publisher.listen_addresses)  # Who is kept is a member.
         networks = (publisher, middle, friend, far)
         await eventually(lambda: [len(_subscribers(network)) for network in networks] == [2, 3, 2, 1])
-        await publisher.publish(TOPIC, b"once")
-        for heard in (heard_in_the_middle, heard_by_a_friend, heard_far_away):
-            assert (await heard.receive()).data == b"once"
+        for data in (b"asked for", b"sent at once"):
+            await publisher.publish(TOPIC, data)
+            for heard in (heard_in_the_middle, heard_by_a_friend, heard_far_away):
+                assert (await heard.receive()).data == data
+            assert middle._gossip is not None
+            if data == b"asked for":
+                # From now on nobody has to be told: no heartbeat comes any more.
+                monkeypatch.setattr(middle._gossip.router, "gossip_heartbeat", lambda: {})
     far_id = ID.from_string(peer_id_of(private_key_of("far")))
-    assert passed_on == [(far_id, b"once")]
+    assert passed_on == [(far_id, b"asked for"), (far_id, b"sent at once")]
+
+
+async def test_pairs_of_peers_that_lack_one_another_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("p2p.libp2p_gossip.LACKING_MAX", 2)
+    router = GossipRouter()
+    ids = [ID.from_string(peer_id_of(private_key_of(name))) for name in ("a", "b", "c")]
+    for peer_id in ids:
+        router._note_lacking(peer_id, b"publisher")
+    assert [router._lacks(peer_id, b"publisher") for peer_id in ids] == [True, True, False]
+    router._lacking[ids[0], b"publisher"] = 0.0
+    router._note_lacking(ids[2], b"publisher")
+    assert [router._lacks(peer_id, b"publisher") for peer_id in ids] == [False, True, True]
 
 
 async def test_asking_for_missed_gossip_again_and_again_costs_no_more_than_asking_once(
