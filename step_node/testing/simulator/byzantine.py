@@ -79,6 +79,7 @@ class ByzantineValidator:
         rng: random.Random,
         note: Callable[[str], None],
         plot: Callable[[], Plot | None],
+        outlines: bool,
     ) -> None:
         self._network = network
         self._node = node
@@ -90,6 +91,7 @@ class ByzantineValidator:
         self._rng = rng
         self._note = note
         self._plot = plot
+        self._outlines = outlines
         self._heard: deque[bytes] = deque(maxlen=MEMORY_MESSAGES_MAX)
         self._votes: dict[tuple[int, int, str, bytes | None], set[bytes]] = {}
         self._claimed: dict[tuple[int, int], bytes] = {}
@@ -154,7 +156,7 @@ class ByzantineValidator:
             data = self._proposal_of(spoilt, message)
             if rng.random() < 0.7:
                 return [(peer, data) for peer in peers]
-        elif Tactic.INVALID in self._tactics:
+        elif Tactic.INVALID in self._tactics and self._outlines:
             return [(peer, rng.choice((data, self._false_outline(message)))) for peer in peers]
         if Tactic.WITHHOLD in self._tactics:
             return [(peer, data) for peer in peers if rng.random() < 0.4]

@@ -98,8 +98,11 @@ class Host:
         coverage: Coverage | None = None,
         starts: bool = True,
         log_compacted_at_bytes: int = COMPACTED_AT_BYTES,
+        outlines: bool = False,
     ) -> None:
+        """With `outlines` every proposal is sent in outline; without, these small ones are whole."""
         self.name = name
+        self._outlines = outlines
         self._others = others
         self.tactics = tactics
         self.clock = SimulatedClock()
@@ -375,7 +378,7 @@ class Host:
             files=mount,
             log_compacted_at_bytes=self._log_compacted_at_bytes,
             # A liar bends whole proposals (`byzantine`).
-            outlined_from=OUTLINED_FROM if self.is_honest else PROOFS_MAX + 1,
+            outlined_from=OUTLINED_FROM if self.is_honest and self._outlines else PROOFS_MAX + 1,
         )
         node = self._wired = Node(parts)
         self._lives += 1
@@ -395,6 +398,7 @@ class Host:
                     rng=self._rng,
                     note=self.note,
                     plot=self._plot,
+                    outlines=self._outlines,
                 )
                 self.storage.forges = Tactic.FORGE in self.tactics
                 nursery.start_soon(liar.run)

@@ -111,6 +111,8 @@ class _World:
         self._settings = settings
         self._coverage = coverage
         self._rngs: dict[str, Generator] = {}
+        # In half of the worlds: what has to be asked for whole comes too late for some plots.
+        self._outlines = self._rng("outlines").random() < 0.5
         self.plan = plan_of(schedule.seed, settings, self._rng("plan"), self._rng("acts"))
         self._trace = Trace(keep_lines=keep_lines)
         self._end = trio.CancelScope()
@@ -167,6 +169,7 @@ class _World:
             coverage=self._coverage,
             starts=starts,
             log_compacted_at_bytes=self._settings.log_compacted_at_bytes,
+            outlines=self._outlines,
             sync=LIVELY_SYNC if FaultKind.JOIN in self.plan.operators else None,
         )
         if host.is_honest and host.address:

@@ -467,9 +467,9 @@ def ban_by_height() -> Sequence[AbstractContextManager[Any]]:
 
 
 BUGS = (
-    PlantedBug("unlock on a nil polka", unlock_on_nil_polka, 2),
-    PlantedBug("no lock at all", no_lock_at_all, 2),
-    PlantedBug("the lock ends with its round", unlock_on_a_new_round, 2),
+    PlantedBug("unlock on a nil polka", unlock_on_nil_polka, 4),
+    PlantedBug("no lock at all", no_lock_at_all, 4),
+    PlantedBug("the lock ends with its round", unlock_on_a_new_round, 4),
     PlantedBug("an older batch is accepted without its polka (L28)", old_batch_without_its_polka, 2),
     PlantedBug("the lock is not restored at a restart", lock_not_restored, 10),
     PlantedBug("f + 1 pre-votes are taken for a polka", pre_commit_without_a_polka, 16),
