@@ -94,7 +94,11 @@ class Proposals:
         """
         kept = self._kept.get(message.batch_hash)
         if kept is None:
-            outline = decode_outline(message.outline)
+            # Nobody has signed its bytes: whoever has heard the proposal can make others under the same header.
+            if len(message.outline) <= SMALL_BATCH_BYTES_MAX:
+                outline = decode_outline(message.outline)
+            else:
+                outline = await run_blocking(decode_outline, message.outline)
             # The mempool is the event loop's: what it knows goes along to the thread.
             known = {proof_id: self._known(proof_id) for proof_id in outline.proof_ids}
             if len(known) <= SMALL_BATCH_PROOFS_MAX:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeVar
 
@@ -9,10 +10,13 @@ import pytest
 
 import step_node.network.proposals as proposals_module
 from consensus.messages import PreVote, ProofBatch, decode_message, encode_message
+from consensus.wire import encode
 from step_node.batch.batch import Batch, MalformedBatch, decode_batch, encode_batch
+from step_node.batch.outline import outline_of
 from step_node.crypto.eip191 import sign
-from step_node.network.proposals import SAID_MAX, Proposals
+from step_node.network.proposals import SAID_MAX, SMALL_BATCH_BYTES_MAX, Proposals
 from step_node.network.protocols import ProposalOutline, decode_gossiped
+from step_node.offload import offload_of_task
 from step_node.proofs.proof import SignedProof
 from tests.support.chains import CHAIN_ID, build, make_genesis, open_chain, validator_names
 from tests.support.proofs import address, private_key, signed_proof
@@ -20,6 +24,7 @@ from tests.support.proofs import address, private_key, signed_proof
 NAMES = validator_names(4)
 
 SignedMessageT = TypeVar("SignedMessageT", ProofBatch, PreVote)
+T = TypeVar("T")
 
 
 def signed(message: SignedMessageT, name: str) -> SignedMessageT:
@@ -109,3 +114,22 @@ async def test_a_repetition_is_recognised_and_a_body_that_is_not_the_headers_is_
     spoilt[proposal.batch.index(b"\xa4body") + 40] ^= 1
     with pytest.raises(MalformedBatch):
         await proposals.decoded(replace(proposal, batch=bytes(spoilt)))
+
+
+async def test_an_outline_of_any_length_keeps_the_event_loop_from_nothing() -> None:
+    """Its bytes are signed by nobody: a megabyte of tiny values under a header that is known takes most of a second."""
+    off_the_loop: list[str] = []
+
+    async def offload(work: Callable[[], T], /) -> T:
+        off_the_loop.append(str(work))
+        return work()
+
+    offload_of_task.set(offload)
+    proposal, batch = await proposed(3)
+    outline = outline_of(batch, encloses=lambda _: True)
+    long = replace(outline, enclosed=(*outline.enclosed, (0,) * SMALL_BATCH_BYTES_MAX))
+    with pytest.raises(MalformedBatch):
+        await receiver().filled(ProposalOutline.of(proposal, encode(long)))
+    assert len(off_the_loop) == 1
+    assert await receiver().filled(ProposalOutline.of(proposal, encode(outline))) == (proposal, batch)
+    assert len(off_the_loop) == 1
