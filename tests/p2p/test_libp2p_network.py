@@ -680,7 +680,8 @@ async def test_what_a_member_publishes_is_passed_on_only_to_who_asks_for_it(
                 # From now on nobody has to be told: no heartbeat comes any more.
                 monkeypatch.setattr(middle._gossip.router, "gossip_heartbeat", lambda: {})
     far_id = ID.from_string(peer_id_of(private_key_of("far")))
-    assert passed_on == [(far_id, b"asked for"), (far_id, b"sent at once")]
+    # Who is slow to take in what it has asked for asks once more.
+    assert list(dict.fromkeys(passed_on)) == [(far_id, b"asked for"), (far_id, b"sent at once")]
 
 
 async def test_pairs_of_peers_that_lack_one_another_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
