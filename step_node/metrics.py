@@ -28,6 +28,9 @@ ProofSource: TypeAlias = Literal["api", "peer"]
 
 SubmissionAnswer: TypeAlias = Literal["finalised", "pending", "refused"]
 
+OutlineOutcome: TypeAlias = Literal["filled", "lacking"]
+"""What became of a proposal that came in outline: all its proofs were here, or some were not."""
+
 _FINALITY_SECONDS: Final = (0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0)
 _SUBMISSION_SECONDS: Final = (0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0)
 _ROUNDS: Final = (1, 2, 3, 4, 6, 10)
@@ -135,7 +138,7 @@ class NodeMetrics:
                 self._proofs_refused.labels(code.value, source)
         for answer in get_args(SubmissionAnswer):
             self._submissions.labels(answer)
-        for outcome in ("filled", "lacking"):
+        for outcome in get_args(OutlineOutcome):
             self._outlines.labels(outcome)
         for metric, values in (
             (self._inputs_ignored, Ignored),
@@ -252,9 +255,9 @@ class NodeMetrics:
         """A peer's message was refused."""
         self._messages_rejected.labels(reason).inc()
 
-    def proposal_outlined(self, *, is_filled: bool) -> None:
+    def proposal_outlined(self, outcome: OutlineOutcome) -> None:
         """A proposal has come in outline, and could be filled or not."""
-        self._outlines.labels("filled" if is_filled else "lacking").inc()
+        self._outlines.labels(outcome).inc()
 
     def storage_retried(self) -> None:
         """The store did not answer, and is asked again."""

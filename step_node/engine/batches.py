@@ -30,6 +30,7 @@ NOTHING_BUILT_PAUSE_MS = 1_000
 """How long waiting proofs are no reason to propose after none of them could follow the head: something must change
 first, and asking the store for all of them many times a second would change nothing."""
 
+K = TypeVar("K")
 T = TypeVar("T")
 
 
@@ -133,8 +134,8 @@ class Batches:
         )
 
 
-def keep_newest(kept: OrderedDict[bytes, T], batch_hash: bytes, value: T) -> None:
-    """Put `value` in; of more than `BATCHES_KEPT_MAX`, the oldest goes."""
-    kept[batch_hash] = value
-    while len(kept) > BATCHES_KEPT_MAX:
+def keep_newest(kept: OrderedDict[K, T], key: K, value: T, *, kept_max: int = BATCHES_KEPT_MAX) -> None:
+    """Put `value` in; of more than `kept_max`, the oldest goes."""
+    kept[key] = value
+    while len(kept) > kept_max:
         kept.popitem(last=False)

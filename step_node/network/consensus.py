@@ -126,7 +126,7 @@ class ConsensusReader:
             found = await self._proposals.filled(message)
         except MalformedBatch as error:
             self._unreadable(message.proposer, error)
-        self._metrics.proposal_outlined(is_filled=found is not None)
+        self._metrics.proposal_outlined("lacking" if found is None else "filled")
         if found is not None:
             self._deliver_proposal(*found)
         else:

@@ -18,6 +18,7 @@ from consensus.messages import Message, ProofBatch, encode_message
 from consensus.wire import encode
 from step_node.batch.batch import Batch, decode_batch, encode_batch
 from step_node.batch.outline import Outline, decode_outline, outline_of
+from step_node.engine.batches import keep_newest
 from step_node.network.protocols import ProposalOutline
 from step_node.offload import run_blocking
 from step_node.proofs.proof import SignedProof
@@ -68,9 +69,7 @@ class Proposals:
             said = (message.height, message.round, message.batch_hash)
             batch = self._batch_of(message.batch_hash)
             if batch is not None and len(batch.proofs) >= self._outlined_from and said not in self._said:
-                self._said[said] = None
-                while len(self._said) > SAID_MAX:
-                    self._said.popitem(last=False)
+                keep_newest(self._said, said, None, kept_max=SAID_MAX)
                 outline = outline_of(batch, encloses=self._is_fresh)
                 return encode(ProposalOutline.of(message, encode(outline)))
         return encode_message(message)
@@ -112,9 +111,7 @@ class Proposals:
         return message.with_batch(encoded), batch
 
     def _keep(self, encoded: bytes, batch: Batch) -> None:
-        self._kept[batch.hash] = (encoded, batch)
-        while len(self._kept) > BATCHES_KEPT_MAX:
-            self._kept.popitem(last=False)
+        keep_newest(self._kept, batch.hash, (encoded, batch), kept_max=BATCHES_KEPT_MAX)
 
 
 def _fill(outline: Outline, known: dict[bytes, SignedProof | None]) -> tuple[bytes, Batch] | None:
