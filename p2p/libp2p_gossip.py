@@ -393,36 +393,42 @@ class Gossip(Pubsub):
             data = await read_varint_prefixed_bytes_limited(ahead, RPC_BYTES_MAX)
             # Whether the peer has a reserved place may change while it is connected.
             account = connection.account()
-            with account.measured():
-                rpc = rpc_pb2.RPC.FromString(data)
-            pause_seconds = share.wait_after(max(1, len(rpc.publish)), len(data))
-            await self._take_in(peer_id, rpc, account)
+            messages = await self._take_in(peer_id, data, account)
+            pause_seconds = share.wait_after(max(1, messages), len(data))
             await trio.sleep(max(pause_seconds, account.debt_seconds()))
 
-    async def _take_in(self, peer_id: ID, rpc: rpc_pb2.RPC, account: Account) -> None:
-        control = rpc.control
-        control_ids = sum(len(part.messageIDs) for part in control.ihave)
-        control_ids += sum(len(part.messageIDs) for part in control.iwant)
-        if (
-            len(rpc.publish) > MESSAGES_PER_RPC_MAX
-            or len(rpc.subscriptions) > SUBSCRIPTIONS_PER_RPC_MAX
-            or control_ids > CONTROL_IDS_PER_RPC_MAX
-            or not maybe_consume_signed_record(rpc, self.host, peer_id)
-        ):
-            self._on_fault(peer_id, Fault.MALFORMED)
-            return
+    async def _take_in(self, peer_id: ID, data: bytes, account: Account) -> int:
+        """Take in one RPC; how many messages are in it."""
         with account.measured():
-            for subscription in rpc.subscriptions:
+            rpc = rpc_pb2.RPC.FromString(data)
+            sound = self._is_within_limits(peer_id, rpc)
+            for subscription in rpc.subscriptions if sound else ():
                 self.handle_subscription(peer_id, subscription)
+        if not sound:
+            self._on_fault(peer_id, Fault.MALFORMED)
+            return len(rpc.publish)
         for message in rpc.publish:
             if self._is_subscribed_to_msg(message):
                 with account.measured():
                     await self.push_msg(peer_id, message)
-            # A message costs more than this address may take at once: the others must not come at once either.
-            await trio.sleep(account.debt_seconds())
+            if len(rpc.publish) > 1:
+                # A message costs more than this address may take at once: the others must not come at once either.
+                await trio.sleep(account.debt_seconds())
         if rpc.HasField("control"):
             with account.measured():
                 await self.router.handle_rpc(rpc, peer_id)
+        return len(rpc.publish)
+
+    def _is_within_limits(self, peer_id: ID, rpc: rpc_pb2.RPC) -> bool:
+        control = rpc.control
+        control_ids = sum(len(part.messageIDs) for part in control.ihave)
+        control_ids += sum(len(part.messageIDs) for part in control.iwant)
+        return (
+            len(rpc.publish) <= MESSAGES_PER_RPC_MAX
+            and len(rpc.subscriptions) <= SUBSCRIPTIONS_PER_RPC_MAX
+            and control_ids <= CONTROL_IDS_PER_RPC_MAX
+            and maybe_consume_signed_record(rpc, self.host, peer_id)
+        )
 
 
 def _is_signed(message: rpc_pb2.Message) -> bool:

@@ -45,6 +45,7 @@ from p2p.errors import AddressInUse
 from p2p.libp2p_faults import LIBP2P_ERRORS
 from p2p.libp2p_negotiation import bound_lines
 from p2p.libp2p_swarm import DIAL_TIMEOUT_SECONDS, UPGRADE_TIMEOUT_SECONDS, NoAddresses, PlacedSwarm
+from p2p.libp2p_turns import Turn, as_lock, lighten_streams
 from p2p.libp2p_yamux import BoundedMuxer, FaultReport, bound_windows
 from p2p.loop_time import LoopTime
 from p2p.network import PeerId
@@ -117,6 +118,8 @@ class WatchedStream(TrioTCPStream):
 
     def __init__(self, stream: trio.SocketStream) -> None:
         super().__init__(stream)
+        self.read_lock = as_lock(Turn())
+        self.write_lock = as_lock(Turn())
         self._ahead = ReadAhead(super().read)
         keep_watch(stream)
         try:
@@ -223,6 +226,7 @@ def build_host(
     """A host that is not running yet."""
     bound_lines()
     bound_windows()
+    lighten_streams()
     muxers: Mapping[TProtocol, TMuxerClass] = {TProtocol(YAMUX_PROTOCOL): Yamux}
     upgrader = TransportUpgrader(
         secure_transports_by_protocol={

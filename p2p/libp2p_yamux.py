@@ -20,11 +20,13 @@ import libp2p.stream_muxer.yamux.yamux as yamux_module
 import trio
 from libp2p.abc import IMuxedConn, IMuxedStream, ISecureConn
 from libp2p.custom_types import TMuxerClass, TProtocol
+from libp2p.io.utils import read_exactly
 from libp2p.peer.id import ID
 from libp2p.stream_muxer.muxer_multistream import MuxerMultistream
 from libp2p.stream_muxer.yamux.yamux import PROTOCOL_ID, Yamux, YamuxStream
 
 from p2p.addresses import address_group
+from p2p.libp2p_turns import Turn, as_lock
 from p2p.loop_time import Account, LoopTime
 from p2p.network import Fault, PeerId
 from p2p.yamux_frames import FrameWatch, TooManyFrames
@@ -39,6 +41,10 @@ stand still, or 32 fresh ones. No honest peer opens so many."""
 STREAMS_MAX: Final = 64
 """Streams a peer may have open at once on one connection; beyond it a new one is reset. The protocols here add up to
 some 20."""
+BODY_SECONDS_MAX: Final = 60.0
+"""How long what a header has announced may take; then the connection ends."""
+FRAMES_AT_ONCE: Final = 16
+"""Frames that are read from what is here already before other tasks have their turn."""
 STREAMS_CHARGED_EVERY: Final = 64
 """A peer is charged for the first stream over the limit, and for each so-many-th after it."""
 
@@ -61,6 +67,7 @@ class WatchedConn:
         self._watch = FrameWatch(trio.current_time)
         self._account = account
         self._on_flood = on_flood
+        self._frames = 0
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._secured, name)
@@ -68,8 +75,9 @@ class WatchedConn:
     async def read(self, n: int | None = None) -> bytes:
         """See `Reader.read`. Raises `UnreadLimit` where the peer sends more frames than any honest one."""
         if self._watch.is_between_frames:
+            self._frames += 1
             debt_seconds = self._account().debt_seconds()
-            if debt_seconds > 0:
+            if debt_seconds > 0 or self._frames % FRAMES_AT_ONCE == 0:
                 await trio.sleep(debt_seconds)
         data: bytes = await self._secured.read(n)
         try:
@@ -83,6 +91,32 @@ class WatchedConn:
         """See `Writer.write`."""
         self._watch.wrote(data)
         await self._secured.write(data)
+
+
+class BoundedStream(YamuxStream):
+    """A stream of a `BoundedYamux`, with light locks, that tells of room in its window when that is due."""
+
+    def __init__(self, stream_id: int, conn: Yamux, is_initiator: bool) -> None:
+        super().__init__(stream_id, conn, is_initiator)
+        self.window_lock = as_lock(Turn())
+        self.close_lock = as_lock(Turn())
+        self.rw_lock._readers_lock = as_lock(Turn())
+        self.rw_lock._writer_lock = cast(trio.Semaphore, Turn())
+
+    async def _auto_tune_and_send_window_update(self, *, bytes_read: int = 0) -> None:
+        """Say that there is room again once a part of the window worth a frame has been read.
+
+        py-libp2p says so after each reading, and allows twice what was read: a frame for each message, which costs both
+        ends as much as the message. `bytes_read` is its way of counting; what is missing in the window says the same.
+        """
+        del bytes_read
+        async with self.window_lock:
+            buffered_bytes = len(self.conn.stream_buffers.get(self.stream_id, b""))
+            missing_bytes = self.target_recv_window - (self.recv_window + buffered_bytes)
+            if missing_bytes < self.target_recv_window // WINDOW_PARTS:
+                return
+            increment = self._grow_to_delta(buffered_bytes) + self._apply_autotune_epoch(buffered_bytes)
+        await self.send_window_update(increment, skip_lock=True)
 
 
 class BoundedYamux(Yamux):
@@ -100,6 +134,8 @@ class BoundedYamux(Yamux):
         """The secured connection itself, which says who is at the other end."""
         watched = WatchedConn(secured, self.account, lambda: on_fault(peer_id, Fault.FLOOD))
         self.secured_conn = cast(ISecureConn, watched)
+        self.streams_lock = as_lock(Turn())
+        self._write_lock = as_lock(Turn())
 
     def account(self) -> Account:
         """Whose time is taken by what comes on this connection."""
@@ -110,7 +146,13 @@ class BoundedYamux(Yamux):
         if unread_bytes + length > UNREAD_BYTES_MAX:
             self._on_fault(self.peer_id, Fault.FLOOD)
             raise UnreadLimit(f"{unread_bytes} bytes wait unread, and {length} more were sent")
-        return await super()._read_data_body(length)
+        with trio.fail_after(BODY_SECONDS_MAX):
+            return await read_exactly(self.secured_conn, length)
+
+    async def _write_frame(self, data: bytes) -> None:
+        # py-libp2p's own also takes each frame apart to describe it, and gives others a turn that writing has given.
+        async with self._write_lock:
+            await self.secured_conn.write(data)
 
     async def accept_stream(self) -> IMuxedStream:
         """See `IMuxedConn.accept_stream`; streams over the limit never come so far."""
@@ -152,24 +194,8 @@ class BoundedMuxer(MuxerMultistream):
         return self._annotate_connection(muxed, conn, protocol)
 
 
-async def tell_when_due(stream: YamuxStream, *, bytes_read: int = 0) -> None:
-    """Say that there is room again once a part of the window worth a frame has been read.
-
-    py-libp2p says so after each reading, and allows twice what was read: a frame for each message, which costs both
-    ends as much as the message. `bytes_read` is its way of counting; what is missing in the window says the same.
-    """
-    del bytes_read
-    async with stream.window_lock:
-        buffered_bytes = len(stream.conn.stream_buffers.get(stream.stream_id, b""))
-        missing_bytes = stream.target_recv_window - (stream.recv_window + buffered_bytes)
-        if missing_bytes < stream.target_recv_window // WINDOW_PARTS:
-            return
-        increment = stream._grow_to_delta(buffered_bytes) + stream._apply_autotune_epoch(buffered_bytes)
-    await stream.send_window_update(increment, skip_lock=True)
-
-
 def bound_windows() -> None:
-    """Keep every stream's window to `STREAM_WINDOW_BYTES_MAX`, and tell of room in it when that is due; py-libp2p has
-    the limit as a constant of a module, and makes its streams by itself."""
+    """Keep every stream's window to `STREAM_WINDOW_BYTES_MAX`, and make it a `BoundedStream`; py-libp2p has both, the
+    limit and the class, in a module."""
     yamux_module.MAX_WINDOW_SIZE = STREAM_WINDOW_BYTES_MAX
-    YamuxStream._auto_tune_and_send_window_update = tell_when_due  # type: ignore[method-assign, assignment]
+    yamux_module.YamuxStream = BoundedStream  # type: ignore[misc]

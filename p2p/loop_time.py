@@ -13,9 +13,9 @@ fault for being slow to deal with; what it goes on sending waits in its own memo
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
+from types import TracebackType
 from typing import Final
 
 from p2p.network import PeerId
@@ -68,14 +68,9 @@ class Account:
         self._fill()
         return max(0.0, -self._left_ms / self._allowance.ms_per_second)
 
-    @contextmanager
-    def measured(self) -> Iterator[None]:
+    def measured(self) -> _Measurement:
         """Put down the processor's time that the body takes, which must not wait for anything meanwhile."""
-        began = time.thread_time()
-        try:
-            yield
-        finally:
-            self.spend((time.thread_time() - began) * 1_000)
+        return _Measurement(self)
 
     @property
     def is_full(self) -> bool:
@@ -87,6 +82,24 @@ class Account:
         now = self._clock()
         earned_ms, self._filled_at = (now - self._filled_at) * self._allowance.ms_per_second, now
         self._left_ms = min(self._allowance.burst_ms, self._left_ms + earned_ms)
+
+
+class _Measurement:
+    """What `with` an account does. A class: a generator would take as long as what it measures."""
+
+    __slots__ = ("_account", "_began")
+
+    def __init__(self, account: Account) -> None:
+        self._account = account
+        self._began = 0.0
+
+    def __enter__(self) -> None:
+        self._began = time.thread_time()
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._account.spend((time.thread_time() - self._began) * 1_000)
 
 
 class LoopTime:
