@@ -10,7 +10,7 @@ the rule it broke (protocol.md §1, "Text form" and "Integer form").
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import total_ordering
 from hashlib import sha256
 from typing import Final
@@ -59,6 +59,8 @@ class TriangleId:
     face: int
     level: int
     path: int
+    integer: int = field(init=False, repr=False, compare=False)
+    """The integer form, `face << 45 | path left-aligned in 40 bits << 5 | level`; below 2**50."""
 
     def __post_init__(self) -> None:
         face, level, path = self.face, self.level, self.path
@@ -69,6 +71,9 @@ class TriangleId:
         _check_level(level)
         if not 0 <= path < 1 << 2 * (level - 1):
             raise TriangleIdError(f"path: must have at most level - 1 = {level - 1} base-4 digits")
+        # Asked for a dozen times on the way of a proof.
+        aligned_path = path << 2 * (LEVEL_MAX - level)
+        object.__setattr__(self, "integer", face << FACE_SHIFT | aligned_path << LEVEL_BITS | level)
 
     def _refuse_types(self) -> None:
         for name in ("face", "level", "path"):
@@ -129,12 +134,6 @@ class TriangleId:
         return cls(face, level, aligned_path >> padding_bits)
 
     @property
-    def integer(self) -> int:
-        """The integer form, `face << 45 | path left-aligned in 40 bits << 5 | level`; below 2**50."""
-        aligned_path = self.path << 2 * (LEVEL_MAX - self.level)
-        return self.face << FACE_SHIFT | aligned_path << LEVEL_BITS | self.level
-
-    @property
     def digits(self) -> tuple[int, ...]:
         """The `level - 1` child digits, the one nearest the face first."""
         return tuple(self.path >> 2 * place & 3 for place in reversed(range(self.level - 1)))
@@ -156,6 +155,14 @@ class TriangleId:
         if self.level == LEVEL_MIN:
             return None
         return TriangleId(self.face, self.level - 1, self.path >> 2)
+
+    @property
+    def parent_integer(self) -> int | None:
+        """The integer form of `parent`."""
+        if self.level == LEVEL_MIN:
+            return None
+        last_digit = 3 << LEVEL_BITS + 2 * (LEVEL_MAX - self.level)
+        return (self.integer & ~last_digit) - 1
 
     @property
     def children(self) -> tuple[TriangleId, TriangleId, TriangleId, TriangleId]:

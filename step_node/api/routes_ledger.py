@@ -131,7 +131,7 @@ def ledger_routes(services: ApiServices) -> APIRouter:
 
     async def _existing_triangle(triangle_id: TriangleId) -> Triangle:
         key = int(triangle_id)
-        parent_key = None if triangle_id.parent is None else int(triangle_id.parent)
+        parent_key = triangle_id.parent_integer
         keys = frozenset({key} if parent_key is None else {key, parent_key})
         state = await storage.load(StateKeys(triangles=keys))
         seeded_level = state.head.parameters.seeded_level

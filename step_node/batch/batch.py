@@ -104,6 +104,10 @@ class Batch:
         """The batch's identity, 32 bytes."""
         return header_hash(self.header)
 
+    @cached_property
+    def _encoded(self) -> bytes:
+        return encode(_Envelope(self.header, _body_of(self)))
+
 
 @dataclass(frozen=True, slots=True)
 class BatchContent:
@@ -128,8 +132,11 @@ class BatchContent:
 
 
 def encode_batch(batch: Batch) -> bytes:
-    """The batch's one encoding, at most `BATCH_BYTES_MAX` bytes for any batch that `decode_batch` accepts."""
-    return encode(_Envelope(batch.header, _body_of(batch)))
+    """The batch's one encoding, at most `BATCH_BYTES_MAX` bytes for any batch that `decode_batch` accepts.
+
+    It is made once for each `Batch`: for its proposal, and for the store.
+    """
+    return batch._encoded
 
 
 def decode_batch(data: bytes) -> Batch:

@@ -29,6 +29,7 @@ from step_node.chain.judging import (
     check_header,
     signers_of,
 )
+from step_node.chain.recent_records import RecentRecords, merged
 from step_node.chain.verification import verify_on_threads
 from step_node.clock import Clock
 from step_node.crypto.lines import recover_signer
@@ -40,7 +41,7 @@ from step_node.ledger.apply import (
 from step_node.ledger.evidence import offence_in
 from step_node.ledger.execution import LedgerExecution
 from step_node.ledger.offences import Offence
-from step_node.ledger.state import StateHead
+from step_node.ledger.state import StateHead, StateKeys, StateSlice
 from step_node.ledger.validators import ValidatorSheet, validator_set
 from step_node.offload import run_blocking
 from step_node.operations.operation import (
@@ -85,6 +86,7 @@ class Chain:
         self._known = known
         self._head = head
         self._last_commit = last_commit
+        self._recent = RecentRecords()
         self._recent_hashes = {head.chain.height: head.chain.batch_hash}
         self._set_validators()
 
@@ -148,6 +150,19 @@ class Chain:
         """The commit of the head's batch, with the pre-commits that came late; None at height 0."""
         return self._last_commit
 
+    async def load(self, keys: StateKeys) -> StateSlice:
+        """The records asked for, as one consistent slice of the state: at the head, or at a later height where the
+        store is ahead of it. Raises `StorageUnavailable`."""
+        known, lacking = self._recent.split(keys, self._head)
+        if lacking == StateKeys():
+            return known
+        loaded = await self.storage.load(lacking)
+        if loaded.head.chain.height != known.head.chain.height:
+            return await self.storage.load(keys)  # The head has moved meanwhile, or is about to.
+        if self._head is known.head:
+            self._recent.keep(loaded)
+        return merged(known, loaded)
+
     async def judge(self, batch: Batch, *, proposed_in_round: int | None, judge_clock: bool) -> JudgedBatch:
         """Judge `batch` as the head's successor. Raises `InvalidBatch`.
 
@@ -178,7 +193,7 @@ class Chain:
             operations=operations,
             expiry=nonce_expiry(batch.header.timestamp_ms, self.parameters),
         )
-        state = await self.storage.load(keys)
+        state = await self.load(keys)
         return await _unless_small(len(batch.proofs), apply_judged, state, batch, offences, operations)
 
     async def build(
@@ -208,7 +223,7 @@ class Chain:
             operations=operations,
             expiry=nonce_expiry(plan.timestamp_ms, self.parameters),
         )
-        return await _unless_small(len(candidates), build_batch, await self.storage.load(keys), plan)
+        return await _unless_small(len(candidates), build_batch, await self.load(keys), plan)
 
     async def finalise(self, judged: JudgedBatch, commit: Commit) -> None:
         """Write the batch and its commit to the store in one transaction, then move the head.
@@ -232,6 +247,7 @@ class Chain:
             )
         )
         self._head = judged.transition.changes.head
+        self._recent.move(judged.transition.changes)
         self._last_commit = commit
         self._recent_hashes[batch.header.height] = batch.hash
         self._recent_hashes.pop(batch.header.height - RECENT_HASHES_MAX, None)
@@ -244,6 +260,7 @@ class Chain:
         """
         await self.storage.restore(restored)
         self._head = restored.head
+        self._recent = RecentRecords()
         self._recent_hashes = {restored.head.chain.height: restored.head.chain.batch_hash}
         self._last_commit = decode(Commit, restored.base.commit, bytes_max=COMMIT_BYTES_MAX)
         self._set_validators()
@@ -350,7 +367,7 @@ class Chain:
 
         Raises `StorageUnavailable`.
         """
-        state = await self.storage.load(keys_of((), operations=operations))
+        state = await self.load(keys_of((), operations=operations))
         timestamp_ms = max(self._clock.now_ms(), state.head.chain.timestamp_ms + 1)
         return [LedgerExecution(state, timestamp_ms=timestamp_ms).try_operation(operation) for operation in operations]
 

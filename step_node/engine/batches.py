@@ -63,17 +63,17 @@ class Batches:
         self._judged.clear()
         self._decoded.clear()
 
-    def has_work(self) -> bool:
-        """Whether anything waits that a batch should be proposed for."""
+    def work_due_in_ms(self) -> int | None:
+        """How long until a batch should be proposed for what waits; 0 is now, None if nothing waits."""
         if self._chain.begins_in_ms:
-            return False  # No batch can have a time that others take yet.
+            return None  # No batch can have a time that others take yet.
         if len(self._evidence) or len(self._operations):
-            return True
-        return self._mempool.has_work(time_ms=self._chain.next_batch_time_ms, parameters=self._chain.parameters)
+            return 0
+        return self._mempool.work_due_in_ms(time_ms=self._chain.next_batch_time_ms, parameters=self._chain.parameters)
 
-    def wanted(self) -> bool:
-        """Whether anything waits, unless it was found a moment ago that nothing of it can follow the head."""
-        return trio.current_time() >= self._pauses_until and self.has_work()
+    def wanted_in_ms(self) -> int | None:
+        """The same, but None for a while after it was found that nothing of it can follow the head."""
+        return None if trio.current_time() < self._pauses_until else self.work_due_in_ms()
 
     def keep_decoded(self, batch: Batch) -> None:
         """Spare decoding it again."""

@@ -61,7 +61,7 @@ from step_node.storage.interface import RestoredState
 from step_node.storage.retry import StorageWatch
 
 WORK_CHECK_MS = 50
-"""How often the mempool is asked whether a batch should be proposed."""
+"""How often the mempool is asked whether a batch should be proposed, and when."""
 
 REPEAT_MS = 1_000
 """After this long own messages are sent again, since gossip loses some (protocol.md §5); then after twice as long, and
@@ -160,7 +160,7 @@ class ConsensusDriver:
     @property
     def has_work(self) -> bool:
         """Whether anything waits for a batch, or one is under way."""
-        return not self.is_idle or self._batches.has_work()
+        return not self.is_idle or self._batches.work_due_in_ms() == 0
 
     @property
     def absence(self) -> str | None:
@@ -284,6 +284,8 @@ class ConsensusDriver:
         for message in self._later.take(height):
             if self._state.height == height:
                 await self._take_in(event.MessageReceived(message))
+        if self.is_idle and self._batches.wanted_in_ms() == 0:
+            self._events.remind(event.WorkAvailable())
         while self._state.height == height:
             if self._participant is not None and self._participant.must_follow():
                 return
@@ -299,7 +301,7 @@ class ConsensusDriver:
                         await self._handle(fired)
                 case event.WorkAvailable() as item:
                     # What was noticed some time ago may have been finalised meanwhile.
-                    if self._batches.has_work():
+                    if self._batches.work_due_in_ms() == 0:
                         await self._handle(item)
                 case event.MessageReceived() as item:
                     await self._take_in(item)
@@ -309,12 +311,19 @@ class ConsensusDriver:
     # --- events -------------------------------------------------------------------------------------------------
 
     async def _watch_for_work(self) -> None:
+        pause_ms = WORK_CHECK_MS
         while True:
-            await trio.sleep(WORK_CHECK_MS / 1000)
+            await trio.sleep(pause_ms / 1000)
+            pause_ms = WORK_CHECK_MS
             if not self.takes_part:
                 self._events.remind(LookAround())
-            elif self._batches.wanted():
-                self._events.remind(event.WorkAvailable())
+            elif self.is_idle or self._state.nothing_built_in == self._state.round:
+                # Otherwise a batch is under way, and work that waits for the next one changes nothing.
+                due_in_ms = self._batches.wanted_in_ms()
+                if due_in_ms == 0:
+                    self._events.remind(event.WorkAvailable())
+                elif due_in_ms is not None:
+                    pause_ms = min(pause_ms, due_in_ms)
 
     async def _repeat(self) -> None:
         """Have own messages said again while a height goes on. What was said within the last pause is left out: nobody

@@ -72,10 +72,11 @@ def keys_of(
     for proof in proofs:
         accounts.add(proof.account)
         nonces.add((proof.account, proof.nonce))
-        triangles.add(int(proof.triangle))
-        parent = proof.triangle.parent
+        triangle = proof.triangle
+        triangles.add(triangle.integer)
+        parent = triangle.parent_integer
         if parent is not None:
-            triangles.add(int(parent))
+            triangles.add(parent)
     return StateKeys(frozenset(accounts), frozenset(triangles), frozenset(nonces), expiry)
 
 

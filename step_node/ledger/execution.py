@@ -187,9 +187,10 @@ class LedgerExecution:
 
     def _parent(self, triangle: TriangleId) -> Triangle | None:
         """The parent, where a gate asks for it: up to the seeded level all triangles are there without one."""
-        if triangle.level <= self._parameters.seeded_level or triangle.parent is None:
+        parent = triangle.parent_integer
+        if triangle.level <= self._parameters.seeded_level or parent is None:
             return None
-        return self._triangle(triangle.parent.integer)
+        return self._triangle(parent)
 
     def _triangle_before(self, key: int) -> Triangle | None:
         # A child above the seeded levels cannot have a record before its parent is subdivided, so it is not loaded.

@@ -359,7 +359,7 @@ class Admission:
         Only where the state cannot tell, a receipt is looked for, among those of the chain's whole life.
         """
         while True:
-            state = await self._chain.storage.load(keys_of(proofs))
+            state = await self._chain.load(keys_of(proofs))
             forgotten_before_ms = nonce_expiry(state.head.chain.timestamp_ms, state.head.parameters).before_ms
             doubtful = [
                 proof.proof_id
@@ -381,7 +381,7 @@ class Admission:
             or self._mempool.check(proof, parameters, newcomer_from=newcomer_from)
         )
         if refusal is None and is_promised:
-            refusal = self._mempool.check_clicks(proof, state.triangles[int(proof.triangle)])
+            refusal = self._mempool.check_clicks(proof, state.triangles[proof.triangle.integer])
         if refusal is None:
             self._mempool.add(proof, newcomer_from=newcomer_from)
         return refusal

@@ -118,7 +118,7 @@ class Mempool:
         `triangle` is the record as it stands, if there is one. Not asked of what peers pass on: nothing is promised of
         that, and two nodes' clients may have filled the same triangle.
         """
-        waiting = len(self._by_triangle.get(int(proof.triangle), ()))
+        waiting = len(self._by_triangle.get(proof.triangle.integer, ()))
         clicks = 0 if triangle is None else triangle.clicks
         last_click = clicks_max(proof.triangle.level)
         if proof.proof_id in self._by_id or clicks + waiting < last_click:
@@ -139,7 +139,7 @@ class Mempool:
         self._arrivals += 1
         self._by_second.add(proof.proof_id, proof.timestamp_ms)
         insort(self._by_account.setdefault(proof.account, []), proof, key=_timestamp_ms)
-        self._by_triangle.setdefault(int(proof.triangle), set()).add(proof.proof_id)
+        self._by_triangle.setdefault(proof.triangle.integer, set()).add(proof.proof_id)
         self._turns.add(proof, newcomer_from)
         return True
 
@@ -154,10 +154,10 @@ class Mempool:
         queue.remove(proof)
         if not queue:
             del self._by_account[proof.account]
-        in_triangle = self._by_triangle[int(proof.triangle)]
+        in_triangle = self._by_triangle[proof.triangle.integer]
         in_triangle.discard(proof_id)
         if not in_triangle:
-            del self._by_triangle[int(proof.triangle)]
+            del self._by_triangle[proof.triangle.integer]
         self._turns.remove(proof)
         return proof
 
@@ -197,19 +197,20 @@ class Mempool:
 
         return list(islice(self._turns.in_turn(timely), limit))
 
-    def has_work(self, *, time_ms: int, parameters: Parameters) -> bool:
-        """Whether a batch should be proposed: enough proofs wait that are timely in a batch of that time, or one of
-        those has waited for the batch interval."""
+    def work_due_in_ms(self, *, time_ms: int, parameters: Parameters) -> int | None:
+        """How long until a batch should be proposed: once enough proofs wait that are timely in a batch of that time,
+        or one of those has waited for the batch interval. 0 is now; None while nothing timely waits."""
         # Asked many times a second, and what the clock has passed by stays until it is settled: only the timely ones,
         # in the sense of `check_clock`, are looked at, and no more than `batch_target_proofs` of them.
         oldest_ms, newest_ms = time_ms - parameters.proof_max_age_ms, time_ms + parameters.clock_drift_ms
         timely = list(islice(self._by_second.between(oldest_ms, newest_ms + 1), parameters.batch_target_proofs))
         if len(timely) == parameters.batch_target_proofs:
-            return True
+            return 0
         if not timely:
-            return False
+            return None
         longest_waiting = min((self._by_id[proof_id] for proof_id in timely), key=_number)
-        return self._monotonic_ms() - longest_waiting.arrived_at_ms >= parameters.batch_interval_ms
+        waited_ms = self._monotonic_ms() - longest_waiting.arrived_at_ms
+        return max(0, parameters.batch_interval_ms - waited_ms)
 
     def _check_neighbours(self, proof: SignedProof, queue: list[SignedProof], parameters: Parameters) -> Refusal | None:
         """The movement gates against the account's own waiting proofs just before and just after this one."""

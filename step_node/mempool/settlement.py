@@ -122,7 +122,7 @@ class Settlement:
             await trio.lowlevel.checkpoint()  # The head stays where it is meanwhile: only the caller moves it.
             chunk = proofs[start : start + JUDGED_AT_ONCE_MAX]
             keys = keys_of(chunk)
-            state = await self._storage_watch.when_available(partial(self._chain.storage.load, keys))
+            state = await self._storage_watch.when_available(partial(self._chain.load, keys))
             for proof in chunk:
                 refusal = refusal_for_good(proof, state)
                 if refusal is not None:

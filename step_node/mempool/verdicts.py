@@ -9,14 +9,14 @@ from step_node.proofs.proof import Refusal, RefusalCode, SignedProof
 
 def refusal_at(proof: SignedProof, state: StateSlice, reference_time_ms: int) -> Refusal | None:
     """Why a batch of that time, on top of `state`, could not hold `proof`; None if it could."""
-    parent = proof.triangle.parent
+    parent = proof.triangle.parent_integer
     return check_state_gates(
         proof,
         reference_time_ms=reference_time_ms,
         nonce_used=state.nonces[proof.account, proof.nonce] is not None,
         account=state.accounts[proof.account],
-        triangle=state.triangles[int(proof.triangle)],
-        parent=None if parent is None else state.triangles[int(parent)],
+        triangle=state.triangles[proof.triangle.integer],
+        parent=None if parent is None else state.triangles[parent],
         parameters=state.head.parameters,
     )
 

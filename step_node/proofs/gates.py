@@ -44,7 +44,7 @@ def _contained(proofs: Sequence[SignedProof]) -> Iterable[bool]:
     if len(proofs) < _VECTORISED_PROOFS_MIN:
         return [contains(proof.triangle, proof.lat, proof.lon) for proof in proofs]
     inside: list[bool] = contains_array(
-        [int(proof.triangle) for proof in proofs], [proof.lat for proof in proofs], [proof.lon for proof in proofs]
+        [proof.triangle.integer for proof in proofs], [proof.lat for proof in proofs], [proof.lon for proof in proofs]
     ).tolist()
     return inside
 

@@ -54,7 +54,7 @@ def to_wire_fields(proof: SignedProof) -> list[object]:
         raise ValueError(f"signature: v must be 27 or 28 on the wire, not {proof.signature[64]}")
     return [
         proof.account,
-        int(proof.triangle),
+        proof.triangle.integer,
         proof.lat,
         proof.lon,
         proof.accuracy_m,

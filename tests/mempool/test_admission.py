@@ -421,7 +421,7 @@ async def test_a_receipt_is_looked_for_only_where_the_state_cannot_tell(tmp_path
         clock.advance(2 * (parameters.proof_max_age_ms + parameters.clock_drift_ms) + 60_000)
         await parts.finalise([signed_proof("later", timestamp_ms=clock.now_ms())])
         await parts.finalise([signed_proof("latest", timestamp_ms=clock.now_ms())])
-        state = await parts.chain.storage.load(keys_of([old]))
+        state = await parts.chain.load(keys_of([old]))
         assert state.nonces[old.account, old.nonce] is None
         asked.clear()
         assert await parts.admission.submit(old, wait_ms=0, source="client") == Finalised(receipt)

@@ -161,37 +161,39 @@ def test_candidates_are_fair_and_in_each_accounts_order(arrivals: list[SignedPro
 def test_there_is_work_when_the_oldest_has_waited_for_the_interval() -> None:
     uptime = Uptime()
     mempool = filled([WALKS["alice"][0]], uptime=uptime)
+    assert mempool.work_due_in_ms(time_ms=NOW_MS, parameters=PARAMETERS) == 1_000
     uptime.milliseconds = 999
-    assert not mempool.has_work(time_ms=NOW_MS, parameters=PARAMETERS)
-    uptime.milliseconds = 1_000
-    assert mempool.has_work(time_ms=NOW_MS, parameters=PARAMETERS)
+    assert mempool.work_due_in_ms(time_ms=NOW_MS, parameters=PARAMETERS) == 1
+    for uptime.milliseconds in (1_000, 2_000):
+        assert mempool.work_due_in_ms(time_ms=NOW_MS, parameters=PARAMETERS) == 0
 
 
 def test_a_clock_that_is_set_back_or_forward_makes_nobody_wait_longer_or_shorter() -> None:
     uptime = Uptime()
     mempool = filled([WALKS["alice"][0]], uptime=uptime)
     uptime.milliseconds = 999
-    assert not mempool.has_work(time_ms=NOW_MS + 60_000, parameters=PARAMETERS)
+    assert mempool.work_due_in_ms(time_ms=NOW_MS + 60_000, parameters=PARAMETERS) == 1
     uptime.milliseconds = 1_000
-    assert mempool.has_work(time_ms=NOW_MS - 60_000, parameters=PARAMETERS)
+    assert mempool.work_due_in_ms(time_ms=NOW_MS - 60_000, parameters=PARAMETERS) == 0
     assert mempool.waited_ms(WALKS["alice"][0].proof_id) == 1_000
 
 
 def test_there_is_work_at_once_when_enough_wait() -> None:
     three = Parameters(batch_target_proofs=3)
     mempool = filled([WALKS[name][0] for name in NAMES[:2]])
-    assert not mempool.has_work(time_ms=NOW_MS, parameters=three)
+    assert mempool.work_due_in_ms(time_ms=NOW_MS, parameters=three) == three.batch_interval_ms
     mempool.add(WALKS["carol"][0])
-    assert mempool.has_work(time_ms=NOW_MS, parameters=three)
-    assert filled([WALKS["alice"][0]]).has_work(time_ms=NOW_MS, parameters=Parameters(batch_target_proofs=1))
+    assert mempool.work_due_in_ms(time_ms=NOW_MS, parameters=three) == 0
+    alone = filled([WALKS["alice"][0]])
+    assert alone.work_due_in_ms(time_ms=NOW_MS, parameters=Parameters(batch_target_proofs=1)) == 0
 
 
 def test_proofs_that_could_not_be_proposed_are_no_work() -> None:
-    assert not Mempool().has_work(time_ms=NOW_MS, parameters=PARAMETERS)
+    assert Mempool().work_due_in_ms(time_ms=NOW_MS, parameters=PARAMETERS) is None
     mempool = filled([WALKS["alice"][0]])
     too_late_ms = START_MS + PARAMETERS.proof_max_age_ms + 1
-    assert not mempool.has_work(time_ms=too_late_ms, parameters=PARAMETERS)
-    assert not mempool.has_work(time_ms=START_MS - PARAMETERS.clock_drift_ms - 1, parameters=PARAMETERS)
+    for time_ms in (too_late_ms, START_MS - PARAMETERS.clock_drift_ms - 1):
+        assert mempool.work_due_in_ms(time_ms=time_ms, parameters=PARAMETERS) is None
 
 
 SCATTERED = [
@@ -201,14 +203,14 @@ SCATTERED = [
 BRIEF = Parameters(proof_max_age_ms=200, clock_drift_ms=100, batch_interval_ms=50, batch_target_proofs=3)
 
 
-def naive_has_work(mempool: Mempool, now_ms: int) -> bool:
+def naive_work_due_in_ms(mempool: Mempool, now_ms: int) -> int | None:
     """The definition: in order of arrival, look at every waiting proof that a batch of now could hold."""
     waiting = [mempool.get(proof_id) for proof_id in mempool.ids()]
     timely = [proof for proof in waiting if proof is not None and check_clock(proof, now_ms, BRIEF) is None]
     if len(timely) >= BRIEF.batch_target_proofs:
-        return True
+        return 0
     waited_ms = mempool.waited_ms(timely[0].proof_id) if timely else None
-    return waited_ms is not None and waited_ms >= BRIEF.batch_interval_ms
+    return None if waited_ms is None else max(0, BRIEF.batch_interval_ms - waited_ms)
 
 
 @given(
@@ -216,7 +218,7 @@ def naive_has_work(mempool: Mempool, now_ms: int) -> bool:
         st.tuples(st.sampled_from(SCATTERED), st.booleans(), st.integers(-600, 600), st.integers(0, 60)), max_size=40
     ),
 )
-def test_there_is_work_exactly_when_a_look_at_every_proof_says_so(
+def test_work_is_due_exactly_when_a_look_at_every_proof_says_so(
     steps: list[tuple[SignedProof, bool, int, int]],
 ) -> None:
     uptime = Uptime()
@@ -229,5 +231,5 @@ def test_there_is_work_exactly_when_a_look_at_every_proof_says_so(
             mempool.remove(proof.proof_id)
         for later_ms in (0, 49, 50, 200):
             at_ms = now_ms + later_ms
-            assert mempool.has_work(time_ms=at_ms, parameters=BRIEF) == naive_has_work(mempool, at_ms)
+            assert mempool.work_due_in_ms(time_ms=at_ms, parameters=BRIEF) == naive_work_due_in_ms(mempool, at_ms)
         uptime.milliseconds += pause_ms

@@ -40,7 +40,7 @@ async def applicable(parts: Parts, proof: SignedProof, timestamp_ms: int) -> boo
     """Whether a batch of this time, on top of the head, could hold the proof."""
     parameters = parts.chain.parameters
     keys = keys_of([proof], expiry=nonce_expiry(timestamp_ms, parameters))
-    state = await parts.chain.storage.load(keys)
+    state = await parts.chain.load(keys)
     execution = begin_execution(state, timestamp_ms=timestamp_ms, signers=())
     return not isinstance(execution.try_proof(proof, 0), Refusal)
 
@@ -71,7 +71,7 @@ def test_what_is_refused_for_good_no_later_batch_can_hold_and_what_is_let_live_o
                 in_batch = {proof.proof_id for proof in judged.batch.proofs}
                 assert not in_batch & refused
                 head_ms = parts.chain.head.chain.timestamp_ms
-                state = await parts.chain.storage.load(keys_of(POOL))
+                state = await parts.chain.load(keys_of(POOL))
                 for proof in POOL:
                     refusal = refusal_for_good(proof, state)
                     if refusal is not None:
