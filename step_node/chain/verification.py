@@ -1,4 +1,4 @@
-"""The stateless gates on worker threads: one hop for dozens of proofs, never one for each."""
+"""The stateless gates for many proofs: one hop to a worker thread for dozens of them, never one for each."""
 
 from __future__ import annotations
 
@@ -17,6 +17,10 @@ CHUNK_PROOFS_MAX = 256
 """Proofs checked in one hop to a worker thread, 1 to 10 ms of work against 50 µs for the hop: as many as let every
 thread have a chunk."""
 
+FEW_PROOFS_MAX = 4
+"""So few are checked on the event loop: the way to a thread and back takes as long, and there is one for each bundle
+and each lone submission of a quiet network."""
+
 VERIFYING_THREADS_MAX = max(2, os.cpu_count() or 2)
 """Chunks beyond as many wait; so a flood of proofs takes no more of the machine than this, whoever sends it."""
 
@@ -26,8 +30,10 @@ _threads: trio.lowlevel.RunVar[trio.CapacityLimiter] = trio.lowlevel.RunVar("pro
 async def verify_on_threads(proofs: Sequence[SignedProof], parameters: Parameters) -> list[Refusal | None]:
     """`check_stateless_many` on at most `VERIFYING_THREADS_MAX` worker threads, in chunks; answers in order.
 
-    A cancelled caller waits for the chunks that are being checked, some milliseconds.
+    A cancelled caller waits for the chunks that are being checked, some milliseconds. Few proofs are checked here.
     """
+    if len(proofs) <= FEW_PROOFS_MAX:
+        return check_stateless_many(proofs, parameters)
     verdicts: list[Refusal | None] = [None] * len(proofs)
     limiter = _thread_limiter()
     fair_share = -(-len(proofs) // VERIFYING_THREADS_MAX)

@@ -46,8 +46,9 @@ INVENTORY_INTERVAL_MS = 1_000
 ASKED_AT_ONCE_MAX = 4
 """Peers whose inventories are waited for at once; while so many do not answer, nobody else is asked."""
 
-BUNDLE_INTERVAL_MS = 200
-"""The time between two bundles of a node, unless one is full. A message costs every node as much as fifty proofs."""
+BUNDLE_INTERVAL_MS = 400
+"""The time between two bundles of a node, unless one is full. A message costs every node as much as fifty proofs; and a
+height, in which those proofs can be that are known to its proposer, takes longer than this."""
 
 SETTLED_IDS_MAX = 100_000
 """Ids remembered as refused or finalised, so that they are not fetched again; the oldest is forgotten first."""
@@ -273,7 +274,9 @@ class ProofExchange:
         except WireError as error:
             raise PeerFault(stream.peer_id, Fault.MALFORMED, str(error)) from error
         if isinstance(request, InventoryRequest):
-            await stream.send_message(encode(Inventory(tuple(islice(self._mempool.ids(), INVENTORY_IDS_MAX)))))
+            # What is fresh is on its way to everybody.
+            known_to_all = (proof_id for proof_id in self._mempool.ids() if not self.is_fresh(proof_id))
+            await stream.send_message(encode(Inventory(tuple(islice(known_to_all, INVENTORY_IDS_MAX)))))
         else:
             found = [proof for proof_id in request.proof_ids if (proof := self._mempool.get(proof_id)) is not None]
             if found:
