@@ -284,6 +284,8 @@ class ConsensusDriver:
         for message in self._later.take(height):
             if self._state.height == height:
                 await self._take_in(event.MessageReceived(message))
+        # It costs two fsyncs: better now than when the first proof of the height waits for them.
+        await self._begin_log()
         if self.is_idle and self._batches.wanted_in_ms() == 0:
             self._events.remind(event.WorkAvailable())
         while self._state.height == height:
@@ -402,10 +404,8 @@ class ConsensusDriver:
                 await self._accuser.accuse_if_condemned(item.message, self._state)
 
     async def _write_down(self, item: event.Input, after: ConsensusState) -> None:
-        if self._log.height != self._state.height:
-            # Only now, since it costs an fsync: a height that is caught up with has no inputs.
-            await run_blocking(self._log.begin, self._state.height)
-        elif self._log.is_long:
+        await self._begin_log()
+        if self._log.is_long:
             await run_blocking(self._log.compact, self._state)
             log.info(
                 "the log of a height that lasts is compacted", height=self._state.height, bytes=self._log.size_bytes
@@ -413,6 +413,11 @@ class ConsensusDriver:
         self._log.append(as_logged(item, self._state, after))
         if isinstance(item, event.LogWritten | event.OwnMessagesRecovered):
             await run_blocking(self._log.sync)
+
+    async def _begin_log(self) -> None:
+        """Not where a height only is followed: it has no inputs."""
+        if self._log.height != self._state.height:
+            await run_blocking(self._log.begin, self._state.height)
 
     # --- effects ------------------------------------------------------------------------------------------------
 
