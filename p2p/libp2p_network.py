@@ -40,6 +40,7 @@ from p2p.libp2p_host import (
     key_pair_from_bytes,
     peer_id_of,
 )
+from p2p.libp2p_ids import text_of
 from p2p.libp2p_instances import open_connections, open_stream_on
 from p2p.libp2p_publishing import Publications
 from p2p.libp2p_settings import Libp2pSettings
@@ -218,7 +219,7 @@ class Libp2pNetwork(BaseNetwork):
 
     def _reaches_all(self, publisher: ID) -> bool:
         """Members are connected with one another, and publish to everybody they are connected with."""
-        return _text(publisher) in self._members
+        return text_of(publisher) in self._members
 
     def _streams_kept(self) -> int:
         return 0 if self._host is None else self._host.swarm.streams_kept()
@@ -274,7 +275,7 @@ class Libp2pNetwork(BaseNetwork):
                     host.set_stream_handler(TProtocol(protocol), StreamServer(self._serve_stream, protocol, served))
                 for topic in self._subscriptions:
                     await gossip.subscribe(topic)
-                host.get_network().register_notifee(ConnectionWatcher(lambda peer_id: self._refresh(_text(peer_id))))
+                host.get_network().register_notifee(ConnectionWatcher(lambda peer_id: self._refresh(text_of(peer_id))))
                 # The gossip first: it must know of every connection from the beginning.
                 async with background_trio_service(router), background_trio_service(gossip):
                     await gossip.wait_until_ready()
@@ -367,10 +368,10 @@ class Libp2pNetwork(BaseNetwork):
     # What py-libp2p calls.
 
     def _take_gossip(self, sender: ID, message: rpc_pb2.Message) -> bool:
-        return self._receive_gossip(message.topicIDs[0], message.data, _text(sender), _text(ID(message.from_id)))
+        return self._receive_gossip(message.topicIDs[0], message.data, text_of(sender), text_of(ID(message.from_id)))
 
     def _charge(self, peer_id: ID, fault: Fault) -> None:
-        self.penalise(_text(peer_id), fault)
+        self.penalise(text_of(peer_id), fault)
 
     def _count_send_drop(self, messages: int) -> None:
         if messages:
@@ -380,7 +381,7 @@ class Libp2pNetwork(BaseNetwork):
         self._dropped[Drop.CONNECTION_LIMIT] += 1
 
     async def _serve_stream(self, protocol: str, served: ServedProtocol, stream: INetStream) -> None:
-        peer_id = _text(stream.muxed_conn.peer_id)
+        peer_id = text_of(stream.muxed_conn.peer_id)
         framed = FramedStream(peer_id, protocol, Libp2pByteStream(stream), message_bytes_max=served.message_bytes_max)
         await self._run_handler(served, framed)
 
@@ -411,10 +412,6 @@ class Libp2pNetwork(BaseNetwork):
         self._connected(peer_id, address=_address_of(connection), outbound=_is_outbound(connection))
         if self._gossip is not None:
             self._gossip.begin_again(connection.muxed_conn)
-
-
-def _text(peer_id: ID) -> PeerId:
-    return PeerId(peer_id.to_base58())
 
 
 def _is_outbound(connection: INetConn) -> bool:

@@ -40,6 +40,7 @@ from p2p.addresses import address_group
 from p2p.containment import Containment
 from p2p.errors import PeerUnreachable
 from p2p.libp2p_faults import LIBP2P_ERRORS
+from p2p.libp2p_ids import text_of
 from p2p.libp2p_instances import instance_of
 from p2p.limits import ACCEPTED_RATE, Shares
 from p2p.loop_time import HANDSHAKE_MS, LoopTime
@@ -104,7 +105,7 @@ class PlacedSwarm(Swarm):
         self._accepted = Shares(ACCEPTED_RATE, trio.current_time)
         self._handshakes: Counter[str] = Counter()
         self._places: dict[INetConn, Place] = {}
-        self._own = PeerId(self.self_id.to_base58())
+        self._own = text_of(self.self_id)
         self.auto_connector = _IdleConnector(swarm=self)
 
     # Dialling.
@@ -121,7 +122,7 @@ class PlacedSwarm(Swarm):
             await _close(raw)
             raise
         if not self.connections.get(peer_id):
-            raise PeerUnreachable(_text(peer_id), f"{host} port {port}: no place is free, here or there")
+            raise PeerUnreachable(text_of(peer_id), f"{host} port {port}: no place is free, here or there")
 
     async def authenticate(self, peer_id: ID, host: str, port: int) -> None:
         """See whether the peer is at an IP address, and hang up. Raises `PeerUnreachable`, saying why it is not."""
@@ -140,9 +141,9 @@ class PlacedSwarm(Swarm):
                 with trio.fail_after(UPGRADE_TIMEOUT_SECONDS):
                     yield
             except LIBP2P_ERRORS as error:
-                raise PeerUnreachable(_text(peer_id), _why(error, host, port)) from error
+                raise PeerUnreachable(text_of(peer_id), _why(error, host, port)) from error
             return
-        raise PeerUnreachable(_text(peer_id), f"{host} port {port}: the handshake has failed by a bug, see the log")
+        raise PeerUnreachable(text_of(peer_id), f"{host} port {port}: the handshake has failed by a bug, see the log")
 
     async def _close_after(self, muxed: IMuxedConn, raw: IRawConnection) -> None:
         try:
@@ -156,7 +157,7 @@ class PlacedSwarm(Swarm):
             with trio.fail_after(DIAL_TIMEOUT_SECONDS):
                 return await self.dial_socket(host, port)
         except LIBP2P_ERRORS as error:
-            raise PeerUnreachable(_text(peer_id), _why(error, host, port)) from error
+            raise PeerUnreachable(text_of(peer_id), _why(error, host, port)) from error
 
     # Accepting.
 
@@ -282,7 +283,7 @@ def _place_of(connection: INetConn) -> Place:
     host = str(addresses[0]).split("/")[2] if addresses else "0.0.0.0"
     outbound = isinstance(connection, SwarmConn) and connection.direction is Direction.OUTBOUND
     muxed = connection.muxed_conn
-    return Place(_text(muxed.peer_id), instance_of(muxed), address_group(host), outbound, trio.current_time())
+    return Place(text_of(muxed.peer_id), instance_of(muxed), address_group(host), outbound, trio.current_time())
 
 
 async def _close(raw: IRawConnection) -> None:
@@ -312,7 +313,3 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         pending.extend(cause.exceptions if isinstance(cause, BaseExceptionGroup) else ())
         if (origin := cause.__cause__ or cause.__context__) is not None:
             pending.append(origin)
-
-
-def _text(peer_id: ID) -> PeerId:
-    return PeerId(peer_id.to_base58())

@@ -26,9 +26,10 @@ from libp2p.stream_muxer.muxer_multistream import MuxerMultistream
 from libp2p.stream_muxer.yamux.yamux import PROTOCOL_ID, Yamux, YamuxStream
 
 from p2p.addresses import address_group
+from p2p.libp2p_ids import text_of
 from p2p.libp2p_turns import Turn, as_lock
 from p2p.loop_time import Account, LoopTime
-from p2p.network import Fault, PeerId
+from p2p.network import Fault
 from p2p.yamux_frames import FrameWatch, TooManyFrames
 
 STREAM_WINDOW_BYTES_MAX: Final = 1024 * 1024
@@ -74,14 +75,15 @@ class WatchedConn:
 
     async def read(self, n: int | None = None) -> bytes:
         """See `Reader.read`. Raises `UnreadLimit` where the peer sends more frames than any honest one."""
+        account = self._account()
         if self._watch.is_between_frames:
             self._frames += 1
-            debt_seconds = self._account().debt_seconds()
+            debt_seconds = account.debt_seconds()
             if debt_seconds > 0 or self._frames % FRAMES_AT_ONCE == 0:
                 await trio.sleep(debt_seconds)
         data: bytes = await self._secured.read(n)
         try:
-            self._account().spend(self._watch.read(data))
+            account.spend(self._watch.read(data))
         except TooManyFrames as error:
             self._on_flood()
             raise UnreadLimit(str(error)) from error
@@ -129,7 +131,7 @@ class BoundedYamux(Yamux):
         self._loop_time = loop_time
         remote = secured.get_remote_address()
         self._group = address_group(remote[0]) if remote is not None else ""
-        self._peer = PeerId(peer_id.to_base58())
+        self._peer = text_of(peer_id)
         self.session = secured
         """The secured connection itself, which says who is at the other end."""
         watched = WatchedConn(secured, self.account, lambda: on_fault(peer_id, Fault.FLOOD))
