@@ -12,6 +12,7 @@ import math
 import re
 from dataclasses import dataclass
 from email.utils import formatdate
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Final
 from urllib.parse import unquote
@@ -280,7 +281,7 @@ class Connection:
         await self._send_message({"type": "http.response.body", "body": response.body})
 
     def _head(self, status: int, headers: list[tuple[bytes, bytes]]) -> h11.Response:
-        headers.append((b"date", formatdate(self._service.clock.now_ms() / 1000, usegmt=True).encode("ascii")))
+        headers.append((b"date", _date_at(self._service.clock.now_ms() // 1000)))
         closes = (b"connection", b"close")
         # After a bug of the node nobody knows what else would go wrong on this connection.
         self._is_over |= self._requests >= KEEP_ALIVE_REQUESTS_MAX or status == HTTPStatus.INTERNAL_SERVER_ERROR
@@ -302,6 +303,12 @@ class Connection:
         deadline = trio.current_time() + LINGER_SECONDS_MAX
         while await self._receive(READ_BYTES, deadline - trio.current_time()):
             pass
+
+
+@lru_cache(maxsize=2)
+def _date_at(second: int) -> bytes:
+    """As RFC 9110 section 5.6.7 has it. Making it up takes as long as the rest of an answer's head."""
+    return formatdate(second, usegmt=True).encode("ascii")
 
 
 def _target(request: h11.Request) -> tuple[str, bytes]:
