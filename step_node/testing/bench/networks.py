@@ -11,15 +11,17 @@ that all addresses have by default; nothing else is set otherwise than in a home
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
 import trio
 
 from step_node.home.config import ApiConfig
+from step_node.testing.bench import profiled_node
 from step_node.testing.bench.figures import Bar, Sample
 from step_node.testing.bench.grown_homes import grown_homes, grown_homes_in_mongodb
 from step_node.testing.bench.plans import RowPlan, Workshop
@@ -78,8 +80,13 @@ class Network:
 
 
 @asynccontextmanager
-async def running_network(workshop: Workshop, validators: int, store: Store = "sqlite") -> AsyncIterator[Network]:
-    """`validators` processes on homes with a grown chain, of this run alone; of MongoDB, with a mongod beside them."""
+async def running_network(
+    workshop: Workshop, validators: int, store: Store = "sqlite", *, cpu_accounts: Sequence[Path] = ()
+) -> AsyncIterator[Network]:
+    """`validators` processes on homes with a grown chain, of this run alone; of MongoDB, with a mongod beside them.
+
+    With `cpu_accounts`, one for each, they write down there where their time goes (`profiled_node`).
+    """
     async with AsyncExitStack() as stack:
         uri: str | None = None
         if store == "mongodb":
@@ -94,6 +101,9 @@ async def running_network(workshop: Workshop, validators: int, store: Store = "s
         await devnet.prepare()
         for node in devnet.nodes:
             node.environment["STEP_API__ADDRESS_COST_MS_PER_SECOND"] = str(ApiConfig().cost_ms_per_second)
+        for node, account in zip(devnet.nodes, cpu_accounts, strict=False):
+            node.module = profiled_node.__name__
+            node.environment[profiled_node.ACCOUNT_VARIABLE] = str(account)
         await stack.enter_async_context(devnet)
         yield Network(devnet, homes.known)
 

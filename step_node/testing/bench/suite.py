@@ -14,7 +14,17 @@ import trio
 
 import step_node
 from step_node.durable.atomic_file import write_atomically
-from step_node.testing.bench import growth, idle, ledger_rows, mesh_rows, networks, nodes, recovery, syncing
+from step_node.testing.bench import (
+    growth,
+    idle,
+    ledger_rows,
+    mesh_rows,
+    microseconds,
+    networks,
+    nodes,
+    recovery,
+    syncing,
+)
 from step_node.testing.bench.figures import Row, Sample, rounded, summarise
 from step_node.testing.bench.plans import RowPlan, Workshop
 
@@ -25,6 +35,7 @@ PLANS: Final[tuple[RowPlan, ...]] = (
     *growth.PLANS,
     *idle.PLANS,
     *networks.PLANS,
+    *microseconds.PLANS,
     *nodes.PLANS,
     *syncing.PLANS,
 )

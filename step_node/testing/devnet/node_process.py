@@ -27,6 +27,9 @@ LOG_TAIL_BYTES = 4_000
 LOG_TAIL_LINES = 20
 
 
+SHIPPED_MODULE = "step_node.cli.main"
+
+
 class NodeDied(StepNodeError):
     """A node's process ended, or never came up; the message has the end of its log."""
 
@@ -43,6 +46,8 @@ class NodeProcess:
         """Variables for this node on top of the usual ones, from its next start on."""
         self.arguments: tuple[str, ...] = ()
         """What `start` is told on top of the usual, from the next start on."""
+        self.module = SHIPPED_MODULE
+        """What is run with `start`, from the next start on."""
         self._process: trio.Process | None = None
         self._is_wanted = False
 
@@ -151,7 +156,7 @@ class NodeProcess:
 
     def _program(self) -> tuple[str, ...]:
         if self.misbehaviour is None:
-            return ("step_node.cli.main", "start")
+            return (self.module, "start")
         return ("step_node.cli.byzantine_command", self.misbehaviour)
 
     def log_tail(self) -> str:
