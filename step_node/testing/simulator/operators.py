@@ -121,6 +121,19 @@ class Operators:
         record = self._record(address)
         return None if record is None else record.state
 
+    def _is_shown_by_one_who_stays(self, address: bytes, state: ValidatorState) -> bool:
+        """Whether a validator with whose key nothing is about to happen knows this one to be in that state.
+
+        One node alone may be the only one to know how an epoch has ended. Were it stopped then for good, with the keys
+        of others, nobody could come so far any more.
+        """
+        return any(
+            record.address == address and record.state is state
+            for host in self._hosts
+            if host.is_held_to_promises and host.name not in self._busy
+            for record in host.storage.records().validators
+        )
+
     async def _until(self, holds: Callable[[], bool]) -> None:
         while not holds():
             await trio.sleep(LOOK_SECONDS)
@@ -240,7 +253,7 @@ class Operators:
             lambda sequence: unbond(owner_key=owner, chain_id=chain_id, sequence=sequence, validator=address),
             lambda: self._state(address) in (ValidatorState.LEAVING, *gone),
         )
-        await self._until(lambda: self._state(address) in gone)
+        await self._until(lambda: self._is_shown_by_one_who_stays(address, ValidatorState.UNBONDING))
         host.is_retired = True
         await host.stop("it has left the set")
         await self._give_in(
@@ -272,7 +285,12 @@ class Operators:
             is_asked,
         )
         if not is_early:
-            await self._until(lambda: self._state(old) in (ValidatorState.ROTATED, ValidatorState.JAILED, None))
+            await self._until(
+                lambda: (
+                    self._state(old) in (ValidatorState.JAILED, None)
+                    or self._is_shown_by_one_who_stays(old, ValidatorState.ROTATED)
+                )
+            )
         if self._state(old) is ValidatorState.JAILED:
             # Faults have kept it absent: coming back from jail is a procedure of its own.
             self._ends(host)
