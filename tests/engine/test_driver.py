@@ -11,12 +11,12 @@ from trio.testing import MockClock
 
 from consensus.inputs import MessageReceived
 from consensus.machine import ConsensusFault, apply
-from consensus.messages import Evidence, EvidenceKind, PreCommit, PreVote, ProofBatch, TimeoutMessage
+from consensus.messages import Commit, Evidence, EvidenceKind, PreCommit, PreVote, ProofBatch, TimeoutMessage
 from consensus.state import ConsensusState, Step
 from consensus.values import Timeouts
 from step_node.engine import events as events_module
 from step_node.engine.batches import NOTHING_BUILT_PAUSE_MS
-from step_node.engine.driver import REPEAT_MS
+from step_node.engine.driver import COMMIT_PAUSE_MS, REPEAT_MS
 from step_node.engine.wal import WriteAheadLog, as_logged
 from tests.engine.seats import (
     NAMES,
@@ -338,7 +338,26 @@ async def test_an_observer_finalises_and_says_nothing_but_commits(tmp_path: Path
             running.deliver(proposal, *pre_commits(NAMES[:3], proposal.batch_hash))
             await until(lambda: running.chain.next_height == 2)
             await settle()
+            assert not seat.said, "that is left to the batch's proposer"
+            await running.let_pass(COMMIT_PAUSE_MS / 1000)
+            await settle()
         assert [message.type for message in seat.said] == ["COMMIT"]
+
+
+async def test_what_the_next_height_has_told_is_not_said(tmp_path: Path, mock_clock: MockClock) -> None:
+    seat = Seat(tmp_path, mock_clock, OTHER)
+    elsewhere = await open_chain(seat.genesis, clock=seat.clock)
+    proposal, judged = await proposal_of(elsewhere, PROOF)
+    async with seat.running(PROOF) as running:
+        running.deliver(proposal, *pre_commits(peers_of(OTHER), proposal.batch_hash))
+        await until(lambda: running.chain.next_height == 2)
+        await elsewhere.finalise(judged, commit_of_all(judged))
+        _, following = await proposal_of(elsewhere, OTHER_PROOF)
+        await running.driver.apply_decided(following.batch, commit_of_all(following))
+        assert running.chain.next_height == 3
+        await running.let_pass(COMMIT_PAUSE_MS / 1000)
+        await settle()
+    assert not seat.said_of(Commit)
 
 
 async def test_two_commits_of_one_height_stop_the_node(tmp_path: Path, mock_clock: MockClock) -> None:
