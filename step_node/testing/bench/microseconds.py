@@ -11,10 +11,10 @@ from typing import Final
 
 import trio
 
+from step_node.testing.bench.cpu_account import EVENT_LOOP, WRITE_SECONDS
 from step_node.testing.bench.figures import Sample
 from step_node.testing.bench.networks import running_network
 from step_node.testing.bench.plans import RowPlan, Workshop
-from step_node.testing.bench.profiled_node import EVENT_LOOP, WRITE_SECONDS
 from step_node.testing.bench.recovery import one_core_recoveries_per_second
 
 VALIDATORS: Final = 4

@@ -21,7 +21,7 @@ from typing import Final, Literal, TypeAlias
 import trio
 
 from step_node.home.config import ApiConfig
-from step_node.testing.bench import profiled_node
+from step_node.testing.bench.cpu_account import ACCOUNT_VARIABLE
 from step_node.testing.bench.figures import Bar, Sample
 from step_node.testing.bench.grown_homes import grown_homes, grown_homes_in_mongodb
 from step_node.testing.bench.plans import RowPlan, Workshop
@@ -34,6 +34,7 @@ from step_node.testing.mongod import throwaway_mongod
 
 Store: TypeAlias = Literal["sqlite", "mongodb"]
 
+PROFILED_MODULE: Final = "step_node.cli.profiled_node"
 FIRST_RATE: Final = 125.0
 STEP_SECONDS: Final = 10.0
 KEPT_UP_SHARE: Final = 0.95
@@ -85,7 +86,7 @@ async def running_network(
 ) -> AsyncIterator[Network]:
     """`validators` processes on homes with a grown chain, of this run alone; of MongoDB, with a mongod beside them.
 
-    With `cpu_accounts`, one for each, they write down there where their time goes (`profiled_node`).
+    With `cpu_accounts`, one for each, they write down there where their time goes (`cpu_account`).
     """
     async with AsyncExitStack() as stack:
         uri: str | None = None
@@ -102,8 +103,8 @@ async def running_network(
         for node in devnet.nodes:
             node.environment["STEP_API__ADDRESS_COST_MS_PER_SECOND"] = str(ApiConfig().cost_ms_per_second)
         for node, account in zip(devnet.nodes, cpu_accounts, strict=False):
-            node.module = profiled_node.__name__
-            node.environment[profiled_node.ACCOUNT_VARIABLE] = str(account)
+            node.module = PROFILED_MODULE
+            node.environment[ACCOUNT_VARIABLE] = str(account)
         await stack.enter_async_context(devnet)
         yield Network(devnet, homes.known)
 

@@ -10,9 +10,9 @@ import pytest
 import trio
 
 from step_node.testing.bench import microseconds
+from step_node.testing.bench.cpu_account import CpuAccount, install
 from step_node.testing.bench.microseconds import PARTS, CpuSums, part_of, spent_per_proof
 from step_node.testing.bench.plans import Workshop
-from step_node.testing.bench.profiled_node import CpuAccount, install
 
 BUSY_SECONDS = 0.2
 

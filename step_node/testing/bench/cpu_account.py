@@ -1,4 +1,4 @@
-"""A node that writes down where its processor's time goes: `python -m` this module takes what `step-node` takes.
+"""Writing down where a process's time goes.
 
 What each task of the event loop takes, and each job on a worker thread, is added up by name, in the time of the thread
 that it runs on: whatever else the machine does is left out. The sums are written to the file that the variable
@@ -96,10 +96,3 @@ def install(account: CpuAccount) -> None:
 
     trio.run = profiled_run  # type: ignore[assignment]
     trio.to_thread.run_sync = profiled_run_sync  # type: ignore[assignment]
-
-
-if __name__ == "__main__":
-    install(CpuAccount(Path(os.environ[ACCOUNT_VARIABLE])))
-    from step_node.cli.main import run as run_command
-
-    run_command()
