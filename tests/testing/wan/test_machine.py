@@ -7,12 +7,11 @@ import random
 import pytest
 import trio
 import trio.testing
+from trio.testing import MockClock
 
 from p2p.network import PeerId
 from step_node.testing.wan.machine import Downlink, Processor, Uplink
 from step_node.testing.wan.network import WideArea
-
-pytestmark = pytest.mark.usefixtures("autojump_clock")
 
 MEGABIT = 1e6
 
@@ -22,7 +21,9 @@ def air() -> WideArea:
     return WideArea(random.Random(0), delay_seconds=0.1, jitter_seconds=0.0)
 
 
-async def test_a_processor_does_one_thing_after_another() -> None:
+async def test_a_processor_does_one_thing_after_another(
+    autojump_clock: MockClock,  # noqa: ARG001 - it runs by it
+) -> None:
     processor, began, done = Processor(), trio.current_time(), list[tuple[str, float]]()
 
     async def work(name: str, work_us: float) -> None:
@@ -39,7 +40,9 @@ async def test_a_processor_does_one_thing_after_another() -> None:
     assert processor.busy_seconds == 3.0
 
 
-async def test_a_processor_without_work_begins_at_once() -> None:
+async def test_a_processor_without_work_begins_at_once(
+    autojump_clock: MockClock,  # noqa: ARG001 - it runs by it
+) -> None:
     processor = Processor()
     await processor.work(1e6)
     await trio.sleep(5)
@@ -48,7 +51,10 @@ async def test_a_processor_without_work_begins_at_once() -> None:
     assert trio.current_time() - began == pytest.approx(1.0)
 
 
-async def test_what_is_urgent_overtakes_what_waits_for_the_line(air: WideArea) -> None:
+async def test_what_is_urgent_overtakes_what_waits_for_the_line(
+    autojump_clock: MockClock,  # noqa: ARG001 - it runs by it
+    air: WideArea,
+) -> None:
     uplink, departed = Uplink(air.at, 8 * MEGABIT), list[tuple[str, float]]()
     began = trio.current_time()
 
@@ -68,12 +74,14 @@ async def test_what_is_urgent_overtakes_what_waits_for_the_line(air: WideArea) -
     assert uplink.busy_seconds == 1.5
 
 
-async def test_what_arrives_together_is_there_one_after_another() -> None:
+async def test_what_arrives_together_is_there_one_after_another(
+    autojump_clock: MockClock,  # noqa: ARG001 - it runs by it
+) -> None:
     downlink, now = Downlink(8 * MEGABIT), trio.current_time()
     assert [downlink.take(1_000_000) - now, downlink.take(500_000) - now] == [1.0, 1.5]
     assert downlink.busy_seconds == 1.5
 
 
-async def test_of_some_peers_as_many_are_drawn_as_are_asked_for(air: WideArea) -> None:
+def test_of_some_peers_as_many_are_drawn_as_are_asked_for(air: WideArea) -> None:
     peers = [PeerId(f"v{number}") for number in range(20)]
     assert len(air.some_of(peers, 8)) == 8
