@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import multiprocessing
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from functools import partial
 from typing import Final
 
 import trio
@@ -14,16 +17,16 @@ from step_node.testing.bench.recovery import one_core_recoveries_per_second
 from step_node.testing.wan.costs import Costs
 from step_node.testing.wan.gossip_costs import measured_gossip_costs
 from step_node.testing.wan.measuring import measured_costs, measured_proof_costs
-from step_node.testing.wan.search import Found, search
-from step_node.testing.wan.world import WideSettings
+from step_node.testing.wan.search import Found, find_rate, simulate_at_rate
+from step_node.testing.wan.world import WideReport, WideSettings
 
 STEPS_MAX: Final = 4
 US_A_SECOND: Final = 1e6
 WORLDS: Final = (
-    WideSettings(validators=4, proofs_per_second=800, seconds=10),
-    WideSettings(validators=16, proofs_per_second=400, seconds=10),
-    WideSettings(validators=50, proofs_per_second=100, seconds=8),
-    WideSettings(validators=100, proofs_per_second=25, seconds=6),
+    WideSettings(validators=4, proofs_per_second=1_000, seconds=6),
+    WideSettings(validators=16, proofs_per_second=400, seconds=6),
+    WideSettings(validators=50, proofs_per_second=100, seconds=5),
+    WideSettings(validators=100, proofs_per_second=25, seconds=5),
 )
 """From the rate on which each is searched, and for how long proofs are offered there."""
 
@@ -40,7 +43,7 @@ async def measure_wan(workshop: Workshop) -> Sample:
     for world in WORLDS:
         workshop.tell(f"wan: {world.validators} validators")
         costs = await measured_costs(proof_costs, world.validators, gossip)
-        found = await trio.to_thread.run_sync(_in_another_process, world, costs)
+        found = await trio.to_thread.run_sync(_find, world, costs, partial(trio.from_thread.run_sync, workshop.tell))
         sustained[world.validators] = found.sustained.proofs_per_second if found.sustained else 0.0
         figures |= _figures(world.validators, found)
         details.append(_in_words(world.validators, found))
@@ -48,10 +51,18 @@ async def measure_wan(workshop: Workshop) -> Sample:
     return Sample(sustained[WORLDS[0].validators], recoveries_per_second, figures, details=tuple(details))
 
 
-def _in_another_process(world: WideSettings, costs: Costs) -> Found:
-    """Its schedule is trio's own there, and its memory is gone afterwards."""
+def _find(world: WideSettings, costs: Costs, tell: Callable[[str], None]) -> Found:
+    """In a process of its own: trio's schedule belongs to the world there, and its memory is gone afterwards."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(search, world, costs, steps_max=STEPS_MAX).result()
+
+        def run(rate: float) -> WideReport:
+            report = pool.submit(simulate_at_rate, replace(world, proofs_per_second=rate), costs).result()
+            p95_ms = report.finality_ms["p95"]
+            told = f"offered {rate:,.0f}/s: final {report.final:,} of {report.offered:,}, p95 {p95_ms} ms"
+            tell(f"wan: {world.validators} validators: {told}; {report.bottleneck}")
+            return report
+
+        return find_rate(run, world.proofs_per_second, steps_max=STEPS_MAX)
 
 
 def _figures(validators: int, found: Found) -> dict[str, float]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Final
@@ -102,7 +102,9 @@ async def measured_proof_costs(workshop: Workshop, accounts: int) -> ProofCosts:
         load_us=store["load"],
         apply_us=store["load and build"] - store["load"],
         finalise_us=store["finalise"],
-        propose_us=us_each(PROOFS, lambda: (encode_batch(batch), encode(outline_of(batch, encloses=lambda _: False)))),
+        propose_us=us_each(
+            PROOFS, lambda: (encode_batch(replace(batch)), encode(outline_of(batch, encloses=lambda _: False)))
+        ),
         fill_us=us_each(PROOFS, lambda: encode_batch(_filled(outline, known))),
         decode_us=us_each(PROOFS, lambda: decode_batch(encoded)),
         sync_ms=_sync_ms(workshop.fresh_folder()),

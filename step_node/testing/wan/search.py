@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cache
 
 from step_node.api.submission import parse_submission
 from step_node.parameters import Parameters
@@ -62,17 +63,6 @@ def find_rate(run: Callable[[float], WideReport], first: float, *, steps_max: in
     return Found(sustained, broken)
 
 
-def search(settings: WideSettings, costs: Costs, *, steps_max: int) -> Found:
-    """Search from the rate of `settings`; every step is a world of its own, with the same proofs."""
-    made, shared = MadeProofs(), SharedAnswers()
-
-    def run(rate: float) -> WideReport:
-        at_rate = replace(settings, proofs_per_second=rate)
-        return simulate_wide_area(at_rate, costs, made.first(math.ceil(rate * settings.seconds) + 1), shared)
-
-    return find_rate(run, settings.proofs_per_second, steps_max=steps_max)
-
-
 class MadeProofs:
     """Really signed proofs, each by another account in a place of its own, good when a simulated chain begins."""
 
@@ -86,3 +76,16 @@ class MadeProofs:
         signed = sign_orders(self._provers, orders, f"n{len(self._proofs)}")
         self._proofs += [parse_submission(one.body) for one in signed]
         return self._proofs[:count]
+
+
+@cache
+def _material() -> tuple[MadeProofs, SharedAnswers]:
+    """What the worlds of one process share: proofs, and what is known of them."""
+    return MadeProofs(), SharedAnswers()
+
+
+def simulate_at_rate(settings: WideSettings, costs: Costs) -> WideReport:
+    """`simulate_wide_area`; every world of this process has the same proofs."""
+    made, shared = _material()
+    count = math.ceil(settings.proofs_per_second * settings.seconds) + 1
+    return simulate_wide_area(settings, costs, made.first(count), shared)

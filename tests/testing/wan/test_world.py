@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from step_node.testing.wan.costs import Costs
-from step_node.testing.wan.search import MadeProofs, search
+from step_node.testing.wan.search import MadeProofs, find_rate
 from step_node.testing.wan.world import WideReport, WideSettings, simulate_wide_area
 from tests.testing.wan.fixed_costs import FIXED
 
@@ -56,12 +56,12 @@ def test_half_as_quick_a_line_makes_the_line_the_bottleneck() -> None:
 
 
 def test_the_rate_that_is_found_is_lower_where_checking_is_dearer() -> None:
-    world = replace(WORLD, proofs_per_second=20, seconds=4)
-    cheap, dear = (
-        search(world, replace(FIXED, check_us=check_us), steps_max=2).sustained for check_us in (20_000, 60_000)
-    )
-    assert cheap is not None
-    assert dear is None or dear.proofs_per_second < cheap.proofs_per_second
+    def sustained(check_us: float) -> float:
+        costs = replace(FIXED, check_us=check_us)
+        found = find_rate(lambda rate: simulated(replace(WORLD, proofs_per_second=rate), costs), 20.0, steps_max=2)
+        return found.sustained.proofs_per_second if found.sustained else 0.0
+
+    assert sustained(60_000) < sustained(20_000)
 
 
 def test_what_was_sent_is_counted_at_each_node() -> None:
