@@ -6,7 +6,6 @@ import multiprocessing
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
-from functools import partial
 from typing import Final
 
 import trio
@@ -20,19 +19,23 @@ from step_node.testing.wan.measuring import measured_costs, measured_proof_costs
 from step_node.testing.wan.search import Found, find_rate, simulate_at_rate
 from step_node.testing.wan.world import WideReport, WideSettings
 
-STEPS_MAX: Final = 4
+STEPS_MAX: Final = 3
 US_A_SECOND: Final = 1e6
 WORLDS: Final = (
-    WideSettings(validators=4, proofs_per_second=1_000, seconds=6),
-    WideSettings(validators=16, proofs_per_second=400, seconds=6),
-    WideSettings(validators=50, proofs_per_second=100, seconds=5),
-    WideSettings(validators=100, proofs_per_second=25, seconds=5),
+    WideSettings(validators=4, proofs_per_second=2_000, seconds=5),
+    WideSettings(validators=16, proofs_per_second=2_000, seconds=5),
+    WideSettings(validators=50, proofs_per_second=300, seconds=4),
+    WideSettings(validators=100, proofs_per_second=100, seconds=4),
 )
 """From the rate on which each is searched, and for how long proofs are offered there."""
 
 
 async def measure_wan(workshop: Workshop) -> Sample:
     """Proofs a second that four validators stand; figures for more of them, and what broke first beyond that."""
+
+    def tell(line: str) -> None:
+        trio.from_thread.run_sync(workshop.tell, line)
+
     workshop.tell("wan: what a node's work costs here")
     recoveries_per_second = one_core_recoveries_per_second(workshop)
     proof_costs = await measured_proof_costs(workshop, workshop.accounts)
@@ -43,8 +46,8 @@ async def measure_wan(workshop: Workshop) -> Sample:
     for world in WORLDS:
         workshop.tell(f"wan: {world.validators} validators")
         costs = await measured_costs(proof_costs, world.validators, gossip)
-        found = await trio.to_thread.run_sync(_find, world, costs, partial(trio.from_thread.run_sync, workshop.tell))
-        sustained[world.validators] = found.sustained.proofs_per_second if found.sustained else 0.0
+        found = await trio.to_thread.run_sync(_find, world, costs, tell)
+        sustained[world.validators] = found.sustained.final_per_second if found.sustained else 0.0
         figures |= _figures(world.validators, found)
         details.append(_in_words(world.validators, found))
     figures |= {f"cost, {name}": value for name, value in costs.by_name().items()}
@@ -70,7 +73,7 @@ def _figures(validators: int, found: Found) -> dict[str, float]:
     if found.sustained is not None:
         report = found.sustained.report
         figures = {
-            "proofs/s": found.sustained.proofs_per_second,
+            "proofs/s": found.sustained.final_per_second,
             "finality p50 ms": report.finality_ms["p50"] or 0.0,
             "finality p95 ms": report.finality_ms["p95"] or 0.0,
             "bytes sent a node a second": report.sent_bytes_per_second,

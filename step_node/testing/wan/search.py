@@ -31,6 +31,11 @@ class Step:
     proofs_per_second: float
     report: WideReport
 
+    @property
+    def final_per_second(self) -> float:
+        """What was offered, or, where that has piled up for a few seconds, what was finalised meanwhile."""
+        return min(self.proofs_per_second, self.report.final_per_second)
+
 
 @dataclass(frozen=True, slots=True)
 class Found:

@@ -75,7 +75,7 @@ class WideReport:
     refused: Mapping[str, int]
     finality_ms: Mapping[str, float | None]
     final_per_second: float
-    """Of the seconds from the first proof to the end of the last that became final, or to the end of the load."""
+    """By the batches that were stored while proofs were offered, without the wait for the first of them."""
     sent_bytes_per_second: float
     """By a node, on the average."""
     busy: Mapping[str, float]
@@ -269,14 +269,14 @@ class _World:
 
     def _report(self, began: float, before: _Counters, after: _Counters) -> WideReport:
         settings = self._settings
-        last = max(self._final.values(), default=began)
+        stored = [(at, proofs) for at, proofs, _ in self._batches if began <= at <= began + settings.seconds]
         batches = [(proofs, number) for at, proofs, number in self._batches if at >= began]
         return WideReport(
             offered=len(self._proofs),
             final=len(self._final),
             refused=dict(sorted(self._refused.items())),
             finality_ms=percentiles_ms(at - self._due[proof_id] for proof_id, at in self._final.items()),
-            final_per_second=len(self._final) / max(last - began, settings.seconds),
+            final_per_second=_pace(stored),
             sent_bytes_per_second=(after.sent_bytes - before.sent_bytes) / settings.validators / settings.seconds,
             busy={
                 name: max(
@@ -291,3 +291,10 @@ class _World:
             seconds_a_height=(self._batches[-1][0] - began) / len(batches) if batches else 0.0,
             gossip_dropped=after.dropped - before.dropped,
         )
+
+
+def _pace(stored: Sequence[tuple[float, int]]) -> float:
+    """Proofs a second in batches that were stored at these times; 0 of fewer than two."""
+    if len(stored) < 2:
+        return 0.0
+    return sum(proofs for _, proofs in stored[1:]) / (stored[-1][0] - stored[0][0])

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from step_node.testing.wan.search import find_rate
+from step_node.testing.wan.search import Step, find_rate
 from step_node.testing.wan.world import WideReport
 
 
@@ -60,6 +60,11 @@ def test_a_world_keeps_up_if_nearly_all_is_final_and_soon() -> None:
     assert not replace(good, final=94).keeps_up
     assert not replace(good, finality_ms={"p50": 1.0, "p95": 3_001.0}).keeps_up
     assert not replace(good, final=0, finality_ms={"p50": None, "p95": None}).keeps_up
+
+
+def test_what_piles_up_for_a_few_seconds_is_not_counted_as_finalised() -> None:
+    assert Step(100.0, report(80.0, 100.0)).final_per_second == 80.0
+    assert Step(100.0, report(120.0, 100.0)).final_per_second == 100.0
 
 
 def test_what_breaks_first_is_what_was_counted() -> None:
