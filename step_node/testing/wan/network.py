@@ -42,6 +42,7 @@ from step_node.proofs.wire import check_bundle
 from step_node.testing.simulator.network import Air, SimulatedNetwork, SimulatedPipeEnd, message_in
 from step_node.testing.wan.costs import KIB, Costs
 from step_node.testing.wan.machine import Machine, next_tick
+from step_node.testing.wan.work import checked_in_place_us
 
 ENVELOPE_BYTES: Final = 320
 """Around a gossiped message: publisher, number, topic, key, signature; the frames of Yamux, Noise, TCP and IP."""
@@ -247,7 +248,8 @@ class WideNetwork(SimulatedNetwork):
     def _form_us(self, topic: str, data: bytes) -> float:
         """What it costs to see what a message is, whatever comes of it."""
         if not self._subscriptions[topic].urgent:
-            return self._costs.bundle_us * _proofs_in(data)
+            proofs = _proofs_in(data)
+            return self._costs.bundle_us * proofs + checked_in_place_us(self._costs, proofs)
         message = message_in(data)
         if isinstance(message, Commit):
             return self._costs.commit_us * len(message.signatures)

@@ -32,7 +32,7 @@ from step_node.testing.simulator.host import HOME
 from step_node.testing.wan.costs import Costs
 from step_node.testing.wan.machine import Machine, Processor
 from step_node.testing.wan.network import WideArea, WideNetwork
-from step_node.testing.wan.work import MS_A_SECOND, PricedOffload, SharedAnswers
+from step_node.testing.wan.work import MS_A_SECOND, PricedOffload, SharedAnswers, checked_in_place_us
 
 OnFinalised = Callable[[str, FinalisedBatch], None]
 """(a node's name, what it has just stored)."""
@@ -115,7 +115,8 @@ class WideNode:
 
     async def _submit(self, proofs: Sequence[SignedProof], answered: Callable[[Sequence[object]], None]) -> None:
         if self._node is not None:
-            await self.machine.processor.work(self._costs.submission_us * len(proofs))
+            in_place_us = checked_in_place_us(self._costs, len(proofs))
+            await self.machine.processor.work(self._costs.submission_us * len(proofs) + in_place_us)
             answered(await self._node.admission.submit_many(proofs, wait_ms=0, source="client"))
 
     def close(self) -> None:

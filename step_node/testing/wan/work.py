@@ -20,6 +20,7 @@ from step_node.batch.batch import Batch, decode_batch, header_hash
 from step_node.batch.outline import Outline, decode_outline
 from step_node.chain.building import BatchPlan, build_batch
 from step_node.chain.judging import JudgedBatch, apply_judged
+from step_node.chain.verification import FEW_PROOFS_MAX
 from step_node.network import proposals
 from step_node.parameters import Parameters
 from step_node.proofs.gates import check_stateless_many
@@ -32,6 +33,12 @@ T = TypeVar("T")
 ANSWERS_MAX: Final = 256
 """Answers about batches that are kept; beyond it the oldest is worked out again."""
 MS_A_SECOND: Final = 1_000
+
+
+def checked_in_place_us(costs: Costs, proofs: int) -> float:
+    """What it costs to check proofs that are so few that a node does it where it stands; 0 of more, which it hands
+    over."""
+    return (costs.check_us + costs.admit_us) * proofs if proofs <= FEW_PROOFS_MAX else 0.0
 
 
 class SharedAnswers:
