@@ -45,7 +45,7 @@ KEPT_UP_SHARE: Final = 0.95
 """Of what was offered, that must become final, or the rate is too high."""
 KEPT_UP_MS: Final = 3_000.0
 """By when 95 % of them must be final."""
-SATURATED: Final = 0.9
+SATURATED: Final = 0.8
 """So busy a processor or a line is the bottleneck."""
 REQUESTS_A_SECOND: Final = 10
 """How often clients come to one node: what is due there meanwhile they hand in together."""
@@ -75,7 +75,8 @@ class WideReport:
     refused: Mapping[str, int]
     finality_ms: Mapping[str, float | None]
     final_per_second: float
-    """By the batches that were stored while proofs were offered, without the wait for the first of them."""
+    """By the batches that were stored while proofs were offered, without the wait for the first of them; by the proofs
+    that were offered, where there were too few batches."""
     sent_bytes_per_second: float
     """By a node, on the average."""
     busy: Mapping[str, float]
@@ -276,7 +277,7 @@ class _World:
             final=len(self._final),
             refused=dict(sorted(self._refused.items())),
             finality_ms=percentiles_ms(at - self._due[proof_id] for proof_id, at in self._final.items()),
-            final_per_second=_pace(stored),
+            final_per_second=_pace(stored) or len(self._final) / settings.seconds,
             sent_bytes_per_second=(after.sent_bytes - before.sent_bytes) / settings.validators / settings.seconds,
             busy={
                 name: max(
@@ -294,7 +295,7 @@ class _World:
 
 
 def _pace(stored: Sequence[tuple[float, int]]) -> float:
-    """Proofs a second in batches that were stored at these times; 0 of fewer than two."""
-    if len(stored) < 2:
+    """Proofs a second in batches that were stored at these times; 0 of fewer than three."""
+    if len(stored) < 3:
         return 0.0
     return sum(proofs for _, proofs in stored[1:]) / (stored[-1][0] - stored[0][0])
