@@ -19,8 +19,8 @@ from tests.testing.wan.test_search import report
 async def test_the_row_says_what_a_world_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gossip_costs_module, "SMALL_MESSAGES", 30)
     monkeypatch.setattr(gossip_costs_module, "LARGE_MESSAGES", 5)
-    monkeypatch.setattr(wan_module, "WORLDS", (WideSettings(validators=4, proofs_per_second=40, seconds=2),))
-    monkeypatch.setattr(wan_module, "STEPS_MAX", 1)
+    world = WideSettings(validators=4, proofs_per_second=40, seconds=2)
+    monkeypatch.setattr(wan_module, "WORLDS", (wan_module.Plan(world, 1),))
     told = list[str]()
     sample = await wan_module.measure_wan(Workshop(tmp_path, 2 * BATCH_PROOFS, tell=told.append))
     assert 20 < sample.value <= 40
