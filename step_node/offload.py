@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
+from functools import partial
 from typing import Protocol, TypeVar, TypeVarTuple
 
 import trio
@@ -19,8 +20,8 @@ Arguments = TypeVarTuple("Arguments")
 class Offload(Protocol):
     """Where blocking work runs."""
 
-    def __call__(self, work: Callable[[], T], /) -> Awaitable[T]:
-        """Run `work` and give its result, or raise what it raises."""
+    def __call__(self, work: partial[T], /) -> Awaitable[T]:
+        """Run `work` and give its result, or raise what it raises. Its function and arguments say what it is."""
         ...
 
 
@@ -36,5 +37,5 @@ async def run_blocking(
     """`work(*arguments)` off the event loop; a cancelled caller waits for its end. See `trio.to_thread.run_sync`."""
     elsewhere = offload_of_task.get()
     if elsewhere is not None:
-        return await elsewhere(lambda: work(*arguments))
+        return await elsewhere(partial(work, *arguments))
     return await trio.to_thread.run_sync(work, *arguments, limiter=limiter)

@@ -28,6 +28,8 @@ def print_rows(screen: Console, rows: Sequence[Row], *, was_busy: bool) -> None:
     for row in rows:
         for name, value in row.figures.items():
             screen.print(f"  {row.name}: {name} {plain_number(value)}", markup=False, soft_wrap=True)
+        for detail in row.details:
+            screen.print(f"  {row.name}: {detail}", markup=False, soft_wrap=True)
         for failure in row.failures:
             screen.print(f"  {row.name}: {failure}", style="red", markup=False, soft_wrap=True)
     if was_busy:

@@ -44,13 +44,15 @@ class Bar:
 class Sample:
     """One run of a row. `limit` is in the same unit, measured beside it; None where there is none.
 
-    `figures` are others of the same run, by name. `failures` says what else the bar asks for and did not hold.
+    `figures` are others of the same run, by name. `failures` says what else the bar asks for and did not hold,
+    `details` what no figure can.
     """
 
     value: float
     limit: float | None = None
     figures: Mapping[str, float] = field(default_factory=dict)
     failures: tuple[str, ...] = ()
+    details: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,8 @@ class Row:
     figures: Mapping[str, float] = field(default_factory=dict)
     failures: tuple[str, ...] = ()
     """What else the bar asks for, and did not hold."""
+    details: tuple[str, ...] = ()
+    """What no figure can say, of each run."""
     rule: str = ""
     """The bar, for people."""
 
@@ -121,6 +125,7 @@ def summarise(name: str, unit: str, bar: Bar | None, samples: Sequence[Sample]) 
         spread=(max(values) - min(values)) / abs(value) if value else 0.0,
         figures=_medians(samples),
         failures=failures,
+        details=tuple(dict.fromkeys(detail for sample in samples for detail in sample.details)),
         rule="" if bar is None else str(bar),
     )
 

@@ -66,7 +66,7 @@ def sizes_of(workshop: Workshop) -> list[int]:
 
 async def measure_growth(workshop: Workshop) -> Sample:
     """Every operation at every size; figures are the exponents, and the costs at the smallest and the largest size."""
-    by_size = {size: await _state_costs(workshop, size) for size in sizes_of(workshop)}
+    by_size = {size: await state_costs(workshop, size) for size in sizes_of(workshop)}
     waiting_by_size = {size: _mempool_costs(size) for size in WAITING_SIZES}
     exponents: dict[str, float] = {}
     figures: dict[str, float] = {}
@@ -82,7 +82,7 @@ async def measure_growth(workshop: Workshop) -> Sample:
     )
 
 
-async def _state_costs(workshop: Workshop, size: int) -> Costs:
+async def state_costs(workshop: Workshop, size: int) -> Costs:
     """Loading, building and finalising batches of known accounts over a store of that size."""
     workshop.tell(f"growth: a store of {size:,} accounts, triangles and nonces")
     provers = Provers(SEED, Parameters().seeded_level)

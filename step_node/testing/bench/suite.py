@@ -24,6 +24,7 @@ from step_node.testing.bench import (
     nodes,
     recovery,
     syncing,
+    wan,
 )
 from step_node.testing.bench.figures import Row, Sample, rounded, summarise
 from step_node.testing.bench.plans import RowPlan, Workshop
@@ -38,6 +39,7 @@ PLANS: Final[tuple[RowPlan, ...]] = (
     *microseconds.PLANS,
     *nodes.PLANS,
     *syncing.PLANS,
+    *wan.PLANS,
 )
 BUSY_LOAD: Final = 0.5
 """Processes that want each core, besides the suite: with more of them the figures are those of a busy machine."""
@@ -83,6 +85,7 @@ def results(rows: Sequence[Row], *, accounts: int, was_busy: bool) -> dict[str, 
             | {
                 "figures": {name: rounded(value) for name, value in row.figures.items()},
                 "failures": list(row.failures),
+                "details": list(row.details),
             }
             for row in rows
         ],

@@ -167,10 +167,12 @@ class SimulatedNetwork(BaseNetwork):
     def __init__(self, air: Air, name: str) -> None:
         super().__init__(PeerId(name), trio.current_time)
         self._air = air
-        self._pipes: dict[int, _PipeEnd] = {}
+        self._pipes: dict[int, SimulatedPipeEnd] = {}
         self._relayed: dict[bytes, None] = {}
         self._pipe_number = 0
-        self._accepting, self._accepted = trio.open_memory_channel[tuple[PeerId, str, _PipeEnd]](STREAMS_WAITING_MAX)
+        self._accepting, self._accepted = trio.open_memory_channel[tuple[PeerId, str, SimulatedPipeEnd]](
+            STREAMS_WAITING_MAX
+        )
         self.tamper: Callable[[str, bytes], list[tuple[str, bytes]] | None] | None = None
         """A liar's: (topic, data) -> (receiver, data) of what is sent in its place, or None for the truth."""
         self.overhear: Callable[[str, str, bytes], None] | None = None
@@ -230,8 +232,8 @@ class SimulatedNetwork(BaseNetwork):
         if not (self._air.passes(self._peer_id, peer_id, None) and self._air.passes(peer_id, self._peer_id, None)):
             await trio.sleep(CONNECT_TIMEOUT_SECONDS)
             raise PeerUnreachable(peer_id, "it does not answer")
-        near = _PipeEnd(self._air, self._peer_id, peer_id)
-        far = _PipeEnd(self._air, peer_id, self._peer_id)
+        near = self._new_pipe(self._peer_id, peer_id)
+        far = self._new_pipe(peer_id, self._peer_id)
         PipeEnd.connect(near, far)
         other.accept_stream(self._peer_id, protocol, far)
         self._streams_opened += 1
@@ -300,7 +302,7 @@ class SimulatedNetwork(BaseNetwork):
         if receiver is not None:
             self.send_to(receiver, topic, data)
 
-    def accept_stream(self, peer_id: PeerId, protocol: str, pipe: _PipeEnd) -> None:
+    def accept_stream(self, peer_id: PeerId, protocol: str, pipe: SimulatedPipeEnd) -> None:
         """Serve a stream that a neighbour opened. Raises `ProtocolUnsupported`, `PeerUnreachable`."""
         if protocol not in self._protocols:
             raise ProtocolUnsupported(self._peer_id, protocol)
@@ -310,13 +312,16 @@ class SimulatedNetwork(BaseNetwork):
             raise PeerUnreachable(self._peer_id, "it takes no more streams") from error
         self._remember(pipe)
 
-    def _remember(self, pipe: _PipeEnd) -> None:
+    def _new_pipe(self, name: str, other_name: str) -> SimulatedPipeEnd:
+        return SimulatedPipeEnd(self._air, name, other_name)
+
+    def _remember(self, pipe: SimulatedPipeEnd) -> None:
         self._pipes = {number: kept for number, kept in self._pipes.items() if not kept.is_over}
         self._pipe_number += 1
         self._pipes[self._pipe_number] = pipe
 
 
-class _PipeEnd(PipeEnd):
+class SimulatedPipeEnd(PipeEnd):
     """One end of a pair of pipes with the delays of a link, which may be cut."""
 
     def __init__(self, air: Air, name: str, other_name: str) -> None:

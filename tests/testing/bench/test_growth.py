@@ -55,7 +55,7 @@ async def test_a_state_has_accounts_that_are_nowhere_and_those_are_not_asked_to_
     for module in (grown_chain, growth):
         monkeypatch.setattr(module, "PLACED", growth.BATCH_PROOFS + 100)
     monkeypatch.setattr(growth, "BATCHES", 2)
-    costs = await growth._state_costs(Workshop(tmp_path), 2 * growth.BATCH_PROOFS)
+    costs = await growth.state_costs(Workshop(tmp_path), 2 * growth.BATCH_PROOFS)
     assert set(costs) == {"load", "load and build", "finalise"}
 
 

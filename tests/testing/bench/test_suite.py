@@ -45,7 +45,7 @@ async def test_the_results_say_what_was_measured_and_where(tmp_path: Path) -> No
     await write_results(path, results(rows, accounts=5, was_busy=True))
     written = json.loads(path.read_text())
     assert (written["accounts"], written["was_busy"]) == (5, True)
-    assert written["rows"] == [rows[0].as_json() | {"figures": {"side": 1.235}, "failures": []}]
+    assert written["rows"] == [rows[0].as_json() | {"figures": {"side": 1.235}, "failures": [], "details": []}]
 
 
 def test_every_row_is_described_in_its_order() -> None:
