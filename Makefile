@@ -7,6 +7,7 @@ PROOFS ?= 200
 REPEAT ?= 1
 SCENARIO ?=
 ROW ?=
+CURVE ?=
 SEEDS ?= 1000
 BATCHES ?= 2000
 SECONDS_EACH ?= 20
@@ -23,7 +24,7 @@ export PIP_ROOT_USER_ACTION := ignore
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo setup setup-dev test test-fast long test-python coverage explore simulate bench-join check lint lock clean \
-  bench compose-check chaos hostile soak fuzz fuzz-consensus nightly changelog
+  bench curves load compose-check chaos hostile soak fuzz fuzz-consensus nightly changelog
 
 help: ## List what can be done
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,6 +56,12 @@ hostile: setup-dev ## Attacks on networks of real processes, one after another; 
 
 bench: setup-dev $(VENV)/.bench-installed ## What a node reaches here, beside its limit: half an hour and more (ROW=proof_check)
 	@$(BIN)/step-node bench $(foreach name,$(ROW),--only $(name))
+
+curves: setup-dev ## How rate and finality change as one thing grows, drawn in docs/curves: some 20 minutes (CURVE=validators)
+	@$(BIN)/step-node curves --figures docs/curves $(foreach name,$(CURVE),--only $(name))
+
+load: setup-dev ## 1,000 proofs a second for a minute and 10,000 for 5 s, on four nodes: writes docs/load-baseline.md
+	@$(BIN)/python -m scripts.load_baseline --out docs/load-baseline.md
 
 soak: setup-dev ## A network with visitors that come and go, for an hour: does a node grow (MINUTES=60)?
 	@$(BIN)/python -m scripts.soak --minutes $(MINUTES)

@@ -27,6 +27,7 @@ FOLDERS = {
 MADE = {
     "htmlcov/",
     "bench/results.json",
+    "bench/curves.json",
     "nightly/",
     "node.log",
     "ban-by-height.fixed.md",

@@ -72,7 +72,8 @@ async def _run(plans: list[RowPlan], runs: int | None, accounts: int, out: Path,
     from step_node.cli.signals import cancelled_by_signals
     from step_node.testing.bench.figures import Row
     from step_node.testing.bench.plans import Workshop
-    from step_node.testing.bench.suite import is_busy, results, run_rows, write_results
+    from step_node.testing.bench.suite import results, run_rows, write_results
+    from step_node.testing.machine import is_busy
 
     screen = console(stderr=as_json)
     was_busy, rows = is_busy(), list[Row]()

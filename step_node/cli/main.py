@@ -15,6 +15,7 @@ from step_node.cli import (
     bench_command,
     chaos_command,
     consensus_command,
+    curves_command,
     devnet_command,
     home_commands,
     keys_commands,
@@ -71,6 +72,7 @@ app.command("testnet")(home_commands.make_test_network)
 app.command("start")(start_command.start)
 app.command("load")(load_command.load)
 app.command("bench")(bench_command.bench)
+app.command("curves")(curves_command.curves)
 app.command("simulate")(simulate_command.simulate)
 app.command("status")(status_command.status)
 app.command("consensus")(consensus_command.consensus)

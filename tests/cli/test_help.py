@@ -17,6 +17,7 @@ COMMANDS = (
     "init",
     "load",
     "bench",
+    "curves",
     "testnet",
     "start",
     "status",
@@ -40,7 +41,7 @@ COMMANDS = (
     "validator set-address",
     "validator show",
 )
-HEAVY_MODULES = ("libp2p", "numpy", "pydantic", "trio", "fastapi", "httpx", "motor", "shapely", "rich.table")
+HEAVY_MODULES = ("libp2p", "numpy", "pydantic", "trio", "fastapi", "httpx", "motor", "shapely", "rich.table", "matplotlib")
 
 
 def test_the_overview_names_every_command(command: Command) -> None:

@@ -22,6 +22,7 @@ from step_node.ledger.commitment import commit_changes, commit_encoded
 from step_node.ledger.records import Account, LastProof, NonceRecord, Record, Triangle, record_bytes
 from step_node.ledger.rewards import proof_reward_ustep
 from step_node.mempool.pool import Mempool
+from step_node.parameters import Parameters
 from step_node.proofs.proof import SIGNATURE_BYTES, SignedProof
 from step_node.storage.interface import RestoredState, Storage, StoredRecord
 from step_node.storage.memory import MemoryStorage
@@ -33,6 +34,13 @@ PLACED: Final = 200_000
 PAGE_RECORDS: Final = 5_000
 SEED: Final = bytes(16)
 """Of the provers whose accounts are there."""
+
+HISTORY_PROOFS: Final = 10
+"""Of each batch that `lengthen` adds."""
+HISTORY_MS: Final = 100
+"""Between two of them, by chain time."""
+HISTORY_ACCOUNTS: Final = 4_000
+"""Who prove in them, in turn: by far more than the moratorium asks for, and few proofs in each triangle."""
 
 AddressOf = Callable[[int], bytes]
 
@@ -96,10 +104,13 @@ def unsigned_proof(provers: Provers, number: int, timestamp_ms: int, nonce: str)
     return SignedProof(address, provers.triangle(number), lat, lon, 5.0, timestamp_ms, nonce, signature, proof_id)
 
 
-def bench_genesis(keys: Sequence[bytes], time_ms: int, addresses: Sequence[str] = ()) -> Genesis:
+def bench_genesis(
+    keys: Sequence[bytes], time_ms: int, addresses: Sequence[str] = (), parameters: Parameters | None = None
+) -> Genesis:
     """A genesis whose validators have these keys, and listen at `addresses`, which do not matter offline."""
     places = addresses or [f"/ip4/127.0.0.1/tcp/{26_600 + index}" for index in range(len(keys))]
-    return new_genesis(chain_id=CHAIN_ID, genesis_time_ms=time_ms, validators=list(zip(keys, places, strict=True)))
+    validators = list(zip(keys, places, strict=True))
+    return new_genesis(chain_id=CHAIN_ID, genesis_time_ms=time_ms, validators=validators, parameters=parameters)
 
 
 async def grown_state(genesis: Genesis, keys: dict[bytes, bytes], plan: GrowthPlan) -> RestoredState:
@@ -130,6 +141,27 @@ async def restore_into(storage: Storage, genesis: Genesis, state: RestoredState)
     """Make `state` the contents of an empty store."""
     await storage.initialise(genesis.hash, genesis.head(), genesis.accounts())
     await storage.restore(state)
+
+
+async def lengthen(
+    storage: Storage, genesis: Genesis, keys: dict[bytes, bytes], plan: GrowthPlan, *, batches: int, end_ms: int
+) -> None:
+    """Finalise `batches` more on the grown chain in `storage`, the last one at `end_ms`; really, one after another.
+
+    Those who prove in them are accounts beyond the plan's, which nobody has the keys of.
+    """
+    clock = ManualClock(end_ms - batches * HISTORY_MS)
+    chain = await Chain.open(genesis=genesis, storage=storage, clock=clock, known=Mempool().get)
+    for batch in range(batches):
+        clock.time_ms += HISTORY_MS
+        turns = range(batch * HISTORY_PROOFS, (batch + 1) * HISTORY_PROOFS)
+        numbers = [plan.accounts + 1 + turn % HISTORY_ACCOUNTS for turn in turns]
+        proofs = [unsigned_proof(plan.provers, number, clock.time_ms, f"before-{batch}") for number in numbers]
+        proposer = chain.validators.proposer(chain.next_height, 0).address
+        judged = await chain.build(proofs, round_number=0, proposer=proposer)
+        if judged is None or len(judged.batch.proofs) != HISTORY_PROOFS:
+            raise RuntimeError(f"height {chain.next_height}: not every proof could be put into a batch")
+        await chain.finalise(judged, committed_by(judged.batch, keys))
 
 
 def committed_by(batch: Batch, keys: dict[bytes, bytes]) -> Commit:

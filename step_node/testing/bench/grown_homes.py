@@ -8,7 +8,7 @@ import shutil
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from step_node.testing.bench.grown_chain import (
     GrowthPlan,
     bench_genesis,
     grown_state,
+    lengthen,
     made_up_address,
     restore_into,
 )
@@ -43,12 +44,26 @@ SETTLED_MS = 20_000
 
 
 @dataclass(frozen=True, slots=True)
+class HomesPlan:
+    """What homes to make: of so many validators, on a chain of so many accounts and `batches` batches.
+
+    Without `prove` nobody has the accounts' keys, which makes them cheap: who proves then is a newcomer.
+    """
+
+    validators: int
+    accounts: int
+    prove: bool = True
+    parameters: Parameters = field(default_factory=Parameters)
+    batches: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class GrownHomes:
     """Homes under `root`, for `validators` nodes that have not been started, and the accounts that may prove."""
 
     root: Path
     validators: int
-    known: KnownProvers
+    known: KnownProvers | None
 
     def copied_to(self, root: Path) -> Path:
         """The same homes under `root`, for one run."""
@@ -56,55 +71,60 @@ class GrownHomes:
         return root
 
 
-async def grown_homes(workshop: Workshop, validators: int, accounts: int, *, prove: bool = True) -> GrownHomes:
-    """Such homes, made at the first call and kept for later ones. Without `prove` nobody has the accounts' keys."""
-    name = f"grown-{validators}-{accounts}-{prove}"
+async def grown_homes(workshop: Workshop, plan: HomesPlan) -> GrownHomes:
+    """Such homes, made at the first call and kept for later ones."""
+    name = f"homes of {plan}"
     kept = workshop.kept.get(name)
     if not isinstance(kept, GrownHomes):
-        workshop.tell(f"making a chain of {accounts:,} accounts, for {validators} validators")
-        stores = [StorageConfig()] * validators
-        kept = workshop.kept[name] = await _make(workshop.folder / name, accounts, stores, prove=prove)
+        workshop.tell(_making(plan))
+        stores = [StorageConfig()] * plan.validators
+        kept = workshop.kept[name] = await _make(workshop.fresh_folder(), plan, stores)
     return kept
 
 
-async def grown_homes_in_mongodb(workshop: Workshop, validators: int, accounts: int, uri: str) -> GrownHomes:
+async def grown_homes_in_mongodb(workshop: Workshop, plan: HomesPlan, uri: str) -> GrownHomes:
     """Such homes, made anew at each call, with databases of their own in the replica set at `uri`."""
-    workshop.tell(f"making a chain of {accounts:,} accounts in MongoDB, for {validators} validators")
+    workshop.tell(f"{_making(plan)}, in MongoDB")
     root = workshop.fresh_folder()
     stores = [
         StorageConfig(engine="mongodb", mongodb_uri=uri, mongodb_database=f"step_bench_{root.name}_{index}")
-        for index in range(validators)
+        for index in range(plan.validators)
     ]
-    return await _make(root, accounts, stores, prove=True)
+    return await _make(root, plan, stores)
 
 
-async def _make(root: Path, accounts: int, stores: Sequence[StorageConfig], *, prove: bool) -> GrownHomes:
-    validators = len(stores)
-    nodes = [NetworkNode(NodeKeys.new(is_validator=True), ports.api, ports.p2p) for ports in free_ports(validators)]
+def _making(plan: HomesPlan) -> str:
+    length = f" and {plan.batches:,} batches" if plan.batches > 1 else ""
+    return f"making a chain of {plan.accounts:,} accounts{length}, for {plan.validators} validators"
+
+
+async def _make(root: Path, plan: HomesPlan, stores: Sequence[StorageConfig]) -> GrownHomes:
+    nodes = [NetworkNode(NodeKeys.new(is_validator=True), one.api, one.p2p) for one in free_ports(plan.validators)]
     keys = {address_of(public_key_of(key)): key for node in nodes if (key := node.keys.validator) is not None}
-    parameters = Parameters()
-    window_ms = nonce_window_ms(parameters)
-    first_ms = time.time_ns() // 1_000_000 - window_ms - SETTLED_MS
-    genesis = bench_genesis(list(keys.values()), first_ms - 60_000, [node.p2p_address for node in nodes])
-    homes = network_homes(root, validators)
+    window_ms = nonce_window_ms(plan.parameters)
+    settled_ms = time.time_ns() // 1_000_000 - SETTLED_MS
+    first_ms = settled_ms - window_ms
+    addresses = [node.p2p_address for node in nodes]
+    genesis = bench_genesis(list(keys.values()), first_ms - 60_000, addresses, plan.parameters)
+    homes = network_homes(root, plan.validators)
     write_network_homes(homes, nodes=nodes, genesis=genesis, storage=stores, password="not a secret")
-    provers = Provers(SEED, parameters.seeded_level)
+    provers = Provers(SEED, plan.parameters.seeded_level)
     address_of_account: AddressOf = made_up_address
-    if prove:
-        addresses = await trio.to_thread.run_sync(_addresses, provers, accounts)
-        address_of_account = addresses.__getitem__
-    plan = GrowthPlan(accounts, first_ms, window_ms / accounts, address_of_account, provers)
-    state = await grown_state(genesis, keys, plan)
+    if plan.prove:
+        address_of_account = (await trio.to_thread.run_sync(_addresses, provers, plan.accounts)).__getitem__
+    growth = GrowthPlan(plan.accounts, first_ms, window_ms / plan.accounts, address_of_account, provers)
+    state = await grown_state(genesis, keys, growth)
     for home, store, address in zip(homes, stores, keys, strict=True):
         if store.engine == "sqlite" and home is not homes[0]:
             shutil.copy(homes[0].ledger, home.ledger)
         else:
             async with open_storage(storage_settings(home, store)) as storage:
                 await restore_into(storage, genesis, state)
+                await lengthen(storage, genesis, keys, growth, batches=plan.batches - 1, end_ms=settled_ms)
         # As if each had signed what its key has: a history without it is doubtful, and there is nobody to wait it out.
         with SigningGuard.open(home.signing_history(address), chain_id=genesis.chain_id, validator=address) as guard:
-            guard.raise_floor(1)
-    return GrownHomes(root, validators, KnownProvers(provers, accounts))
+            guard.raise_floor(plan.batches)
+    return GrownHomes(root, plan.validators, KnownProvers(provers, plan.accounts) if plan.prove else None)
 
 
 def _addresses(provers: Provers, count: int) -> list[bytes]:

@@ -13,6 +13,7 @@ import trio
 
 from step_node.testing.bench.cpu_account import EVENT_LOOP, WRITE_SECONDS
 from step_node.testing.bench.figures import Sample
+from step_node.testing.bench.grown_homes import HomesPlan
 from step_node.testing.bench.networks import running_network
 from step_node.testing.bench.plans import RowPlan, Workshop
 from step_node.testing.bench.recovery import one_core_recoveries_per_second
@@ -82,7 +83,7 @@ def spent_per_proof(before: Sequence[CpuSums], after: Sequence[CpuSums], proofs:
 async def measure_microseconds(workshop: Workshop) -> Sample:
     """See the module's docstring."""
     accounts = [workshop.folder / f"cpu-{index}.json" for index in range(VALIDATORS)]
-    async with running_network(workshop, VALIDATORS, cpu_accounts=accounts) as network:
+    async with running_network(workshop, HomesPlan(VALIDATORS, workshop.accounts), cpu_accounts=accounts) as network:
         await trio.sleep(SETTLED_SECONDS)
         before = [CpuSums.of(account) for account in accounts]
         report = await network.load(RATE, SECONDS, batch=BATCH)

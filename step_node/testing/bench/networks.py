@@ -11,7 +11,8 @@ that all addresses have by default; nothing else is set otherwise than in a home
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Sequence
+import shutil
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -23,7 +24,7 @@ import trio
 from step_node.home.config import ApiConfig
 from step_node.testing.bench.cpu_account import ACCOUNT_VARIABLE
 from step_node.testing.bench.figures import Bar, Sample
-from step_node.testing.bench.grown_homes import grown_homes, grown_homes_in_mongodb
+from step_node.testing.bench.grown_homes import HomesPlan, grown_homes, grown_homes_in_mongodb
 from step_node.testing.bench.plans import RowPlan, Workshop
 from step_node.testing.bench.recovery import one_core_recoveries_per_second
 from step_node.testing.devnet.network import Devnet, DevnetSettings
@@ -61,18 +62,18 @@ RECOVERY_SECONDS_MAX: Final = 60.0
 
 @dataclass(slots=True)
 class Network:
-    """A network that runs on a grown chain, and whose turn it is to prove."""
+    """A network that runs on a grown chain, and whose turn it is to prove; None: newcomers do."""
 
     devnet: Devnet
-    known: KnownProvers
+    known: KnownProvers | None
 
     def settings(self, rate: float, seconds: float, *, batch: int) -> LoadSettings:
         """A load over all nodes, by the accounts that have not proven for the longest."""
         known = self.known
-        schedule = Schedule(
-            rate, seconds, len(self.devnet.nodes), self.devnet.genesis.parameters.moratorium_ms, batch, known.count
-        )
-        self.known = replace(known, first=(known.first + schedule.provers_at_once) % known.count)
+        if known is not None:
+            moratorium_ms = self.devnet.genesis.parameters.moratorium_ms
+            schedule = Schedule(rate, seconds, len(self.devnet.nodes), moratorium_ms, batch, known.count)
+            self.known = replace(known, first=(known.first + schedule.provers_at_once) % known.count)
         return LoadSettings(self.devnet.urls, rate, seconds, batch=batch, drain_seconds=DRAIN_SECONDS, known=known)
 
     async def load(self, rate: float, seconds: float, *, batch: int) -> LoadReport:
@@ -82,31 +83,44 @@ class Network:
 
 @asynccontextmanager
 async def running_network(
-    workshop: Workshop, validators: int, store: Store = "sqlite", *, cpu_accounts: Sequence[Path] = ()
+    workshop: Workshop,
+    plan: HomesPlan,
+    store: Store = "sqlite",
+    *,
+    environment: Mapping[str, str] | None = None,
+    cpu_accounts: Sequence[Path] = (),
 ) -> AsyncIterator[Network]:
-    """`validators` processes on homes with a grown chain, of this run alone; of MongoDB, with a mongod beside them.
+    """Processes on homes of that plan, of this run alone; of MongoDB, with a mongod beside them.
 
-    With `cpu_accounts`, one for each, they write down there where their time goes (`cpu_account`).
+    `environment` is what their settings are besides, the same for all. With `cpu_accounts`, one for each, they write
+    down there where their time goes (`cpu_account`).
     """
     async with AsyncExitStack() as stack:
         uri: str | None = None
         if store == "mongodb":
             uri = (await stack.enter_async_context(throwaway_mongod())).uri
-            homes = await grown_homes_in_mongodb(workshop, validators, workshop.accounts, uri)
+            homes = await grown_homes_in_mongodb(workshop, plan, uri)
             root = homes.root
         else:
-            homes = await grown_homes(workshop, validators, workshop.accounts)
+            homes = await grown_homes(workshop, plan)
             root = await trio.to_thread.run_sync(homes.copied_to, workshop.fresh_folder())
-        settings = DevnetSettings(validators=validators, home=root, store=store, mongodb_uri=uri)
+        stack.callback(shutil.rmtree, root, ignore_errors=True)
+        settings = DevnetSettings(validators=plan.validators, home=root, store=store, mongodb_uri=uri)
         devnet = Devnet(settings, report=workshop.tell)
         await devnet.prepare()
-        for node in devnet.nodes:
-            node.environment["STEP_API__ADDRESS_COST_MS_PER_SECOND"] = str(ApiConfig().cost_ms_per_second)
+        set_for_load(devnet, environment or {})
         for node, account in zip(devnet.nodes, cpu_accounts, strict=False):
             node.module = PROFILED_MODULE
             node.environment[ACCOUNT_VARIABLE] = str(account)
         await stack.enter_async_context(devnet)
         yield Network(devnet, homes.known)
+
+
+def set_for_load(devnet: Devnet, environment: Mapping[str, str]) -> None:
+    """Settings for nodes that have not been started: one address may take the whole share that all have; and these."""
+    for node in devnet.nodes:
+        node.environment["STEP_API__ADDRESS_COST_MS_PER_SECOND"] = str(ApiConfig().cost_ms_per_second)
+        node.environment.update(environment)
 
 
 async def measure_rate(
@@ -119,19 +133,19 @@ async def measure_rate(
     store: Store = "sqlite",
 ) -> Sample:
     """How much is finalised, how soon at four fifths of it (or at `quick_at` a second), and what overload does."""
-    async with running_network(workshop, validators, store) as network:
+    async with running_network(workshop, HomesPlan(validators, workshop.accounts), store) as network:
         most, rate, rate_max = 0.0, FIRST_RATE, workshop.accounts / STEP_SECONDS
         while rate <= rate_max:
-            step = await network.load(rate, STEP_SECONDS, batch=_batch_at(rate, batch))
+            step = await network.load(rate, STEP_SECONDS, batch=batch_at(rate, batch))
             workshop.tell(f"offered {rate:,.0f}/s: final {step.final:,} of {step.offered:,}, {step.finality_ms} ms")
-            if not _keeps_up(step):
+            if not keeps_up(step):
                 most = max(most, step.final_per_second)
                 break
             most, rate = rate, 2 * rate
         sustained_rate = quick_at or SUSTAINED_SHARE * most
-        sustained = await network.load(sustained_rate, SUSTAINED_SECONDS, batch=_batch_at(sustained_rate, batch))
+        sustained = await network.load(sustained_rate, SUSTAINED_SECONDS, batch=batch_at(sustained_rate, batch))
         overload_rate = min(OVERLOAD_TIMES * most, rate_max)
-        overload = await network.load(overload_rate, OVERLOAD_SECONDS, batch=_batch_at(overload_rate, batch))
+        overload = await network.load(overload_rate, OVERLOAD_SECONDS, batch=batch_at(overload_rate, batch))
     yardstick = one_core_recoveries_per_second(workshop) * (os.cpu_count() or 1) / validators
     return Sample(
         most,
@@ -151,12 +165,13 @@ async def measure_rate(
     )
 
 
-def _batch_at(rate: float, batch: int) -> int:
-    """`batch`, or fewer, where requests would otherwise be so rare that they come in lumps."""
+def batch_at(rate: float, batch: int) -> int:
+    """How many go into a request: `batch`, or fewer, where requests would be so rare that proofs come in lumps."""
     return min(batch, max(1, int(rate / REQUESTS_A_SECOND_MIN)))
 
 
-def _keeps_up(step: LoadReport) -> bool:
+def keeps_up(step: LoadReport) -> bool:
+    """Whether nearly all that was offered has become final, and nearly all of it soon."""
     p95_ms = step.finality_ms["p95"]
     return step.final >= KEPT_UP_SHARE * step.offered and p95_ms is not None and p95_ms <= KEPT_UP_MS
 
@@ -182,7 +197,7 @@ async def measure_burst(workshop: Workshop) -> Sample:
     """50,000 proofs in five seconds on top of a trickle: how long after them until the trickle is normal again."""
     reports: dict[str, LoadReport] = {}
     begin = trio.Event()
-    async with running_network(workshop, BURST_VALIDATORS) as network:
+    async with running_network(workshop, HomesPlan(BURST_VALIDATORS, workshop.accounts)) as network:
         loads = {
             "burst": network.settings(BURST_PROOFS / BURST_SECONDS, BURST_SECONDS, batch=BATCH),
             "trickle": network.settings(TRICKLE_RATE, BURST_SECONDS + RECOVERY_SECONDS_MAX, batch=1),

@@ -9,7 +9,7 @@ import trio
 
 from step_node.home.paths import NodeHome
 from step_node.testing.bench.figures import Bar, Sample
-from step_node.testing.bench.grown_homes import grown_homes
+from step_node.testing.bench.grown_homes import HomesPlan, grown_homes
 from step_node.testing.bench.networks import BATCH
 from step_node.testing.bench.plans import RowPlan, Workshop
 from step_node.testing.devnet.network import Devnet, DevnetSettings
@@ -35,7 +35,7 @@ async def measure_start(workshop: Workshop) -> Sample:
 
 
 async def _start_seconds(workshop: Workshop, accounts: int) -> float:
-    homes = await grown_homes(workshop, 1, accounts, prove=False)
+    homes = await grown_homes(workshop, HomesPlan(1, accounts, prove=False))
     devnet = Devnet(DevnetSettings(validators=1, home=homes.root), report=workshop.tell)
     await devnet.prepare()
     try:
@@ -63,7 +63,7 @@ async def measure_memory(workshop: Workshop) -> Sample:
 
     One of two validators runs, so nothing is finalised meanwhile; 50,000 are offered, and it takes what it will.
     """
-    homes = await grown_homes(workshop, 2, workshop.accounts)
+    homes = await grown_homes(workshop, HomesPlan(2, workshop.accounts))
     root = await trio.to_thread.run_sync(homes.copied_to, workshop.fresh_folder())
     devnet = Devnet(DevnetSettings(validators=2, home=root), report=workshop.tell)
     await devnet.prepare()

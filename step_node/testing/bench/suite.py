@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import platform
-import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
 import trio
 
-import step_node
 from step_node.durable.atomic_file import write_atomically
 from step_node.testing.bench import (
     growth,
@@ -28,6 +24,7 @@ from step_node.testing.bench import (
 )
 from step_node.testing.bench.figures import Row, Sample, rounded, summarise
 from step_node.testing.bench.plans import RowPlan, Workshop
+from step_node.testing.machine import Conditions
 
 PLANS: Final[tuple[RowPlan, ...]] = (
     *recovery.PLANS,
@@ -41,8 +38,6 @@ PLANS: Final[tuple[RowPlan, ...]] = (
     *syncing.PLANS,
     *wan.PLANS,
 )
-BUSY_LOAD: Final = 0.5
-"""Processes that want each core, besides the suite: with more of them the figures are those of a busy machine."""
 
 
 async def run_rows(
@@ -65,21 +60,11 @@ async def run_rows(
     return rows
 
 
-def is_busy() -> bool:
-    """Whether the machine has much else to do at this moment."""
-    return os.getloadavg()[0] > BUSY_LOAD * (os.cpu_count() or 1)
-
-
 def results(rows: Sequence[Row], *, accounts: int, was_busy: bool) -> dict[str, object]:
     """What `results.json` holds: each row with all of its figures, and on what machine they were measured."""
     return {
-        "version": step_node.__version__,
-        "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "python": platform.python_version(),
-        "machine": platform.machine(),
-        "cores": os.cpu_count(),
+        **Conditions.now(was_busy=was_busy).model_dump(),
         "accounts": accounts,
-        "was_busy": was_busy,
         "rows": [
             row.as_json()
             | {
