@@ -41,7 +41,18 @@ COMMANDS = (
     "validator set-address",
     "validator show",
 )
-HEAVY_MODULES = ("libp2p", "numpy", "pydantic", "trio", "fastapi", "httpx", "motor", "shapely", "rich.table", "matplotlib")
+HEAVY_MODULES = (
+    "libp2p",
+    "numpy",
+    "pydantic",
+    "trio",
+    "fastapi",
+    "httpx",
+    "motor",
+    "shapely",
+    "rich.table",
+    "matplotlib",
+)
 
 
 def test_the_overview_names_every_command(command: Command) -> None:

@@ -116,7 +116,7 @@ def meaning(report: LoadReport) -> str:
     elif report.final == report.offered:
         said = f"All that was offered became final, {latency}."
     else:
-        share = f"{report.final / report.offered:.0%}"
+        share = f"{100 * report.final / report.offered:.0f} %"
         said = f"{share} of what was offered was accepted, and all of that became final, {latency}; {_told(report)}."
     if report.own_cpu >= CLIENT_CPU_SHARE:
         said += " The client took nearly a core, and may be what was slow."

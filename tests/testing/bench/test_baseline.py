@@ -42,16 +42,16 @@ MOST_REFUSED = replace(
 EXPECTED = """\
 # The load that others are compared with
 
-Made by `make load`; do not edit. Each load went to a new network of four validators, processes on one machine that the \
-load ran on as well, over HTTP, an open loop ([how](benchmarks.md#loads)).
+Made by `make load`; do not edit. Each load went to a new network of four validators, processes on one machine that \
+the load ran on as well, over HTTP, an open loop ([how](benchmarks.md#loads)).
 
 Run on 2026-01-31 at 12:00 UTC: 2 cores (x86_64), SQLite, Python 3.11.7, step-node 0.1.0. The machine had nothing else \
 to do.
 
 ## Sustained: 1,000 proofs/s for 60 s
 
-100 proofs in a request. 10% of what was offered was accepted, and all of that became final, half of them within 900 ms \
-and 95 % within 1,800 ms of when they were due; the rest was refused with a time to come back.
+100 proofs in a request. 10 % of what was offered was accepted, and all of that became final, half of them within \
+900 ms and 95 % within 1,800 ms of when they were due; the rest was refused with a time to come back.
 
 | | |
 |---|---|
@@ -96,7 +96,7 @@ def test_a_busy_machine_is_said_to_have_been_busy() -> None:
     ("report", "said"),
     [
         (ALL_FINAL, "All that was offered became final, half of them within 900 ms"),
-        (MOST_REFUSED, "10% of what was offered was accepted, and all of that became final"),
+        (MOST_REFUSED, "10 % of what was offered was accepted, and all of that became final"),
         (replace(MOST_REFUSED, retry_after_seconds={}), "some of it without a time to come back (MEMPOOL_FULL)."),
         (replace(ALL_FINAL, lost=7), "7 proofs that were accepted have been lost, which must not be."),
         (replace(ALL_FINAL, dropped={"NONCE_REPLAY": 2, "STALE": 1}), "3 proofs that were accepted have been dropped"),

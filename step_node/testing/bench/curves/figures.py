@@ -59,7 +59,7 @@ def caption(curve: Curve) -> str:
         f" {conditions.version}, {conditions.time[:10]}.",
         f"Limit in the same run: {plain_number(recoveries)} recoveries/s on one core.",
         f"{lost} accepted proofs were not final a minute later." if lost else "",
-        "The machine was busy with other things: it has better figures when it is not." if conditions.was_busy else "",
+        "The machine was busy with other things: look at the shape, not the values." if conditions.was_busy else "",
     ]
     return textwrap.fill(" ".join(filter(None, sentences)), CAPTION_CHARACTERS)
 

@@ -2,8 +2,8 @@
 
 How much a network finalises is seen while it is offered more than it keeps up with: what `_first_rate` says, and twice
 as much until it is too much. How soon is asked at half of that, where what waits has not piled up; so points that reach
-different rates are compared at the same distance from what they can do. Two curves are about loads themselves: of waiting proofs
-and of offered rates both figures are those of one load.
+different rates are compared at the same distance from what they can do. Two curves are about loads themselves: of
+waiting proofs and of offered rates both figures are those of one load.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ import pytest
 
 from step_node.testing.bench.curves import measuring
 from step_node.testing.bench.curves.measuring import CURVES, CurvePlan, measure_curve
+from step_node.testing.bench.curves.points import Point
 from step_node.testing.bench.grown_homes import HomesPlan
 from step_node.testing.bench.plans import Workshop
 
@@ -32,7 +33,7 @@ def test_every_curve_is_described_in_its_order() -> None:
 @pytest.mark.slow
 @pytest.mark.usefixtures("in_seconds")
 async def test_a_point_is_a_network_that_was_asked_how_much_and_how_soon(tmp_path: Path) -> None:
-    async def measure(workshop: Workshop) -> list[measuring.Point]:
+    async def measure(workshop: Workshop) -> list[Point]:
         plan = HomesPlan(1, workshop.accounts, batches=3)
         return [await measuring.measure_network(workshop, plan.batches, plan)]
 
