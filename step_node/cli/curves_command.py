@@ -105,16 +105,17 @@ async def _run(plans: list[CurvePlan], points: Path, figures: Path, draw: Callab
     from step_node.testing.machine import is_busy
 
     screen = console()
+
+    def tell(line: str) -> None:
+        screen.print(f"  {line}", style="dim", markup=False, soft_wrap=True)
+
     was_busy, kept = is_busy(), read_curves(points)
     with trio.CancelScope() as scope, cancelled_by_signals(scope):
         for number, plan in enumerate(plans, start=1):
             screen.print(f"{plan.name} ({number} of {len(plans)}): {plan.title}", markup=False)
             # A directory for each: homes of a hundred thousand accounts are not kept for half an hour.
             with tempfile.TemporaryDirectory(prefix="step-curves-") as folder:
-                workshop = Workshop(
-                    Path(folder), ACCOUNTS, tell=lambda line: screen.print(f"  {line}", style="dim", markup=False)
-                )
-                curve = await measure_curve(plan, workshop, was_busy=was_busy)
+                curve = await measure_curve(plan, Workshop(Path(folder), ACCOUNTS, tell=tell), was_busy=was_busy)
             kept = kept.with_curve(curve)
             write_curves(points, kept)
             screen.print(f"  points: {points}, figure: {_write(curve, figures, draw)}", markup=False, soft_wrap=True)

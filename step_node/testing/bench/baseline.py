@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from step_node.testing.bench.figures import plain_number
 from step_node.testing.bench.networks import BATCH, DRAIN_SECONDS, batch_at, set_for_load
 from step_node.testing.devnet.network import Devnet, DevnetSettings
 from step_node.testing.load.engine import Load, LoadSettings
@@ -78,8 +77,8 @@ def page(conditions: Conditions, reports: Sequence[tuple[Scenario, LoadReport]])
         *(section for scenario, report in reports for section in _section(scenario, report)),
         "## Again",
         "```sh\nmake load\n```",
-        "It takes some four minutes, starts what it needs, and writes this page. The same loads go to any network with"
-        " `step-node load`, one at a time; `--json` prints everything that was counted.",
+        "It takes three to four minutes, starts what it needs, and writes this page. Any other network is given such a"
+        " load by `step-node load`; its `--json` prints everything that was counted.",
     ]
     return "\n\n".join(sections) + "\n"
 
@@ -134,16 +133,16 @@ def _refused(report: LoadReport) -> str:
     told = []
     for code, count in report.refused.items():
         seconds = report.retry_after_seconds.get(code)
-        told.append(f"{code} {count:,} (Retry-After {'missing' if seconds is None else f'from {seconds:g} s'})")
+        told.append(f"`{code}` {count:,} (Retry-After {'missing' if seconds is None else f'from {seconds:g} s'})")
     return ", ".join(told) or "0"
 
 
 def _by_code(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{code} {count:,}" for code, count in counts.items()) or "0"
+    return ", ".join(f"`{code}` {count:,}" for code, count in counts.items()) or "0"
 
 
 def _count(count: int, per_second: float) -> str:
-    return f"{count:,} ({plain_number(per_second)}/s)"
+    return f"{count:,} ({per_second:,.0f}/s)"
 
 
 def _milliseconds(value: float | None) -> str:

@@ -57,8 +57,8 @@ to do.
 |---|---|
 | offered | 60,000 (1,000/s) |
 | accepted | 6,000 (1,000/s) |
-| refused | MEMPOOL_FULL 54,000 (Retry-After from 3 s) |
-| final | 6,000 (975.6/s) |
+| refused | `MEMPOOL_FULL` 54,000 (Retry-After from 3 s) |
+| final | 6,000 (976/s) |
 | finality p50 | 900 ms |
 | finality p95 | 1,800 ms |
 | finality p99 | 2,100 ms |
@@ -74,8 +74,8 @@ to do.
 make load
 ```
 
-It takes some four minutes, starts what it needs, and writes this page. The same loads go to any network with \
-`step-node load`, one at a time; `--json` prints everything that was counted.
+It takes three to four minutes, starts what it needs, and writes this page. Any other network is given such a load by \
+`step-node load`; its `--json` prints everything that was counted.
 """
 
 

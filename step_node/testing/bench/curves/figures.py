@@ -22,7 +22,7 @@ from step_node.testing.bench.figures import plain_number
 RATE_AXIS: Final = "final, proofs/s"
 FINALITY_AXIS: Final = "finality, ms"
 SIZE_INCHES: Final = (7.0, 6.5)
-CAPTION_CHARACTERS: Final = 104
+CAPTION_CHARACTERS: Final = 118
 CAPTION_POINTS: Final = 7.5
 
 
@@ -82,9 +82,8 @@ def _draw_finality(axes: Axes, curve: Curve) -> None:
         places, values = [at for at, _ in known], [latency for _, latency in known]
         axes.plot(places, values, style, marker="o", color="tab:red", label=name, gid=name)
     axes.set_ylabel(FINALITY_AXIS)
-    axes.set_yscale("log")
+    axes.set_ylim(bottom=0)
     axes.grid(alpha=0.3)
-    axes.yaxis.set_minor_formatter(FuncFormatter(_tick))
     if curve.found_per_second is not None:
         axes.axvline(curve.found_per_second, color="grey", linestyle=":")
     axes.legend()

@@ -30,8 +30,8 @@ ACCOUNTS: Final = 40_000
 VALIDATORS: Final = 4
 RATE_MAX: Final = 4_000.0
 """Of a load, and what one validator is offered first; several have to share it, as they do the machine."""
-BATCHES_PER_SECOND: Final = 10
-"""More than a network decides: of small batches, so many full ones are offered first."""
+BATCHES_PER_SECOND: Final = 5
+"""About as many as a network decides: of small batches, so many full ones are offered first."""
 SATURATED_SECONDS: Final = 8.0
 CALM_SECONDS: Final = 8.0
 CALM_SHARE: Final = 0.5
