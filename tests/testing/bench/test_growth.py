@@ -17,6 +17,7 @@ from step_node.testing.bench.grown_chain import (
     GrowthPlan,
     bench_genesis,
     grown_state,
+    lengthen,
     made_up_address,
     restore_into,
 )
@@ -44,6 +45,26 @@ async def test_a_grown_state_adds_up_so_that_a_node_starts_on_it(tmp_path: Path)
         await _check_state(storage)  # Conservation and the state root, as at every start.
         totals = await storage.totals()
         assert (totals.accounts, totals.triangles) == (301, 301)
+    finally:
+        await storage.close()
+
+
+async def test_a_grown_chain_is_lengthened_by_batches_that_were_really_finalised(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(grown_chain, "HISTORY_ACCOUNTS", 1_010)  # Somebody has a second turn, after the moratorium.
+    key = private_key("validator")
+    keys = {address_of(public_key_of(key)): key}
+    genesis = bench_genesis([key], START_MS - 60_000)
+    plan = GrowthPlan(50, START_MS, 1.0, made_up_address, Provers(SEED, genesis.parameters.seeded_level))
+    storage = await SqliteStorage.open(tmp_path / "ledger.sqlite")
+    try:
+        await restore_into(storage, genesis, await grown_state(genesis, keys, plan))
+        await lengthen(storage, genesis, keys, plan, batches=102, end_ms=START_MS + 60_000)
+        await _check_state(storage)
+        head, totals = await storage.head(), await storage.totals()
+        assert (head.chain.height, head.chain.timestamp_ms) == (103, START_MS + 60_000)
+        assert (totals.triangles, totals.proofs) == (51 + 1_010, 102 * grown_chain.HISTORY_PROOFS)
     finally:
         await storage.close()
 
