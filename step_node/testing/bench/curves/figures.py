@@ -37,7 +37,7 @@ def draw(curve: Curve) -> bytes:
         above.set_title(curve.title)
         below.set_xlabel(curve.axis)
         below.set_xscale(curve.scale)
-        if curve.scale == "log":
+        if curve.found_per_second is None:
             below.set_xticks([point.at for point in curve.points])
             below.xaxis.set_minor_formatter(NullFormatter())
         for axis in (below.xaxis, above.yaxis, below.yaxis):
@@ -59,7 +59,7 @@ def caption(curve: Curve) -> str:
         f" {conditions.version}, {conditions.time[:10]}.",
         f"Limit in the same run: {plain_number(recoveries)} recoveries/s on one core.",
         f"{lost} accepted proofs were not final a minute later." if lost else "",
-        "The machine was busy with other things: look at the shape, not the values." if conditions.was_busy else "",
+        "The machine was busy with other things, so this says little." if conditions.was_busy else "",
     ]
     return textwrap.fill(" ".join(filter(None, sentences)), CAPTION_CHARACTERS)
 

@@ -110,7 +110,7 @@ async def measure_network(workshop: Workshop, at: float, plan: HomesPlan) -> Poi
     """What a network of this plan finalises, and how soon at half of that."""
     async with running_network(workshop, plan) as network:
         saturated = (await saturate(network)).report
-        rate = max(1.0, CALM_SHARE * saturated.final_per_second)
+        rate = max(1.0, CALM_SHARE * _final_per_second(saturated))
         calm = await network.load(rate, CALM_SECONDS, batch=batch_at(rate, BATCH))
     return _point(workshop, at, saturated, calm)
 
@@ -128,7 +128,7 @@ async def measure_offered(workshop: Workshop) -> list[Point]:
     """One network under one load after another, each a part, or a multiple, of what it was found to finalise."""
     points: list[Point] = []
     async with running_network(workshop, HomesPlan(VALIDATORS, workshop.accounts)) as network:
-        found = (await saturate(network)).report.final_per_second
+        found = _final_per_second((await saturate(network)).report)
         for share in OFFERED_SHARES:
             rate = min(RATE_MAX, max(1.0, share * found))
             report = await network.load(rate, CALM_SECONDS, batch=batch_at(rate, BATCH))
@@ -161,11 +161,18 @@ def _by_history(workshop: Workshop) -> dict[int, HomesPlan]:
     return {batches: HomesPlan(VALIDATORS, workshop.accounts, batches=batches) for batches in HISTORIES}
 
 
+def _final_per_second(report: LoadReport) -> float:
+    """What is kept up with becomes final as it is offered: in a load of seconds the last latency would count for much."""
+    if keeps_up(report):
+        return report.offered_per_second * report.final / report.offered
+    return report.final_per_second
+
+
 def _point(workshop: Workshop, at: float, full: LoadReport, calm: LoadReport) -> Point:
     point = Point(
         at=rounded(at),
         offered_per_second=rounded(full.offered_per_second),
-        final_per_second=rounded(full.final_per_second),
+        final_per_second=rounded(_final_per_second(full)),
         calm_per_second=rounded(calm.offered_per_second),
         finality_p50_ms=calm.finality_ms["p50"],
         finality_p95_ms=calm.finality_ms["p95"],
@@ -224,7 +231,7 @@ CURVES: Final = (
     CurvePlan(
         "load",
         "From idle through saturation",
-        "proofs offered, proofs/s",
+        "offered, proofs/s",
         "linear",
         f"{VALIDATORS} validators, one load after another. {SAME_LOAD}",
         measure_offered,

@@ -49,10 +49,11 @@ def test_a_busy_machine_and_lost_proofs_are_not_kept_quiet() -> None:
     assert "7 accepted proofs were not final a minute later." in texts
 
 
-def test_a_logarithmic_axis_names_its_points() -> None:
+def test_an_axis_names_its_points_but_one_of_rates() -> None:
     texts = _texts(LOGARITHMIC)
     for place in ("10", "100", "1,000", "100,000"):
         assert f" {place} " in texts
+    assert " 8 " not in _texts(OF_RATES)
 
 
 def test_the_rate_that_was_found_is_marked() -> None:

@@ -12,6 +12,7 @@ from step_node.testing.bench.curves.measuring import CURVES, CurvePlan, measure_
 from step_node.testing.bench.curves.points import Point
 from step_node.testing.bench.grown_homes import HomesPlan
 from step_node.testing.bench.plans import Workshop
+from step_node.testing.load.report import LoadReport, ProofFate, Waits, report_on
 
 PAGE = (Path(__file__).parents[4] / "docs" / "benchmarks.md").read_text(encoding="utf-8")
 ACCOUNTS = 1_000
@@ -76,3 +77,14 @@ async def test_newcomers_prove_on_a_ledger_whose_accounts_nobody_has_the_keys_of
     workshop = Workshop(tmp_path, ACCOUNTS)
     point = await measuring.measure_network(workshop, ACCOUNTS, HomesPlan(1, ACCOUNTS, prove=False))
     assert (point.lost, point.final_per_second > 0) == (0, True)
+
+
+def test_what_is_kept_up_with_is_final_as_it_is_offered_and_the_rest_as_it_becomes_final() -> None:
+    def load(final_seconds: float) -> LoadReport:
+        fates = [ProofFate(0.0, answered=0.1, final=final_seconds, is_accepted=True) for _ in range(20)]
+        return report_on(
+            fates, offered_seconds=2, sent_late_seconds=[], waits=Waits(), own_cpu_seconds=0, signing_cpu_seconds=0
+        )
+
+    assert measuring._final_per_second(load(2.5)) == 10
+    assert measuring._final_per_second(load(5.0)) == 4
