@@ -162,7 +162,7 @@ def _by_history(workshop: Workshop) -> dict[int, HomesPlan]:
 
 
 def _final_per_second(report: LoadReport) -> float:
-    """What is kept up with becomes final as it is offered: in a load of seconds the last latency would count for much."""
+    """What is kept up with becomes final as it is offered: in a load of seconds the last latency counts for much."""
     if keeps_up(report):
         return report.offered_per_second * report.final / report.offered
     return report.final_per_second
