@@ -49,7 +49,8 @@ class ThrowawayReplicaSet:
     async def ready(self) -> None:
         """Make them one set, and wait until each has its place. Raises `StorageUnavailable`."""
         await initiate_replica_set(self.uri)
-        await trio.to_thread.run_sync(self._set_election_timeout)
+        primary = await self.settled()
+        await trio.to_thread.run_sync(self._set_election_timeout, primary)
         await self.settled()
 
     async def settled(self) -> ThrowawayMongod:
@@ -96,8 +97,7 @@ class ThrowawayReplicaSet:
     def _hellos(self) -> list[dict[str, Any]]:
         return [command(member, {"hello": 1}) for member in self.members if member.is_running]
 
-    def _set_election_timeout(self) -> None:
-        primary = next(member for member in self.members if command(member, {"hello": 1}).get("isWritablePrimary"))
+    def _set_election_timeout(self, primary: ThrowawayMongod) -> None:
         config = command(primary, {"replSetGetConfig": 1})["config"]
         config["version"] += 1
         config["settings"]["electionTimeoutMillis"] = self._election_timeout_ms
