@@ -116,6 +116,7 @@ async def failover(settings: FailoverSettings, *, report: Callable[[str], None] 
     async with (
         throwaway_replica_set(election_timeout_ms=settings.election_timeout_ms) as replica_set,
         _network(settings, replica_set) as devnet,
+        httpx.AsyncClient(trust_env=False, timeout=ANSWER_SECONDS_MAX) as http,
     ):
         walkers = Walkers(
             devnet.clients,
@@ -126,8 +127,8 @@ async def failover(settings: FailoverSettings, *, report: Callable[[str], None] 
         )
         async with trio.open_nursery() as watching:
             watching.start_soon(devnet.watch)
-            watching.start_soon(_watch, devnet, result)
-            watching.start_soon(_read, devnet, result)
+            watching.start_soon(_watch, devnet, http, result)
+            watching.start_soon(_read, devnet, http, result)
             async with trio.open_nursery() as walking:
                 walking.start_soon(walkers.run)
                 while len(walkers.result.final) < settings.before_proofs:
@@ -189,7 +190,7 @@ async def _strike(blow: Blow, replica_set: ThrowawayReplicaSet, result: Failover
     await replica_set.settled()
 
 
-async def _watch(devnet: Devnet, result: Failover) -> None:
+async def _watch(devnet: Devnet, http: httpx.AsyncClient, result: Failover) -> None:
     """See what node 0 says of itself, until cancelled."""
     while True:
         with suppress(Unavailable):
@@ -197,29 +198,28 @@ async def _watch(devnet: Devnet, result: Failover) -> None:
             if not result.heights or height > result.heights[-1][1]:
                 result.heights.append((trio.current_time(), height))
         if result.struck_at:
-            result.health.update(await _reasons(devnet))
+            result.health.update(await _reasons(devnet, http))
         await trio.sleep(LOOK_SECONDS)
 
 
-async def _reasons(devnet: Devnet) -> Sequence[str]:
-    answer = await _get(devnet, "/health")
+async def _reasons(devnet: Devnet, http: httpx.AsyncClient) -> Sequence[str]:
+    answer = await _get(http, devnet.node_url(0) + "/health")
     return [] if answer is None else [reason["code"] for reason in answer.json()["reasons"]]
 
 
-async def _read(devnet: Devnet, result: Failover) -> None:
-    """Ask for the ledger as it is now, each time as soon as a client may, until cancelled."""
+async def _read(devnet: Devnet, http: httpx.AsyncClient, result: Failover) -> None:
+    """Ask for the ledger as it is now, again and again, until cancelled."""
     while True:
         asked_at = trio.current_time()
-        answer = await _get(devnet, "/leaderboard")
+        answer = await _get(http, devnet.node_url(0) + "/leaderboard")
         status = 0 if answer is None else answer.status_code
         result.answers.append(Answered(asked_at, trio.current_time() - asked_at, status))
         await trio.sleep(LOOK_SECONDS)
 
 
-async def _get(devnet: Devnet, path: str) -> httpx.Response | None:
+async def _get(http: httpx.AsyncClient, url: str) -> httpx.Response | None:
     try:
-        async with httpx.AsyncClient(trust_env=False) as http:
-            return await http.get(devnet.node_url(0) + path, timeout=ANSWER_SECONDS_MAX)
+        return await http.get(url)
     except httpx.HTTPError:
         return None
 

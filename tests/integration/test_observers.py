@@ -126,11 +126,11 @@ async def test_an_observer_that_goes_away_is_left_out_and_nothing_is_lost(tmp_pa
         network(tmp_path) as (devnet, observers, http),
         balanced([observer.port for observer in observers], tmp_path) as url,
     ):
-        walkers = Walkers([NodeClient(http, url)], QUICK, proofs=PROOFS_MAX, rate=5)
+        walkers = Walkers([NodeClient(http, url)], QUICK, proofs=PROOFS_MAX, rate=3)
 
         async def some_more() -> None:
             decided = len(walkers.result.final)
-            while len(walkers.result.final) < decided + 10:
+            while len(walkers.result.final) < decided + 5:
                 await trio.sleep(POLL_SECONDS)
 
         async with trio.open_nursery() as nursery:
@@ -159,7 +159,7 @@ async def test_an_answer_tells_a_client_whether_the_observer_has_what_another_to
         receipts = [(await http.get(f"{first.url}/proof/status/{one.proof_id}")).json() for one in result.final]
         height = max(receipt["height"] for receipt in receipts)
         page = (await http.get(f"{first.url}/leaderboard")).json()
-        assert len(page["accounts"]) == 10
+        assert len(page["accounts"]) >= len(result.final)
         for entry in page["accounts"]:
             account = await account_as_of(http, second.url, entry["account"], height)
             assert account["balance"] == entry["balance"]

@@ -22,6 +22,7 @@ from step_node.testing.devnet.ports import LOOPBACK, free_ports
 CONFIGURATION = Path(__file__).parents[2] / "configs" / "haproxy.cfg"
 CHUNK_BYTES = 65_536
 LOOK_SECONDS_MAX = 2.0
+POLL_SECONDS = 0.1
 _LOST = (trio.BrokenResourceError, trio.ClosedResourceError)
 
 
@@ -29,11 +30,14 @@ _LOST = (trio.BrokenResourceError, trio.ClosedResourceError)
 async def balanced(ports: Sequence[int], directory: Path) -> AsyncIterator[str]:
     """The URL of the balancer before the APIs at these ports of loopback."""
     program = shutil.which("haproxy")
-    async with trio.open_nursery() as nursery:
+    async with (
+        httpx.AsyncClient(trust_env=False, timeout=LOOK_SECONDS_MAX) as http,
+        trio.open_nursery() as nursery,
+    ):
         if program is None:
             listeners = await trio.open_tcp_listeners(0, host=LOOPBACK)
             port = listeners[0].socket.getsockname()[1]
-            nursery.start_soon(partial(trio.serve_listeners, Relay(ports).carry, listeners))
+            nursery.start_soon(partial(trio.serve_listeners, Relay(ports, http).carry, listeners))
         else:
             port = free_ports(1)[0].api
             path = directory / "haproxy.cfg"
@@ -41,7 +45,8 @@ async def balanced(ports: Sequence[int], directory: Path) -> AsyncIterator[str]:
             # `-db`: in the foreground, so that it ends with its task.
             nursery.start_soon(partial(trio.run_process, [program, "-db", "-f", str(path)], check=False))
         url = f"http://{LOOPBACK}:{port}"
-        await _until_served(url)
+        while not await _is_ready(http, url):
+            await trio.sleep(POLL_SECONDS)
         yield url
         nursery.cancel_scope.cancel()
 
@@ -57,8 +62,9 @@ def adapted(configuration: str, port: int, ports: Sequence[int]) -> str:
 class Relay:
     """Carries each connection to the next node that is ready; one that none takes is closed."""
 
-    def __init__(self, ports: Sequence[int]) -> None:
+    def __init__(self, ports: Sequence[int], http: httpx.AsyncClient) -> None:
         self._ports = ports
+        self._http = http
         self._turns = count()
 
     async def carry(self, client: trio.SocketStream) -> None:
@@ -66,7 +72,7 @@ class Relay:
         async with client:
             for _ in self._ports:
                 port = self._ports[next(self._turns) % len(self._ports)]
-                if await _is_ready(port):
+                if await _is_ready(self._http, f"http://{LOOPBACK}:{port}"):
                     break
             else:
                 return
@@ -87,20 +93,8 @@ async def _pass_on(source: trio.SocketStream, target: trio.SocketStream, connect
     connection.cancel()
 
 
-async def _is_ready(port: int) -> bool:
+async def _is_ready(http: httpx.AsyncClient, url: str) -> bool:
     try:
-        async with httpx.AsyncClient(trust_env=False, timeout=LOOK_SECONDS_MAX) as http:
-            return (await http.get(f"http://{LOOPBACK}:{port}/health/ready")).status_code == 200
+        return (await http.get(f"{url}/health/ready")).status_code == 200
     except httpx.HTTPError:
         return False
-
-
-async def _until_served(url: str) -> None:
-    async with httpx.AsyncClient(trust_env=False, timeout=LOOK_SECONDS_MAX) as http:
-        while True:
-            try:
-                if (await http.get(f"{url}/health/ready")).status_code == 200:
-                    return
-            except httpx.HTTPError:
-                pass
-            await trio.sleep(0.1)
