@@ -1,6 +1,6 @@
 """A network whose MongoDB loses its primary under load: what clients notice of it, and for how long.
 
-Walkers hand in proofs and a reader asks for what the ledger holds, all the while; the primary of a throw-away replica
+Walkers hand in proofs and readers ask for what the ledger holds, all the while; the primary of a throw-away replica
 set is killed, frozen, or told to step down. What is lost would show in the end: every proof that a client was told is
 final is looked for in the batches, where each may stand once.
 """
@@ -18,6 +18,7 @@ from statistics import median
 import httpx
 import trio
 
+from step_node.api.cursor import encode_cursor
 from step_node.parameters import Parameters
 from step_node.storage.mongo import AnswersFrom
 from step_node.testing.devnet.network import Devnet, DevnetSettings
@@ -26,9 +27,15 @@ from step_node.testing.devnet.walkers import ProofRecord, Walkers
 from step_node.testing.mongod_set import ELECTION_TIMEOUT_MS, ThrowawayReplicaSet, throwaway_replica_set
 
 LOOK_SECONDS = 0.1
+API_COST_MS_PER_SECOND = 5_000
 ANSWER_SECONDS_MAX = 5.0
 PROOFS_MAX = 5_000
 """More than can be asked for; each ten of them have a walker with a key of its own."""
+ALL_CLIENTS_WELCOME = {
+    "STEP_API__COST_MS_PER_SECOND": str(API_COST_MS_PER_SECOND),
+    "STEP_API__ADDRESS_COST_MS_PER_SECOND": str(API_COST_MS_PER_SECOND),
+}
+"""All clients here are one address, and those who wait for their proofs ask for much: there is room for readers."""
 AFTER_BATCHES = 10
 """Batches after the fail-over that are waited for before the walkers are told to stop."""
 
@@ -52,15 +59,20 @@ class FailoverSettings:
     validators: int = 1
     answers_from: AnswersFrom = "primary"
     election_timeout_ms: int = ELECTION_TIMEOUT_MS
-    proofs_per_second: float = 8.0
+    proofs_per_second: float = 4.0
     before_proofs: int = 40
     parameters: Parameters = field(default_factory=Parameters)
 
 
+QUESTIONS = {"the present": "/leaderboard", "history": f"/evidence?before={encode_cursor(1, 0)}"}
+"""What readers ask, by what it is about. The history is of a height that all members have."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """One question of the reader's: when it was put, after how long it was answered, and how (0: not at all)."""
+    """One question of a reader's: when it was put, after how long it was answered, and how (0: not at all)."""
 
+    about: str
     asked_at: float
     seconds: float
     status: int
@@ -104,10 +116,15 @@ class Failover:
                 found["after" if submitted_at > self.recovered_at else phase].append(record.finality_ms)
         return found
 
-    def unanswered_seconds(self) -> float:
-        """The longest that the reader has been without an answer 200."""
-        good = sorted(one.asked_at + one.seconds for one in self.answers if one.status == 200)
-        return max((later - earlier for earlier, later in pairwise(good)), default=float("inf"))
+    def unanswered_seconds(self, about: str) -> float:
+        """The longest that its reader was without an answer 200 to this question, between the blow and the recovery."""
+        good = sorted(one.asked_at + one.seconds for one in self.answers if one.status == 200 and one.about == about)
+        meanwhile = [
+            later - earlier
+            for earlier, later in pairwise(good)
+            if later > self.struck_at and earlier < self.recovered_at
+        ]
+        return max(meanwhile, default=float("inf"))
 
 
 async def failover(settings: FailoverSettings, *, report: Callable[[str], None] = lambda _: None) -> Failover:
@@ -128,7 +145,8 @@ async def failover(settings: FailoverSettings, *, report: Callable[[str], None] 
         async with trio.open_nursery() as watching:
             watching.start_soon(devnet.watch)
             watching.start_soon(_watch, devnet, http, result)
-            watching.start_soon(_read, devnet, http, result)
+            for about in QUESTIONS:
+                watching.start_soon(_read, about, devnet, http, result)
             async with trio.open_nursery() as walking:
                 walking.start_soon(walkers.run)
                 while len(walkers.result.final) < settings.before_proofs:
@@ -159,7 +177,7 @@ async def _network(settings: FailoverSettings, replica_set: ThrowawayReplicaSet)
     try:
         await devnet.prepare()
         for node in devnet.nodes:
-            node.environment["STEP_STORAGE__MONGODB_ANSWERS_FROM"] = settings.answers_from
+            node.environment |= {"STEP_STORAGE__MONGODB_ANSWERS_FROM": settings.answers_from} | ALL_CLIENTS_WELCOME
         await devnet.start()
         yield devnet
     finally:
@@ -207,13 +225,13 @@ async def _reasons(devnet: Devnet, http: httpx.AsyncClient) -> Sequence[str]:
     return [] if answer is None else [reason["code"] for reason in answer.json()["reasons"]]
 
 
-async def _read(devnet: Devnet, http: httpx.AsyncClient, result: Failover) -> None:
-    """Ask for the ledger as it is now, again and again, until cancelled."""
+async def _read(about: str, devnet: Devnet, http: httpx.AsyncClient, result: Failover) -> None:
+    """Ask the same again and again, until cancelled."""
     while True:
         asked_at = trio.current_time()
-        answer = await _get(http, devnet.node_url(0) + "/leaderboard")
+        answer = await _get(http, devnet.node_url(0) + QUESTIONS[about])
         status = 0 if answer is None else answer.status_code
-        result.answers.append(Answered(asked_at, trio.current_time() - asked_at, status))
+        result.answers.append(Answered(about, asked_at, trio.current_time() - asked_at, status))
         await trio.sleep(LOOK_SECONDS)
 
 
@@ -236,12 +254,12 @@ async def _compare(devnet: Devnet, final: Sequence[str], result: Failover) -> No
 
 def table(result: Failover) -> str:
     """The figures, for people."""
-    lines = [f"{'no batch for':24} {result.pause_seconds:6.1f} s"]
+    lines = [f"{'no batch for':27} {result.pause_seconds:6.1f} s"]
     for phase, values in result.finality_ms().items():
         if values:
             figures = f"median {median(values):6.0f} ms, longest {max(values):6.0f} ms, of {len(values)} proofs"
-            lines.append(f"{'finality ' + phase:24} {figures}")
-    lines.append(f"{'no answer to a reader':24} {result.unanswered_seconds():6.1f} s")
-    lines.append(f"{'/health said':24} {', '.join(sorted(result.health)) or 'nothing'}")
-    lines.append(f"{'lost, twice':24} {len(result.missing)}, {len(result.twice)}")
+            lines.append(f"{'finality ' + phase:27} {figures}")
+    lines += [f"{'no answer about ' + about:27} {result.unanswered_seconds(about):6.1f} s" for about in QUESTIONS]
+    lines.append(f"{'/health said':27} {', '.join(sorted(result.health)) or '-'}")
+    lines.append(f"{'lost, twice':27} {len(result.missing)}, {len(result.twice)}")
     return "\n".join(lines)
