@@ -34,8 +34,8 @@ async def test_a_killed_primary_costs_a_pause_and_nothing_else() -> None:
     settings = FailoverSettings(blow=Blow.KILL, answers_from="secondaries", parameters=QUICK)
     result = await run(settings)
     check(result)
-    # Elections take ten seconds, and a store that takes nothing is told after five.
-    assert "STORE_WRITES_FAIL" in result.health
+    # Elections take ten seconds, and a store that is silent is told after five.
+    assert {"STORE_READS_FAIL", "STORE_WRITES_FAIL"} & result.health.keys()
     # Meanwhile a secondary answers for history.
     during = [one for one in result.answers if result.struck_at < one.asked_at < result.recovered_at]
     assert {one.status for one in during if one.about == "history"} == {200}
