@@ -76,7 +76,14 @@ WORDS = {
     if path.is_file()
     for word in re.findall(r"\w+", path.read_text(encoding="utf-8"))
 }
-FOREIGN_WORDS = {"lockedValue", "validValue", "with_transaction", "writeConcern", "lockedUntil"}
+FOREIGN_WORDS = {
+    "lockedValue",
+    "validValue",
+    "with_transaction",
+    "writeConcern",
+    "maxStalenessSeconds",
+    "lockedUntil",
+}
 """The paper's, MongoDB's, and what the API makes of `locked_until`."""
 
 

@@ -7,6 +7,7 @@ from typing import Final
 from fastapi import Depends, FastAPI
 
 import step_node
+from step_node.api.as_of import AsOfHeight
 from step_node.api.body import BodyLimit
 from step_node.api.documentation import DocumentedApi
 from step_node.api.errors import install_error_handlers
@@ -25,8 +26,9 @@ STEP pays people for proving that they are somewhere: a client signs where it is
 validators checks the claim and credits the account.
 
 Every answer but a success is `{ok: false, code, message, timestamp}`: `code` is for programs, `message` names the field
-and the rule. Amounts are decimal strings of STEP with six places. How to build and sign a proof, and what to do about
-each code, is told in `docs/clients.md`.
+and the rule. Amounts are decimal strings of STEP with six places. Answers to a GET have a header `Step-As-Of-Height`:
+all that is final up to that height is in them. `docs/clients.md` tells how to build and sign a proof, and what to do
+about each code.
 """
 
 _TAGS: Final = [
@@ -53,6 +55,7 @@ def create_app(services: ApiServices) -> FastAPI:
     )
     submitting = Submitting(services)
     # The last one added stands in front of all.
+    app.add_middleware(AsOfHeight, chain=services.chain)
     app.add_middleware(ShortWay, services=services, submitting=submitting)
     app.add_middleware(BodyLimit, clock=services.clock)
     app.add_middleware(HeadAsGet)

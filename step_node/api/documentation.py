@@ -7,6 +7,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from step_node.api.as_of import AS_OF_HEIGHT
 from step_node.api.errors import HTTP_STATUS, PATIENCE_STATUSES, Code, ErrorAnswer, RequestCode
 from step_node.api.schema import EXAMPLE_TIMESTAMP
 from step_node.operations.operation import OperationCode
@@ -64,6 +65,10 @@ much (`step_node.api.limits`), the latter also when its store does not answer.""
 _RETRY_AFTER = {"headers": {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}}}
 
 
+_AS_OF = {"description": "All that is final up to this height is in the answer.", "schema": {"type": "integer"}}
+_AS_OF_STATUSES = ("200", "304", "404")
+
+
 def refusals(*codes: Code) -> dict[int | str, dict[str, Any]]:
     """The `responses` of a route that can answer with these codes."""
     by_status: defaultdict[int, list[Code]] = defaultdict(list)
@@ -92,7 +97,10 @@ class DocumentedApi(FastAPI):
         if self.openapi_schema is None:
             schema = super().openapi()
             for operations in schema["paths"].values():
-                for operation in operations.values():
+                for method, operation in operations.items():
+                    if method == "get":
+                        for status in operation["responses"].keys() & set(_AS_OF_STATUSES):
+                            operation["responses"][status].setdefault("headers", {})[AS_OF_HEIGHT] = _AS_OF
                     answer = operation["responses"].get("422", {})
                     if "HTTPValidationError" in str(answer.get("content")):
                         del operation["responses"]["422"]

@@ -81,11 +81,15 @@ class P2pConfig(_Section):
 
 
 class StorageConfig(_Section):
-    """The engine: the embedded SQLite, or MongoDB (a replica set) at `mongodb_uri`, database `mongodb_database`."""
+    """The engine: the embedded SQLite, or MongoDB (a replica set) at `mongodb_uri`, database `mongodb_database`.
+
+    `mongodb_answers_from` is where what clients ask is read, as far as the secondaries have it.
+    """
 
     engine: Literal["sqlite", "mongodb"] = "sqlite"
     mongodb_uri: Annotated[str | None, Field(repr=False)] = None
     mongodb_database: Annotated[str, Field(pattern="^[A-Za-z0-9_-]{1,63}$")] = "step"
+    mongodb_answers_from: Literal["primary", "secondaries"] = "primary"
 
 
 class SyncConfig(_Section):

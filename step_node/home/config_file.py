@@ -65,6 +65,9 @@ engine = {_text(storage.engine)}
 {uri}
 # Nodes may share a replica set, but never a database.
 mongodb_database = {_text(storage.mongodb_database)}
+# Where what clients ask is read: from the "primary", or from "secondaries" as far as they have it, which leaves the
+# primary to consensus. Answers are as new either way.
+mongodb_answers_from = {_text(storage.mongodb_answers_from)}
 
 [sync]
 # Whether an empty home may join from a peer's snapshot of the state. It then has no batches from before the snapshot.

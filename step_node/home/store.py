@@ -29,7 +29,7 @@ from step_node.storage.open import (
 def storage_settings(home: NodeHome, config: StorageConfig) -> StorageSettings:
     """Where the store of `home` is."""
     if config.engine == "mongodb" and config.mongodb_uri is not None:
-        return MongoSettings(config.mongodb_uri, config.mongodb_database)
+        return MongoSettings(config.mongodb_uri, config.mongodb_database, answers_from=config.mongodb_answers_from)
     return SqliteSettings(home.ledger)
 
 

@@ -27,7 +27,7 @@ from step_node.mempool.pool import Mempool
 from step_node.mempool.verdicts import refusal_at, refusal_for_good
 from step_node.metrics import NodeMetrics
 from step_node.proofs.proof import Refusal, RefusalCode, SignedProof
-from step_node.storage.interface import StorageUnavailable
+from step_node.storage.interface import StorageReads, StorageUnavailable
 
 CHUNK_PROOFS_MAX = 256
 """Submissions that are verified, loaded and journalled together."""
@@ -161,22 +161,22 @@ class Admission:
         outcomes: dict[bytes, Outcome] = {}
         # The chain may have decided between a chunk's answer and this step, and while one looks.
         while decided := [each for each in proof_ids if each not in outcomes and each not in self._mempool]:
-            outcomes |= dict.fromkeys(decided, Pending()) | await self.outcomes(decided)
+            outcomes |= dict.fromkeys(decided, Pending()) | await self._outcomes(decided, self._chain.storage)
         return outcomes | await self._waiters.wait(
             [each for each in proof_ids if each not in outcomes], timeout_ms=wait_ms
         )
 
     async def outcome(self, proof_id: bytes) -> Outcome | None:
-        """What is known of a proof: None if this node has never accepted or finalised it."""
-        return (await self.outcomes([proof_id])).get(proof_id)
+        """What is known of a proof, for who asks: None if this node has never accepted or finalised it."""
+        return (await self._outcomes([proof_id], self._chain.storage.for_strangers())).get(proof_id)
 
-    async def outcomes(self, proof_ids: Collection[bytes]) -> dict[bytes, Outcome]:
+    async def _outcomes(self, proof_ids: Collection[bytes], storage: StorageReads) -> dict[bytes, Outcome]:
         """What is known of these proofs; those that this node has never accepted or finalised are not in the answer."""
         outcomes: dict[bytes, Outcome] = {each: Pending() for each in proof_ids if each in self._mempool}
         others = [each for each in proof_ids if each not in outcomes]
         if not others:
             return outcomes
-        receipts = await self._chain.storage.receipts(others)
+        receipts = await storage.receipts(others)
         outcomes.update((receipt.proof_id, Finalised(receipt)) for receipt in receipts)
         others = [each for each in others if each not in outcomes]
         dropped = await self._journal.dropped(others) if others else {}

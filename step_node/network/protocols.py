@@ -338,6 +338,7 @@ class PacedAnswer:
             data = await receive_answer(self._stream)
         if waiting.cancelled_caught:
             raise PeerTooSlow(f"{self._stream.protocol}: peer {self._stream.peer_id} answers too slowly")
-        self._left_seconds -= trio.current_time() - began
+        # A message may come with the end of its time, and be looked at later, where the event loop is held up.
+        self._left_seconds = max(0.0, self._left_seconds - (trio.current_time() - began))
         self._left_seconds += ANSWER_MS_PER_MESSAGE / 1000 + len(data or b"") / ANSWER_BYTES_PER_SECOND_MIN
         return data

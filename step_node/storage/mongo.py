@@ -1,14 +1,15 @@
 """The production engine: MongoDB, one transaction a batch, through a driver on an asyncio loop in a thread of its own.
 
 Every method hands one piece of work over the bridge and gets its outcome back: one crossing a call. Writes are
-durable on a majority before they return; reads see one moment of what a majority has. Round trips are what costs
+durable on a majority before they return; reads see one moment of what a majority has, and no moment before a write
+that has returned. Round trips are what costs
 (architecture.md, Storage), so a batch is a fixed dozen of them however many proofs it holds.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import TypeVar
+from typing import Literal, TypeAlias, TypeVar
 
 import trio
 from pymongo import DeleteMany, InsertOne, ReplaceOne, UpdateOne
@@ -30,11 +31,14 @@ from step_node.storage.interface import (
 from step_node.storage.mongo_documents import Document
 from step_node.storage.mongo_driver import CONNECTIONS_MAX, Driver, settled
 from step_node.storage.mongo_reads import MongoReads
+from step_node.storage.mongo_secondaries import SecondariesFirst
 from step_node.storage.mongo_session import RETRY_MAX_S, MongoDatabase
 from step_node.storage.mongo_snapshot import clear_state, export_records, insert_records
 
 OWN_READS_MAX = CONNECTIONS_MAX - STRANGERS_READS_MAX - 1
 """Reads of the node itself at the same time: the driver's connections, less those for strangers and for writing."""
+
+AnswersFrom: TypeAlias = Literal["primary", "secondaries"]
 
 ResultT = TypeVar("ResultT")
 
@@ -42,17 +46,24 @@ ResultT = TypeVar("ResultT")
 class MongoStorage(MongoReads, Storage):
     """One chain's store in one database. Made by `MongoStorage.open`; after `close` it cannot be used."""
 
-    def __init__(self, thread: AsyncioThread, database: MongoDatabase) -> None:
+    def __init__(self, thread: AsyncioThread, database: MongoDatabase, *, answers_from: AnswersFrom) -> None:
         super().__init__(thread, database, reads_max=OWN_READS_MAX)
-        self._strangers = MongoReads(thread, database, reads_max=STRANGERS_READS_MAX)
+        self._strangers: StorageReads = MongoReads(thread, database, reads_max=STRANGERS_READS_MAX)
+        if answers_from == "secondaries":
+            secondaries = MongoReads(thread, database.on_secondaries(), reads_max=STRANGERS_READS_MAX)
+            self._strangers = SecondariesFirst(secondaries, self._strangers)
 
     def for_strangers(self) -> StorageReads:
         """As the interface says: so few at a time that the driver's pool always has connections for the node."""
         return self._strangers
 
     @classmethod
-    async def open(cls, uri: str, database: str, *, retry_max_s: float = RETRY_MAX_S) -> MongoStorage:
+    async def open(
+        cls, uri: str, database: str, *, retry_max_s: float = RETRY_MAX_S, answers_from: AnswersFrom = "primary"
+    ) -> MongoStorage:
         """Connect to the replica set at `uri`, and make the collections' indexes where there are none.
+
+        `answers_from` is where `for_strangers` reads.
 
         Raises `StorageMismatch` for a standalone server, a set that has not been initiated, another schema version
         or an unusable URI; `StorageUnavailable` when there is no primary.
@@ -71,11 +82,12 @@ class MongoStorage(MongoReads, Storage):
         finally:
             if not ready:
                 await _end(thread, opened)
-        return cls(thread, opened)
+        return cls(thread, opened, answers_from=answers_from)
 
     async def initialise(self, genesis_hash: bytes, head: StateHead, accounts: Sequence[Account]) -> None:
         checks.require_initial_state(genesis_hash, head, accounts)
-        restored_half = await self._read(self._is_restored_half)
+        # In a transaction: a snapshot may be of a moment before the mark was set.
+        restored_half = await self._write(self._is_restored_half)
         if restored_half:
             await self._thread.run(lambda: self._database.retried(lambda: clear_state(self._database)))
 
@@ -84,6 +96,7 @@ class MongoStorage(MongoReads, Storage):
             stored = await settled(meta.find_one({"_id": "chain"}, session=session))
             if stored is not None:
                 checks.require_same_genesis(stored["genesis_hash"], genesis_hash)
+                self._database.durable.note(stored["height"])
                 if restored_half and await self._is_restored_half(session):
                     await self._insert(session, documents.ACCOUNTS, map(documents.account_document, accounts))
                     await settled(meta.delete_one(documents.RESTORING, session=session))
@@ -117,6 +130,7 @@ class MongoStorage(MongoReads, Storage):
             await self._write_changes(session, changes, validators_changed=head.validators != changes.head.validators)
 
         await self._write(work)
+        self._database.durable.note(stored.height)
 
     async def totals(self) -> LedgerTotals:
         async def work(session: Driver) -> LedgerTotals:
@@ -178,6 +192,7 @@ class MongoStorage(MongoReads, Storage):
         if not await self._read(is_done):
             await self._thread.run(lambda: self._database.retried(fill))
             await self._write(move_head)
+            self._database.durable.note(restored.base.height)
 
     async def close(self) -> None:
         """End the connections. Calls under way are cut short, and raise `trio.ClosedResourceError`."""

@@ -9,10 +9,11 @@ awaitable, which `settled` evens out.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from inspect import isawaitable
 from typing import Any, TypeAlias
+from zlib import crc32
 
 from motor.motor_asyncio import AsyncIOMotorClient as AsyncClient
 from pymongo.errors import (
@@ -26,6 +27,7 @@ from pymongo.errors import (
     PyMongoError,
     WTimeoutError,
 )
+from pymongo.server_description import ServerDescription
 from pymongo.uri_parser import parse_uri
 
 from step_node.storage.interface import StorageMismatch, StorageUnavailable
@@ -68,6 +70,23 @@ _TRY_AGAIN_CODES = frozenset(
 )
 _NOT_ALLOWED_CODES = frozenset({13, 18})  # Unauthorized, AuthenticationFailed
 _TRY_AGAIN_LABELS = ("TransientTransactionError", "UnknownTransactionCommitResult", "RetryableWriteError")
+
+
+class SnapshotBehind(PyMongoError):
+    """The server's snapshot lacks a height that a majority has: it is a secondary, or has just become the primary."""
+
+
+def server_for(name: str) -> Callable[[list[ServerDescription]], list[ServerDescription]]:
+    """What a client named `name` chooses of the servers that would do: always the same one of the same servers.
+
+    All reads of one snapshot must go to one server: another that lags would keep them waiting until it has that moment
+    too. Clients of different names spread over the servers.
+    """
+
+    def choose(servers: list[ServerDescription]) -> list[ServerDescription]:
+        return sorted(servers, key=lambda server: crc32(f"{name} {server.address}".encode()))[:1]
+
+    return choose
 
 
 def new_client(uri: str, **options: Any) -> Driver:
@@ -127,7 +146,7 @@ async def settled(call: Driver) -> Driver:
 
 def worth_retrying(error: PyMongoError) -> bool:
     """Whether the same work, done again from its start, may succeed: the database was at fault, not the work."""
-    if isinstance(error, (ConnectionFailure, ExecutionTimeout, WTimeoutError)):
+    if isinstance(error, (ConnectionFailure, ExecutionTimeout, SnapshotBehind, WTimeoutError)):
         return True
     if any(error.has_error_label(label) for label in _TRY_AGAIN_LABELS):
         return True

@@ -1,4 +1,8 @@
-"""Reading the MongoDB database: each read sees one moment that a majority has made durable."""
+"""Reading the MongoDB database: each read sees one moment that a majority has made durable.
+
+The moment reaches as far as the question does: the head of all that is known to be durable, or the last height that the
+question is about. What lies below is final, the same in every later moment.
+"""
 
 from __future__ import annotations
 
@@ -65,7 +69,7 @@ class MongoReads(StorageReads):
             # Consecutive from `from_height`: a caller below the first stored height gets none, not a gap.
             return tuple(batch for index, batch in enumerate(in_order) if batch.height == from_height + index)
 
-        return await self._read_chain(work)
+        return await self._read_chain(work, last_height=from_height + limit - 1)
 
     async def receipts(self, proof_ids: Sequence[bytes]) -> Sequence[Receipt]:
         async def work(session: Driver) -> Sequence[Receipt]:
@@ -108,7 +112,7 @@ class MongoReads(StorageReads):
             cursor = proofs.find(which, session=session).sort(newest_first).limit(limit)
             return tuple(map(documents.finalised_proof_from, await settled(cursor.to_list(length=None))))
 
-        return await self._read_chain(work)
+        return await self._read_chain(work, last_height=_height_of(before))
 
     async def triangle(self, triangle_id: int) -> Triangle | None:
         async def work(session: Driver) -> Triangle | None:
@@ -141,7 +145,7 @@ class MongoReads(StorageReads):
             cursor = slashings.find(which, session=session).sort(newest_first).limit(limit)
             return tuple(map(documents.slashing_from, await settled(cursor.to_list(length=None))))
 
-        return await self._read_chain(work)
+        return await self._read_chain(work, last_height=_height_of(before))
 
     async def first_height(self) -> int | None:
         async def work(session: Driver) -> int | None:
@@ -155,21 +159,32 @@ class MongoReads(StorageReads):
         async with self._turns:
             return await self._thread.run(lambda: self._database.snapshot(work))
 
-    async def _read_chain(self, work: Callable[[Driver], Awaitable[ResultT]]) -> ResultT:
-        """As `_read`, in a store that holds a chain."""
+    async def _read_chain(
+        self, work: Callable[[Driver], Awaitable[ResultT]], *, last_height: int | None = None
+    ) -> ResultT:
+        """As `_read`, in a store that holds a chain. Nothing above `last_height` is asked for; None: the head is."""
 
         async def checked(session: Driver) -> ResultT:
-            if not await self._find_ids(session, documents.META, ["chain"], {"_id": True}):
-                raise checks.no_chain()
+            await self._read_chain_document(session, {"height": True}, last_height=last_height)
             return await work(session)
 
         return await self._read(checked)
 
     async def _read_head(self, session: Driver) -> StateHead:
-        chain = await self._find_ids(session, documents.META, ["chain"])
-        if not chain:
+        chain = await self._read_chain_document(session)
+        return documents.head_from(chain, await self._find(session, documents.VALIDATORS, {}))
+
+    async def _read_chain_document(
+        self, session: Driver, fields: Document | None = None, *, last_height: int | None = None
+    ) -> Document:
+        """The session's first read: it says of which height the session's moment is."""
+        durable = self._database.durable.height
+        found = await self._find_ids(session, documents.META, ["chain"], fields)
+        if not found:
             raise checks.no_chain()
-        return documents.head_from(chain[0], await self._find(session, documents.VALIDATORS, {}))
+        wanted = durable if last_height is None else min(last_height, durable)
+        self._database.require_height(found[0]["height"], wanted)
+        return found[0]
 
     async def _find(
         self, session: Driver, collection: str, which: Document, fields: Document | None = None
@@ -190,3 +205,8 @@ class MongoReads(StorageReads):
         """The documents with these ids, in no particular order; no round trip for none."""
         wanted = list(ids)
         return await self._find(session, collection, {"_id": {"$in": wanted}}, fields) if wanted else []
+
+
+def _height_of(before: tuple[int, int] | None) -> int | None:
+    """The last height that a page below `before` can be about; None for the first page, which begins at the head."""
+    return None if before is None else before[0]

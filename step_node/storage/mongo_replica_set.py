@@ -53,6 +53,19 @@ def require_replica_set(hello: Mapping[str, Any], where: str) -> None:
     raise StorageMismatch(_STANDALONE.format(where=where))
 
 
+def require_all_members(hello: Mapping[str, Any], uri: str) -> None:
+    """Raises `StorageMismatch` if the URI keeps the driver at one member of a set that has several.
+
+    It would not follow the set to its next primary, and all reads would go to that member whatever it has become.
+    """
+    others = len(hello.get("hosts", ())) + len(hello.get("passives", ())) - 1
+    if others > 0 and parse_uri(uri)["options"].get("directConnection"):
+        raise StorageMismatch(
+            f"the MongoDB URI (storage.mongodb_uri): its option directConnection: must be left out: the set has"
+            f" {others} members more, and the node has to follow whichever is the primary"
+        )
+
+
 def nodes_of(uri: str) -> Sequence[tuple[str, int]]:
     """The URI's servers. Raises `StorageMismatch` for a URI that is not one."""
     try:

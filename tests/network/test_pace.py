@@ -102,3 +102,20 @@ async def test_silence_is_a_stall_and_not_a_slow_answer(autojump_clock: MockCloc
     with pytest.raises(PeerFault) as caught:
         await answer.receive()
     assert caught.value.fault is Fault.STALLED
+
+
+async def test_a_message_that_is_looked_at_long_after_its_time_ends_nothing_but_the_answer(
+    autojump_clock: MockClock,
+) -> None:
+    """The event loop of a busy machine may be held up for longer than a peer has."""
+
+    class HeldUp(PlannedStream):
+        async def receive_message(self) -> bytes | None:
+            data = await super().receive_message()
+            autojump_clock.jump(2 * ANSWER_TIMEOUT_MS / 1000)
+            return data
+
+    answer = PacedAnswer(HeldUp(iter([(0.0, 100), (60.0, 100)])))
+    assert await answer.receive() == bytes(100)
+    with pytest.raises(PeerTooSlow):
+        await answer.receive()
