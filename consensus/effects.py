@@ -1,7 +1,8 @@
 """What the machine wants done. The driver carries the effects out, in order, and the machine does nothing else.
 
-An own message goes this way, and no other: `WriteAhead(entry)` → the driver appends `LogWritten(entry)` to its log,
-syncs it, and gives it as an input → `Sign(message)` → the input `Signed(message)` → `Broadcast(message)`.
+An own message goes this way, and no other: `WriteAhead(entry)` → the driver appends `LogWritten(entry)` to its log, and
+gives it as an input → `Sign(message)`, before which the log is synced → the input `Signed(message)` →
+`Broadcast(message)`.
 """
 
 from dataclasses import dataclass
@@ -12,14 +13,14 @@ from consensus.values import TimeoutKind
 
 @dataclass(frozen=True, slots=True)
 class WriteAhead:
-    """Put `LogWritten(entry)` on disk and sync. `entry` is unsigned; a proposal comes without its batch."""
+    """Answer with `LogWritten(entry)`, which goes to the log. `entry` is unsigned; a proposal comes without its batch."""
 
     entry: SignedMessage
 
 
 @dataclass(frozen=True, slots=True)
 class Sign:
-    """Sign `message.signing_line(chain_id)` and answer with `Signed(replace(message, signature=...))`."""
+    """Sync the log, sign `message.signing_line(chain_id)`, and answer with `Signed(replace(message, signature=...))`."""
 
     message: SignedMessage
 

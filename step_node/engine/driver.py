@@ -417,7 +417,7 @@ class ConsensusDriver:
                 "the log of a height that lasts is compacted", height=self._state.height, bytes=self._log.size_bytes
             )
         self._log.append(as_logged(item, self._state, after))
-        if isinstance(item, event.LogWritten | event.OwnMessagesRecovered):
+        if isinstance(item, event.OwnMessagesRecovered):
             await run_blocking(self._log.sync)
 
     async def _begin_log(self) -> None:
@@ -462,7 +462,7 @@ class ConsensusDriver:
     async def _sign(self, message: SignedMessage) -> list[event.Input]:
         if self._participant is None:
             raise InvariantBroken("an observer was asked to sign")
-        answer = await self._participant.key.sign(message, self._state)
+        answer = await self._participant.key.sign(message, self._state, sync_log=self._log.sync)
         return [] if answer is None else [answer]
 
     def _set_timer(self, effect: do.SetTimer) -> None:

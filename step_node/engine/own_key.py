@@ -89,17 +89,21 @@ class OwnKey:
 
     # --- signing --------------------------------------------------------------------------------------------------
 
-    async def sign(self, message: SignedMessage, state: ConsensusState) -> event.Input | None:
+    async def sign(
+        self, message: SignedMessage, state: ConsensusState, *, sync_log: Callable[[], None]
+    ) -> event.Input | None:
         """The signed message, as the machine's input; or, if the guard refuses, what was signed in its place. None at
         a height that is shown to be final.
 
-        Before a pre-commit for a batch is signed, the proof of its lock is on disk.
+        Before anything is signed the log is on disk, and for a pre-commit for a batch the proof of its lock. All on one
+        thread: the way there and back takes as long as a quick disk.
         """
         kind, value = signed_value(message)
         line = message.signing_line(self._chain.chain_id)
         locks, proof = self._locks, proof_of_lock(state, message) if isinstance(message, PreCommit) else None
 
         def sign() -> bytes | None:
+            sync_log()
             # As late as can be: the way to this thread takes its time.
             if self._outlook.shown >= message.height:
                 return None
