@@ -13,14 +13,17 @@ from consensus.values import TimeoutKind
 
 @dataclass(frozen=True, slots=True)
 class WriteAhead:
-    """Answer with `LogWritten(entry)`, which goes to the log. `entry` is unsigned; a proposal comes without its batch."""
+    """Answer with `LogWritten(entry)`, which goes to the log.
+
+    `entry` is unsigned; a proposal comes without its batch.
+    """
 
     entry: SignedMessage
 
 
 @dataclass(frozen=True, slots=True)
 class Sign:
-    """Sync the log, sign `message.signing_line(chain_id)`, and answer with `Signed(replace(message, signature=...))`."""
+    """Sync the log, then sign `message.signing_line(chain_id)`; answer with `Signed(replace(message, signature=...))`."""
 
     message: SignedMessage
 
