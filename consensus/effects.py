@@ -23,7 +23,9 @@ class WriteAhead:
 
 @dataclass(frozen=True, slots=True)
 class Sign:
-    """Sync the log, then sign `message.signing_line(chain_id)`; answer with `Signed(replace(message, signature=...))`."""
+    """Sync the log, then sign `message.signing_line(chain_id)`.
+
+    Answer with `Signed(replace(message, signature=...))`."""
 
     message: SignedMessage
 
