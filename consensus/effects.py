@@ -25,7 +25,8 @@ class WriteAhead:
 class Sign:
     """Sync the log, then sign `message.signing_line(chain_id)`.
 
-    Answer with `Signed(replace(message, signature=...))`."""
+    Answer with `Signed(replace(message, signature=...))`.
+    """
 
     message: SignedMessage
 
