@@ -13,8 +13,8 @@ from typing import Final, Generic, TypeVar
 from step_node.ledger.records import Account, NonceRecord, Triangle
 from step_node.ledger.state import Changes, StateHead, StateKeys, StateSlice
 
-RECORDS_MAX: Final = 32_768
-"""Records of one kind in one generation; there are two. Some 30 MB in all, when tens of thousands of proofs wait."""
+RECORDS_MAX: Final = 16_384
+"""Records of one kind in one generation; there are two. Some 35 MB in all, when tens of thousands of proofs wait."""
 HEIGHTS_MAX: Final = 16
 """After so many heights a generation is over: what nobody asked for during the next one is let go."""
 
