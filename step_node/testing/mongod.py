@@ -24,7 +24,8 @@ from step_node.storage.mongo_replica_set import DEFAULT_NAME, initiate_replica_s
 from step_node.testing.devnet.ports import LOOPBACK, free_ports
 
 CACHE_GB = 0.25
-"""mongod's own cache; it would take half the memory otherwise. The smallest that it accepts."""
+"""mongod's own cache, unless somebody asks for another; it would take half the memory otherwise. The smallest that it
+accepts."""
 
 OPLOG_MIB = 990
 """The smallest that it accepts."""
@@ -54,7 +55,8 @@ def find_mongod() -> Path:
 class ThrowawayMongod:
     """One mongod process. `start`, `kill` and `restart` keep its port and its data; `discard` deletes both."""
 
-    def __init__(self, *, replica_set: bool = True, port: int | None = None) -> None:
+    def __init__(self, *, replica_set: bool = True, port: int | None = None, cache_gb: float = CACHE_GB) -> None:
+        self._cache_gb = cache_gb
         self._binary = find_mongod()
         self._folder = Path(tempfile.mkdtemp(prefix="step-mongod-"))
         self._port = free_ports(1)[0].api if port is None else port
@@ -81,7 +83,12 @@ class ThrowawayMongod:
         command = [
             *(str(self._binary), "--dbpath", str(self._folder), "--logpath", str(self._folder / "log"), "--logappend"),
             *("--bind_ip", LOOPBACK, "--port", str(self._port), "--nounixsocket"),
-            *("--wiredTigerCacheSizeGB", str(CACHE_GB), "--setParameter", "diagnosticDataCollectionEnabled=false"),
+            *(
+                "--wiredTigerCacheSizeGB",
+                str(self._cache_gb),
+                "--setParameter",
+                "diagnosticDataCollectionEnabled=false",
+            ),
         ]
         if self._replica_set:
             command += ["--replSet", DEFAULT_NAME, "--oplogSize", str(OPLOG_MIB)]
@@ -157,12 +164,12 @@ class ThrowawayMongod:
 
 
 @asynccontextmanager
-async def throwaway_mongod(*, replica_set: bool = True) -> AsyncIterator[ThrowawayMongod]:
+async def throwaway_mongod(*, replica_set: bool = True, cache_gb: float = CACHE_GB) -> AsyncIterator[ThrowawayMongod]:
     """A running one-member replica set (or, for tests, a standalone server); `.uri` is where it is.
 
     Raises `StorageUnavailable` where there is no binary, or it does not start.
     """
-    mongod = ThrowawayMongod(replica_set=replica_set)
+    mongod = ThrowawayMongod(replica_set=replica_set, cache_gb=cache_gb)
     try:
         mongod.start()
         await mongod.ready()
