@@ -778,7 +778,9 @@ async def test_an_ipv6_address_works_where_the_machine_has_one() -> None:
         running("one", settings=replace(SETTINGS, listen_addresses=("/ip6/::1/tcp/0",))) as one,
         running("two", one.listen_addresses[0]) as two,
     ):
+        # Who is dialled hears of it a moment later.
         await connected(two, 1)
+        await connected(one, 1)
         assert two.connections()[one.peer_id].address == one.listen_addresses[0].partition("/p2p/")[0]
         assert one.connections()[two.peer_id].address.startswith("/ip6/::1/tcp/")
 

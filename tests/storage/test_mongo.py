@@ -245,8 +245,7 @@ def test_without_a_binary_the_error_names_the_ways_to_get_one(monkeypatch: pytes
         throwaway.find_mongod()
 
 
-async def test_a_mongod_that_ends_by_itself_is_reported_with_its_log(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(throwaway, "CACHE_GB", 0.0)
+async def test_a_mongod_that_ends_by_itself_is_reported_with_its_log() -> None:
     with pytest.raises(StorageUnavailable, match="ended by itself"):
-        async with throwaway.throwaway_mongod():
+        async with throwaway.throwaway_mongod(cache_gb=0.0):
             pass
