@@ -15,7 +15,7 @@ from pathlib import Path
 import trio
 
 from step_node.durable.atomic_file import write_atomically
-from step_node.errors import StepNodeError, leaves
+from step_node.errors import StepNodeError, foreseen
 from step_node.testing.bench.baseline import SCENARIOS, Scenario, measure, page
 from step_node.testing.load.report import LoadReport
 from step_node.testing.machine import Conditions, is_busy
@@ -31,15 +31,9 @@ def main() -> int:
     conditions = Conditions.now(was_busy=is_busy())
     try:
         reports = trio.run(_measure_all)
-    except BaseExceptionGroup as group:
-        ended, others = group.split(StepNodeError)
-        if ended is None or others is not None:
-            raise
-        for error in leaves(ended):
+    except (StepNodeError, BaseExceptionGroup) as ended:
+        for error in foreseen(ended):
             _tell(f"error: {error}")
-        return 1
-    except StepNodeError as error:
-        _tell(f"error: {error}")
         return 1
     write_atomically(out, page(conditions, reports).encode(), READABLE)
     _tell(f"written: {out}")

@@ -14,7 +14,7 @@ import sys
 
 import trio
 
-from step_node.errors import StepNodeError, leaves
+from step_node.errors import StepNodeError, foreseen
 from step_node.testing.soak.run import SoakSettings, soak
 from step_node.testing.soak.slopes import table
 
@@ -34,15 +34,9 @@ def main() -> int:
     settings = SoakSettings(**arguments)
     try:
         soaked = trio.run(lambda: soak(settings, report=_tell))
-    except BaseExceptionGroup as group:
-        ended, others = group.split(StepNodeError)
-        if ended is None or others is not None:
-            raise
-        for error in leaves(ended):
+    except (StepNodeError, BaseExceptionGroup) as ended:
+        for error in foreseen(ended):
             _tell(f"error: {error}")
-        return 1
-    except StepNodeError as error:
-        _tell(f"error: {error}")
         return 1
     except ValueError as error:
         _tell(f"error: {error}")

@@ -58,6 +58,16 @@ def leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
             yield error
 
 
+def foreseen(error: StepNodeError | BaseExceptionGroup) -> list[StepNodeError]:
+    """The errors of a run that people are told of, each by itself. Raises `error` if there is another one in it."""
+    if isinstance(error, StepNodeError):
+        return [error]
+    known, others = error.split(StepNodeError)
+    if known is None or others is not None:
+        raise error
+    return [leaf for leaf in leaves(known) if isinstance(leaf, StepNodeError)]
+
+
 def describe_validation_error(error: ValidationError) -> str:
     """`field: rule; field: rule`, naming at most five fields, with the offending value cut short."""
     found = error.errors(include_url=False)
