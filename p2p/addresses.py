@@ -20,6 +20,7 @@ from multiaddr import Multiaddr
 
 from p2p.errors import PeerUnreachable
 from p2p.libp2p_faults import LIBP2P_ERRORS
+from p2p.libp2p_ids import text_of
 from p2p.network import PeerId, Scope
 
 ADDRESSES_PER_NAME_MAX: Final = 4
@@ -111,7 +112,7 @@ def _peer_id(text: str, name: str) -> PeerId:
         raise ValueError(f"{text!r}: {name} is not a peer id: {error}") from error
     if code not in _PEER_ID_CODES or length != len(digest) or length < _PEER_ID_BYTES_MIN:
         raise ValueError(f"{text!r}: {name} is not a peer id")
-    return PeerId(peer_id.to_base58())
+    return text_of(peer_id)
 
 
 def scope_of(host: str) -> Scope:

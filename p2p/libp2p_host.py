@@ -43,6 +43,7 @@ from p2p.addresses import parse_multiaddr, parse_peer_address, plain_ip
 from p2p.containment import Containment
 from p2p.errors import AddressInUse
 from p2p.libp2p_faults import LIBP2P_ERRORS
+from p2p.libp2p_ids import text_of
 from p2p.libp2p_negotiation import bound_lines
 from p2p.libp2p_swarm import DIAL_TIMEOUT_SECONDS, UPGRADE_TIMEOUT_SECONDS, NoAddresses, PlacedSwarm
 from p2p.libp2p_turns import Turn, as_lock, lighten_streams
@@ -77,7 +78,7 @@ def key_pair_from_bytes(private_key: bytes) -> KeyPair:
 
 def peer_id_of(private_key: bytes) -> PeerId:
     """The peer id that belongs to a secp256k1 private key of 32 bytes. Raises ValueError if it is none."""
-    return PeerId(generate_peer_id_from(key_pair_from_bytes(private_key)).to_base58())
+    return text_of(generate_peer_id_from(key_pair_from_bytes(private_key)))
 
 
 async def bind_listeners(addresses: Sequence[str]) -> dict[str, list[trio.SocketListener]]:
