@@ -2,8 +2,8 @@
 
 Every method hands one piece of work over the bridge and gets its outcome back: one crossing a call. Writes are
 durable on a majority before they return; reads see one moment of what a majority has, and no moment before a write
-that has returned. Round trips are what costs
-(architecture.md, Storage), so a batch is a fixed dozen of them however many proofs it holds.
+that has returned. Round trips are what costs (architecture.md, Storage), so a batch is a fixed dozen of them however
+many proofs it holds.
 """
 
 from __future__ import annotations

@@ -29,8 +29,8 @@ class GossipCosts:
 
 
 @dataclass(frozen=True, slots=True)
-class Costs:
-    """What a node pays for what it does, µs of one core; `proof` ones for each proof."""
+class ProofCosts:
+    """What a node pays for each proof, µs of one core, and for its disk: the same however many validators there are."""
 
     submission_us: float
     """A client's proof, from its JSON."""
@@ -54,6 +54,14 @@ class Costs:
     """A proof of a proposal in outline, decoded, filled in, its roots checked."""
     decode_us: float
     """A proof of a batch that came whole."""
+    sync_ms: float
+    """A file made durable. The processor is free meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Costs(ProofCosts):
+    """All that a node pays for: besides proofs, messages and votes, µs of one core."""
+
     message_us: float
     """A vote or proposal heard: decoded, and judged but for its signature."""
     recover_us: float
@@ -62,8 +70,6 @@ class Costs:
     """A step of the consensus machine, with its entry in the log."""
     commit_us: float
     """A commit heard, decoded: for each signature in it."""
-    sync_ms: float
-    """A file made durable. The processor is free meanwhile."""
     gossip: GossipCosts
 
     def by_name(self) -> dict[str, float]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import Final
@@ -43,7 +43,7 @@ from step_node.testing.bench.growth import state_costs
 from step_node.testing.bench.plans import Workshop
 from step_node.testing.load.material import sign_for_now
 from step_node.testing.simulator.chain import validator_keys
-from step_node.testing.wan.costs import Costs, GossipCosts
+from step_node.testing.wan.costs import Costs, GossipCosts, ProofCosts
 from step_node.testing.wan.world import genesis_of
 
 PROOFS: Final = 1_000
@@ -53,26 +53,8 @@ SYNCS: Final = 20
 MS_A_SECOND: Final = 1_000
 
 
-@dataclass(frozen=True, slots=True)
-class ProofCosts:
-    """Those of `Costs` that do not depend on how many validators there are."""
-
-    submission_us: float
-    check_us: float
-    admit_us: float
-    journal_us: float
-    bundle_us: float
-    load_us: float
-    apply_us: float
-    finalise_us: float
-    propose_us: float
-    fill_us: float
-    decode_us: float
-    sync_ms: float
-
-
 async def measured_proof_costs(workshop: Workshop, accounts: int) -> ProofCosts:
-    """Measure them; the store is one of so many accounts."""
+    """Those of each proof; the store is one of so many accounts."""
     signed = sign_for_now(PROOFS)
     proofs = [parse_submission(one.body) for one in signed]
     store = await state_costs(workshop, accounts)
