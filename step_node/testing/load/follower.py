@@ -63,8 +63,12 @@ class Follower:
                 await trio.sleep(POLL_SECONDS)
         finally:
             with trio.CancelScope(shield=True):
-                for connection in self._connections:
-                    await connection.close()
+                await self.close()
+
+    async def close(self) -> None:
+        """Let go of the connections; for who only wants to know where the chain stands."""
+        for connection in self._connections:
+            await connection.close()
 
     async def _look(self) -> None:
         head = await self._height()
