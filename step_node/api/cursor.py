@@ -14,6 +14,9 @@ _FORM = struct.Struct(">QI")
 _TEXT_CHARACTERS = 16
 _HEIGHT_MAX = 2**63 - 1
 
+CURSOR_PATTERN = "^[A-Za-f][A-Za-z0-9_-]{15}$"
+"""Every cursor, and nothing else: the first character's highest bit is the height's, which is 0."""
+
 CURSOR_RULE = "must be the nextCursor of an earlier page"
 
 

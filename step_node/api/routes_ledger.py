@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, Path, Query, Request, Response
+from pydantic import WithJsonSchema
 
 from mesh import TriangleId, TriangleIdError
 from step_node.amounts import step_text
 from step_node.api.batch_answers import BatchAnswers
-from step_node.api.cursor import decode_cursor, encode_cursor
+from step_node.api.cursor import CURSOR_PATTERN, decode_cursor, encode_cursor
 from step_node.api.documentation import EVERYWHERE, refusals
 from step_node.api.errors import ApiError, RequestCode
 from step_node.api.models_ledger import (
@@ -57,6 +58,12 @@ TriangleIdText = Annotated[
     ),
 ]
 Limit = Annotated[int, Query(ge=1, le=PAGE_MAX, description="How many entries at most.")]
+Before = Annotated[
+    str | None,
+    # Only described so: `decode_cursor` says what is wrong.
+    WithJsonSchema({"type": "string", "pattern": CURSOR_PATTERN}),
+    Query(description="The `nextCursor` of the page before this one."),
+]
 
 
 def ledger_routes(services: ApiServices) -> APIRouter:
@@ -91,7 +98,7 @@ def ledger_routes(services: ApiServices) -> APIRouter:
     async def account_proofs(
         address: Address,
         limit: Limit = PAGE_DEFAULT,
-        before: Annotated[str | None, Query(description="The `nextCursor` of the page before this one.")] = None,
+        before: Before = None,
     ) -> AccountProofs:
         """Proofs that are finalised while you page come before the first page: no later page changes."""
         key = bytes.fromhex(address[2:])

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 
 from step_node.api.body import parse_json
 from step_node.api.cursor import encode_cursor
@@ -18,7 +18,7 @@ from step_node.api.models_validators import (
     ValidatorEntry,
     ValidatorsAnswer,
 )
-from step_node.api.routes_ledger import PAGE_DEFAULT, Address, Limit, parse_before
+from step_node.api.routes_ledger import PAGE_DEFAULT, Address, Before, Limit, parse_before
 from step_node.api.schema import hex_text
 from step_node.api.services import ApiServices
 from step_node.operations.json_form import OPERATIONS, parse_operation
@@ -72,7 +72,7 @@ def validator_routes(services: ApiServices) -> APIRouter:
     )
     async def evidence(
         limit: Limit = PAGE_DEFAULT,
-        before: Annotated[str | None, Query(description="The `nextCursor` of the page before this one.")] = None,
+        before: Before = None,
     ) -> EvidenceAnswer:
         """Each slash as the finalised batch applied it, the same on every node."""
         found = await storage.slashings(before=parse_before(before), limit=limit + 1)

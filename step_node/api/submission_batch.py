@@ -145,7 +145,8 @@ _ARRAY_SCHEMA: Final[dict[str, Any]] = {
     "title": "Submissions",
     "minItems": 1,
     "maxItems": BATCH_SUBMISSIONS_MAX,
-    "items": SUBMISSION_SCHEMA,
+    # Whatever stands there is judged by itself, and refused in its place.
+    "items": {"anyOf": [SUBMISSION_SCHEMA, {"description": "Anything else is refused in its place."}]},
 }
 
 SUBMISSIONS_CONTENT: Final[dict[str, Any]] = {

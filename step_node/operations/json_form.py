@@ -15,7 +15,7 @@ from pydantic.alias_generators import to_camel
 from step_node.crypto.eip191 import with_recovery_value
 from step_node.errors import describe_validation_error
 from step_node.operations.operation import (
-    P2P_ADDRESS_CHARACTERS_MAX,
+    P2P_ADDRESS_PATTERN,
     Operation,
     OperationCode,
     OperationRefused,
@@ -53,12 +53,15 @@ P2pAddressText = Annotated[
     str,
     Field(
         alias="p2pAddress",
-        min_length=1,
-        max_length=P2P_ADDRESS_CHARACTERS_MAX,
+        # Only described so: the operation says what is wrong.
+        json_schema_extra={"pattern": P2P_ADDRESS_PATTERN},
         examples=["/dns4/node.example/tcp/26600/p2p/16Uiu2HAm2k8h1fV7nJ1c"],
     ),
 ]
-Sequence = Annotated[int, Field(ge=0, lt=2**63, description="How many operations the owner has had before.")]
+Sequence = Annotated[
+    # What every JSON reader takes for the same number (RFC 8259 §6).
+    int, Field(ge=0, le=2**53 - 1, description="How many operations the owner has had before.")
+]
 
 
 class _Form(BaseModel):

@@ -24,7 +24,8 @@ OPERATION_BYTES_MAX = 1_024
 
 P2P_ADDRESS_CHARACTERS_MAX = 256
 
-P2pAddress = Annotated[str, Field(pattern=rf"^/[A-Za-z0-9/._:%-]{{1,{P2P_ADDRESS_CHARACTERS_MAX - 1}}}$")]
+P2P_ADDRESS_PATTERN = rf"^/[A-Za-z0-9/._:%-]{{1,{P2P_ADDRESS_CHARACTERS_MAX - 1}}}$"
+P2pAddress = Annotated[str, Field(pattern=P2P_ADDRESS_PATTERN)]
 """A multiaddr. Its alphabet has no `|`, so it can be a field of a signed line."""
 
 
