@@ -25,10 +25,10 @@ _DESCRIPTION: Final = """
 STEP pays people for proving that they are somewhere: a client signs where it is with an Ethereum key, and a network of
 validators checks the claim and credits the account.
 
-Every answer but a success is `{ok: false, code, message, timestamp}`: `code` is for programs, `message` names the field
-and the rule. Amounts are decimal strings of STEP with six places. Answers to a GET have a header `Step-As-Of-Height`:
-all that is final up to that height is in them. `docs/clients.md` tells how to build and sign a proof, and what to do
-about each code.
+Every answer but a success is `{ok: false, code, message, details, timestamp}`: `code` and `details` are for programs,
+`message` names the field and the rule. Amounts are decimal strings of STEP with six places. Answers to a GET have a
+header `Step-As-Of-Height`: all that is final up to that height is in them. `docs/clients.md` tells how to build and
+sign a proof, and `docs/codes.md` what to do about each code.
 """
 
 _TAGS: Final = [

@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from step_node.api.errors import ApiError, RequestCode, error_response
 from step_node.clock import Clock
+from step_node.explanations.details import Details
 from step_node.proofs.proof import RefusalCode
 
 BODY_BYTES_MAX: Final = 16 * 1024
@@ -67,7 +68,7 @@ class BodyLimit:
         try:
             is_whole = await self._read(body, asker, scope, receive)
         except ApiError as error:
-            await error_response(error, self._clock, {"Connection": "close"})(scope, receive, send)
+            await error_response(error, self._clock, {"Connection": "close"}, path=scope["path"])(scope, receive, send)
         else:
             if is_whole:
                 await self._app(scope, _replaying(bytes(body), receive), send)
@@ -91,15 +92,27 @@ class BodyLimit:
                 self._hold(body, message.get("body", b""), asker, bytes_max)
                 if not message.get("more_body", False):
                     return True
-        raise ApiError(RequestCode.REQUEST_TIMEOUT, f"body: must arrive within {BODY_SECONDS_MAX} seconds")
+        raise ApiError(
+            RequestCode.REQUEST_TIMEOUT,
+            f"body: must arrive within {BODY_SECONDS_MAX} seconds",
+            details=Details(limit=BODY_SECONDS_MAX, unit="s"),
+        )
 
     def _hold(self, body: bytearray, part: bytes, asker: object, bytes_max: int) -> None:
         if len(body) + len(part) > bytes_max:
             raise _too_large(bytes_max)
         if self._held_by[asker] + len(part) > HELD_BYTES_PER_ADDRESS_MAX:
-            raise ApiError(RefusalCode.RATE_LIMITED, "address: too many bodies of it are under way; wait for answers")
+            raise ApiError(
+                RefusalCode.RATE_LIMITED,
+                "address: too many bodies of it are under way; wait for answers",
+                details=Details(gate="address_bodies", limit=HELD_BYTES_PER_ADDRESS_MAX, unit="bytes"),
+            )
         if self._held_bytes + len(part) > HELD_BYTES_MAX:
-            raise ApiError(RefusalCode.NOT_READY, "too many bodies are under way; try again later")
+            raise ApiError(
+                RefusalCode.NOT_READY,
+                "too many bodies are under way; try again later",
+                details=Details(gate="bodies", limit=HELD_BYTES_MAX, unit="bytes"),
+            )
         body += part
         self._held_bytes += len(part)
         self._held_by[asker] += len(part)
@@ -145,7 +158,11 @@ def _replaying(body: bytes, receive: Receive) -> Receive:
 
 
 def _too_large(bytes_max: int) -> ApiError:
-    return ApiError(RequestCode.PAYLOAD_TOO_LARGE, f"body: must have at most {bytes_max} bytes")
+    return ApiError(
+        RequestCode.PAYLOAD_TOO_LARGE,
+        f"body: must have at most {bytes_max} bytes",
+        details=Details(limit=bytes_max, unit="bytes"),
+    )
 
 
 def _not_json(rule: str) -> ApiError:

@@ -27,6 +27,7 @@ from step_node.api.errors import ApiError, RequestCode, error_response
 from step_node.api.limits import CONNECTION_COST_MS, READ_COST_MS, asker_of, cost_ms_of
 from step_node.api.visitors import Refused, Visit, Visitors
 from step_node.clock import Clock
+from step_node.explanations.details import Details
 from step_node.proofs.proof import RefusalCode
 
 HEADER_BYTES_MAX: Final = 16 * 1024
@@ -108,6 +109,7 @@ class Connection:
 
     async def _serve_request(self) -> bool:
         """Take in one request and answer it; whether another may follow."""
+        path = ""
         try:
             request = await self._read_head()
             self._requests += 1
@@ -119,7 +121,7 @@ class Connection:
         except h11.RemoteProtocolError as error:
             await self._refuse_malformed(error)
         except ApiError as refusal:
-            await self._answer(error_response(refusal, self._service.clock))
+            await self._answer(error_response(refusal, self._service.clock, path=path))
         self._bill = self._new_bill()
         return self._http.our_state is h11.DONE and self._http.their_state is h11.DONE
 
@@ -130,7 +132,7 @@ class Connection:
         while True:
             buffered, _ = self._http.trailing_data
             if _lines_of_head(buffered) > HEADER_LINES_MAX:
-                raise _too_large(f"must have at most {HEADER_LINES_MAX} lines")
+                raise _too_large(HEADER_LINES_MAX, "lines")
             event = self._http.next_event()
             if isinstance(event, h11.Request):
                 if not event.http_version.startswith(b"1."):
@@ -147,7 +149,9 @@ class Connection:
                 if not has_begun:
                     raise _Gone
                 raise ApiError(
-                    RequestCode.REQUEST_TIMEOUT, f"request: its head must arrive within {HEADER_SECONDS_MAX:g} seconds"
+                    RequestCode.REQUEST_TIMEOUT,
+                    f"request: its head must arrive within {HEADER_SECONDS_MAX:g} seconds",
+                    details=Details(limit=HEADER_SECONDS_MAX, unit="s"),
                 )
             self._http.receive_data(data)
 
@@ -166,8 +170,20 @@ class Connection:
             return
         await self._wait(self._service.visitors.refusal_seconds())
         if seconds is Refused.ADDRESS_COST:
-            raise ApiError(RefusalCode.RATE_LIMITED, "address: asks for more than its share of this node's time")
-        raise ApiError(RefusalCode.NOT_READY, "the node is asked for more than it can answer; try again later")
+            raise ApiError(
+                RefusalCode.RATE_LIMITED,
+                "address: asks for more than its share of this node's time",
+                details=Details(
+                    gate="address_share",
+                    limit=self._service.visitors.limits.address_cost_ms_per_second,
+                    unit="ms/s",
+                ),
+            )
+        raise ApiError(
+            RefusalCode.NOT_READY,
+            "the node is asked for more than it can answer; try again later",
+            details=Details(gate="share"),
+        )
 
     async def _wait(self, seconds: float) -> None:
         if seconds > 0:
@@ -180,7 +196,7 @@ class Connection:
         self._service.visitors.refuse(Refused.MALFORMED)
         self._is_over = True
         if error.error_status_hint == 431:
-            refusal = _too_large(f"must have at most {HEADER_BYTES_MAX} bytes")
+            refusal = _too_large(HEADER_BYTES_MAX, "bytes")
         else:
             refusal = ApiError(RefusalCode.INVALID_PAYLOAD, "request: must be HTTP/1.1 (RFC 9112)")
         await self._answer(error_response(refusal, self._service.clock))
@@ -227,7 +243,11 @@ class Connection:
             await self._charge(cost_ms)
         except _Gone as error:
             self._fault = error
-            raise ApiError(RefusalCode.NOT_READY, "the connection had to give way; try again later") from error
+            raise ApiError(
+                RefusalCode.NOT_READY,
+                "the connection had to give way; try again later",
+                details=Details(gate="connection"),
+            ) from error
 
     async def _receive_message(self) -> Message:
         """ASGI's `receive`. What the application does not ask for is not read."""
@@ -323,5 +343,9 @@ def _lines_of_head(buffered: bytes) -> int:
     return buffered.count(b"\n", 0, end.start() if end else len(buffered))
 
 
-def _too_large(rule: str) -> ApiError:
-    return ApiError(RequestCode.HEADERS_TOO_LARGE, f"request: its line and headers {rule}")
+def _too_large(most: int, unit: str) -> ApiError:
+    return ApiError(
+        RequestCode.HEADERS_TOO_LARGE,
+        f"request: its line and headers must have at most {most} {unit}",
+        details=Details(limit=most, unit=unit),
+    )

@@ -1,8 +1,8 @@
-"""Every answer that is not a success: one table of codes and statuses, one envelope, one way to it.
+"""Every answer that is not a success: one envelope, and one way to it. What the codes mean is in `explanations.codes`.
 
 A handler that cannot give what was asked for raises `ApiError`, and what else can go wrong underneath it (a parameter
 that does not validate, a path that does not exist, a store that does not answer, a bug) is turned into one here. So
-every client sees `{ok: false, code, message, timestamp}`, whatever went wrong and wherever (protocol.md §2).
+every client sees `{ok: false, code, message, details, timestamp}`, whatever went wrong and wherever (protocol.md §2).
 """
 
 from __future__ import annotations
@@ -10,24 +10,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import StrEnum
 from http import HTTPStatus
-from typing import Final, Literal, TypeAlias
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import Field
 from starlette.exceptions import HTTPException
 
+from step_node.api.details import DetailsAnswer
 from step_node.api.schema import Answer
 from step_node.clock import Clock
 from step_node.errors import rule_of
+from step_node.explanations.codes import BY_CODE, PATIENCE_STATUSES
+from step_node.explanations.details import NO_DETAILS, Details, shown
 from step_node.mempool.journal import JournalError
-from step_node.operations.operation import OperationCode
+from step_node.operations.operation import OperationCode, OperationRefused
 from step_node.proofs.proof import Refusal, RefusalCode
 from step_node.proofs.timestamps import format_timestamp
 from step_node.storage.interface import StorageUnavailable
-
-PATIENCE_STATUSES: Final = (429, 503)
-"""The statuses that mean: the same request may succeed a little later."""
 
 RETRY_AFTER_SECONDS: Final = 1
 """How much later, as such an answer says in its `Retry-After` header, where nothing better is known."""
@@ -49,41 +49,19 @@ class RequestCode(StrEnum):
 Code: TypeAlias = RefusalCode | RequestCode | OperationCode
 
 HTTP_STATUS: Final[Mapping[Code, int]] = {
-    RefusalCode.INVALID_PAYLOAD: 400,
-    RefusalCode.LOW_GPS_ACCURACY: 422,
-    RefusalCode.BAD_SIGNATURE: 401,
-    RefusalCode.OUT_OF_BOUNDS: 422,
-    RefusalCode.CLOCK_DRIFT: 422,
-    RefusalCode.NONCE_REPLAY: 409,
-    RefusalCode.TRIANGLE_NOT_FOUND: 404,
-    RefusalCode.TRIANGLE_EXHAUSTED: 409,
-    RefusalCode.TOO_FAST: 422,
-    RefusalCode.MORATORIUM: 422,
-    RefusalCode.RATE_LIMITED: 429,
-    RefusalCode.MEMPOOL_FULL: 503,
-    RefusalCode.NOT_READY: 503,
-    RefusalCode.INTERNAL_ERROR: 500,
-    RequestCode.NOT_FOUND: 404,
-    RequestCode.METHOD_NOT_ALLOWED: 405,
-    RequestCode.PAYLOAD_TOO_LARGE: 413,
-    RequestCode.HEADERS_TOO_LARGE: 431,
-    RequestCode.REQUEST_TIMEOUT: 408,
-    RequestCode.PROOF_NOT_FOUND: 404,
-    RequestCode.BATCH_NOT_FOUND: 404,
-    RequestCode.VALIDATOR_NOT_FOUND: 404,
-    OperationCode.INVALID_OPERATION: 400,
-    OperationCode.BAD_SIGNATURE: 401,
-    OperationCode.WRONG_SEQUENCE: 409,
-    OperationCode.UNKNOWN_VALIDATOR: 404,
-    OperationCode.NOT_THE_OWNER: 403,
-    OperationCode.KEY_IN_USE: 409,
-    OperationCode.STAKE_TOO_LOW: 422,
-    OperationCode.INSUFFICIENT_BALANCE: 422,
-    OperationCode.NO_PLACE: 409,
-    OperationCode.WRONG_STATE: 409,
-    OperationCode.POOL_FULL: 503,
+    code: BY_CODE[code.value].status for codes in (RefusalCode, RequestCode, OperationCode) for code in codes
 }
-"""The HTTP status of each code: the protocol's for proofs (§2), this API's own, and those of validator operations."""
+"""The HTTP status of each code."""
+
+MESH_PREFIX: Final = "/mesh"
+"""Below it errors are told in a second form too, `error: {code, message}`: STEP clients that there are read that."""
+
+
+class MeshError(Answer):
+    """The code and the message again, as STEP clients that were there before this API read them."""
+
+    code: Code
+    message: str
 
 
 class ErrorAnswer(Answer):
@@ -95,31 +73,58 @@ class ErrorAnswer(Answer):
         description="What went wrong, for people: the field and its rule.",
         examples=["lat: must be a finite number of degrees from -90 to 90"],
     )
+    details: DetailsAnswer = Field(description="What exactly went wrong, for programs.")
     timestamp: str = Field(description="The node's clock.", examples=["2026-01-31T12:00:00.000Z"])
+    error: Annotated[MeshError | None, Field(description="Below `/mesh` only: code and message again.")] = Field(
+        default=None, exclude_if=lambda error: error is None
+    )
 
 
 class ApiError(Exception):
-    """Raised where a request cannot be answered as asked; `message` names the field and the rule.
+    """Raised where a request cannot be answered as asked; `message` names the field and the rule, as `field: rule`.
 
-    `retry_after_seconds` is told where the status is one of `PATIENCE_STATUSES`.
+    `details` has the figures behind it; gate, field, rule and whether it is retryable are filled in by the code and the
+    message where it leaves them open. `retry_after_seconds` is told where the status is one of `PATIENCE_STATUSES`, as
+    the header `Retry-After` and as the details' `retryAt`.
     """
 
-    def __init__(self, code: Code, message: str, *, retry_after_seconds: int = RETRY_AFTER_SECONDS) -> None:
+    def __init__(
+        self,
+        code: Code,
+        message: str,
+        *,
+        details: Details = NO_DETAILS,
+        retry_after_seconds: int = RETRY_AFTER_SECONDS,
+    ) -> None:
         super().__init__(f"{code}: {message}")
         self.code = code
         self.message = message
+        self.details = details
         self.retry_after_seconds = retry_after_seconds
 
     @classmethod
-    def of(cls, refusal: Refusal, *, retry_after_seconds: int = RETRY_AFTER_SECONDS) -> ApiError:
+    def of(cls, refusal: Refusal | OperationRefused, *, retry_after_seconds: int = RETRY_AFTER_SECONDS) -> ApiError:
         """The error that tells a client of a gate's refusal."""
-        return cls(refusal.code, refusal.message, retry_after_seconds=retry_after_seconds)
+        return cls(refusal.code, refusal.message, details=refusal.details, retry_after_seconds=retry_after_seconds)
 
 
-def error_response(error: ApiError, clock: Clock, headers: Mapping[str, str] | None = None) -> Response:
-    """The one form of an error: the envelope, with the status of its code."""
-    timestamp = format_timestamp(clock.now_ms())
-    envelope = ErrorAnswer(code=error.code, message=error.message, timestamp=timestamp)
+def error_response(
+    error: ApiError, clock: Clock, headers: Mapping[str, str] | None = None, *, path: str = ""
+) -> Response:
+    """The one form of an error: the envelope, with the status of its code. `path`: the request's, where it has one."""
+    now_ms = clock.now_ms()
+    details = error.details
+    if error.code is RefusalCode.CLOCK_DRIFT:
+        details = details._replace(server_time_ms=now_ms)
+    envelope = ErrorAnswer(
+        code=error.code,
+        message=error.message,
+        details=DetailsAnswer.of(
+            error.code.value, error.message, details, retry_after_ms=now_ms + 1_000 * error.retry_after_seconds
+        ),
+        timestamp=format_timestamp(now_ms),
+        error=MeshError(code=error.code, message=error.message) if path.startswith(MESH_PREFIX) else None,
+    )
     return envelope_response(envelope, headers, retry_after_seconds=error.retry_after_seconds)
 
 
@@ -142,13 +147,13 @@ def install_error_handlers(app: FastAPI, clock: Clock) -> None:
 
     async def on_exception(request: Request, error: Exception) -> Response:
         headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
-        if headers.get("Allow") == "GET":
-            headers["Allow"] = "GET, HEAD"  # The latter is answered in front of the routes, by `HeadAsGet`.
+        if "Allow" in headers:
+            headers["Allow"] = with_head(headers["Allow"])
         api_error = _translate(request, error)
         if api_error.code is RefusalCode.INTERNAL_ERROR:
             # The framework raises it again after this answer, and the server logs it with its traceback and this note.
             error.add_note(f"while answering {request.method} {request.url.path}")
-        return error_response(api_error, clock, headers)
+        return error_response(api_error, clock, headers, path=request.url.path)
 
     for kind in (
         ApiError,
@@ -166,21 +171,54 @@ def _translate(request: Request, error: Exception) -> ApiError:
         case ApiError():
             return error
         case RequestValidationError():
-            return ApiError(RefusalCode.INVALID_PAYLOAD, _describe(error))
+            return _malformed(error)
         case HTTPException(status_code=HTTPStatus.METHOD_NOT_ALLOWED):
+            allowed = (error.headers or {}).get("Allow", "")
             return ApiError(
-                RequestCode.METHOD_NOT_ALLOWED, f"method: {request.method} is not allowed here; see the Allow header"
+                RequestCode.METHOD_NOT_ALLOWED,
+                f"method: {request.method} is not allowed here; see the Allow header",
+                details=Details(
+                    value=shown(request.method),
+                    allowed=tuple(method.strip() for method in with_head(allowed).split(",") if method.strip()),
+                ),
             )
         case HTTPException(status_code=HTTPStatus.NOT_FOUND):
-            return ApiError(RequestCode.NOT_FOUND, "path: there is nothing here; the API is described at /docs")
+            return ApiError(
+                RequestCode.NOT_FOUND,
+                "path: there is nothing here; the API is described at /docs",
+                details=Details(value=shown(request.url.path)),
+            )
         case StorageUnavailable():
-            return ApiError(RefusalCode.NOT_READY, "the node's store does not answer just now; try again in a second")
+            return ApiError(
+                RefusalCode.NOT_READY,
+                "the node's store does not answer just now; try again in a second",
+                details=Details(gate="store"),
+            )
         case JournalError():
-            return ApiError(RefusalCode.NOT_READY, "the node's journal does not answer just now; try again in a second")
+            return ApiError(
+                RefusalCode.NOT_READY,
+                "the node's journal does not answer just now; try again in a second",
+                details=Details(gate="journal"),
+            )
         case _:
             return ApiError(RefusalCode.INTERNAL_ERROR, "the node failed to answer; its operator finds why in its log")
 
 
-def _describe(error: RequestValidationError) -> str:
-    """`parameter: rule; parameter: rule`, without the values, which are the client's own text."""
-    return "; ".join(f"{item['loc'][-1]}: {rule_of(item)}" for item in error.errors())
+def with_head(allowed: str) -> str:
+    """The methods of an `Allow` header, with HEAD: that is answered in front of the routes, by `HeadAsGet`."""
+    return "GET, HEAD" if allowed == "GET" else allowed
+
+
+def _malformed(error: RequestValidationError) -> ApiError:
+    """`parameter: rule; parameter: rule`; the values are the client's own text, and in the details alone."""
+    items: list[dict[str, Any]] = list(error.errors())
+    first = items[0]
+    return ApiError(
+        RefusalCode.INVALID_PAYLOAD,
+        "; ".join(f"{item['loc'][-1]}: {rule_of(item)}" for item in items),
+        details=Details(
+            field=str(first["loc"][-1]),
+            rule=rule_of(first),
+            value=None if first["type"] == "missing" else shown(first["input"]),
+        ),
+    )

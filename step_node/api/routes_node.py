@@ -8,8 +8,9 @@ from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from step_node.amounts import step_text
+from step_node.api.details import DetailsAnswer
 from step_node.api.documentation import EVERYWHERE, refusals
-from step_node.api.errors import envelope_response
+from step_node.api.errors import RETRY_AFTER_SECONDS, envelope_response
 from step_node.api.health import HealthLevel, HealthReason
 from step_node.api.models_node import (
     ConsensusAnswer,
@@ -26,6 +27,7 @@ from step_node.api.models_node import (
 from step_node.api.schema import hex_text
 from step_node.api.services import ApiServices
 from step_node.api.status import NodeStatus, PeerStatus
+from step_node.explanations.details import Details
 from step_node.proofs.proof import RefusalCode
 from step_node.proofs.timestamps import format_timestamp
 
@@ -51,12 +53,20 @@ def node_routes(services: ApiServices) -> APIRouter:
     )
     async def health() -> Response | HealthAnswer:
         """200 while the node serves, with the reasons if its operator should look; 503 when it does not."""
-        now = format_timestamp(services.clock.now_ms())
+        now_ms = services.clock.now_ms()
+        now = format_timestamp(now_ms)
         found = services.health()
         reasons = [ReasonAnswer.of(reason) for reason in found.reasons]
         if found.level is not HealthLevel.DOWN:
             return HealthAnswer(status=found.level.value, ready=not found.not_ready, reasons=reasons, timestamp=now)
-        down = DownAnswer(code=RefusalCode.NOT_READY, message=_sentences(found.reasons), timestamp=now, reasons=reasons)
+        message = _sentences(found.reasons)
+        down = DownAnswer(
+            code=RefusalCode.NOT_READY,
+            message=message,
+            details=_not_well(message, now_ms),
+            timestamp=now,
+            reasons=reasons,
+        )
         return envelope_response(down)
 
     @routes.get("/health/live", summary="Whether the process is up", responses=refusals(*EVERYWHERE))
@@ -73,13 +83,16 @@ def node_routes(services: ApiServices) -> APIRouter:
     async def ready() -> Response | ReadyAnswer:
         """200 while the store answers, the node is at the head of the chain, and a quorum is within reach; else 503,
         with what is wrong: ask this to decide where requests go."""
-        now = format_timestamp(services.clock.now_ms())
+        now_ms = services.clock.now_ms()
+        now = format_timestamp(now_ms)
         reasons = services.health().not_ready
         if not reasons:
             return ReadyAnswer(timestamp=now)
+        message = _sentences(reasons)
         answer = NotReadyAnswer(
             code=RefusalCode.NOT_READY,
-            message=_sentences(reasons),
+            message=message,
+            details=_not_well(message, now_ms),
             timestamp=now,
             reasons=[ReasonAnswer.of(reason) for reason in reasons],
         )
@@ -105,6 +118,15 @@ def node_routes(services: ApiServices) -> APIRouter:
 
 def _sentences(reasons: Sequence[HealthReason]) -> str:
     return "; ".join(reason.message for reason in reasons)
+
+
+def _not_well(message: str, now_ms: int) -> DetailsAnswer:
+    return DetailsAnswer.of(
+        RefusalCode.NOT_READY,
+        message,
+        Details(gate="health"),
+        retry_after_ms=now_ms + 1_000 * RETRY_AFTER_SECONDS,
+    )
 
 
 def _status_answer(status: NodeStatus, now_ms: int) -> StatusAnswer:

@@ -12,7 +12,7 @@ from mesh import LEVEL_MAX
 from step_node.api.bill import bill_of
 from step_node.api.body import BATCH_BODY_BYTES_MAX, BODY_BYTES_MAX
 from step_node.api.documentation import EVERYWHERE, refusals
-from step_node.api.errors import HTTP_STATUS, PATIENCE_STATUSES, RETRY_AFTER_SECONDS, ApiError, RequestCode
+from step_node.api.errors import RETRY_AFTER_SECONDS, ApiError, RequestCode
 from step_node.api.limits import SUBMISSION_COST_MS, SUBMISSIONS_COST_MS_PER_KIB
 from step_node.api.models_proofs import (
     DroppedStatus,
@@ -28,6 +28,7 @@ from step_node.api.services import ApiServices
 from step_node.api.submission import SUBMISSION_SCHEMA
 from step_node.api.submission_batch import BATCH_SUBMISSIONS_MAX, SUBMISSIONS_CONTENT, Read, parse_submissions
 from step_node.api.submitting import Submitting
+from step_node.explanations.codes import BY_CODE, PATIENCE_STATUSES
 from step_node.ledger.state_gates import EXHAUSTION_CLICKS, SUBDIVISION_CLICKS
 from step_node.mempool.admission import Answer
 from step_node.mempool.outcomes import Dropped, Finalised, Pending
@@ -188,7 +189,7 @@ def _outcomes_in_order(read: Sequence[Read], answers: Sequence[Answer]) -> list[
 
 
 def _is_retryable(refusal: Refusal) -> bool:
-    return HTTP_STATUS[refusal.code] in PATIENCE_STATUSES
+    return BY_CODE[refusal.code].status in PATIENCE_STATUSES
 
 
 def _outcomes_json(read: Sequence[Read], outcomes: Sequence[Answer]) -> str:

@@ -96,9 +96,9 @@ def _add_operation(routes: APIRouter, services: ApiServices, name: str) -> None:
             operation = parse_operation(name, parse_json(await request.body()))
             refused = await services.operations.submit(operation)
         except OperationRefused as malformed:
-            raise ApiError(malformed.code, malformed.message) from malformed
+            raise ApiError.of(malformed) from malformed
         if refused is not None:
-            raise ApiError(refused.code, refused.message)
+            raise ApiError.of(refused)
         return OperationAnswer(validator=hex_text(_validator_of(operation)), sequence=operation.sequence)
 
     submit_operation.__name__ = f"{name.replace('-', '_')}_validator"

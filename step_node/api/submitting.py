@@ -21,6 +21,7 @@ from step_node.api.models_proofs import PendingAnswer, RewardedAnswer
 from step_node.api.schema import hex_text
 from step_node.api.services import ApiServices
 from step_node.api.submission import parse_submission
+from step_node.explanations.details import Details
 from step_node.mempool.admission import Answer
 from step_node.mempool.backlog import BACKLOG_SECONDS
 from step_node.mempool.outcomes import Dropped, Finalised, Pending
@@ -60,6 +61,7 @@ class Submitting:
             raise ApiError(
                 RefusalCode.MEMPOOL_FULL,
                 f"more proofs wait than the chain finalises in {BACKLOG_SECONDS} seconds; try again in {seconds} s",
+                details=Details(gate="backlog", value=self._services.admission.waiting, unit="proofs"),
                 retry_after_seconds=seconds,
             )
 
@@ -115,7 +117,7 @@ class ShortWay:
                 try:
                     response = await self._submitting.one(body, wait_ms, scope)
                 except ApiError as error:
-                    response = error_response(error, self._services.clock)
+                    response = error_response(error, self._services.clock, path=SUBMIT_PATH)
                 await response(scope, receive, send)
                 return
         await self._app(scope, receive, send)

@@ -126,15 +126,17 @@ class Admission:
 
     def busy_seconds(self) -> int:
         """In how many seconds a client should come back, if no proof is taken in now because of those that wait."""
-        waiting = self._waiting()
+        waiting = self.waiting
         return 0 if self._backlog.room(waiting) else self._backlog.retry_seconds(waiting)
 
-    def _waiting(self) -> int:
+    @property
+    def waiting(self) -> int:
+        """How many proofs wait, here or on their way in."""
         return len(self._mempool) + self._send.statistics().current_buffer_used
 
     def _enqueue(self, submissions: Sequence[_Submission]) -> None:
         """Put these in line for their chunks, in order; those that find no room are answered at once."""
-        waiting = self._waiting()
+        waiting = self.waiting
         room = self._backlog.room(waiting)
         for submission in submissions:
             is_known = submission.proof.proof_id in self._mempool

@@ -19,6 +19,7 @@ from consensus.values import Address, PublicKey
 from consensus.wire import UInt63, WireError, decode_union, encode, wire_type
 from step_node.crypto.eip191 import BadSignature, address_of
 from step_node.crypto.lines import recover_signer
+from step_node.explanations.details import NO_DETAILS, Details
 
 OPERATION_BYTES_MAX = 1_024
 
@@ -51,12 +52,13 @@ class OperationCode(StrEnum):
 
 
 class OperationRefused(ValueError):
-    """An operation that cannot be applied; `message` names the field and the rule."""
+    """An operation that cannot be applied; `message` names the field and the rule, `details` the figures behind it."""
 
-    def __init__(self, code: OperationCode, message: str) -> None:
+    def __init__(self, code: OperationCode, message: str, details: Details = NO_DETAILS) -> None:
         super().__init__(f"{code}: {message}")
         self.code = code
         self.message = message
+        self.details = details
 
 
 @wire_type

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from mesh import TriangleId
+from step_node.explanations.details import NO_DETAILS, Details
 
 SIGNATURE_BYTES = 65
 ADDRESS_BYTES = 20
@@ -19,7 +20,7 @@ PROOF_ID_BYTES = 32
 
 
 class RefusalCode(StrEnum):
-    """Why a proof, or a request, is refused (protocol.md §2; the HTTP status of each stands in `step_node.api`)."""
+    """Why a proof, or a request, is refused (protocol.md §2); what each means stands in `step_node.explanations`."""
 
     INVALID_PAYLOAD = "INVALID_PAYLOAD"
     LOW_GPS_ACCURACY = "LOW_GPS_ACCURACY"
@@ -50,10 +51,11 @@ STATELESS_CODES = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A gate's answer: its code, and a message that names the field and the rule."""
+    """A gate's answer: its code, a message that names the field and the rule, and the figures behind it."""
 
     code: RefusalCode
     message: str
+    details: Details = NO_DETAILS
 
 
 class ProofRefused(ValueError):

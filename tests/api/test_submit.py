@@ -26,7 +26,10 @@ def require_refusal(answer: httpx.Response, status: int, code: str) -> str:
     """Check that the answer is the envelope of a refusal with this status and code; its message."""
     document = answer.json()
     assert (answer.status_code, document["code"]) == (status, code), document
-    assert document.keys() == {"ok", "code", "message", "timestamp"}
+    twice = document.pop("error", None)
+    assert document.keys() == {"ok", "code", "message", "details", "timestamp"}
+    below_mesh = answer.request.url.path.startswith("/mesh")
+    assert twice == ({"code": code, "message": document["message"]} if below_mesh else None)
     assert document["ok"] is False
     assert document["timestamp"] == "2026-01-01T00:00:00.000Z"
     message: str = document["message"]

@@ -88,6 +88,7 @@ async def test_each_reason_is_told_and_decides_alone_whether_the_node_is_down_or
             "ok": False,
             "code": "NOT_READY",
             "message": f"it is {code}",
+            "details": {"gate": "health", "retryable": True, "retryAt": "2026-01-01T00:00:01.000Z"},
             "ready": False,
             "reasons": [answered(code)],
             "timestamp": "2026-01-01T00:00:00.000Z",
