@@ -11,6 +11,7 @@ CURVE ?=
 SEEDS ?= 1000
 BATCHES ?= 2000
 SECONDS_EACH ?= 20
+EXAMPLES ?= 100
 MINUTES ?= 60
 JOBS ?= auto
 # On every processor, a test at a time; what finishes first takes over from the others.
@@ -18,13 +19,13 @@ ON_ALL = pytest --numprocesses $(JOBS) --dist worksteal
 PYTEST = $(BIN)/python -m $(ON_ALL)
 TRACED = $(BIN)/coverage erase && $(BIN)/coverage run -m $(ON_ALL) \
   -m "not slow and not costly and not long" && $(BIN)/coverage combine --quiet
-NIGHTLY ?= long hostile simulate fuzz explore chaos soak
+NIGHTLY ?= long api-check hostile simulate fuzz explore chaos soak
 export PIP_ROOT_USER_ACTION := ignore
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo setup setup-dev test test-fast long test-python coverage explore simulate bench-join check lint lock clean \
-  bench curves load compose-check chaos hostile soak fuzz fuzz-consensus nightly changelog
+  bench curves load compose-check chaos hostile soak api-check fuzz fuzz-consensus nightly changelog
 
 help: ## List what can be done
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -77,7 +78,10 @@ fuzz-consensus: setup-dev ## Search schedules of the simulated world, guided by 
 fuzz: setup-dev $(VENV)/.fuzz-installed ## Fuzz every decoder, guided by coverage (SECONDS_EACH=20; CORPUS=directory to keep)
 	@$(BIN)/python -m tests.fuzz.fuzz_decoders --seconds $(SECONDS_EACH) $(if $(CORPUS),--corpus $(CORPUS))
 
-nightly: setup-dev ## What takes hours, one after another; failures are gathered (NIGHTLY="long hostile simulate fuzz explore chaos soak")
+api-check: setup-dev ## Ask a node all that its OpenAPI description allows and forbids, with every check (EXAMPLES=100)
+	@STEP_TEST_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -m long tests/api/test_asked_everything.py
+
+nightly: setup-dev ## What takes hours, one after another; failures are gathered (NIGHTLY="long api-check hostile simulate fuzz explore chaos soak")
 	@$(BIN)/python -m scripts.nightly $(NIGHTLY)
 
 coverage: setup-dev ## Which lines the tests run that are neither slow nor costly: a table here, pages in htmlcov/

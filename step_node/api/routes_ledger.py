@@ -22,7 +22,14 @@ from step_node.api.models_ledger import (
     TriangleAnswer,
 )
 from step_node.api.models_proofs import AccountProofs, HistoryEntry
-from step_node.api.schema import ADDRESS_PATTERN, EXAMPLE_ADDRESS, EXAMPLE_TRIANGLE, TRIANGLE_PATTERN, hex_text
+from step_node.api.schema import (
+    ADDRESS_PATTERN,
+    EXAMPLE_ADDRESS,
+    EXAMPLE_TRIANGLE,
+    TRIANGLE_FORMAT,
+    TRIANGLE_PATTERN,
+    hex_text,
+)
 from step_node.api.services import ApiServices
 from step_node.ledger.records import Account, LastProof, Triangle, TriangleState
 from step_node.ledger.rewards import proof_reward_ustep
@@ -54,7 +61,7 @@ TriangleIdText = Annotated[
         description="A triangle in its text form.",
         examples=[EXAMPLE_TRIANGLE],
         # Only described so: `TriangleId.parse` says which rule a text breaks.
-        json_schema_extra={"pattern": TRIANGLE_PATTERN},
+        json_schema_extra={"pattern": TRIANGLE_PATTERN, "format": TRIANGLE_FORMAT},
     ),
 ]
 Limit = Annotated[int, Query(ge=1, le=PAGE_MAX, description="How many entries at most.")]

@@ -7,7 +7,7 @@ from typing import Any, Final, cast
 
 from step_node.api.body import parse_json
 from step_node.api.errors import ApiError
-from step_node.api.schema import ADDRESS_PATTERN, EXAMPLE_SUBMISSION, TRIANGLE_PATTERN
+from step_node.api.schema import ADDRESS_PATTERN, EXAMPLE_SUBMISSION, TRIANGLE_FORMAT, TRIANGLE_PATTERN
 from step_node.proofs.payload import NONCE_CHARACTERS_MAX, UNKNOWN_FIELD_CHARACTERS_SHOWN, parse_payload
 from step_node.proofs.proof import ProofRefused, Refusal, RefusalCode, SignedProof
 
@@ -57,7 +57,12 @@ def _field(kind: str, description: str, **rules: object) -> dict[str, object]:
 _PAYLOAD_FIELDS: Final[dict[str, object]] = {
     "version": _field("string", "The form of the signed line.", const="STEP-PROOF-v1"),
     "account": _field("string", "Who is there, and is paid.", pattern=ADDRESS_PATTERN),
-    "triangleId": _field("string", "The triangle that the point is in, in its text form.", pattern=TRIANGLE_PATTERN),
+    "triangleId": _field(
+        "string",
+        "The triangle that the point is in, in its text form.",
+        pattern=TRIANGLE_PATTERN,
+        format=TRIANGLE_FORMAT,
+    ),
     "lat": _field("number", "Degrees.", minimum=-90, maximum=90),
     "lon": _field("number", "Degrees.", minimum=-180, maximum=180),
     "accuracy": _field("number", "Metres; at most GPS_MAX_ACCURACY_M.", exclusiveMinimum=0),

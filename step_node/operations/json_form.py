@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Final, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 from step_node.crypto.eip191 import with_recovery_value
@@ -58,9 +58,18 @@ P2pAddressText = Annotated[
         examples=["/dns4/node.example/tcp/26600/p2p/16Uiu2HAm2k8h1fV7nJ1c"],
     ),
 ]
+
+
+def _whole(value: object) -> object:
+    """446.0 is 446, in JSON as in JavaScript; a fraction stays what it is, and is refused."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 Sequence = Annotated[
+    int,
     # What every JSON reader takes for the same number (RFC 8259 §6).
-    int, Field(ge=0, le=2**53 - 1, description="How many operations the owner has had before.")
+    Field(ge=0, le=2**53 - 1, description="How many operations the owner has had before."),
+    BeforeValidator(_whole),
 ]
 
 

@@ -71,6 +71,9 @@ def test_every_operation_has_a_name_and_a_form() -> None:
         ({"stake": "-1"}, "stake: "),
         ({"sequence": "3"}, "sequence: "),
         ({"sequence": -1}, "sequence: "),
+        ({"sequence": 3.5}, "sequence: "),
+        ({"sequence": float("inf")}, "sequence: "),
+        ({"sequence": 2**53}, "sequence: "),
         ({"publicKey": "0x04" + "11" * 64}, "publicKey: "),
         ({"signature": "0x11"}, "signature: "),
         ({"p2pAddress": "not a multiaddr"}, "p2p_address"),
@@ -82,6 +85,10 @@ def test_a_form_that_is_none_names_the_field(change: dict[str, object], message:
         parse_operation("register", operation_json(SIGNED[0]) | change)
     assert refused.value.code is OperationCode.INVALID_OPERATION
     assert message in refused.value.message
+
+
+def test_a_whole_number_is_one_however_it_is_written() -> None:
+    assert parse_operation("register", operation_json(SIGNED[0]) | {"sequence": 3.0}) == SIGNED[0]
 
 
 @pytest.mark.parametrize("document", [None, [], "text", 1, {}])
