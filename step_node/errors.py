@@ -21,6 +21,9 @@ PATTERN_RULES: Final = {
     "^0x([0-9a-f]{2})*$": "must be 0x and two lower-case hex digits for each byte",
     "^0x0[23][0-9a-f]{64}$": "must be a compressed public key: 0x02 or 0x03 and 64 lower-case hex digits",
     "^[a-z0-9][a-z0-9-]{0,62}$": "must be 1 to 63 of a-z 0-9 -, and not begin with -",
+    r"^(\*|https?://[a-z0-9.-]{1,253}(:[0-9]{1,5})?|https?://\[[0-9a-f:.]+\](:[0-9]{1,5})?)$": (
+        'must be an origin as browsers write it, as "https://app.example" or "http://192.0.2.1:8080", or "*" for all'
+    ),
     "^0x0[23][0-9a-fA-F]{64}$": "must be a compressed public key: 0x02 or 0x03 and 64 hex digits",
     "^0x[0-9a-fA-F]{130}$": "must be a signature: 0x and 130 hex digits",
     "^(0x)?([0-9a-fA-F]{2}){1,32}$": "must be 1 to 32 bytes as hex digits",

@@ -11,7 +11,7 @@ from step_node.api.as_of import AsOfHeight
 from step_node.api.body import BodyLimit
 from step_node.api.documentation import DocumentedApi
 from step_node.api.errors import install_error_handlers
-from step_node.api.head import HeadAsGet
+from step_node.api.methods import HeadAndOptions
 from step_node.api.parameters import known_parameters_only
 from step_node.api.routes_ledger import ledger_routes
 from step_node.api.routes_mesh import mesh_routes
@@ -58,7 +58,7 @@ def create_app(services: ApiServices) -> FastAPI:
     app.add_middleware(AsOfHeight, chain=services.chain)
     app.add_middleware(ShortWay, services=services, submitting=submitting)
     app.add_middleware(BodyLimit, clock=services.clock)
-    app.add_middleware(HeadAsGet)
+    app.add_middleware(HeadAndOptions)
     install_error_handlers(app, services.clock)
     of_services = (routes(services) for routes in (ledger_routes, validator_routes, mesh_routes, node_routes))
     for router in (proof_routes(services, submitting), *of_services):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.utils import formatdate
 from functools import lru_cache
 from http import HTTPStatus
@@ -23,11 +23,13 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Scope
 
 from step_node.api.bill import BILL_EXTENSION, ApplicationBill, Bill
+from step_node.api.cors import Cors
 from step_node.api.errors import ApiError, RequestCode, error_response
-from step_node.api.limits import CONNECTION_COST_MS, READ_COST_MS, asker_of, cost_ms_of
+from step_node.api.limits import CONNECTION_COST_MS, PREFLIGHT_COST_MS, READ_COST_MS, asker_of, cost_ms_of
+from step_node.api.methods import SERVER_METHODS
 from step_node.api.visitors import Refused, Visit, Visitors
 from step_node.clock import Clock
-from step_node.explanations.details import Details
+from step_node.explanations.details import Details, shown
 from step_node.proofs.proof import RefusalCode
 
 HEADER_BYTES_MAX: Final = 16 * 1024
@@ -66,6 +68,25 @@ class Service:
     app: ASGIApp
     clock: Clock
     visitors: Visitors
+    cors: Cors = field(default_factory=Cors)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What a request asks for, and which page has a browser ask (its `Origin`)."""
+
+    path: str
+    query: bytes
+    origin: bytes | None
+    is_preflight: bool
+
+    @classmethod
+    def by(cls, request: h11.Request) -> _Asked:
+        """Raises `ApiError` for a target that is none of ours."""
+        path, query = _target(request)
+        headers = dict(request.headers)
+        is_preflight = request.method == b"OPTIONS" and b"access-control-request-method" in headers
+        return cls(path, query, headers.get(b"origin"), is_preflight)
 
 
 class _Gone(Exception):
@@ -87,6 +108,8 @@ class Connection:
         self._bill = self._new_bill(CONNECTION_COST_MS if visit.counted else 0.0)
         self._requests = 0
         self._is_head = False
+        self._asked: _Asked | None = None
+        """None until a request could be read."""
         self._is_over = False
         self._unsent = b""
         self._fault: Exception | None = None
@@ -114,15 +137,29 @@ class Connection:
             request = await self._read_head()
             self._requests += 1
             self._is_head = request.method == b"HEAD"
-            path, query = _target(request)
             self._bill.payer = self._asker(request)
-            await self._charge(cost_ms_of(path))
-            await self._ask_application(request, path, query)
+            asked = self._asked = _Asked.by(request)
+            if asked.is_preflight:
+                await self._charge(PREFLIGHT_COST_MS)
+            else:
+                await self._charge(cost_ms_of(asked.path))
+            if self._service.cors.is_refused(asked.path, asked.origin, _field(request, b"host")):
+                raise ApiError(
+                    RequestCode.FORBIDDEN,
+                    f"origin: pages of other origins may not read {asked.path}",
+                    details=Details(value=shown((asked.origin or b"").decode("latin-1"))),
+                )
+            if asked.is_preflight:
+                self._http.next_event()  # Its end. If a body comes instead, the answer closes the connection.
+                await self._answer(self._service.cors.preflight())
+            else:
+                await self._ask_application(request, asked)
         except h11.RemoteProtocolError as error:
             await self._refuse_malformed(error)
         except ApiError as refusal:
             await self._answer(error_response(refusal, self._service.clock, path=path))
         self._bill = self._new_bill()
+        self._asked = None
         return self._http.our_state is h11.DONE and self._http.their_state is h11.DONE
 
     async def _read_head(self) -> h11.Request:
@@ -215,16 +252,16 @@ class Connection:
 
     # --- answers --------------------------------------------------------------------------------------------------
 
-    async def _ask_application(self, request: h11.Request, path: str, query: bytes) -> None:
+    async def _ask_application(self, request: h11.Request, asked: _Asked) -> None:
         scope: Scope = {
             "type": "http",
             "asgi": {"version": "3.0", "spec_version": "2.3"},
             "http_version": request.http_version.decode("ascii"),
             "method": request.method.decode("ascii"),
             "scheme": "http",
-            "path": path,
+            "path": asked.path,
             "raw_path": request.target,
-            "query_string": query,
+            "query_string": asked.query,
             "root_path": "",
             "headers": list(request.headers),
             "client": (self._bill.payer, 0),
@@ -302,6 +339,8 @@ class Connection:
 
     def _head(self, status: int, headers: list[tuple[bytes, bytes]]) -> h11.Response:
         headers.append((b"date", _date_at(self._service.clock.now_ms() // 1000)))
+        path, origin = (None, None) if self._asked is None else (self._asked.path, self._asked.origin)
+        headers += self._service.cors.fields(path, origin)
         closes = (b"connection", b"close")
         # After a bug of the node nobody knows what else would go wrong on this connection.
         self._is_over |= self._requests >= KEEP_ALIVE_REQUESTS_MAX or status == HTTPStatus.INTERNAL_SERVER_ERROR
@@ -332,10 +371,26 @@ def _date_at(second: int) -> bytes:
 
 
 def _target(request: h11.Request) -> tuple[str, bytes]:
-    """The path, decoded, and the query. A proxy's form of a target (RFC 9112 section 3.2.2) is taken too."""
+    """The path, decoded, and the query. A proxy's form of a target (RFC 9112 section 3.2.2) is taken too, and `*` of
+    OPTIONS. Raises `ApiError` for what is meant for another kind of server."""
+    if request.method == b"CONNECT":
+        # Not of the application's methods: what h11 makes of an answer to it depends on the status.
+        raise ApiError(
+            RequestCode.METHOD_NOT_ALLOWED,
+            "method: CONNECT is for proxies, and this is none",
+            details=Details(value="CONNECT", allowed=SERVER_METHODS),
+        )
     target = _ABSOLUTE.sub(b"", request.target, count=1)
+    if target == b"*" and request.method == b"OPTIONS":
+        return "*", b""
     path, _, query = target.partition(b"?")
+    if path and not path.startswith(b"/"):
+        raise ApiError(RefusalCode.INVALID_PAYLOAD, "request: its target must be a path, beginning with /")
     return unquote(path.decode("ascii")) or "/", query
+
+
+def _field(request: h11.Request, name: bytes) -> bytes:
+    return next((value for found, value in request.headers if found == name), b"")
 
 
 def _lines_of_head(buffered: bytes) -> int:

@@ -18,6 +18,7 @@ from pydantic import Field
 from starlette.exceptions import HTTPException
 
 from step_node.api.details import DetailsAnswer
+from step_node.api.methods import allowed_methods
 from step_node.api.schema import Answer
 from step_node.clock import Clock
 from step_node.errors import rule_of
@@ -38,6 +39,7 @@ class RequestCode(StrEnum):
 
     NOT_FOUND = "NOT_FOUND"
     METHOD_NOT_ALLOWED = "METHOD_NOT_ALLOWED"
+    FORBIDDEN = "FORBIDDEN"
     PAYLOAD_TOO_LARGE = "PAYLOAD_TOO_LARGE"
     HEADERS_TOO_LARGE = "HEADERS_TOO_LARGE"
     REQUEST_TIMEOUT = "REQUEST_TIMEOUT"
@@ -148,7 +150,7 @@ def install_error_handlers(app: FastAPI, clock: Clock) -> None:
     async def on_exception(request: Request, error: Exception) -> Response:
         headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
         if "Allow" in headers:
-            headers["Allow"] = with_head(headers["Allow"])
+            headers["Allow"] = ", ".join(allowed_methods(request.scope))  # The framework names those of one route.
         api_error = _translate(request, error)
         if api_error.code is RefusalCode.INTERNAL_ERROR:
             # The framework raises it again after this answer, and the server logs it with its traceback and this note.
@@ -173,13 +175,12 @@ def _translate(request: Request, error: Exception) -> ApiError:
         case RequestValidationError():
             return _malformed(error)
         case HTTPException(status_code=HTTPStatus.METHOD_NOT_ALLOWED):
-            allowed = (error.headers or {}).get("Allow", "")
             return ApiError(
                 RequestCode.METHOD_NOT_ALLOWED,
                 f"method: {request.method} is not allowed here; see the Allow header",
                 details=Details(
                     value=shown(request.method),
-                    allowed=tuple(method.strip() for method in with_head(allowed).split(",") if method.strip()),
+                    allowed=allowed_methods(request.scope),
                 ),
             )
         case HTTPException(status_code=HTTPStatus.NOT_FOUND):
@@ -202,11 +203,6 @@ def _translate(request: Request, error: Exception) -> ApiError:
             )
         case _:
             return ApiError(RefusalCode.INTERNAL_ERROR, "the node failed to answer; its operator finds why in its log")
-
-
-def with_head(allowed: str) -> str:
-    """The methods of an `Allow` header, with HEAD: that is answered in front of the routes, by `HeadAsGet`."""
-    return "GET, HEAD" if allowed == "GET" else allowed
 
 
 def _malformed(error: RequestValidationError) -> ApiError:

@@ -43,6 +43,9 @@ READ_COST_MS: Final = 0.1
 CONNECTION_COST_MS: Final = 0.5
 """What a connection costs: to be accepted, to have a task and a buffer of its own, and to end."""
 
+PREFLIGHT_COST_MS: Final = 0.3
+"""What it costs to tell a browser that a page may ask: the application is not asked."""
+
 IPV6_NETWORK_BITS: Final = 64
 """One subscriber of IPv6 has at least as many addresses as fit in the other half (RFC 6177): they count as one."""
 

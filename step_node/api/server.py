@@ -19,6 +19,7 @@ import trio
 from starlette.types import ASGIApp
 
 from step_node.api.connection import Connection, Service
+from step_node.api.cors import Cors
 from step_node.api.limits import ApiLimits, counted_as
 from step_node.api.visitors import Refused, Visit, Visitors
 from step_node.clock import Clock
@@ -62,6 +63,7 @@ async def serve_api(
     limits: ApiLimits,
     clock: Clock,
     metrics: NodeMetrics,
+    cors: Cors | None = None,
     task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve `app` at `host`:`port` until cancelled; gives the port it listens on once it does (port 0: any free one).
@@ -76,7 +78,7 @@ async def serve_api(
     stopping = trio.Event()
     async with trio.open_nursery() as nursery:
         try:
-            await nursery.start(_serve_until, stopping, Service(app, clock, visitors), listening)
+            await nursery.start(_serve_until, stopping, Service(app, clock, visitors, cors or Cors()), listening)
             task_status.started(bound_port)
             await trio.sleep_forever()
         finally:

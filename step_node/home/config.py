@@ -40,6 +40,11 @@ OTHER_VARIABLES = frozenset(
 _OF_KUBERNETES = re.compile(r"STEP_(.+_)?(SERVICE_HOST|SERVICE_PORT(_.+)?|PORT(_[0-9]+_(TCP|UDP|SCTP)(_.+)?)?)")
 """What Kubernetes puts into the environment of every container beside a service whose name begins with "step"."""
 
+Origin = Annotated[
+    str, Field(pattern=r"^(\*|https?://[a-z0-9.-]{1,253}(:[0-9]{1,5})?|https?://\[[0-9a-f:.]+\](:[0-9]{1,5})?)$")
+]
+"""An origin as browsers write it, in small letters and without a path; `*` for all."""
+
 Port = Annotated[int, Field(ge=0, le=65_535)]
 
 
@@ -55,7 +60,8 @@ class ApiConfig(_Section):
     """The HTTP API. Port 0 lets the system choose.
 
     `cost_ms_per_second` is how much time answering may take, of all clients and of one address (its `address_…`).
-    `proxies` are the addresses of reverse proxies, whose `X-Forwarded-For` is believed.
+    `proxies` are the addresses of reverse proxies, whose `X-Forwarded-For` is believed. `cors_origins` are those whose
+    pages may read answers in a browser.
     """
 
     host: str = "127.0.0.1"
@@ -66,6 +72,7 @@ class ApiConfig(_Section):
     cost_ms_per_second: Annotated[int, Field(ge=10, le=10_000)] = 400
     address_cost_ms_per_second: Annotated[int, Field(ge=10, le=10_000)] = 200
     proxies: tuple[IPvAnyAddress, ...] = ()
+    cors_origins: Annotated[tuple[Origin, ...], Field(max_length=100)] = ("*",)
 
 
 class P2pConfig(_Section):

@@ -41,6 +41,9 @@ cost_ms_per_second = {api.cost_ms_per_second}
 address_cost_ms_per_second = {api.address_cost_ms_per_second}
 # Addresses of reverse proxies. A request from one of them counts for the last address in its X-Forwarded-For.
 proxies = {_list(tuple(map(str, api.proxies)))}
+# Origins whose pages may use the API from a browser, as "https://app.example"; "*" is all, [] none. /metrics is closed
+# to all of them.
+cors_origins = {_list(api.cors_origins)}
 
 [p2p]
 # Where libp2p listens (TCP): one or more multiaddrs.

@@ -11,6 +11,7 @@ import trio
 
 from p2p.errors import AddressInUse, NetworkError
 from step_node.api.app import create_app
+from step_node.api.cors import Cors
 from step_node.api.limits import ApiLimits
 from step_node.api.server import serve_api
 from step_node.api.status import NodeStatus
@@ -68,6 +69,7 @@ async def run_node(
                     limits=limits,
                     clock=services.clock,
                     metrics=services.counters,
+                    cors=Cors(frozenset(config.api.cors_origins)),
                 )
             )
             started = NodeStarted(f"http://{config.api.host}:{port}", node.status())

@@ -23,6 +23,7 @@ from step_node.api.connection import (
     Connection,
     Service,
 )
+from step_node.api.cors import Cors
 from step_node.api.limits import CONNECTION_COST_MS, READ_COST_MS, ApiLimits
 from step_node.api.visitors import BURST_SECONDS, REFUSAL_SECONDS_MIN, Visitors
 from tests.api.made_up_node import START_MS, SetClock
@@ -78,7 +79,7 @@ class Link:
 
 @asynccontextmanager
 async def linked(
-    app: ASGIApp = hello, limits: ApiLimits = AMPLE, pair: Any = memory_stream_pair
+    app: ASGIApp = hello, limits: ApiLimits = AMPLE, pair: Any = memory_stream_pair, cors: Cors | None = None
 ) -> AsyncIterator[Link]:
     """A connection to `app`. On a lockstep pair nothing is sent that is not taken."""
     refused: list[str] = []
@@ -90,7 +91,7 @@ async def linked(
     link.refused = refused
 
     async def serve() -> None:
-        await Connection(Service(app, SetClock(START_MS), visitors), visit, theirs).run()
+        await Connection(Service(app, SetClock(START_MS), visitors, cors or Cors()), visit, theirs).run()
         link.ended.set()
 
     async with trio.open_nursery() as nursery:

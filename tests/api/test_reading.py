@@ -350,4 +350,4 @@ async def test_only_what_is_allowed_is_named_so(client: httpx.AsyncClient) -> No
     assert (await client.head("/proof/submit")).status_code == 405
     answer = await client.post("/health")
     require_refusal(answer, 405, "METHOD_NOT_ALLOWED")
-    assert answer.headers["allow"] == "GET, HEAD"
+    assert answer.headers["allow"] == "GET, HEAD, OPTIONS"

@@ -25,6 +25,7 @@ ports = st.integers(0, 65_535)
 printable = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 host_names = st.from_regex(r"[a-z][a-z0-9]{0,20}(\.[a-z]{2,5})?", fullmatch=True)
 multiaddrs = st.builds("/dns4/{}/tcp/{}".format, host_names, ports)
+origins = st.sampled_from(["*", "https://app.example", "http://[::1]:8080"])
 configs = st.builds(
     NodeConfig,
     api=st.builds(
@@ -36,6 +37,9 @@ configs = st.builds(
         cost_ms_per_second=st.integers(10, 10_000),
         address_cost_ms_per_second=st.integers(10, 10_000),
         proxies=st.lists(st.ip_addresses(), max_size=3).map(tuple),
+        cors_origins=st.lists(st.sampled_from(["*", "https://app.example", "http://[::1]:8080"]), max_size=3).map(
+            tuple
+        ),
     ),
     p2p=st.builds(
         P2pConfig,
