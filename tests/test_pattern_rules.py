@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from step_node.errors import PATTERN_RULES
-from step_node.operations.json_form import STAKE_PATTERN
+from step_node.operations.json_form import STEP_PATTERN
 
 ROOT = Path(__file__).parents[1]
 
@@ -39,4 +39,4 @@ def test_every_pattern_has_a_sentence(place: str) -> None:
 
 def test_no_sentence_is_for_a_pattern_that_is_gone() -> None:
     assert set(PATTERN_RULES) == set(FOUND.values())
-    assert STAKE_PATTERN in PATTERN_RULES
+    assert STEP_PATTERN in PATTERN_RULES

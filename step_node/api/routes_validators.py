@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from fastapi import APIRouter, Request
 
@@ -22,7 +22,7 @@ from step_node.api.routes_ledger import PAGE_DEFAULT, Address, Before, Limit, pa
 from step_node.api.schema import hex_text
 from step_node.api.services import ApiServices
 from step_node.operations.json_form import OPERATIONS, parse_operation
-from step_node.operations.operation import Operation, OperationCode, OperationRefused, Register, hot_address
+from step_node.operations.operation import OperationCode, OperationRefused, Register, ValidatorOperation, hot_address
 from step_node.proofs.proof import RefusalCode
 
 _SUMMARIES = {
@@ -82,7 +82,7 @@ def validator_routes(services: ApiServices) -> APIRouter:
             next_cursor=encode_cursor(found[limit - 1].height, found[limit - 1].index) if more else None,
         )
 
-    for name in OPERATIONS:
+    for name in _SUMMARIES:
         _add_operation(routes, services, name)
     return routes
 
@@ -93,7 +93,8 @@ def _add_operation(routes: APIRouter, services: ApiServices, name: str) -> None:
     async def submit_operation(request: Request) -> OperationAnswer:
         """Signed by the stake's owner, and by the hot key where one comes into use (protocol.md §4)."""
         try:
-            operation = parse_operation(name, parse_json(await request.body()))
+            # None of these names is the transfer's.
+            operation = cast(ValidatorOperation, parse_operation(name, parse_json(await request.body())))
             refused = await services.operations.submit(operation)
         except OperationRefused as malformed:
             raise ApiError.of(malformed) from malformed
@@ -118,5 +119,5 @@ def _body(schema: dict[str, Any]) -> dict[str, Any]:
     return {"required": True, "content": {"application/json": {"schema": schema}}}
 
 
-def _validator_of(operation: Operation) -> bytes:
+def _validator_of(operation: ValidatorOperation) -> bytes:
     return hot_address(operation.public_key) if isinstance(operation, Register) else operation.validator

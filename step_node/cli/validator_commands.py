@@ -115,12 +115,12 @@ def register(
 ) -> _Sign:
     """Put up a stake for a new validator (or for one whose jail is over). It joins the set after a full epoch."""
     from step_node.operations import client_signing
-    from step_node.operations.json_form import stake_ustep
+    from step_node.operations.json_form import parse_ustep
 
     return partial(
         client_signing.register,
         hot_key=load_private_key(hot_keystore, hot_key_file, hot_password_file),
-        stake_ustep=stake_ustep(stake),
+        stake_ustep=parse_ustep(stake, "stake"),
         p2p_address=_p2p_address(p2p_address),
     )
 

@@ -67,9 +67,14 @@ class Batches:
         """How long until a batch should be proposed for what waits; 0 is now, None if nothing waits."""
         if self._chain.begins_in_ms:
             return None  # No batch can have a time that others take yet.
-        if len(self._evidence) or len(self._operations):
+        if len(self._evidence):
             return 0
-        return self._mempool.work_due_in_ms(time_ms=self._chain.next_batch_time_ms, parameters=self._chain.parameters)
+        parameters = self._chain.parameters
+        due_in_ms = (
+            self._operations.work_due_in_ms(parameters.batch_interval_ms),
+            self._mempool.work_due_in_ms(time_ms=self._chain.next_batch_time_ms, parameters=parameters),
+        )
+        return min((one for one in due_in_ms if one is not None), default=None)
 
     def wanted_in_ms(self) -> int | None:
         """The same, but None for a while after it was found that nothing of it can follow the head."""

@@ -9,7 +9,7 @@ from step_node.ledger.execution import LedgerExecution
 from step_node.ledger.offences import Offence, Slashing
 from step_node.ledger.rewards import validator_rewards_ustep
 from step_node.ledger.state import Changes, NonceExpiry, Receipt, StateHead, StateKeys, StateSlice
-from step_node.operations.operation import Operation
+from step_node.operations.operation import Operation, recipient_of
 from step_node.parameters import Parameters
 from step_node.proofs.proof import Refusal, SignedProof
 
@@ -67,6 +67,7 @@ def keys_of(
 ) -> StateKeys:
     """The records that these proofs and operations, and rewards to these `validators`' owners, can read or write."""
     accounts: set[bytes] = {*validators, *(operation.owner for operation in operations)}
+    accounts.update(to for to in map(recipient_of, operations) if to is not None)
     triangles: set[int] = set()
     nonces: set[tuple[bytes, str]] = set()
     for proof in proofs:

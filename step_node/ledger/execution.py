@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from mesh import TriangleId
+from step_node.amounts import step_text
+from step_node.explanations.details import Details
 from step_node.ledger.commitment import commit_changes
 from step_node.ledger.offences import Offence, Slashing
 from step_node.ledger.records import (
@@ -25,7 +27,7 @@ from step_node.ledger.rewards import proof_reward_ustep
 from step_node.ledger.state import Changes, Receipt, StateHead, StateSlice
 from step_node.ledger.state_gates import LEVEL_MAX, check_state_gates, clicks_max
 from step_node.ledger.validators import ValidatorSheet
-from step_node.operations.operation import Operation, OperationCode, OperationRefused
+from step_node.operations.operation import Operation, OperationCode, OperationRefused, Transfer
 from step_node.proofs.proof import Refusal, SignedProof
 
 
@@ -73,13 +75,31 @@ class LedgerExecution:
         if operation.sequence != account.operations:
             return OperationRefused(OperationCode.WRONG_SEQUENCE, f"sequence: the owner's next is {account.operations}")
         try:
-            balance_ustep = self._validators.apply_operation(operation, account.balance_ustep)
+            if isinstance(operation, Transfer):
+                balance_ustep = self._send(operation, account.balance_ustep)
+            else:
+                balance_ustep = self._validators.apply_operation(operation, account.balance_ustep)
         except OperationRefused as refused:
             return refused
         self._accounts[operation.owner] = replace(
             account, balance_ustep=balance_ustep, operations=account.operations + 1
         )
         return None
+
+    def _send(self, transfer: Transfer, balance_ustep: int) -> int:
+        """Credit the recipient, whose account comes into being if it is new; the owner's balance after it.
+
+        The recipient is another than the owner: a transfer to oneself is of no form that could come here.
+        """
+        if balance_ustep < transfer.amount_ustep:
+            raise OperationRefused(
+                OperationCode.INSUFFICIENT_BALANCE,
+                f"amount: the owner's balance is {step_text(balance_ustep)} STEP",
+                Details(have=step_text(balance_ustep), need=step_text(transfer.amount_ustep), unit="STEP"),
+            )
+        recipient = self._account(transfer.to) or Account(transfer.to)
+        self._accounts[transfer.to] = replace(recipient, balance_ustep=recipient.balance_ustep + transfer.amount_ustep)
+        return balance_ustep - transfer.amount_ustep
 
     def try_proof(self, proof: SignedProof, index: int) -> Receipt | Refusal:
         """Apply `proof` if every state gate lets it pass; a refused proof changes nothing."""

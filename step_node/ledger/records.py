@@ -36,7 +36,7 @@ class LastProof:
 class Account:
     """An account that has been credited at least once. `address` is 20 bytes; amounts are micro-STEP.
 
-    `operations` counts the validator operations that it has signed: the sequence number of its next one.
+    `operations` counts the operations that it has signed and that were applied: the sequence number of its next one.
     """
 
     address: bytes

@@ -20,13 +20,13 @@ from step_node.ledger.records import ValidatorRecord, ValidatorState
 from step_node.ledger.rewards import BASIS_POINTS
 from step_node.ledger.state import StateHead
 from step_node.operations.operation import (
-    Operation,
     OperationCode,
     OperationRefused,
     Register,
     RotateKey,
     SetAddress,
     Unbond,
+    ValidatorOperation,
     Withdraw,
     hot_address,
 )
@@ -169,7 +169,7 @@ class ValidatorSheet:
 
     # --- operations ---------------------------------------------------------------------------------------------
 
-    def apply_operation(self, operation: Operation, balance_ustep: int) -> int:
+    def apply_operation(self, operation: ValidatorOperation, balance_ustep: int) -> int:
         """Apply it; the owner's balance after it. `balance_ustep` is the one before.
 
         Raises OperationRefused, and then nothing has changed.

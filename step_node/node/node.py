@@ -98,7 +98,7 @@ class Node:
         self.operations = OperationDesk(
             chain=parts.chain, pool=self._operation_pool, publish=self._operations_topic.publish
         )
-        """Where validator operations are handed in."""
+        """Where operations are handed in."""
         self._exchange = ProofExchange(
             network=parts.network,
             topic=proofs_gossip(parts.network, parts.chain.chain_id, self._gossip_refused),
@@ -402,7 +402,8 @@ class Node:
         self._follow_set()
         await self._settlement.after_batch(judged)
         await self.evidence.drop_settled(self._chain.offence_refusal)
-        await self._storage_watch.when_available(self.operations.after_batch)
+        applied = frozenset(judged.batch.operations)
+        await self._storage_watch.when_available(partial(self.operations.after_batch, applied))
         for slashing in judged.transition.slashings:
             self._slashed(slashing)
         self._roles.look(self._chain.head.validators)

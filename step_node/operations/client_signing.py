@@ -1,4 +1,4 @@
-"""What a stake's owner does: build an operation and sign it with the cold key, and the hot key where one comes in.
+"""What an owner does: build an operation and sign it with the account's key, and the hot key where one comes in.
 
 For the command line and tests. Keys are 32 bytes; nothing here keeps them.
 """
@@ -9,9 +9,9 @@ from dataclasses import replace
 from typing import TypeVar
 
 from step_node.crypto.eip191 import SIGNATURE_BYTES, address_of, public_key_of, sign
-from step_node.operations.operation import Register, RotateKey, SetAddress, Unbond, Withdraw, signing_line
+from step_node.operations.operation import Register, RotateKey, SetAddress, Transfer, Unbond, Withdraw, signing_line
 
-SignedByOwner = TypeVar("SignedByOwner", Unbond, Withdraw, SetAddress)
+SignedByOwner = TypeVar("SignedByOwner", Unbond, Withdraw, SetAddress, Transfer)
 
 _UNSIGNED = bytes(SIGNATURE_BYTES)
 
@@ -65,6 +65,17 @@ def withdraw(*, owner_key: bytes, chain_id: str, sequence: int, validator: bytes
 def set_address(*, owner_key: bytes, chain_id: str, sequence: int, validator: bytes, p2p_address: str) -> SetAddress:
     """Have `validator` found at `p2p_address`, a multiaddr, from the next batch on."""
     unsigned = SetAddress(address_of_key(owner_key), sequence, validator, p2p_address, _UNSIGNED)
+    return _signed(unsigned, owner_key, chain_id)
+
+
+def transfer(
+    *, owner_key: bytes, chain_id: str, sequence: int, to: bytes, amount_ustep: int, memo: str = ""
+) -> Transfer:
+    """Send `amount_ustep` (micro-STEP) to the account `to` (20 bytes).
+
+    Raises `ValueError` for an amount, a recipient or a memo that no transfer can have.
+    """
+    unsigned = Transfer(address_of_key(owner_key), sequence, to, amount_ustep, memo, _UNSIGNED)
     return _signed(unsigned, owner_key, chain_id)
 
 

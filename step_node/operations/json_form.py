@@ -1,7 +1,7 @@
 """Operations as JSON: what the API takes and the command line sends.
 
-Addresses, keys and signatures are 0x and hex digits, the stake a decimal string of STEP. A form is the fields of the
-operation but its type, which the path of the request names.
+Addresses, keys and signatures are 0x and hex digits, stakes and amounts decimal strings of STEP. A form is the fields
+of the operation but its type, which the path of the request names.
 """
 
 from __future__ import annotations
@@ -15,19 +15,22 @@ from pydantic.alias_generators import to_camel
 from step_node.crypto.eip191 import with_recovery_value
 from step_node.errors import describe_validation_error
 from step_node.operations.operation import (
+    MEMO_BYTES_MAX,
     P2P_ADDRESS_PATTERN,
+    TRANSFER_USTEP_MAX,
     Operation,
     OperationCode,
     OperationRefused,
     Register,
     RotateKey,
     SetAddress,
+    Transfer,
     Unbond,
     Withdraw,
 )
 from step_node.parameters import USTEP_PER_STEP
 
-STAKE_PATTERN: Final = r"^(0|[1-9][0-9]{0,12})(\.[0-9]{1,6})?$"
+STEP_PATTERN: Final = r"^(0|[1-9][0-9]{0,12})(\.[0-9]{1,6})?$"
 EXAMPLE_ADDRESS: Final = "0x7e5f4552091a69125d5dfcb7b8c2659029395bdf"
 
 AddressText = Annotated[str, Field(pattern="^0x[0-9a-fA-F]{40}$", examples=[EXAMPLE_ADDRESS])]
@@ -45,9 +48,9 @@ SignatureText = Annotated[
         pattern="^0x[0-9a-fA-F]{130}$", description="r, s, v; v of 0, 1, 27 or 28.", examples=["0x" + "11" * 64 + "1b"]
     ),
 ]
-StakeText = Annotated[
+StepAmountText = Annotated[
     str,
-    Field(pattern=STAKE_PATTERN, description="STEP.", examples=["100000.000000"]),
+    Field(pattern=STEP_PATTERN, description="STEP.", examples=["100000.000000"]),
 ]
 P2pAddressText = Annotated[
     str,
@@ -87,7 +90,7 @@ class RegisterForm(_Form):
     """Put up a stake, out of the owner's balance, for a validator."""
 
     public_key: PublicKeyText
-    stake: StakeText
+    stake: StepAmountText
     p2p_address: P2pAddressText
     possession: SignatureText
 
@@ -113,7 +116,20 @@ class SetAddressForm(_Form):
     p2p_address: P2pAddressText
 
 
-Form: TypeAlias = RegisterForm | LeaveForm | RotateKeyForm | SetAddressForm
+class TransferForm(_Form):
+    """Send STEP to another account."""
+
+    to: AddressText
+    amount: StepAmountText
+    memo: str = Field(
+        default="",
+        max_length=MEMO_BYTES_MAX,
+        description=f"At most {MEMO_BYTES_MAX} bytes of UTF-8, without control characters. Public for ever.",
+        examples=["rent, November"],
+    )
+
+
+Form: TypeAlias = RegisterForm | LeaveForm | RotateKeyForm | SetAddressForm | TransferForm
 
 OPERATIONS: Final[dict[str, tuple[type[Operation], type[Form]]]] = {
     "register": (Register, RegisterForm),
@@ -121,8 +137,15 @@ OPERATIONS: Final[dict[str, tuple[type[Operation], type[Form]]]] = {
     "withdraw": (Withdraw, LeaveForm),
     "rotate-key": (RotateKey, RotateKeyForm),
     "set-address": (SetAddress, SetAddressForm),
+    "transfer": (Transfer, TransferForm),
 }
 """By the name that paths and commands use."""
+
+_STEP_FIELDS: Final = {"stake_ustep": "stake", "amount_ustep": "amount"}
+"""What is µSTEP in the operation, and STEP in the form."""
+
+_PLAIN_FIELDS: Final = ("sequence", "p2p_address", "memo")
+"""What is the same in both."""
 
 
 def parse_operation(name: str, document: object) -> Operation:
@@ -138,8 +161,10 @@ def parse_operation(name: str, document: object) -> Operation:
     fields: dict[str, Any] = {}
     for field, value in form:
         if field == "stake":
-            fields["stake_ustep"] = stake_ustep(value)
-        elif field in ("sequence", "p2p_address"):
+            fields["stake_ustep"] = parse_ustep(value, field)
+        elif field == "amount":
+            fields["amount_ustep"] = parse_amount(value)
+        elif field in _PLAIN_FIELDS:
             fields[field] = value
         elif field in ("signature", "possession"):
             fields[field] = with_recovery_value(bytes.fromhex(value[2:]))
@@ -156,8 +181,8 @@ def operation_json(operation: Operation) -> dict[str, object]:
     fields: dict[str, object] = {}
     for field in operation.__dataclass_fields__:
         value = getattr(operation, field)
-        if field == "stake_ustep":
-            fields["stake"] = f"{value // USTEP_PER_STEP}.{value % USTEP_PER_STEP:06d}"
+        if field in _STEP_FIELDS:
+            fields[_STEP_FIELDS[field]] = f"{value // USTEP_PER_STEP}.{value % USTEP_PER_STEP:06d}"
         elif field == "p2p_address":
             fields["p2pAddress"] = value
         elif field != "type":
@@ -170,11 +195,22 @@ def name_of(operation: Operation) -> str:
     return next(name for name, (kind, _) in OPERATIONS.items() if isinstance(operation, kind))
 
 
-def stake_ustep(stake: str) -> int:
-    """Micro-STEP in a decimal string of STEP. Raises `OperationRefused` INVALID_OPERATION."""
-    if re.fullmatch(STAKE_PATTERN, stake, re.ASCII) is None:
+def parse_ustep(text: str, field: str) -> int:
+    """Micro-STEP in a decimal string of STEP. Raises `OperationRefused` INVALID_OPERATION naming `field`."""
+    if re.fullmatch(STEP_PATTERN, text, re.ASCII) is None:
         raise OperationRefused(
-            OperationCode.INVALID_OPERATION, "stake: must be a decimal number of STEP with at most six places"
+            OperationCode.INVALID_OPERATION, f"{field}: must be a decimal number of STEP with at most six places"
         )
-    whole, _, fraction = stake.partition(".")
+    whole, _, fraction = text.partition(".")
     return int(whole) * USTEP_PER_STEP + int(fraction.ljust(6, "0"))
+
+
+def parse_amount(text: str) -> int:
+    """Micro-STEP of a transfer, in a decimal string of STEP. Raises `OperationRefused` INVALID_OPERATION."""
+    amount_ustep = parse_ustep(text, "amount")
+    if not 1 <= amount_ustep <= TRANSFER_USTEP_MAX:
+        most = f"{TRANSFER_USTEP_MAX // USTEP_PER_STEP}.{TRANSFER_USTEP_MAX % USTEP_PER_STEP:06d}"
+        raise OperationRefused(
+            OperationCode.INVALID_OPERATION, f"amount: must be from 0.000001 to {most} STEP, not {text}"
+        )
+    return amount_ustep

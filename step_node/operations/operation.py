@@ -1,23 +1,25 @@
-"""The five validator operations, the text that is signed for each, and their one wire form (protocol.md §4).
+"""Operations: the five about validators and the transfer, the text that is signed for each, and their one wire form
+(protocol.md §4).
 
-An operation is signed by the stake's owner (the cold key): EIP-191 over a line that names the kind, version, chain,
-sequence number and every other field. The sequence number counts the owner's operations from 0, so each is applied
-once. Where a hot key comes into use, that key signs the same line as well: nobody can register a key that he does not
-have.
+An operation is signed by its owner, the account that it spends from or that has staked (the cold key): EIP-191 over a
+line that names the kind, version, chain, sequence number and every other field. The sequence number counts the owner's
+operations from 0, so each is applied once. Where a hot key comes into use, that key signs the same line as well: nobody
+can register a key that he does not have.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import field
 from enum import StrEnum
-from typing import Annotated, Literal, TypeAlias, cast
+from typing import Annotated, Final, Literal, TypeAlias, cast
 
-from pydantic import Discriminator, Field
+from pydantic import AfterValidator, Discriminator, Field, ValidationInfo
 
 from consensus.messages import FullSignature
 from consensus.values import Address, PublicKey
 from consensus.wire import UInt63, WireError, decode_union, encode, wire_type
-from step_node.crypto.eip191 import BadSignature, address_of
+from step_node.crypto.eip191 import BadSignature, address_of, digest
 from step_node.crypto.lines import recover_signer
 from step_node.explanations.details import NO_DETAILS, Details
 
@@ -28,6 +30,45 @@ P2P_ADDRESS_CHARACTERS_MAX = 256
 P2P_ADDRESS_PATTERN = rf"^/[A-Za-z0-9/._:%-]{{1,{P2P_ADDRESS_CHARACTERS_MAX - 1}}}$"
 P2pAddress = Annotated[str, Field(pattern=P2P_ADDRESS_PATTERN)]
 """A multiaddr. Its alphabet has no `|`, so it can be a field of a signed line."""
+
+
+TRANSFER_USTEP_MAX = 2**53 - 1
+"""What one transfer can carry, some nine thousand million STEP: a number that JSON keeps exact. More is refused, and
+can be sent in two."""
+
+MEMO_BYTES_MAX = 64
+"""Of a memo's UTF-8; a longer one is refused."""
+
+_NOT_IN_MEMO: Final = re.compile("[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+"""Control characters, line breaks, and marks that turn the direction of text: with them a wallet could show another
+line than the one that is signed. By number, and not by Unicode's categories: those change with its versions."""
+
+NOBODY: Final = bytes(20)
+"""The zero address. No key has it, so what is sent there is lost."""
+
+
+def require_memo(memo: str) -> str:
+    """`memo`, if it is one. Raises `ValueError`, its message the rule."""
+    try:
+        length = len(memo.encode())
+    except UnicodeEncodeError as error:
+        raise ValueError("must be text that UTF-8 can carry: no lone surrogates") from error
+    if length > MEMO_BYTES_MAX:
+        raise ValueError(f"must have at most {MEMO_BYTES_MAX} bytes of UTF-8; it has {length}")
+    found = _NOT_IN_MEMO.search(memo)
+    if found is not None:
+        raise ValueError(
+            f"must have no control characters, line breaks or marks of direction; it has U+{ord(found[0]):04X}"
+        )
+    return memo
+
+
+def _require_recipient(to: bytes, info: ValidationInfo) -> bytes:
+    if to == NOBODY:
+        raise ValueError("must be somebody's: what is sent to the zero address is lost")
+    if to == info.data.get("owner"):
+        raise ValueError("must be another account than the owner's")
+    return to
 
 
 class OperationCode(StrEnum):
@@ -48,7 +89,7 @@ class OperationCode(StrEnum):
     WRONG_STATE = "WRONG_STATE"
     """The validator is not in a state in which this can be done, or not yet."""
     POOL_FULL = "POOL_FULL"
-    """Too many operations wait, or one of this owner does."""
+    """Too many operations wait, or one of this owner does, or one that waited had to give way."""
 
 
 class OperationRefused(ValueError):
@@ -124,15 +165,35 @@ class SetAddress:
     type: Literal["SET_ADDRESS"] = field(default="SET_ADDRESS", kw_only=True, repr=False)
 
 
-Operation: TypeAlias = Register | Unbond | Withdraw | RotateKey | SetAddress
+@wire_type
+class Transfer:
+    """Send µSTEP out of the owner's balance to another account, which need not have been there before."""
+
+    owner: Address
+    sequence: UInt63
+    to: Annotated[Address, AfterValidator(_require_recipient)]
+    amount_ustep: Annotated[int, Field(ge=1, le=TRANSFER_USTEP_MAX)]
+    memo: Annotated[str, AfterValidator(require_memo)]
+    """For the recipient and everybody else: it is public for ever. At most `MEMO_BYTES_MAX` bytes; may be empty."""
+    signature: FullSignature
+    type: Literal["TRANSFER"] = field(default="TRANSFER", kw_only=True, repr=False)
+
+
+ValidatorOperation: TypeAlias = Register | Unbond | Withdraw | RotateKey | SetAddress
+Operation: TypeAlias = ValidatorOperation | Transfer
 OperationUnion = Annotated[Operation, Discriminator("type")]
 
 
 def signing_line(operation: Operation, chain_id: str) -> str:
-    """The text that the owner signs, and the hot key where one comes into use."""
-    kind = operation.type.replace("_", "-")
-    start = f"STEP-VALIDATOR-{kind}-v1|chain:{chain_id}|owner:0x{operation.owner.hex()}|sequence:{operation.sequence}"
+    """The text that the owner signs, and the hot key where one comes into use.
+
+    A memo stands last: all that follows `|memo:` is memo, so no other field can be made up in it.
+    """
+    kind = "TRANSFER" if isinstance(operation, Transfer) else f"VALIDATOR-{operation.type.replace('_', '-')}"
+    start = f"STEP-{kind}-v1|chain:{chain_id}|owner:0x{operation.owner.hex()}|sequence:{operation.sequence}"
     match operation:
+        case Transfer():
+            return f"{start}|to:0x{operation.to.hex()}|amount_ustep:{operation.amount_ustep}|memo:{operation.memo}"
         case Register():
             return (
                 f"{start}|key:0x{operation.public_key.hex()}|stake_ustep:{operation.stake_ustep}"
@@ -144,6 +205,16 @@ def signing_line(operation: Operation, chain_id: str) -> str:
             return f"{start}|validator:0x{operation.validator.hex()}|p2p:{operation.p2p_address}"
         case _:
             return f"{start}|validator:0x{operation.validator.hex()}"
+
+
+def operation_id(operation: Operation, chain_id: str) -> bytes:
+    """The EIP-191 digest of the signed line, 32 bytes, as of a proof: its signature is not in it."""
+    return digest(signing_line(operation, chain_id))
+
+
+def recipient_of(operation: Operation) -> bytes | None:
+    """Whose account it credits beside what it does to its owner's; None for all but transfers."""
+    return operation.to if isinstance(operation, Transfer) else None
 
 
 def hot_address(public_key: bytes) -> bytes:

@@ -119,7 +119,7 @@ from step_node.snapshot.records import InvalidSnapshot, read_records
 from tests.snapshot.snapshots import small_snapshot
 from tests.support.chains import CHAIN_ID, build, commit_for, make_genesis, open_chain, validator_names
 from tests.support.clock import SetClock
-from tests.support.operations import register, rotate, set_address, unbond, withdraw
+from tests.support.operations import register, rotate, set_address, transfer, unbond, withdraw
 from tests.support.proofs import START_MS, address, private_key, signed_proof
 
 FUZZED_AS = {
@@ -351,6 +351,7 @@ def decoders() -> dict[str, Decoder]:
         withdraw("alice", "alice", 2),
         rotate("alice", "alice", "alice-new", 3),
         set_address("alice", "alice", 4),
+        transfer("alice", "bob", 5, amount_ustep=1_500_000, memo="rent | Zürich"),
     )
     timer = TimerFired(TimeoutKind.PROPOSER, 0)
     batch = decode_batch(proposal.batch)

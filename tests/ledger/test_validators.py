@@ -16,7 +16,7 @@ from step_node.ledger.validators import OFFLINE_BATCHES_MIN, validator_set
 from step_node.operations.operation import Operation
 from tests.ledger.world import World
 from tests.support.chains import validator_names
-from tests.support.operations import STAKE_USTEP, register, rotate, set_address, unbond, withdraw
+from tests.support.operations import STAKE_USTEP, register, rotate, set_address, transfer, unbond, withdraw
 from tests.support.proofs import START_MS, address, signed_proof
 
 NAMES = validator_names(4)
@@ -494,9 +494,9 @@ def test_offences_cost_what_the_gravest_costs_in_whatever_order_and_batches_they
 KEYS = [*NAMES, "hot-0", "hot-1", "hot-2"]
 OWNERS = [*NAMES, "alice"]
 MOVES = st.one_of(
-    st.tuples(st.just("register"), st.just("alice"), st.sampled_from(KEYS), st.sampled_from(KEYS)),
+    st.tuples(st.just("register"), st.sampled_from(OWNERS), st.sampled_from(KEYS), st.sampled_from(KEYS)),
     st.tuples(
-        st.sampled_from(["unbond", "withdraw", "rotate", "set-address"]),
+        st.sampled_from(["unbond", "withdraw", "rotate", "set-address", "transfer"]),
         st.sampled_from(OWNERS),
         st.sampled_from(KEYS),
         st.sampled_from(KEYS),
@@ -527,6 +527,9 @@ def operation_of(kind: str, owner: str, key: str, other: str, sequence: int) -> 
         return unbond(owner, key, sequence)
     if kind == "withdraw":
         return withdraw(owner, key, sequence)
+    if kind == "transfer":
+        # To another owner, who may register with it, or to a validator's own address.
+        return transfer(owner, other if other != owner else "alice", sequence, amount_ustep=STAKE_USTEP)
     if kind == "set-address":
         return set_address(owner, key, sequence, f"/memory/{other}")
     return rotate(owner, key, other, sequence)

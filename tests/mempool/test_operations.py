@@ -6,19 +6,27 @@ from dataclasses import replace
 
 import pytest
 
-from step_node.batch.batch import BatchContent, decode_batch, encode_batch
+from step_node.batch.batch import OPERATIONS_MAX, BatchContent, decode_batch, encode_batch
 from step_node.chain.chain import Chain
 from step_node.chain.judging import InvalidBatch
 from step_node.mempool import operations as pool_module
 from step_node.mempool.operations import OperationDesk, OperationPool
-from step_node.operations.operation import Operation, OperationCode, decode_operation, encode_operation
+from step_node.operations.operation import (
+    Operation,
+    OperationCode,
+    OperationRefused,
+    decode_operation,
+    encode_operation,
+)
 from tests.support.chains import build, commit_for, make_genesis, open_chain, validator_names
 from tests.support.clock import SetClock
-from tests.support.operations import STAKE_USTEP, register, rotate, signed, unbond
+from tests.support.operations import STAKE_USTEP, register, rotate, set_address, signed, transfer, unbond
 from tests.support.proofs import START_MS, address, signed_proof
 
 NAMES = validator_names(4)
 GENESIS = make_genesis(4, allocations={"alice": 3 * STAKE_USTEP, "bob": STAKE_USTEP}, epoch_batches=1)
+RICH = {"alice": 3 * STAKE_USTEP, **{f"dust-{number}": number + 1 for number in range(70)}}
+CROWDED = make_genesis(4, allocations=RICH)
 
 
 async def desk_of(chain: Chain) -> tuple[OperationDesk, OperationPool, list[Operation]]:
@@ -109,6 +117,117 @@ async def test_what_another_has_overtaken_is_forgotten() -> None:
     await finalise_waiting(chain, pool)
     await desk.after_batch()
     assert len(pool) == 0
+
+
+async def test_operations_about_validators_go_before_transfers_and_these_as_they_came() -> None:
+    chain = await open_chain(CROWDED)
+    desk, pool, _ = await desk_of(chain)
+    sent = [transfer(f"dust-{number}", "bob", 0) for number in range(70)]
+    for operation in sent:
+        assert await desk.submit(operation) is None
+    moving, joining = set_address(NAMES[0], NAMES[0], 0), register("alice", "hot", 0)
+    for about_validators in (moving, joining):
+        assert await desk.submit(about_validators) is None
+    assert pool.candidates() == (moving, joining, *sent[: OPERATIONS_MAX - 2])
+    await finalise_waiting(chain, pool)
+    await desk.after_batch()
+    assert pool.candidates() == tuple(sent[OPERATIONS_MAX - 2 :])
+
+
+async def test_transfers_leave_places_for_operations_about_validators(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool_module, "POOL_TRANSFERS_MAX", 3)
+    chain = await open_chain(CROWDED)
+    desk, pool, _ = await desk_of(chain)
+    for number in (5, 6, 7):
+        assert await desk.submit(transfer(f"dust-{number}", "bob", 0)) is None
+    refused = await desk.submit(transfer("dust-4", "bob", 0))
+    assert refused is not None
+    assert (refused.code, "3 transfers wait already" in refused.message) == (OperationCode.POOL_FULL, True)
+    assert await desk.submit(register("alice", "hot", 0)) is None
+    assert len(pool) == 4
+
+
+async def test_of_transfers_without_a_place_the_one_gives_way_whose_owner_has_least(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pool_module, "POOL_TRANSFERS_MAX", 3)
+    chain = await open_chain(CROWDED)
+    desk, pool, _ = await desk_of(chain)
+    sent = {number: transfer(f"dust-{number}", "bob", 0) for number in (7, 5, 6)}
+    for operation in sent.values():
+        assert await desk.submit(operation) is None
+    honest = transfer("alice", "bob", 0, amount_ustep=STAKE_USTEP)
+    assert await desk.submit(honest) is None
+    assert pool.candidates() == (sent[7], sent[6], honest)
+    why = desk.why_dropped(desk.id_of(sent[5]))
+    assert why is not None
+    assert (why.code, "gave way" in why.message) == (OperationCode.POOL_FULL, True)
+    # Who has as much as the poorest does not take its place: two equals would take turns for ever.
+    assert await desk.submit(sent[5]) is not None
+    assert desk.find_waiting(desk.id_of(sent[6])) == sent[6]
+
+
+async def test_a_transfer_that_waits_is_found_by_its_id_and_one_overtaken_says_why() -> None:
+    chain = await open_chain(GENESIS)
+    desk, pool, _ = await desk_of(chain)
+    first, other = transfer("alice", "bob", 0), transfer("alice", "carol", 0)
+    assert await desk.submit(first) is None
+    assert desk.find_waiting(desk.id_of(first)) == first
+    assert (desk.find_waiting(desk.id_of(other)), desk.why_dropped(desk.id_of(other))) == (None, None)
+    refused = await desk.submit(other)
+    assert refused is not None
+    assert refused.code is OperationCode.POOL_FULL
+    # Another node had taken the other one, and that one is final.
+    proposer = chain.validators.proposer(chain.next_height, 0).address
+    built = await chain.build([], round_number=0, proposer=proposer, operations=[other])
+    assert built is not None
+    await chain.finalise(built, commit_for(built.batch, list(NAMES)))
+    await desk.after_batch(frozenset(built.batch.operations))
+    why = desk.why_dropped(desk.id_of(first))
+    assert why is not None
+    assert (why.code, len(pool)) == (OperationCode.WRONG_SEQUENCE, 0)
+
+
+async def test_of_what_was_applied_no_drop_is_told() -> None:
+    chain = await open_chain(GENESIS)
+    desk, pool, _ = await desk_of(chain)
+    operation = transfer("alice", "bob", 0)
+    assert await desk.submit(operation) is None
+    await finalise_waiting(chain, pool)
+    await desk.after_batch(frozenset({encode_operation(operation)}))
+    assert (len(pool), desk.why_dropped(desk.id_of(operation))) == (0, None)
+
+
+async def test_so_many_drops_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool_module, "DROPPED_MAX", 2)
+    pool, why = OperationPool(), OperationRefused(OperationCode.WRONG_SEQUENCE, "sequence: too late")
+    for number in range(3):
+        operation = transfer(f"owner-{number}", "bob", 0)
+        assert pool.add(operation, bytes([number]), balance_ustep=1) is None
+        pool.drop(operation, why)
+    assert [pool.why_dropped(bytes([number])) for number in range(3)] == [None, why, why]
+
+
+def test_transfers_wait_for_a_full_batch_or_the_interval_and_the_rest_for_nothing() -> None:
+    now_ms = 5_000
+    pool = OperationPool(monotonic_ms=lambda: now_ms)
+    assert pool.work_due_in_ms(1_000) is None
+    pool.add(transfer("dust-0", "bob", 0), b"0", balance_ustep=1)
+    assert pool.work_due_in_ms(1_000) == 1_000
+    now_ms += 400
+    pool.add(transfer("dust-1", "bob", 0), b"1", balance_ustep=1)
+    assert pool.work_due_in_ms(1_000) == 600
+    now_ms += 600
+    assert pool.work_due_in_ms(1_000) == 0
+    for number in range(2, OPERATIONS_MAX):
+        pool.add(transfer(f"dust-{number}", "bob", 0), bytes([number, 0]), balance_ustep=1)
+    pool.remove(transfer("dust-0", "bob", 0))
+    assert pool.work_due_in_ms(10_000) == 9_400
+    pool.add(transfer("dust-x", "bob", 0), b"x", balance_ustep=1)
+    assert pool.work_due_in_ms(10_000) == 0
+    one = OperationPool(monotonic_ms=lambda: now_ms)
+    one.add(register("alice", "hot", 0), b"r", balance_ustep=1)
+    assert one.work_due_in_ms(10_000) == 0
 
 
 async def test_a_forged_operation_makes_a_batch_invalid() -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from step_node.operations import client_signing
-from step_node.operations.json_form import OPERATIONS, name_of, operation_json, parse_operation, stake_ustep
-from step_node.operations.operation import Operation, OperationCode, OperationRefused, verify_operation
+from step_node.operations.json_form import OPERATIONS, name_of, operation_json, parse_operation, parse_ustep
+from step_node.operations.operation import Operation, OperationCode, OperationRefused, Transfer, verify_operation
 from tests.support.proofs import address, private_key
 
 CHAIN_ID = "step-test"
@@ -29,7 +29,16 @@ SIGNED: list[Operation] = [
     client_signing.set_address(
         owner_key=OWNER, chain_id=CHAIN_ID, sequence=3, validator=address("hot"), p2p_address="/ip4/127.0.0.1/tcp/2"
     ),
+    client_signing.transfer(
+        owner_key=OWNER,
+        chain_id=CHAIN_ID,
+        sequence=3,
+        to=address("friend"),
+        amount_ustep=1_500_000,
+        memo="rent | Zürich",
+    ),
 ]
+TRANSFER = SIGNED[-1]
 
 
 @pytest.mark.parametrize("operation", SIGNED, ids=name_of)
@@ -58,7 +67,7 @@ def test_v_of_0_and_1_is_taken_as_in_proofs(operation: Operation) -> None:
 
 
 def test_every_operation_has_a_name_and_a_form() -> None:
-    assert sorted(OPERATIONS) == ["register", "rotate-key", "set-address", "unbond", "withdraw"]
+    assert sorted(OPERATIONS) == ["register", "rotate-key", "set-address", "transfer", "unbond", "withdraw"]
 
 
 @pytest.mark.parametrize(
@@ -101,4 +110,39 @@ def test_what_is_no_object_of_fields_is_refused(document: object) -> None:
     ("text", "ustep"), [("0", 0), ("1", 1_000_000), ("0.000001", 1), ("100000.5", 100_000_500_000), ("7.25", 7_250_000)]
 )
 def test_a_stake_is_read_exactly(text: str, ustep: int) -> None:
-    assert stake_ustep(text) == ustep
+    assert parse_ustep(text, "stake") == ustep
+
+
+def test_a_transfer_without_a_memo_has_an_empty_one() -> None:
+    document = operation_json(TRANSFER)
+    del document["memo"]
+    operation = parse_operation("transfer", document)
+    assert isinstance(operation, Transfer)
+    assert (operation.memo, operation.amount_ustep) == ("", 1_500_000)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"amount": "0"}, "amount: must be from 0.000001 to 9007199254.740991 STEP, not 0"),
+        ({"amount": "9007199254.740992"}, "amount: must be from"),
+        ({"amount": 1.5}, "amount: "),
+        ({"amount": "1.0000001"}, "amount: "),
+        ({"amount": "-1"}, "amount: "),
+        ({"to": "0x" + "00" * 20}, "to: must be somebody's"),
+        ({"to": "0x" + address("owner").hex()}, "to: must be another account"),
+        ({"to": "0x12"}, "to: must be 0x and 40 hex digits"),
+        ({"memo": "é" * 33}, "memo: must have at most 64 bytes of UTF-8; it has 66"),
+        ({"memo": "a" * 65}, "memo: "),
+        ({"memo": "a\nb"}, "memo: must have no control characters"),
+        ({"memo": "\u202eevil"}, "it has U+202E"),
+        ({"memo": "\ud800"}, "memo: "),
+        ({"memo": None}, "memo: "),
+        ({"validator": "0x" + "11" * 20}, "validator: unknown key"),
+    ],
+)
+def test_a_transfer_that_is_none_names_the_field(change: dict[str, object], message: str) -> None:
+    with pytest.raises(OperationRefused) as refused:
+        parse_operation("transfer", operation_json(TRANSFER) | change)
+    assert refused.value.code is OperationCode.INVALID_OPERATION
+    assert message in refused.value.message

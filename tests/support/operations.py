@@ -1,4 +1,4 @@
-"""Really signed validator operations: `cold` owns the stake, `hot` signs votes; both are names of test keys."""
+"""Really signed operations: `cold` owns the account or the stake, `hot` signs votes; both are names of test keys."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from step_node.operations.operation import (
     Register,
     RotateKey,
     SetAddress,
+    Transfer,
     Unbond,
     Withdraw,
     signing_line,
@@ -56,3 +57,7 @@ def rotate(cold: str, hot: str, new_hot: str, sequence: int) -> Operation:
 
 def set_address(cold: str, hot: str, sequence: int, p2p_address: str = "/memory/moved") -> Operation:
     return signed(SetAddress(address(cold), sequence, address(hot), p2p_address, UNSIGNED), cold=cold)
+
+
+def transfer(owner: str, to: str, sequence: int, *, amount_ustep: int = 1, memo: str = "") -> Transfer:
+    return signed(Transfer(address(owner), sequence, address(to), amount_ustep, memo, UNSIGNED), cold=owner)
