@@ -12,7 +12,6 @@ keys through, and each means different things to different readers.
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from typing import Final, Never
 
@@ -23,6 +22,7 @@ from step_node.api.errors import ApiError, RequestCode, error_response
 from step_node.clock import Clock
 from step_node.explanations.details import Details
 from step_node.proofs.proof import RefusalCode
+from step_node.strict_json import is_nested_deeper
 
 BODY_BYTES_MAX: Final = 16 * 1024
 """The longest body of nearly any request; a submission has some 600 bytes."""
@@ -43,10 +43,6 @@ BODY_SECONDS_MAX: Final = 10
 
 NESTING_MAX: Final = 16
 """How deep arrays and objects may stand in one another; a submission is 2 deep. Python's own limit is the stack's."""
-
-# A string without its end counts to the end of the text: looking for one again from each quote would be quadratic.
-_STRING = re.compile(r'"(?:[^"\\]|\\.)*"?', re.DOTALL)
-_BRACKET = re.compile(r"[\[\]{}]")
 
 
 class BodyLimit:
@@ -122,7 +118,7 @@ def parse_json(body: bytes) -> object:
     """The value in `body`. Raises `ApiError` (INVALID_PAYLOAD) for anything but strict JSON in UTF-8."""
     try:
         text = body.decode("utf-8")
-        if _nesting(text) > NESTING_MAX:
+        if is_nested_deeper(text, NESTING_MAX):
             raise _not_json(f"must not be nested more than {NESTING_MAX} deep")
         if text.startswith("\ufeff"):
             raise _not_json("must be JSON: Unexpected UTF-8 BOM (decode using utf-8-sig) at line 1, column 1")
@@ -134,18 +130,6 @@ def parse_json(body: bytes) -> object:
     except ValueError as error:
         # What is left are numbers with more digits than Python converts.
         raise _not_json("must not hold a number of thousands of digits") from error
-
-
-def _nesting(text: str) -> int:
-    if text.count("[") + text.count("{") <= NESTING_MAX:
-        return 0  # It cannot be too deep, and this is what bodies look like.
-    deepest = depth = 0
-    # Without a backslash each quote begins or ends a string, which is what bodies look like too.
-    outside = _STRING.sub("", text) if "\\" in text else "".join(text.split('"')[::2])
-    for bracket in _BRACKET.findall(outside):
-        depth += 1 if bracket in "[{" else -1
-        deepest = max(deepest, depth)
-    return deepest
 
 
 def _replaying(body: bytes, receive: Receive) -> Receive:

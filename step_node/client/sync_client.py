@@ -1,0 +1,210 @@
+"""The blocking client: it carries the requests of `flows` by httpx, and sleeps where they pause."""
+
+from __future__ import annotations
+
+import ssl
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import Self, TypeVar
+
+import httpx
+
+from step_node.client import flows, queries
+from step_node.client.answers import Account, ActiveTriangle, Finalised, Json, NodeRules, Pending, SubmissionOutcome
+from step_node.client.events import EVENTS_PATH, SILENCE_SECONDS_MAX, Event, Follower
+from step_node.client.exchange import Effect, Flow, Nodes, NoReply, Pause, Reply, RetryPolicy
+from step_node.client.position import Position
+from step_node.client.queries import BoundingBox, Level, Query
+from step_node.client.signing import Key, Signer, Submission, signer_of
+from step_node.client.transport import FAILURES, Body, arguments, no_reply, options, stream_timeout
+
+T = TypeVar("T")
+
+FINAL_SECONDS_MAX = 60.0
+"""How long to wait for a proof to be final, unless told otherwise."""
+
+
+def wall_clock_ms() -> int:
+    """The device's clock, Unix milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+class StepClient:
+    """See the package's docstring. Use it as a context manager, or call `close`. One thread at a time.
+
+    `urls` are nodes of one chain, the preferred one first. `key` signs: 32 bytes or 64 hex digits, a `LocalAccount` of
+    eth-account, or a `Signer`; without one the client only reads and hands in. `tls` says which certificates to trust,
+    as a devnet's own; `http` carries the requests instead of a client of its own, and is left open. `sleep` and
+    `now_ms` are for tests.
+    """
+
+    def __init__(
+        self,
+        urls: str | Sequence[str],
+        *,
+        key: Key | None = None,
+        policy: RetryPolicy | None = None,
+        tls: ssl.SSLContext | None = None,
+        http: httpx.Client | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+        now_ms: Callable[[], int] = wall_clock_ms,
+    ) -> None:
+        policy = RetryPolicy() if policy is None else policy
+        nodes = Nodes([urls] if isinstance(urls, str) else urls, policy.clock)
+        self.session = flows.Session(nodes, policy, now_ms)
+        self._signer = None if key is None else signer_of(key)
+        self._http = httpx.Client(**options(tls)) if http is None else http
+        self._owns_http = http is None
+        self._sleep = sleep
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        if self._owns_http:
+            self._http.close()
+
+    @property
+    def signer(self) -> Signer:
+        """Who signs. Raises TypeError if the client was given no key."""
+        if self._signer is None:
+            raise TypeError("key: this client was made without one; give it one to sign")
+        return self._signer
+
+    # Proofs
+
+    def rules(self, *, anew: bool = False) -> NodeRules:
+        """The chain's rules; asked for once, unless `anew`."""
+        return self._run(flows.rules(self.session, anew=anew))
+
+    def sign(
+        self,
+        position: Position,
+        *,
+        triangle_id: str | None = None,
+        level: int | None = None,
+        nonce: str | None = None,
+    ) -> Submission:
+        """Sign a position in the triangle named, or of `level`, or else in the active one, which the node names.
+
+        Raises BadPosition for a stale or inaccurate fix.
+        """
+        return self._run(
+            flows.sign(self.session, self.signer, position, triangle_id=triangle_id, level=level, nonce=nonce)
+        )
+
+    def submit(self, submission: Submission, *, wait_ms: int | None = None) -> Finalised | Pending:
+        """Submit a signed proof, again and to other nodes where it has to be. Raises Refused, Dropped, Unavailable."""
+        return self._run(flows.submit(self.session, submission, wait_ms=wait_ms))
+
+    def submit_many(
+        self, submissions: Sequence[Submission], *, seconds_max: float = FINAL_SECONDS_MAX
+    ) -> list[SubmissionOutcome]:
+        """Submit many, and wait for their finality up to `seconds_max`: the outcome of each, in order."""
+        return self._run(flows.submit_many(self.session, submissions, seconds_max=seconds_max))
+
+    def wait(
+        self, submission: Submission, *, url: str | None = None, seconds_max: float = FINAL_SECONDS_MAX
+    ) -> Finalised:
+        """Wait until an accepted proof is final. Raises NotFinalYet, Dropped, Refused, Unavailable."""
+        return self._run(flows.wait(self.session, submission, url=url, seconds_max=seconds_max))
+
+    def prove(
+        self, position: Position, *, triangle_id: str | None = None, seconds_max: float = FINAL_SECONDS_MAX
+    ) -> Finalised:
+        """Sign a position, submit it, and wait until it is final; in another triangle if that one is used up."""
+        return self._run(
+            flows.prove(self.session, self.signer, position, triangle_id=triangle_id, seconds_max=seconds_max)
+        )
+
+    # Questions
+
+    def ask(self, query: Query[T]) -> T:
+        """The answer to one of `step_node.client.queries`."""
+        return self._run(flows.ask(self.session, query))
+
+    def get(self, path: str, parameters: Mapping[str, object] | None = None) -> Json:
+        """Any path of the API, answered with the whole object."""
+        return self.ask(queries.whole(path, parameters))
+
+    def account(self, address: str) -> Account:
+        """An account; one that was never paid has a balance of 0."""
+        return self.ask(queries.account(address))
+
+    def active_triangle(self, lat: float, lon: float) -> ActiveTriangle:
+        """The active triangle that holds a point, in one request."""
+        return self.ask(queries.active_triangle(lat, lon))
+
+    def triangle_at(self, lat: float, lon: float, level: Level, *, include_polygon: bool | None = None) -> Json:
+        """The triangle that holds a point."""
+        return self.ask(queries.triangle_at(lat, lon, level, include_polygon=include_polygon))
+
+    def search(self, bbox: BoundingBox, level: int, *, max_results: int | None = None) -> Json:
+        """The triangles of a level that meet a box."""
+        return self.ask(queries.search(bbox, level, max_results=max_results))
+
+    def nearby(self, lat: float, lon: float, radius_m: float, level: Level, *, account: str | None = None) -> Json:
+        """The triangles within so many metres."""
+        return self.ask(queries.nearby(lat, lon, radius_m, level, account=account))
+
+    # The feed
+
+    def events(self, parameters: Mapping[str, object] | None = None, *, last_id: str | None = None) -> Iterator[Event]:
+        """Follow `GET /events`, for ever, from `last_id` on: over ends of streams, and over nodes.
+
+        `parameters` are its filters, as in docs/events.md. Raises Refused for ones that are wrong, Unavailable.
+        """
+        follower = Follower(self.session.nodes, self.session.policy, last_id)
+        request = queries.whole(EVENTS_PATH, parameters).request
+        timeout = stream_timeout(self.session.policy)
+        while True:
+            headers = follower.begin()
+            try:
+                with self._http.stream(
+                    "GET", follower.url + request.path, params=dict(request.query), headers=headers, timeout=timeout
+                ) as response:
+                    if response.status_code == httpx.codes.OK:
+                        for part in response.iter_raw():
+                            yield from follower.feed(part)
+                        pause_seconds = follower.ended("the stream has ended")
+                    else:
+                        pause_seconds = follower.no_stream(self._read(response, SILENCE_SECONDS_MAX))
+            except FAILURES as error:
+                pause_seconds = follower.ended(no_reply(error, SILENCE_SECONDS_MAX).reason)
+            self._sleep(pause_seconds)
+
+    # The carrying
+
+    def _run(self, flow: Flow[T]) -> T:
+        """Carry out a flow's effects until it has its result."""
+        told: Reply | NoReply | None = None
+        while True:
+            try:
+                effect = flow.send(told)
+            except StopIteration as end:
+                result: T = end.value
+                return result
+            told = self._carry(effect)
+
+    def _carry(self, effect: Effect) -> Reply | NoReply | None:
+        if isinstance(effect, Pause):
+            self._sleep(effect.seconds)
+            return None
+        try:
+            with self._http.stream(**arguments(effect)) as response:
+                return self._read(response, effect.seconds_max)
+        except FAILURES as error:
+            return no_reply(error, effect.seconds_max)
+
+    def _read(self, response: httpx.Response, seconds_max: float) -> Reply:
+        body = Body(seconds_max)
+        for part in response.iter_raw():
+            body.add(part)
+        return body.reply(response)
