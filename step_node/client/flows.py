@@ -27,10 +27,9 @@ from step_node.client.exchange import Answer, Flow, Nodes, Pause, Request, Retry
 from step_node.client.position import Position
 from step_node.client.queries import Query, active_triangle
 from step_node.client.signing import Signer, Submission, sign_submission
+from step_node.explanations.codes import BY_CODE
 
 T = TypeVar("T")
-
-RETRYABLE: Final = frozenset({"RATE_LIMITED", "MEMPOOL_FULL", "NOT_READY", "INTERNAL_ERROR"})
 
 SUBMIT_PATH: Final = "/proof/submit"
 SUBMIT_MANY_PATH: Final = "/proof/submit-batch"
@@ -299,7 +298,8 @@ def _outcome_of_one(url: str) -> Callable[[Json], SubmissionOutcome]:
 
 def _is_retryable(refusal: Refusal) -> bool:
     says = refusal.details.get("retryable")
-    return says if isinstance(says, bool) else refusal.code in RETRYABLE
+    row = BY_CODE.get(refusal.code)
+    return says if isinstance(says, bool) else row is not None and row.retryable
 
 
 def _retry_after(answer: Answer) -> float:

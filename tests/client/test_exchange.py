@@ -171,6 +171,6 @@ def test_an_address_that_is_none_is_named(url: str) -> None:
 def test_a_policy_out_of_bounds_is_refused() -> None:
     for wrong in ({"attempts_max": 0}, {"seconds_max": -1.0}, {"delay_max_seconds": float("inf")}):
         with pytest.raises(ValueError, match=next(iter(wrong))):
-            RetryPolicy(**wrong)  # type: ignore[arg-type]
+            RetryPolicy(**wrong)
     with pytest.raises(ValueError, match="at least one node"):
         Nodes([], lambda: 0.0)
