@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -18,7 +19,7 @@ from step_node.client.position import Position
 from step_node.client.queries import BoundingBox, Level, Query
 from step_node.client.signing import Key, Signer, Submission, signer_of
 from step_node.client.sync_client import FINAL_SECONDS_MAX, wall_clock_ms
-from step_node.client.transport import FAILURES, Body, arguments, no_reply, options, stream_timeout
+from step_node.client.transport import FAILURES, Body, arguments, no_reply, options, parts_of, stream_timeout
 
 T = TypeVar("T")
 
@@ -157,7 +158,7 @@ class AsyncStepClient:
 
         Close it when you have seen enough: `async with contextlib.aclosing(client.events()) as events`.
 
-        `parameters` are its filters, as in docs/events.md. Raises Refused for ones that are wrong, Unavailable.
+        `parameters` are its filters. Raises Refused for ones that are wrong, Unavailable.
         """
         follower = Follower(self.session.nodes, self.session.policy, last_id)
         request = queries.whole(EVENTS_PATH, parameters).request
@@ -169,9 +170,10 @@ class AsyncStepClient:
                     "GET", follower.url + request.path, params=dict(request.query), headers=headers, timeout=timeout
                 ) as response:
                     if response.status_code == httpx.codes.OK:
-                        async for part in response.aiter_raw():
-                            for event in follower.feed(part):
-                                yield event
+                        async with aclosing(parts_of(response)) as parts:
+                            async for part in parts:
+                                for event in follower.feed(part):
+                                    yield event
                         pause_seconds = follower.ended("the stream has ended")
                     else:
                         pause_seconds = follower.no_stream(await self._read(response, SILENCE_SECONDS_MAX))
@@ -204,6 +206,7 @@ class AsyncStepClient:
 
     async def _read(self, response: httpx.Response, seconds_max: float) -> Reply:
         body = Body(seconds_max)
-        async for part in response.aiter_raw():
-            body.add(part)
+        async with aclosing(parts_of(response)) as parts:
+            async for part in parts:
+                body.add(part)
         return body.reply(response)

@@ -1,7 +1,7 @@
 """What can be asked of a node: for each question its path, its parameters, and how the answer is read.
 
-The map's questions are answered with the node's own `result` object, whose fields are in docs/maps.md and at the node's
-`/docs`: a map wants all of them. Latitudes and longitudes are degrees.
+The map's questions are answered with the node's own `result` object, whose fields each node describes at `/docs`: a map
+wants all of them. Latitudes and longitudes are degrees.
 """
 
 from __future__ import annotations

@@ -159,7 +159,7 @@ class StepClient:
     def events(self, parameters: Mapping[str, object] | None = None, *, last_id: str | None = None) -> Iterator[Event]:
         """Follow `GET /events`, for ever, from `last_id` on: over ends of streams, and over nodes.
 
-        `parameters` are its filters, as in docs/events.md. Raises Refused for ones that are wrong, Unavailable.
+        `parameters` are its filters. Raises Refused for ones that are wrong, Unavailable.
         """
         follower = Follower(self.session.nodes, self.session.policy, last_id)
         request = queries.whole(EVENTS_PATH, parameters).request

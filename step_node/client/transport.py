@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ssl
 import time
-from typing import Any, Final
+from collections.abc import AsyncGenerator
+from typing import Any, Final, cast
 
 import httpx
 
@@ -83,6 +84,11 @@ def no_reply(error: Exception, seconds_max: float) -> NoReply:
     if isinstance(error, httpx.TimeoutException | TooSlow):
         return NoReply(f"no answer within {seconds_max:g} s")
     return NoReply(f"cannot be reached ({type(error).__name__}: {error})")
+
+
+def parts_of(response: httpx.Response) -> AsyncGenerator[bytes, None]:
+    """The answer's bytes as they come; a generator, which whoever stops early has to close."""
+    return cast("AsyncGenerator[bytes, None]", response.aiter_raw())
 
 
 def stream_timeout(policy: RetryPolicy) -> httpx.Timeout:
