@@ -89,6 +89,7 @@ class NodeMetrics:
         self._api_refused = counter(
             "step_api_refused", "Connections and requests of HTTP clients that were not served, by reason.", "reason"
         )
+        self._registry = registry
         self._api_connections = Gauge("step_api_connections", "Open HTTP connections.", registry=registry)
         self._api_connections_max = Gauge(
             "step_api_connections_max", "HTTP connections that may be open.", registry=registry
@@ -187,6 +188,14 @@ class NodeMetrics:
         """Look the number of open HTTP connections up with `count` from now on."""
         self._api_connections.set_function(count)
         self._api_connections_max.set(connections_max)
+
+    def show_tls_expiry(self, timestamp_seconds: float) -> None:
+        """The API's certificate ends then; a node without one has no such metric."""
+        Gauge(
+            "step_api_tls_certificate_expiry_timestamp_seconds",
+            "When the certificate of the API expires, in Unix time.",
+            registry=self._registry,
+        ).set(timestamp_seconds)
 
     def batch_finalised(self, receipts: Sequence[Receipt], rounds: int) -> None:
         """Consensus has finalised a batch with these receipts, after so many rounds (1 is the least)."""

@@ -25,8 +25,9 @@ from starlette.types import ASGIApp, Message, Scope
 from step_node.api.bill import BILL_EXTENSION, ApplicationBill, Bill
 from step_node.api.cors import Cors
 from step_node.api.errors import ApiError, RequestCode, error_response
-from step_node.api.limits import CONNECTION_COST_MS, PREFLIGHT_COST_MS, READ_COST_MS, asker_of, cost_ms_of
+from step_node.api.limits import PREFLIGHT_COST_MS, READ_COST_MS, asker_of, cost_ms_of
 from step_node.api.methods import SERVER_METHODS
+from step_node.api.tls import Tls
 from step_node.api.visitors import Refused, Visit, Visitors
 from step_node.clock import Clock
 from step_node.explanations.details import Details, shown
@@ -54,6 +55,9 @@ LINGER_SECONDS_MAX: Final = 2.0
 """How long what a client still sends is thrown away after an answer that closes the connection. Closing at once would
 reset it, and the client could lose the answer."""
 
+CLOSE_SECONDS_MAX: Final = 1.0
+"""How long a client may take to take TLS' last record; then it is cut off without."""
+
 READ_BYTES: Final = 16 * 1024
 """Read at once; what a client sends beyond waits in the socket."""
 
@@ -69,6 +73,8 @@ class Service:
     clock: Clock
     visitors: Visitors
     cors: Cors = field(default_factory=Cors)
+    tls: Tls | None = None
+    """None: plain HTTP."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +111,7 @@ class Connection:
         self._stream = stream
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=HEADER_BYTES_MAX)
         # The place is paid for already; it goes with the first request.
-        self._bill = self._new_bill(CONNECTION_COST_MS if visit.counted else 0.0)
+        self._bill = self._new_bill(service.visitors.connection_cost_ms if visit.counted else 0.0)
         self._requests = 0
         self._is_head = False
         self._asked: _Asked | None = None
@@ -126,7 +132,12 @@ class Connection:
             pass
         finally:
             self._fault = None  # Its traceback leads here again: neither would go before the garbage collector comes.
-            await trio.aclose_forcefully(self._stream)
+            await self._close()
+
+    async def _close(self) -> None:
+        """TLS has a last word, so that a client can tell an end from a cut; it is not waited for for long."""
+        with self._visit.waiting(CLOSE_SECONDS_MAX):
+            await self._stream.aclose()
 
     # --- requests -------------------------------------------------------------------------------------------------
 
@@ -258,7 +269,7 @@ class Connection:
             "asgi": {"version": "3.0", "spec_version": "2.3"},
             "http_version": request.http_version.decode("ascii"),
             "method": request.method.decode("ascii"),
-            "scheme": "http",
+            "scheme": "http" if self._service.tls is None else "https",
             "path": asked.path,
             "raw_path": request.target,
             "query_string": asked.query,

@@ -43,6 +43,9 @@ READ_COST_MS: Final = 0.1
 CONNECTION_COST_MS: Final = 0.5
 """What a connection costs: to be accepted, to have a task and a buffer of its own, and to end."""
 
+HANDSHAKE_COST_MS: Final = 1.5
+"""What a handshake of TLS costs beyond, with an elliptic key; one of RSA takes a millisecond more."""
+
 PREFLIGHT_COST_MS: Final = 0.3
 """What it costs to tell a browser that a page may ask: the application is not asked."""
 

@@ -13,6 +13,7 @@ import errno
 import logging
 import math
 import socket
+from contextlib import suppress
 from typing import Final
 
 import trio
@@ -20,11 +21,14 @@ from starlette.types import ASGIApp
 
 from step_node.api.connection import Connection, Service
 from step_node.api.cors import Cors
-from step_node.api.limits import ApiLimits, counted_as
+from step_node.api.errors import ApiError, error_response
+from step_node.api.limits import CONNECTION_COST_MS, HANDSHAKE_COST_MS, ApiLimits, counted_as
+from step_node.api.tls import HANDSHAKE_SECONDS_MAX, HandshakeFailed, PlainHttp, Tls, TlsStream, plain_bytes
 from step_node.api.visitors import Refused, Visit, Visitors
 from step_node.clock import Clock
 from step_node.errors import StepNodeError
 from step_node.metrics import NodeMetrics
+from step_node.proofs.proof import RefusalCode
 
 log = logging.getLogger(__name__)
 
@@ -64,21 +68,26 @@ async def serve_api(
     clock: Clock,
     metrics: NodeMetrics,
     cors: Cors | None = None,
+    tls: Tls | None = None,
     task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve `app` at `host`:`port` until cancelled; gives the port it listens on once it does (port 0: any free one).
+    With `tls`, over TLS alone.
 
     Raises `AddressInUse`, or `CannotListen` for a host or port that this machine does not have or allow.
     """
     listening = await _listen(host, port)
     bound_port: int = listening.getsockname()[1]
     metrics.expect_api_refusals(Refused)
-    visitors = Visitors(limits, metrics.api_refused)
+    connection_cost_ms = CONNECTION_COST_MS if tls is None else CONNECTION_COST_MS + HANDSHAKE_COST_MS
+    visitors = Visitors(limits, metrics.api_refused, connection_cost_ms=connection_cost_ms)
+    if tls is not None:
+        metrics.show_tls_expiry(tls.expires_at_ms / 1000)
     metrics.show_api_connections(lambda: len(visitors), limits.connections_max)
     stopping = trio.Event()
     async with trio.open_nursery() as nursery:
         try:
-            await nursery.start(_serve_until, stopping, Service(app, clock, visitors, cors or Cors()), listening)
+            await nursery.start(_serve_until, stopping, Service(app, clock, visitors, cors or Cors(), tls), listening)
             task_status.started(bound_port)
             await trio.sleep_forever()
         finally:
@@ -129,11 +138,52 @@ async def _accept(service: Service, listener: trio.SocketListener, connections: 
 async def _serve_connection(service: Service, visit: Visit, stream: trio.SocketStream) -> None:
     try:
         async with trio.open_nursery() as own:
-            own.start_soon(Connection(service, visit, stream).run)
+            own.start_soon(_talk, service, visit, stream)
     except ExceptionGroup as error:
         log.error("an HTTP request met a bug of the node", exc_info=error)
     finally:
         service.visitors.leave(visit)
+
+
+async def _talk(service: Service, visit: Visit, stream: trio.SocketStream) -> None:
+    if service.tls is None:
+        await Connection(service, visit, stream).run()
+        return
+    encrypted = await _encrypted(service, service.tls, visit, stream)
+    if encrypted is not None:
+        await Connection(service, visit, encrypted).run()
+
+
+async def _encrypted(service: Service, tls: Tls, visit: Visit, stream: trio.SocketStream) -> TlsStream | None:
+    """The connection in TLS; None if there is none, and then it is closed."""
+    encrypted = None
+    try:
+        with visit.waiting(HANDSHAKE_SECONDS_MAX, idle=True) as scope:
+            encrypted = await tls.shake_hands(stream)
+    except PlainHttp:
+        service.visitors.refuse(Refused.NOT_TLS)
+        log.debug("an HTTP client at %s speaks without TLS; it is told to use https://", visit.host)
+        answer = plain_bytes(error_response(_NOT_TLS, service.clock))
+        with suppress(trio.BrokenResourceError), visit.waiting(HANDSHAKE_SECONDS_MAX):
+            await stream.send_all(answer)
+            await stream.send_eof()
+            await stream.receive_some()  # What it may send still: closing at once could lose it the answer.
+        return None
+    except (HandshakeFailed, trio.BrokenResourceError):
+        service.visitors.refuse(Refused.TLS_HANDSHAKE)
+        return None
+    else:
+        if scope.cancelled_caught and not visit.gave_way:
+            service.visitors.refuse(Refused.TLS_HANDSHAKE)
+        return encrypted
+    finally:
+        if encrypted is None:
+            await trio.aclose_forcefully(stream)
+
+
+_NOT_TLS: Final = ApiError(
+    RefusalCode.INVALID_PAYLOAD, "request: this port speaks TLS alone; ask https://, not http://"
+)
 
 
 class _FullHouse:

@@ -63,6 +63,8 @@ class Refused(StrEnum):
     ADDRESS_COST = "address_cost"
     COST = "cost"
     MALFORMED = "malformed"
+    TLS_HANDSHAKE = "tls_handshake"
+    NOT_TLS = "not_tls"
 
 
 class Visit:
@@ -93,8 +95,11 @@ class Visit:
 class Visitors:
     """See the module's docstring. To be used from the event loop."""
 
-    def __init__(self, limits: ApiLimits, refuse: Callable[[str], None]) -> None:
+    def __init__(
+        self, limits: ApiLimits, refuse: Callable[[str], None], *, connection_cost_ms: float = CONNECTION_COST_MS
+    ) -> None:
         self.limits = limits
+        self.connection_cost_ms = connection_cost_ms
         self.refuse = refuse
         """Counts a refusal."""
         self._count = 0
@@ -123,7 +128,7 @@ class Visitors:
             if self._by_address[address] >= self.limits.connections_per_address_max:
                 self.refuse(Refused.ADDRESS_CONNECTIONS)
                 return Refused.ADDRESS_CONNECTIONS
-            paid = self.charge(address, CONNECTION_COST_MS)
+            paid = self.charge(address, self.connection_cost_ms)
             if isinstance(paid, Refused):
                 return paid
         if self._count >= self.limits.connections_max and not self._make_room():

@@ -45,6 +45,13 @@ def devnet(
             "  [default: 8600, or free ones if those are in use]",
         ),
     ] = None,
+    host: Annotated[
+        str, typer.Option(metavar="HOST", help="Where the APIs listen; 0.0.0.0 lets other machines in.")
+    ] = "127.0.0.1",
+    tls: Annotated[
+        bool,
+        typer.Option("--tls", help="APIs over TLS, by a certificate made on the spot: phones want it for positions."),
+    ] = False,
     home: Annotated[
         Path | None,
         typer.Option(
@@ -72,6 +79,9 @@ def devnet(
 
     With --json the last line of standard output is one JSON object: submitted, finalised, rejected, proofs_per_second,
     finality_ms, height, state_roots_equal, validators; and byzantine, with --byzantine.
+
+    With --host 0.0.0.0 the addresses of this machine are shown, and the first as a QR code for a phone. Whoever reaches
+    them may use the network, and its test accounts are everyone's.
 
     Example: step-node devnet --proofs 200
     """
@@ -102,6 +112,8 @@ def devnet(
         base_port=base_port,
         home=home,
         byzantine=byzantine,
+        host=host,
+        tls=tls,
     )
     raise typer.Exit(trio.run(_run, settings, proofs, rate, as_json))
 
@@ -171,6 +183,7 @@ async def _verdict(network: Devnet) -> Verdict | None:
 
 
 def _print_banner(screen: Console, network: Devnet) -> None:
+    from step_node.cli.qr_code import qr_code
     from step_node.clock import SystemClock
     from step_node.testing.devnet.accounts import dev_accounts, example_request
 
@@ -185,12 +198,24 @@ def _print_banner(screen: Console, network: Devnet) -> None:
         line(f"  {node.index}  {url}  (documentation {url}/docs)")
         line(f"     validator {validator.address}")
         line(f"     peer id   {validator.p2p_address.rpartition('/')[2]}")
+        for address in network.addresses(node.index):
+            line(f"     elsewhere {address}")
+    if network.certificate is not None:
+        line("\n[bold]TLS[/bold]  browsers ask once; programs have to trust this (SSL_CERT_FILE=, curl --cacert):")
+        line(f"  {network.certificate.certificate}")
+    elsewhere = network.addresses(0)
+    if elsewhere:
+        line(f"\n[bold]For a phone[/bold] on this network: {elsewhere[0]}")
+        screen.print(qr_code(elsewhere[0]), markup=False, highlight=False)
     line("\n[bold]Test accounts[/bold]  [red]everyone knows these keys: never use them for anything of value[/red]")
     for index, account in enumerate(dev_accounts()):
         line(f"  {index}  {account.address}  key 0x{account.private_key.hex()}")
     line("\n[bold]Try it[/bold]  (valid for the next five minutes)")
     request = example_request(
-        network.urls[0], now_ms=SystemClock().now_ms(), level=min(10, genesis.parameters.seeded_level)
+        network.urls[0],
+        now_ms=SystemClock().now_ms(),
+        level=min(10, genesis.parameters.seeded_level),
+        certificate=None if network.certificate is None else network.certificate.certificate,
     )
     screen.print(request, soft_wrap=True, markup=False)
     line("")
@@ -199,4 +224,13 @@ def _print_banner(screen: Console, network: Devnet) -> None:
 def _print_ready(network: Devnet) -> None:
     from step_node.cli.output import print_json
 
-    print_json({"ready": True, "chain_id": network.genesis.chain_id, "urls": network.urls, "home": str(network.root)})
+    print_json(
+        {
+            "ready": True,
+            "chain_id": network.genesis.chain_id,
+            "urls": network.urls,
+            "addresses": [network.addresses(node.index) for node in network.nodes],
+            "certificate": None if network.certificate is None else str(network.certificate.certificate),
+            "home": str(network.root),
+        }
+    )

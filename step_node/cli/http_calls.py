@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 from collections.abc import Mapping
 
 import httpx
@@ -39,6 +40,7 @@ def _call(
             headers={"accept-encoding": "identity"},
             timeout=timeout_seconds,
             trust_env=False,
+            verify=_trusted(address),
         ) as response:
             answer = json.loads(_body_of(response, address))
     except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
@@ -52,6 +54,11 @@ def _call(
     if not isinstance(answer, dict):
         raise CommandError(f"{address}: the answer is not a JSON object; is this a STEP node?")
     return answer
+
+
+def _trusted(address: str) -> ssl.SSLContext | bool:
+    """The authorities of this machine, or those in the file that SSL_CERT_FILE names, as of a devnet."""
+    return ssl.create_default_context() if address.startswith("https:") else True
 
 
 def _body_of(response: httpx.Response, address: str) -> bytes:

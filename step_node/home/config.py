@@ -61,7 +61,8 @@ class ApiConfig(_Section):
 
     `cost_ms_per_second` is how much time answering may take, of all clients and of one address (its `address_…`).
     `proxies` are the addresses of reverse proxies, whose `X-Forwarded-For` is believed. `cors_origins` are those whose
-    pages may read answers in a browser.
+    pages may read answers in a browser. With `tls_certificate` and `tls_key` (files in PEM, relative to the home)
+    the API speaks TLS alone.
     """
 
     host: str = "127.0.0.1"
@@ -72,6 +73,8 @@ class ApiConfig(_Section):
     cost_ms_per_second: Annotated[int, Field(ge=10, le=10_000)] = 400
     address_cost_ms_per_second: Annotated[int, Field(ge=10, le=10_000)] = 200
     proxies: tuple[IPvAnyAddress, ...] = ()
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
     cors_origins: Annotated[tuple[Origin, ...], Field(max_length=100)] = ("*",)
 
 
@@ -159,6 +162,13 @@ class _Layered(BaseSettings, NodeConfig):
         # Asked of the whole only: the URI may hold a password, and come from the environment.
         if self.storage.engine == "mongodb" and not self.storage.mongodb_uri:
             raise ValueError("storage.mongodb_uri: is needed when storage.engine is mongodb")
+        return self
+
+    @model_validator(mode="after")
+    def _certificate_with_key(self) -> _Layered:
+        for missing, given in (("tls_key", "tls_certificate"), ("tls_certificate", "tls_key")):
+            if getattr(self.api, given) is not None and getattr(self.api, missing) is None:
+                raise ValueError(f"api.{missing}: is needed when api.{given} is set")
         return self
 
 

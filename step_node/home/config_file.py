@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 from step_node.home.config import NodeConfig
 
@@ -23,8 +24,12 @@ def render_config(config: NodeConfig) -> str:
 # A key that does not exist is an error. docs/operators.md explains more.
 
 [api]
-# Where the HTTP API listens. It has no authentication: put a reverse proxy before it, or keep it on loopback.
+# Where the HTTP API listens. It has no authentication: a proof carries its own signature.
 host = {_text(api.host)}
+# TLS, by a certificate (with those between it and its authority) and its key, both in PEM; the key's mode is 0600.
+# Without them the API speaks plain HTTP.
+{_path("tls_certificate", api.tls_certificate)}
+{_path("tls_key", api.tls_key)}
 # 0 lets the system choose a free port.
 port = {api.port}
 # The longest that POST /proof/submit?wait_ms= may hold a request open, in milliseconds (0 to 60,000).
@@ -93,6 +98,10 @@ libraries = {_text(config.log.libraries)}
 # "console" for people, "json" for machines.
 format = {_text(config.log.format)}
 """
+
+
+def _path(key: str, path: Path | None) -> str:
+    return f'# {key} = "{key}.pem"' if path is None else f"{key} = {_text(str(path))}"
 
 
 def _text(value: str) -> str:

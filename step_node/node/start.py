@@ -15,7 +15,9 @@ from step_node.api.cors import Cors
 from step_node.api.limits import ApiLimits
 from step_node.api.server import serve_api
 from step_node.api.status import NodeStatus
+from step_node.api.tls import Tls, load_tls
 from step_node.chain.genesis import Genesis
+from step_node.clock import SystemClock
 from step_node.errors import StepNodeError, leaves
 from step_node.home.config import NodeConfig
 from step_node.home.keys import NodeKeys
@@ -53,6 +55,7 @@ async def run_node(
     Raises `StepNodeError` for whatever the operator can do something about.
     """
     limits = _api_limits(config, raise_limit())
+    tls = _tls(home, config)
     try:
         async with open_parts(home, config, genesis, keys, options) as parts, trio.open_nursery() as nursery:
             node = make_node(parts)
@@ -69,10 +72,11 @@ async def run_node(
                     limits=limits,
                     clock=services.clock,
                     metrics=services.counters,
+                    tls=tls,
                     cors=Cors(frozenset(config.api.cors_origins)),
                 )
             )
-            started = NodeStarted(f"http://{config.api.host}:{port}", node.status())
+            started = NodeStarted(f"{'https' if tls else 'http'}://{config.api.host}:{port}", node.status())
             log.info("serving", api=started.api_url, peer_id=started.status.peer_id, height=started.status.height)
             task_status.started(started)
     except BaseExceptionGroup as group:
@@ -88,6 +92,13 @@ def _api_limits(config: NodeConfig, files_max: int) -> ApiLimits:
         address_cost_ms_per_second=api.address_cost_ms_per_second,
         proxies=frozenset(map(str, api.proxies)),
     )
+
+
+def _tls(home: NodeHome, config: NodeConfig) -> Tls | None:
+    certificate, key = config.api.tls_certificate, config.api.tls_key
+    if certificate is None or key is None:
+        return None
+    return load_tls(home.root / certificate, home.root / key, now_ms=SystemClock().now_ms())
 
 
 def _operators_error(group: BaseExceptionGroup[BaseException]) -> StepNodeError | None:

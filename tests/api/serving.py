@@ -10,6 +10,7 @@ import trio
 from step_node.api.app import create_app
 from step_node.api.limits import ApiLimits
 from step_node.api.server import serve_api
+from step_node.api.tls import Tls
 from tests.api.made_up_node import MadeUpNode
 
 AMPLE: Final = ApiLimits(
@@ -27,10 +28,11 @@ async def serve(
     host: str = "127.0.0.1",
     port: int = 0,
     wait_ms_max: int = 30_000,
+    tls: Tls | None = None,
     task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve `node`'s API until cancelled; tells its port."""
     app = create_app(node.services(wait_ms_max=wait_ms_max))
-    await partial(serve_api, limits=limits, clock=node.clock, metrics=node.metrics)(
+    await partial(serve_api, limits=limits, clock=node.clock, metrics=node.metrics, tls=tls)(
         app, host, port, task_status=task_status
     )

@@ -37,6 +37,8 @@ configs = st.builds(
         cost_ms_per_second=st.integers(10, 10_000),
         address_cost_ms_per_second=st.integers(10, 10_000),
         proxies=st.lists(st.ip_addresses(), max_size=3).map(tuple),
+        tls_certificate=st.none() | printable.filter(None).map(Path),
+        tls_key=st.none() | printable.filter(None).map(Path),
         cors_origins=st.lists(st.sampled_from(["*", "https://app.example", "http://[::1]:8080"]), max_size=3).map(
             tuple
         ),

@@ -75,6 +75,14 @@ def test_where_clients_are_answered_from_is_told_to_the_store(tmp_path: Path) ->
         assert settings.answers_from == answers_from
 
 
+def test_a_certificate_needs_its_key_and_a_key_its_certificate(tmp_path: Path) -> None:
+    for given, missing in (("tls_key", "tls_certificate"), ("tls_certificate", "tls_key")):
+        path = written(tmp_path, f'[api]\n{given} = "file.pem"\n')
+        assert f"api.{missing}: is needed when api.{given} is set" in error_of(path)
+    path = written(tmp_path, '[api]\ntls_key = "key.pem"\ntls_certificate = "certificate.pem"\n')
+    assert load_config(path).api.tls_key == Path("key.pem")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

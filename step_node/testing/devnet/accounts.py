@@ -6,6 +6,7 @@ import hashlib
 import json
 import uuid
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from mesh import locate
 from step_node.crypto.eip191 import address_of, public_key_of
@@ -34,10 +35,14 @@ def dev_accounts() -> list[DevAccount]:
     return accounts
 
 
-def example_request(url: str, *, now_ms: int, level: int = _EXAMPLE_LEVEL) -> str:
-    """A curl command that submits a valid proof of the first test account; it is good for five minutes."""
+def example_request(url: str, *, now_ms: int, level: int = _EXAMPLE_LEVEL, certificate: Path | None = None) -> str:
+    """A curl command that submits a valid proof of the first test account; it is good for five minutes.
+
+    `certificate` is what curl is told to trust.
+    """
     lat, lon = _EXAMPLE_PLACE
     signed = sign_payload(
         dev_accounts()[0].private_key, locate(lat, lon, level), lat, lon, 5.0, now_ms, str(uuid.uuid4())
     )
-    return f"curl -s {url}/proof/submit -H 'Content-Type: application/json' -d '{json.dumps(signed)}'"
+    trusting = "" if certificate is None else f" --cacert {certificate}"
+    return f"curl -s{trusting} {url}/proof/submit -H 'Content-Type: application/json' -d '{json.dumps(signed)}'"

@@ -29,10 +29,11 @@ from step_node.home.making import (
     write_network_homes,
 )
 from step_node.parameters import Parameters
+from step_node.testing.devnet.certificate import Certificate, certificate_for, machine_addresses
 from step_node.testing.devnet.misbehaviour import Misbehaviour
 from step_node.testing.devnet.node_client import NodeClient, Unavailable
 from step_node.testing.devnet.node_process import NodeDied, NodeProcess
-from step_node.testing.devnet.ports import NodePorts, PortsInUse, block_of_ports, free_ports
+from step_node.testing.devnet.ports import LOOPBACK, NodePorts, PortsInUse, block_of_ports, free_ports
 from step_node.testing.mongod import ThrowawayMongod
 
 CHAIN_ID = "step-devnet"
@@ -41,6 +42,7 @@ READY_SECONDS_MAX = 120.0
 """Four processes that start at once on a busy machine take some ten seconds."""
 
 POLL_SECONDS = 0.1
+ALL_INTERFACES = ("0.0.0.0", "::")
 CONNECTIONS_MAX = 64
 """HTTP connections to one node; a request above it waits. The pool looks at every connection for every request, so one
 pool for each node, and not a large one, is much cheaper for the client."""
@@ -53,6 +55,7 @@ class DevnetSettings:
     `home` keeps the data; None is a temporary directory that is removed. `base_port` None takes the usual ports where
     they are free, others where they are not; 0 takes any free ones. `mongodb_uri` None, with the engine mongodb, is a
     throw-away replica set. `parameters` are those of a new chain. `byzantine` is how the last validator misbehaves.
+    `host` is where the APIs listen (libp2p stays on loopback); `tls` has them speak TLS, by a certificate made for it.
     `bootstrap_at_first_only` has all others know node 0 alone. `owner` is the address to which the validators of a new
     chain belong, None for each to itself; `allocations` are its balances at genesis, micro-STEP by address.
     `password` is that of new keystores, None a random one.
@@ -67,6 +70,8 @@ class DevnetSettings:
     log: LogConfig | None = None
     byzantine: Misbehaviour | None = None
     bootstrap_at_first_only: bool = False
+    host: str = LOOPBACK
+    tls: bool = False
     owner: str | None = None
     allocations: Mapping[str, int] = field(default_factory=dict)
     password: str | None = field(default=None, repr=False)
@@ -83,6 +88,9 @@ class Devnet:
         self.nodes: list[NodeProcess] = []
         self._ports: list[NodePorts] = []
         self._genesis: Genesis | None = None
+        self._machine: list[str] = []
+        self.certificate: Certificate | None = None
+        """What the APIs show and clients have to trust; None without TLS."""
         self.mongod: ThrowawayMongod | None = None
         self._connections: list[httpx.AsyncClient] = []
         self.clients: list[NodeClient] = []
@@ -116,8 +124,20 @@ class Devnet:
         return self._ports[index].p2p
 
     def node_url(self, index: int) -> str:
-        """Where node `index` serves its API."""
-        return f"http://127.0.0.1:{self._ports[index].api}"
+        """Where node `index` serves its API, for programs on this machine."""
+        host = LOOPBACK if self.settings.host in ALL_INTERFACES else self.settings.host
+        return self._url(host, index)
+
+    def addresses(self, index: int) -> list[str]:
+        """The URLs of node `index` for other machines; none if its API is on loopback alone."""
+        host = self.settings.host
+        if host in ALL_INTERFACES:
+            return [self._url(address, index) for address in self._machine if host == "::" or ":" not in address]
+        return [] if host in (LOOPBACK, "::1", "localhost") else [self._url(host, index)]
+
+    def _url(self, host: str, index: int) -> str:
+        scheme = "https" if self.settings.tls else "http"
+        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{self._ports[index].api}"
 
     async def prepare(self) -> None:
         """Make the homes (or take those that are there) and start no node yet; `start` does it where it was not done.
@@ -134,14 +154,29 @@ class Devnet:
         else:
             storage = await self._storage()
             await trio.to_thread.run_sync(self._write_homes, storage)
+        self._machine = machine_addresses()
+        if self.settings.tls:
+            hosts = [*self._machine, *(() if self.settings.host in ALL_INTERFACES else (self.settings.host,))]
+            self.certificate = certificate_for(self.root / "tls", hosts)
+        for node in self.nodes:
+            node.environment |= self._environment()
         self._connections = [
             httpx.AsyncClient(
+                verify=True if self.certificate is None else self.certificate.trusting(),
                 limits=httpx.Limits(max_connections=CONNECTIONS_MAX, max_keepalive_connections=CONNECTIONS_MAX),
                 trust_env=False,
             )
             for _ in self.nodes
         ]
         self.clients = [NodeClient(http, url) for http, url in zip(self._connections, self.urls, strict=True)]
+
+    def _environment(self) -> dict[str, str]:
+        """What the nodes are told of this run alone: homes that are kept may be started otherwise next time."""
+        environment = {} if self.settings.host == LOOPBACK else {"STEP_API__HOST": self.settings.host}
+        if self.certificate is not None:
+            environment["STEP_API__TLS_CERTIFICATE"] = str(self.certificate.certificate.resolve())
+            environment["STEP_API__TLS_KEY"] = str(self.certificate.key.resolve())
+        return environment
 
     async def start(self) -> None:
         """Prepare, start every node, and wait until all are connected.
