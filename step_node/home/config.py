@@ -74,7 +74,7 @@ class ApiConfig(_Section):
     address_cost_ms_per_second: Annotated[int, Field(ge=10, le=10_000)] = 200
     proxies: tuple[IPvAnyAddress, ...] = ()
     tls_certificate: Path | None = None
-    tls_key: Path | None = None
+    tls_key: Annotated[Path | None, Field(repr=False)] = None
     cors_origins: Annotated[tuple[Origin, ...], Field(max_length=100)] = ("*",)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -37,7 +37,7 @@ class Certificate:
     """Where a certificate and its key are, in PEM."""
 
     certificate: Path
-    key: Path
+    key: Path = field(repr=False)
 
     def trusting(self) -> ssl.SSLContext:
         """What a client of the devnet's own believes: this certificate alone."""
