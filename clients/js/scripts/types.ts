@@ -1,0 +1,11 @@
+// Checked by `npm run check`, never run: what src/ exports is what index.d.ts declares.
+import type * as Declared from "../step-client.js";
+import * as client from "../src/client.js";
+import * as codes from "../src/codes.js";
+import * as errors from "../src/errors.js";
+import * as mesh from "../src/mesh.js";
+import * as position from "../src/position.js";
+import * as proof from "../src/proof.js";
+import * as triangle from "../src/triangle.js";
+
+export const exported: typeof Declared = { ...client, ...codes, ...errors, ...mesh, ...position, ...proof, ...triangle };

@@ -1,0 +1,266 @@
+// What an app does: ask, sign, submit, follow. Submitting is idempotent (docs/clients.md): the same body sent again, to
+// whichever node, gives what became of the proof, and is paid once. So nothing is signed anew while a node may have taken
+// in what was signed before.
+import { StepError } from "./errors.js";
+import { eventStream } from "./events.js";
+import { locate } from "./mesh.js";
+import { isRetryable, Nodes } from "./nodes.js";
+import { checkedPosition } from "./position.js";
+import { proofId, signProof } from "./proof.js";
+
+/** @typedef {import("../step-client.js").SignedProof} SignedProof */
+/** @typedef {import("../step-client.js").Outcome} Outcome */
+
+const WAIT_MS = 5_000;
+const POLL_MS = 1_000;
+const FINAL_MS = 60_000;
+const CLOCK_TOLERANCE_MS = 2_000;
+const OTHER_TRIANGLES_MAX = 3;
+const ELSEWHERE = ["TRIANGLE_EXHAUSTED", "TRIANGLE_NOT_FOUND", "OUT_OF_BOUNDS"];
+
+export class StepClient {
+  #nodes;
+  /** @type {Promise<any> | undefined} */
+  #config;
+
+  /** @param {string | string[]} nodes @param {Partial<import("../step-client.js").ClientOptions>} [options] */
+  constructor(nodes, options = {}) {
+    this.#nodes = new Nodes(nodes, options);
+    this.clockOffsetMs = 0;
+  }
+
+  /** @param {string} path @param {import("../step-client.js").Query} [query] @param {{signal?: AbortSignal}} [options] */
+  async get(path, query = {}, { signal } = {}) {
+    return (await this.#nodes.ask({ path: path + queryText(query), signal })).document;
+  }
+
+  // Asked for once; the difference of the clocks is measured by the middle of that request.
+  config() {
+    const ask = async () => {
+      const sentAt = this.#nodes.now();
+      const rules = await this.get("/proof/config");
+      const offsetMs = Date.parse(rules.timestamp) - Math.round((sentAt + this.#nodes.now()) / 2);
+      this.clockOffsetMs = Math.abs(offsetMs) > CLOCK_TOLERANCE_MS ? offsetMs : 0;
+      return rules;
+    };
+    this.#config ??= ask().catch((error) => {
+      this.#config = undefined;
+      throw error;
+    });
+    return this.#config;
+  }
+
+  /** @param {string} path @param {import("../step-client.js").Query} [query] @param {{signal?: AbortSignal}} [options] */
+  async mesh(path, query, options) {
+    return (await this.get(`/mesh/${path}`, query, options)).result;
+  }
+
+  /** @param {number} lat @param {number} lon @param {{signal?: AbortSignal}} [options] */
+  activeTriangle(lat, lon, options) {
+    return this.mesh("triangleAt", { lat, lon, level: "active" }, options);
+  }
+
+  /** @param {string} address */
+  account(address) {
+    return this.get(`/account/${segment(address)}`);
+  }
+
+  /** @param {string} address @param {import("../step-client.js").Query} [query] */
+  proofs(address, query) {
+    return this.get(`/account/${segment(address)}/proofs`, query);
+  }
+
+  /** @param {string} triangleId */
+  triangle(triangleId) {
+    return this.get(`/triangle/${segment(triangleId)}`);
+  }
+
+  /** @param {string} id */
+  receipt(id) {
+    return this.get(`/proof/${segment(id)}/receipt`);
+  }
+
+  /** @param {import("../step-client.js").EventFilters} [filters] @param {{lastEventId?: string, signal?: AbortSignal}} [options] */
+  events(filters = {}, options = {}) {
+    return eventStream(this.#nodes, `/events${queryText(filters)}`, options);
+  }
+
+  /** @param {import("../step-client.js").Signer} signer @param {import("../step-client.js").Position} position
+   * @param {import("../step-client.js").SignOptions} [options] @returns {Promise<SignedProof>} */
+  async sign(signer, position, { level = "active", nonce } = {}) {
+    const rules = await this.config();
+    const { now } = this.#nodes;
+    const at = checkedPosition(position, { now: now(), accuracyMax: rules.GPS_MAX_ACCURACY_M });
+    const asked = level === "active" ? (await this.activeTriangle(at.lat, at.lon)).level : level;
+    // The level is the node's word; which triangle of it holds the point, we know ourselves.
+    const triangleId = locate(at.lat, at.lon, asked);
+    return signProof(signer, { ...at, timestamp: at.timestamp + this.clockOffsetMs, triangleId, nonce });
+  }
+
+  /** One answer of a node that has decided: final, or accepted and waiting.
+   * @param {SignedProof} signed @param {{waitMs?: number, signal?: AbortSignal}} [options] @returns {Promise<Outcome>} */
+  async submit(signed, { waitMs = WAIT_MS, signal } = {}) {
+    const wait = Math.min(waitMs, (await this.config()).WAIT_MS_MAX);
+    const unsure = /** @type {Set<string>} */ (new Set());
+    const path = `/proof/submit?wait_ms=${wait}`;
+    try {
+      const body = JSON.stringify(signed);
+      return outcomeOf(await this.#nodes.ask({ method: "POST", path, body, waitMs: wait, signal, unsure }));
+    } catch (error) {
+      if (!(error instanceof StepError) || error.attempts.length > 0 || error.code === "NO_ANSWER") throw error;
+      // One node refuses what another may have taken in: ask those what became of it.
+      unsure.delete(error.node ?? "");
+      for (const at of unsure) {
+        const known = await this.#status(proofId(signed.payload), at, signal);
+        if (known) return known;
+      }
+      error.maybeAcceptedBy = [...unsure];
+      throw error;
+    }
+  }
+
+  /** @param {SignedProof} signed @param {{timeoutMs?: number, signal?: AbortSignal}} [options] @returns {Promise<Outcome>} */
+  async follow(signed, { timeoutMs = FINAL_MS, signal } = {}) {
+    const id = proofId(signed.payload);
+    const { now, sleep } = this.#nodes;
+    const until = now() + timeoutMs;
+    let node = "";
+    for (;;) {
+      const begunAt = now();
+      const waitMs = Math.max(0, Math.min(WAIT_MS, until - begunAt));
+      // A node that does not know the proof (any more) is no reason to worry: the same body is handed in again.
+      const known = node && (await this.#status(id, node, signal, waitMs));
+      const outcome = known || (await this.submit(signed, { waitMs, signal }));
+      if (outcome.status === "finalised") return outcome;
+      node = outcome.node;
+      if (now() >= until) {
+        throw new StepError("PENDING", `proof ${id} is accepted, but not final within ${timeoutMs} ms; follow it again`, {
+          proofId: id,
+          node,
+        });
+      }
+      if (now() - begunAt < POLL_MS) await sleep(POLL_MS, signal);
+    }
+  }
+
+  /** @param {import("../step-client.js").Signer} signer @param {import("../step-client.js").Position} position
+   * @param {import("../step-client.js").ProveOptions} [options] */
+  async prove(signer, position, { level = "active", onSigned, ...options } = {}) {
+    // One moment for all: should two be accepted after all, the second is refused, as no later than the first.
+    const at = { ...checkedCopy(position), timestamp: position.timestamp ?? this.#nodes.now() };
+    let signed = await this.sign(signer, at, { level });
+    for (let others = OTHER_TRIANGLES_MAX; ; others -= 1) {
+      onSigned?.(signed);
+      try {
+        return { ...(await this.follow(signed, options)), signed };
+      } catch (error) {
+        // Others have subdivided the triangle meanwhile: the same visit is signed again where the refusal says.
+        if (!(error instanceof StepError) || !ELSEWHERE.includes(error.code)) throw error;
+        const instead = error.tryInstead;
+        if (!instead || error.maybeAcceptedBy.length > 0 || others === 0) throw error;
+        const { lat, lon, accuracy, timestamp } = signed.payload;
+        const triangleId = locate(lat, lon, instead.level);
+        signed = await signProof(signer, { lat, lon, accuracy, timestamp: Date.parse(timestamp), triangleId });
+      }
+    }
+  }
+
+  /** @param {SignedProof[]} proofs @param {{timeoutMs?: number, signal?: AbortSignal}} [options] */
+  async submitMany(proofs, { timeoutMs = FINAL_MS, signal } = {}) {
+    const rules = await this.config();
+    const { now, sleep } = this.#nodes;
+    const until = now() + timeoutMs;
+    const bodies = proofs.map((signed) => JSON.stringify(signed));
+    /** @type {any[]} */
+    const outcomes = [];
+    for (const share of shares(bodies, rules.BATCH_BODY_BYTES_MAX, rules.BATCH_SUBMISSIONS_MAX)) {
+      for (let left = share, pauses = 0; left.length > 0; ) {
+        const begunAt = now();
+        const waitMs = Math.max(0, Math.min(WAIT_MS, rules.WAIT_MS_MAX, until - begunAt));
+        const body = `[${left.map((index) => bodies[index]).join()}]`;
+        const path = `/proof/submit-batch?wait_ms=${waitMs}`;
+        const { node, document } = await this.#nodes.ask({ method: "POST", path, body, waitMs, signal });
+        if (document.outcomes?.length !== left.length) {
+          throw new StepError("UNREADABLE_ANSWER", `${node}: the answer has not one outcome for each submission`, { node });
+        }
+        left.forEach((index, place) => (outcomes[index] = { ...document.outcomes[place], node }));
+        const again = (/** @type {number} */ index) => outcomes[index].status === "refused" && isRetryable(outcomes[index]);
+        const isRefused = left.some(again);
+        left = left.filter((index) => outcomes[index].status === "pending" || again(index));
+        if (now() >= until) break;
+        if (left.length === 0) continue;
+        if (isRefused) await sleep(this.#nodes.pauseMs(pauses++), signal);
+        else if (now() - begunAt < POLL_MS) await sleep(POLL_MS, signal);
+      }
+    }
+    return outcomes;
+  }
+
+  /** What one node knows of a proof; null if nothing, or if it does not answer.
+   * @param {string} id @param {string} at @param {AbortSignal} [signal] @param {number} [waitMs]
+   * @returns {Promise<Outcome | null>} */
+  async #status(id, at, signal, waitMs = 0) {
+    try {
+      const path = `/proof/status/${id}?wait_ms=${waitMs}`;
+      return outcomeOf(await this.#nodes.ask({ path, at, attemptsMax: 1, waitMs, signal }));
+    } catch (error) {
+      const isUnknown = error instanceof StepError && (error.status === 404 || error.attempts.length > 0) && !error.proofId;
+      if (isUnknown) return null;
+      throw error;
+    }
+  }
+}
+
+/** @param {{node: string, document: any}} answer @returns {Outcome} */
+function outcomeOf({ node, document }) {
+  if (document.status === "dropped") {
+    const { code, message, details, proofId } = document;
+    throw new StepError(code, message, { details, node, proofId });
+  }
+  return { status: "finalised", ...document, node };
+}
+
+/** The places of the bodies, in as few requests as the node's limits allow.
+ * @param {string[]} bodies @param {number} bytesMax @param {number} countMax */
+function shares(bodies, bytesMax, countMax) {
+  /** @type {number[][]} */
+  const made = [];
+  let bytes = bytesMax;
+  bodies.forEach((body, index) => {
+    if (bytes + body.length + 1 > bytesMax || made[made.length - 1].length >= countMax) {
+      made.push([]);
+      bytes = 2;
+    }
+    made[made.length - 1].push(index);
+    bytes += body.length + 1;
+  });
+  return made;
+}
+
+/** A GeolocationPosition has getters on its prototype, which a spread would lose.
+ * @param {import("../step-client.js").Position} position */
+function checkedCopy({ lat, lon, accuracy, coords }) {
+  return { lat, lon, accuracy, coords };
+}
+
+/** @param {import("../step-client.js").Query} query */
+function queryText(query) {
+  const parameters = new URLSearchParams();
+  for (const [name, value] of Object.entries(query)) {
+    for (const one of [value].flat()) {
+      if (one !== undefined && one !== null) parameters.append(name, plain(one));
+    }
+  }
+  const text = parameters.toString();
+  return text && `?${text}`;
+}
+
+/** Numbers in plain digits: String() of a small one has an exponent. @param {string | number | boolean} value */
+function plain(value) {
+  return typeof value === "number" && !Number.isInteger(value) ? value.toFixed(10).replace(/0+$/, "") : String(value);
+}
+
+/** What a caller hands in stays within its segment of the path. @param {string} text */
+function segment(text) {
+  return encodeURIComponent(text);
+}

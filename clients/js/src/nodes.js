@@ -1,0 +1,165 @@
+// One request until some node has decided it: which node to ask, what its answer means, when to ask again
+// (docs/clients.md, "Submitting again, and when"; the same rules as those of step_node.client).
+//
+// - No answer (refused, broken, too slow, not JSON): the next node at once; once all were asked, after a pause.
+// - A refusal that may be sent again: 429 is about who asks, so the same node is asked again when it says; any other goes
+//   to the next node, and rests this one that long.
+// - Anything else is decided. The same request is not sent again.
+// - Pauses double, less up to a half by chance, and are at least what the node asked for. Attempts and time are bounded.
+import { CODES } from "./codes.js";
+import { StepError } from "./errors.js";
+
+const RETRY_AFTER_MS_MAX = 3_600_000;
+
+/** @type {import("../step-client.js").RetryPolicy} */
+const POLICY = { attemptsMax: 10, totalMs: 120_000, pauseMinMs: 500, pauseMaxMs: 30_000, answerMs: 10_000 };
+
+export class Nodes {
+  #preferred = 0;
+  /** @type {number[]} */
+  #restsUntil;
+
+  /** @param {string | string[]} urls @param {Partial<import("../step-client.js").ClientOptions>} options */
+  constructor(urls, options) {
+    this.urls = [urls].flat().map((url) => url.replace(/\/+$/, ""));
+    if (this.urls.length === 0) throw new RangeError("nodes: name at least one, such as http://127.0.0.1:8600");
+    this.policy = { ...POLICY, ...options.retry };
+    this.fetch = options.fetch ?? ((input, init) => globalThis.fetch(input, init));
+    this.now = options.now ?? Date.now;
+    this.chance = options.chance ?? Math.random;
+    this.sleep = options.sleep ?? sleep;
+    this.#restsUntil = this.urls.map(() => 0);
+  }
+
+  /** @param {number} pauses */
+  pauseMs(pauses) {
+    const full = Math.min(this.policy.pauseMaxMs, this.policy.pauseMinMs * 2 ** Math.min(pauses, 32));
+    return full * (1 - this.chance() / 2);
+  }
+
+  /** Which node to ask, and how long it still rests. */
+  #choose() {
+    const rest = (/** @type {number} */ index) => Math.max(0, this.#restsUntil[index] - this.now());
+    const order = this.urls.map((_, offset) => (this.#preferred + offset) % this.urls.length);
+    const index = order.reduce((best, other) => (rest(other) < rest(best) ? other : best));
+    return { index, restMs: rest(index) };
+  }
+
+  /** Send until a node has decided; `at` is the one node to ask. Nodes that may have taken it in are added to `unsure`.
+   * @param {import("./nodes.js").Request} request
+   * @returns {Promise<import("./nodes.js").Answer>} */
+  async ask(request) {
+    const { signal, at, unsure, attemptsMax = this.policy.attemptsMax } = request;
+    const startedAt = this.now();
+    const late = (/** @type {number} */ ms) => this.now() + ms - startedAt > this.policy.totalMs;
+    /** @type {StepError[]} */
+    const attempts = [];
+    for (let pauses = 0; ; ) {
+      const choice = at === undefined ? this.#choose() : { index: this.urls.indexOf(at), restMs: 0 };
+      if (choice.restMs > 0) {
+        if (late(choice.restMs)) throw undecided(request, attempts);
+        await this.sleep(choice.restMs, signal);
+      }
+      const node = this.urls[choice.index];
+      const outcome = await this.#attempt(node, request);
+      if (!(outcome instanceof Undecided)) {
+        if (at === undefined) this.#preferred = choice.index;
+        return outcome;
+      }
+      const { error, afterMs } = outcome;
+      attempts.push(error);
+      if (error.status !== 429 && error.status !== 503) unsure?.add(node); // Those two say that nothing was taken in.
+      if (attempts.length >= attemptsMax) throw undecided(request, attempts);
+      const delayMs = Math.max(afterMs, this.pauseMs(pauses));
+      const isSameAgain = at !== undefined || error.status === 429;
+      if (late(delayMs) && (at !== undefined || attempts.length >= this.urls.length)) throw undecided(request, attempts);
+      if (isSameAgain && !late(delayMs)) {
+        pauses += 1;
+        await this.sleep(delayMs, signal);
+      } else {
+        this.#restsUntil[choice.index] = this.now() + delayMs;
+        if (attempts.length % this.urls.length === 0) pauses += 1;
+      }
+    }
+  }
+
+  /** @param {string} node @param {import("./nodes.js").Request} request */
+  async #attempt(node, { method = "GET", path, body, waitMs = 0, signal }) {
+    signal?.throwIfAborted();
+    const control = new AbortController();
+    const abort = () => control.abort(signal?.reason);
+    const timer = setTimeout(() => control.abort(), this.policy.answerMs + waitMs);
+    signal?.addEventListener("abort", abort);
+    let response;
+    let document;
+    try {
+      const headers = body === undefined ? undefined : { "content-type": "application/json" };
+      response = await this.fetch(node + path, { method, body, headers, signal: control.signal });
+      document = JSON.parse(await response.text());
+    } catch (error) {
+      signal?.throwIfAborted();
+      return new Undecided(new StepError("NO_ANSWER", String(error), { node, status: response?.status }), 0);
+    } finally {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", abort);
+    }
+    return judge(node, response, document);
+  }
+}
+
+class Undecided {
+  /** @param {StepError} error @param {number} afterMs */
+  constructor(error, afterMs) {
+    this.error = error;
+    this.afterMs = afterMs;
+  }
+}
+
+/** @param {string} node @param {Response} response @param {any} document */
+function judge(node, response, document) {
+  const { ok, status } = response;
+  if (ok && typeof document === "object" && document !== null) return { node, status, document };
+  const { code, message, details } = document ?? {};
+  if (typeof code !== "string") {
+    return new Undecided(new StepError("NO_ANSWER", `${node} is not a STEP node (status ${status})`, { node, status }), 0);
+  }
+  const error = new StepError(code, String(message), { details, node, status });
+  if (!isRetryable(error)) throw error;
+  // `retryAt` is by the node's clock, and so is the answer's own timestamp.
+  const byDetails = Date.parse(details?.retryAt) - Date.parse(document.timestamp) || 0;
+  const byHeader = Number(response.headers.get("retry-after")) * 1000 || 0;
+  return new Undecided(error, Math.min(RETRY_AFTER_MS_MAX, Math.max(0, byDetails, byHeader)));
+}
+
+/** Whether the same body may be accepted later: as the details say, or else the table of codes.
+ * @param {{code: string, details?: import("../step-client.js").Details}} refusal */
+export function isRetryable({ code, details }) {
+  return details?.retryable ?? CODES[code]?.retryable ?? false;
+}
+
+/** @param {import("./nodes.js").Request} request @param {StepError[]} attempts */
+function undecided({ method = "GET", path }, attempts) {
+  const last = attempts.at(-1);
+  const said = last ? `the last, ${last.node}, said: ${last.message}` : "all of them rest";
+  const facts = { attempts, details: last?.details, status: last?.status, node: last?.node };
+  return new StepError(last?.code ?? "NO_ANSWER", `${method} ${path}: no node has decided; ${said}`, facts);
+}
+
+/** @type {(ms: number, signal?: AbortSignal) => Promise<void>} */
+function sleep(ms, signal) {
+  return new Promise((resolve, reject) => {
+    const abort = () => {
+      clearTimeout(timer);
+      reject(signal?.reason);
+    };
+    const timer = setTimeout(() => {
+      signal?.removeEventListener("abort", abort);
+      resolve();
+    }, ms);
+    signal?.addEventListener("abort", abort, { once: true });
+  });
+}
+
+/** @typedef {{path: string, method?: string, body?: string, waitMs?: number, signal?: AbortSignal, at?: string,
+ *   unsure?: Set<string>, attemptsMax?: number}} Request */
+/** @typedef {{node: string, status: number, document: any}} Answer */
