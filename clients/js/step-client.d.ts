@@ -167,6 +167,39 @@ export function checkedPosition(
   limits?: { now?: number; accuracyMax?: number },
 ): { lat: number; lon: number; accuracy: number; timestamp: number };
 
+// --- Receipts ---
+
+/** What a receipt proves. `clicks`, `state` and `reward` are a proof's alone; amounts are decimal text of STEP. */
+export interface VerifiedReceipt {
+  kind: "proof" | "operation";
+  /** Of the proof or operation. */
+  id: string;
+  /** Who signed the line. */
+  account: string;
+  line: string;
+  reward?: string;
+  clicks?: number;
+  state?: "active" | "subdivided" | "exhausted";
+  /** The account's, right after it. */
+  balance: string;
+  chainId: string;
+  height: number;
+  /** Of the batch. */
+  timestamp: string;
+  batchHash: string;
+  /** The validators whose pre-commits make the batch final. */
+  signers: string[];
+}
+
+/**
+ * What a receipt (the file as it is: JSON text, or the bytes of either form) proves to whoever has the genesis file (its
+ * text, or parsed). Asks nobody. Throws StepError (RECEIPT_REFUSED) with `details.step`, the first that fails of `form`,
+ * `signature`, `path`, `chain`, `links`, `commit`, and what was `expected` and `found`.
+ */
+export function verifyReceipt(receipt: string | Uint8Array, genesis: string | object): VerifiedReceipt;
+/** The chain's identity: SHA-256 of the genesis file's canonical form. */
+export function genesisHash(genesis: string | object): string;
+
 // --- Nodes ---
 
 export interface RetryPolicy {
@@ -260,7 +293,8 @@ export class StepClient {
   account(address: string): Promise<any>;
   proofs(address: string, query?: Query): Promise<any>;
   triangle(triangleId: string): Promise<any>;
-  receipt(proofId: string): Promise<any>;
+  /** The receipt of a final proof, as text: keep it as it is. */
+  receipt(proofId: string): Promise<string>;
   /** Checks a position, finds its triangle, and signs it. */
   sign(signer: Signer, position: Position, options?: SignOptions): Promise<SignedProof>;
   /** Submits one, with retries of the same body: final, or accepted and waiting after `waitMs` (5,000). */

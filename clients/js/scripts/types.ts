@@ -6,6 +6,7 @@ import * as errors from "../src/errors.js";
 import * as mesh from "../src/mesh.js";
 import * as position from "../src/position.js";
 import * as proof from "../src/proof.js";
+import * as receipts from "../src/receipts.js";
 import * as triangle from "../src/triangle.js";
 
-export const exported: typeof Declared = { ...client, ...codes, ...errors, ...mesh, ...position, ...proof, ...triangle };
+export const exported: typeof Declared = { ...client, ...codes, ...errors, ...mesh, ...position, ...proof, ...receipts, ...triangle };

@@ -76,8 +76,8 @@ export class StepClient {
   }
 
   /** @param {string} id */
-  receipt(id) {
-    return this.get(`/proof/${segment(id)}/receipt`);
+  async receipt(id) {
+    return (await this.#nodes.ask({ path: `/proof/${segment(id)}/receipt` })).text;
   }
 
   /** @param {import("../step-client.js").EventFilters} [filters] @param {{lastEventId?: string, signal?: AbortSignal}} [options] */

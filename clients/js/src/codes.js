@@ -31,6 +31,7 @@ export const CODES = {
   POOL_FULL: { status: 503, retryable: true },
   NOT_FOUND: { status: 404, retryable: false },
   METHOD_NOT_ALLOWED: { status: 405, retryable: false },
+  FORBIDDEN: { status: 403, retryable: false },
   PAYLOAD_TOO_LARGE: { status: 413, retryable: false },
   HEADERS_TOO_LARGE: { status: 431, retryable: false },
   REQUEST_TIMEOUT: { status: 408, retryable: true },

@@ -91,11 +91,13 @@ export class Nodes {
     const timer = setTimeout(() => control.abort(), this.policy.answerMs + waitMs);
     signal?.addEventListener("abort", abort);
     let response;
+    let text;
     let document;
     try {
       const headers = body === undefined ? undefined : { "content-type": "application/json" };
       response = await this.fetch(node + path, { method, body, headers, signal: control.signal });
-      document = JSON.parse(await response.text());
+      text = await response.text();
+      document = JSON.parse(text);
     } catch (error) {
       signal?.throwIfAborted();
       return new Undecided(new StepError("NO_ANSWER", String(error), { node, status: response?.status }), 0);
@@ -103,7 +105,7 @@ export class Nodes {
       clearTimeout(timer);
       signal?.removeEventListener("abort", abort);
     }
-    return judge(node, response, document);
+    return judge(node, response, document, text);
   }
 }
 
@@ -115,10 +117,10 @@ class Undecided {
   }
 }
 
-/** @param {string} node @param {Response} response @param {any} document */
-function judge(node, response, document) {
+/** @param {string} node @param {Response} response @param {any} document @param {string} text */
+function judge(node, response, document, text) {
   const { ok, status } = response;
-  if (ok && typeof document === "object" && document !== null) return { node, status, document };
+  if (ok && typeof document === "object" && document !== null) return { node, status, document, text };
   const { code, message, details } = document ?? {};
   if (typeof code !== "string") {
     return new Undecided(new StepError("NO_ANSWER", `${node} is not a STEP node (status ${status})`, { node, status }), 0);
@@ -162,4 +164,4 @@ function sleep(ms, signal) {
 
 /** @typedef {{path: string, method?: string, body?: string, waitMs?: number, signal?: AbortSignal, at?: string,
  *   unsure?: Set<string>, attemptsMax?: number}} Request */
-/** @typedef {{node: string, status: number, document: any}} Answer */
+/** @typedef {{node: string, status: number, document: any, text: string}} Answer */

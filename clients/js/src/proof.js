@@ -3,6 +3,7 @@ import { hmac } from "@noble/hashes/hmac.js";
 import { sha256 } from "@noble/hashes/sha2.js";
 import { keccak_256 } from "@noble/hashes/sha3.js";
 import { getPublicKey, hashes, Point, recoverPublicKey, sign } from "@noble/secp256k1";
+import { concat, hex, unhex } from "./bytes.js";
 import { StepError } from "./errors.js";
 
 // Half the order of the curve: an s above it is refused, as by every node (EIP-2).
@@ -34,12 +35,12 @@ export function proofId(payload) {
 export function digestOf(line) {
   const text = utf8.encode(line);
   const prefix = utf8.encode(`\x19Ethereum Signed Message:\n${text.length}`);
-  return keccak_256(new Uint8Array([...prefix, ...text]));
+  return keccak_256(concat(prefix, text));
 }
 
 /** @type {typeof import("../step-client.js").privateKeySigner} */
 export function privateKeySigner(privateKey) {
-  const key = typeof privateKey === "string" ? unhex(privateKey, 32, "private key") : privateKey;
+  const key = typeof privateKey === "string" ? keyBytes(privateKey) : privateKey;
   const account = addressOf(getPublicKey(key, false));
   return {
     account,
@@ -92,7 +93,7 @@ export function recoverAccount(line, signature) {
 /** Who signed a digest, in lower case; null if nobody can have. @type {(digest: Uint8Array, signature: string) => string | null} */
 export function recoverFrom(digest, signature) {
   if (!/^0x[0-9a-fA-F]{130}$/.test(signature) || signature.slice(66, 130).toLowerCase() > S_MAX) return null;
-  const bytes = unhex(signature, 65, "signature");
+  const bytes = unhex(signature);
   const recovery = bytes[64] >= 27 ? bytes[64] - 27 : bytes[64];
   if (recovery > 1) return null;
   try {
@@ -108,23 +109,14 @@ export function addressOf(publicKey) {
   return hex(keccak_256(Point.fromBytes(publicKey).toBytes(false).subarray(1)).subarray(12));
 }
 
-/** @param {Uint8Array} bytes */
-export function hex(bytes) {
-  return `0x${Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("")}`;
-}
-
-/** @type {(text: string, length: number, name: string) => Uint8Array} */
-export function unhex(text, length, name) {
-  const digits = text.replace(/^0x/, "");
-  if (digits.length !== 2 * length || !/^[0-9a-fA-F]*$/.test(digits)) {
-    throw new StepError("INVALID_PAYLOAD", `${name}: must be ${length} bytes in hex digits`);
-  }
-  return Uint8Array.from(digits.match(/../g) ?? [], (pair) => parseInt(pair, 16));
+/** @param {string} key */
+function keyBytes(key) {
+  if (!/^(0x)?[0-9a-fA-F]{64}$/.test(key)) throw new StepError("INVALID_PAYLOAD", "private key: must be 64 hex digits");
+  return unhex(key);
 }
 
 async function randomNonce() {
-  // Node 18 has it in a module only; named by a variable, so that no bundler for browsers looks for it.
-  const module = "node:crypto";
-  const source = globalThis.crypto ?? (await import(module)).webcrypto;
+  // Node 18 has it in a module only; named so that no bundler for browsers looks for it.
+  const source = globalThis.crypto ?? (await import(["node", "crypto"].join(":"))).webcrypto;
   return hex(source.getRandomValues(new Uint8Array(16))).slice(2);
 }

@@ -37,7 +37,12 @@ export function triangleText({ face, level, digits }) {
 /** @type {typeof import("../step-client.js").triangleInteger} */
 export function triangleInteger(text) {
   const { face, level, digits } = parseTriangle(text);
-  return face * FACE_UNIT + parseInt(digits.padEnd(PATH_DIGITS, "0"), 4) * LEVEL_UNITS + level;
+  return triangleIntegerOf(FACE_LETTERS[face], digits.padEnd(PATH_DIGITS, "0"), level);
+}
+
+/** Of the parts of the text form. @type {(letter: string, padded: string, level: number | string) => number} */
+export function triangleIntegerOf(letter, padded, level) {
+  return FACE_LETTERS.indexOf(letter) * FACE_UNIT + parseInt(padded, 4) * LEVEL_UNITS + Number(level);
 }
 
 /** @type {typeof import("../step-client.js").triangleOfInteger} */
