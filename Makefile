@@ -89,7 +89,7 @@ nightly: setup-dev ## What takes hours, one after another; failures are gathered
 setup-js: $(VENV)/.js-installed ## What clients/js is built and checked with, by npm, into its node_modules
 
 test-js: setup-js ## The JavaScript client: its types, its one file, and its tests
-	@$(BIN)/python -m pytest tests/clients
+	@$(BIN)/python -m pytest tests/javascript
 
 coverage: setup-dev ## Which lines the tests run that are neither slow nor costly: a table here, pages in htmlcov/
 	@$(TRACED)

@@ -7,7 +7,7 @@ from typing import Any
 
 from step_node.proofs.client_signing import sign_payload
 from step_node.proofs.payload import parse_payload
-from tests.clients.node import ROOT, evaluate
+from tests.javascript.node import ROOT, evaluate
 
 SIGNED: list[dict[str, Any]] = json.loads((ROOT / "tests" / "vectors" / "proof_signatures.json").read_text())
 KEY = "0x" + "1".rjust(64, "0")

@@ -12,7 +12,7 @@ from mesh import TriangleId, locate
 from mesh.descent import corners
 from mesh.geometry import centroid, polygon
 from mesh.trigonometry import unit_vector
-from tests.clients.node import ROOT, evaluate
+from tests.javascript.node import ROOT, evaluate
 
 VECTORS = ROOT / "tests" / "vectors"
 AWKWARD_DEGREES = (0.0, 1e-7, 5e-324, 45.0, 45.00000000000001, 90.0, 89.99999999999999)

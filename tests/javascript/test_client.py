@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from step_node.parameters import Parameters
-from tests.clients.node import CLIENT, LIBRARY, ROOT, needs_packages, run_node
+from tests.javascript.node import CLIENT, LIBRARY, ROOT, needs_packages, run_node
 
 GZIPPED_BYTES_MAX = 25_000
 """Of all that a page loads."""
