@@ -143,7 +143,6 @@ class Connection:
 
     async def _serve_request(self) -> bool:
         """Take in one request and answer it; whether another may follow."""
-        path = ""
         try:
             request = await self._read_head()
             self._requests += 1
@@ -168,6 +167,7 @@ class Connection:
         except h11.RemoteProtocolError as error:
             await self._refuse_malformed(error)
         except ApiError as refusal:
+            path = self._asked.path if self._asked is not None else ""
             await self._answer(error_response(refusal, self._service.clock, path=path))
         self._bill = self._new_bill()
         self._asked = None

@@ -7,12 +7,14 @@ which the validation of types takes for 47, is a slip of the hand.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Final
 
 from fastapi import Request
 from fastapi.routing import APIRoute
 
 from step_node.api.errors import ApiError
+from step_node.explanations.details import Details, shown
 from step_node.proofs.proof import RefusalCode
 
 NAME_CHARACTERS_SHOWN: Final = 40
@@ -31,15 +33,21 @@ async def known_parameters_only(request: Request) -> None:
     }
     for name, value in (*request.path_params.items(), *request.query_params.multi_items()):
         if name in numbers and any(one == "_" or one.isspace() for one in str(value)):
-            raise _refused(name, "must be a number in plain digits")
+            raise _refused(name, "must be a number in plain digits", value)
     known = [field.alias for field in route.dependant.query_params]
     for name, count in Counter(name for name, _ in request.query_params.multi_items()).items():
         if name not in known:
             rule = f"the parameters here are {', '.join(known)}" if known else "there are no parameters here"
-            raise _refused(ascii(name[:NAME_CHARACTERS_SHOWN]), f"is not a parameter of this request; {rule}")
+            raise _refused(
+                ascii(name[:NAME_CHARACTERS_SHOWN]), f"is not a parameter of this request; {rule}", allowed=known
+            )
         if count > 1:
-            raise _refused(name, "must be given once")
+            raise _refused(name, "must be given once", count)
 
 
-def _refused(name: str, rule: str) -> ApiError:
-    return ApiError(RefusalCode.INVALID_PAYLOAD, f"{name}: {rule}")
+def _refused(name: str, rule: str, value: object = None, *, allowed: Sequence[str] | None = None) -> ApiError:
+    return ApiError(
+        RefusalCode.INVALID_PAYLOAD,
+        f"{name}: {rule}",
+        details=Details(field=name, rule=rule, value=shown(value), allowed=None if allowed is None else tuple(allowed)),
+    )

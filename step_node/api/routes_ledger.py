@@ -31,6 +31,7 @@ from step_node.api.schema import (
     hex_text,
 )
 from step_node.api.services import ApiServices
+from step_node.explanations.details import Details, shown
 from step_node.ledger.records import Account, LastProof, Triangle, TriangleState
 from step_node.ledger.rewards import proof_reward_ustep
 from step_node.ledger.state import StateKeys
@@ -131,7 +132,9 @@ def ledger_routes(services: ApiServices) -> APIRouter:
         try:
             triangle_id = TriangleId.parse(id_text)
         except TriangleIdError as error:
-            raise ApiError(RefusalCode.INVALID_PAYLOAD, f"id: {error}") from error
+            raise ApiError(
+                RefusalCode.INVALID_PAYLOAD, f"id: {error}", details=Details(value=shown(id_text))
+            ) from error
         parent = triangle_id.parent
         found = await _existing_triangle(triangle_id)
         return TriangleAnswer(
@@ -156,6 +159,7 @@ def ledger_routes(services: ApiServices) -> APIRouter:
                     RefusalCode.TRIANGLE_NOT_FOUND,
                     f"id: {triangle_id.text} does not exist: levels above {seeded_level} come into being when their"
                     " parent is subdivided",
+                    details=Details(value=triangle_id.level, limit=seeded_level, unit="level"),
                 )
         return state.triangles[key] or Triangle(key)
 
@@ -193,14 +197,18 @@ def ledger_routes(services: ApiServices) -> APIRouter:
         last = services.chain.head.chain.height
         if height > last:
             raise ApiError(
-                RequestCode.BATCH_NOT_FOUND, f"height: {height} is not finalised on this node yet; the last is {last}"
+                RequestCode.BATCH_NOT_FOUND,
+                f"height: {height} is not finalised on this node yet; the last is {last}",
+                details=Details(value=height, limit=last, unit="height", retryable=True),
             )
         found = await batches.get(height)
         if found is None:
+            first = await storage.first_height()
             raise ApiError(
                 RequestCode.BATCH_NOT_FOUND,
                 f"height: {height} is not kept on this node, which joined from a snapshot of height"
-                f" {await storage.first_height()}; ask a node that has been there from the start",
+                f" {first}; ask a node that has been there from the start",
+                details=Details(value=height, limit=first, unit="height"),
             )
         headers = {"ETag": found.tag, "Cache-Control": "public, max-age=86400, immutable"}
         if found.tag in request.headers.get("if-none-match", ""):
@@ -223,4 +231,4 @@ def parse_before(before: str | None) -> tuple[int, int] | None:
     try:
         return decode_cursor(before)
     except ValueError as error:
-        raise ApiError(RefusalCode.INVALID_PAYLOAD, f"before: {error}") from error
+        raise ApiError(RefusalCode.INVALID_PAYLOAD, f"before: {error}", details=Details(value=shown(before))) from error

@@ -29,6 +29,7 @@ from step_node.api.submission import SUBMISSION_SCHEMA
 from step_node.api.submission_batch import BATCH_SUBMISSIONS_MAX, SUBMISSIONS_CONTENT, Read, parse_submissions
 from step_node.api.submitting import Submitting
 from step_node.explanations.codes import BY_CODE, PATIENCE_STATUSES
+from step_node.explanations.details import Details
 from step_node.ledger.state_gates import EXHAUSTION_CLICKS, SUBDIVISION_CLICKS
 from step_node.mempool.admission import Answer
 from step_node.mempool.outcomes import Dropped, Finalised, Pending
@@ -144,7 +145,9 @@ def proof_routes(services: ApiServices, submitting: Submitting) -> APIRouter:
                 return PendingAnswer(proof_id=hex_text(proof_id))
             case None:
                 raise ApiError(
-                    RequestCode.PROOF_NOT_FOUND, "proofId: this node has neither accepted nor finalised such a proof"
+                    RequestCode.PROOF_NOT_FOUND,
+                    "proofId: this node has neither accepted nor finalised such a proof",
+                    details=Details(value=proof_id_text),
                 )
 
     @routes.get(

@@ -21,6 +21,7 @@ from step_node.api.models_validators import (
 from step_node.api.routes_ledger import PAGE_DEFAULT, Address, Before, Limit, parse_before
 from step_node.api.schema import hex_text
 from step_node.api.services import ApiServices
+from step_node.explanations.details import Details
 from step_node.operations.json_form import OPERATIONS, parse_operation
 from step_node.operations.operation import OperationCode, OperationRefused, Register, ValidatorOperation, hot_address
 from step_node.proofs.proof import RefusalCode
@@ -63,7 +64,7 @@ def validator_routes(services: ApiServices) -> APIRouter:
                 return ValidatorAnswer(
                     validator=ValidatorEntry.of(record), next_sequence=0 if owner is None else owner.operations
                 )
-        raise ApiError(RequestCode.VALIDATOR_NOT_FOUND, "address: is not a validator's")
+        raise ApiError(RequestCode.VALIDATOR_NOT_FOUND, "address: is not a validator's", details=Details(value=address))
 
     @routes.get(
         "/evidence",

@@ -8,6 +8,7 @@ from typing import Any, Final, cast
 from step_node.api.body import parse_json
 from step_node.api.errors import ApiError
 from step_node.api.schema import ADDRESS_PATTERN, EXAMPLE_SUBMISSION, TRIANGLE_FORMAT, TRIANGLE_PATTERN
+from step_node.explanations.details import NO_DETAILS, Details
 from step_node.proofs.payload import NONCE_CHARACTERS_MAX, UNKNOWN_FIELD_CHARACTERS_SHOWN, parse_payload
 from step_node.proofs.proof import ProofRefused, Refusal, RefusalCode, SignedProof
 
@@ -36,7 +37,8 @@ def submission_in(document: object) -> SignedProof:
         if field not in _FIELDS:
             # MessagePack has keys that are not text.
             shown = ascii(str(field)[:UNKNOWN_FIELD_CHARACTERS_SHOWN])
-            raise _malformed(f"{shown}: is not a field of a submission; it has payload and signature")
+            rule = "is not a field of a submission; it has payload and signature"
+            raise _malformed(f"{shown}: {rule}", Details(field=shown, rule=rule, allowed=_FIELDS))
     # parse_payload asks both for their types.
     return parse_payload(cast(Mapping[str, object], document["payload"]), cast(str, document["signature"]))
 
@@ -46,8 +48,8 @@ def refused(message: str) -> ApiError:
     return ApiError(RefusalCode.INVALID_PAYLOAD, message)
 
 
-def _malformed(message: str) -> ProofRefused:
-    return ProofRefused(Refusal(RefusalCode.INVALID_PAYLOAD, message))
+def _malformed(message: str, details: Details = NO_DETAILS) -> ProofRefused:
+    return ProofRefused(Refusal(RefusalCode.INVALID_PAYLOAD, message, details))
 
 
 def _field(kind: str, description: str, **rules: object) -> dict[str, object]:

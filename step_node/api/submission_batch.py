@@ -98,7 +98,7 @@ def _read_line(line: bytes) -> Read:
     try:
         return _read(parse_json(line))
     except ApiError as error:
-        return _not_of_its_form(error.message)
+        return Refusal(RefusalCode.INVALID_PAYLOAD, error.message, error.details)
 
 
 def _read_packed(item: bytes) -> Read:

@@ -73,7 +73,11 @@ class LedgerExecution:
         """Apply it, its signatures being checked; or say why it cannot be, and then nothing has changed."""
         account = self._account(operation.owner) or Account(operation.owner)
         if operation.sequence != account.operations:
-            return OperationRefused(OperationCode.WRONG_SEQUENCE, f"sequence: the owner's next is {account.operations}")
+            return OperationRefused(
+                OperationCode.WRONG_SEQUENCE,
+                f"sequence: the owner's next is {account.operations}",
+                Details(value=operation.sequence, expected=account.operations),
+            )
         try:
             if isinstance(operation, Transfer):
                 balance_ustep = self._send(operation, account.balance_ustep)

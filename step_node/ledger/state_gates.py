@@ -7,6 +7,7 @@ proofs before it left it, and the batch's timestamp).
 from __future__ import annotations
 
 from mesh import TriangleId, unit_vector, within_distance
+from step_node.explanations.details import Details
 from step_node.ledger.records import Account, LastProof, Triangle, TriangleState
 from step_node.parameters import Parameters
 from step_node.proofs.proof import Refusal, RefusalCode, SignedProof
@@ -54,23 +55,42 @@ def check_state_gates(
 
 def check_clock(proof: SignedProof, reference_time_ms: int, parameters: Parameters) -> Refusal | None:
     """`CLOCK_DRIFT`: the timestamp lies too far from the reference time, either way."""
+    if is_timely(proof, reference_time_ms, parameters):
+        return None
     ahead_ms = proof.timestamp_ms - reference_time_ms
     if ahead_ms > parameters.clock_drift_ms:
         return Refusal(
             RefusalCode.CLOCK_DRIFT,
             f"timestamp: {ahead_ms} ms ahead of the reference time; at most {parameters.clock_drift_ms} ms are allowed",
+            Details(
+                value=ahead_ms,
+                limit=parameters.clock_drift_ms,
+                unit="ms",
+                drift_ms=ahead_ms,
+                retryable=True,
+                retry_at_ms=proof.timestamp_ms - parameters.clock_drift_ms,
+            ),
         )
-    if -ahead_ms > parameters.proof_max_age_ms:
-        return Refusal(
-            RefusalCode.CLOCK_DRIFT,
-            f"timestamp: {-ahead_ms} ms old; at most {parameters.proof_max_age_ms} ms are allowed",
-        )
-    return None
+    return Refusal(
+        RefusalCode.CLOCK_DRIFT,
+        f"timestamp: {-ahead_ms} ms old; at most {parameters.proof_max_age_ms} ms are allowed",
+        Details(value=-ahead_ms, limit=parameters.proof_max_age_ms, unit="ms", drift_ms=ahead_ms),
+    )
+
+
+def is_timely(proof: SignedProof, reference_time_ms: int, parameters: Parameters) -> bool:
+    """Whether `check_clock` lets `proof` pass, without the words: a proposer asks it of all that waits."""
+    ahead_ms = proof.timestamp_ms - reference_time_ms
+    return -parameters.proof_max_age_ms <= ahead_ms <= parameters.clock_drift_ms
 
 
 def _check_nonce(proof: SignedProof, nonce_used: bool) -> Refusal | None:
     if nonce_used:
-        return Refusal(RefusalCode.NONCE_REPLAY, f"nonce: this account has used {proof.nonce!r} already")
+        return Refusal(
+            RefusalCode.NONCE_REPLAY,
+            f"nonce: this account has used {proof.nonce!r} already",
+            Details(value=proof.nonce),
+        )
     return None
 
 
@@ -82,11 +102,18 @@ def _check_triangle(
             RefusalCode.TRIANGLE_NOT_FOUND,
             f"triangleId: {triangle_id.text} does not exist: levels above {parameters.seeded_level} come into being"
             " when their parent is subdivided",
+            Details(value=triangle_id.level, limit=parameters.seeded_level, unit="level"),
         )
     if triangle is not None and triangle.state is not TriangleState.ACTIVE:
         return Refusal(
             RefusalCode.TRIANGLE_EXHAUSTED,
             f"triangleId: {triangle_id.text} is {triangle.state.name.lower()}; choose an active triangle",
+            Details(
+                value=triangle.clicks,
+                limit=clicks_max(triangle_id.level),
+                unit="clicks",
+                state=triangle.state.name.lower(),
+            ),
         )
     return None
 
@@ -103,6 +130,9 @@ def check_movement(proof: SignedProof, account: Account | None, parameters: Para
             f"lat, lon: too far from this account's last proof, {elapsed_ms} ms before, for"
             f" {parameters.speed_limit_mps} m/s; a proof more than {parameters.speed_horizon_ms} ms after it is not"
             " compared with it",
+            Details(
+                limit=parameters.speed_limit_mps, unit="m/s", elapsed_ms=elapsed_ms, last_proof_at_ms=last.timestamp_ms
+            ),
         )
     # At equal or falling timestamps there is no speed to speak of: "not after it at all" is the moratorium's case.
     if elapsed_ms <= 0 or elapsed_ms < parameters.moratorium_ms:
@@ -110,6 +140,14 @@ def check_movement(proof: SignedProof, account: Account | None, parameters: Para
             RefusalCode.MORATORIUM,
             f"timestamp: {elapsed_ms} ms after this account's last proof; at least {parameters.moratorium_ms} ms"
             " must lie between two",
+            Details(
+                value=elapsed_ms,
+                limit=parameters.moratorium_ms,
+                unit="ms",
+                elapsed_ms=elapsed_ms,
+                last_proof_at_ms=last.timestamp_ms,
+                retry_at_ms=last.timestamp_ms + parameters.moratorium_ms,
+            ),
         )
     return None
 

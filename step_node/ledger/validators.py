@@ -15,6 +15,8 @@ from collections.abc import Collection, Iterable
 from dataclasses import replace
 
 from consensus.values import VALIDATORS_MAX, Validator, ValidatorSet
+from step_node.amounts import step_text
+from step_node.explanations.details import Details
 from step_node.ledger.offences import Offence, OffenceKind, Slashing, slash_bps
 from step_node.ledger.records import ValidatorRecord, ValidatorState
 from step_node.ledger.rewards import BASIS_POINTS
@@ -194,23 +196,37 @@ class ValidatorSheet:
             known is not None and known.state is ValidatorState.JAILED and known.locked_until_ms <= self._timestamp_ms
         )
         if known is not None and returns and known.owner != operation.owner:
-            raise OperationRefused(OperationCode.NOT_THE_OWNER, f"owner: of 0x{address.hex()} is another")
+            raise OperationRefused(
+                OperationCode.NOT_THE_OWNER,
+                f"owner: of 0x{address.hex()} is another",
+                Details(value=f"0x{operation.owner.hex()}"),
+            )
         if (known is not None and not returns) or self._is_coming_key(operation.public_key):
-            raise OperationRefused(OperationCode.KEY_IN_USE, f"public_key: 0x{address.hex()} is a validator already")
+            raise OperationRefused(
+                OperationCode.KEY_IN_USE,
+                f"public_key: 0x{address.hex()} is a validator already",
+                _key(operation.public_key),
+            )
         stake_ustep = operation.stake_ustep + (0 if known is None else known.stake_ustep)
         least_ustep = self._parameters.min_stake * USTEP_PER_STEP
         if stake_ustep < least_ustep:
             raise OperationRefused(
-                OperationCode.STAKE_TOO_LOW, f"stake_ustep: {stake_ustep} in all; at least {least_ustep} is needed"
+                OperationCode.STAKE_TOO_LOW,
+                f"stake_ustep: {stake_ustep} in all; at least {least_ustep} is needed",
+                Details(have=step_text(stake_ustep), need=step_text(least_ustep), unit="STEP"),
             )
         if balance_ustep < operation.stake_ustep:
             raise OperationRefused(
-                OperationCode.INSUFFICIENT_BALANCE, f"stake_ustep: the owner's balance is {balance_ustep}"
+                OperationCode.INSUFFICIENT_BALANCE,
+                f"stake_ustep: the owner's balance is {balance_ustep}",
+                Details(have=step_text(balance_ustep), need=step_text(operation.stake_ustep), unit="STEP"),
             )
         places = sum(one.is_in_set or one.state is ValidatorState.WAITING for one in self._records.values())
         if places >= SET_VALIDATORS_MAX or (known is None and len(self._records) >= RECORDS_MAX):
             raise OperationRefused(
-                OperationCode.NO_PLACE, f"there are {places} validators; at most {SET_VALIDATORS_MAX} may be"
+                OperationCode.NO_PLACE,
+                f"there are {places} validators; at most {SET_VALIDATORS_MAX} may be",
+                Details(value=places, limit=SET_VALIDATORS_MAX, unit="validators"),
             )
         newcomer = ValidatorRecord(
             address=address,
@@ -230,13 +246,23 @@ class ValidatorSheet:
         elif record.state is ValidatorState.WAITING:
             self._put(self._unbonding(record, active_until_height=record.active_from_height))
         else:
-            raise _wrong_state(record, "only one that is active or waits to be can leave")
+            raise _wrong_state(
+                record,
+                "only one that is active or waits to be can leave",
+                (ValidatorState.ACTIVE, ValidatorState.WAITING),
+            )
 
     def _withdraw(self, record: ValidatorRecord) -> int:
         if record.state not in (ValidatorState.UNBONDING, ValidatorState.JAILED):
-            raise _wrong_state(record, "only one that has left can be withdrawn")
+            raise _wrong_state(
+                record,
+                "only one that has left can be withdrawn",
+                (ValidatorState.UNBONDING, ValidatorState.JAILED),
+            )
         if record.locked_until_ms > self._timestamp_ms:
-            raise _wrong_state(record, f"its stake is locked until {record.locked_until_ms}")
+            raise _wrong_state(
+                record, f"its stake is locked until {record.locked_until_ms}", retry_at_ms=record.locked_until_ms
+            )
         for earlier in self._earlier_keys(record):
             del self._records[earlier.address]
         del self._records[record.address]
@@ -244,9 +270,13 @@ class ValidatorSheet:
 
     def _rotate(self, record: ValidatorRecord, public_key: bytes) -> None:
         if record.state is not ValidatorState.ACTIVE or record.next_public_key:
-            raise _wrong_state(record, "only one that is active, and not changing its key already, can change it")
+            raise _wrong_state(
+                record,
+                "only one that is active, and not changing its key already, can change it",
+                (ValidatorState.ACTIVE,),
+            )
         if hot_address(public_key) in self._records or self._is_coming_key(public_key):
-            raise OperationRefused(OperationCode.KEY_IN_USE, "public_key: is a validator's already")
+            raise OperationRefused(OperationCode.KEY_IN_USE, "public_key: is a validator's already", _key(public_key))
         if len(self._earlier_keys(record)) >= ROTATIONS_MAX:
             raise _wrong_state(record, f"{ROTATIONS_MAX} keys before this one are not forgotten yet")
         self._put(replace(record, next_public_key=public_key))
@@ -254,7 +284,11 @@ class ValidatorSheet:
     def _set_address(self, record: ValidatorRecord, p2p_address: str) -> None:
         # At once, and not at the epoch's end: the hash of the set is over addresses of keys, keys and stakes.
         if not (record.is_in_set or record.state is ValidatorState.WAITING):
-            raise _wrong_state(record, "only one that is in the set, or waits to join it, can change its address")
+            raise _wrong_state(
+                record,
+                "only one that is in the set, or waits to join it, can change its address",
+                (ValidatorState.WAITING, ValidatorState.ACTIVE, ValidatorState.LEAVING),
+            )
         if record.p2p_address == p2p_address:
             raise _wrong_state(record, "this is its p2p address already")
         self._put(replace(record, p2p_address=p2p_address))
@@ -262,10 +296,16 @@ class ValidatorSheet:
     def _owned(self, operation: Unbond | Withdraw | RotateKey | SetAddress) -> ValidatorRecord:
         record = self._records.get(operation.validator)
         if record is None:
-            raise OperationRefused(OperationCode.UNKNOWN_VALIDATOR, f"validator: 0x{operation.validator.hex()} is none")
+            raise OperationRefused(
+                OperationCode.UNKNOWN_VALIDATOR,
+                f"validator: 0x{operation.validator.hex()} is none",
+                Details(value=f"0x{operation.validator.hex()}"),
+            )
         if record.owner != operation.owner:
             raise OperationRefused(
-                OperationCode.NOT_THE_OWNER, f"owner: of 0x{operation.validator.hex()} is 0x{record.owner.hex()}"
+                OperationCode.NOT_THE_OWNER,
+                f"owner: of 0x{operation.validator.hex()} is 0x{record.owner.hex()}",
+                Details(value=f"0x{operation.owner.hex()}"),
             )
         return record
 
@@ -359,9 +399,24 @@ class ValidatorSheet:
         return any(record.next_public_key == public_key for record in self._records.values())
 
 
-def _wrong_state(record: ValidatorRecord, rule: str) -> OperationRefused:
+def _key(public_key: bytes) -> Details:
+    return Details(value=f"0x{public_key.hex()}")
+
+
+def _wrong_state(
+    record: ValidatorRecord, rule: str, allowed: tuple[ValidatorState, ...] = (), *, retry_at_ms: int | None = None
+) -> OperationRefused:
     return OperationRefused(
-        OperationCode.WRONG_STATE, f"validator: 0x{record.address.hex()} is {record.state.name.lower()}: {rule}"
+        OperationCode.WRONG_STATE,
+        f"validator: 0x{record.address.hex()} is {record.state.name.lower()}: {rule}",
+        Details(
+            rule=rule,
+            value=f"0x{record.address.hex()}",
+            state=record.state.name.lower(),
+            allowed=tuple(state.name.lower() for state in allowed) or None,
+            retryable=retry_at_ms is not None,
+            retry_at_ms=retry_at_ms,
+        ),
     )
 
 

@@ -17,15 +17,19 @@ import trio
 from step_node.chain.chain import Chain
 from step_node.chain.verification import verify_on_threads
 from step_node.clock import Clock
+from step_node.explanations.details import Details
 from step_node.ledger.apply import keys_of, nonce_expiry
 from step_node.ledger.state import Receipt, StateSlice
 from step_node.ledger.state_gates import check_clock
 from step_node.mempool.backlog import BACKLOG_SECONDS, Backlog
 from step_node.mempool.journal import DroppedProof, Journal, JournalError
+from step_node.mempool.movement import with_retry_at
 from step_node.mempool.outcomes import Dropped, Finalised, Outcome, OutcomeWaiters, Pending
 from step_node.mempool.pool import Mempool
+from step_node.mempool.try_instead import needs_triangle, with_triangles
 from step_node.mempool.verdicts import refusal_at, refusal_for_good
 from step_node.metrics import NodeMetrics
+from step_node.parameters import Parameters
 from step_node.proofs.proof import Refusal, RefusalCode, SignedProof
 from step_node.storage.interface import StorageReads, StorageUnavailable
 
@@ -34,6 +38,10 @@ CHUNK_PROOFS_MAX = 256
 
 QUEUE_SUBMISSIONS_MAX = 4_096
 """Submissions that wait for their chunk; one more is refused with `MEMPOOL_FULL`."""
+
+WAITING_PART_OF_AGE = 100
+"""A proof that is handed in must have time left to wait in: `BACKLOG_SECONDS`, the finality that clients can count on,
+or this part of the greatest age where that is less. What is older would be taken in to be dropped."""
 
 RESTORED = "journal"
 """The source of what comes back after a restart: who submitted it is not written down."""
@@ -53,13 +61,29 @@ Answer: TypeAlias = Refusal | Outcome
 
 log = structlog.get_logger("journal")
 
-_STOPPING = Refusal(RefusalCode.NOT_READY, "the node is stopping; submit to another node")
+_STOPPING = Refusal(RefusalCode.NOT_READY, "the node is stopping; submit to another node", Details(gate="stopping"))
 
 
 def _too_many(waiting: int) -> Refusal:
     return Refusal(
         RefusalCode.MEMPOOL_FULL,
         f"{waiting} proofs wait already, as many as the chain finalises in {BACKLOG_SECONDS} seconds; try again later",
+        Details(gate="backlog", value=waiting, unit="proofs"),
+    )
+
+
+def _check_time_left(proof: SignedProof, time_ms: int, parameters: Parameters) -> Refusal | None:
+    """Why a client cannot be promised that `proof` waits: it would soon be too old for any batch."""
+    age_ms = time_ms - proof.timestamp_ms
+    waiting_ms = min(1_000 * BACKLOG_SECONDS, parameters.proof_max_age_ms // WAITING_PART_OF_AGE)
+    limit_ms = parameters.proof_max_age_ms - waiting_ms
+    if age_ms <= limit_ms:
+        return None
+    return Refusal(
+        RefusalCode.CLOCK_DRIFT,
+        f"timestamp: {age_ms} ms old; to be final before it is {parameters.proof_max_age_ms} ms old, it may have at"
+        f" most {limit_ms} ms when it is handed in",
+        Details(value=age_ms, limit=limit_ms, unit="ms", drift_ms=-age_ms),
     )
 
 
@@ -111,7 +135,12 @@ class Admission:
         """
         begins_in_ms = self._chain.begins_in_ms
         if begins_in_ms:
-            early = Refusal(RefusalCode.NOT_READY, f"the chain begins in {begins_in_ms} ms; submit a proof made then")
+            begins_at_ms = self._clock.now_ms() + begins_in_ms
+            early = Refusal(
+                RefusalCode.NOT_READY,
+                f"the chain begins in {begins_in_ms} ms; submit a proof made then",
+                Details(gate="genesis_time", value=begins_in_ms, unit="ms", retryable=False, retry_at_ms=begins_at_ms),
+            )
             return [early] * len(proofs)
         submissions = [_Submission(proof, source, trio.Event()) for proof in proofs]
         self._enqueue(submissions)
@@ -122,12 +151,34 @@ class Admission:
         taken_in(sum(submission.is_new for submission in submissions))
         waiting = {each.proof.proof_id for each in submissions if isinstance(each.answer, Pending)}
         outcomes = await self._await_outcomes(waiting, wait_ms)
-        return [outcomes.get(each.proof.proof_id, each.answer or _STOPPING) for each in submissions]
+        answers = [outcomes.get(each.proof.proof_id, each.answer or _STOPPING) for each in submissions]
+        return await self._with_triangles(proofs, answers)
 
     def busy_seconds(self) -> int:
         """In how many seconds a client should come back, if no proof is taken in now because of those that wait."""
         waiting = self.waiting
         return 0 if self._backlog.room(waiting) else self._backlog.retry_seconds(waiting)
+
+    async def _with_triangles(self, proofs: Sequence[SignedProof], answers: list[Answer]) -> list[Answer]:
+        """These answers, with the triangle to try instead where that is the way out of a refusal."""
+        refused = [
+            (index, answer)
+            for index, answer in enumerate(answers)
+            if isinstance(answer, Refusal) and needs_triangle(answer)
+        ]
+        if not refused:
+            return answers
+        try:
+            explained = await with_triangles(
+                [(proofs[index], answer) for index, answer in refused],
+                load=self._chain.storage.for_strangers().load,
+                waiting_in=self._mempool.waiting_in,
+            )
+        except StorageUnavailable:
+            return answers  # The refusal stands, and what it says without the triangle is true.
+        for (index, _), refusal in zip(refused, explained, strict=True):
+            answers[index] = refusal
+        return answers
 
     @property
     def waiting(self) -> int:
@@ -152,7 +203,9 @@ class Admission:
             self._send.send_nowait(submission)
         except trio.WouldBlock:
             return Refusal(
-                RefusalCode.MEMPOOL_FULL, f"{QUEUE_SUBMISSIONS_MAX} submissions wait already; try again in a second"
+                RefusalCode.MEMPOOL_FULL,
+                f"{QUEUE_SUBMISSIONS_MAX} submissions wait already; try again in a second",
+                Details(gate="queue", value=QUEUE_SUBMISSIONS_MAX, limit=QUEUE_SUBMISSIONS_MAX, unit="submissions"),
             )
         except trio.BrokenResourceError:
             return _STOPPING
@@ -264,9 +317,11 @@ class Admission:
         try:
             await self._answer(chunk)
         except StorageUnavailable as error:
-            self._refuse_unanswered(chunk, Refusal(RefusalCode.NOT_READY, f"the store does not answer: {error}"))
+            refusal = Refusal(RefusalCode.NOT_READY, f"the store does not answer: {error}", Details(gate="store"))
+            self._refuse_unanswered(chunk, refusal)
         except JournalError as error:
-            self._refuse_unanswered(chunk, Refusal(RefusalCode.NOT_READY, f"the journal cannot be written: {error}"))
+            refusal = Refusal(RefusalCode.NOT_READY, f"the journal cannot be written: {error}", Details(gate="journal"))
+            self._refuse_unanswered(chunk, refusal)
         finally:
             self._release(chunk)
 
@@ -375,18 +430,25 @@ class Admission:
     def _admit(self, proof: SignedProof, state: StateSlice, source: str, *, is_promised: bool) -> Refusal | None:
         parameters = state.head.parameters
         newcomer_from = None if state.accounts[proof.account] else source
+        now_ms = self._clock.now_ms()
         # Where the chain is ahead of this clock, what is too old for the next batch must not be let in to be dropped.
-        refusal = check_clock(proof, self._chain.next_batch_time_ms, parameters)
+        next_batch_ms = self._chain.next_batch_time_ms
+        refusal = check_clock(proof, next_batch_ms, parameters)
+        if refusal is None and is_promised:
+            refusal = _check_time_left(proof, max(now_ms, next_batch_ms), parameters)
         refusal = (
             refusal
-            or refusal_at(proof, state, self._clock.now_ms())
+            or refusal_at(proof, state, now_ms)
             or self._mempool.check(proof, parameters, newcomer_from=newcomer_from)
         )
         if refusal is None and is_promised:
             refusal = self._mempool.check_clicks(proof, state.triangles[proof.triangle.integer])
         if refusal is None:
             self._mempool.add(proof, newcomer_from=newcomer_from)
-        return refusal
+            return None
+        account = state.accounts[proof.account]
+        last = None if account is None else account.last_proof
+        return with_retry_at(refusal, proof, [last, self._mempool.last_waiting(proof.account)], parameters)
 
     async def _verify(self, proofs: Sequence[SignedProof]) -> list[Refusal | None]:
         self._metrics.signatures_verified(len(proofs))

@@ -117,7 +117,7 @@ class OperationPool:
             return OperationRefused(
                 OperationCode.POOL_FULL,
                 f"owner: an operation of sequence {known.operation.sequence} waits already",
-                Details(value=1, limit=1, unit="operations"),
+                Details(gate="owner_place", value=1, limit=1, unit="operations", expected=known.operation.sequence),
             )
         refused = self._make_place(operation, balance_ustep)
         if refused is not None:
@@ -166,7 +166,9 @@ class OperationPool:
                 Details(value=len(self._transfers), limit=POOL_TRANSFERS_MAX, unit="transfers"),
             )
         why = OperationRefused(
-            OperationCode.POOL_FULL, "it gave way to a transfer of an owner who has more; submit it again"
+            OperationCode.POOL_FULL,
+            "it gave way to a transfer of an owner who has more; submit it again",
+            Details(value=len(self._transfers), limit=POOL_TRANSFERS_MAX, unit="transfers"),
         )
         self.drop(poorest.operation, why)
         return None

@@ -16,8 +16,10 @@ from itertools import islice
 from typing import NamedTuple
 
 from step_node.clock import monotonic_ms
+from step_node.explanations.details import Details
 from step_node.ledger.records import Account, LastProof, Triangle
-from step_node.ledger.state_gates import check_clock, check_movement, clicks_max
+from step_node.ledger.state_gates import check_movement, clicks_max, is_timely
+from step_node.mempool.movement import with_speed
 from step_node.mempool.seconds import BySecond
 from step_node.mempool.turns import Turns
 from step_node.parameters import Parameters
@@ -28,6 +30,9 @@ PROOFS_MAX = 50_000
 
 ACCOUNT_PROOFS_MAX = 64
 """With the default moratorium an account can have 43 valid proofs within the window; further ones are refused."""
+
+TRIANGLE_CLICKS = "triangle_clicks"
+"""The name of the limit that `check_clicks` asks for, in details."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,19 +101,24 @@ class Mempool:
         if queue is not None:
             if any(waiting.nonce == proof.nonce for waiting in queue):
                 return Refusal(
-                    RefusalCode.NONCE_REPLAY, f"nonce: another waiting proof of this account uses {proof.nonce!r}"
+                    RefusalCode.NONCE_REPLAY,
+                    f"nonce: another waiting proof of this account uses {proof.nonce!r}",
+                    Details(value=proof.nonce),
                 )
             if len(queue) >= ACCOUNT_PROOFS_MAX:
                 return Refusal(
                     RefusalCode.RATE_LIMITED,
                     f"account: {ACCOUNT_PROOFS_MAX} proofs of this account wait already; wait until one is final",
+                    Details(gate="account_places", value=len(queue), limit=ACCOUNT_PROOFS_MAX, unit="proofs"),
                 )
             refusal = self._check_neighbours(proof, queue, parameters)
             if refusal is not None:
                 return refusal
         if len(self._by_id) >= self._proofs_max:
             return Refusal(
-                RefusalCode.MEMPOOL_FULL, f"{self._proofs_max} proofs wait already; try again in a few seconds"
+                RefusalCode.MEMPOOL_FULL,
+                f"{self._proofs_max} proofs wait already; try again in a few seconds",
+                Details(gate="places", value=len(self._by_id), limit=self._proofs_max, unit="proofs"),
             )
         return self._turns.check(proof, newcomer_from)
 
@@ -118,7 +128,7 @@ class Mempool:
         `triangle` is the record as it stands, if there is one. Not asked of what peers pass on: nothing is promised of
         that, and two nodes' clients may have filled the same triangle.
         """
-        waiting = len(self._by_triangle.get(proof.triangle.integer, ()))
+        waiting = self.waiting_in(proof.triangle.integer)
         clicks = 0 if triangle is None else triangle.clicks
         last_click = clicks_max(proof.triangle.level)
         if proof.proof_id in self._by_id or clicks + waiting < last_click:
@@ -127,7 +137,17 @@ class Mempool:
             RefusalCode.RATE_LIMITED,
             f"triangleId: {waiting} proofs wait in this triangle, which has {clicks} clicks and ends at its"
             f" {last_click}th; try again when they are final",
+            Details(gate=TRIANGLE_CLICKS, value=clicks + waiting, limit=last_click, unit="clicks", waiting=waiting),
         )
+
+    def waiting_in(self, triangle: int) -> int:
+        """How many proofs wait in this triangle (its integer form)."""
+        return len(self._by_triangle.get(triangle, ()))
+
+    def last_waiting(self, account: bytes) -> LastProof | None:
+        """Where and when the latest waiting proof of `account` was made."""
+        queue = self._by_account.get(account)
+        return _place_of(queue[-1]) if queue else None
 
     def add(self, proof: SignedProof, *, newcomer_from: str | None = None) -> bool:
         """Let a proof in that was checked with this `newcomer_from`. False if it was there already."""
@@ -193,7 +213,7 @@ class Mempool:
         """Up to `limit` proofs for a batch of that time: one of each account in turn, in order of their timestamps."""
 
         def timely(account: bytes) -> Iterator[SignedProof]:
-            return (one for one in self._by_account[account] if check_clock(one, time_ms, parameters) is None)
+            return (one for one in self._by_account[account] if is_timely(one, time_ms, parameters))
 
         return list(islice(self._turns.in_turn(timely), limit))
 
@@ -216,11 +236,15 @@ class Mempool:
         """The movement gates against the account's own waiting proofs just before and just after this one."""
         at = bisect_right(queue, proof.timestamp_ms, key=_timestamp_ms)
         if at > 0:
-            refusal = check_movement(proof, _as_if_finalised(queue[at - 1]), parameters)
+            before = queue[at - 1]
+            refusal = check_movement(proof, _as_if_finalised(before), parameters)
             if refusal is not None:
-                return refusal
+                return with_speed(refusal, proof, _place_of(before))
         if at < len(queue):
-            return check_movement(queue[at], _as_if_finalised(proof), parameters)
+            after = queue[at]
+            refusal = check_movement(after, _as_if_finalised(proof), parameters)
+            if refusal is not None:
+                return with_speed(_seen_from_before(refusal, proof, after), proof, _place_of(after))
         return None
 
 
@@ -232,5 +256,28 @@ def _timestamp_ms(proof: SignedProof) -> int:
     return proof.timestamp_ms
 
 
+def _place_of(proof: SignedProof) -> LastProof:
+    return LastProof(proof.timestamp_ms, proof.lat, proof.lon)
+
+
 def _as_if_finalised(proof: SignedProof) -> Account:
-    return Account(proof.account, last_proof=LastProof(proof.timestamp_ms, proof.lat, proof.lon))
+    return Account(proof.account, last_proof=_place_of(proof))
+
+
+def _seen_from_before(refusal: Refusal, proof: SignedProof, after: SignedProof) -> Refusal:
+    """The refusal of `after`, which waits already, if `proof` came first: as one of `proof`, which is told it."""
+    elapsed_ms = proof.timestamp_ms - after.timestamp_ms
+    details = refusal.details._replace(elapsed_ms=elapsed_ms, last_proof_at_ms=after.timestamp_ms)
+    if refusal.code is RefusalCode.MORATORIUM:
+        return Refusal(
+            refusal.code,
+            f"timestamp: {-elapsed_ms} ms before a proof of this account that waits already; at least"
+            f" {details.limit} ms must lie between two",
+            details._replace(value=elapsed_ms),
+        )
+    return Refusal(
+        refusal.code,
+        f"lat, lon: too far from a proof of this account that waits already, made {-elapsed_ms} ms after this one, for"
+        f" {details.limit} m/s",
+        details,
+    )

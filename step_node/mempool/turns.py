@@ -17,6 +17,7 @@ from fractions import Fraction
 from math import ceil
 from typing import TypeVar
 
+from step_node.explanations.details import Details
 from step_node.proofs.proof import Refusal, RefusalCode, SignedProof
 
 SIDE_PLACES = Fraction(3, 4)
@@ -58,18 +59,31 @@ class Turns:
             return Refusal(
                 RefusalCode.MEMPOOL_FULL,
                 f"{self._side_places} proofs of accounts that are in the ledger wait already; try again in seconds",
+                Details(
+                    gate="known_places",
+                    value=self._proofs - self.newcomers,
+                    limit=self._side_places,
+                    unit="proofs",
+                ),
             )
         if self._by_source[newcomer_from] >= self._source_places:
             return Refusal(
                 RefusalCode.RATE_LIMITED,
                 f"account: it is not in the ledger yet, and {self._source_places} proofs of such accounts wait that"
                 f" came from where this one does ({newcomer_from}); try again in a few seconds",
+                Details(
+                    gate="source_places",
+                    value=self._by_source[newcomer_from],
+                    limit=self._source_places,
+                    unit="proofs",
+                ),
             )
         if self.newcomers >= self._side_places:
             return Refusal(
                 RefusalCode.MEMPOOL_FULL,
                 f"account: it is not in the ledger yet, and {self._side_places} proofs of such accounts wait already;"
                 " try again in a few seconds",
+                Details(gate="newcomer_places", value=self.newcomers, limit=self._side_places, unit="proofs"),
             )
         return None
 

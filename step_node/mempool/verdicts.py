@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from step_node.ledger.state import StateSlice
 from step_node.ledger.state_gates import check_state_gates
+from step_node.mempool.movement import with_retry_at, with_speed
 from step_node.proofs.proof import Refusal, RefusalCode, SignedProof
 
 
 def refusal_at(proof: SignedProof, state: StateSlice, reference_time_ms: int) -> Refusal | None:
     """Why a batch of that time, on top of `state`, could not hold `proof`; None if it could."""
     parent = proof.triangle.parent_integer
-    return check_state_gates(
+    account = state.accounts[proof.account]
+    last = None if account is None else account.last_proof
+    refusal = check_state_gates(
         proof,
         reference_time_ms=reference_time_ms,
         nonce_used=state.nonces[proof.account, proof.nonce] is not None,
-        account=state.accounts[proof.account],
+        account=account,
         triangle=state.triangles[proof.triangle.integer],
         parent=None if parent is None else state.triangles[parent],
         parameters=state.head.parameters,
     )
+    return with_retry_at(with_speed(refusal, proof, last), proof, [last], state.head.parameters)
 
 
 def refusal_for_good(proof: SignedProof, state: StateSlice) -> Refusal | None:

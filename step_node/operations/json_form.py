@@ -13,7 +13,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pydantic.alias_generators import to_camel
 
 from step_node.crypto.eip191 import with_recovery_value
-from step_node.errors import describe_validation_error
+from step_node.errors import describe_validation_error, rule_of
+from step_node.explanations.details import Details, shown
 from step_node.operations.operation import (
     MEMO_BYTES_MAX,
     P2P_ADDRESS_PATTERN,
@@ -30,6 +31,7 @@ from step_node.operations.operation import (
 )
 from step_node.parameters import USTEP_PER_STEP
 
+UNKNOWN_FIELD_CHARACTERS_SHOWN: Final = 40
 STEP_PATTERN: Final = r"^(0|[1-9][0-9]{0,12})(\.[0-9]{1,6})?$"
 EXAMPLE_ADDRESS: Final = "0x7e5f4552091a69125d5dfcb7b8c2659029395bdf"
 
@@ -157,7 +159,7 @@ def parse_operation(name: str, document: object) -> Operation:
     try:
         form = form_type.model_validate(document)
     except ValidationError as error:
-        raise OperationRefused(OperationCode.INVALID_OPERATION, describe_validation_error(error)) from error
+        raise _not_of_its_form(error) from error
     fields: dict[str, Any] = {}
     for field, value in form:
         if field == "stake":
@@ -173,7 +175,21 @@ def parse_operation(name: str, document: object) -> Operation:
     try:
         return operation_type(**fields)
     except ValidationError as error:
-        raise OperationRefused(OperationCode.INVALID_OPERATION, describe_validation_error(error)) from error
+        raise _not_of_its_form(error) from error
+
+
+def _not_of_its_form(error: ValidationError) -> OperationRefused:
+    first = error.errors(include_url=False)[0]
+    field = ".".join(str(part) for part in first["loc"]) or "body"
+    return OperationRefused(
+        OperationCode.INVALID_OPERATION,
+        describe_validation_error(error),
+        Details(
+            field=ascii(field[:UNKNOWN_FIELD_CHARACTERS_SHOWN])[1:-1],
+            rule="is not a field of it" if first["type"] == "extra_forbidden" else rule_of(first),
+            value=None if first["type"] == "missing" else shown(first["input"]),
+        ),
+    )
 
 
 def operation_json(operation: Operation) -> dict[str, object]:
@@ -199,7 +215,9 @@ def parse_ustep(text: str, field: str) -> int:
     """Micro-STEP in a decimal string of STEP. Raises `OperationRefused` INVALID_OPERATION naming `field`."""
     if re.fullmatch(STEP_PATTERN, text, re.ASCII) is None:
         raise OperationRefused(
-            OperationCode.INVALID_OPERATION, f"{field}: must be a decimal number of STEP with at most six places"
+            OperationCode.INVALID_OPERATION,
+            f"{field}: must be a decimal number of STEP with at most six places",
+            Details(value=shown(text)),
         )
     whole, _, fraction = text.partition(".")
     return int(whole) * USTEP_PER_STEP + int(fraction.ljust(6, "0"))
@@ -211,6 +229,8 @@ def parse_amount(text: str) -> int:
     if not 1 <= amount_ustep <= TRANSFER_USTEP_MAX:
         most = f"{TRANSFER_USTEP_MAX // USTEP_PER_STEP}.{TRANSFER_USTEP_MAX % USTEP_PER_STEP:06d}"
         raise OperationRefused(
-            OperationCode.INVALID_OPERATION, f"amount: must be from 0.000001 to {most} STEP, not {text}"
+            OperationCode.INVALID_OPERATION,
+            f"amount: must be from 0.000001 to {most} STEP, not {text}",
+            Details(value=shown(text), limit=most, unit="STEP"),
         )
     return amount_ustep

@@ -222,7 +222,11 @@ def hot_address(public_key: bytes) -> bytes:
     try:
         return address_of(public_key)
     except ValueError as error:
-        raise OperationRefused(OperationCode.INVALID_OPERATION, "public_key: is not a point of secp256k1") from error
+        raise OperationRefused(
+            OperationCode.INVALID_OPERATION,
+            "public_key: is not a point of secp256k1",
+            Details(value=f"0x{public_key.hex()}"),
+        ) from error
 
 
 def verify_operation(operation: Operation, chain_id: str) -> None:
@@ -235,12 +239,21 @@ def verify_operation(operation: Operation, chain_id: str) -> None:
         try:
             recovered = recover_signer(line, signature)
         except BadSignature as error:
-            raise OperationRefused(OperationCode.BAD_SIGNATURE, f"{name}: {error}") from error
+            raise OperationRefused(OperationCode.BAD_SIGNATURE, f"{name}: {error}", _signed_by(line, None)) from error
         if recovered != signer:
             raise OperationRefused(
                 OperationCode.BAD_SIGNATURE,
                 f"{name}: must be by 0x{signer.hex()}; it is by 0x{recovered.hex()} or over another line",
+                _signed_by(line, recovered),
             )
+
+
+def _signed_by(line: str, recovered: bytes | None) -> Details:
+    return Details(
+        line=line,
+        digest=f"0x{digest(line).hex()}",
+        recovered=None if recovered is None else f"0x{recovered.hex()}",
+    )
 
 
 def encode_operation(operation: Operation) -> bytes:

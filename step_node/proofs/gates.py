@@ -11,22 +11,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from mesh import contains, contains_array
+from mesh import contains, contains_array, locate
 from step_node.crypto.eip191 import BadSignature, recover_address
+from step_node.explanations.details import Details, TryInstead, shown
 from step_node.parameters import Parameters
+from step_node.proofs.canonical_line import canonical_line
 from step_node.proofs.proof import Refusal, RefusalCode, SignedProof
+from step_node.proofs.timestamps import format_timestamp
 
 _VECTORISED_PROOFS_MIN = 32
 """Below as many, NumPy's overhead costs more than it saves (6 µs a proof one by one; of 256 at once, 1 µs each)."""
-
-_OUT_OF_BOUNDS = Refusal(RefusalCode.OUT_OF_BOUNDS, "lat, lon: the point must be in the triangle triangleId")
 
 
 def check_stateless(proof: SignedProof, parameters: Parameters) -> Refusal | None:
     """The first stateless gate that refuses `proof`, or None. Pure; some 40 µs, so not for the event loop."""
     refusal = _check_accuracy(proof, parameters) or _check_signature(proof)
     if refusal is None and not contains(proof.triangle, proof.lat, proof.lon):
-        return _OUT_OF_BOUNDS
+        return _out_of_bounds(proof)
     return refusal
 
 
@@ -35,8 +36,8 @@ def check_stateless_many(proofs: Sequence[SignedProof], parameters: Parameters) 
     # Recoveries in a row, so that the threads get in each other's way as little as can be: see recovery.py.
     refusals = [_check_accuracy(proof, parameters) or _check_signature(proof) for proof in proofs]
     return [
-        refusal or (None if is_inside else _OUT_OF_BOUNDS)
-        for refusal, is_inside in zip(refusals, _contained(proofs), strict=True)
+        refusal or (None if is_inside else _out_of_bounds(proof))
+        for proof, refusal, is_inside in zip(proofs, refusals, _contained(proofs), strict=True)
     ]
 
 
@@ -52,16 +53,48 @@ def _contained(proofs: Sequence[SignedProof]) -> Iterable[bool]:
 def _check_accuracy(proof: SignedProof, parameters: Parameters) -> Refusal | None:
     if proof.accuracy_m <= parameters.gps_max_accuracy_m:
         return None
-    return Refusal(RefusalCode.LOW_GPS_ACCURACY, f"accuracy: must be at most {parameters.gps_max_accuracy_m} metres")
+    return Refusal(
+        RefusalCode.LOW_GPS_ACCURACY,
+        f"accuracy: must be at most {parameters.gps_max_accuracy_m} metres",
+        Details(value=proof.accuracy_m, limit=parameters.gps_max_accuracy_m, unit="m"),
+    )
 
 
 def _check_signature(proof: SignedProof) -> Refusal | None:
     try:
         recovered = recover_address(proof.proof_id, proof.signature)
     except BadSignature as error:
-        return Refusal(RefusalCode.BAD_SIGNATURE, f"signature: {error}")
+        return Refusal(RefusalCode.BAD_SIGNATURE, f"signature: {error}", _signed_by(proof, None))
     if recovered == proof.account:
         return None
     return Refusal(
-        RefusalCode.BAD_SIGNATURE, f"signature: must be by account; it is by 0x{recovered.hex()} or over another line"
+        RefusalCode.BAD_SIGNATURE,
+        f"signature: must be by account; it is by 0x{recovered.hex()} or over another line",
+        _signed_by(proof, recovered),
+    )
+
+
+def _signed_by(proof: SignedProof, recovered: bytes | None) -> Details:
+    """What a client compares with what it has signed: most wrong signatures are of a line with another number in it."""
+    return Details(
+        line=canonical_line(
+            proof.account,
+            proof.triangle.text,
+            proof.lat,
+            proof.lon,
+            proof.accuracy_m,
+            format_timestamp(proof.timestamp_ms),
+            proof.nonce,
+        ),
+        digest=f"0x{proof.proof_id.hex()}",
+        recovered=None if recovered is None else f"0x{recovered.hex()}",
+    )
+
+
+def _out_of_bounds(proof: SignedProof) -> Refusal:
+    holds_it = locate(proof.lat, proof.lon, proof.triangle.level)
+    return Refusal(
+        RefusalCode.OUT_OF_BOUNDS,
+        "lat, lon: the point must be in the triangle triangleId",
+        Details(value=shown(proof.triangle.text), try_instead=TryInstead(holds_it.text, holds_it.level)),
     )

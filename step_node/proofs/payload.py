@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mesh import TriangleId
 from step_node.crypto.eip191 import with_recovery_value
+from step_node.explanations.details import Details, shown
 from step_node.proofs.canonical_line import PROOF_VERSION, canonical_line, proof_id
 from step_node.proofs.proof import ProofRefused, Refusal, RefusalCode, SignedProof
 from step_node.proofs.timestamps import TIMESTAMP_RULE, parse_timestamp
@@ -60,18 +61,18 @@ def parse_payload(payload: object, signature: object) -> SignedProof:
     """Decode a client's payload (parsed JSON) and signature (hex) into a `SignedProof`, its proof id computed.
 
     The proof is of the right form and nothing more: the gates of `step_node.proofs.gates` come next.
-    Raises ProofRefused with INVALID_PAYLOAD, and a message "field: rule", never quoting the value; nothing else,
-    whatever JSON value either argument is.
+    Raises ProofRefused with INVALID_PAYLOAD, and a message "field: rule", never quoting the value (the details do, cut
+    short); nothing else, whatever JSON value either argument is.
     """
     fields = _parse_fields(payload)
     try:
         triangle = TriangleId.parse(fields.triangleId)
     except ValueError as error:
-        raise _refused("triangleId", str(error)) from error
+        raise _refused("triangleId", str(error), fields.triangleId) from error
     try:
         timestamp_ms = parse_timestamp(fields.timestamp)
     except ValueError as error:
-        raise _refused("timestamp", str(error)) from error
+        raise _refused("timestamp", str(error), fields.timestamp) from error
     account = bytes.fromhex(fields.account[2:])
     # Adding 0.0 turns -0.0 into 0.0, the one zero of the canonical form, and changes nothing else.
     lat, lon, accuracy_m = fields.lat + 0.0, fields.lon + 0.0, fields.accuracy
@@ -90,10 +91,10 @@ def _parse_fields(payload: object) -> ProofPayload:
         return ProofPayload.model_validate(payload)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    raise _refusal_of(first["loc"], is_missing=first["type"] == "missing")
+    raise _refusal_of(first["loc"], payload, is_missing=first["type"] == "missing")
 
 
-def _refusal_of(location: tuple[int | str, ...], is_missing: bool) -> ProofRefused:
+def _refusal_of(location: tuple[int | str, ...], payload: Mapping[str, object], *, is_missing: bool) -> ProofRefused:
     if not location:
         return _refused("payload", "must have field names that are Unicode text")
     field = str(location[0])
@@ -101,15 +102,17 @@ def _refusal_of(location: tuple[int | str, ...], is_missing: bool) -> ProofRefus
         return _refused(field, "is missing")
     if field not in _RULES:
         # The field's name is the client's own text: shown in ASCII, and only its beginning.
-        return _refused(ascii(field[:UNKNOWN_FIELD_CHARACTERS_SHOWN]), f"is not a field of {PROOF_VERSION}")
-    return _refused(field, _RULES[field])
+        shown_name = ascii(field[:UNKNOWN_FIELD_CHARACTERS_SHOWN])
+        return _refused(shown_name, f"is not a field of {PROOF_VERSION}", allowed=tuple(_RULES))
+    return _refused(field, _RULES[field], payload[field])
 
 
 def _parse_signature(signature: object) -> bytes:
     if not isinstance(signature, str) or _SIGNATURE_FORM.fullmatch(signature) is None:
-        raise _refused("signature", SIGNATURE_RULE)
+        raise _refused("signature", SIGNATURE_RULE, signature)
     return with_recovery_value(bytes.fromhex(signature[2:]))
 
 
-def _refused(field: str, rule: str) -> ProofRefused:
-    return ProofRefused(Refusal(RefusalCode.INVALID_PAYLOAD, f"{field}: {rule}"))
+def _refused(field: str, rule: str, value: object = None, *, allowed: tuple[str, ...] | None = None) -> ProofRefused:
+    details = Details(field=field, rule=rule, value=shown(value), allowed=allowed)
+    return ProofRefused(Refusal(RefusalCode.INVALID_PAYLOAD, f"{field}: {rule}", details))

@@ -383,7 +383,7 @@ async def test_a_proof_that_is_too_old_for_the_chain_is_refused_at_once(tmp_path
             signed_proof("carol", timestamp_ms=START_MS - 298_000), wait_ms=0, source="client"
         )
         assert code_of(answer) is RefusalCode.CLOCK_DRIFT
-        timely = signed_proof("carol", timestamp_ms=START_MS - 295_000)
+        timely = signed_proof("carol", timestamp_ms=START_MS - 292_000)
         assert await parts.admission.submit(timely, wait_ms=0, source="client") == Pending()
 
 
