@@ -7,6 +7,7 @@ from typing import Final, Protocol, TypedDict, cast
 
 from starlette.types import Scope
 
+from step_node.api.quotas import AddressQuota, Quotas
 from step_node.api.visitors import Refused, Visitors
 
 BILL_EXTENSION: Final = "step.bill"
@@ -30,6 +31,7 @@ class ApplicationBill(TypedDict):
 
     charge: Charge
     give_back: GiveBack
+    quota: AddressQuota
 
 
 class Bill:
@@ -68,7 +70,9 @@ def _give_nothing_back(part: float, /) -> None:
     del part
 
 
-_FREE: Final = ApplicationBill(charge=_charge_nothing, give_back=_give_nothing_back)
+_FREE: Final = ApplicationBill(
+    charge=_charge_nothing, give_back=_give_nothing_back, quota=AddressQuota(Quotas(0), None)
+)
 """For a server that charges nothing."""
 
 

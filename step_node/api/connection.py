@@ -18,6 +18,7 @@ from typing import Final
 from urllib.parse import unquote
 
 import h11
+import structlog
 import trio
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Scope
@@ -27,6 +28,8 @@ from step_node.api.cors import Cors
 from step_node.api.errors import ApiError, RequestCode, error_response
 from step_node.api.limits import PREFLIGHT_COST_MS, READ_COST_MS, asker_of, cost_ms_of
 from step_node.api.methods import SERVER_METHODS
+from step_node.api.quotas import AddressQuota, Quotas
+from step_node.api.request_ids import request_id_of
 from step_node.api.tls import Tls
 from step_node.api.visitors import Refused, Visit, Visitors
 from step_node.clock import Clock
@@ -75,6 +78,8 @@ class Service:
     cors: Cors = field(default_factory=Cors)
     tls: Tls | None = None
     """None: plain HTTP."""
+    quotas: Quotas = field(default_factory=lambda: Quotas(0))
+    """Of submissions, by address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +119,8 @@ class Connection:
         self._bill = self._new_bill(service.visitors.connection_cost_ms if visit.counted else 0.0)
         self._requests = 0
         self._is_head = False
+        self._request_id = ""
+        self._quota: AddressQuota | None = None
         self._asked: _Asked | None = None
         """None until a request could be read."""
         self._is_over = False
@@ -147,7 +154,10 @@ class Connection:
             request = await self._read_head()
             self._requests += 1
             self._is_head = request.method == b"HEAD"
+            self._request_id = request_id_of(request.headers)
+            structlog.contextvars.bind_contextvars(request_id=self._request_id)
             self._bill.payer = self._asker(request)
+            self._quota = AddressQuota(self._service.quotas, self._bill.payer)
             asked = self._asked = _Asked.by(request)
             if asked.is_preflight:
                 await self._charge(PREFLIGHT_COST_MS)
@@ -170,7 +180,9 @@ class Connection:
             path = self._asked.path if self._asked is not None else ""
             await self._answer(error_response(refusal, self._service.clock, path=path))
         self._bill = self._new_bill()
-        self._asked = None
+        self._asked = self._quota = None
+        self._request_id = ""
+        structlog.contextvars.unbind_contextvars("request_id")
         return self._http.our_state is h11.DONE and self._http.their_state is h11.DONE
 
     async def _read_head(self) -> h11.Request:
@@ -278,7 +290,11 @@ class Connection:
             "client": (self._bill.payer, 0),
             "server": None,
             "extensions": {
-                BILL_EXTENSION: ApplicationBill(charge=self._charge_unless_gone, give_back=self._bill.give_back)
+                BILL_EXTENSION: ApplicationBill(
+                    charge=self._charge_unless_gone,
+                    give_back=self._bill.give_back,
+                    quota=self._quota or AddressQuota(self._service.quotas, self._bill.payer),
+                )
             },
         }
         await self._service.app(scope, self._receive_message, self._send_unless_gone)
@@ -352,6 +368,9 @@ class Connection:
         headers.append((b"date", _date_at(self._service.clock.now_ms() // 1000)))
         path, origin = (None, None) if self._asked is None else (self._asked.path, self._asked.origin)
         headers += self._service.cors.fields(path, origin)
+        headers.append((b"x-request-id", (self._request_id or request_id_of([])).encode()))
+        if self._quota is not None:
+            headers += self._quota.fields()
         closes = (b"connection", b"close")
         # After a bug of the node nobody knows what else would go wrong on this connection.
         self._is_over |= self._requests >= KEEP_ALIVE_REQUESTS_MAX or status == HTTPStatus.INTERNAL_SERVER_ERROR

@@ -12,6 +12,7 @@ from enum import StrEnum
 from http import HTTPStatus
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
+import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import Field
@@ -154,7 +155,8 @@ def install_error_handlers(app: FastAPI, clock: Clock) -> None:
         api_error = _translate(request, error)
         if api_error.code is RefusalCode.INTERNAL_ERROR:
             # The framework raises it again after this answer, and the server logs it with its traceback and this note.
-            error.add_note(f"while answering {request.method} {request.url.path}")
+            request_id = structlog.contextvars.get_contextvars().get("request_id", "-")
+            error.add_note(f"while answering {request.method} {request.url.path}, request {request_id}")
         return error_response(api_error, clock, headers, path=request.url.path)
 
     for kind in (

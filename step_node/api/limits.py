@@ -61,6 +61,7 @@ class ApiLimits:
     `connections_per_address_max`: of them from one address; one more is closed at once.
     `cost_ms_per_second`: what answering may cost in a second; beyond it requests wait, and are refused (503).
     `address_cost_ms_per_second`: of that, for one address; beyond it requests wait, and are refused (429).
+    `submissions_per_minute`: of one address; what is beyond is refused (429). 0: no bound.
     `proxies`: addresses whose `X-Forwarded-For` is believed, and whose connections are not counted by address.
     """
 
@@ -69,6 +70,7 @@ class ApiLimits:
     cost_ms_per_second: int
     address_cost_ms_per_second: int
     proxies: frozenset[str] = frozenset()
+    submissions_per_minute: int = 0
 
 
 def cost_ms_of(path: str) -> float:

@@ -107,8 +107,12 @@ def proof_routes(services: ApiServices, submitting: Submitting) -> APIRouter:
         answers = await submitting.admit(proofs, len(read), wait_ms, request.scope)
         outcomes = _outcomes_in_order(read, answers)
         _count(outcomes, trio.current_time() - arrived_at)
-        retry_seconds = max(RETRY_AFTER_SECONDS, services.admission.busy_seconds())
         retryable = [each for each in outcomes if isinstance(each, Refusal) and _is_retryable(each)]
+        retry_seconds = max(
+            RETRY_AFTER_SECONDS,
+            services.admission.busy_seconds(),
+            *(submitting.retry_seconds(each, request.scope) for each in retryable[:1]),
+        )
         if len(retryable) == len(outcomes):
             raise ApiError.of(retryable[0], retry_after_seconds=retry_seconds)
         # A thousand take 10 ms.

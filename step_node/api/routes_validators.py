@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 
 from step_node.api.body import parse_json
 from step_node.api.cursor import encode_cursor
@@ -21,6 +21,7 @@ from step_node.api.models_validators import (
 from step_node.api.routes_ledger import PAGE_DEFAULT, Address, Before, Limit, parse_before
 from step_node.api.schema import hex_text
 from step_node.api.services import ApiServices
+from step_node.api.submitting import count_submission
 from step_node.explanations.details import Details
 from step_node.operations.json_form import OPERATIONS, parse_operation
 from step_node.operations.operation import OperationCode, OperationRefused, Register, ValidatorOperation, hot_address
@@ -109,6 +110,7 @@ def _add_operation(routes: APIRouter, services: ApiServices, name: str) -> None:
         submit_operation,
         methods=["POST"],
         status_code=202,
+        dependencies=[Depends(count_submission)],
         summary=_SUMMARIES[name],
         response_description="It waits to be put into a batch.",
         responses=refusals(RefusalCode.INVALID_PAYLOAD, *OperationCode, *EVERYWHERE),

@@ -23,6 +23,7 @@ from step_node.api.connection import Connection, Service
 from step_node.api.cors import Cors
 from step_node.api.errors import ApiError, error_response
 from step_node.api.limits import CONNECTION_COST_MS, HANDSHAKE_COST_MS, ApiLimits, counted_as
+from step_node.api.quotas import Quotas
 from step_node.api.tls import HANDSHAKE_SECONDS_MAX, HandshakeFailed, PlainHttp, Tls, TlsStream, plain_bytes
 from step_node.api.visitors import Refused, Visit, Visitors
 from step_node.clock import Clock
@@ -87,7 +88,12 @@ async def serve_api(
     stopping = trio.Event()
     async with trio.open_nursery() as nursery:
         try:
-            await nursery.start(_serve_until, stopping, Service(app, clock, visitors, cors or Cors(), tls), listening)
+            await nursery.start(
+                _serve_until,
+                stopping,
+                Service(app, clock, visitors, cors or Cors(), tls, Quotas(limits.submissions_per_minute)),
+                listening,
+            )
             task_status.started(bound_port)
             await trio.sleep_forever()
         finally:

@@ -23,7 +23,8 @@ class ApiServices:
     rest tells about the node itself.
 
     `counters` are told how each submission was answered, and `metrics` is what `/metrics` shows. `wait_ms_max` is the
-    longest that a client may have its submission wait (`api.wait_ms_max` of the configuration).
+    longest that a client may have its submission wait (`api.wait_ms_max` of the configuration), and of one account so
+    many proofs are taken in in a minute (0: no bound but the protocol's).
     """
 
     chain: Chain
@@ -36,3 +37,4 @@ class ApiServices:
     counters: NodeMetrics
     operations: OperationDesk
     wait_ms_max: int = 30_000
+    account_submissions_per_minute: int = 0

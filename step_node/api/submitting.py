@@ -12,17 +12,19 @@ import re
 from typing import Final
 
 import trio
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from step_node.api.bill import bill_of
-from step_node.api.errors import ApiError, error_response
+from step_node.api.errors import RETRY_AFTER_SECONDS, ApiError, error_response
 from step_node.api.models_proofs import PendingAnswer, RewardedAnswer
+from step_node.api.quotas import WINDOW_SECONDS, AddressQuota, Quotas
 from step_node.api.schema import hex_text
 from step_node.api.services import ApiServices
 from step_node.api.submission import parse_submission
 from step_node.explanations.details import Details
-from step_node.mempool.admission import Answer
+from step_node.mempool.admission import Answer, TakenIn
 from step_node.mempool.backlog import BACKLOG_SECONDS
 from step_node.mempool.outcomes import Dropped, Finalised, Pending
 from step_node.proofs.proof import Refusal, RefusalCode, SignedProof
@@ -44,6 +46,7 @@ class Submitting:
 
     def __init__(self, services: ApiServices) -> None:
         self._services = services
+        self._accounts = Quotas(services.account_submissions_per_minute)
         self.wait_ms_default = min(WAIT_MS_DEFAULT, services.wait_ms_max)
 
     def plain_wait_ms(self, query: bytes) -> int | None:
@@ -66,14 +69,53 @@ class Submitting:
             )
 
     async def admit(self, proofs: list[SignedProof], submissions: int, wait_ms: int, scope: Scope) -> list[Answer]:
-        """What admission says to these of so many submissions. The cost of what is taken in is given back."""
+        """What admission says to these of so many submissions. The cost of what is taken in is given back.
+
+        What is over the quota of the address, or of its account, is refused in its place.
+        """
         bill = bill_of(scope)
-        return await self._services.admission.submit_many(
-            proofs,
-            wait_ms=wait_ms,
-            source=(scope.get("client") or (UNKNOWN_SOURCE,))[0],
-            taken_in=lambda number: bill["give_back"](number / submissions),
+        quota = bill["quota"]
+        room = max(0, quota.take(submissions) - (submissions - len(proofs)))
+        refused = [
+            _over_quota(quota) if place >= room else self._over_account_quota(proof)
+            for place, proof in enumerate(proofs)
+        ]
+
+        def count(taken: TakenIn) -> None:
+            bill["give_back"](len(taken.new) / submissions)
+            quota.give_back(taken.known)
+            for proof in taken.new:
+                self._accounts.take(proof.account, 1)
+
+        answers = iter(
+            await self._services.admission.submit_many(
+                [proof for proof, refusal in zip(proofs, refused, strict=True) if refusal is None],
+                wait_ms=wait_ms,
+                source=(scope.get("client") or (UNKNOWN_SOURCE,))[0],
+                taken_in=count,
+            )
         )
+        return [next(answers) if refusal is None else refusal for refusal in refused]
+
+    def _over_account_quota(self, proof: SignedProof) -> Refusal | None:
+        """Nobody but the account's key can use its quota up: only what is taken in counts."""
+        seconds = self._accounts.retry_seconds(proof.account)
+        if not seconds:
+            return None
+        return Refusal(
+            RefusalCode.RATE_LIMITED,
+            f"account: has had {self._accounts.limit} proofs taken in within a minute; try again in {seconds} s",
+            Details(gate="account_submissions", limit=self._accounts.limit, unit="submissions/min"),
+        )
+
+    def retry_seconds(self, refusal: Refusal, scope: Scope) -> int:
+        """When to try again after this refusal, where it is one of those that time heals."""
+        match refusal.details.gate:
+            case "address_submissions":
+                return bill_of(scope)["quota"].retry_seconds()
+            case "account_submissions":
+                return WINDOW_SECONDS // self._accounts.limit + 1
+        return RETRY_AFTER_SECONDS
 
     async def one(self, body: bytes, wait_ms: int, scope: Scope) -> Response:
         """Answer the submission in `body`. Raises `ApiError`, which is counted."""
@@ -85,7 +127,7 @@ class Submitting:
             if isinstance(answer, Dropped):
                 raise ApiError.of(answer.refusal)
             if isinstance(answer, Refusal):
-                raise ApiError.of(answer)
+                raise ApiError.of(answer, retry_after_seconds=self.retry_seconds(answer, scope))
         except ApiError as error:
             counters.proof_refused(error.code, "api")
             counters.submission_answered("refused", trio.current_time() - arrived_at)
@@ -98,6 +140,21 @@ class Submitting:
                 counters.submission_answered("pending", trio.current_time() - arrived_at)
                 pending = PendingAnswer(proof_id=hex_text(proof.proof_id))
                 return Response(pending.model_dump_json(by_alias=True), 202, media_type=_JSON)
+
+
+def _over_quota(quota: AddressQuota) -> Refusal:
+    return Refusal(
+        RefusalCode.RATE_LIMITED,
+        f"address: may submit {quota.limit} in a minute; try again in {quota.retry_seconds()} s",
+        Details(gate="address_submissions", limit=quota.limit, unit="submissions/min"),
+    )
+
+
+async def count_submission(request: Request) -> None:
+    """A dependency of routes that take in one thing that is no proof. Raises `ApiError` over the address' quota."""
+    quota = bill_of(request.scope)["quota"]
+    if not quota.take(1):
+        raise ApiError.of(_over_quota(quota), retry_after_seconds=quota.retry_seconds())
 
 
 class ShortWay:

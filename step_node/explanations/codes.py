@@ -225,7 +225,8 @@ ROWS: Final = (
         " this triangle that their clicks use it up (`triangle_clicks`); or your account is not in the ledger yet, and"
         " a quarter of the node's places is taken by such accounts that came from your address (`source_places`); or"
         " your address asks for more than [its share](clients.md#how-much-you-may-ask-for) (`address_share`,"
-        " `address_bodies`)",
+        " `address_bodies`), or has submitted what it may in a minute (`address_submissions`), or your account has"
+        " (`account_submissions`)",
         "wait until `retryAt`, or as `Retry-After` says, then send the same body; with `tryInstead`, a new proof in"
         " that triangle is taken at once",
         True,

@@ -60,6 +60,7 @@ class ApiConfig(_Section):
     """The HTTP API. Port 0 lets the system choose.
 
     `cost_ms_per_second` is how much time answering may take, of all clients and of one address (its `address_…`).
+    `submissions_per_minute` are of one address, `account_…` of one account; 0 is no bound.
     `proxies` are the addresses of reverse proxies, whose `X-Forwarded-For` is believed. `cors_origins` are those whose
     pages may read answers in a browser. With `tls_certificate` and `tls_key` (files in PEM, relative to the home)
     the API speaks TLS alone.
@@ -72,6 +73,8 @@ class ApiConfig(_Section):
     connections_per_address_max: Annotated[int, Field(ge=1, le=10_000)] = 128
     cost_ms_per_second: Annotated[int, Field(ge=10, le=10_000)] = 400
     address_cost_ms_per_second: Annotated[int, Field(ge=10, le=10_000)] = 200
+    submissions_per_minute: Annotated[int, Field(ge=0, le=1_000_000)] = 100
+    account_submissions_per_minute: Annotated[int, Field(ge=0, le=1_000_000)] = 60
     proxies: tuple[IPvAnyAddress, ...] = ()
     tls_certificate: Path | None = None
     tls_key: Annotated[Path | None, Field(repr=False)] = None

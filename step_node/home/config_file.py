@@ -44,6 +44,11 @@ connections_per_address_max = {api.connections_per_address_max}
 cost_ms_per_second = {api.cost_ms_per_second}
 # Of that, for one address; a proof that is taken in costs it nothing as long as the node has time to spare.
 address_cost_ms_per_second = {api.address_cost_ms_per_second}
+# Submissions of one address in a minute, each of many in one body counted; those that were made before count once. And
+# proofs of one account that are taken in. 0: as many as the costs allow. Put gateways that bring many people's proofs
+# into `proxies`.
+submissions_per_minute = {api.submissions_per_minute}
+account_submissions_per_minute = {api.account_submissions_per_minute}
 # Addresses of reverse proxies. A request from one of them counts for the last address in its X-Forwarded-For.
 proxies = {_list(tuple(map(str, api.proxies)))}
 # Origins whose pages may use the API from a browser, as "https://app.example"; "*" is all, [] none. /metrics is closed

@@ -94,14 +94,20 @@ def new_config(
     listen_host: str | None = None,
     storage: StorageConfig | None = None,
     log: LogConfig | None = None,
+    has_quotas: bool = True,
 ) -> NodeConfig:
-    """Settings of a node; with `listen_host` both servers listen there, otherwise the API only on loopback.
+    """Settings of a node; with `listen_host` both servers listen there, otherwise the API only on loopback. Without
+    quotas an address may submit as much as the costs allow.
 
     Raises ConfigError naming the key for a bootstrap address that is none.
     """
     try:
         return NodeConfig(
-            api=ApiConfig(host=listen_host or LOOPBACK, port=api_port),
+            api=ApiConfig(
+                host=listen_host or LOOPBACK,
+                port=api_port,
+                **({} if has_quotas else {"submissions_per_minute": 0, "account_submissions_per_minute": 0}),
+            ),
             p2p=P2pConfig(listen=(f"/ip4/{listen_host or ALL_INTERFACES}/tcp/{p2p_port}",), bootstrap=tuple(bootstrap)),
             storage=storage or StorageConfig(),
             log=log or LogConfig(),
@@ -180,7 +186,8 @@ def write_network_homes(
 ) -> None:
     """Write one home for each node: one genesis, each knowing all the others; or all knowing the first one alone.
 
-    The password of the keystores stands beside them, and costs little to try: such a network guards nothing.
+    The password of the keystores stands beside them, and costs little to try: such a network guards nothing. Nor has it
+    quotas of submissions: who tries things out submits all of them from one address.
     Raises HomeError before anything is written if one of the homes is there already.
     """
     for home in homes:
@@ -194,6 +201,7 @@ def write_network_homes(
             listen_host=listen_host,
             storage=storage[index],
             log=log,
+            has_quotas=False,
         )
         write_home(
             home,

@@ -59,6 +59,15 @@ class _Submission:
 
 Answer: TypeAlias = Refusal | Outcome
 
+
+@dataclass(frozen=True, slots=True)
+class TakenIn:
+    """Of some submissions: `new` wait because of them; so many more were `known`, and had been submitted before."""
+
+    new: list[SignedProof]
+    known: int
+
+
 log = structlog.get_logger("journal")
 
 _STOPPING = Refusal(RefusalCode.NOT_READY, "the node is stopping; submit to another node", Details(gate="stopping"))
@@ -123,12 +132,12 @@ class Admission:
         *,
         wait_ms: int,
         source: str,
-        taken_in: Callable[[int], None] = lambda _: None,
+        taken_in: Callable[[TakenIn], None] = lambda _: None,
     ) -> list[Answer]:
         """Take in proofs from a client, and wait up to `wait_ms` for the chain to decide all of them.
 
         `source` is the client's address; how many proofs of newcomers may wait is counted by it (`mempool.turns`).
-        `taken_in` is told, as soon as they wait here, how many do that have not done so before.
+        `taken_in` is told, as soon as they wait here, which do that have not done so before.
 
         The answers are in the order of the proofs: a `Refusal` where a gate refuses one, else what became of it. A
         proof that was submitted before gets its outcome. What this answers with anything but a refusal is on disk.
@@ -148,7 +157,10 @@ class Admission:
             # Chunks are served in turn, so nearly all of a chunk are done when its first is.
             if not submission.done.is_set():
                 await submission.done.wait()
-        taken_in(sum(submission.is_new for submission in submissions))
+        new = [submission.proof for submission in submissions if submission.is_new]
+        self._waiters.requests.taken_in([proof.proof_id for proof in new])
+        known = sum(not submission.is_new and isinstance(submission.answer, Outcome) for submission in submissions)
+        taken_in(TakenIn(new, known))
         waiting = {each.proof.proof_id for each in submissions if isinstance(each.answer, Pending)}
         outcomes = await self._await_outcomes(waiting, wait_ms)
         answers = [outcomes.get(each.proof.proof_id, each.answer or _STOPPING) for each in submissions]

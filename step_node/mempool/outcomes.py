@@ -10,6 +10,7 @@ import trio
 
 from step_node.ledger.state import Receipt
 from step_node.mempool.journal import DroppedProof
+from step_node.mempool.requests import RequestsOfProofs
 from step_node.proofs.proof import Refusal
 
 WAITERS_MAX = 20_000
@@ -59,6 +60,8 @@ class OutcomeWaiters:
     def __init__(self) -> None:
         self._waiting: dict[bytes, list[_Wait]] = {}
         self._count = 0
+        self.requests = RequestsOfProofs()
+        """For the log alone."""
 
     def __len__(self) -> int:
         return self._count
@@ -91,6 +94,8 @@ class OutcomeWaiters:
 
     def announce(self, receipts: Sequence[Receipt], dropped: Iterable[DroppedProof]) -> None:
         """Tell everybody who waits for one of these."""
+        dropped = list(dropped)
+        self.requests.decided(receipts, dropped)
         for receipt in receipts:
             self._decide(receipt.proof_id, Finalised(receipt))
         for item in dropped:

@@ -249,8 +249,9 @@ class Node:
             nursery.start_soon(self._expire)
             nursery.start_soon(self.driver.run)
 
-    def services(self, *, wait_ms_max: int) -> ApiServices:
-        """What the HTTP API needs. `wait_ms_max` bounds how long a submission may wait for finality."""
+    def services(self, *, wait_ms_max: int, account_submissions_per_minute: int = 0) -> ApiServices:
+        """What the HTTP API needs. `wait_ms_max` bounds how long a submission may wait for finality, the other how many
+        an account may make (0: no bound)."""
         return ApiServices(
             chain=self._chain,
             admission=self.admission,
@@ -261,6 +262,7 @@ class Node:
             consensus=self.consensus,
             metrics=self.registry,
             wait_ms_max=wait_ms_max,
+            account_submissions_per_minute=account_submissions_per_minute,
             counters=self._metrics,
         )
 

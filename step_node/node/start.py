@@ -62,7 +62,10 @@ async def run_node(
             await nursery.start(node.run)
             nursery.start_soon(node.overview.run)
             nursery.start_soon(check_large_state, parts.storage)
-            services = node.services(wait_ms_max=config.api.wait_ms_max)
+            services = node.services(
+                wait_ms_max=config.api.wait_ms_max,
+                account_submissions_per_minute=config.api.account_submissions_per_minute,
+            )
             port = await nursery.start(
                 partial(
                     serve_api,
@@ -90,6 +93,7 @@ def _api_limits(config: NodeConfig, files_max: int) -> ApiLimits:
         connections_per_address_max=api.connections_per_address_max,
         cost_ms_per_second=api.cost_ms_per_second,
         address_cost_ms_per_second=api.address_cost_ms_per_second,
+        submissions_per_minute=api.submissions_per_minute,
         proxies=frozenset(map(str, api.proxies)),
     )
 

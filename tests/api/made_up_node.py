@@ -107,7 +107,7 @@ class MadeUpNode:
     published: list[bytes]
     health: Health = field(default_factory=Health)
 
-    def services(self, *, wait_ms_max: int = 30_000) -> ApiServices:
+    def services(self, *, wait_ms_max: int = 30_000, account_submissions_per_minute: int = 0) -> ApiServices:
         """What `create_app` takes."""
         return ApiServices(
             chain=self.chain,
@@ -118,6 +118,7 @@ class MadeUpNode:
             consensus=self.consensus,
             metrics=self.registry,
             wait_ms_max=wait_ms_max,
+            account_submissions_per_minute=account_submissions_per_minute,
             counters=self.metrics,
             operations=OperationDesk(chain=self.chain, pool=self.operation_pool, publish=self._publish),
         )

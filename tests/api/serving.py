@@ -29,10 +29,13 @@ async def serve(
     port: int = 0,
     wait_ms_max: int = 30_000,
     tls: Tls | None = None,
+    account_submissions_per_minute: int = 0,
     task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve `node`'s API until cancelled; tells its port."""
-    app = create_app(node.services(wait_ms_max=wait_ms_max))
+    app = create_app(
+        node.services(wait_ms_max=wait_ms_max, account_submissions_per_minute=account_submissions_per_minute)
+    )
     await partial(serve_api, limits=limits, clock=node.clock, metrics=node.metrics, tls=tls)(
         app, host, port, task_status=task_status
     )

@@ -13,6 +13,7 @@ from starlette.types import Receive, Scope, Send
 from mesh import TriangleId, locate
 from step_node.api.app import create_app
 from step_node.api.bill import BILL_EXTENSION, ApplicationBill
+from step_node.api.quotas import AddressQuota, Quotas
 from step_node.proofs.proof import Refusal, RefusalCode
 from tests.api.made_up_node import START_MS, ZURICH, MadeUpNode, Walker
 
@@ -247,7 +248,9 @@ async def test_only_a_proof_that_is_taken_in_is_worth_its_cost(node: MadeUpNode)
     app = create_app(node.services())
 
     async def counting(scope: Scope, receive: Receive, send: Send) -> None:
-        scope["extensions"] = {BILL_EXTENSION: ApplicationBill(charge=charge, give_back=give_back)}
+        free = AddressQuota(Quotas(0), None)
+        bill = ApplicationBill(charge=charge, give_back=give_back, quota=free)
+        scope["extensions"] = {BILL_EXTENSION: bill}
         await app(scope, receive, send)
 
     proof = Walker(1).proof(START_MS)

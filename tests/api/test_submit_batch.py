@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 from step_node.api import body as body_module
 from step_node.api.app import create_app
 from step_node.api.bill import BILL_EXTENSION, ApplicationBill
+from step_node.api.quotas import AddressQuota, Quotas
 from step_node.api.submission_batch import BATCH_SUBMISSIONS_MAX, MESSAGEPACK
 from step_node.mempool import backlog
 from step_node.proofs.client_signing import SignedPayload
@@ -208,7 +209,9 @@ async def test_what_is_taken_in_is_given_back_in_proportion(node: MadeUpNode) ->
     app = create_app(node.services())
 
     async def counting(scope: Scope, receive: Receive, send: Send) -> None:
-        scope["extensions"] = {BILL_EXTENSION: ApplicationBill(charge=charge, give_back=given_back.append)}
+        free = AddressQuota(Quotas(0), None)
+        bill = ApplicationBill(charge=charge, give_back=given_back.append, quota=free)
+        scope["extensions"] = {BILL_EXTENSION: bill}
         await app(scope, receive, send)
 
     good = Walker(1).proof(START_MS)

@@ -193,7 +193,7 @@ async def test_a_bug_is_an_internal_error_that_tells_nothing_and_reaches_the_ser
     async with httpx.AsyncClient(transport=raising, base_url="http://node") as loud:
         with pytest.raises(RuntimeError) as caught:
             await loud.get("/leaderboard?limit=7")
-    assert caught.value.__notes__ == ["while answering GET /leaderboard"]
+    assert caught.value.__notes__ == ["while answering GET /leaderboard, request -"]
 
 
 def test_every_code_has_a_status() -> None:

@@ -36,6 +36,8 @@ configs = st.builds(
         connections_per_address_max=st.integers(1, 10_000),
         cost_ms_per_second=st.integers(10, 10_000),
         address_cost_ms_per_second=st.integers(10, 10_000),
+        submissions_per_minute=st.integers(0, 1_000_000),
+        account_submissions_per_minute=st.integers(0, 1_000_000),
         proxies=st.lists(st.ip_addresses(), max_size=3).map(tuple),
         cors_origins=st.lists(st.sampled_from(["*", "https://app.example", "http://[::1]:8080"]), max_size=3).map(
             tuple
