@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+from collections.abc import Iterable
 from typing import Final
 
 REQUEST_ID: Final = "X-Request-Id"
@@ -16,7 +17,7 @@ _OWN_BYTES: Final = 8
 _ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,%d}" % REQUEST_ID_CHARACTERS_MAX)
 
 
-def request_id_of(headers: list[tuple[bytes, bytes]]) -> str:
+def request_id_of(headers: Iterable[tuple[bytes, bytes]]) -> str:
     """The id in the fields of a request (their names in small letters), or a new one."""
     given = [value for name, value in headers if name == b"x-request-id"]
     if len(given) == 1 and _ID.fullmatch(given[0]):
