@@ -15,7 +15,7 @@ from blake3 import blake3
 
 from consensus.messages import Commit
 from consensus.wire import decode
-from step_node.api.models_ledger import BatchAnswer, BatchHeaderAnswer, CommitAnswer
+from step_node.api.models_ledger import BatchAnswer, BatchHeaderAnswer, CommitAnswer, CommitSignatureAnswer
 from step_node.api.schema import hex_text
 from step_node.batch.batch import decode_batch
 from step_node.chain.chain import COMMIT_BYTES_MAX
@@ -83,11 +83,17 @@ def _answer(stored: StoredBatch) -> KeptAnswer:
             validator_set_hash=hex_text(header.validator_set_hash),
             state_root=hex_text(header.state_root),
             proof_ids_root=hex_text(header.proof_ids_root),
+            proofs_root=hex_text(header.proofs_root),
+            receipts_root=hex_text(header.receipts_root),
             body_hash=hex_text(header.body_hash),
         ),
         proof_ids=[hex_text(proof.proof_id) for proof in decoded.proofs],
         commit=CommitAnswer(
-            round=commit.round, signers=[hex_text(signature.validator) for signature in commit.signatures]
+            round=commit.round,
+            signatures=[
+                CommitSignatureAnswer(validator=hex_text(entry.validator), signature=hex_text(entry.signature))
+                for entry in commit.signatures
+            ],
         ),
     )
     body = answer.model_dump_json(by_alias=True).encode()

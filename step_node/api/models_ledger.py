@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from step_node.api.schema import AddressText, Answer, HashText, StepText, TimestampText, TriangleText
+from step_node.api.schema import AddressText, Answer, HashText, SignatureText, StepText, TimestampText, TriangleText
 
 
 class LastProofAnswer(Answer):
@@ -71,14 +71,23 @@ class BatchHeaderAnswer(Answer):
     validator_set_hash: HashText
     state_root: HashText = Field(description="The root of the state before the batch.")
     proof_ids_root: HashText = Field(description="The Merkle root of the proofs' ids (RFC 6962).")
-    body_hash: HashText
+    proofs_root: HashText = Field(description="That of the proofs' wire bytes, signatures included.")
+    receipts_root: HashText = Field(description="That of the receipts of its operations and proofs.")
+    body_hash: HashText = Field(description="The hash of the rest of the body.")
+
+
+class CommitSignatureAnswer(Answer):
+    """One validator's pre-commit."""
+
+    validator: AddressText
+    signature: SignatureText
 
 
 class CommitAnswer(Answer):
     """The pre-commits that finalised the batch."""
 
     round: int = Field(description="The round in which it was finalised.", examples=[0])
-    signers: list[AddressText]
+    signatures: list[CommitSignatureAnswer] = Field(description="Sorted by validator.")
 
 
 class BatchAnswer(Answer):

@@ -193,7 +193,10 @@ def ledger_routes(services: ApiServices) -> APIRouter:
         height: Annotated[int, Path(ge=1, le=HEIGHT_MAX, description="1 is the first.", examples=[42])],
         request: Request,
     ) -> Response:
-        """Its header, the ids of its proofs, and who committed it. It never changes: keep it as long as you like."""
+        """Its header, the ids of its proofs, and the signatures that made it final.
+
+        It never changes: keep it as long as you like.
+        """
         last = services.chain.head.chain.height
         if height > last:
             raise ApiError(

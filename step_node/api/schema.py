@@ -9,6 +9,7 @@ from pydantic.alias_generators import to_camel
 
 ADDRESS_PATTERN = "^0x[0-9a-fA-F]{40}$"
 HASH_PATTERN = "^0x[0-9a-fA-F]{64}$"
+SIGNATURE_PATTERN = "^0x[0-9a-fA-F]{130}$"
 TRIANGLE_PATTERN = "^STEP-TRI-v1:[A-T](?:[1-9]|1[0-9]|2[01])-[0-3]{20}-[A-Z2-7]{3}$"
 """The looks of a triangle's text form; its checksum and padding are asked of `mesh.TriangleId`."""
 TRIANGLE_FORMAT = "step-triangle-id"
@@ -43,6 +44,9 @@ class Answer(BaseModel):
 
 AddressText = Annotated[str, Field(pattern=ADDRESS_PATTERN, examples=[EXAMPLE_ADDRESS])]
 HashText = Annotated[str, Field(pattern=HASH_PATTERN, examples=[EXAMPLE_PROOF_ID])]
+SignatureText = Annotated[
+    str, Field(pattern=SIGNATURE_PATTERN, description="r, s, v; v of 27 or 28.", examples=["0x" + "11" * 64 + "1b"])
+]
 StepText = Annotated[
     str, Field(pattern=r"^[0-9]+\.[0-9]{6}$", description="STEP, always six places.", examples=["0.001953"])
 ]

@@ -4,7 +4,8 @@ A batch's identity is the SHA-256 of its canonical header. The header commits to
 purpose: `proof_ids_root` is the Merkle root with which a client can be shown that its proof is in, and `body_hash`
 covers every byte of the body. Proof ids alone would not do: they cover what the client signed, but not the signature
 itself, so a proposer could send one identity with a good signature to some validators and a bad one to others
-(docs/adr/0006-batch-identity.md).
+(docs/adr/0006-batch-identity.md). And it commits to what the batch does for those who are in it: `receipts_root`
+(`step_node.receipts`, docs/adr/0034-receipts.md), which only who executes the batch can check.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ PROOFS_MAX = 1_000
 EVIDENCE_MAX = 16
 OPERATIONS_MAX = 64
 HEADER_BYTES_MAX = 1_024
-"""A header of the longest chain id and the greatest numbers has some 600."""
+"""A header of the longest chain id and the greatest numbers has some 650."""
 
 
 class MalformedBatch(ValueError):
@@ -39,7 +40,10 @@ class MalformedBatch(ValueError):
 
 @wire_type
 class BatchHeader:
-    """What is hashed into the batch's identity. `state_root` is the root before the batch is applied."""
+    """What is hashed into the batch's identity.
+
+    `state_root` is the root before the batch is applied, `receipts_root` that of what applying it gives.
+    """
 
     chain_id: Annotated[str, Field(min_length=1, max_length=64)]
     height: Annotated[UInt63, Field(ge=1)]
@@ -51,6 +55,7 @@ class BatchHeader:
     state_root: BatchHash
     proof_ids_root: BatchHash
     proofs_root: BatchHash
+    receipts_root: BatchHash
     body_hash: BatchHash
 
 
@@ -119,7 +124,7 @@ class BatchContent:
     operations: tuple[bytes, ...] = ()
 
     def roots(self) -> tuple[bytes, bytes, bytes]:
-        """`(proof_ids_root, proofs_root, body_hash)` for the header."""
+        """`(proof_ids_root, proofs_root, body_hash)` for the header: what commits to the content itself."""
         return (
             merkle_root([proof.proof_id for proof in self.proofs]),
             merkle_root(proof_leaves(self.proofs)),

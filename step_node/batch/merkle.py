@@ -63,3 +63,30 @@ def root_of_path(leaf: bytes, path: Sequence[bytes]) -> bytes | None:
             return None
         node = hashlib.sha256(_NODE + (sibling + node if side == LEFT else node + sibling)).digest()
     return node
+
+
+def inclusion_path(leaves: Sequence[bytes], index: int) -> tuple[bytes, ...]:
+    """The audit path of RFC 6962 §2.1.1: the siblings alone, 32 bytes each, from leaf `index` upwards.
+
+    Raises IndexError if there is no such leaf.
+    """
+    return tuple(step[1:] for step in merkle_path(leaves, index))
+
+
+def root_of_inclusion(leaf: bytes, *, index: int, size: int, path: Sequence[bytes]) -> bytes | None:
+    """The root that an audit path leads to from the leaf at `index` of `size`; None if it is not as long as it must be.
+
+    RFC 9162 §2.1.3.2: the place decides on which side each sibling stands.
+    """
+    if index >= size:
+        return None
+    node, last = hashlib.sha256(_LEAF + leaf).digest(), size - 1
+    steps = iter(path)
+    while last > 0:
+        if index % 2 or index < last:
+            sibling = next(steps, None)
+            if sibling is None:
+                return None
+            node = hashlib.sha256(_NODE + (sibling + node if index % 2 else node + sibling)).digest()
+        index, last = index // 2, last // 2
+    return node if next(steps, None) is None else None

@@ -15,6 +15,7 @@ from step_node.ledger.offences import Offence, Slashing
 from step_node.ledger.state import Receipt, StateSlice
 from step_node.operations.operation import Operation, encode_operation
 from step_node.proofs.proof import Refusal, SignedProof
+from step_node.receipts.leaves import operation_receipt_leaves, receipts_root
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +45,7 @@ def build_batch(state: StateSlice, plan: BatchPlan) -> JudgedBatch | None:
         piece for piece, offence in plan.evidence[:EVIDENCE_MAX] if isinstance(execution.try_offence(offence), Slashing)
     )
     operations = tuple(
-        encode_operation(operation)
-        for operation in plan.operations[:OPERATIONS_MAX]
-        if execution.try_operation(operation) is None
+        operation for operation in plan.operations[:OPERATIONS_MAX] if execution.try_operation(operation) is None
     )
     proofs: list[SignedProof] = []
     receipts: list[Receipt] = []
@@ -59,8 +58,9 @@ def build_batch(state: StateSlice, plan: BatchPlan) -> JudgedBatch | None:
             receipts.append(outcome)
     if not (proofs or evidence or operations):
         return None
-    content = BatchContent(tuple(proofs), plan.last_commit, evidence, operations)
+    content = BatchContent(tuple(proofs), plan.last_commit, evidence, tuple(map(encode_operation, operations)))
     proof_ids_root, proofs_root, body_hash = content.roots()
+    operation_leaves = operation_receipt_leaves(plan.chain_id, operations, execution.operation_receipts)
     batch = content.with_header(
         BatchHeader(
             chain_id=plan.chain_id,
@@ -73,8 +73,10 @@ def build_batch(state: StateSlice, plan: BatchPlan) -> JudgedBatch | None:
             state_root=state_root(head.lanes),
             proof_ids_root=proof_ids_root,
             proofs_root=proofs_root,
+            receipts_root=receipts_root(operation_leaves, receipts),
             body_hash=body_hash,
         )
     )
     changes = execution.close(batch_hash=batch.hash, proposer=plan.proposer)
-    return JudgedBatch(batch, LedgerTransition(changes, tuple(receipts), execution.slashings))
+    transition = LedgerTransition(changes, tuple(receipts), execution.slashings, execution.operation_receipts)
+    return JudgedBatch(batch, transition, operation_leaves)

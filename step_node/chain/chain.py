@@ -52,6 +52,7 @@ from step_node.operations.operation import (
 from step_node.parameters import Parameters
 from step_node.proofs.gates import check_stateless_many
 from step_node.proofs.proof import SignedProof
+from step_node.receipts.leaves import pack_leaves
 from step_node.storage.interface import FinalisedBatch, RestoredState, Storage, StoredBatch
 
 COMMIT_BYTES_MAX = 200_000
@@ -239,6 +240,7 @@ class Chain:
                     timestamp_ms=batch.header.timestamp_ms,
                     batch=encode_batch(batch),
                     commit=encode(commit),
+                    operation_leaves=pack_leaves(judged.operation_leaves),
                 ),
                 changes=judged.transition.changes,
                 proofs=batch.proofs,

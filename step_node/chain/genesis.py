@@ -24,9 +24,11 @@ from step_node.ledger.commitment import EMPTY_LANES
 from step_node.ledger.execution import check_conservation, head_with_commitment
 from step_node.ledger.records import Account, ChainRecord, ParametersRecord, Record, ValidatorRecord
 from step_node.ledger.state import StateHead
+from step_node.ledger.validators import validator_set
 from step_node.multiaddrs import MultiaddrText
 from step_node.parameters import USTEP_PER_STEP, Parameters
 from step_node.proofs.timestamps import format_timestamp
+from step_node.receipts.verification import Trust
 from step_node.strict_json import unique_keys
 
 GENESIS_BYTES_MAX = 16_000_000
@@ -149,6 +151,10 @@ class Genesis(BaseModel):
     def hash(self) -> bytes:
         """The chain's genesis hash, 32 bytes."""
         return hashlib.sha256(rfc8785.dumps(self.model_dump(mode="json", exclude_none=True))).digest()
+
+    def trust(self) -> Trust:
+        """What receipts of this chain are judged by."""
+        return Trust(self.chain_id, self.hash, validator_set(self.head().validators))
 
     def accounts(self) -> tuple[Account, ...]:
         """The accounts of the allocations, sorted by address."""

@@ -19,6 +19,7 @@ from step_node.ledger.offences import Offence
 from step_node.ledger.state import StateHead, StateSlice
 from step_node.operations.operation import Operation, OperationRefused, decode_operation, verify_operation
 from step_node.parameters import Parameters
+from step_node.receipts.leaves import operation_receipt_leaves, receipts_root
 
 
 class InvalidBatch(ValueError):
@@ -35,10 +36,14 @@ class InvalidBatch(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class JudgedBatch:
-    """A batch found valid, with what it does to the state it extends."""
+    """A batch found valid, with what it does to the state it extends.
+
+    `operation_leaves` are the leaves of its operations' receipts (`step_node.receipts.leaves`).
+    """
 
     batch: Batch
     transition: LedgerTransition
+    operation_leaves: tuple[bytes, ...] = ()
 
 
 def check_header(header: BatchHeader, *, chain_id: str, head: StateHead, validators: ValidatorSet) -> None:
@@ -108,7 +113,8 @@ def accusations_and_operations(
 def apply_judged(
     state: StateSlice, batch: Batch, offences: tuple[Offence, ...], operations: tuple[Operation, ...]
 ) -> JudgedBatch:
-    """What the batch does to `state`. Raises `InvalidBatch` where the ledger refuses it."""
+    """What the batch does to `state`. Raises `InvalidBatch` where the ledger refuses it, or pays otherwise than its
+    header says."""
     if state.head.chain.height != batch.header.height - 1:
         raise InvalidBatch(f"height: {batch.header.height} has been finalised meanwhile")
     ledger_input = LedgerInput(
@@ -121,9 +127,14 @@ def apply_judged(
         operations=operations,
     )
     try:
-        return JudgedBatch(batch, apply_batch(state, ledger_input))
+        transition = apply_batch(state, ledger_input)
     except BatchRefused as error:
         raise InvalidBatch(f"{error.field}: {error}") from error
+    leaves = operation_receipt_leaves(batch.header.chain_id, operations, transition.operation_receipts)
+    root = receipts_root(leaves, transition.receipts)
+    if root != batch.header.receipts_root:
+        raise InvalidBatch(f"receipts_root: must be {_show(root)}, not {_show(batch.header.receipts_root)}")
+    return JudgedBatch(batch, transition, leaves)
 
 
 def signers_of(commit: Commit | None) -> tuple[bytes, ...]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from step_node.ledger.execution import LedgerExecution
 from step_node.ledger.offences import Offence, Slashing
 from step_node.ledger.rewards import validator_rewards_ustep
-from step_node.ledger.state import Changes, NonceExpiry, Receipt, StateHead, StateKeys, StateSlice
+from step_node.ledger.state import Changes, NonceExpiry, OperationReceipt, Receipt, StateHead, StateKeys, StateSlice
 from step_node.operations.operation import Operation, recipient_of
 from step_node.parameters import Parameters
 from step_node.proofs.proof import Refusal, SignedProof
@@ -39,11 +39,12 @@ class LedgerInput:
 
 @dataclass(frozen=True, slots=True)
 class LedgerTransition:
-    """What a batch does to the state, and to each of its proofs."""
+    """What a batch does to the state, and to each of its proofs and operations."""
 
     changes: Changes
     receipts: tuple[Receipt, ...]
     slashings: tuple[Slashing, ...] = ()
+    operation_receipts: tuple[OperationReceipt, ...] = ()
 
 
 class BatchRefused(ValueError):
@@ -134,4 +135,4 @@ def apply_batch(state: StateSlice, batch: LedgerInput) -> LedgerTransition:
             raise BatchRefused("proofs", index, f"{outcome.code}: {outcome.message}")
         receipts.append(outcome)
     changes = execution.close(batch_hash=batch.batch_hash, proposer=batch.proposer)
-    return LedgerTransition(changes, tuple(receipts), execution.slashings)
+    return LedgerTransition(changes, tuple(receipts), execution.slashings, execution.operation_receipts)

@@ -24,7 +24,7 @@ from step_node.ledger.records import (
     TriangleState,
 )
 from step_node.ledger.rewards import proof_reward_ustep
-from step_node.ledger.state import Changes, Receipt, StateHead, StateSlice
+from step_node.ledger.state import Changes, OperationReceipt, Receipt, StateHead, StateSlice
 from step_node.ledger.state_gates import LEVEL_MAX, check_state_gates, clicks_max
 from step_node.ledger.validators import ValidatorSheet
 from step_node.operations.operation import Operation, OperationCode, OperationRefused, Transfer
@@ -47,6 +47,7 @@ class LedgerExecution:
         self._expired = {(nonce.account, nonce.nonce) for nonce in state.expired_nonces}
         self._minted_ustep = 0
         self._paid_ustep = 0
+        self._operation_receipts: list[OperationReceipt] = []
         self._validators = ValidatorSheet(state.head, timestamp_ms=timestamp_ms)
 
     @property
@@ -58,6 +59,11 @@ class LedgerExecution:
     def slashings(self) -> tuple[Slashing, ...]:
         """Who has been slashed in this batch so far."""
         return tuple(self._validators.slashings)
+
+    @property
+    def operation_receipts(self) -> tuple[OperationReceipt, ...]:
+        """What the operations applied so far have left their owners, in order."""
+        return tuple(self._operation_receipts)
 
     def begin(self, signers: Sequence[bytes], rewards: Mapping[bytes, int]) -> None:
         """What the last commit means: `rewards` (by validator) are minted to the owners, absences are counted."""
@@ -88,6 +94,7 @@ class LedgerExecution:
         self._accounts[operation.owner] = replace(
             account, balance_ustep=balance_ustep, operations=account.operations + 1
         )
+        self._operation_receipts.append(OperationReceipt(operation.owner, balance_ustep))
         return None
 
     def _send(self, transfer: Transfer, balance_ustep: int) -> int:

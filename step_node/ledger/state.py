@@ -63,6 +63,13 @@ class StateSlice:
     """Those that leave with this batch, sorted by `nonce_age`."""
 
 
+class OperationReceipt(NamedTuple):
+    """What a finalised operation has left its owner: `balance_ustep` (micro-STEP) is the account's right after it."""
+
+    owner: bytes
+    balance_ustep: int
+
+
 class Receipt(NamedTuple):
     """What became of one finalised proof. Amounts are micro-STEP; `clicks` and `balance_ustep` are those after it.
 

@@ -36,7 +36,7 @@ from p2p.errors import NetworkError, PeerFault
 from p2p.network import Fault, Network, PeerId, Stream
 from step_node.multiaddrs import MULTIADDR_CHARACTERS_MAX
 from step_node.proofs.proof import PROOF_ID_BYTES
-from step_node.snapshot.light import LINKS_MAX, SetLink
+from step_node.receipts.links import LINKS_MAX, SetLink
 from step_node.snapshot.manifest import CHUNK_BYTES_MAX, CHUNKS_MAX, MANIFEST_BYTES_MAX
 
 HELLO_PROTOCOL = "/step/hello/1"

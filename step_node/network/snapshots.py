@@ -40,8 +40,8 @@ from step_node.network.protocols import (
 )
 from step_node.network.track_record import TrackRecords
 from step_node.offload import run_blocking
+from step_node.receipts.links import InvalidLink, SetLink, TrustedSets
 from step_node.snapshot.chunks import ChunkReader, stored_records
-from step_node.snapshot.light import SetLink, TrustedSets
 from step_node.snapshot.manifest import SnapshotManifest, UnprovenSnapshot, check_manifest
 from step_node.snapshot.records import InvalidSnapshot
 from step_node.snapshot.store import FetchedChunks, SnapshotStore
@@ -237,7 +237,7 @@ class SnapshotJoiner:
                 restored = await self._fetch_chunks(stream, answer, manifest, trusted, fetched)
             except WireError as error:
                 raise PeerFault(peer_id, Fault.MALFORMED, str(error)) from error
-            except InvalidSnapshot as error:
+            except (InvalidSnapshot, InvalidLink) as error:
                 raise PeerFault(peer_id, Fault.INVALID_DATA, str(error)) from error
             return None if restored is None else (restored, links)
 

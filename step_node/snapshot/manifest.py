@@ -2,7 +2,7 @@
 
 A snapshot is of the state after one height, its base. The batch after it carries the root of that state in its header,
 and a quorum has committed that header: so the manifest brings the base batch, the header that follows, and both
-commits, and says how many links lead from the validators of genesis to those of that header (`snapshot.trust`).
+commits, and says how many links lead from the validators of genesis to those of that header (`receipts.links`).
 The manifest's list of chunk hashes is the sender's own word; it only says early, and about which chunk, that something
 is wrong. What counts is the root.
 """
@@ -19,7 +19,7 @@ from consensus.messages import BATCH_BYTES_MAX, BatchHash, Commit
 from consensus.wire import UInt63, wire_type
 from step_node.batch.batch import BatchHeader, MalformedBatch, decode_batch, header_hash
 from step_node.crypto.lines import recover_signer
-from step_node.snapshot.light import LINKS_MAX, TrustedSets
+from step_node.receipts.links import LINKS_MAX, TrustedSets
 from step_node.snapshot.records import InvalidSnapshot
 
 CHUNK_BYTES_MAX = 512_000

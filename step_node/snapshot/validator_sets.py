@@ -1,4 +1,4 @@
-"""The links from genesis's validators to the present ones, as a node keeps them for newcomers (`snapshot.trust`).
+"""The links from genesis's validators to the present ones, as a node keeps them for newcomers (`receipts.links`).
 
 They can be made only while the chain goes by: the store does not remember who was in an earlier set. So a set is
 written down when it becomes that of the next height, and the first header under it whose commit carries a quorum of
@@ -29,7 +29,7 @@ from step_node.chain.genesis import Genesis
 from step_node.durable.file_system import DISK, FileSystem
 from step_node.ledger.validators import validator_set
 from step_node.offload import run_blocking
-from step_node.snapshot.light import LINKS_MAX, SetLink, TrustedSets
+from step_node.receipts.links import LINKS_MAX, InvalidLink, SetLink, TrustedSets
 from step_node.snapshot.records import InvalidSnapshot
 
 UNLINKED_MAX = 8
@@ -73,7 +73,7 @@ class ValidatorSetLinks:
             await run_blocking(set_links._read)
         except FileNotFoundError:
             return set_links
-        except (OSError, WireError, InvalidSnapshot) as error:
+        except (OSError, WireError, InvalidSnapshot, InvalidLink) as error:
             log.error(
                 "the links to the present validators cannot be read; newcomers get no snapshot from this node once the"
                 " set has changed",
@@ -132,7 +132,7 @@ class ValidatorSetLinks:
         link = SetLink(header, commit, validators.validators)
         try:
             self._trusted.follow(link)
-        except InvalidSnapshot:
+        except InvalidLink:
             return False  # Too few of the old set have signed this one: a later header will do.
         self.links = (*self.links, link)
         del self._unlinked[header.validator_set_hash]

@@ -17,7 +17,7 @@ from step_node.ledger.records import Account, NonceRecord, Record, Triangle
 from step_node.ledger.state import Changes, Receipt, StateHead, StateKeys, StateSlice
 from step_node.proofs.proof import SignedProof
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 PAGE_MAX = 500
 """The largest page any listing returns; a larger `limit` is a caller's error."""
 
@@ -53,13 +53,18 @@ class NoChain(StorageMismatch):
 
 @dataclass(frozen=True, slots=True)
 class StoredBatch:
-    """A finalised batch: `batch` and `commit` are the encoded bytes, as they went over the wire."""
+    """A finalised batch: `batch` and `commit` are the encoded bytes, as they went over the wire.
+
+    `operation_leaves` are those of its operations' receipts, packed (`step_node.receipts.leaves`): no other record
+    tells what an operation has left its owner. Empty where there are none, and for the batch that a snapshot begins at.
+    """
 
     height: int
     batch_hash: bytes
     timestamp_ms: int
     batch: bytes
     commit: bytes
+    operation_leaves: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

@@ -222,12 +222,18 @@ def batch_document(stored: StoredBatch) -> Document:
         "timestamp_ms": stored.timestamp_ms,
         "batch": stored.batch,
         "commit": stored.commit,
+        "operation_leaves": stored.operation_leaves,
     }
 
 
 def batch_from(document: Document) -> StoredBatch:
     return StoredBatch(
-        document["_id"], document["batch_hash"], document["timestamp_ms"], document["batch"], document["commit"]
+        document["_id"],
+        document["batch_hash"],
+        document["timestamp_ms"],
+        document["batch"],
+        document["commit"],
+        document["operation_leaves"],
     )
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
+import msgpack
 import pytest
 from shapely.geometry import shape
 
 from mesh import TriangleId, contains, locate, outline, polygon
+from step_node.crypto.lines import recover_signer
 from step_node.proofs.proof import Refusal, RefusalCode
 from step_node.storage.memory import MemoryStorage
 from tests.api.made_up_node import CHAIN_ID, START_MS, ZURICH, MadeUpNode, Walker
@@ -213,15 +217,47 @@ async def test_what_is_no_triangle_is_refused(client: httpx.AsyncClient) -> None
     assert require_refusal(answer, 400, "INVALID_PAYLOAD").startswith("id: checksum: ")
 
 
-async def test_a_batch_shows_its_header_proofs_and_signers(node: MadeUpNode, client: httpx.AsyncClient) -> None:
+def identity_of(header: dict[str, Any]) -> str:
+    """The recipe of docs/receipts.md, by nothing but what the answer says."""
+    moment = datetime.fromisoformat(header["timestamp"])
+    fields = {
+        "version": 1,
+        "chain_id": header["chainId"],
+        "height": header["height"],
+        "round": header["round"],
+        "proposer": bytes.fromhex(header["proposer"][2:]),
+        "timestamp_ms": (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1),
+        **{
+            name: bytes.fromhex(header[field][2:])
+            for name, field in (
+                ("previous_batch_hash", "previousBatchHash"),
+                ("validator_set_hash", "validatorSetHash"),
+                ("state_root", "stateRoot"),
+                ("proof_ids_root", "proofIdsRoot"),
+                ("proofs_root", "proofsRoot"),
+                ("receipts_root", "receiptsRoot"),
+                ("body_hash", "bodyHash"),
+            )
+        },
+    }
+    return "0x" + hashlib.sha256(msgpack.packb(fields)).hexdigest()
+
+
+async def test_a_batch_shows_all_that_its_hash_is_made_of_and_who_signed_it(
+    node: MadeUpNode, client: httpx.AsyncClient
+) -> None:
     proof_id = (await submit(client, Walker(1).proof(START_MS))).json()["proofId"]
     await node.finalise()
     batch = await read(client, "/batch/1")
     proposer = f"0x{node.chain.validators.proposer(1, 0).address.hex()}"
     assert batch["batchHash"] == f"0x{node.chain.head.chain.batch_hash.hex()}"
     assert batch["proofIds"] == [proof_id]
-    assert batch["commit"] == {"round": 0, "signers": [proposer]}
     header = batch["header"]
+    assert identity_of(header) == batch["batchHash"]
+    (signed,) = batch["commit"]["signatures"]
+    assert (batch["commit"]["round"], signed["validator"]) == (0, proposer)
+    line = f"STEP-PRE-COMMIT-v1|chain:{CHAIN_ID}|height:1|round:0|batch:{batch['batchHash']}"
+    assert recover_signer(line, bytes.fromhex(signed["signature"][2:])) == bytes.fromhex(proposer[2:])
     assert header["previousBatchHash"] == f"0x{node.chain.genesis.hash.hex()}"
     assert (header["chainId"], header["height"], header["proposer"]) == (CHAIN_ID, 1, proposer)
     require_refusal(await client.get("/batch/2"), 404, "BATCH_NOT_FOUND")

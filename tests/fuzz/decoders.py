@@ -103,11 +103,11 @@ from step_node.proofs.client_signing import sign_payload
 from step_node.proofs.payload import parse_payload
 from step_node.proofs.proof import ProofRefused
 from step_node.proofs.wire import BUNDLE_BYTES_MAX, MalformedProof, decode_bundle, encode_bundle, to_wire_fields
+from step_node.receipts.links import SetLink, TrustedSets
 from step_node.signing.guard import SigningGuard
 from step_node.signing.history import SigningKind
 from step_node.signing.history_file import DOCUMENT_BYTES_MAX, export_history, read_history
 from step_node.signing.keystore import KdfStrength, create_keystore, keystore_address
-from step_node.snapshot.light import SetLink, TrustedSets
 from step_node.snapshot.manifest import (
     CHUNK_BYTES_MAX,
     SnapshotIndex,

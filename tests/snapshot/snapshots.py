@@ -12,8 +12,8 @@ from step_node.chain.chain import COMMIT_BYTES_MAX, Chain
 from step_node.chain.genesis import Genesis
 from step_node.ledger.state import StateHead
 from step_node.ledger.validators import validator_set
+from step_node.receipts.links import TrustedSets
 from step_node.snapshot.chunks import ChunkReader, ChunkWriter
-from step_node.snapshot.light import TrustedSets
 from step_node.snapshot.manifest import SnapshotManifest, check_manifest
 from tests.support.chains import finalise, open_chain
 from tests.support.proofs import signed_proof

@@ -8,7 +8,7 @@ import pytest
 
 from consensus.messages import PreCommit
 from step_node.ledger.validators import validator_set
-from step_node.snapshot.light import TrustedSets
+from step_node.receipts.links import TrustedSets
 from step_node.snapshot.validator_sets import UNLINKED_MAX, ValidatorSetLinks
 from tests.snapshot.changing_chain import ChangingChain, changing_genesis, signed_vote
 from tests.support.chains import CHAIN_ID, make_genesis

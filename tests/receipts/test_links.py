@@ -18,8 +18,7 @@ from step_node.batch.batch import BatchHeader, header_hash
 from step_node.crypto.eip191 import public_key_of
 from step_node.ledger.validators import validator_set
 from step_node.network.protocols import LINKS_BYTES_MAX, LINKS_PER_MESSAGE, SetLinks
-from step_node.snapshot.light import SetLink, TrustedSets
-from step_node.snapshot.records import InvalidSnapshot
+from step_node.receipts.links import InvalidLink, SetLink, TrustedSets
 from tests.snapshot.changing_chain import ChangingChain, changing_genesis, signed_vote
 from tests.support.chains import CHAIN_ID, make_genesis, validator_names
 from tests.support.proofs import START_MS, address, private_key
@@ -66,6 +65,7 @@ def forged(names: Sequence[str], signers: Sequence[str], *, pretended: Sequence[
         state_root=bytes(32),
         proof_ids_root=bytes(32),
         proofs_root=bytes(32),
+        receipts_root=bytes(32),
         body_hash=bytes(32),
     )
     batch_hash = header_hash(header)
@@ -90,14 +90,14 @@ def test_links_lead_from_genesis_through_every_kind_of_change(changed: ChangingC
 def test_a_wrong_byte_in_the_links_is_found(changed: ChangingChain, data: st.DataObject) -> None:
     encoded = bytearray(encode(SetLinks(changed.set_links.links)))
     encoded[data.draw(st.integers(0, len(encoded) - 1))] ^= data.draw(st.integers(1, 255))
-    with pytest.raises((WireError, InvalidSnapshot)):
+    with pytest.raises((WireError, InvalidLink)):
         along(decode(SetLinks, bytes(encoded), bytes_max=LINKS_BYTES_MAX, structure_bytes_max=LINKS_BYTES_MAX).links)
 
 
 def test_links_stand_in_one_order_each_once(changed: ChangingChain) -> None:
     one, two, three = changed.set_links.links
     for wrong in ((two, one), (one, one), (one, three, two), (one, two, three, three)):
-        with pytest.raises(InvalidSnapshot):
+        with pytest.raises(InvalidLink):
             along(wrong)
 
 
@@ -113,7 +113,7 @@ def test_who_has_less_than_a_quorum_of_keys_leads_nowhere(data: st.DataObject) -
     claimed = data.draw(st.lists(st.sampled_from(others), unique=True))
     pretended = data.draw(st.lists(st.sampled_from(others), unique=True))
     link = forged([*held, *own, *claimed], [*held, *own], pretended=pretended)
-    with pytest.raises(InvalidSnapshot):
+    with pytest.raises(InvalidLink):
         trusted.follow(link)
     assert trusted.latest == validator_set(genesis.head().validators)
     assert trusted.find(link.header.validator_set_hash) is None
@@ -133,7 +133,7 @@ def test_a_quorum_of_the_old_set_and_one_of_the_new_are_enough_and_needed(data: 
         trusted.follow(link)
         assert trusted.latest == set_of(new)
     else:
-        with pytest.raises(InvalidSnapshot):
+        with pytest.raises(InvalidLink):
             trusted.follow(link)
 
 
@@ -152,7 +152,7 @@ def test_each_rule_of_a_link(changed: ChangingChain) -> None:
         # The set of genesis itself, with the stakes of genesis.
         if message == "another one":
             link = replace(link, header=replace(link.header, validator_set_hash=GENESIS_SET.hash))
-        with pytest.raises(InvalidSnapshot, match=message):
+        with pytest.raises(InvalidLink, match=message):
             along([link])
     along([first])
 
@@ -172,6 +172,7 @@ def test_the_largest_links_fit_into_one_message() -> None:
             state_root=bytes(32),
             proof_ids_root=bytes(32),
             proofs_root=bytes(32),
+            receipts_root=bytes(32),
             body_hash=bytes(32),
         ),
         Commit(number_max, 2**16, bytes(32), tuple(CommitSignature(one, bytes(65)) for one in addresses)),

@@ -22,11 +22,14 @@ from consensus.values import VALIDATORS_MAX, Validator, ValidatorSet
 from consensus.wire import wire_type
 from step_node.batch.batch import BatchHeader, header_hash
 from step_node.crypto.lines import recover_signer
-from step_node.snapshot.records import InvalidSnapshot
 
 LINKS_MAX = 4_096
 """Changes of the set that a newcomer follows. A chain that has had more gives no snapshots any more: newcomers fetch
 every batch."""
+
+
+class InvalidLink(ValueError):
+    """A link that leads nowhere. The message names the part and the rule."""
 
 
 @wire_type
@@ -51,7 +54,7 @@ class TrustedSets:
 
     @classmethod
     def along(cls, chain_id: str, genesis: ValidatorSet, links: Sequence[SetLink]) -> TrustedSets:
-        """Those of a whole chain of links. Raises `InvalidSnapshot`."""
+        """Those of a whole chain of links. Raises `InvalidLink`."""
         trusted = cls(chain_id, genesis)
         for link in links:
             trusted.follow(link)
@@ -62,24 +65,24 @@ class TrustedSets:
         return self._by_hash.get(validator_set_hash)
 
     def follow(self, link: SetLink) -> None:
-        """Trust the set that `link` leads to. Raises `InvalidSnapshot`, with nothing changed, if it leads nowhere."""
+        """Trust the set that `link` leads to. Raises `InvalidLink`, with nothing changed, if it leads nowhere."""
         header, commit = link.header, link.commit
         if header.chain_id != self._chain_id:
-            raise InvalidSnapshot("link: header.chain_id: is another chain's")
+            raise InvalidLink("link: header.chain_id: is another chain's")
         if header.height <= self._height:
-            raise InvalidSnapshot(f"link: header.height: must be above {self._height}")
+            raise InvalidLink(f"link: header.height: must be above {self._height}")
         if header.validator_set_hash == self.latest_hash:
-            raise InvalidSnapshot("link: the set is not another one")
+            raise InvalidLink("link: the set is not another one")
         try:
             validators = ValidatorSet(link.validators)
         except ValueError as error:
-            raise InvalidSnapshot(f"link: {error}") from error
+            raise InvalidLink(f"link: {error}") from error
         if validators.hash != header.validator_set_hash:
-            raise InvalidSnapshot("link: validators: are not the set that the header names")
+            raise InvalidLink("link: validators: are not the set that the header names")
         # Counted before any signature is recovered; `verify_commit` sees to it that each is there once, and is good.
         old = sum(entry.validator in self.latest for entry in commit.signatures)
         if old < self.latest.quorum:
-            raise InvalidSnapshot(
+            raise InvalidLink(
                 f"link: commit: {old} of the {len(self.latest)} validators before have signed; a quorum is"
                 f" {self.latest.quorum}"
             )
@@ -93,7 +96,7 @@ class TrustedSets:
                 recover=recover_signer,
             )
         except InvalidCommit as error:
-            raise InvalidSnapshot(f"link: the commit of height {header.height}: {error}") from error
+            raise InvalidLink(f"link: the commit of height {header.height}: {error}") from error
         self._by_hash[header.validator_set_hash] = validators
         self._height = header.height
         self.latest, self.latest_hash = validators, header.validator_set_hash

@@ -1,0 +1,130 @@
+"""Receipts made from what a node has of one batch (`verification` reads them)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from consensus.messages import Commit
+from step_node.amounts import step_text
+from step_node.batch.batch import BatchHeader
+from step_node.batch.merkle import inclusion_path, merkle_root
+from step_node.ledger.state import Receipt
+from step_node.operations.operation import Operation, signing_line
+from step_node.proofs.canonical_line import canonical_line
+from step_node.proofs.proof import SignedProof
+from step_node.proofs.timestamps import format_timestamp
+from step_node.receipts.document import (
+    STATE_NAMES,
+    CommitPart,
+    HeaderPart,
+    LinkPart,
+    OperationOutcome,
+    OperationReceipt,
+    PathPart,
+    ProofOutcome,
+    ProofReceipt,
+    SignedLine,
+    ValidatorPart,
+)
+from step_node.receipts.leaves import balance_in
+from step_node.receipts.links import SetLink
+
+
+@dataclass(frozen=True, slots=True)
+class BatchReceipts:
+    """What the receipts of one batch are made from.
+
+    `operation_leaves` and `proof_leaves` are those of all its receipts (`receipts.leaves`), `links` those that lead
+    from genesis to its validators.
+    """
+
+    genesis_hash: bytes
+    header: BatchHeader
+    commit: Commit
+    links: Sequence[SetLink]
+    operation_leaves: Sequence[bytes]
+    proof_leaves: Sequence[bytes]
+
+    @property
+    def are_complete(self) -> bool:
+        """Whether the leaves are those that the header commits to."""
+        return merkle_root([*self.operation_leaves, *self.proof_leaves]) == self.header.receipts_root
+
+    def of_proof(self, proof: SignedProof, receipt: Receipt) -> ProofReceipt:
+        """The receipt of a proof of this batch, of which the ledger has made `receipt`."""
+        line = canonical_line(
+            proof.account,
+            proof.triangle.text,
+            proof.lat,
+            proof.lon,
+            proof.accuracy_m,
+            format_timestamp(proof.timestamp_ms),
+            proof.nonce,
+        )
+        return ProofReceipt(
+            genesis_hash=self.genesis_hash,
+            proof=SignedLine(line=line, signature=proof.signature),
+            outcome=ProofOutcome(
+                reward=step_text(receipt.reward_ustep),
+                clicks=receipt.clicks,
+                state=STATE_NAMES[receipt.triangle_state],
+                balance=step_text(receipt.balance_ustep),
+            ),
+            path=self._path(len(self.operation_leaves) + receipt.index),
+            header=header_part(self.header),
+            commit=_commit_part(self.commit),
+            links=self._links(),
+        )
+
+    def of_operation(self, operation: Operation, index: int) -> OperationReceipt:
+        """The receipt of the operation at `index` of this batch."""
+        return OperationReceipt(
+            genesis_hash=self.genesis_hash,
+            operation=SignedLine(line=signing_line(operation, self.header.chain_id), signature=operation.signature),
+            outcome=OperationOutcome(balance=step_text(balance_in(self.operation_leaves[index]))),
+            path=self._path(index),
+            header=header_part(self.header),
+            commit=_commit_part(self.commit),
+            links=self._links(),
+        )
+
+    def _path(self, index: int) -> PathPart:
+        leaves = [*self.operation_leaves, *self.proof_leaves]
+        return PathPart(index=index, size=len(leaves), hashes=inclusion_path(leaves, index))
+
+    def _links(self) -> tuple[LinkPart, ...]:
+        return tuple(
+            LinkPart(
+                header=header_part(link.header),
+                commit=_commit_part(link.commit),
+                validators=tuple(
+                    ValidatorPart(address=one.address, public_key=one.public_key, stake=step_text(one.stake_ustep))
+                    for one in link.validators
+                ),
+            )
+            for link in self.links
+        )
+
+
+def header_part(header: BatchHeader) -> HeaderPart:
+    """`header` as it stands in a receipt."""
+    return HeaderPart(
+        chain_id=header.chain_id,
+        height=header.height,
+        round=header.round,
+        proposer=header.proposer,
+        timestamp=format_timestamp(header.timestamp_ms),
+        previous_batch_hash=header.previous_batch_hash,
+        validator_set_hash=header.validator_set_hash,
+        state_root=header.state_root,
+        proof_ids_root=header.proof_ids_root,
+        proofs_root=header.proofs_root,
+        receipts_root=header.receipts_root,
+        body_hash=header.body_hash,
+    )
+
+
+def _commit_part(commit: Commit) -> CommitPart:
+    # A commit has them in the order of who has signed (`consensus.commit`).
+    return CommitPart(round=commit.round, signatures=tuple(entry.signature for entry in commit.signatures))
