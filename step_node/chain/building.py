@@ -79,4 +79,4 @@ def build_batch(state: StateSlice, plan: BatchPlan) -> JudgedBatch | None:
     )
     changes = execution.close(batch_hash=batch.hash, proposer=plan.proposer)
     transition = LedgerTransition(changes, tuple(receipts), execution.slashings, execution.operation_receipts)
-    return JudgedBatch(batch, transition, operation_leaves)
+    return JudgedBatch(batch, transition)

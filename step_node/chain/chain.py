@@ -52,7 +52,7 @@ from step_node.operations.operation import (
 from step_node.parameters import Parameters
 from step_node.proofs.gates import check_stateless_many
 from step_node.proofs.proof import SignedProof
-from step_node.receipts.leaves import pack_leaves
+from step_node.receipts.balances import pack_balances
 from step_node.storage.interface import FinalisedBatch, RestoredState, Storage, StoredBatch
 
 COMMIT_BYTES_MAX = 200_000
@@ -240,7 +240,7 @@ class Chain:
                     timestamp_ms=batch.header.timestamp_ms,
                     batch=encode_batch(batch),
                     commit=encode(commit),
-                    operation_leaves=pack_leaves(judged.operation_leaves),
+                    operation_balances=pack_balances(judged.transition.operation_receipts),
                 ),
                 changes=judged.transition.changes,
                 proofs=batch.proofs,

@@ -36,14 +36,10 @@ class InvalidBatch(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class JudgedBatch:
-    """A batch found valid, with what it does to the state it extends.
-
-    `operation_leaves` are the leaves of its operations' receipts (`step_node.receipts.leaves`).
-    """
+    """A batch found valid, with what it does to the state it extends."""
 
     batch: Batch
     transition: LedgerTransition
-    operation_leaves: tuple[bytes, ...] = ()
 
 
 def check_header(header: BatchHeader, *, chain_id: str, head: StateHead, validators: ValidatorSet) -> None:
@@ -134,7 +130,7 @@ def apply_judged(
     root = receipts_root(leaves, transition.receipts)
     if root != batch.header.receipts_root:
         raise InvalidBatch(f"receipts_root: must be {_show(root)}, not {_show(batch.header.receipts_root)}")
-    return JudgedBatch(batch, transition, leaves)
+    return JudgedBatch(batch, transition)
 
 
 def signers_of(commit: Commit | None) -> tuple[bytes, ...]:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import httpx
 
 from step_node.cli.error_lines import CommandError
+from step_node.cli.output import plain
 
 TIMEOUT_SECONDS = 10.0
 ANSWER_BYTES_MAX = 10_000_000
@@ -18,6 +19,15 @@ ANSWER_BYTES_MAX = 10_000_000
 def get_json(url: str, path: str) -> dict[str, object]:
     """The JSON object at `path` of the API at `url`. Raises CommandError naming the address and the reason."""
     return _call("GET", url, path, None, {}, TIMEOUT_SECONDS)
+
+
+def get_bytes(url: str, path: str, *, accept: str) -> bytes:
+    """The body of what is at `path`, as it is. Raises CommandError; in the API's own words where it refuses."""
+    status, body = _fetch("GET", url, path, timeout_seconds=TIMEOUT_SECONDS, accept=accept)
+    if status == httpx.codes.OK:
+        return body
+    answer = _object_in(body, url, path)
+    raise CommandError(f"{url.rstrip('/')}{path}: {plain(answer.get('code'))}: {plain(answer.get('message'))}")
 
 
 def post_json(
@@ -30,25 +40,46 @@ def post_json(
 def _call(
     method: str, url: str, path: str, body: object, parameters: Mapping[str, int], timeout_seconds: float
 ) -> dict[str, object]:
+    _, answer = _fetch(method, url, path, body=body, parameters=parameters, timeout_seconds=timeout_seconds)
+    return _object_in(answer, url, path)
+
+
+def _fetch(
+    method: str,
+    url: str,
+    path: str,
+    *,
+    timeout_seconds: float,
+    body: object = None,
+    parameters: Mapping[str, int] | None = None,
+    accept: str = "application/json",
+) -> tuple[int, bytes]:
+    """The status and the body of the answer."""
     address = url.rstrip("/") + path
     try:
         with httpx.stream(
             method,
             address,
             json=body,
-            params=dict(parameters) or None,
-            headers={"accept-encoding": "identity"},
+            params=dict(parameters or {}) or None,
+            headers={"accept": accept, "accept-encoding": "identity"},
             timeout=timeout_seconds,
             trust_env=False,
             verify=_trusted(address),
         ) as response:
-            answer = json.loads(_body_of(response, address))
+            return response.status_code, _body_of(response, address)
     except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
         raise CommandError(f"--url: {url}: must be an address such as http://127.0.0.1:8600 ({error})") from error
     except httpx.TimeoutException as error:
         raise CommandError(f"{address}: no answer within {timeout_seconds:g} s") from error
     except httpx.HTTPError as error:
         raise CommandError(f"{address}: cannot be reached ({error}); is the node running, and --url right?") from error
+
+
+def _object_in(body: bytes, url: str, path: str) -> dict[str, object]:
+    address = url.rstrip("/") + path
+    try:
+        answer = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise CommandError(f"{address}: the answer is not JSON; is this a STEP node?") from error
     if not isinstance(answer, dict):

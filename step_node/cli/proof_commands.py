@@ -12,8 +12,11 @@ import typer
 from step_node.cli.keys_commands import PasswordFileOption
 from step_node.cli.numbers import plain_float, plain_int
 from step_node.cli.output import print_json
+from step_node.cli.receipt_commands import receipt, verify_receipt
 
-app = typer.Typer(no_args_is_help=True, help="Location proofs: sign, submit, check.")
+app = typer.Typer(no_args_is_help=True, help="Location proofs: sign, submit, check; their receipts.")
+app.command(epilog="Example: step-node proof receipt 0x… --url http://127.0.0.1:8600 --out receipt.json")(receipt)
+app.command(epilog="Example: step-node proof verify-receipt receipt.json --genesis genesis.json")(verify_receipt)
 
 LEVEL_DEFAULT = 10
 """The deepest level whose triangles all exist from genesis on, by default."""

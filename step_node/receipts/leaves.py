@@ -61,12 +61,6 @@ def operation_leaf_of(identity: bytes, owner: bytes, *, balance_ustep: int) -> b
     return leaf
 
 
-def balance_in(operation_leaf: bytes) -> int:
-    """The owner's balance, in micro-STEP, in the leaf of an operation's receipt."""
-    _, _, _, balance_ustep = msgpack.unpackb(operation_leaf)
-    return int(balance_ustep)
-
-
 def operation_receipt_leaves(
     chain_id: str, operations: Sequence[Operation], receipts: Sequence[OperationReceipt]
 ) -> tuple[bytes, ...]:
@@ -80,14 +74,3 @@ def operation_receipt_leaves(
 def receipts_root(operation_leaves: Iterable[bytes], receipts: Iterable[Receipt]) -> bytes:
     """The 32-byte `receipts_root` of a batch with these operations and proofs."""
     return merkle_root([*operation_leaves, *receipt_leaves(receipts)])
-
-
-def pack_leaves(leaves: Sequence[bytes]) -> bytes:
-    """`leaves` as one string, for the store; an empty one if there are none."""
-    packed: bytes = msgpack.packb(list(leaves)) if leaves else b""
-    return packed
-
-
-def unpack_leaves(packed: bytes) -> tuple[bytes, ...]:
-    """The leaves that `pack_leaves` has packed."""
-    return tuple(msgpack.unpackb(packed)) if packed else ()

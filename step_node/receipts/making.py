@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from consensus.messages import Commit
 from step_node.amounts import step_text
-from step_node.batch.batch import BatchHeader
+from step_node.batch.batch import Batch, BatchHeader
 from step_node.batch.merkle import inclusion_path, merkle_root
+from step_node.ledger.state import OperationReceipt as OperationResult
 from step_node.ledger.state import Receipt
-from step_node.operations.operation import Operation, signing_line
+from step_node.operations.operation import Operation, decode_operation, signing_line
 from step_node.proofs.canonical_line import canonical_line
 from step_node.proofs.proof import SignedProof
 from step_node.proofs.timestamps import format_timestamp
+from step_node.receipts.balances import unpack_balances
 from step_node.receipts.document import (
     STATE_NAMES,
     CommitPart,
@@ -27,32 +29,59 @@ from step_node.receipts.document import (
     SignedLine,
     ValidatorPart,
 )
-from step_node.receipts.leaves import balance_in
+from step_node.receipts.leaves import operation_receipt_leaves, receipt_leaves
 from step_node.receipts.links import SetLink
 
 
 @dataclass(frozen=True, slots=True)
 class BatchReceipts:
-    """What the receipts of one batch are made from.
-
-    `operation_leaves` and `proof_leaves` are those of all its receipts (`receipts.leaves`), `links` those that lead
-    from genesis to its validators.
-    """
+    """What the receipts of one batch are made from; see `of`."""
 
     genesis_hash: bytes
     header: BatchHeader
     commit: Commit
     links: Sequence[SetLink]
-    operation_leaves: Sequence[bytes]
-    proof_leaves: Sequence[bytes]
+    operations: Sequence[tuple[Operation, OperationResult]]
+    proofs: Mapping[bytes, tuple[SignedProof, Receipt]]
+    leaves: Sequence[bytes]
 
-    @property
-    def are_complete(self) -> bool:
-        """Whether the leaves are those that the header commits to."""
-        return merkle_root([*self.operation_leaves, *self.proof_leaves]) == self.header.receipts_root
+    @classmethod
+    def of(
+        cls,
+        *,
+        genesis_hash: bytes,
+        batch: Batch,
+        commit: Commit,
+        links: Sequence[SetLink],
+        receipts: Iterable[Receipt],
+        operation_balances: bytes,
+    ) -> BatchReceipts | None:
+        """Those of `batch`; None if what is given is not all that its header commits to.
 
-    def of_proof(self, proof: SignedProof, receipt: Receipt) -> ProofReceipt:
-        """The receipt of a proof of this batch, of which the ledger has made `receipt`."""
+        `receipts` are those of its proofs, in any order, `operation_balances` what a store keeps beside the batch,
+        `links` those that lead from genesis to its validators.
+        """
+        operations = [decode_operation(encoded) for encoded in batch.operations]
+        results = unpack_balances(operation_balances, operations)
+        in_order = sorted(receipts, key=lambda receipt: receipt.index)
+        if results is None or len(in_order) != len(batch.proofs):
+            return None
+        leaves = (*operation_receipt_leaves(batch.header.chain_id, operations, results), *receipt_leaves(in_order))
+        if merkle_root(leaves) != batch.header.receipts_root:
+            return None
+        return cls(
+            genesis_hash,
+            batch.header,
+            commit,
+            tuple(links),
+            tuple(zip(operations, results, strict=True)),
+            {proof.proof_id: (proof, receipt) for proof, receipt in zip(batch.proofs, in_order, strict=True)},
+            leaves,
+        )
+
+    def of_proof(self, proof_id: bytes) -> ProofReceipt:
+        """The receipt of a proof of this batch. Raises KeyError."""
+        proof, receipt = self.proofs[proof_id]
         line = canonical_line(
             proof.account,
             proof.triangle.text,
@@ -71,18 +100,19 @@ class BatchReceipts:
                 state=STATE_NAMES[receipt.triangle_state],
                 balance=step_text(receipt.balance_ustep),
             ),
-            path=self._path(len(self.operation_leaves) + receipt.index),
+            path=self._path(len(self.operations) + receipt.index),
             header=header_part(self.header),
             commit=_commit_part(self.commit),
             links=self._links(),
         )
 
-    def of_operation(self, operation: Operation, index: int) -> OperationReceipt:
-        """The receipt of the operation at `index` of this batch."""
+    def of_operation(self, index: int) -> OperationReceipt:
+        """The receipt of the operation at `index` of this batch. Raises IndexError."""
+        operation, result = self.operations[index]
         return OperationReceipt(
             genesis_hash=self.genesis_hash,
             operation=SignedLine(line=signing_line(operation, self.header.chain_id), signature=operation.signature),
-            outcome=OperationOutcome(balance=step_text(balance_in(self.operation_leaves[index]))),
+            outcome=OperationOutcome(balance=step_text(result.balance_ustep)),
             path=self._path(index),
             header=header_part(self.header),
             commit=_commit_part(self.commit),
@@ -90,8 +120,7 @@ class BatchReceipts:
         )
 
     def _path(self, index: int) -> PathPart:
-        leaves = [*self.operation_leaves, *self.proof_leaves]
-        return PathPart(index=index, size=len(leaves), hashes=inclusion_path(leaves, index))
+        return PathPart(index=index, size=len(self.leaves), hashes=inclusion_path(self.leaves, index))
 
     def _links(self) -> tuple[LinkPart, ...]:
         return tuple(

@@ -55,8 +55,8 @@ class NoChain(StorageMismatch):
 class StoredBatch:
     """A finalised batch: `batch` and `commit` are the encoded bytes, as they went over the wire.
 
-    `operation_leaves` are those of its operations' receipts, packed (`step_node.receipts.leaves`): no other record
-    tells what an operation has left its owner. Empty where there are none, and for the batch that a snapshot begins at.
+    `operation_balances` tells what each of its operations has left its owner (`step_node.receipts.balances`), which no
+    other record does. It is empty where there are none, and for the batch that a snapshot begins at.
     """
 
     height: int
@@ -64,7 +64,7 @@ class StoredBatch:
     timestamp_ms: int
     batch: bytes
     commit: bytes
-    operation_leaves: bytes = b""
+    operation_balances: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

@@ -222,7 +222,7 @@ def batch_document(stored: StoredBatch) -> Document:
         "timestamp_ms": stored.timestamp_ms,
         "batch": stored.batch,
         "commit": stored.commit,
-        "operation_leaves": stored.operation_leaves,
+        "operation_balances": stored.operation_balances,
     }
 
 
@@ -233,7 +233,7 @@ def batch_from(document: Document) -> StoredBatch:
         document["timestamp_ms"],
         document["batch"],
         document["commit"],
-        document["operation_leaves"],
+        document["operation_balances"],
     )
 
 

@@ -96,7 +96,7 @@ _SCHEMA = (
     """
     CREATE TABLE batches (
       height INTEGER PRIMARY KEY, batch_hash BLOB NOT NULL UNIQUE, timestamp_ms INTEGER NOT NULL,
-      batch BLOB NOT NULL, commit_bytes BLOB NOT NULL, operation_leaves BLOB NOT NULL
+      batch BLOB NOT NULL, commit_bytes BLOB NOT NULL, operation_balances BLOB NOT NULL
     ) STRICT
     """,
     """

@@ -79,7 +79,7 @@ VALIDATORS = _table(
 ACCOUNTS = _table("accounts", "*address balance_ustep proofs last_timestamp_ms *last_place operations")
 TRIANGLES = _table("triangles", "id clicks state")
 NONCES = _table("nonces", "*account nonce timestamp_ms")
-BATCHES = _table("batches", "height *batch_hash timestamp_ms *batch *commit_bytes *operation_leaves")
+BATCHES = _table("batches", "height *batch_hash timestamp_ms *batch *commit_bytes *operation_balances")
 SLASHINGS = _table(
     "slashings", "height position kind *accused *validator offence_height amount_ustep timestamp_ms *evidence"
 )
@@ -173,7 +173,7 @@ def head_from(row: Sequence[Any], validators: Iterable[Sequence[Any]]) -> StateH
 
 
 def batch_row(stored: StoredBatch) -> Row:
-    return stored.height, stored.batch_hash, stored.timestamp_ms, stored.batch, stored.commit, stored.operation_leaves
+    return stored.height, stored.batch_hash, stored.timestamp_ms, stored.batch, stored.commit, stored.operation_balances
 
 
 def validator_row(validator: ValidatorRecord) -> Row:

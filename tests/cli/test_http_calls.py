@@ -16,12 +16,12 @@ from step_node.cli.error_lines import CommandError
 
 
 @contextmanager
-def _server(body: bytes, *, encoding: str | None = None) -> Iterator[str]:
+def serving(body: bytes, *, status: int = 200, encoding: str | None = None) -> Iterator[str]:
     """An HTTP server on a free port that answers everything with `body`; its address."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            self.send_response(200)
+            self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
             if encoding is not None:
                 self.send_header("Content-Encoding", encoding)
@@ -45,13 +45,13 @@ def _server(body: bytes, *, encoding: str | None = None) -> Iterator[str]:
 
 
 def test_a_json_object_is_an_answer() -> None:
-    with _server(b'{"ok": true}') as url:
+    with serving(b'{"ok": true}') as url:
         assert http_calls.get_json(url + "/", "/status") == {"ok": True}
 
 
 def test_an_answer_as_long_as_it_may_be_is_read_and_one_byte_more_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     body = b'{"ok": true}'
-    with _server(body) as url:
+    with serving(body) as url:
         monkeypatch.setattr(http_calls, "ANSWER_BYTES_MAX", len(body))
         assert http_calls.get_json(url, "/status") == {"ok": True}
         monkeypatch.setattr(http_calls, "ANSWER_BYTES_MAX", len(body) - 1)
@@ -73,6 +73,6 @@ def test_an_answer_as_long_as_it_may_be_is_read_and_one_byte_more_is_not(monkeyp
 def test_what_is_no_answer_of_a_node_is_an_error_that_names_the_address(
     body: bytes, encoding: str | None, rule: str
 ) -> None:
-    with _server(body, encoding=encoding) as url, pytest.raises(CommandError, match=rule) as refused:
+    with serving(body, encoding=encoding) as url, pytest.raises(CommandError, match=rule) as refused:
         http_calls.get_json(url, "/status")
     assert f"{url}/status" in str(refused.value)

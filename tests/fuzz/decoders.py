@@ -103,6 +103,13 @@ from step_node.proofs.client_signing import sign_payload
 from step_node.proofs.payload import parse_payload
 from step_node.proofs.proof import ProofRefused
 from step_node.proofs.wire import BUNDLE_BYTES_MAX, MalformedProof, decode_bundle, encode_bundle, to_wire_fields
+from step_node.receipts.document import (
+    RECEIPT_BYTES_MAX,
+    MalformedReceipt,
+    read_receipt,
+    receipt_cbor,
+    receipt_json,
+)
 from step_node.receipts.links import SetLink, TrustedSets
 from step_node.signing.guard import SigningGuard
 from step_node.signing.history import SigningKind
@@ -116,6 +123,7 @@ from step_node.snapshot.manifest import (
     check_manifest,
 )
 from step_node.snapshot.records import InvalidSnapshot, read_records
+from tests.receipts.samples import changed, small
 from tests.snapshot.snapshots import small_snapshot
 from tests.support.chains import CHAIN_ID, build, commit_for, make_genesis, open_chain, validator_names
 from tests.support.clock import SetClock
@@ -601,6 +609,13 @@ def decoders() -> dict[str, Decoder]:
                 ),
             ),
             16_384,
+        ),
+        "receipt": Decoder(
+            lambda data: (data[:1] == b"{", read_receipt(data)),
+            (MalformedReceipt,),
+            (receipt_json(small().proof(0)), receipt_cbor(small().proof(0)), receipt_cbor(changed().operation(1))),
+            RECEIPT_BYTES_MAX,
+            lambda read: (receipt_json if read[0] else receipt_cbor)(read[1]),
         ),
         "genesis": Decoder(
             _AsFile(here, "genesis.json", load_genesis),

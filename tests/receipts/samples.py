@@ -13,10 +13,7 @@ from consensus.wire import decode
 from step_node.batch.batch import Batch, decode_batch
 from step_node.chain.chain import COMMIT_BYTES_MAX, Chain
 from step_node.chain.genesis import Genesis
-from step_node.ledger.state import Receipt
-from step_node.operations.operation import decode_operation
 from step_node.receipts.document import OperationReceipt, ProofReceipt
-from step_node.receipts.leaves import receipt_leaves, unpack_leaves
 from step_node.receipts.links import SetLink
 from step_node.receipts.making import BatchReceipts
 from tests.snapshot.changing_chain import ChangingChain, changing_genesis
@@ -32,35 +29,33 @@ MEMO = 'F\u00fcr "Ada" \\ \u2615'
 
 @dataclass(frozen=True)
 class Sample:
-    """One batch of a chain, its receipts being those that the node's store has."""
+    """One batch of a chain, its receipts being made from what the node's store has."""
 
     genesis: Genesis
     batch: Batch
-    receipts: tuple[Receipt, ...]
-    parts: BatchReceipts
+    receipts: BatchReceipts
 
     def proof(self, index: int) -> ProofReceipt:
-        return self.parts.of_proof(self.batch.proofs[index], self.receipts[index])
+        return self.receipts.of_proof(self.batch.proofs[index].proof_id)
 
     def operation(self, index: int) -> OperationReceipt:
-        return self.parts.of_operation(decode_operation(self.batch.operations[index]), index)
+        return self.receipts.of_operation(index)
 
 
 async def sample_of(chain: Chain, height: int, links: tuple[SetLink, ...] = ()) -> Sample:
     """The batch at `height` of `chain`, read back from its store."""
     (stored,) = await chain.storage.batches(height, 1)
     batch = decode_batch(stored.batch)
-    found = await chain.storage.receipts([proof.proof_id for proof in batch.proofs])
-    receipts = tuple(sorted(found, key=lambda one: one.index))
-    parts = BatchReceipts(
+    receipts = BatchReceipts.of(
         genesis_hash=chain.genesis.hash,
-        header=batch.header,
+        batch=batch,
         commit=decode(Commit, stored.commit, bytes_max=COMMIT_BYTES_MAX),
         links=links,
-        operation_leaves=unpack_leaves(stored.operation_leaves),
-        proof_leaves=receipt_leaves(receipts),
+        receipts=await chain.storage.receipts([proof.proof_id for proof in batch.proofs]),
+        operation_balances=stored.operation_balances,
     )
-    return Sample(chain.genesis, batch, receipts, parts)
+    assert receipts is not None
+    return Sample(chain.genesis, batch, receipts)
 
 
 @cache
