@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from fastapi import Depends, FastAPI
+from fastapi import FastAPI
 
 import step_node
 from step_node.api.as_of import AsOfHeight
@@ -12,12 +12,12 @@ from step_node.api.body import BodyLimit
 from step_node.api.documentation import DocumentedApi
 from step_node.api.errors import install_error_handlers
 from step_node.api.methods import HeadAndOptions
-from step_node.api.parameters import known_parameters_only
 from step_node.api.routes_ledger import ledger_routes
 from step_node.api.routes_mesh import mesh_routes
 from step_node.api.routes_node import node_routes
 from step_node.api.routes_proofs import proof_routes
 from step_node.api.routes_validators import validator_routes
+from step_node.api.routing import add_routes
 from step_node.api.services import ApiServices
 from step_node.api.submitting import ShortWay, Submitting
 
@@ -50,8 +50,6 @@ def create_app(services: ApiServices) -> FastAPI:
         openapi_tags=_TAGS,
         redoc_url=None,
         redirect_slashes=False,
-        # Client generators name their methods after this.
-        generate_unique_id_function=lambda route: route.name,
     )
     submitting = Submitting(services)
     # The last one added stands in front of all.
@@ -61,6 +59,5 @@ def create_app(services: ApiServices) -> FastAPI:
     app.add_middleware(HeadAndOptions)
     install_error_handlers(app, services.clock)
     of_services = (routes(services) for routes in (ledger_routes, validator_routes, mesh_routes, node_routes))
-    for router in (proof_routes(services, submitting), *of_services):
-        app.include_router(router, dependencies=[Depends(known_parameters_only)])
+    add_routes(app, (proof_routes(services, submitting), *of_services))
     return app

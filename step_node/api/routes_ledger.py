@@ -22,6 +22,7 @@ from step_node.api.models_ledger import (
     TriangleAnswer,
 )
 from step_node.api.models_proofs import AccountProofs, HistoryEntry
+from step_node.api.routing import api_router
 from step_node.api.schema import (
     ADDRESS_PATTERN,
     EXAMPLE_ADDRESS,
@@ -76,7 +77,7 @@ Before = Annotated[
 
 def ledger_routes(services: ApiServices) -> APIRouter:
     """The routes that read the ledger."""
-    routes = APIRouter(tags=["ledger"])
+    routes = api_router("ledger")
     storage = services.chain.storage.for_strangers()
     batches = BatchAnswers(storage)
 

@@ -10,6 +10,7 @@ from shapely.geometry import mapping
 from mesh import LEVEL_MAX, LEVEL_MIN, locate, outline
 from step_node.api.documentation import EVERYWHERE, refusals
 from step_node.api.models_ledger import TriangleAtAnswer, TriangleAtResult
+from step_node.api.routing import api_router
 from step_node.api.services import ApiServices
 from step_node.proofs.timestamps import format_timestamp
 
@@ -21,7 +22,7 @@ IncludePolygon = Annotated[bool, Query(alias="includePolygon", description="Also
 
 def mesh_routes(services: ApiServices) -> APIRouter:
     """The routes under `/mesh`."""
-    routes = APIRouter(prefix="/mesh", tags=["mesh"])
+    routes = api_router("mesh", prefix="/mesh")
 
     @routes.get(
         "/triangleAt",

@@ -24,6 +24,7 @@ from step_node.api.models_node import (
     StatusAnswer,
     ValidatorAnswer,
 )
+from step_node.api.routing import api_router
 from step_node.api.schema import hex_text
 from step_node.api.services import ApiServices
 from step_node.api.status import NodeStatus, PeerStatus
@@ -38,7 +39,7 @@ _METRICS = {"description": "In Prometheus' text format.", "content": {"text/plai
 
 def node_routes(services: ApiServices) -> APIRouter:
     """`/status`, `/health` with its two shorter forms, `/consensus` and `/metrics`."""
-    routes = APIRouter(tags=["node"])
+    routes = api_router("node")
 
     @routes.get("/status", summary="Where the node stands", responses=refusals(*EVERYWHERE))
     async def status() -> StatusAnswer:

@@ -23,6 +23,7 @@ from step_node.api.models_proofs import (
     RewardedAnswer,
     SubmissionOutcomes,
 )
+from step_node.api.routing import api_router
 from step_node.api.schema import EXAMPLE_PROOF_ID, HASH_PATTERN, hex_text
 from step_node.api.services import ApiServices
 from step_node.api.submission import SUBMISSION_SCHEMA
@@ -54,7 +55,7 @@ _GATE_CODES = tuple(code for code in RefusalCode if code not in EVERYWHERE)
 
 def proof_routes(services: ApiServices, submitting: Submitting) -> APIRouter:
     """The routes under `/proof`."""
-    routes = APIRouter(prefix="/proof", tags=["proofs"])
+    routes = api_router("proofs", prefix="/proof")
 
     @routes.post(
         "/submit",

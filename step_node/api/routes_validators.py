@@ -19,6 +19,7 @@ from step_node.api.models_validators import (
     ValidatorsAnswer,
 )
 from step_node.api.routes_ledger import PAGE_DEFAULT, Address, Before, Limit, parse_before
+from step_node.api.routing import api_router
 from step_node.api.schema import hex_text
 from step_node.api.services import ApiServices
 from step_node.api.submitting import count_submission
@@ -38,7 +39,7 @@ _SUMMARIES = {
 
 def validator_routes(services: ApiServices) -> APIRouter:
     """The routes under `/validator`, `/validators` and `/evidence`."""
-    routes = APIRouter(tags=["validators"])
+    routes = api_router("validators")
     storage = services.chain.storage.for_strangers()
 
     @routes.get("/validators", summary="All validators", responses=refusals(*EVERYWHERE))
