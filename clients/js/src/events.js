@@ -1,67 +1,100 @@
-// The live feed (docs/events.md): Server-Sent Events by fetch, resumed on whichever node answers.
+// The live feed (docs/events.md): Server-Sent Events by fetch, gone on with on whichever node is there. A stream that has
+// told something ended for a reason of its own; one that has told nothing counts as an attempt in vain.
 import { StepError } from "./errors.js";
+import { judge, linked, parsed, Undecided } from "./nodes.js";
+
+const EVENT_CHARACTERS_MAX = 1_000_000;
+const SILENCE_MS_MAX = 45_000; // Three of a node's heartbeats: the stream is dead.
 
 /** @param {import("./nodes.js").Nodes} nodes @param {string} path
  * @param {{lastEventId?: string, signal?: AbortSignal}} options
  * @returns {AsyncGenerator<import("../step-client.js").FeedEvent>} */
-export async function* eventStream(nodes, path, { lastEventId, signal }) {
-  for (let failures = 0; ; ) {
-    const node = nodes.urls[failures % nodes.urls.length];
-    const control = new AbortController();
-    const abort = () => control.abort(signal?.reason);
-    signal?.throwIfAborted();
-    signal?.addEventListener("abort", abort);
+export async function* eventStream(nodes, path, { lastEventId = "", signal }) {
+  const stream = { id: lastEventId, retryMs: 0 };
+  /** @type {StepError[]} */
+  let failures = [];
+  for (;;) {
+    const { index, restMs } = nodes.choose();
+    if (restMs > 0) await nodes.sleep(restMs, signal);
+    const node = nodes.urls[index];
+    const link = linked(signal);
+    let ended = new Undecided(new StepError("NO_ANSWER", "the stream has ended", { node }), 0);
     try {
-      const headers = { accept: "text/event-stream", ...(lastEventId && { "last-event-id": lastEventId }) };
-      const response = await nodes.fetch(node + path, { headers, signal: control.signal });
-      if (!response.ok || !response.body) throw await refusal(node, response);
-      for await (const event of parsed(response.body)) {
-        failures = nodes.urls.indexOf(node);
-        lastEventId = event.id ?? lastEventId;
-        yield event;
+      const opened = await open(nodes, node, path, stream.id, link.signal);
+      if (opened instanceof Undecided) {
+        ended = opened;
+      } else {
+        for await (const event of events(opened, stream, link.abort)) {
+          failures = [];
+          nodes.prefer(index);
+          yield event;
+        }
       }
     } catch (error) {
       signal?.throwIfAborted();
-      if (error instanceof StepError && error.status !== null && error.status < 500 && error.status !== 429) throw error;
+      if (error instanceof StepError) throw error; // Refused for good, or unreadable.
+      ended = new Undecided(new StepError("NO_ANSWER", String(error), { node }), 0);
     } finally {
-      // Also when the reader leaves: the connection is not kept for nobody.
-      control.abort();
-      signal?.removeEventListener("abort", abort);
+      link.abort(); // Also when the reader leaves the loop: nothing is kept open for nobody.
+      link.unlink();
     }
-    failures += 1;
-    await nodes.sleep(nodes.pauseMs(Math.floor(failures / nodes.urls.length)), signal);
+    failures.push(ended.error);
+    if (failures.length >= nodes.policy.attemptsMax) {
+      const { code, message } = ended.error;
+      throw new StepError(code, `GET ${path}: no node gives the feed; the last said: ${message}`, { attempts: failures });
+    }
+    nodes.rest(index, Math.max(nodes.pauseMs(failures.length - 1), ended.afterMs, stream.retryMs));
   }
 }
 
-/** @param {ReadableStream<Uint8Array>} body @returns {AsyncGenerator<import("../step-client.js").FeedEvent>} */
-async function* parsed(body) {
+/** @type {(nodes: import("./nodes.js").Nodes, node: string, path: string, id: string, signal: AbortSignal) =>
+ *   Promise<ReadableStream<Uint8Array> | Undecided>} */
+async function open(nodes, node, path, id, signal) {
+  const headers = { accept: "text/event-stream", ...(id && { "last-event-id": id }) };
+  const response = await nodes.fetch(node + path, { headers, signal });
+  if (response.ok && response.body) return response.body;
+  const text = await response.text();
+  const outcome = judge(node, response, parsed(text), text);
+  return outcome instanceof Undecided ? outcome : new Undecided(new StepError("NO_ANSWER", "no stream", { node }), 0);
+}
+
+/** The events of one stream, as the HTML standard takes them apart (section 9.2.6).
+ * @param {ReadableStream<Uint8Array>} body @param {{id: string, retryMs: number}} stream @param {() => void} abort
+ * @returns {AsyncGenerator<import("../step-client.js").FeedEvent>} */
+async function* events(body, stream, abort) {
   const reader = body.getReader();
   const decoder = new TextDecoder();
   let rest = "";
-  /** @type {Record<string, string>} */
-  let fields = {};
-  let data = /** @type {string[]} */ ([]);
+  let kind = "";
+  let data = "";
   for (;;) {
-    const { done, value } = await reader.read();
+    const timer = setTimeout(abort, SILENCE_MS_MAX);
+    const { done, value } = await reader.read().finally(() => clearTimeout(timer));
     if (done) return;
-    const lines = (rest + decoder.decode(value, { stream: true })).split(/\r\n|\n/);
+    const lines = (rest + decoder.decode(value, { stream: true })).split(/\r?\n/);
     rest = lines.pop() ?? "";
     for (const line of lines) {
-      if (line === "") {
-        if (data.length > 0) yield { id: fields.id, kind: fields.event ?? "message", data: JSON.parse(data.join("\n")) };
-        fields = {};
-        data = [];
-      } else {
-        const [, name, text] = /^([^:]*):? ?(.*)$/s.exec(line) ?? [];
-        if (name === "data") data.push(text);
-        else fields[name] = text;
+      const colon = `${line}:`.indexOf(":");
+      const text = line.slice(colon + 1).replace(/^ /, "");
+      const name = line.slice(0, colon);
+      if (name === "data") data += `${text}\n`;
+      else if (name === "event") kind = text;
+      else if (name === "id") stream.id = text;
+      else if (name === "retry" && /^\d+$/.test(text)) stream.retryMs = Number(text);
+      else if (line === "") {
+        if (data !== "") yield { kind: kind || "message", id: stream.id, data: document(data) };
+        kind = data = "";
       }
+    }
+    if (rest.length + data.length > EVENT_CHARACTERS_MAX) {
+      throw new StepError("UNREADABLE_ANSWER", `an event has more than ${EVENT_CHARACTERS_MAX} characters`);
     }
   }
 }
 
-/** @param {string} node @param {Response} response */
-async function refusal(node, response) {
-  const { code, message, details } = await response.json().catch(() => ({}));
-  return new StepError(code ?? "NO_ANSWER", message ?? `${node} is not a STEP node`, { details, node, status: response.status });
+/** @param {string} data */
+function document(data) {
+  const told = parsed(data);
+  if (told === undefined) throw new StepError("UNREADABLE_ANSWER", "an event's data are not JSON");
+  return told;
 }

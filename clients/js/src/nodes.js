@@ -38,11 +38,21 @@ export class Nodes {
   }
 
   /** Which node to ask, and how long it still rests. */
-  #choose() {
+  choose() {
     const rest = (/** @type {number} */ index) => Math.max(0, this.#restsUntil[index] - this.now());
     const order = this.urls.map((_, offset) => (this.#preferred + offset) % this.urls.length);
     const index = order.reduce((best, other) => (rest(other) < rest(best) ? other : best));
     return { index, restMs: rest(index) };
+  }
+
+  /** Ask others for so long. @param {number} index @param {number} ms */
+  rest(index, ms) {
+    this.#restsUntil[index] = this.now() + ms;
+  }
+
+  /** Stay with this one. @param {number} index */
+  prefer(index) {
+    this.#preferred = index;
   }
 
   /** Send until a node has decided; `at` is the one node to ask. Nodes that may have taken it in are added to `unsure`.
@@ -55,7 +65,7 @@ export class Nodes {
     /** @type {StepError[]} */
     const attempts = [];
     for (let pauses = 0; ; ) {
-      const choice = at === undefined ? this.#choose() : { index: this.urls.indexOf(at), restMs: 0 };
+      const choice = at === undefined ? this.choose() : { index: this.urls.indexOf(at), restMs: 0 };
       if (choice.restMs > 0) {
         if (late(choice.restMs)) throw undecided(request, attempts);
         await this.sleep(choice.restMs, signal);
@@ -63,7 +73,7 @@ export class Nodes {
       const node = this.urls[choice.index];
       const outcome = await this.#attempt(node, request);
       if (!(outcome instanceof Undecided)) {
-        if (at === undefined) this.#preferred = choice.index;
+        if (at === undefined) this.prefer(choice.index);
         return outcome;
       }
       const { error, afterMs } = outcome;
@@ -77,7 +87,7 @@ export class Nodes {
         pauses += 1;
         await this.sleep(delayMs, signal);
       } else {
-        this.#restsUntil[choice.index] = this.now() + delayMs;
+        this.rest(choice.index, delayMs);
         if (attempts.length % this.urls.length === 0) pauses += 1;
       }
     }
@@ -85,31 +95,25 @@ export class Nodes {
 
   /** @param {string} node @param {import("./nodes.js").Request} request */
   async #attempt(node, { method = "GET", path, body, waitMs = 0, signal }) {
-    signal?.throwIfAborted();
-    const control = new AbortController();
-    const abort = () => control.abort(signal?.reason);
-    const timer = setTimeout(() => control.abort(), this.policy.answerMs + waitMs);
-    signal?.addEventListener("abort", abort);
-    let response;
-    let text;
-    let document;
+    const link = linked(signal);
+    const timer = setTimeout(link.abort, this.policy.answerMs + waitMs);
     try {
       const headers = body === undefined ? undefined : { "content-type": "application/json" };
-      response = await this.fetch(node + path, { method, body, headers, signal: control.signal });
-      text = await response.text();
-      document = JSON.parse(text);
+      const response = await this.fetch(node + path, { method, body, headers, signal: link.signal });
+      const text = await response.text();
+      return judge(node, response, parsed(text), text);
     } catch (error) {
       signal?.throwIfAborted();
-      return new Undecided(new StepError("NO_ANSWER", String(error), { node, status: response?.status }), 0);
+      if (error instanceof StepError) throw error; // Refused for good.
+      return new Undecided(new StepError("NO_ANSWER", String(error), { node }), 0);
     } finally {
       clearTimeout(timer);
-      signal?.removeEventListener("abort", abort);
+      link.unlink();
     }
-    return judge(node, response, document, text);
   }
 }
 
-class Undecided {
+export class Undecided {
   /** @param {StepError} error @param {number} afterMs */
   constructor(error, afterMs) {
     this.error = error;
@@ -117,11 +121,12 @@ class Undecided {
   }
 }
 
-/** @param {string} node @param {Response} response @param {any} document @param {string} text */
-function judge(node, response, document, text) {
+/** What an answer is: a success, undecided, or thrown as a refusal for good.
+ * @param {string} node @param {Response} response @param {any} document @param {string} text */
+export function judge(node, response, document, text) {
   const { ok, status } = response;
   if (ok && typeof document === "object" && document !== null) return { node, status, document, text };
-  const { code, message, details } = document ?? {};
+  const { code, message, details } = document ?? {}; // Undefined where it is not JSON.
   if (typeof code !== "string") {
     return new Undecided(new StepError("NO_ANSWER", `${node} is not a STEP node (status ${status})`, { node, status }), 0);
   }
@@ -145,6 +150,25 @@ function undecided({ method = "GET", path }, attempts) {
   const said = last ? `the last, ${last.node}, said: ${last.message}` : "all of them rest";
   const facts = { attempts, details: last?.details, status: last?.status, node: last?.node };
   return new StepError(last?.code ?? "NO_ANSWER", `${method} ${path}: no node has decided; ${said}`, facts);
+}
+
+/** JSON, or undefined where it is none. @param {string} text */
+export function parsed(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** A signal of one's own that is aborted with the caller's as well. (AbortSignal.any is not in Node 18.)
+ * @param {AbortSignal} [signal] */
+export function linked(signal) {
+  signal?.throwIfAborted();
+  const control = new AbortController();
+  const abort = () => control.abort(signal?.reason);
+  signal?.addEventListener("abort", abort);
+  return { signal: control.signal, abort, unlink: () => signal?.removeEventListener("abort", abort) };
 }
 
 /** @type {(ms: number, signal?: AbortSignal) => Promise<void>} */

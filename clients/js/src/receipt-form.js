@@ -3,6 +3,7 @@
 import { cbor, hex, readCbor, unhex } from "./bytes.js";
 
 const RECEIPT_BYTES_MAX = 1_000_000;
+const LINE_BYTES_MAX = 1_024;
 const VALIDATORS_MAX = 100;
 const ROUND_MAX = 2 ** 31 - 1;
 
@@ -59,10 +60,12 @@ const amount = text(/^(0|[1-9][0-9]{0,11})\.[0-9]{6}$/, "must be decimal text of
 const round = integer(0, ROUND_MAX);
 const timestamp = plain("must be a real time of the form YYYY-MM-DDTHH:MM:SS.sssZ, since 1970", isTimestamp);
 
-const signedLine = map({
-  line: text(/^[ !#-[\]-~]{1,1024}$/, 'must be up to 1,024 characters of printable ASCII without " and \\'),
-  signature: bytes(65),
-});
+const isLine = (/** @type {any} */ value) =>
+  typeof value === "string" &&
+  new TextEncoder().encode(value).length <= LINE_BYTES_MAX &&
+  !/[\0-\x1f\x7f-\x9f\p{Surrogate}]/u.test(value);
+const line = plain(`must be text of at most ${LINE_BYTES_MAX} bytes without control characters`, isLine);
+const signedLine = map({ line, signature: bytes(65) });
 const path = map({ index: integer(0), size: integer(1), hashes: list(hash, 0, 16) });
 const header = map({
   chainId: text(/^[a-z0-9][a-z0-9-]{0,62}$/, "must be the name of a chain"),

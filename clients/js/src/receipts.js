@@ -14,7 +14,7 @@ const PROOF_LINE = new RegExp(
   "^STEP-PROOF-v1\\|account:(0x[0-9a-f]{40})\\|triangle:STEP-TRI-v1:([A-T])([1-9]|1[0-9]|2[01])-([0-3]{20})-[A-Z2-7]{3}" +
     "\\|lat:[0-9e.+-]+\\|lon:[0-9e.+-]+\\|acc:[0-9e.+-]+\\|ts:[0-9TZ:.-]{24}\\|nonce:[A-Za-z0-9._-]{1,64}$",
 );
-const OPERATION_LINE = /^STEP-[A-Z-]+-v1\|chain:[a-z0-9-]+\|owner:(0x[0-9a-f]{40})\|sequence:[0-9]+\|.+$/;
+const OPERATION_LINE = /^STEP-[A-Z-]+-v1\|chain:[a-z0-9-]+\|owner:(0x[0-9a-f]{40})\|sequence:[0-9]+\|.+$/s;
 const STATES = ["active", "subdivided", "exhausted"];
 
 /** @type {typeof import("../step-client.js").verifyReceipt} */

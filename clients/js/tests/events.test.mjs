@@ -1,0 +1,119 @@
+// The live feed, against made-up streams: taken apart as the standard says, and gone on with on another node.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { StepClient } from "../step-client.js";
+
+const A = "http://a.test";
+const B = "http://b.test";
+const bytes = new TextEncoder();
+
+/** Answers by node, each a list of chunks (and how the stream ends) or a Response, in order; what was asked is kept. */
+function feed(answers, retry = {}) {
+  const asked = [];
+  let now = 0;
+  const client = new StepClient(Object.keys(answers), {
+    retry,
+    now: () => now,
+    chance: () => 0,
+    sleep: async (ms, signal) => {
+      signal?.throwIfAborted();
+      now += ms;
+    },
+    fetch: async (url, { headers, signal }) => {
+      const node = url.slice(0, A.length);
+      asked.push([node, headers["last-event-id"], signal]);
+      const next = answers[node].shift();
+      if (next === undefined) throw new TypeError("refused");
+      if (next instanceof Response) return next;
+      const chunks = next.map((chunk) => (chunk instanceof Error ? chunk : bytes.encode(chunk)));
+      return new Response(
+        new ReadableStream({
+          pull(controller) {
+            const chunk = chunks.shift();
+            if (chunk === undefined) controller.close();
+            else if (chunk instanceof Error) controller.error(chunk);
+            else controller.enqueue(chunk);
+          },
+        }),
+      );
+    },
+  });
+  return { client, asked };
+}
+
+async function take(count, client, filters, options) {
+  const taken = [];
+  for await (const event of client.events(filters, options)) {
+    taken.push(event);
+    if (taken.length === count) break;
+  }
+  return taken;
+}
+
+test("events are taken apart, however they are cut", async () => {
+  const text = ': heartbeat\n\nretry: 10\nid: 7.1\nevent: batch\ndata: {"height":\ndata: 7}\n\ndata: {"x":"é"}\r\n\r\n';
+  const whole = bytes.encode(text);
+  for (let cut = 1; cut < whole.length; cut += 1) {
+    const { client } = feed({ [A]: [new Response(new ReadableStream({
+      start(controller) {
+        controller.enqueue(whole.slice(0, cut));
+        controller.enqueue(whole.slice(cut));
+        controller.close();
+      },
+    }))] });
+    assert.deepEqual(await take(2, client), [
+      { kind: "batch", id: "7.1", data: { height: 7 } },
+      { kind: "message", id: "7.1", data: { x: "é" } },
+    ], `cut at ${cut}`);
+  }
+});
+
+test("a stream that breaks is gone on with from the last id, on another node", async () => {
+  const event = (id) => `id: ${id}\nevent: batch\ndata: {}\n\n`;
+  const { client, asked } = feed({
+    [A]: [[event("1.1"), event("2.1"), new TypeError("killed")]],
+    [B]: [[event("3.1")]],
+  });
+  const taken = await take(3, client, { kinds: ["batch"] });
+  assert.deepEqual(taken.map(({ id }) => id), ["1.1", "2.1", "3.1"]);
+  assert.deepEqual(asked.map(([node, id]) => [node, id]), [[A, undefined], [B, "2.1"]]);
+});
+
+test("one may go on from an id of an earlier run", async () => {
+  const { client, asked } = feed({ [A]: [["id: 9.1\ndata: {}\n\n"]] });
+  await take(1, client, {}, { lastEventId: "8.2" });
+  assert.equal(asked[0][1], "8.2");
+});
+
+test("a refusal for good is thrown, another is waited for", async () => {
+  const refusal = (code, status) =>
+    Response.json({ ok: false, code, message: "m", timestamp: "2026-01-31T12:00:00.000Z", details: {} }, { status });
+  const { client, asked } = feed({ [A]: [refusal("NOT_READY", 503), refusal("INVALID_PAYLOAD", 400)] });
+  await assert.rejects(take(1, client), { code: "INVALID_PAYLOAD", status: 400 });
+  assert.equal(asked.length, 2);
+});
+
+test("attempts in vain end, and a stream that has told something does not count", async () => {
+  const { client, asked } = feed({ [A]: [["data: {}\n\n"], ["data: {}\n\n"]] }, { attemptsMax: 3 });
+  const error = await take(9, client).catch((thrown) => thrown);
+  assert.equal(error.code, "NO_ANSWER");
+  assert.equal(error.attempts.length, 3);
+  assert.equal(asked.length, 4);
+});
+
+test("what no node sends is refused", async () => {
+  for (const chunk of ["data: {\n\n", `data: ${"x".repeat(1_000_001)}`]) {
+    await assert.rejects(take(1, feed({ [A]: [[chunk]] }).client), { code: "UNREADABLE_ANSWER" });
+  }
+});
+
+test("who leaves the loop, or gives up, leaves no connection behind", async () => {
+  const one = feed({ [A]: [["data: {}\n\n", "data: {}\n\n"]] });
+  await take(1, one.client);
+  assert.ok(one.asked[0][2].aborted);
+  const control = new AbortController();
+  const other = feed({ [A]: [["data: {}\n\n"]] });
+  await assert.rejects(async () => {
+    for await (const _ of other.client.events({}, { signal: control.signal })) control.abort(new Error("enough"));
+  }, /enough/);
+});

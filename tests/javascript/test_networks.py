@@ -1,0 +1,59 @@
+"""The JavaScript client against networks of real nodes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import trio
+
+from step_node.parameters import Parameters
+from step_node.testing.devnet.network import Devnet, DevnetSettings
+from tests.javascript.node import NODE, ROOT
+
+QUICK = Parameters(batch_interval_ms=300, timeout_propose_ms=1_500, timeout_pre_vote_ms=800, timeout_pre_commit_ms=500)
+SECONDS_MAX = 150.0
+PROGRAMS = ROOT / "tests" / "javascript"
+
+
+async def told(program: trio.Process) -> AsyncIterator[dict[str, Any]]:
+    """What a program says, line by line."""
+    assert program.stdout is not None
+    rest = b""
+    async for some in program.stdout:
+        *lines, rest = (rest + some).split(b"\n")
+        for line in lines:
+            yield json.loads(line)
+
+
+@pytest.mark.slow
+async def test_a_proof_is_followed_to_its_end_when_the_node_that_accepted_it_is_killed() -> None:
+    with trio.fail_after(SECONDS_MAX):
+        async with Devnet(DevnetSettings(base_port=0, parameters=QUICK)) as devnet, trio.open_nursery() as nursery:
+            command = [str(NODE), str(PROGRAMS / "two_nodes.mjs"), *devnet.urls[:2]]
+            program: trio.Process = await nursery.start(
+                lambda task_status: trio.run_process(
+                    command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, check=True, task_status=task_status
+                )
+            )
+            said: dict[str, dict[str, Any]] = {}
+            async for one in told(program):
+                said[one.pop("what")] = one
+                if "accepted" in said and "followed" not in said:
+                    await devnet.kill(0)
+                    assert program.stdin is not None
+                    await program.stdin.aclose()
+            assert said["first"]["status"] == "finalised"
+            assert said["first"]["node"] == said["accepted"]["node"] == devnet.node_url(0)
+            assert said["followed"]["status"] == "finalised"
+            assert said["followed"]["node"] == devnet.node_url(1)
+            assert said["again"]["proofId"] == said["followed"]["proofId"]
+            assert said["again"]["balance"] == said["followed"]["balance"]
+            many = said["many"]
+            assert [(one["status"], one["proofId"]) for one in many["outcomes"]] == [
+                ("finalised", proof_id) for proof_id in many["expected"]
+            ]
+            assert said["balance"] == {"balance": "0.001953", "isThere": True}

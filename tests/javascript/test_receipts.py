@@ -1,0 +1,120 @@
+"""Receipts have the same verdict in JavaScript as in Python, the failing step included."""
+
+from __future__ import annotations
+
+import json
+import random
+from typing import Any
+
+import pytest
+
+from step_node.chain.genesis import parse_genesis
+from step_node.receipts.verification import ReceiptRefused, verify_receipt
+from tests.javascript.node import ROOT, evaluate
+
+VECTORS: dict[str, Any] = json.loads((ROOT / "tests" / "vectors" / "receipts.json").read_text(encoding="utf-8"))
+VERDICTS = """
+given.receipts.map(({ genesis, json, cbor }) => [json, cbor && Uint8Array.from(Buffer.from(cbor, "hex"))]
+  .filter((data) => data !== undefined).map((data) => {
+    try {
+      return step.verifyReceipt(data, given.genesis[genesis].file);
+    } catch (error) {
+      return error.code === "RECEIPT_REFUSED" ? error.details.step : String(error);
+    }
+  }))
+"""
+
+
+def verdicts(receipts: list[dict[str, Any]]) -> list[list[Any]]:
+    """Of each receipt what it proves or the step that fails, for each of its forms."""
+    found: list[list[Any]] = evaluate(VERDICTS, {"genesis": VECTORS["genesis"], "receipts": receipts})
+    return found
+
+
+def test_the_genesis_hashes_are_those_of_the_node() -> None:
+    genesis = VECTORS["genesis"]
+    found = evaluate("Object.values(given).map(({ file }) => step.genesisHash(file))", genesis)
+    assert found == [one["hash"] for one in genesis.values()]
+
+
+def test_what_genesis_leaves_out_is_filled_in() -> None:
+    still = VECTORS["genesis"]["still"]
+    bare = {name: value for name, value in still["file"].items() if name not in ("parameters", "allocations")}
+    from step_node.chain.genesis import parse_genesis
+
+    assert (
+        evaluate("step.genesisHash(given)", json.dumps(bare))
+        == "0x" + parse_genesis(json.dumps(bare), name="bare").hash.hex()
+    )
+
+
+def test_every_receipt_that_holds_proves_what_it_says() -> None:
+    for receipt, found in zip(VECTORS["valid"], verdicts(VECTORS["valid"]), strict=True):
+        assert len(found) == 2, receipt["name"]
+        for verdict in found:
+            assert isinstance(verdict, dict), (receipt["name"], verdict)
+            assert {name: verdict[name] for name in ("id", "account", "batchHash", "signers")} == {
+                name: receipt[name] for name in ("id", "account", "batchHash", "signers")
+            }
+        assert found[0] == found[1]
+        document = json.loads(receipt["json"])
+        assert document["outcome"].items() <= found[0].items()
+
+
+def test_every_receipt_that_does_not_hold_is_refused_at_its_step() -> None:
+    found = verdicts(VECTORS["wrong"])
+    assert all(found)
+    assert [(wrong["name"], wrong["step"]) for wrong in VECTORS["wrong"]] == [
+        (wrong["name"], step) for wrong, steps in zip(VECTORS["wrong"], found, strict=True) for step in set(steps)
+    ]
+
+
+def mutated(data: bytes, source: random.Random) -> bytes:
+    """`data` with one bit changed, or a byte less, more, or moved."""
+    place = source.randrange(len(data))
+    match source.randrange(8):
+        case 0:
+            return data[:place] + data[place + 1 :]
+        case 1:
+            return data[:place] + bytes([source.randrange(256)]) + data[place:]
+        case 2:
+            other = source.randrange(len(data))
+            return data[:place] + data[other : other + 4] + data[place + 4 :]
+        case _:
+            return data[:place] + bytes([data[place] ^ 1 << source.randrange(8)]) + data[place + 1 :]
+
+
+def step_in_python(data: bytes, genesis: str) -> str | None:
+    """The step that fails; None if the receipt holds."""
+    trust = parse_genesis(json.dumps(VECTORS["genesis"][genesis]["file"]), name=genesis).trust()
+    try:
+        verify_receipt(data, trust)
+    except ReceiptRefused as refused:
+        return str(refused.step)
+    return None
+
+
+def check_mutations(count: int, seed: int) -> None:
+    """`count` mutations of the receipts that hold are refused, each at the step that Python names."""
+    source = random.Random(seed)
+    genesis, mutants = [], []
+    while len(mutants) < count:
+        receipt = source.choice(VECTORS["valid"])
+        data = receipt["json"].encode() if source.random() < 0.5 else bytes.fromhex(receipt["cbor"])
+        mutant = mutated(data, source)
+        if mutant != data:
+            genesis.append(receipt["genesis"])
+            mutants.append(mutant)
+    given = [{"genesis": name, "cbor": mutant.hex()} for name, mutant in zip(genesis, mutants, strict=True)]
+    found = [step for (step,) in verdicts(given)]
+    assert found == [step_in_python(mutant, name) for name, mutant in zip(genesis, mutants, strict=True)]
+    assert None not in found
+
+
+def test_mutations_are_refused_at_the_same_step_as_in_python() -> None:
+    check_mutations(150, seed=1)
+
+
+@pytest.mark.long
+def test_ten_thousand_mutations_are_refused_at_the_same_step_as_in_python() -> None:
+    check_mutations(10_000, seed=2)
