@@ -97,7 +97,8 @@ def step_in_python(data: bytes, genesis: str) -> str | None:
 def check_mutations(count: int, seed: int) -> None:
     """`count` mutations of the receipts that hold are refused, each at the step that Python names."""
     source = random.Random(seed)
-    genesis, mutants = [], []
+    genesis: list[str] = []
+    mutants: list[bytes] = []
     while len(mutants) < count:
         receipt = source.choice(VECTORS["valid"])
         data = receipt["json"].encode() if source.random() < 0.5 else bytes.fromhex(receipt["cbor"])
