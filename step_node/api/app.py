@@ -9,12 +9,15 @@ from fastapi import FastAPI
 import step_node
 from step_node.api.as_of import AsOfHeight
 from step_node.api.body import BodyLimit
+from step_node.api.caching import Caching
+from step_node.api.compression import Compression
 from step_node.api.documentation import DocumentedApi
 from step_node.api.errors import install_error_handlers
 from step_node.api.methods import HeadAndOptions
 from step_node.api.routes_ledger import ledger_routes
 from step_node.api.routes_mesh import mesh_routes
 from step_node.api.routes_node import node_routes
+from step_node.api.routes_pages import page_routes
 from step_node.api.routes_proofs import proof_routes
 from step_node.api.routes_validators import validator_routes
 from step_node.api.routing import add_routes
@@ -48,6 +51,9 @@ def create_app(services: ApiServices) -> FastAPI:
         description=_DESCRIPTION,
         version=step_node.__version__,
         openapi_tags=_TAGS,
+        # These are routes of our own (`routes_pages`): the viewer is in the package, and the description has a tag.
+        openapi_url=None,
+        docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
     )
@@ -55,9 +61,11 @@ def create_app(services: ApiServices) -> FastAPI:
     # The last one added stands in front of all.
     app.add_middleware(AsOfHeight, chain=services.chain)
     app.add_middleware(ShortWay, services=services, submitting=submitting)
+    app.add_middleware(Caching)
+    app.add_middleware(Compression)
     app.add_middleware(BodyLimit, clock=services.clock)
     app.add_middleware(HeadAndOptions)
     install_error_handlers(app, services.clock)
     of_services = (routes(services) for routes in (ledger_routes, validator_routes, mesh_routes, node_routes))
-    add_routes(app, (proof_routes(services, submitting), *of_services))
+    add_routes(app, (proof_routes(services, submitting), *of_services, page_routes(services, app.openapi)))
     return app

@@ -367,6 +367,7 @@ class Connection:
     def _head(self, status: int, headers: list[tuple[bytes, bytes]]) -> h11.Response:
         headers.append((b"date", _date_at(self._service.clock.now_ms() // 1000)))
         path, origin = (None, None) if self._asked is None else (self._asked.path, self._asked.origin)
+        headers.append((b"x-content-type-options", b"nosniff"))
         headers += self._service.cors.fields(path, origin)
         headers.append((b"x-request-id", (self._request_id or request_id_of([])).encode()))
         if self._quota is not None:

@@ -27,7 +27,8 @@ COSTS_MS: Final = (
     ("/status", 2.0),
     ("/consensus", 2.0),
     ("/metrics", 6.0),
-    ("/openapi.json", 6.0),
+    ("/openapi.json", 3.0),
+    ("/docs", 2.0),
 )
 """By the beginning of the path: the first that fits."""
 

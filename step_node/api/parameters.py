@@ -1,14 +1,18 @@
 """Query parameters are read as strictly as bodies: one that no route knows, or that stands twice, is an error.
 
-Otherwise `?waitms=0` would wait for five seconds, and nobody would learn why. A number is written in digits: `4_7`,
-which the validation of types takes for 47, is a slip of the hand.
+Otherwise `?waitms=0` would wait for five seconds, and nobody would learn why. Numbers and booleans are written as JSON
+has them: `4_7`, `+47`, ` 47` and `0x2f`, some of which the validation of types takes for 47, and `yes`, which it takes
+for true, are slips of the hand.
 """
 
 from __future__ import annotations
 
+import math
+import re
+import types
 from collections import Counter
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Union, get_args, get_origin
 
 from fastapi import Request
 from fastapi.routing import APIRoute
@@ -20,20 +24,26 @@ from step_node.proofs.proof import RefusalCode
 NAME_CHARACTERS_SHOWN: Final = 40
 """A parameter's name is the client's own text: only its beginning is repeated to it, in ASCII."""
 
+NUMBER_CHARACTERS_MAX: Final = 40
+"""A number that is longer says nothing that a shorter one does not."""
+
+_WHOLE: Final = re.compile(r"-?(?:0|[1-9][0-9]*)", re.ASCII)
+_NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?", re.ASCII)
+
 
 async def known_parameters_only(request: Request) -> None:
     """A dependency of every route. Raises `ApiError` (INVALID_PAYLOAD) naming the parameter."""
     route = request.scope["route"]
     if not isinstance(route, APIRoute):
         return
-    numbers = {
-        field.alias
+    kinds = {
+        field.alias: _kinds(field.field_info.annotation)
         for field in (*route.dependant.path_params, *route.dependant.query_params)
-        if field.field_info.annotation in (int, float)
     }
     for name, value in (*request.path_params.items(), *request.query_params.multi_items()):
-        if name in numbers and any(one == "_" or one.isspace() for one in str(value)):
-            raise _refused(name, "must be a number in plain digits", value)
+        rule = _broken_rule(str(value), kinds.get(name, frozenset()))
+        if rule is not None:
+            raise _refused(name, rule, value)
     known = [field.alias for field in route.dependant.query_params]
     for name, count in Counter(name for name, _ in request.query_params.multi_items()).items():
         if name not in known:
@@ -43,6 +53,27 @@ async def known_parameters_only(request: Request) -> None:
             )
         if count > 1:
             raise _refused(name, "must be given once", count)
+
+
+def _kinds(annotation: object) -> frozenset[object]:
+    """The types that a parameter may have: `int | None` has two."""
+    is_union = get_origin(annotation) in (Union, types.UnionType)
+    return frozenset(get_args(annotation) if is_union else (annotation,)) - {type(None)}
+
+
+def _broken_rule(value: str, kinds: frozenset[object]) -> str | None:
+    """What a value of such a type has to be and is not; None if it is of its form."""
+    if kinds == {bool}:
+        return None if value in ("true", "false") else "must be true or false"
+    if kinds == {int}:
+        is_number = len(value) <= NUMBER_CHARACTERS_MAX and _WHOLE.fullmatch(value) is not None
+        return None if is_number else "must be a whole number in plain digits, such as 47"
+    if kinds and kinds <= {int, float}:
+        is_number = len(value) <= NUMBER_CHARACTERS_MAX and _NUMBER.fullmatch(value) is not None
+        return (
+            None if is_number and math.isfinite(float(value)) else "must be a number as JSON has them, such as -47.25"
+        )
+    return None
 
 
 def _refused(name: str, rule: str, value: object = None, *, allowed: Sequence[str] | None = None) -> ApiError:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Final, Literal
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Response
 from pydantic import WithJsonSchema
 
 from mesh import TriangleId, TriangleIdError
 from step_node.amounts import step_text
 from step_node.api.batch_answers import BatchAnswers
+from step_node.api.caching import UNCHANGING
 from step_node.api.cursor import CURSOR_PATTERN, decode_cursor, encode_cursor
 from step_node.api.documentation import EVERYWHERE, refusals
 from step_node.api.errors import ApiError, RequestCode
@@ -192,7 +193,6 @@ def ledger_routes(services: ApiServices) -> APIRouter:
     )
     async def batch(
         height: Annotated[int, Path(ge=1, le=HEIGHT_MAX, description="1 is the first.", examples=[42])],
-        request: Request,
     ) -> Response:
         """Its header, the ids of its proofs, and the signatures that made it final.
 
@@ -214,9 +214,7 @@ def ledger_routes(services: ApiServices) -> APIRouter:
                 f" {first}; ask a node that has been there from the start",
                 details=Details(value=height, limit=first, unit="height"),
             )
-        headers = {"ETag": found.tag, "Cache-Control": "public, max-age=86400, immutable"}
-        if found.tag in request.headers.get("if-none-match", ""):
-            return Response(status_code=304, headers=headers)
+        headers = {"ETag": found.tag, "Cache-Control": UNCHANGING}
         return Response(found.body, headers=headers, media_type="application/json")
 
     return routes

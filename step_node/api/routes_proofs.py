@@ -11,6 +11,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from mesh import LEVEL_MAX
 from step_node.api.bill import bill_of
 from step_node.api.body import BATCH_BODY_BYTES_MAX, BODY_BYTES_MAX
+from step_node.api.caching import UNCHANGING
 from step_node.api.documentation import EVERYWHERE, refusals
 from step_node.api.errors import RETRY_AFTER_SECONDS, ApiError, RequestCode
 from step_node.api.limits import SUBMISSION_COST_MS, SUBMISSIONS_COST_MS_PER_KIB
@@ -138,11 +139,14 @@ def proof_routes(services: ApiServices, submitting: Submitting) -> APIRouter:
         response_description="`status` tells which of the three it is.",
         responses=refusals(RequestCode.PROOF_NOT_FOUND, *EVERYWHERE),
     )
-    async def proof_status(proof_id_text: ProofId) -> FinalisedStatus | DroppedStatus | PendingAnswer:
+    async def proof_status(
+        proof_id_text: ProofId, response: Response
+    ) -> FinalisedStatus | DroppedStatus | PendingAnswer:
         """Ask the node that the proof was submitted to: only it is sure to know of one that waits or was dropped."""
         proof_id = bytes.fromhex(proof_id_text[2:])
         match await services.admission.outcome(proof_id):
             case Finalised(receipt):
+                response.headers["Cache-Control"] = UNCHANGING
                 return FinalisedStatus.of(receipt)
             case Dropped(refusal):
                 return DroppedStatus(proof_id=hex_text(proof_id), code=refusal.code, message=refusal.message)

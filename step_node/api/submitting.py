@@ -38,7 +38,7 @@ UNKNOWN_SOURCE: Final = "unknown"
 SUBMIT_PATH: Final = "/proof/submit"
 
 _JSON: Final = "application/json"
-_PLAIN_QUERY: Final = re.compile(rb"(?:wait_ms=([0-9]{1,9}))?")
+_PLAIN_QUERY: Final = re.compile(rb"(?:wait_ms=(0|[1-9][0-9]{0,8}))?")
 
 
 class Submitting:

@@ -49,6 +49,7 @@ async def test_every_route_of_the_protocol_is_described(description: dict[str, A
         "GET /health/ready",
         "GET /consensus",
         "GET /metrics",
+        "GET /",
     }
 
 
@@ -91,9 +92,3 @@ def test_codes_of_one_status_are_told_apart_by_their_examples() -> None:
     (answer,) = refusals(RefusalCode.TOO_FAST, RefusalCode.MORATORIUM).values()
     assert answer["description"] == "`TOO_FAST` or `MORATORIUM`"
     assert answer["content"]["application/json"]["examples"].keys() == {"TOO_FAST", "MORATORIUM"}
-
-
-async def test_the_description_is_shown_at_docs(client: httpx.AsyncClient) -> None:
-    page = await client.get("/docs")
-    assert page.status_code == 200
-    assert "/openapi.json" in page.text

@@ -340,7 +340,7 @@ async def test_an_impossible_point_is_refused(client: httpx.AsyncClient, query: 
         ("/proof/status/7", "proofId: must be 0x and 64 hex digits"),
         ("/leaderboard?limit=0", "limit: must be greater than or equal to 1"),
         ("/mesh/triangleAt?lat=0&lon=0", "level: is missing"),
-        ("/batch/x", "height: must be a valid integer, unable to parse string as an integer"),
+        ("/batch/x", "height: must be a whole number in plain digits, such as 47"),
     ],
 )
 async def test_a_parameters_rule_is_told_in_words(client: httpx.AsyncClient, path: str, message: str) -> None:
@@ -359,10 +359,22 @@ async def test_a_parameters_rule_is_told_in_words(client: httpx.AsyncClient, pat
         ("GET", "/status?pretty", "'pretty': is not a parameter of this request; there are no parameters here"),
         ("GET", "/status?a%C3%A4%00=1", r"'a\xe4\x00': is not a parameter"),
         ("GET", "/leaderboard?limit=3&limit=3", "limit: must be given once"),
-        ("GET", "/mesh/triangleAt?lat=4_7&lon=8&level=1", "lat: must be a number in plain digits"),
-        ("GET", "/mesh/triangleAt?lat=47&lon=8&level=1_0", "level: must be a number in plain digits"),
-        ("GET", "/mesh/triangleAt?lat=%2047&lon=8&level=1", "lat: must be a number in plain digits"),
-        ("GET", "/batch/1_0", "height: must be a number in plain digits"),
+        ("GET", "/mesh/triangleAt?lat=4_7&lon=8&level=1", "lat: must be a number as JSON has them"),
+        ("GET", "/mesh/triangleAt?lat=47&lon=8&level=1_0", "level: must be a whole number in plain digits"),
+        ("GET", "/mesh/triangleAt?lat=%2047&lon=8&level=1", "lat: must be a number as JSON has them"),
+        *(
+            ("GET", f"/mesh/triangleAt?lat={text}&lon=8&level=1", "lat: must be a number as JSON has them")
+            for text in ("%2B47", "0x2f", "1e999", "-1e999", "nan", "Infinity", "047", ".5", "5.", "47%0A", "٤٧", "")
+        ),
+        *(
+            ("GET", f"/leaderboard?limit={text}", "limit: must be a whole number in plain digits")
+            for text in ("%2B3", "3.0", "3e0", "03", "-0_1", "%203", "", "9" * 41)
+        ),
+        *(
+            ("GET", f"/mesh/triangleAt?lat=47&lon=8&level=1&includePolygon={text}", "includePolygon: must be true or")
+            for text in ("1", "yes", "True", "TRUE", "on", "t", "", "true%20")
+        ),
+        ("GET", "/batch/1_0", "height: must be a whole number in plain digits"),
         ("GET", "/mesh/triangleAt?lat=0&lon=0&level=1&lat=1", "lat: must be given once"),
     ],
 )
@@ -372,7 +384,9 @@ async def test_a_parameter_that_is_unknown_or_twice_there_or_no_plain_number_is_
     assert require_refusal(await client.request(method, path), 400, "INVALID_PAYLOAD").startswith(message)
 
 
-@pytest.mark.parametrize("path", ["/health", "/status", "/leaderboard?limit=3", "/metrics", "/nowhere", "/docs"])
+@pytest.mark.parametrize(
+    "path", ["/health", "/status", "/leaderboard?limit=3", "/metrics", "/nowhere", "/docs", "/", "/openapi.json"]
+)
 async def test_head_answers_what_get_does_less_the_body(client: httpx.AsyncClient, path: str) -> None:
     get, head = await client.get(path), await client.head(path)
     assert head.content == b""

@@ -126,7 +126,7 @@ async def test_metrics_are_in_prometheus_text_format(client: httpx.AsyncClient) 
 
 
 async def test_unknown_paths_and_methods_are_refused_in_the_same_form(client: httpx.AsyncClient) -> None:
-    for path in ("/", "/status/", "/proof", "/account/0x12/proofs/more"):
+    for path in ("/index.html", "/docs/other.js", "/status/", "/proof", "/account/0x12/proofs/more"):
         require_refusal(await client.get(path), 404, "NOT_FOUND")
     answer = await client.put("/proof/submit")
     require_refusal(answer, 405, "METHOD_NOT_ALLOWED")

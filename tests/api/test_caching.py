@@ -1,0 +1,78 @@
+"""What caches are told, and answers that the client has already."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from step_node.api.caching import TAGS_CHARACTERS_MAX, UNCHANGING, is_named
+from tests.api.made_up_node import START_MS, MadeUpNode, Walker
+from tests.api.test_submit import submit
+
+
+@pytest.mark.parametrize(
+    ("wanted", "is_had"),
+    [
+        ('"a"', True),
+        ('W/"a"', True),
+        ("*", True),
+        (' "b" , W/"a"', True),
+        ('"b","c"', False),
+        ("a", False),
+        ('"A"', False),
+        ('"a', False),
+        ("", False),
+        (None, False),
+        ('"b, a"', False),
+        ('"a",' * TAGS_CHARACTERS_MAX, False),
+    ],
+)
+def test_a_tag_is_looked_for_among_those_that_the_client_has(wanted: str | None, is_had: bool) -> None:
+    assert is_named('W/"a"', wanted) is is_had
+    assert is_named('"a"', wanted) is is_had
+    assert is_named(None, wanted) is False
+
+
+async def test_a_batch_that_the_client_has_is_not_sent_again(node: MadeUpNode, client: httpx.AsyncClient) -> None:
+    await submit(client, Walker(1).proof(START_MS))
+    await node.finalise()
+    first = await client.get("/batch/1")
+    assert first.headers["cache-control"] == UNCHANGING
+    tag = first.headers["etag"]
+    for wanted in (tag, f'"other", {tag}', tag.removeprefix("W/"), "*"):
+        for method in ("GET", "HEAD"):
+            again = await client.request(method, "/batch/1", headers={"If-None-Match": wanted})
+            assert (again.status_code, again.content) == (304, b"")
+            assert again.headers["etag"].removeprefix("W/") == tag.removeprefix("W/")
+            assert again.headers["cache-control"] == UNCHANGING
+            assert "step-as-of-height" in again.headers
+            assert not {"content-type", "content-length"} & again.headers.keys()
+    assert (await client.get("/batch/1", headers={"If-None-Match": '"other"'})).content == first.content
+
+
+async def test_what_is_final_says_so_and_everything_else_has_to_be_asked_for_again(
+    node: MadeUpNode, client: httpx.AsyncClient
+) -> None:
+    proof_id = (await submit(client, Walker(1).proof(START_MS))).json()["proofId"]
+    path = f"/proof/status/{proof_id}"
+    assert (await client.get(path)).headers["cache-control"] == "no-cache"
+    await node.finalise()
+    assert (await client.get(path)).headers["cache-control"] == UNCHANGING
+    for path in ("/health", "/status", "/proof/config", "/leaderboard", "/", "/metrics", "/openapi.json"):
+        assert (await client.get(path)).headers["cache-control"] == "no-cache", path
+
+
+async def test_what_is_no_success_and_what_was_posted_is_not_kept(client: httpx.AsyncClient) -> None:
+    answers = [
+        await client.get("/nowhere"),
+        await client.get("/batch/7"),
+        await client.put("/health"),
+        await submit(client, Walker(1).proof(START_MS)),
+        await submit(client, {}),
+    ]
+    assert [answer.headers["cache-control"] for answer in answers] == ["no-store"] * 5
+
+
+async def test_the_description_has_a_tag(client: httpx.AsyncClient) -> None:
+    tag = (await client.get("/openapi.json")).headers["etag"]
+    assert (await client.get("/openapi.json", headers={"If-None-Match": tag})).status_code == 304
