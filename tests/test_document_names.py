@@ -220,6 +220,6 @@ def test_every_page_that_the_code_refers_to_exists() -> None:
     missing = []
     for folder in (*PACKAGES, "tests", "scripts"):
         for path in (ROOT / folder).rglob("*.py"):
-            named = re.findall(r"\bdocs/[\w./-]*\w", path.read_text(encoding="utf-8"))
+            named = re.findall(r"(?<!/)\bdocs/[\w./-]*\w", path.read_text(encoding="utf-8"))
             missing += [f"{path}: {page}" for page in named if not (ROOT / page).exists()]
     assert missing == []
