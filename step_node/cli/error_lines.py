@@ -55,6 +55,7 @@ def _known_errors() -> tuple[type[BaseException], ...]:
     from mesh import TriangleIdError
     from p2p.errors import NetworkError
     from step_node.chain.genesis import GenesisError
+    from step_node.client import StepClientError
     from step_node.errors import StepNodeError
     from step_node.home.lock import HomeInUse
     from step_node.operations.operation import OperationRefused
@@ -64,6 +65,7 @@ def _known_errors() -> tuple[type[BaseException], ...]:
     return (
         CommandError,
         StepNodeError,
+        StepClientError,
         GenesisError,
         KeystoreError,
         OperationRefused,

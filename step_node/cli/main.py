@@ -27,6 +27,7 @@ from step_node.cli import (
     status_command,
     storage_commands,
     validator_commands,
+    walk_command,
 )
 from step_node.cli.error_lines import ErrorLinesGroup
 from step_node.node.memory import collect_seldom
@@ -76,6 +77,7 @@ app.command("curves")(curves_command.curves)
 app.command("simulate")(simulate_command.simulate)
 app.command("status")(status_command.status)
 app.command("consensus")(consensus_command.consensus)
+app.command("walk")(walk_command.walk)
 app.add_typer(keys_commands.app, name="keys")
 app.add_typer(mesh_commands.app, name="mesh")
 app.add_typer(proof_commands.app, name="proof")

@@ -101,3 +101,4 @@ class BadPosition(StepClientError, ValueError):
     def __init__(self, field: str, rule: str) -> None:
         super().__init__("BAD_POSITION", f"{field}: {rule}")
         self.field = field
+        self.rule = rule

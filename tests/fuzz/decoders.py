@@ -56,6 +56,9 @@ from step_node.chain.chain import COMMIT_BYTES_MAX, Chain
 from step_node.chain.genesis import load_genesis
 from step_node.cli.error_lines import CommandError
 from step_node.cli.points_csv import locate_points
+from step_node.cli.track_files import TrackError, parse_track
+from step_node.client.errors import UnreadableAnswer
+from step_node.client.events import EVENT_BYTES_MAX, EventParser
 from step_node.crypto.eip191 import sign
 from step_node.durable.record_log import RecordLog
 from step_node.durable.side_file import FILE_BYTES_MAX
@@ -554,6 +557,23 @@ def decoders() -> dict[str, Decoder]:
         ),
         "points-csv": Decoder(
             _points, (CommandError,), (b"lat,lon,level\n47.1,8.5,10\n-1e1,0,21\n", b"lat,lon,level\r\n"), 65_536
+        ),
+        "track": Decoder(
+            parse_track,
+            (TrackError,),
+            (
+                b'<gpx><trkpt lat="1" lon="2"><time>2026-01-31T12:00:00Z</time></trkpt></gpx>',
+                b'{"geometry":{"type":"LineString","coordinates":[[8,47]]},"properties":{"coordTimes":[0]}}',
+                b"$GPGGA,235959,4722.6140,N,00832.5020,E,1,08,0.9,408,M,,M,,*40\r\n",
+            ),
+            65_536,
+        ),
+        # What a client reads of a node.
+        "events": Decoder(
+            lambda data: EventParser("http://node", "").feed(data),
+            (UnreadableAnswer,),
+            (b'id: 7.0\nevent: batch\ndata: {"height": 7}\n\n: beat\n\n', b"retry: 1000\n\ndata: {}\n\n"),
+            EVENT_BYTES_MAX,
         ),
         # What stands in a node's home.
         "consensus-log-entry": Decoder(
