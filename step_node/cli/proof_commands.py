@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import Annotated, Any, BinaryIO
 
 import typer
 
@@ -25,7 +25,7 @@ SUBMISSION_BYTES_MAX = 16_384
 
 
 @app.command(
-    epilog="Example: step-node proof sign --key-file key.hex --lat 47.4979 --lon 19.0402"
+    epilog="Example: step-node proof sign --url http://127.0.0.1:8600 --key-file key.hex --lat 47.4979 --lon 19.0402"
     " | step-node proof submit --url http://127.0.0.1:8600",
 )
 def sign(
@@ -43,6 +43,12 @@ def sign(
     triangle: Annotated[
         str | None, typer.Option(metavar="ID", help="The triangle's id, instead of the one that holds the point.")
     ] = None,
+    url: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", help="A node's API: the triangle is the one that is active there now, the time by its clock."
+        ),
+    ] = None,
     timestamp: Annotated[
         str | None, typer.Option(metavar="TIME", help="YYYY-MM-DDTHH:MM:SS.sssZ.  [default: now]")
     ] = None,
@@ -55,7 +61,9 @@ def sign(
 ) -> None:
     """Sign "I am here, in this triangle, now", and print the JSON that POST /proof/submit takes.
 
-    What is signed has the protocol's form; whether it is true is for the gates (see `proof check`).
+    What is signed has the protocol's form; whether it is true is for the gates (see `proof check`). A triangle is used
+    up after some proofs: with --url the node is asked which one can be proven in. Then latitude and longitude are
+    rounded to 7 decimals, and a position that no client should sign (0, 0) is refused.
     """
     import uuid
 
@@ -68,6 +76,12 @@ def sign(
 
     if triangle is not None and level is not None:
         raise typer.BadParameter("does not go together with --triangle", param_hint="--level")
+    if url is not None:
+        if triangle is not None or level is not None:
+            raise typer.BadParameter("does not go together with --triangle or --level", param_hint="--url")
+        private_key = load_private_key(keystore, key_file, password_file)
+        print_json(_signed_by_the_nodes_word(url, private_key, lat, lon, accuracy, timestamp, nonce))
+        return
     try:
         where = TriangleId.parse(triangle) if triangle else locate(lat, lon, LEVEL_DEFAULT if level is None else level)
     except ValueError as error:
@@ -80,6 +94,34 @@ def sign(
     if nonce is None:
         nonce = str(uuid.uuid4())
     print_json(sign_payload(private_key, where, lat, lon, accuracy, timestamp_ms, nonce))
+
+
+def _signed_by_the_nodes_word(
+    url: str, private_key: bytes, lat: float, lon: float, accuracy: float, timestamp: str | None, nonce: str | None
+) -> dict[str, Any]:
+    """The submission in the triangle that is active at the place, says the node, at the time by its clock."""
+    from step_node.cli.error_lines import CommandError
+    from step_node.client import BadPosition, KeySigner, Position, StepClient, sign_submission
+    from step_node.proofs.timestamps import parse_timestamp
+
+    try:
+        position = Position(lat, lon, accuracy)
+    except BadPosition as error:
+        raise CommandError(f"--{error.field}: {error.rule}") from error
+    try:
+        client = StepClient(url, key=private_key)
+    except ValueError as error:
+        raise CommandError(f"--url: {error}") from error
+    with client:
+        if timestamp is None:
+            return client.sign(position, nonce=nonce).document
+        try:
+            timestamp_ms = parse_timestamp(timestamp)
+        except ValueError as error:
+            raise CommandError(f"--timestamp: {error}") from error
+        triangle_id = client.active_triangle(lat, lon).triangle_id
+    signer = KeySigner(private_key)
+    return sign_submission(signer, position, timestamp_ms=timestamp_ms, triangle_id=triangle_id, nonce=nonce).document
 
 
 @app.command(epilog="Example: step-node proof submit --url http://127.0.0.1:8600 --input proof.json")
