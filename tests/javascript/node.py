@@ -32,7 +32,7 @@ def run_node(*arguments: str | Path, stdin: str | None = None, seconds_max: floa
     return ran.stdout
 
 
-def evaluate(expression: str, given: object = None) -> Any:
+def evaluate(expression: str, given: object = None, *, seconds_max: float = SECONDS_MAX) -> Any:
     """The value of a JavaScript expression in which `step` is the library, and `given` what is handed in, as JSON."""
     program = (
         f"import * as step from {json.dumps(LIBRARY.as_uri())};"
@@ -40,4 +40,6 @@ def evaluate(expression: str, given: object = None) -> Any:
         "const given = JSON.parse(readFileSync(0, 'utf8'));"
         f"console.log(JSON.stringify(await (async () => ({expression}))()));"
     )
-    return json.loads(run_node("--input-type=module", "--eval", program, stdin=json.dumps(given)))
+    return json.loads(
+        run_node("--input-type=module", "--eval", program, stdin=json.dumps(given), seconds_max=seconds_max)
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -25,9 +26,11 @@ given.receipts.map(({ genesis, json, cbor }) => [json, cbor && Uint8Array.from(B
 """
 
 
-def verdicts(receipts: list[dict[str, Any]]) -> list[list[Any]]:
+def verdicts(receipts: Sequence[Mapping[str, Any]]) -> list[list[Any]]:
     """Of each receipt what it proves or the step that fails, for each of its forms."""
-    found: list[list[Any]] = evaluate(VERDICTS, {"genesis": VECTORS["genesis"], "receipts": receipts})
+    found: list[list[Any]] = evaluate(
+        VERDICTS, {"genesis": VECTORS["genesis"], "receipts": receipts}, seconds_max=1_200
+    )
     return found
 
 
@@ -84,7 +87,7 @@ def mutated(data: bytes, source: random.Random) -> bytes:
             return data[:place] + bytes([data[place] ^ 1 << source.randrange(8)]) + data[place + 1 :]
 
 
-def step_in_python(data: bytes, genesis: str) -> str | None:
+def verdict_of_python(data: bytes, genesis: str) -> str | None:
     """The step that fails; None if the receipt holds."""
     trust = parse_genesis(json.dumps(VECTORS["genesis"][genesis]["file"]), name=genesis).trust()
     try:
@@ -95,7 +98,7 @@ def step_in_python(data: bytes, genesis: str) -> str | None:
 
 
 def check_mutations(count: int, seed: int) -> None:
-    """`count` mutations of the receipts that hold are refused, each at the step that Python names."""
+    """`count` mutations of the receipts that hold have the verdict of Python, the failing step included."""
     source = random.Random(seed)
     genesis: list[str] = []
     mutants: list[bytes] = []
@@ -107,15 +110,15 @@ def check_mutations(count: int, seed: int) -> None:
             genesis.append(receipt["genesis"])
             mutants.append(mutant)
     given = [{"genesis": name, "cbor": mutant.hex()} for name, mutant in zip(genesis, mutants, strict=True)]
-    found = [step for (step,) in verdicts(given)]
-    assert found == [step_in_python(mutant, name) for name, mutant in zip(genesis, mutants, strict=True)]
-    assert None not in found
+    found = [verdict if isinstance(verdict, str) else None for (verdict,) in verdicts(given)]
+    assert found == [verdict_of_python(mutant, name) for name, mutant in zip(genesis, mutants, strict=True)]
+    assert found.count(None) <= count // 1_000
 
 
-def test_mutations_are_refused_at_the_same_step_as_in_python() -> None:
+def test_mutations_have_the_verdict_of_python() -> None:
     check_mutations(150, seed=1)
 
 
 @pytest.mark.long
-def test_ten_thousand_mutations_are_refused_at_the_same_step_as_in_python() -> None:
+def test_ten_thousand_mutations_have_the_verdict_of_python() -> None:
     check_mutations(10_000, seed=2)
