@@ -34,6 +34,7 @@ from step_node.client.errors import (
 from step_node.client.events import Event
 from step_node.client.exchange import RetryPolicy
 from step_node.client.position import Position
+from step_node.client.receipts import ReceiptRefused, VerifiedReceipt, verify_receipt
 from step_node.client.signing import KeySigner, Signer, Submission, WalletSigner, sign_submission
 from step_node.client.sync_client import StepClient
 
@@ -50,6 +51,7 @@ __all__ = [
     "NotFinalYet",
     "Pending",
     "Position",
+    "ReceiptRefused",
     "Refusal",
     "Refused",
     "RetryPolicy",
@@ -60,6 +62,8 @@ __all__ = [
     "SubmissionOutcome",
     "Unavailable",
     "UnreadableAnswer",
+    "VerifiedReceipt",
     "WalletSigner",
     "sign_submission",
+    "verify_receipt",
 ]

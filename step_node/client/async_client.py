@@ -117,6 +117,10 @@ class AsyncStepClient:
             flows.prove(self.session, self.signer, position, triangle_id=triangle_id, seconds_max=seconds_max)
         )
 
+    async def receipt(self, proof_id: str, *, cbor: bool = False) -> bytes:
+        """The receipt of a final proof, unchecked: `receipts.verify_receipt` checks it with the genesis file alone."""
+        return await self._run(flows.receipt(self.session, proof_id, cbor=cbor))
+
     # Questions
 
     async def ask(self, query: Query[T]) -> T:
@@ -158,7 +162,8 @@ class AsyncStepClient:
 
         Close it when you have seen enough: `async with contextlib.aclosing(client.events()) as events`.
 
-        `parameters` are its filters. Raises Refused for ones that are wrong, Unavailable.
+        `parameters` are its filters, lists as lists. A `gap` says what cannot be told any more. Raises Refused for
+        filters that are wrong, Unavailable.
         """
         follower = Follower(self.session.nodes, self.session.policy, last_id)
         request = queries.whole(EVENTS_PATH, parameters).request

@@ -19,6 +19,9 @@ EVENT_BYTES_MAX: Final = 1_000_000
 """A longer event is no event of a node: the stream is given up as unreadable."""
 
 EVENTS_PATH: Final = "/events"
+OF_THE_STREAM: Final = frozenset({"open", "end"})
+"""Events that say where one stream begins and why it ends; following goes on over them, so nobody is told."""
+
 SILENCE_SECONDS_MAX: Final = 45.0
 """A stream that has said nothing for so long, not even a heartbeat, is dead: three heartbeats of the node."""
 
@@ -33,11 +36,15 @@ class Event:
 
 
 class EventParser:
-    """Bytes of a stream in, events out; the last id is kept for resuming."""
+    """Bytes of a stream in, events out. `last_id` is that of the last event (or heartbeat) that came whole.
+
+    An id counts once the empty line after it is there: a stream that breaks off in the middle of an event is resumed
+    before it, not after.
+    """
 
     def __init__(self, url: str, last_id: str = "") -> None:
         self._url = url
-        self.last_id = last_id
+        self.last_id = self._next_id = last_id
         self.retry_seconds: float | None = None
         self._rest = b""
         self._data: list[str] = []
@@ -64,14 +71,14 @@ class EventParser:
         elif name == "event":
             self._kind = value
         elif name == "id" and "\0" not in value:
-            self.last_id = value
+            self._next_id = value
         elif name == "retry" and value.isascii() and value.isdecimal():
             self.retry_seconds = float(value) / 1000
         return None
 
     def _end(self) -> Event | None:
         kind, data = self._kind or "message", "\n".join(self._data)
-        self._kind, self._data = "", []
+        self._kind, self._data, self.last_id = "", [], self._next_id
         if not data:
             return None
         document = json_object(data.encode())
@@ -116,7 +123,7 @@ class Follower:
         if events:
             self._failures.clear()
             self._nodes.answered(self.url)
-        return events
+        return [event for event in events if event.kind not in OF_THE_STREAM]
 
     def ended(self, reason: str, *, after_seconds: float | None = None) -> float:
         """The stream is over, or never began: how many seconds to wait. Raises Unavailable after too many in vain."""

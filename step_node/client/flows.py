@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Final, TypeVar
 
+from step_node.client import queries
 from step_node.client.answers import (
     Finalised,
     Json,
@@ -25,7 +26,7 @@ from step_node.client.answers import (
 from step_node.client.errors import Dropped, NotFinalYet, Refused, Unavailable, UnreadableAnswer
 from step_node.client.exchange import Answer, Flow, Nodes, Pause, Request, RetryPolicy, exchange
 from step_node.client.position import Position
-from step_node.client.queries import Query, active_triangle
+from step_node.client.queries import Query
 from step_node.client.signing import Signer, Submission, sign_submission
 from step_node.explanations.codes import BY_CODE
 
@@ -79,6 +80,13 @@ def rules(session: Session, *, anew: bool = False) -> Flow[NodeRules]:
     return session.rules
 
 
+def receipt(session: Session, proof_id: str, *, cbor: bool = False) -> Flow[bytes]:
+    """The receipt of a final proof, as the node gives it, unchecked."""
+    accept = "application/cbor" if cbor else "application/json"
+    request = replace(queries.receipt(proof_id).request, accept=accept)
+    return (yield from exchange(request, session.nodes, session.policy)).body
+
+
 def sign(
     session: Session,
     signer: Signer,
@@ -93,7 +101,7 @@ def sign(
     now_ms = session.now_ms()
     position.check(now_ms=now_ms, accuracy_max_m=chain.accuracy_max_m)
     if triangle_id is None and level is None:
-        triangle_id = (yield from ask(session, active_triangle(position.lat, position.lon))).triangle_id
+        triangle_id = (yield from ask(session, queries.active_triangle(position.lat, position.lon))).triangle_id
     taken_at_ms = now_ms if position.taken_at_ms is None else position.taken_at_ms
     return sign_submission(
         signer,

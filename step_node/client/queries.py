@@ -69,6 +69,11 @@ def proof_status(proof_id: str) -> Query[Json]:
     return whole(f"/proof/status/{_segment(proof_id)}")
 
 
+def receipt(proof_id: str) -> Query[Json]:
+    """What shows to whoever has the genesis file that a proof is final, and what it earned."""
+    return whole(f"/proof/{_segment(proof_id)}/receipt")
+
+
 def triangle_at(lat: float, lon: float, level: Level, *, include_polygon: bool | None = None) -> Query[Json]:
     """The triangle that holds a point."""
     return _result("/mesh/triangleAt", {**_point(lat, lon), "level": level, "includePolygon": include_polygon})
@@ -151,6 +156,8 @@ def _box(bbox: BoundingBox) -> str:
 def _text(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, list | tuple):
+        return ",".join(_text(one) for one in value)
     return _number(value) if isinstance(value, float) else str(value)
 
 

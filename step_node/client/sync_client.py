@@ -124,6 +124,10 @@ class StepClient:
             flows.prove(self.session, self.signer, position, triangle_id=triangle_id, seconds_max=seconds_max)
         )
 
+    def receipt(self, proof_id: str, *, cbor: bool = False) -> bytes:
+        """The receipt of a final proof, unchecked: `receipts.verify_receipt` checks it with the genesis file alone."""
+        return self._run(flows.receipt(self.session, proof_id, cbor=cbor))
+
     # Questions
 
     def ask(self, query: Query[T]) -> T:
@@ -159,7 +163,8 @@ class StepClient:
     def events(self, parameters: Mapping[str, object] | None = None, *, last_id: str | None = None) -> Iterator[Event]:
         """Follow `GET /events`, for ever, from `last_id` on: over ends of streams, and over nodes.
 
-        `parameters` are its filters. Raises Refused for ones that are wrong, Unavailable.
+        `parameters` are its filters, lists as lists. A `gap` says what cannot be told any more. Raises Refused for
+        filters that are wrong, Unavailable.
         """
         follower = Follower(self.session.nodes, self.session.policy, last_id)
         request = queries.whole(EVENTS_PATH, parameters).request
