@@ -138,7 +138,7 @@ async def test_the_asynchronous_client_follows_in_the_same_way() -> None:
 
             async def follow() -> None:
                 async for event in client.events(last_id="0.9"):
-                    heights.append(event.data["height"])
+                    heights.append(event.data["height"])  # noqa: PERF401 - those before the refusal count
 
             with pytest.raises(Refused):
                 await follow()
