@@ -35,6 +35,7 @@ MADE = {
     "ban-by-height.fixed.md",
     "cold.json",
     "moving/",
+    "clients/js/node_modules",
     "data/old_store_1",
 }
 """What tools and an operator's commands make, and the example of a fragment's name."""
