@@ -47,13 +47,15 @@ from step_node.offload import run_blocking
 from step_node.operations.operation import (
     Operation,
     OperationRefused,
+    decode_operation,
     hot_address,
+    operation_id,
 )
 from step_node.parameters import Parameters
 from step_node.proofs.gates import check_stateless_many
 from step_node.proofs.proof import SignedProof
 from step_node.receipts.balances import pack_balances
-from step_node.storage.interface import FinalisedBatch, RestoredState, Storage, StoredBatch
+from step_node.storage.interface import FinalisedBatch, FinalisedOperation, RestoredState, Storage, StoredBatch
 
 COMMIT_BYTES_MAX = 200_000
 """An encoded commit of the largest validator set is smaller."""
@@ -246,6 +248,7 @@ class Chain:
                 proofs=batch.proofs,
                 receipts=judged.transition.receipts,
                 slashings=judged.transition.slashings,
+                operations=finalised_operations(batch),
             )
         )
         self._head = judged.transition.changes.head
@@ -400,6 +403,18 @@ class Chain:
                 raise InvalidBatch(
                     f"proofs: 0x{proof.proof_id.hex()}: {refusal.code}: {refusal.message}", bad_proof=index
                 )
+
+
+def finalised_operations(batch: Batch) -> tuple[FinalisedOperation, ...]:
+    """The operations of a batch that is final, as the store keeps them. They have been decoded before, so they can."""
+    header = batch.header
+    operations = map(decode_operation, batch.operations)
+    return tuple(
+        FinalisedOperation(
+            operation, operation_id(operation, header.chain_id), header.height, index, header.timestamp_ms
+        )
+        for index, operation in enumerate(operations)
+    )
 
 
 async def _unless_small(proofs: int, work: Callable[[*Arguments], T], *arguments: *Arguments) -> T:

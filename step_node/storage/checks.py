@@ -128,6 +128,14 @@ def require_consistent(finalised: FinalisedBatch) -> None:
         if (slashing.height, slashing.index) != (stored.height, index):
             raise ValueError(f"slashings[{index}] is of height {slashing.height}, index {slashing.index}")
         _require_int64((("slashing.amount_ustep", slashing.amount_ustep),))
+    _require_unique("operations", [operation.operation_id for operation in finalised.operations])
+    for index, operation in enumerate(finalised.operations):
+        expected = (stored.height, index, stored.timestamp_ms)
+        if (operation.height, operation.index, operation.timestamp_ms) != expected:
+            raise ValueError(
+                f"operations[{index}] is of height {operation.height}, index {operation.index}, time"
+                f" {operation.timestamp_ms}"
+            )
 
 
 def _require_same_batch(chain: ChainRecord, stored: StoredBatch, chain_name: str, stored_name: str) -> None:

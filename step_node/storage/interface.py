@@ -15,6 +15,7 @@ from step_node.errors import StepNodeError
 from step_node.ledger.offences import Slashing
 from step_node.ledger.records import Account, NonceRecord, Record, Triangle
 from step_node.ledger.state import Changes, Receipt, StateHead, StateKeys, StateSlice
+from step_node.operations.operation import Operation, recipient_of
 from step_node.proofs.proof import SignedProof
 
 SCHEMA_VERSION = 4
@@ -68,6 +69,44 @@ class StoredBatch:
 
 
 @dataclass(frozen=True, slots=True)
+class FinalisedProof:
+    """A finalised proof as histories show it."""
+
+    proof: SignedProof
+    receipt: Receipt
+
+
+@dataclass(frozen=True, slots=True)
+class FinalisedOperation:
+    """An applied operation as histories show it. `index` is its place among its batch's operations, `timestamp_ms` the
+    batch's."""
+
+    operation: Operation
+    operation_id: bytes
+    height: int
+    index: int
+    timestamp_ms: int
+
+    @property
+    def accounts(self) -> tuple[bytes, ...]:
+        """Whose history it is in: its owner's, and the recipient's, if it has one."""
+        recipient = recipient_of(self.operation)
+        return (self.operation.owner,) if recipient is None else (self.operation.owner, recipient)
+
+
+Transaction: TypeAlias = FinalisedProof | FinalisedOperation
+
+
+@dataclass(frozen=True, slots=True)
+class AccountPage:
+    """An account as of one moment: its record, its rank (None beyond the last that is told), what it did last."""
+
+    account: Account | None
+    rank: int | None
+    transactions: tuple[Transaction, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class FinalisedBatch:
     """Everything that finalising one height writes. `proofs[i]` belongs to `receipts[i]`."""
 
@@ -76,14 +115,7 @@ class FinalisedBatch:
     proofs: Sequence[SignedProof]
     receipts: Sequence[Receipt]
     slashings: Sequence[Slashing] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class FinalisedProof:
-    """A finalised proof as histories show it."""
-
-    proof: SignedProof
-    receipt: Receipt
+    operations: Sequence[FinalisedOperation] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +185,21 @@ class StorageReads(Protocol):
 
     async def account_rank(self, address: bytes) -> int | None:
         """1 for the highest balance; equal balances are ranked by address. None beyond `RANK_MAX`, and for none."""
+        ...
+
+    async def account_page(self, address: bytes, *, limit: int) -> AccountPage:
+        """The account, its rank, and up to `limit` of its last transactions, read as one consistent snapshot."""
+        ...
+
+    async def transactions(
+        self, address: bytes, *, before: tuple[int, int] | None, limit: int
+    ) -> Sequence[Transaction]:
+        """The account's proofs, and the operations that it has signed or that have credited it, newest first, starting
+        below the place `before` (`transactions.place_of`)."""
+        ...
+
+    async def operations(self, operation_ids: Sequence[bytes]) -> Sequence[FinalisedOperation]:
+        """Those of these operations that are applied, in no particular order."""
         ...
 
     async def account_proofs(

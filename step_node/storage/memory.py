@@ -8,6 +8,7 @@ the chain's length: it is not meant for a long-lived node.
 from __future__ import annotations
 
 import heapq
+from bisect import bisect_left
 from collections.abc import Sequence
 from itertools import takewhile
 
@@ -17,7 +18,9 @@ from step_node.ledger.state import Changes, Receipt, StateHead, StateKeys, State
 from step_node.storage import checks
 from step_node.storage.interface import (
     RANK_MAX,
+    AccountPage,
     FinalisedBatch,
+    FinalisedOperation,
     FinalisedProof,
     LedgerTotals,
     RecordSink,
@@ -25,7 +28,9 @@ from step_node.storage.interface import (
     Storage,
     StorageReads,
     StoredBatch,
+    Transaction,
 )
+from step_node.storage.transactions import place_of
 
 
 class MemoryStorage(Storage):
@@ -40,6 +45,8 @@ class MemoryStorage(Storage):
         self._batches: dict[int, StoredBatch] = {}
         self._proofs: dict[bytes, FinalisedProof] = {}
         self._histories: dict[bytes, list[FinalisedProof]] = {}
+        self._operations: dict[bytes, FinalisedOperation] = {}
+        self._transactions: dict[bytes, list[Transaction]] = {}
         self._slashings: list[Slashing] = []
 
     def for_strangers(self) -> StorageReads:
@@ -79,10 +86,15 @@ class MemoryStorage(Storage):
             return
         self._require_no_conflict(finalised)
         self._batches[stored.height] = stored
+        for operation in finalised.operations:
+            self._operations[operation.operation_id] = operation
+            for address in operation.accounts:
+                self._transactions.setdefault(address, []).append(operation)
         for proof, receipt in zip(finalised.proofs, finalised.receipts, strict=True):
             entry = FinalisedProof(proof, receipt)
             self._proofs[proof.proof_id] = entry
             self._histories.setdefault(proof.account, []).append(entry)
+            self._transactions.setdefault(proof.account, []).append(entry)
         self._slashings.extend(finalised.slashings)
         self._apply(finalised.changes)
 
@@ -91,6 +103,8 @@ class MemoryStorage(Storage):
         removed = {(nonce.account, nonce.nonce) for nonce in changes.nonces_removed}
         if any(proof.proof_id in self._proofs for proof in finalised.proofs):
             raise ValueError(f"height {finalised.stored.height} holds a proof that is already finalised")
+        if any(operation.operation_id in self._operations for operation in finalised.operations):
+            raise ValueError(f"height {finalised.stored.height} holds an operation that is already applied")
         if not removed <= self._nonces.keys():
             raise ValueError(f"height {finalised.stored.height} removes a nonce that is not stored")
         if any(key in self._nonces and key not in removed for key in map(_nonce_key, changes.nonces_added)):
@@ -126,6 +140,26 @@ class MemoryStorage(Storage):
         own = _by_rank(self._accounts[address])
         rank = 1 + sum(_by_rank(other) < own for other in self._accounts.values())
         return rank if rank <= RANK_MAX else None
+
+    async def account_page(self, address: bytes, *, limit: int) -> AccountPage:
+        return AccountPage(
+            await self.account(address),
+            await self.account_rank(address),
+            tuple(await self.transactions(address, before=None, limit=limit)),
+        )
+
+    async def transactions(
+        self, address: bytes, *, before: tuple[int, int] | None, limit: int
+    ) -> Sequence[Transaction]:
+        checks.require_limit(limit)
+        self._required_head()
+        oldest_first = self._transactions.get(address, [])
+        end = len(oldest_first) if before is None else bisect_left(oldest_first, before, key=place_of)
+        return tuple(reversed(oldest_first[max(0, end - limit) : end]))
+
+    async def operations(self, operation_ids: Sequence[bytes]) -> Sequence[FinalisedOperation]:
+        self._required_head()
+        return tuple(self._operations[one] for one in set(operation_ids) if one in self._operations)
 
     async def account_proofs(
         self, address: bytes, *, before: tuple[int, int] | None, limit: int

@@ -125,6 +125,8 @@ class MongoStorage(MongoReads, Storage):
             await self._insert(session, documents.BATCHES, [documents.batch_document(stored)])
             proofs = map(documents.proof_document, finalised.proofs, finalised.receipts)
             await self._insert(session, documents.PROOFS, proofs)
+            operations = map(documents.operation_document, finalised.operations)
+            await self._insert(session, documents.OPERATIONS, operations)
             slashings = map(documents.slashing_document, finalised.slashings)
             await self._insert(session, documents.SLASHINGS, slashings)
             await self._write_changes(session, changes, validators_changed=head.validators != changes.head.validators)

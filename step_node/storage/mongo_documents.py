@@ -25,9 +25,10 @@ from step_node.ledger.records import (
     ValidatorState,
 )
 from step_node.ledger.state import Receipt, StateHead
+from step_node.operations.operation import decode_operation, encode_operation
 from step_node.parameters import Parameters
 from step_node.proofs.proof import SignedProof
-from step_node.storage.interface import FinalisedProof, StoredBatch
+from step_node.storage.interface import FinalisedOperation, FinalisedProof, StoredBatch
 
 Document: TypeAlias = dict[str, Any]
 
@@ -39,6 +40,7 @@ REMOVING: Final[Mapping[str, str]] = {"_id": "removing"}
 """In META while the database is being dropped, collection by collection: what is still there is no store."""
 BATCHES = "batches"
 PROOFS = "proofs"
+OPERATIONS = "operations"
 ACCOUNTS = "accounts"
 TRIANGLES = "triangles"
 VALIDATORS = "validators"
@@ -46,7 +48,7 @@ SLASHINGS = "slashings"
 NONCES = "nonces"
 """Those still in the window; a nonce that has left it is deleted."""
 
-COLLECTIONS: Final = frozenset({META, BATCHES, PROOFS, ACCOUNTS, TRIANGLES, VALIDATORS, SLASHINGS, NONCES})
+COLLECTIONS: Final = frozenset({META, BATCHES, PROOFS, OPERATIONS, ACCOUNTS, TRIANGLES, VALIDATORS, SLASHINGS, NONCES})
 """All that a store has."""
 
 WITHOUT_GEOMETRY: Final[Document] = {"centroid": False, "outline": False}
@@ -58,6 +60,7 @@ NONCES_BY_AGE: Final = [("timestamp_ms", ASCENDING), ("account", ASCENDING), ("n
 INDEXES: Final[Mapping[str, list[IndexModel]]] = {
     BATCHES: [IndexModel([("batch_hash", ASCENDING)], unique=True)],
     PROOFS: [IndexModel([("account", ASCENDING), ("height", DESCENDING), ("index", DESCENDING)], unique=True)],
+    OPERATIONS: [IndexModel([("accounts", ASCENDING), ("height", DESCENDING), ("index", DESCENDING)], unique=True)],
     ACCOUNTS: [IndexModel([("balance_ustep", DESCENDING), ("_id", ASCENDING)])],
     TRIANGLES: [IndexModel([("centroid", GEOSPHERE)])],
     SLASHINGS: [IndexModel([("height", DESCENDING), ("index", DESCENDING)], unique=True)],
@@ -250,6 +253,24 @@ def proof_document(proof: SignedProof, receipt: Receipt) -> Document:
         "nonce": proof.nonce,
         "signature": proof.signature,
     }
+
+
+def operation_document(applied: FinalisedOperation) -> Document:
+    return {
+        "_id": applied.operation_id,
+        "height": applied.height,
+        "index": applied.index,
+        "accounts": list(applied.accounts),
+        "timestamp_ms": applied.timestamp_ms,
+        "operation": encode_operation(applied.operation),
+    }
+
+
+def operation_from(document: Document) -> FinalisedOperation:
+    operation = decode_operation(document["operation"])
+    return FinalisedOperation(
+        operation, document["_id"], document["height"], document["index"], document["timestamp_ms"]
+    )
 
 
 def receipt_from(document: Document) -> Receipt:

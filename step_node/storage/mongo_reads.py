@@ -16,9 +16,17 @@ from step_node.ledger.offences import Slashing
 from step_node.ledger.records import Account, NonceRecord, Triangle
 from step_node.ledger.state import NonceExpiry, Receipt, StateHead, StateKeys, StateSlice
 from step_node.storage import checks
+from step_node.storage import mongo_accounts as accounts
 from step_node.storage import mongo_documents as documents
 from step_node.storage.asyncio_bridge import AsyncioThread
-from step_node.storage.interface import RANK_MAX, FinalisedProof, StorageReads, StoredBatch
+from step_node.storage.interface import (
+    AccountPage,
+    FinalisedOperation,
+    FinalisedProof,
+    StorageReads,
+    StoredBatch,
+    Transaction,
+)
 from step_node.storage.mongo_documents import Document
 from step_node.storage.mongo_driver import Driver, settled
 from step_node.storage.mongo_session import MongoDatabase
@@ -40,7 +48,7 @@ class MongoReads(StorageReads):
     async def load(self, keys: StateKeys) -> StateSlice:
         async def work(session: Driver) -> StateSlice:
             head = await self._read_head(session)
-            accounts = await self._find_ids(session, documents.ACCOUNTS, keys.accounts)
+            found_accounts = await self._find_ids(session, documents.ACCOUNTS, keys.accounts)
             triangles = await self._find_ids(session, documents.TRIANGLES, keys.triangles, documents.WITHOUT_GEOMETRY)
             nonce_keys = [documents.nonce_key(*key) for key in keys.nonces]
             nonces = map(documents.nonce_from, await self._find_ids(session, documents.NONCES, nonce_keys))
@@ -50,7 +58,7 @@ class MongoReads(StorageReads):
             return StateSlice(
                 head=head,
                 accounts=dict.fromkeys(keys.accounts)
-                | {account.address: account for account in map(documents.account_from, accounts)},
+                | {account.address: account for account in map(documents.account_from, found_accounts)},
                 triangles=dict.fromkeys(keys.triangles)
                 | {triangle.id: triangle for triangle in map(documents.triangle_from, triangles)},
                 nonces=dict.fromkeys(keys.nonces) | {(nonce.account, nonce.nonce): nonce for nonce in nonces},
@@ -78,24 +86,33 @@ class MongoReads(StorageReads):
         return await self._read_chain(work)
 
     async def account(self, address: bytes) -> Account | None:
-        async def work(session: Driver) -> Account | None:
-            found = await self._find_ids(session, documents.ACCOUNTS, [address])
-            return documents.account_from(found[0]) if found else None
-
-        return await self._read_chain(work)
+        return await self._read_chain(lambda session: accounts.read_account(self._database, session, address))
 
     async def account_rank(self, address: bytes) -> int | None:
         async def work(session: Driver) -> int | None:
-            own = await self._find_ids(session, documents.ACCOUNTS, [address])
-            if not own:
-                return None
-            balance = own[0]["balance_ustep"]
-            above = {"$or": [{"balance_ustep": {"$gt": balance}}, {"balance_ustep": balance, "_id": {"$lt": address}}]}
-            accounts = self._database.collection(documents.ACCOUNTS)
-            richer: int = await settled(accounts.count_documents(above, limit=RANK_MAX, session=session))
-            return 1 + richer if richer < RANK_MAX else None
+            own = await accounts.read_account(self._database, session, address)
+            return await accounts.read_rank(self._database, session, own)
 
         return await self._read_chain(work)
+
+    async def account_page(self, address: bytes, *, limit: int) -> AccountPage:
+        checks.require_limit(limit)
+        return await self._read_chain(
+            lambda session: accounts.read_account_page(self._database, session, address, limit=limit)
+        )
+
+    async def transactions(
+        self, address: bytes, *, before: tuple[int, int] | None, limit: int
+    ) -> Sequence[Transaction]:
+        checks.require_limit(limit)
+
+        async def work(session: Driver) -> Sequence[Transaction]:
+            return await accounts.read_transactions(self._database, session, address, before=before, limit=limit)
+
+        return await self._read_chain(work, last_height=_height_of(before))
+
+    async def operations(self, operation_ids: Sequence[bytes]) -> Sequence[FinalisedOperation]:
+        return await self._read_chain(lambda session: accounts.read_operations(self._database, session, operation_ids))
 
     async def account_proofs(
         self, address: bytes, *, before: tuple[int, int] | None, limit: int
@@ -125,9 +142,8 @@ class MongoReads(StorageReads):
         checks.require_limit(limit)
 
         async def work(session: Driver) -> Sequence[Account]:
-            accounts = self._database.collection(documents.ACCOUNTS)
             by_rank = [("balance_ustep", DESCENDING), ("_id", ASCENDING)]
-            cursor = accounts.find({}, session=session).sort(by_rank).limit(limit)
+            cursor = self._database.collection(documents.ACCOUNTS).find({}, session=session).sort(by_rank).limit(limit)
             return tuple(map(documents.account_from, await settled(cursor.to_list(length=None))))
 
         return await self._read_chain(work)

@@ -12,7 +12,16 @@ from typing import TypeVar
 from step_node.ledger.offences import Slashing
 from step_node.ledger.records import Account, Triangle
 from step_node.ledger.state import Receipt, StateHead, StateKeys, StateSlice
-from step_node.storage.interface import FinalisedProof, NoChain, StorageReads, StorageUnavailable, StoredBatch
+from step_node.storage.interface import (
+    AccountPage,
+    FinalisedOperation,
+    FinalisedProof,
+    NoChain,
+    StorageReads,
+    StorageUnavailable,
+    StoredBatch,
+    Transaction,
+)
 
 ResultT = TypeVar("ResultT")
 
@@ -47,6 +56,17 @@ class SecondariesFirst(StorageReads):
 
     async def account_rank(self, address: bytes) -> int | None:
         return await self._ask(lambda store: store.account_rank(address))
+
+    async def account_page(self, address: bytes, *, limit: int) -> AccountPage:
+        return await self._ask(lambda store: store.account_page(address, limit=limit))
+
+    async def transactions(
+        self, address: bytes, *, before: tuple[int, int] | None, limit: int
+    ) -> Sequence[Transaction]:
+        return await self._ask(lambda store: store.transactions(address, before=before, limit=limit))
+
+    async def operations(self, operation_ids: Sequence[bytes]) -> Sequence[FinalisedOperation]:
+        return await self._ask(lambda store: store.operations(operation_ids))
 
     async def account_proofs(
         self, address: bytes, *, before: tuple[int, int] | None, limit: int

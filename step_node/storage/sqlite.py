@@ -129,6 +129,7 @@ def _write_finalised(connection: sqlite3.Connection, finalised: FinalisedBatch) 
         return
     rows.write_rows(connection, "INSERT", rows.BATCHES, [rows.batch_row(stored)])
     rows.write_rows(connection, "INSERT", rows.PROOFS, map(rows.proof_row, finalised.proofs, finalised.receipts))
+    rows.write_rows(connection, "INSERT", rows.OPERATIONS, map(rows.operation_row, finalised.operations))
     rows.write_rows(connection, "INSERT", rows.SLASHINGS, map(rows.slashing_row, finalised.slashings))
     _write_changes(connection, finalised.changes)
 

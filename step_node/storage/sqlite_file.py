@@ -111,6 +111,18 @@ _SCHEMA = (
     """,
     "CREATE UNIQUE INDEX proofs_by_account ON proofs (account, height DESC, position DESC)",
     """
+    CREATE TABLE operations (
+      operation_id BLOB PRIMARY KEY CHECK (length(operation_id) = 32),
+      height INTEGER NOT NULL REFERENCES batches (height), position INTEGER NOT NULL,
+      owner BLOB NOT NULL, recipient BLOB, timestamp_ms INTEGER NOT NULL, operation BLOB NOT NULL
+    ) STRICT
+    """,
+    "CREATE UNIQUE INDEX operations_by_owner ON operations (owner, height DESC, position DESC)",
+    """
+    CREATE UNIQUE INDEX operations_by_recipient ON operations (recipient, height DESC, position DESC)
+      WHERE recipient IS NOT NULL
+    """,
+    """
     CREATE TABLE slashings (
       height INTEGER NOT NULL REFERENCES batches (height), position INTEGER NOT NULL, kind TEXT NOT NULL,
       accused BLOB NOT NULL, validator BLOB NOT NULL, offence_height INTEGER NOT NULL, amount_ustep INTEGER NOT NULL,

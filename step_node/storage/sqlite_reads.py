@@ -17,8 +17,16 @@ from step_node.ledger.offences import Slashing
 from step_node.ledger.records import Account, NonceRecord, Triangle, nonce_age
 from step_node.ledger.state import Receipt, StateHead, StateKeys, StateSlice
 from step_node.storage import checks
+from step_node.storage import sqlite_accounts as accounts
 from step_node.storage import sqlite_rows as rows
-from step_node.storage.interface import RANK_MAX, FinalisedProof, StorageReads, StoredBatch
+from step_node.storage.interface import (
+    AccountPage,
+    FinalisedOperation,
+    FinalisedProof,
+    StorageReads,
+    StoredBatch,
+    Transaction,
+)
 from step_node.storage.sqlite_file import meaningful_errors, open_reader, transaction
 
 ResultT = TypeVar("ResultT")
@@ -59,28 +67,25 @@ class SqliteReads(StorageReads):
         return await self._read_chain(work)
 
     async def account(self, address: bytes) -> Account | None:
-        def work(connection: sqlite3.Connection) -> Account | None:
-            found = rows.read_rows(connection, rows.ACCOUNTS, "WHERE address = ?", (address,))
-            return rows.account_from(found[0]) if found else None
-
-        return await self._read_chain(work)
+        return await self._read_chain(lambda connection: accounts.read_account(connection, address))
 
     async def account_rank(self, address: bytes) -> int | None:
-        # Each part is counted along the index by rank, and given up at the last place that is told.
-        query = """
-            SELECT 1 + (SELECT count(*) FROM (
-                         SELECT 1 FROM accounts WHERE balance_ustep > own.balance_ustep LIMIT :places))
-                     + (SELECT count(*) FROM (
-                         SELECT 1 FROM accounts
-                         WHERE balance_ustep = own.balance_ustep AND address < own.address LIMIT :places))
-            FROM accounts AS own WHERE own.address = :address
-            """
+        return await self._read_chain(lambda connection: accounts.read_rank(connection, address))
 
-        def work(connection: sqlite3.Connection) -> int | None:
-            row = connection.execute(query, {"address": address, "places": RANK_MAX}).fetchone()
-            return None if row is None or row[0] > RANK_MAX else int(row[0])
+    async def account_page(self, address: bytes, *, limit: int) -> AccountPage:
+        checks.require_limit(limit)
+        return await self._read_chain(lambda connection: accounts.read_account_page(connection, address, limit=limit))
 
-        return await self._read_chain(work)
+    async def transactions(
+        self, address: bytes, *, before: tuple[int, int] | None, limit: int
+    ) -> Sequence[Transaction]:
+        checks.require_limit(limit)
+        return await self._read_chain(
+            lambda connection: accounts.read_transactions(connection, address, before=before, limit=limit)
+        )
+
+    async def operations(self, operation_ids: Sequence[bytes]) -> Sequence[FinalisedOperation]:
+        return await self._read_chain(lambda connection: accounts.read_operations(connection, operation_ids))
 
     async def account_proofs(
         self, address: bytes, *, before: tuple[int, int] | None, limit: int

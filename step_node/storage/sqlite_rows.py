@@ -32,9 +32,10 @@ from step_node.ledger.records import (
     ValidatorState,
 )
 from step_node.ledger.state import Receipt, StateHead
+from step_node.operations.operation import decode_operation, encode_operation, recipient_of
 from step_node.parameters import Parameters
 from step_node.proofs.proof import SignedProof
-from step_node.storage.interface import FinalisedProof, StoredBatch
+from step_node.storage.interface import FinalisedOperation, FinalisedProof, StoredBatch
 
 Value: TypeAlias = int | float | str | bytes | None
 Row: TypeAlias = tuple[Value, ...]
@@ -80,6 +81,7 @@ ACCOUNTS = _table("accounts", "*address balance_ustep proofs last_timestamp_ms *
 TRIANGLES = _table("triangles", "id clicks state")
 NONCES = _table("nonces", "*account nonce timestamp_ms")
 BATCHES = _table("batches", "height *batch_hash timestamp_ms *batch *commit_bytes *operation_balances")
+OPERATIONS = _table("operations", "*operation_id height position *owner *recipient timestamp_ms *operation")
 SLASHINGS = _table(
     "slashings", "height position kind *accused *validator offence_height amount_ustep timestamp_ms *evidence"
 )
@@ -266,6 +268,25 @@ def proof_row(proof: SignedProof, receipt: Receipt) -> Row:
         proof.nonce,
         proof.signature,
     )
+
+
+def operation_row(applied: FinalisedOperation) -> Row:
+    operation = applied.operation
+    return (
+        applied.operation_id,
+        applied.height,
+        applied.index,
+        operation.owner,
+        recipient_of(operation),
+        applied.timestamp_ms,
+        encode_operation(operation),
+    )
+
+
+def operation_from(row: Sequence[Any]) -> FinalisedOperation:
+    """From a row of OPERATIONS."""
+    operation_id, height, index, _owner, _recipient, timestamp_ms, encoded = row
+    return FinalisedOperation(decode_operation(encoded), operation_id, height, index, timestamp_ms)
 
 
 def receipt_from(row: Sequence[Any]) -> Receipt:

@@ -19,9 +19,10 @@ from step_node.ledger.records import (
     nonce_age,
 )
 from step_node.ledger.state import Changes, NonceExpiry, Receipt, StateHead, StateKeys
+from step_node.operations.operation import SetAddress, Transfer
 from step_node.parameters import Parameters
 from step_node.proofs.proof import SignedProof
-from step_node.storage.interface import FinalisedBatch, LedgerTotals, Storage, StoredBatch
+from step_node.storage.interface import FinalisedBatch, FinalisedOperation, LedgerTotals, Storage, StoredBatch
 
 START_MS = 1_700_000_000_000
 WINDOW_MS = 3_000
@@ -33,6 +34,7 @@ class MadeUpChain:
 
     def __init__(self, seed: int, *, accounts: int = 12) -> None:
         self._random = random.Random(seed)
+        self._operations_random = random.Random(seed + 1)
         self.genesis_hash = self._random.randbytes(32)
         self.addresses = [self._random.randbytes(20) for _ in range(accounts)]
         # Equal balances on purpose: the rank of equals is by address.
@@ -85,6 +87,9 @@ class MadeUpChain:
             proofs=tuple(signed),
             receipts=tuple(receipts),
             slashings=tuple(self._slashing(height, index, now_ms) for index in range(self._random.choice((0, 0, 2)))),
+            operations=tuple(
+                self._operation(height, index, now_ms) for index in range(self._operations_random.choice((0, 1, 4)))
+            ),
         )
         self.batches.append(finalised)
         return finalised
@@ -144,6 +149,19 @@ class MadeUpChain:
             balance_ustep=account.balance_ustep,
             processed_at_ms=now_ms,
         )
+
+    def _operation(self, height: int, index: int, now_ms: int) -> FinalisedOperation:
+        pick = self._operations_random
+        owner, to = pick.sample(self.addresses, 2)
+        signature = pick.randbytes(65)
+        memo = pick.choice(("", "rent | Zürich", "猫" * 21))
+        operation = pick.choice(
+            (
+                Transfer(owner, height, to, pick.randint(1, 2**53 - 1), memo, signature),
+                SetAddress(owner, height, to, "/memory/moved", signature),
+            )
+        )
+        return FinalisedOperation(operation, pick.randbytes(32), height, index, now_ms)
 
     def _slashing(self, height: int, index: int, now_ms: int) -> Slashing:
         pick = self._random

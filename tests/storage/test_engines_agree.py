@@ -39,6 +39,8 @@ async def answers(store: Storage, chain: MadeUpChain) -> list[object]:
         said.append(await store.account_rank(address))
         said.append(await store.account_proofs(address, before=None, limit=500))
         said.append(await store.account_proofs(address, before=(2, 1), limit=3))
+        said.append(await store.account_page(address, limit=20))
+        said.append(await store.transactions(address, before=(2, 65), limit=3))
     said.append(await store.batches(1, 500))
     proof_ids = [proof.proof_id for batch in chain.batches for proof in batch.proofs]
     said.append(sorted(await store.receipts(proof_ids), key=lambda receipt: receipt.proof_id))

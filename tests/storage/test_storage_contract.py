@@ -9,7 +9,17 @@ import trio
 
 from step_node.ledger.records import Account, NonceRecord, nonce_age
 from step_node.ledger.state import NonceExpiry, StateKeys
-from step_node.storage.interface import PAGE_MAX, FinalisedBatch, FinalisedProof, Storage, StorageMismatch
+from step_node.operations.operation import SetAddress, Transfer
+from step_node.storage.interface import (
+    PAGE_MAX,
+    FinalisedBatch,
+    FinalisedOperation,
+    FinalisedProof,
+    Storage,
+    StorageMismatch,
+    Transaction,
+)
+from step_node.storage.transactions import place_of
 from tests.storage.made_up_chain import START_MS, MadeUpChain, assert_holds
 
 
@@ -223,6 +233,73 @@ async def test_a_history_is_paged_newest_first_without_gap_or_repeat(started: St
         assert found == expected
 
 
+def transactions_of(chain: MadeUpChain, address: bytes) -> list[Transaction]:
+    """Newest first; within a height proofs are after operations."""
+    oldest_first: list[Transaction] = []
+    for batch in chain.batches:
+        oldest_first += [one for one in batch.operations if address in one.accounts]
+        pairs = zip(batch.proofs, batch.receipts, strict=True)
+        oldest_first += [FinalisedProof(proof, receipt) for proof, receipt in pairs if proof.account == address]
+    return oldest_first[::-1]
+
+
+@pytest.mark.parametrize("limit", [1, 3, 500])
+async def test_an_account_s_transactions_are_paged_newest_first_without_gap_or_repeat(
+    started: Storage, chain: MadeUpChain, limit: int
+) -> None:
+    await grow(started, chain, batches=6, proofs=12)
+    kinds = {type(one.operation) for batch in chain.batches for one in batch.operations}
+    assert kinds == {Transfer, SetAddress}
+    for address in chain.addresses[:6]:
+        expected = transactions_of(chain, address)
+        found: list[Transaction] = []
+        before = None
+        while page := await started.transactions(address, before=before, limit=limit):
+            found.extend(page)
+            before = place_of(page[-1])
+        assert found == expected
+
+
+async def test_a_page_about_an_account_has_its_record_its_rank_and_what_it_did_last(
+    started: Storage, chain: MadeUpChain
+) -> None:
+    await grow(started, chain, batches=6)
+    for address in [*chain.addresses, bytes(20)]:
+        page = await started.account_page(address, limit=4)
+        assert page.account == await started.account(address)
+        assert page.rank == await started.account_rank(address)
+        assert list(page.transactions) == transactions_of(chain, address)[:4]
+
+
+async def test_an_operation_is_found_by_its_id_and_applied_once(started: Storage, chain: MadeUpChain) -> None:
+    await grow(started, chain, batches=6)
+    applied = [one for batch in chain.batches for one in batch.operations]
+    assert applied
+    found = await started.operations([bytes(32), *(one.operation_id for one in applied), applied[0].operation_id])
+    assert sorted(found, key=place_of) == applied
+    assert list(await started.operations([])) == []
+    batch = chain.grow()
+    repeated = FinalisedOperation(
+        applied[0].operation, applied[0].operation_id, batch.stored.height, 0, batch.stored.timestamp_ms
+    )
+    with pytest.raises(ValueError, match=r"operation|UNIQUE|duplicate"):
+        await started.finalise(replace(batch, operations=(repeated,)))
+    await started.finalise(batch)
+
+
+@pytest.mark.parametrize("wrong", [{"height": 9}, {"index": 1}, {"timestamp_ms": 5}])
+async def test_an_operation_that_is_not_its_batch_s_is_refused(
+    started: Storage, chain: MadeUpChain, wrong: dict[str, int]
+) -> None:
+    batch = chain.grow()
+    operation = Transfer(chain.addresses[0], 0, chain.addresses[1], 1, "", bytes(65))
+    stored = batch.stored
+    right = FinalisedOperation(operation, b"\x07" * 32, stored.height, 0, stored.timestamp_ms)
+    with pytest.raises(ValueError, match=r"operations\[0\] is of height"):
+        await started.finalise(replace(batch, operations=(replace(right, **wrong),)))  # type: ignore[arg-type]
+    await started.finalise(replace(batch, operations=(right,)))
+
+
 async def test_ranks_follow_the_leaderboard_and_equal_balances_the_address(
     started: Storage, chain: MadeUpChain
 ) -> None:
@@ -242,6 +319,8 @@ async def test_a_page_outside_its_bounds_is_refused(started: Storage, limit: int
         lambda: started.leaderboard(limit=limit),
         lambda: started.batches(1, limit),
         lambda: started.account_proofs(bytes(20), before=None, limit=limit),
+        lambda: started.transactions(bytes(20), before=None, limit=limit),
+        lambda: started.account_page(bytes(20), limit=limit),
     ):
         with pytest.raises(ValueError, match=f"limit is {limit}: it must be from 1 to {PAGE_MAX}"):
             await call()
