@@ -18,7 +18,9 @@ COST_MS_DEFAULT: Final = 1.5
 COSTS_MS: Final = (
     ("/proof/submit", 1.0),
     ("/proof/", 2.0),
+    ("/account/transfer", 4.0),
     ("/account/", 3.0),
+    ("/operation/", 3.0),
     ("/validator/", 4.0),
     ("/validators", 3.0),
     ("/evidence", 3.0),

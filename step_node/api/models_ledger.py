@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from step_node.api.models_transactions import TransactionEntry
 from step_node.api.schema import AddressText, Answer, HashText, SignatureText, StepText, TimestampText, TriangleText
 
 
@@ -27,7 +28,13 @@ class AccountAnswer(Answer):
     proofs: int = Field(description="How many of its proofs are finalised.", examples=[7])
     rank: int | None = Field(description="1 is the highest balance; null beyond 10,000.", examples=[3])
     last_proof: LastProofAnswer | None
-    next_sequence: int = Field(description="The sequence number of its next validator operation.", examples=[0])
+    next_sequence: int = Field(description="The sequence number of its next operation.", examples=[0])
+    total_proofs: int = Field(description="As `proofs`: STEP clients that were there before read this.", examples=[7])
+    last_proof_at: TimestampText | None = Field(description="As `lastProof.timestamp`, for the same clients.")
+    transactions: list[TransactionEntry] = Field(
+        description="The last 20 of what it has done and been sent, newest first; all: `GET"
+        " /account/{address}/transactions`."
+    )
 
 
 class TriangleAnswer(Answer):

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from step_node.amounts import step_text
-from step_node.api.schema import AddressText, Answer, StepText, TimestampText, hex_text
+from step_node.api.schema import AddressText, Answer, HashText, StepText, TimestampText, hex_text
 from step_node.ledger.offences import OffenceKind, Slashing
 from step_node.ledger.records import ValidatorRecord
 from step_node.proofs.timestamps import format_timestamp
@@ -99,5 +99,6 @@ class OperationAnswer(Answer):
 
     ok: Literal[True] = True
     status: Literal["pending"] = "pending"
+    operation_id: HashText = Field(description="`GET /operation/{operationId}` tells what becomes of it.")
     validator: AddressText
     sequence: int

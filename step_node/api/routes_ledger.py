@@ -23,6 +23,7 @@ from step_node.api.models_ledger import (
     TriangleAnswer,
 )
 from step_node.api.models_proofs import AccountProofs, HistoryEntry
+from step_node.api.models_transactions import TransactionEntry
 from step_node.api.routing import api_router
 from step_node.api.schema import (
     ADDRESS_PATTERN,
@@ -43,6 +44,9 @@ from step_node.proofs.timestamps import format_timestamp
 PAGE_DEFAULT: Final = 20
 PAGE_MAX: Final = 100
 """Entries of one page of a listing; a larger `limit` is refused."""
+
+TRANSACTIONS_SHOWN: Final = 20
+"""Of an account, with the account itself."""
 
 _UNCHANGED: Final = {"description": "It is the one that `If-None-Match` names."}
 
@@ -90,14 +94,19 @@ def ledger_routes(services: ApiServices) -> APIRouter:
     async def account(address: Address) -> AccountAnswer:
         """Every address is an account: one that was never paid has nothing yet."""
         key = bytes.fromhex(address[2:])
-        found = await storage.account(key) or Account(key)
+        page = await storage.account_page(key, limit=TRANSACTIONS_SHOWN)
+        found = page.account or Account(key)
+        last_proof = _last_proof(found.last_proof)
         return AccountAnswer(
             account=hex_text(key),
             balance=step_text(found.balance_ustep),
             proofs=found.proofs,
-            rank=await storage.account_rank(key),
-            last_proof=_last_proof(found.last_proof),
+            rank=page.rank,
+            last_proof=last_proof,
             next_sequence=found.operations,
+            total_proofs=found.proofs,
+            last_proof_at=None if last_proof is None else last_proof.timestamp,
+            transactions=[TransactionEntry.of(one, key) for one in page.transactions],
         )
 
     @routes.get(

@@ -103,7 +103,11 @@ def _add_operation(routes: APIRouter, services: ApiServices, name: str) -> None:
             raise ApiError.of(malformed) from malformed
         if refused is not None:
             raise ApiError.of(refused)
-        return OperationAnswer(validator=hex_text(_validator_of(operation)), sequence=operation.sequence)
+        return OperationAnswer(
+            operation_id=hex_text(services.operations.id_of(operation)),
+            validator=hex_text(_validator_of(operation)),
+            sequence=operation.sequence,
+        )
 
     submit_operation.__name__ = f"{name.replace('-', '_')}_validator"
     routes.add_api_route(

@@ -102,7 +102,8 @@ async def test_an_account_shows_its_balance_rank_and_last_proof(node: MadeUpNode
     await submit(client, richer.proof(START_MS - 1, level=1))
     await submit(client, poorer.proof(START_MS))
     await node.finalise()
-    assert await read(client, f"/account/{richer.address_text}") == {
+    account = await read(client, f"/account/{richer.address_text}")
+    assert account == {
         "ok": True,
         "account": richer.address_text,
         "balance": "1.000000",
@@ -111,7 +112,11 @@ async def test_an_account_shows_its_balance_rank_and_last_proof(node: MadeUpNode
         "rank": 1,
         "lastProof": {"timestamp": "2025-12-31T23:59:59.999Z", "lat": ZURICH[0], "lon": ZURICH[1]},
         "nextSequence": 0,
+        "totalProofs": 1,
+        "lastProofAt": "2025-12-31T23:59:59.999Z",
+        "transactions": account["transactions"],
     }
+    assert [(one["type"], one["reward"]) for one in account["transactions"]] == [("proof", "1.000000")]
     leaderboard = await read(client, "/leaderboard", limit=2)
     assert [(one["rank"], one["account"], one["balance"]) for one in leaderboard["accounts"]] == [
         (1, richer.address_text, "1.000000"),
@@ -131,6 +136,9 @@ async def test_an_account_that_was_never_paid_has_nothing_yet(client: httpx.Asyn
         "rank": None,
         "lastProof": None,
         "nextSequence": 0,
+        "totalProofs": 0,
+        "lastProofAt": None,
+        "transactions": [],
     }
 
 

@@ -10,6 +10,7 @@ import pytest
 from step_node.crypto.eip191 import address_of, public_key_of
 from step_node.operations import client_signing
 from step_node.operations.json_form import operation_json
+from step_node.operations.operation import operation_id
 from tests.api.made_up_node import CHAIN_ID, VALIDATOR_KEY, MadeUpNode
 from tests.support.proofs import address, private_key
 
@@ -74,7 +75,13 @@ async def test_a_rotation_is_accepted_published_and_applied_once(node: MadeUpNod
     )
     answer = await client.post("/validator/rotate-key", json=operation_json(operation))
     assert answer.status_code == 202, answer.text
-    assert answer.json() == {"ok": True, "status": "pending", "validator": f"0x{OWN.hex()}", "sequence": 0}
+    assert answer.json() == {
+        "ok": True,
+        "status": "pending",
+        "operationId": f"0x{operation_id(operation, CHAIN_ID).hex()}",
+        "validator": f"0x{OWN.hex()}",
+        "sequence": 0,
+    }
     assert len(node.published) == 1
     await node.finalise()
     assert (await client.get(f"/validators/0x{OWN.hex()}")).json()["nextSequence"] == 1
