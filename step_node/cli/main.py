@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from step_node.cli import (
+    account_commands,
     bench_command,
     chaos_command,
     consensus_command,
@@ -78,6 +79,7 @@ app.command("simulate")(simulate_command.simulate)
 app.command("status")(status_command.status)
 app.command("consensus")(consensus_command.consensus)
 app.command("walk")(walk_command.walk)
+app.add_typer(account_commands.app, name="account")
 app.add_typer(keys_commands.app, name="keys")
 app.add_typer(mesh_commands.app, name="mesh")
 app.add_typer(proof_commands.app, name="proof")

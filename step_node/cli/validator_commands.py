@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Callable
 from functools import partial, wraps
 from pathlib import Path
@@ -13,6 +12,14 @@ import typer
 
 from step_node.cli.keys_commands import PasswordFileOption, load_private_key
 from step_node.cli.output import print_json, print_table
+from step_node.cli.owner_calls import (
+    DEFAULT_URL,
+    JsonOption,
+    UrlOption,
+    chain_and_sequence,
+    end_refused,
+    parse_address,
+)
 
 if TYPE_CHECKING:
     from step_node.operations.operation import Operation
@@ -22,7 +29,6 @@ app = typer.Typer(
     help="Validators: register, unbond, withdraw, rotate the hot key, change the address, show.",
 )
 
-UrlOption = Annotated[str, typer.Option(help="Address of any node's API.")]
 OwnerKeystoreOption = Annotated[
     Path | None, typer.Option("--owner-keystore", metavar="FILE", help="The owner's (cold) key, an encrypted keystore.")
 ]
@@ -45,9 +51,6 @@ P2pAddressOption = Annotated[
     ),
 ]
 ValidatorOption = Annotated[str, typer.Option("--validator", metavar="ADDRESS", help="Address of its hot key.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print the node's answer as it is, one JSON object.")]
-
-DEFAULT_URL = "http://127.0.0.1:8600"
 
 
 class _Sign(Protocol):
@@ -71,13 +74,13 @@ def _submit(
     from step_node.operations.json_form import name_of, operation_json
 
     owner_key = load_private_key(owner_keystore, owner_key_file, password_file)
-    chain_id, sequence = _chain_and_sequence(url, address_of_key(owner_key))
+    chain_id, sequence = chain_and_sequence(url, address_of_key(owner_key))
     operation = sign(owner_key=owner_key, chain_id=chain_id, sequence=sequence)
     answer = post_json(url, f"/validator/{name_of(operation)}", operation_json(operation), parameters={})
     if as_json:
         print_json(answer)
     if not answer.get("ok"):
-        _fail(answer)
+        end_refused(answer)
     if not as_json:
         typer.echo(f"accepted; `step-node validator show --url {url} --validator {answer.get('validator')}` follows it")
 
@@ -131,7 +134,7 @@ def unbond(validator: ValidatorOption) -> _Sign:
     """Have a validator leave the set at the epoch's end. Its stake stays locked for the unbonding time."""
     from step_node.operations import client_signing
 
-    return partial(client_signing.unbond, validator=_address(validator))
+    return partial(client_signing.unbond, validator=parse_address(validator, "--validator"))
 
 
 @app.command(epilog="Example: step-node validator withdraw --validator 0x… --owner-keystore cold.json")
@@ -140,7 +143,7 @@ def withdraw(validator: ValidatorOption) -> _Sign:
     """Take back the stake of a validator that has left, or whose jail is over, into the owner's balance."""
     from step_node.operations import client_signing
 
-    return partial(client_signing.withdraw, validator=_address(validator))
+    return partial(client_signing.withdraw, validator=parse_address(validator, "--validator"))
 
 
 @app.command(
@@ -160,7 +163,7 @@ def rotate_key(
     return partial(
         client_signing.rotate_key,
         new_hot_key=load_private_key(hot_keystore, hot_key_file, hot_password_file),
-        validator=_address(validator),
+        validator=parse_address(validator, "--validator"),
     )
 
 
@@ -177,7 +180,11 @@ def set_address(validator: ValidatorOption, p2p_address: P2pAddressOption) -> _S
     """
     from step_node.operations import client_signing
 
-    return partial(client_signing.set_address, validator=_address(validator), p2p_address=_p2p_address(p2p_address))
+    return partial(
+        client_signing.set_address,
+        validator=parse_address(validator, "--validator"),
+        p2p_address=_p2p_address(p2p_address),
+    )
 
 
 @app.command(epilog="Example: step-node validator show --url http://127.0.0.1:8600")
@@ -196,34 +203,10 @@ def show(
     if as_json:
         print_json(answer)
     if not answer.get("ok"):
-        _fail(answer)
+        end_refused(answer)
     if not as_json:
         entries = answer.get("validators", [answer.get("validator")])
         _print_table(entries if isinstance(entries, list) else [])
-
-
-def _chain_and_sequence(url: str, owner: bytes) -> tuple[str, int]:
-    """The chain's name and the owner's next sequence number, as the node tells them."""
-    from step_node.cli.error_lines import CommandError
-    from step_node.cli.http_calls import get_json
-
-    status = get_json(url, "/status")
-    account = get_json(url, f"/account/0x{owner.hex()}")
-    chain_id, sequence = status.get("chainId"), account.get("nextSequence")
-    if not isinstance(chain_id, str) or not isinstance(sequence, int):
-        raise CommandError(f"{url}: does not tell its chain and the account's next sequence number")
-    return chain_id, sequence
-
-
-def _fail(answer: dict[str, object]) -> None:
-    typer.echo(f"error: {answer.get('code')}: {answer.get('message')}", err=True)
-    raise typer.Exit(1)
-
-
-def _address(text: str) -> bytes:
-    if re.fullmatch("0x[0-9a-fA-F]{40}", text) is None:
-        raise typer.BadParameter("must be 0x and 40 hex digits", param_hint="--validator")
-    return bytes.fromhex(text[2:])
 
 
 def _p2p_address(text: str) -> str:

@@ -1,0 +1,40 @@
+"""What commands that sign for an account ask of a node, and how they end when it refuses."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, NoReturn
+
+import typer
+
+from step_node.cli.error_lines import CommandError
+
+DEFAULT_URL = "http://127.0.0.1:8600"
+
+UrlOption = Annotated[str, typer.Option(help="Address of any node's API.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the node's answer as it is, one JSON object.")]
+
+
+def chain_and_sequence(url: str, owner: bytes) -> tuple[str, int]:
+    """The chain's name and the owner's next sequence number, as the node tells them."""
+    from step_node.cli.http_calls import get_json
+
+    status = get_json(url, "/status")
+    account = get_json(url, f"/account/0x{owner.hex()}")
+    chain_id, sequence = status.get("chainId"), account.get("nextSequence")
+    if not isinstance(chain_id, str) or not isinstance(sequence, int):
+        raise CommandError(f"{url}: does not tell its chain and the account's next sequence number")
+    return chain_id, sequence
+
+
+def end_refused(answer: dict[str, object]) -> NoReturn:
+    """Say why, and end with status 1."""
+    typer.echo(f"error: {answer.get('code')}: {answer.get('message')}", err=True)
+    raise typer.Exit(1)
+
+
+def parse_address(text: str, option: str) -> bytes:
+    """The 20 bytes of an address that was given as `option`."""
+    if re.fullmatch("0x[0-9a-fA-F]{40}", text) is None:
+        raise typer.BadParameter("must be 0x and 40 hex digits", param_hint=option)
+    return bytes.fromhex(text[2:])
