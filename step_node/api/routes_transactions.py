@@ -18,6 +18,7 @@ from step_node.api.models_transactions import (
     TransactionEntry,
 )
 from step_node.api.routes_ledger import PAGE_DEFAULT, Address, Before, Limit, parse_before
+from step_node.api.routing import api_router
 from step_node.api.schema import EXAMPLE_PROOF_ID, HASH_PATTERN, hex_text
 from step_node.api.services import ApiServices
 from step_node.explanations.details import Details
@@ -49,7 +50,7 @@ _JSON = "application/json"
 
 def transaction_routes(services: ApiServices) -> APIRouter:
     """`/account/transfer`, `/account/{address}/transactions` and `/operation/{operationId}`."""
-    routes = APIRouter(tags=["ledger"])
+    routes = api_router("ledger")
     storage = services.chain.storage.for_strangers()
     desk = services.operations
 

@@ -39,6 +39,8 @@ from step_node.mempool.journal import DroppedProof, open_journal
 from step_node.network import protocols
 from step_node.network.address_book import keep_address_book
 from step_node.network.bans import keep_bans
+from step_node.operations import client_signing
+from step_node.operations.json_form import operation_json
 from step_node.parameters import Parameters
 from step_node.proofs.proof import Refusal, RefusalCode
 from tests.api.made_up_node import START_MS as API_START_MS
@@ -184,4 +186,28 @@ async def _answers(node: MadeUpNode, client: httpx.AsyncClient) -> dict[str, htt
         "/nowhere",
     ):
         answers[path] = await client.get(path)
+    # Last: what it moves would change the answers above.
+    await _add_transfer(answers, node, client, walker)
     return answers
+
+
+async def _add_transfer(
+    answers: dict[str, httpx.Response], node: MadeUpNode, client: httpx.AsyncClient, walker: Walker
+) -> None:
+    sent = client_signing.transfer(
+        owner_key=walker.key,
+        chain_id=node.chain.chain_id,
+        sequence=0,
+        to=address("bob"),
+        amount_ustep=1_000,
+        memo="rent | Zürich",
+    )
+    body = operation_json(sent)
+    answers["transfer, pending"] = await client.post("/account/transfer", json=body)
+    answers["transfer, refused"] = await client.post("/account/transfer", json=body | {"amount": "1.000000"})
+    operation = f"/operation/{answers['transfer, pending'].json()['operationId']}"
+    answers[f"{operation}, pending"] = await client.get(operation)
+    await node.finalise()
+    answers["transfer, applied"] = await client.post("/account/transfer", json=body)
+    for path in (operation, f"/operation/0x{bytes(32).hex()}", f"/account/{walker.address_text}/transactions"):
+        answers[path] = await client.get(path)
