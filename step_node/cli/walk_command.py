@@ -11,7 +11,7 @@ import typer
 from step_node.cli.keys_commands import PasswordFileOption
 from step_node.cli.numbers import plain_float
 from step_node.cli.output import console, plain, print_json, print_table
-from step_node.cli.validator_commands import DEFAULT_URL
+from step_node.cli.owner_calls import DEFAULT_URL
 
 if TYPE_CHECKING:
     from step_node.cli.walk_plan import WalkPlan
