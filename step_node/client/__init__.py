@@ -37,10 +37,12 @@ from step_node.client.position import Position
 from step_node.client.receipts import ReceiptRefused, VerifiedReceipt, verify_receipt
 from step_node.client.signing import KeySigner, Signer, Submission, WalletSigner, sign_submission
 from step_node.client.sync_client import StepClient
+from step_node.client.transfers import Applied, SignedTransfer
 
 __all__ = [
     "Account",
     "ActiveTriangle",
+    "Applied",
     "AsyncStepClient",
     "BadPosition",
     "Dropped",
@@ -55,6 +57,7 @@ __all__ = [
     "Refusal",
     "Refused",
     "RetryPolicy",
+    "SignedTransfer",
     "Signer",
     "StepClient",
     "StepClientError",

@@ -5,13 +5,14 @@ from __future__ import annotations
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
+from decimal import Decimal
 from types import TracebackType
 from typing import Self, TypeVar
 
 import anyio
 import httpx
 
-from step_node.client import flows, queries
+from step_node.client import flows, queries, transfers
 from step_node.client.answers import Account, ActiveTriangle, Finalised, Json, NodeRules, Pending, SubmissionOutcome
 from step_node.client.events import EVENTS_PATH, SILENCE_SECONDS_MAX, Event, Follower
 from step_node.client.exchange import Effect, Flow, Nodes, NoReply, Pause, Reply, RetryPolicy
@@ -19,6 +20,7 @@ from step_node.client.position import Position
 from step_node.client.queries import BoundingBox, Level, Query
 from step_node.client.signing import Key, Signer, Submission, signer_of
 from step_node.client.sync_client import FINAL_SECONDS_MAX, wall_clock_ms
+from step_node.client.transfers import Applied, SignedTransfer
 from step_node.client.transport import FAILURES, Body, arguments, no_reply, options, parts_of, stream_timeout
 
 T = TypeVar("T")
@@ -120,6 +122,19 @@ class AsyncStepClient:
     async def receipt(self, proof_id: str, *, cbor: bool = False) -> bytes:
         """The receipt of a final proof, unchecked: `receipts.verify_receipt` checks it with the genesis file alone."""
         return await self._run(flows.receipt(self.session, proof_id, cbor=cbor))
+
+    # Transfers
+
+    async def sign_transfer(self, to: str, amount: Decimal | str, *, memo: str = "") -> SignedTransfer:
+        """Sign that `amount` STEP go to the account `to`, with the sequence number that is next. The memo is public."""
+        return await self._run(transfers.sign(self.session, self.signer, to=to, amount=amount, memo=memo))
+
+    async def send_transfer(self, transfer: SignedTransfer, *, seconds_max: float = FINAL_SECONDS_MAX) -> Applied:
+        """Hand in a transfer, and wait until it is applied. Sending the same one again is safe, and pays once.
+
+        Raises Refused, Dropped, NotFinalYet, Unavailable.
+        """
+        return await self._run(transfers.send(self.session, transfer, seconds_max=seconds_max))
 
     # Questions
 

@@ -59,19 +59,25 @@ class Refused(StepClientError):
 
 
 class Dropped(StepClientError):
-    """The proof was accepted, and the chain moved past it: it never will be in the ledger."""
+    """What was accepted, and the chain then moved past: it never will be in the ledger.
 
-    def __init__(self, proof_id: str, code: str, message: str, details: Mapping[str, Any] | None = None) -> None:
+    `identity` is the id of the proof, or of the operation.
+    """
+
+    def __init__(self, identity: str, code: str, message: str, details: Mapping[str, Any] | None = None) -> None:
         super().__init__(code, message, details)
-        self.proof_id = proof_id
+        self.identity = identity
 
 
 class NotFinalYet(StepClientError):
-    """The proof is accepted and not decided within the time given: ask again with the same submission."""
+    """What is accepted and not decided within the time given: ask again with the same bytes.
 
-    def __init__(self, proof_id: str, seconds_max: float) -> None:
-        super().__init__("PENDING", f"proof {proof_id} is accepted, but not final within {seconds_max:g} s; wait again")
-        self.proof_id = proof_id
+    `identity` is the id of the proof, or of the operation.
+    """
+
+    def __init__(self, identity: str, seconds_max: float) -> None:
+        super().__init__("PENDING", f"{identity} is accepted, but not final within {seconds_max:g} s; wait again")
+        self.identity = identity
 
 
 class Unavailable(StepClientError):

@@ -69,6 +69,11 @@ def proof_status(proof_id: str) -> Query[Json]:
     return whole(f"/proof/status/{_segment(proof_id)}")
 
 
+def operation(operation_id: str) -> Query[Json]:
+    """What became of a transfer, or another operation, by its `status`."""
+    return whole(f"/operation/{_segment(operation_id)}")
+
+
 def receipt(proof_id: str) -> Query[Json]:
     """What shows to whoever has the genesis file that a proof is final, and what it earned."""
     return whole(f"/proof/{_segment(proof_id)}/receipt")

@@ -5,18 +5,20 @@ from __future__ import annotations
 import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from types import TracebackType
 from typing import Self, TypeVar
 
 import httpx
 
-from step_node.client import flows, queries
+from step_node.client import flows, queries, transfers
 from step_node.client.answers import Account, ActiveTriangle, Finalised, Json, NodeRules, Pending, SubmissionOutcome
 from step_node.client.events import EVENTS_PATH, SILENCE_SECONDS_MAX, Event, Follower
 from step_node.client.exchange import Effect, Flow, Nodes, NoReply, Pause, Reply, RetryPolicy
 from step_node.client.position import Position
 from step_node.client.queries import BoundingBox, Level, Query
 from step_node.client.signing import Key, Signer, Submission, signer_of
+from step_node.client.transfers import Applied, SignedTransfer
 from step_node.client.transport import FAILURES, Body, arguments, no_reply, options, stream_timeout
 
 T = TypeVar("T")
@@ -127,6 +129,19 @@ class StepClient:
     def receipt(self, proof_id: str, *, cbor: bool = False) -> bytes:
         """The receipt of a final proof, unchecked: `receipts.verify_receipt` checks it with the genesis file alone."""
         return self._run(flows.receipt(self.session, proof_id, cbor=cbor))
+
+    # Transfers
+
+    def sign_transfer(self, to: str, amount: Decimal | str, *, memo: str = "") -> SignedTransfer:
+        """Sign that `amount` STEP go to the account `to`, with the sequence number that is next. The memo is public."""
+        return self._run(transfers.sign(self.session, self.signer, to=to, amount=amount, memo=memo))
+
+    def send_transfer(self, transfer: SignedTransfer, *, seconds_max: float = FINAL_SECONDS_MAX) -> Applied:
+        """Hand in a transfer, and wait until it is applied. Sending the same one again is safe, and pays once.
+
+        Raises Refused, Dropped, NotFinalYet, Unavailable.
+        """
+        return self._run(transfers.send(self.session, transfer, seconds_max=seconds_max))
 
     # Questions
 

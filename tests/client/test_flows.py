@@ -129,7 +129,7 @@ def test_waiting_ends_when_its_time_is_over_and_says_that_the_proof_still_waits(
     world = World({A: by_path({"/proof": wait})})
     with pytest.raises(NotFinalYet) as error:
         world.run(flows.submit_and_wait(world.session, one, seconds_max=20))
-    assert error.value.proof_id == one.proof_id
+    assert error.value.identity == one.proof_id
     assert world.seconds == pytest.approx(20, abs=flows.POLL_SECONDS)
 
 
@@ -139,7 +139,7 @@ def test_a_dropped_proof_is_told_with_its_code_and_details() -> None:
     world = World({A: one_after_another(pending(one.proof_id), reply(200, dropped))})
     with pytest.raises(Dropped) as error:
         world.run(flows.submit_and_wait(world.session, one, seconds_max=20))
-    assert (error.value.code, error.value.details, error.value.proof_id) == (
+    assert (error.value.code, error.value.details, error.value.identity) == (
         "TRIANGLE_EXHAUSTED",
         {"clicks": 11},
         one.proof_id,
