@@ -78,7 +78,7 @@ async def while_finalising(node: MadeUpNode, use: Awaitable[T]) -> T:
     async def finalise() -> None:
         while True:
             await trio.sleep(0.02)
-            if len(node.mempool):
+            if len(node.mempool) or node.operation_pool.candidates():
                 await node.finalise()
 
     async with trio.open_nursery() as nursery:
@@ -123,6 +123,22 @@ async def test_many_are_told_each_in_its_place(run: Run, node: MadeUpNode, url: 
     assert first.height == 1
     assert isinstance(second, Refusal)
     assert second.code == "MORATORIUM"
+
+
+@each_client
+async def test_what_was_earned_is_sent_on_and_followed(run: Run, node: MadeUpNode, url: str) -> None:
+    friend = Walker(8).address_text
+
+    async def act(client: AsyncStepClient) -> int:
+        await client.wait(await client.sign(HERE, level=1))
+        transfer = await client.sign_transfer(friend, "0.25", memo="tea")
+        applied = await client.send_transfer(transfer)
+        assert await client.send_transfer(transfer) == applied  # Sent again, it is paid once.
+        assert (await client.account(friend)).balance == Decimal("0.250000")
+        assert (await client.account(WALKER.address_text)).balance == Decimal("0.750000")
+        return applied.height
+
+    assert await while_finalising(node, run(act, url)) == 2
 
 
 @each_client
