@@ -17,6 +17,7 @@ export const CODES = {
   NOT_READY: { status: 503, retryable: true },
   INTERNAL_ERROR: { status: 500, retryable: true },
   PROOF_NOT_FOUND: { status: 404, retryable: false },
+  OPERATION_NOT_FOUND: { status: 404, retryable: false },
   BATCH_NOT_FOUND: { status: 404, retryable: false },
   VALIDATOR_NOT_FOUND: { status: 404, retryable: false },
   INVALID_OPERATION: { status: 400, retryable: false },
