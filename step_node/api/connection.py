@@ -15,7 +15,6 @@ from email.utils import formatdate
 from functools import lru_cache
 from http import HTTPStatus
 from typing import Final
-from urllib.parse import unquote
 
 import h11
 import structlog
@@ -23,11 +22,11 @@ import trio
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Scope
 
+from step_node.api.asked import Asked
 from step_node.api.bill import BILL_EXTENSION, ApplicationBill, Bill
 from step_node.api.cors import Cors
 from step_node.api.errors import ApiError, RequestCode, error_response
 from step_node.api.limits import PREFLIGHT_COST_MS, READ_COST_MS, asker_of, cost_ms_of
-from step_node.api.methods import SERVER_METHODS
 from step_node.api.quotas import AddressQuota, Quotas
 from step_node.api.request_ids import request_id_of
 from step_node.api.tls import Tls
@@ -65,7 +64,6 @@ READ_BYTES: Final = 16 * 1024
 """Read at once; what a client sends beyond waits in the socket."""
 
 _END_OF_HEAD = re.compile(rb"\n\r?\n")
-_ABSOLUTE = re.compile(rb"https?://[^/?]*", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,24 +78,6 @@ class Service:
     """None: plain HTTP."""
     quotas: Quotas = field(default_factory=lambda: Quotas(0))
     """Of submissions, by address."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """What a request asks for, and which page has a browser ask (its `Origin`)."""
-
-    path: str
-    query: bytes
-    origin: bytes | None
-    is_preflight: bool
-
-    @classmethod
-    def by(cls, request: h11.Request) -> _Asked:
-        """Raises `ApiError` for a target that is none of ours."""
-        path, query = _target(request)
-        headers = dict(request.headers)
-        is_preflight = request.method == b"OPTIONS" and b"access-control-request-method" in headers
-        return cls(path, query, headers.get(b"origin"), is_preflight)
 
 
 class _Gone(Exception):
@@ -121,7 +101,7 @@ class Connection:
         self._is_head = False
         self._request_id = ""
         self._quota: AddressQuota | None = None
-        self._asked: _Asked | None = None
+        self._asked: Asked | None = None
         """None until a request could be read."""
         self._is_over = False
         self._unsent = b""
@@ -158,12 +138,12 @@ class Connection:
             structlog.contextvars.bind_contextvars(request_id=self._request_id)
             self._bill.payer = self._asker(request)
             self._quota = AddressQuota(self._service.quotas, self._bill.payer)
-            asked = self._asked = _Asked.by(request)
+            asked = self._asked = Asked.by(request)
             if asked.is_preflight:
                 await self._charge(PREFLIGHT_COST_MS)
             else:
                 await self._charge(cost_ms_of(asked.path))
-            if self._service.cors.is_refused(asked.path, asked.origin, _field(request, b"host")):
+            if self._service.cors.is_refused(asked.path, asked.origin, asked.host):
                 raise ApiError(
                     RequestCode.FORBIDDEN,
                     f"origin: pages of other origins may not read {asked.path}",
@@ -275,7 +255,7 @@ class Connection:
 
     # --- answers --------------------------------------------------------------------------------------------------
 
-    async def _ask_application(self, request: h11.Request, asked: _Asked) -> None:
+    async def _ask_application(self, request: h11.Request, asked: Asked) -> None:
         scope: Scope = {
             "type": "http",
             "asgi": {"version": "3.0", "spec_version": "2.3"},
@@ -399,29 +379,6 @@ class Connection:
 def _date_at(second: int) -> bytes:
     """As RFC 9110 section 5.6.7 has it. Making it up takes as long as the rest of an answer's head."""
     return formatdate(second, usegmt=True).encode("ascii")
-
-
-def _target(request: h11.Request) -> tuple[str, bytes]:
-    """The path, decoded, and the query. A proxy's form of a target (RFC 9112 section 3.2.2) is taken too, and `*` of
-    OPTIONS. Raises `ApiError` for what is meant for another kind of server."""
-    if request.method == b"CONNECT":
-        # Not of the application's methods: what h11 makes of an answer to it depends on the status.
-        raise ApiError(
-            RequestCode.METHOD_NOT_ALLOWED,
-            "method: CONNECT is for proxies, and this is none",
-            details=Details(value="CONNECT", allowed=SERVER_METHODS),
-        )
-    target = _ABSOLUTE.sub(b"", request.target, count=1)
-    if target == b"*" and request.method == b"OPTIONS":
-        return "*", b""
-    path, _, query = target.partition(b"?")
-    if path and not path.startswith(b"/"):
-        raise ApiError(RefusalCode.INVALID_PAYLOAD, "request: its target must be a path, beginning with /")
-    return unquote(path.decode("ascii")) or "/", query
-
-
-def _field(request: h11.Request, name: bytes) -> bytes:
-    return next((value for found, value in request.headers if found == name), b"")
 
 
 def _lines_of_head(buffered: bytes) -> int:

@@ -12,6 +12,7 @@ import trio
 from starlette.types import ASGIApp, Receive, Scope, Send
 from trio.testing import MockClock, lockstep_stream_pair, memory_stream_pair
 
+from step_node.api.app import create_app
 from step_node.api.bill import BILL_EXTENSION
 from step_node.api.connection import (
     ANSWER_SECONDS_MAX,
@@ -26,7 +27,7 @@ from step_node.api.connection import (
 from step_node.api.cors import Cors
 from step_node.api.limits import CONNECTION_COST_MS, READ_COST_MS, ApiLimits
 from step_node.api.visitors import BURST_SECONDS, REFUSAL_SECONDS_MIN, Visitors
-from tests.api.made_up_node import START_MS, SetClock
+from tests.api.made_up_node import START_MS, MadeUpNode, SetClock
 from tests.api.serving import AMPLE
 
 HOST = "192.0.2.1"
@@ -143,6 +144,11 @@ async def test_an_upgrade_is_answered_as_the_request_that_it_is_in(caplog: pytes
         b"GET / HTTP/1.1\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n",
         b"POST /p HTTP/1.1\r\nHost: node\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+        b"POST /p HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd",
+        b"POST /p HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nX : y\r\n\r\n",
+        b"GET /a b HTTP/1.1\r\nHost: a\r\n\r\n",
     ],
 )
 async def test_what_is_no_http_is_refused_in_the_form_of_all_errors_and_not_logged(
@@ -327,3 +333,50 @@ async def test_the_application_is_told_who_is_counted_for_a_request() -> None:
         assert (await link.ask(get)).endswith(b"192.0.2.1"), "a stranger's word for another is not believed"
     async with linked(tell_client, replace(AMPLE, proxies=frozenset({"192.0.2.1"}))) as link:
         assert (await link.ask(get)).endswith(b"203.0.113.7")
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        *(f"GET / HTTP/1.1\r\nHost: {host}" for host in BAD_HOSTS),
+        "OPTIONS nowhere HTTP/1.1\r\nHost: node",
+    ],
+)
+async def test_a_bad_host_or_target_is_refused_with_the_rule(head: str) -> None:
+    async with linked() as link:
+        answer = await link.ask(f"{head}\r\n\r\n".encode())
+        assert answer.startswith(b"HTTP/1.1 400 ")
+        assert b'"code":"INVALID_PAYLOAD"' in answer
+        assert b'"field":"host"' in answer or b'"field":"request"' in answer
+
+
+@pytest.mark.parametrize(
+    "host", ["node", "node:8600", "192.0.2.1:80", "[2001:db8::1]:8600", "[::1]", "a.b-c_d.example.", ""]
+)
+async def test_hosts_as_they_are_written_are_taken(host: str) -> None:
+    async with linked() as link:
+        assert (await link.ask(f"GET /p HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())).endswith(b"/p 0")
+
+
+@pytest.mark.parametrize("method", ["CONNECT", "OPTIONS", "TRACE", "HEAD", "BREW"])
+async def test_every_method_has_an_answer_of_one_form_from_one_end_to_the_other(node: MadeUpNode, method: str) -> None:
+    target = "node:8600" if method == "CONNECT" else "/health"
+    async with linked(create_app(node.services())) as link:
+        await link.stream.send_all(f"{method} {target} HTTP/1.1\r\nHost: node\r\nConnection: close\r\n\r\n".encode())
+        head, _, body = (await link.rest()).partition(b"\r\n\r\n")
+    status = int(head.split()[1])
+    assert status == {"OPTIONS": 204, "HEAD": 200}.get(method, 405)
+    if status == 405:
+        assert b'"code":"METHOD_NOT_ALLOWED"' in body
+        assert b"access-control-allow-origin: *" in head
+    else:
+        assert body == b""
+
+
+async def test_a_field_of_a_thousand_codings_costs_no_more_than_any_other(node: MadeUpNode) -> None:
+    codings = ",".join(["gzip;q=0.001"] * 1_000)
+    async with linked(create_app(node.services())) as link:
+        fields = f"Host: node\r\nAccept-Encoding: {codings}"
+        answer = await link.ask(f"GET /openapi.json HTTP/1.1\r\n{fields}\r\n\r\n".encode())
+        assert answer.startswith(b"HTTP/1.1 200 ")
+        assert b"content-encoding" not in answer.partition(b"\r\n\r\n")[0]

@@ -13,6 +13,7 @@ import pytest
 
 from step_node.home.config import load_config
 from step_node.home.paths import NodeHome
+from step_node.testing.devnet.certificate import machine_addresses
 from tests.cli.conftest import SECONDS_MAX, Command, Start, read_until
 
 
@@ -134,6 +135,21 @@ def test_a_devnet_finalises_every_proof_and_ends_with_one_json_object(start: Sta
         *("height", "state_roots_equal", "validators"),
     }
     assert "curl" in errors
+    assert_nothing_is_left(tmp_path)
+
+
+@pytest.mark.slow
+def test_a_devnet_over_tls_is_used_by_its_own_walkers_and_shown_as_a_code(start: Start, tmp_path: Path) -> None:
+    options = ("--base-port", 0, "--validators", 1, "--tls", "--host", "0.0.0.0")
+    network = start("devnet", *options, "--proofs", 5, "--json")
+    output, errors = network.communicate(timeout=SECONDS_MAX)
+    assert network.returncode == 0, errors
+    assert json.loads(output.splitlines()[-1])["finalised"] == 5
+    assert "https://127.0.0.1:" in errors
+    assert "curl -s --cacert" in errors
+    if machine_addresses():
+        assert "For a phone" in errors
+        assert "█▀" in errors
     assert_nothing_is_left(tmp_path)
 
 
