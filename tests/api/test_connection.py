@@ -335,10 +335,15 @@ async def test_the_application_is_told_who_is_counted_for_a_request() -> None:
         assert (await link.ask(get)).endswith(b"203.0.113.7")
 
 
+BAD_HOSTS = ("a b", "a/b", "a@b", "a,b", "a:b", "a:123456", "[::1", "é", "<a>")
+BAD_TARGETS = ("nowhere", "*", "ftp://node/", "?x", "javascript:1")
+
+
 @pytest.mark.parametrize(
     "head",
     [
         *(f"GET / HTTP/1.1\r\nHost: {host}" for host in BAD_HOSTS),
+        *(f"GET {target} HTTP/1.1\r\nHost: node" for target in BAD_TARGETS),
         "OPTIONS nowhere HTTP/1.1\r\nHost: node",
     ],
 )
