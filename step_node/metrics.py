@@ -52,7 +52,12 @@ class NodeMetrics:
             "step_proofs_refused", "Proofs that a gate or a limit refused, by code and by source.", "code", "source"
         )
         self._proofs_dropped = counter(
-            "step_proofs_dropped", "Accepted proofs that the chain moved past, by the gate they fail now.", "code"
+            "step_proofs_dropped", "Waiting proofs that the chain moved past, by the gate they fail now.", "code"
+        )
+        self._promises_broken = counter(
+            "step_promises_broken",
+            "Of those, proofs that clients of this node had been told are accepted, by the gate they fail now.",
+            "code",
         )
         self._signatures = counter("step_signatures_verified", "Proof signatures that were recovered and compared.")
         self._inputs_ignored = counter(
@@ -216,8 +221,12 @@ class NodeMetrics:
         self._proofs_refused.labels(code, source).inc()
 
     def proof_dropped(self, code: str) -> None:
-        """An accepted proof has been dropped with this code."""
+        """A waiting proof has been dropped with this code."""
         self._proofs_dropped.labels(code).inc()
+
+    def promise_broken(self, code: str) -> None:
+        """A proof has been dropped that a client of this node was told is accepted."""
+        self._promises_broken.labels(code).inc()
 
     def proof_final_after(self, duration_ms: int) -> None:
         """A proof that this node accepted has become final so many milliseconds later."""

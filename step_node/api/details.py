@@ -7,7 +7,7 @@ from typing import Annotated, Self
 from pydantic import Field
 
 from step_node.api.schema import Answer, StepText, TimestampText, TriangleText
-from step_node.explanations.codes import BY_CODE, PATIENCE_STATUSES
+from step_node.explanations.codes import BY_CODE, CLOCK_GATE, PATIENCE_STATUSES
 from step_node.explanations.details import Details, Value, field_and_rule
 from step_node.proofs.timestamps import TIMESTAMP_MAX_MS, TIMESTAMP_MIN_MS, format_timestamp
 
@@ -61,19 +61,22 @@ class DetailsAnswer(Answer):
     allowed: Annotated[list[str] | None, Field(description="What there is to choose from.")] = _ABSENT
 
     @classmethod
-    def of(cls, code: str, message: str, details: Details, *, retry_after_ms: int | None = None) -> Self:
+    def of(
+        cls, code: str, message: str, details: Details, *, now_ms: int, retry_after_seconds: int | None = None
+    ) -> Self:
         """The answer about a refusal with this code (a text of the table), message and details.
 
         What these leave open is the code's: its gate, and whether it is retryable; field and rule are the message's.
-        `retry_after_ms` is the moment to come back where nothing better is known, for the codes that ask for patience.
+        `now_ms` is the node's clock. `retry_after_seconds` says when to come back where nothing better is known, after
+        the codes that ask for patience.
         """
         row = BY_CODE[code]
         field, rule = field_and_rule(message)
         retry_at_ms = details.retry_at_ms
-        if retry_at_ms is None and row.status in PATIENCE_STATUSES:
-            retry_at_ms = retry_after_ms
+        if retry_at_ms is None and retry_after_seconds is not None and row.status in PATIENCE_STATUSES:
+            retry_at_ms = now_ms + 1_000 * retry_after_seconds
         said = details._asdict()
-        for moment in ("retry_at_ms", "server_time_ms", "last_proof_at_ms"):
+        for moment in ("retry_at_ms", "last_proof_at_ms"):
             del said[moment]
         instead = details.try_instead
         return cls(
@@ -84,7 +87,7 @@ class DetailsAnswer(Answer):
                 "rule": details.rule or rule,
                 "retryable": row.retryable if details.retryable is None else details.retryable,
                 "retry_at": _moment(retry_at_ms),
-                "server_time": _moment(details.server_time_ms),
+                "server_time": _moment(now_ms if row.gate == CLOCK_GATE else None),
                 "last_proof_at": _moment(details.last_proof_at_ms),
                 "try_instead": None
                 if instead is None

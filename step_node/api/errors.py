@@ -117,14 +117,15 @@ def error_response(
 ) -> Response:
     """The one form of an error: the envelope, with the status of its code. `path`: the request's, where it has one."""
     now_ms = clock.now_ms()
-    details = error.details
-    if error.code is RefusalCode.CLOCK_DRIFT:
-        details = details._replace(server_time_ms=now_ms)
     envelope = ErrorAnswer(
         code=error.code,
         message=error.message,
         details=DetailsAnswer.of(
-            error.code.value, error.message, details, retry_after_ms=now_ms + 1_000 * error.retry_after_seconds
+            error.code.value,
+            error.message,
+            error.details,
+            now_ms=now_ms,
+            retry_after_seconds=error.retry_after_seconds,
         ),
         timestamp=format_timestamp(now_ms),
         error=MeshError(code=error.code, message=error.message) if path.startswith(MESH_PREFIX) else None,

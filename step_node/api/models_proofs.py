@@ -8,9 +8,11 @@ from pydantic import ConfigDict, Field
 
 from mesh import TriangleId
 from step_node.amounts import step_text
+from step_node.api.details import DetailsAnswer
 from step_node.api.schema import AddressText, Answer, HashText, StepText, TimestampText, TriangleText, hex_text
 from step_node.ledger.state import Receipt
-from step_node.proofs.proof import SignedProof
+from step_node.ledger.state_gates import clicks_max
+from step_node.proofs.proof import Refusal, SignedProof
 from step_node.proofs.timestamps import format_timestamp
 
 
@@ -21,9 +23,17 @@ class RewardedAnswer(Answer):
     proof_id: HashText
     reward: StepText
     unit: Literal["STEP"] = "STEP"
+    reward_formula: str = Field(
+        description="How the reward comes about: the level's share of one STEP, rounded half up to six places.",
+        examples=["1 STEP / 2^9"],
+    )
     triangle_id: TriangleText
     level: int = Field(description="The triangle's level, 1 to 21.", examples=[10])
-    clicks: int = Field(description="The triangle's clicks after this proof.", examples=[1])
+    clicks: int = Field(description="The triangle's clicks after this proof: which of them it was.", examples=[1])
+    clicks_max: int = Field(description="The click that ends the triangle.", examples=[11])
+    triangle_state: Literal["active", "subdivided", "exhausted"] = Field(
+        description="Of the triangle after this proof; subdivided: its four children can be proven in from now on."
+    )
     balance: StepText = Field(description="The account's balance after this proof, in STEP.", examples=["0.003906"])
     height: int = Field(description="The batch that holds the proof.", examples=[42])
     processed_at: TimestampText = Field(description="That batch's timestamp.")
@@ -57,6 +67,13 @@ class DroppedStatus(Answer):
     status: Literal["dropped"] = "dropped"
     code: str = Field(description="The gate that it fails now.", examples=["TRIANGLE_EXHAUSTED"])
     message: str = Field(examples=["triangleId: is subdivided; choose an active triangle"])
+    details: DetailsAnswer = Field(description="As of the moment in which it was dropped.")
+
+    @classmethod
+    def of(cls, proof_id: bytes, refusal: Refusal, *, now_ms: int) -> Self:
+        """Why the proof was dropped; `now_ms` is the node's clock."""
+        details = DetailsAnswer.of(refusal.code, refusal.message, refusal.details, now_ms=now_ms)
+        return cls(proof_id=hex_text(proof_id), code=refusal.code, message=refusal.message, details=details)
 
 
 class RefusedSubmission(Answer):
@@ -67,6 +84,16 @@ class RefusedSubmission(Answer):
     proof_id: HashText | None = Field(description="Null if the submission is not of its form.")
     code: str = Field(description="The gate that refused it.", examples=["LOW_GPS_ACCURACY"])
     message: str = Field(examples=["accuracy: must be at most 50 metres"])
+    details: DetailsAnswer = Field(description="What exactly was refused, for programs.")
+
+    @classmethod
+    def of(cls, proof_id: bytes | None, refusal: Refusal, *, now_ms: int, retry_after_seconds: int) -> Self:
+        """Why the submission was refused; `now_ms` is the node's clock."""
+        details = DetailsAnswer.of(
+            refusal.code, refusal.message, refusal.details, now_ms=now_ms, retry_after_seconds=retry_after_seconds
+        )
+        shown_id = None if proof_id is None else hex_text(proof_id)
+        return cls(proof_id=shown_id, code=refusal.code, message=refusal.message, details=details)
 
 
 class SubmissionOutcomes(Answer):
@@ -161,6 +188,9 @@ def _rewarded(receipt: Receipt) -> dict[str, object]:
         "triangle_id": triangle.text,
         "level": triangle.level,
         "clicks": receipt.clicks,
+        "reward_formula": f"1 STEP / 2^{triangle.level - 1}",
+        "clicks_max": clicks_max(triangle.level),
+        "triangle_state": receipt.triangle_state.name.lower(),
         "balance": step_text(receipt.balance_ustep),
         "height": receipt.height,
         "index": receipt.index,

@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Final, Literal
 
 from pydantic import Field
 
 from step_node.amounts import step_text
 from step_node.api.schema import AddressText, Answer, HashText, StepText, TimestampText, hex_text
-from step_node.ledger.offences import OffenceKind, Slashing
-from step_node.ledger.records import ValidatorRecord
+from step_node.ledger.offences import OffenceKind, Slashing, slash_bps
+from step_node.ledger.records import ValidatorRecord, ValidatorState
+from step_node.parameters import Parameters
 from step_node.proofs.timestamps import format_timestamp
+
+_SHOWN: Final[Mapping[OffenceKind, str]] = {
+    OffenceKind.DOUBLE_SIGN: "two different votes of one kind, height and round, both signed with its key",
+    OffenceKind.CONFLICTING_PROPOSAL: "two different proposals of one height and round, both signed with its key",
+    OffenceKind.INVALID_PROPOSAL: "a proposal, signed with its key, of a batch with a proof that no node may let pass",
+    OffenceKind.INVALID_VOTE: "a vote, signed with its key, for a batch with a proof that no node may let pass",
+    OffenceKind.OFFLINE: "nothing: its votes were missing from the commits of a hundred batches in a row, and for"
+    " longer than the chain's offline_ms",
+}
+"""What the evidence of each kind is (protocol.md §4)."""
+
+_WAY_OUT_OF_JAIL: Final = (
+    "from lockedUntil on, the owner withdraws what is left of the stake (POST /validator/withdraw), or registers the"
+    " same key again with what is lacking to min_stake (POST /validator/register)"
+)
+_NOT_IN_JAIL: Final = "nothing is to be done: it is not in jail"
 
 StateName = Literal["waiting", "active", "leaving", "unbonding", "jailed", "rotated"]
 
@@ -61,13 +79,28 @@ class SlashingEntry(Answer):
     accused: AddressText = Field(description="Whose key did it.")
     validator: AddressText = Field(description="Who bore it: another after a rotation of keys.")
     offence_height: int
-    amount: StepText = Field(description="Burnt.")
+    shown: str = Field(description="What was shown, for people.", examples=[_SHOWN[OffenceKind.DOUBLE_SIGN]])
+    share_bps: int = Field(
+        description="The share of the stake that the offence costs, in hundredths of a per cent.", examples=[5_000]
+    )
+    amount: StepText = Field(description="Burnt. Less than the share where an earlier slash has taken a part of it.")
     timestamp: TimestampText
+    state: StateName | None = Field(description="Of that validator now; null if its stake has been withdrawn.")
+    locked_until: TimestampText | None = Field(
+        description="Jailed: from when on the owner may withdraw what is left of the stake, or register it again."
+    )
+    way_out: str = Field(description="What the owner can do, for people.", examples=[_WAY_OUT_OF_JAIL])
 
     @classmethod
-    def of(cls, slashing: Slashing) -> SlashingEntry:
-        """The answer about `slashing`."""
+    def of(cls, slashing: Slashing, parameters: Parameters, record: ValidatorRecord | None) -> SlashingEntry:
+        """The answer about `slashing`; `record` is that of its validator now, if there is one."""
+        is_jailed = record is not None and record.state is ValidatorState.JAILED
         return cls(
+            shown=_SHOWN[slashing.kind],
+            share_bps=slash_bps(slashing.kind, parameters),
+            state=None if record is None else record.state.name.lower(),
+            locked_until=format_timestamp(record.locked_until_ms) if record is not None and is_jailed else None,
+            way_out=_WAY_OUT_OF_JAIL if is_jailed else _NOT_IN_JAIL,
             height=slashing.height,
             kind=slashing.kind,
             accused=hex_text(slashing.accused),

@@ -126,7 +126,8 @@ def _not_well(message: str, now_ms: int) -> DetailsAnswer:
         RefusalCode.NOT_READY,
         message,
         Details(gate="health"),
-        retry_after_ms=now_ms + 1_000 * RETRY_AFTER_SECONDS,
+        now_ms=now_ms,
+        retry_after_seconds=RETRY_AFTER_SECONDS,
     )
 
 

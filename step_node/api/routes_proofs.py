@@ -118,7 +118,8 @@ def proof_routes(services: ApiServices, submitting: Submitting) -> APIRouter:
         if len(retryable) == len(outcomes):
             raise ApiError.of(retryable[0], retry_after_seconds=retry_seconds)
         # A thousand take 10 ms.
-        answered = await run_blocking(_outcomes_json, read, outcomes)
+        now_ms = services.clock.now_ms()
+        answered = await run_blocking(_outcomes_json, read, outcomes, now_ms, retry_seconds)
         headers = {"Retry-After": str(retry_seconds)} if retryable else None
         return Response(answered, headers=headers, media_type="application/json")
 
@@ -149,7 +150,7 @@ def proof_routes(services: ApiServices, submitting: Submitting) -> APIRouter:
                 response.headers["Cache-Control"] = UNCHANGING
                 return FinalisedStatus.of(receipt)
             case Dropped(refusal):
-                return DroppedStatus(proof_id=hex_text(proof_id), code=refusal.code, message=refusal.message)
+                return DroppedStatus.of(proof_id, refusal, now_ms=services.clock.now_ms())
             case Pending():
                 return PendingAnswer(proof_id=hex_text(proof_id))
             case None:
@@ -204,14 +205,16 @@ def _is_retryable(refusal: Refusal) -> bool:
     return BY_CODE[refusal.code].status in PATIENCE_STATUSES
 
 
-def _outcomes_json(read: Sequence[Read], outcomes: Sequence[Answer]) -> str:
-    told = [_told(each, outcome) for each, outcome in zip(read, outcomes, strict=True)]
+def _outcomes_json(read: Sequence[Read], outcomes: Sequence[Answer], now_ms: int, retry_seconds: int) -> str:
+    told = [_told(each, outcome, now_ms, retry_seconds) for each, outcome in zip(read, outcomes, strict=True)]
     return SubmissionOutcomes(outcomes=told).model_dump_json(by_alias=True)
 
 
-def _told(read: Read, outcome: Answer) -> FinalisedStatus | PendingAnswer | DroppedStatus | RefusedSubmission:
+def _told(
+    read: Read, outcome: Answer, now_ms: int, retry_seconds: int
+) -> FinalisedStatus | PendingAnswer | DroppedStatus | RefusedSubmission:
     if isinstance(read, Refusal):
-        return RefusedSubmission(proof_id=None, code=read.code, message=read.message)
+        return RefusedSubmission.of(None, read, now_ms=now_ms, retry_after_seconds=retry_seconds)
     proof_id = hex_text(read.proof_id)
     match outcome:
         case Finalised(receipt):
@@ -219,6 +222,6 @@ def _told(read: Read, outcome: Answer) -> FinalisedStatus | PendingAnswer | Drop
         case Pending():
             return PendingAnswer(proof_id=proof_id)
         case Dropped(refusal):
-            return DroppedStatus(proof_id=proof_id, code=refusal.code, message=refusal.message)
-        case Refusal(code, message):
-            return RefusedSubmission(proof_id=proof_id, code=code, message=message)
+            return DroppedStatus.of(read.proof_id, refusal, now_ms=now_ms)
+        case Refusal() as refusal:
+            return RefusedSubmission.of(read.proof_id, refusal, now_ms=now_ms, retry_after_seconds=retry_seconds)

@@ -80,8 +80,13 @@ def validator_routes(services: ApiServices) -> APIRouter:
         """Each slash as the finalised batch applied it, the same on every node."""
         found = await storage.slashings(before=parse_before(before), limit=limit + 1)
         more = len(found) > limit
+        head = services.chain.head
+        records = {record.address: record for record in head.validators}
         return EvidenceAnswer(
-            slashings=[SlashingEntry.of(slashing) for slashing in found[:limit]],
+            slashings=[
+                SlashingEntry.of(slashing, head.parameters, records.get(slashing.validator))
+                for slashing in found[:limit]
+            ],
             next_cursor=encode_cursor(found[limit - 1].height, found[limit - 1].index) if more else None,
         )
 

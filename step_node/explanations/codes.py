@@ -13,6 +13,9 @@ from typing import Any, Final
 PATIENCE_STATUSES: Final = (429, 503)
 """The statuses that mean: the same request may succeed a little later."""
 
+CLOCK_GATE: Final = "clock"
+"""What this gate refuses tells the node's clock."""
+
 
 @dataclass(frozen=True, slots=True)
 class CodeRow:
@@ -107,7 +110,7 @@ ROWS: Final = (
     CodeRow(
         "CLOCK_DRIFT",
         422,
-        "clock",
+        CLOCK_GATE,
         5,
         "the timestamp is too far from the node's clock, or too old for the chain's next batch",
         "correct your clock by `serverTime`, sign anew. If it is ahead, the same body is accepted from `retryAt` on",

@@ -7,9 +7,12 @@ left out of answers. No field holds a secret, and texts that are a client's own 
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from typing import Final, NamedTuple, TypeAlias
+
+from pydantic import TypeAdapter, ValidationError
 
 VALUE_CHARACTERS_SHOWN: Final = 100
 """A value is the client's own text: only its beginning is repeated to it, in ASCII."""
@@ -54,7 +57,6 @@ class Details(NamedTuple):
     """Its EIP-191 digest: 0x and hex digits."""
     recovered: str | None = None
     """The address that the signature is by, over that line; None if it is no signature at all."""
-    server_time_ms: int | None = None
     drift_ms: int | None = None
     """The timestamp less the time that it is judged by: above 0 it is ahead."""
     distance_m: float | None = None
@@ -83,6 +85,21 @@ _FIELD_AND_RULE: Final = re.compile(r"([^\s:,]{1,60}(?:, [^\s:,]{1,60}){0,3}): (
 """One name, or some with commas between: a sentence with a colon in it has no field."""
 
 NO_DETAILS: Final = Details()
+
+_DETAILS: Final = TypeAdapter(Details)
+
+
+def details_json(details: Details) -> str:
+    """What of `details` says something, as a JSON object: for keeping them."""
+    return json.dumps({name: value for name, value in details._asdict().items() if value is not None})
+
+
+def details_of_json(text: str) -> Details | None:
+    """The inverse of `details_json`; None of a text that is not of its form."""
+    try:
+        return _DETAILS.validate_json(text)
+    except ValidationError:
+        return None
 
 
 def shown(value: object) -> Value | None:

@@ -28,6 +28,7 @@ import structlog
 import trio
 
 from step_node.errors import StepNodeError
+from step_node.explanations.details import NO_DETAILS, details_json, details_of_json
 from step_node.mempool import journal_rescue
 from step_node.offload import run_blocking
 from step_node.proofs.proof import Refusal, RefusalCode, SignedProof
@@ -37,7 +38,7 @@ T = TypeVar("T")
 
 log = structlog.get_logger("journal")
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 APPLICATION_ID = 0x53544A4C  # "STJL"
 DROPPED_KEPT_MS = 7 * 86_400_000
 """How long a client can ask why its proof was dropped."""
@@ -58,7 +59,8 @@ _SCHEMA = """
 CREATE TABLE chain (one INTEGER PRIMARY KEY CHECK (one = 1), genesis_hash BLOB NOT NULL) STRICT;
 CREATE TABLE waiting (proof_id BLOB PRIMARY KEY, proof BLOB NOT NULL, accepted_at_ms INTEGER NOT NULL) STRICT;
 CREATE TABLE dropped (
-    proof_id BLOB PRIMARY KEY, code TEXT NOT NULL, message TEXT NOT NULL, dropped_at_ms INTEGER NOT NULL
+    proof_id BLOB PRIMARY KEY, code TEXT NOT NULL, message TEXT NOT NULL, details TEXT NOT NULL,
+    dropped_at_ms INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX dropped_by_time ON dropped (dropped_at_ms);
 """
@@ -164,9 +166,11 @@ class Journal:
 
         def read(connection: sqlite3.Connection) -> None:
             for proof_id in unknown:
-                row = connection.execute("SELECT code, message FROM dropped WHERE proof_id = ?", (proof_id,)).fetchone()
+                row = connection.execute(
+                    "SELECT code, message, details FROM dropped WHERE proof_id = ?", (proof_id,)
+                ).fetchone()
                 if row is not None and row[0] in set(RefusalCode):  # Another is one that the disk has changed.
-                    found[proof_id] = Refusal(RefusalCode(row[0]), row[1])
+                    found[proof_id] = Refusal(RefusalCode(row[0]), row[1], details_of_json(row[2]) or NO_DETAILS)
 
         if unknown:
             await self._run(read)
@@ -250,13 +254,13 @@ def _touch(connection: sqlite3.Connection) -> None:
 def _settle(connection: sqlite3.Connection, owed: dict[bytes, tuple[Refusal, int] | None], now_ms: int) -> None:
     finalised = [(proof_id,) for proof_id, decision in owed.items() if decision is None]
     dropped = [
-        (decision[0].code.value, decision[0].message, decision[1], proof_id)
+        (decision[0].code.value, decision[0].message, details_json(decision[0].details), decision[1], proof_id)
         for proof_id, decision in owed.items()
         if decision is not None
     ]
     connection.executemany("DELETE FROM dropped WHERE proof_id = ?", finalised)
     connection.executemany(
-        "INSERT OR REPLACE INTO dropped SELECT proof_id, ?, ?, ? FROM waiting WHERE proof_id = ?", dropped
+        "INSERT OR REPLACE INTO dropped SELECT proof_id, ?, ?, ?, ? FROM waiting WHERE proof_id = ?", dropped
     )
     connection.executemany("DELETE FROM waiting WHERE proof_id = ?", [(proof_id,) for proof_id in owed])
     if owed:

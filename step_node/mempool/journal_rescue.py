@@ -49,12 +49,12 @@ def take_over(aside: Path, journal: sqlite3.Connection) -> int:
             # Each attempt would fail alike where there are no such tables.
             damaged.execute("SELECT count(*) FROM waiting, dropped WHERE 0")
             waiting = [row for row in _readable(damaged, "waiting", "proof_id, proof, accepted_at_ms") if _holds(row)]
-            dropped = _readable(damaged, "dropped", "proof_id, code, message, dropped_at_ms")
+            dropped = _readable(damaged, "dropped", "proof_id, code, message, details, dropped_at_ms")
     except sqlite3.Error:
         pass  # Nothing can be read.
     with journal:
         journal.executemany("INSERT OR IGNORE INTO waiting VALUES (?, ?, ?)", waiting)
-        journal.executemany("INSERT OR IGNORE INTO dropped VALUES (?, ?, ?, ?)", dropped)
+        journal.executemany("INSERT OR IGNORE INTO dropped VALUES (?, ?, ?, ?, ?)", dropped)
     return len(waiting)
 
 

@@ -17,11 +17,14 @@ import trio
 from step_node.chain.chain import Chain
 from step_node.chain.judging import JudgedBatch
 from step_node.clock import Clock
+from step_node.explanations.details import Details
 from step_node.ledger.apply import keys_of
+from step_node.ledger.state import StateKeys, StateSlice
 from step_node.mempool.backlog import Backlog
 from step_node.mempool.journal import DroppedProof, Journal
 from step_node.mempool.outcomes import OutcomeWaiters
 from step_node.mempool.pool import Mempool
+from step_node.mempool.try_instead import with_triangles
 from step_node.mempool.verdicts import refusal_for_good
 from step_node.metrics import NodeMetrics
 from step_node.proofs.proof import Refusal, RefusalCode, SignedProof
@@ -93,6 +96,7 @@ class Settlement:
                     item.refusal.code,
                     f"{item.refusal.message} (this node knows the chain from height {height} on; whether the proof was"
                     " finalised before, another node can tell)",
+                    item.refusal.details,
                 ),
             )
             for item in await self._passed_by(waiting)
@@ -107,32 +111,45 @@ class Settlement:
         is locked may be finalised at any later time.
         """
         parameters = self._chain.parameters
-        horizon_ms = self._clock.now_ms() - parameters.proof_max_age_ms - 2 * parameters.clock_drift_ms
-        refusal = Refusal(
-            RefusalCode.CLOCK_DRIFT,
-            f"timestamp: no batch was finalised within {parameters.proof_max_age_ms} ms of it",
+        now_ms = self._clock.now_ms()
+        horizon_ms = now_ms - parameters.proof_max_age_ms - 2 * parameters.clock_drift_ms
+
+        def expired(proof: SignedProof) -> Refusal:
+            age_ms = now_ms - proof.timestamp_ms
+            return Refusal(
+                RefusalCode.CLOCK_DRIFT,
+                f"timestamp: no batch was finalised within {parameters.proof_max_age_ms} ms of it",
+                Details(value=age_ms, limit=parameters.proof_max_age_ms, unit="ms", drift_ms=-age_ms),
+            )
+
+        await self._drop(
+            [DroppedProof(proof.proof_id, expired(proof)) for proof in self._mempool.older_than(horizon_ms)], []
         )
-        expired = [DroppedProof(proof.proof_id, refusal) for proof in self._mempool.older_than(horizon_ms)]
-        await self._drop(expired, [])
 
     async def _passed_by(self, doubtful: Sequence[SignedProof]) -> list[DroppedProof]:
         proofs = list({proof.proof_id: proof for proof in doubtful}.values())
-        dropped = []
+        refused: list[tuple[SignedProof, Refusal]] = []
         for start in range(0, len(proofs), JUDGED_AT_ONCE_MAX):
             await trio.lowlevel.checkpoint()  # The head stays where it is meanwhile: only the caller moves it.
             chunk = proofs[start : start + JUDGED_AT_ONCE_MAX]
             keys = keys_of(chunk)
-            state = await self._storage_watch.when_available(partial(self._chain.load, keys))
+            state = await self._load(keys)
             for proof in chunk:
                 refusal = refusal_for_good(proof, state)
                 if refusal is not None:
-                    dropped.append(DroppedProof(proof.proof_id, refusal))
-        return dropped
+                    refused.append((proof, refusal))
+        explained = await with_triangles(refused, load=self._load, waiting_in=self._mempool.waiting_in)
+        return [DroppedProof(proof.proof_id, refusal) for (proof, _), refusal in zip(refused, explained, strict=True)]
+
+    async def _load(self, keys: StateKeys) -> StateSlice:
+        return await self._storage_watch.when_available(partial(self._chain.load, keys))
 
     async def _drop(self, dropped: Sequence[DroppedProof], finalised: Sequence[bytes]) -> None:
         for item in dropped:
             self._mempool.remove(item.proof_id)
             self._metrics.proof_dropped(item.refusal.code)
+            if self._journal.holds(item.proof_id):
+                self._metrics.promise_broken(item.refusal.code)
             log.debug("a waiting proof is dropped", proof_id=item.proof_id.hex(), code=item.refusal.code)
         if dropped:
             log.info("waiting proofs are dropped", codes=dict(Counter(item.refusal.code.value for item in dropped)))

@@ -13,6 +13,7 @@ from shapely.geometry import shape
 
 from mesh import TriangleId, contains, locate, outline, polygon
 from step_node.crypto.lines import recover_signer
+from step_node.explanations.details import Details
 from step_node.proofs.proof import Refusal, RefusalCode
 from step_node.storage.memory import MemoryStorage
 from tests.api.made_up_node import CHAIN_ID, START_MS, ZURICH, MadeUpNode, Walker
@@ -42,6 +43,9 @@ async def test_the_status_of_a_proof_follows_it(node: MadeUpNode, client: httpx.
         "triangleId": locate(*ZURICH, 10).text,
         "level": 10,
         "clicks": 1,
+        "clicksMax": 11,
+        "rewardFormula": "1 STEP / 2^9",
+        "triangleState": "active",
         "balance": "0.001953",
         "height": 1,
         "index": 0,
@@ -51,13 +55,25 @@ async def test_the_status_of_a_proof_follows_it(node: MadeUpNode, client: httpx.
 
 async def test_the_status_of_a_dropped_proof_tells_the_gate(node: MadeUpNode, client: httpx.AsyncClient) -> None:
     proof_id = (await submit(client, Walker(1).proof(START_MS))).json()["proofId"]
-    await node.drop(bytes.fromhex(proof_id[2:]), Refusal(RefusalCode.CLOCK_DRIFT, "timestamp: too old"))
+    details = Details(value=300_001, limit=300_000, unit="ms", drift_ms=-300_001)
+    await node.drop(bytes.fromhex(proof_id[2:]), Refusal(RefusalCode.CLOCK_DRIFT, "timestamp: too old", details))
     assert await read(client, f"/proof/status/{proof_id}") == {
         "ok": True,
         "proofId": proof_id,
         "status": "dropped",
         "code": "CLOCK_DRIFT",
         "message": "timestamp: too old",
+        "details": {
+            "gate": "clock",
+            "field": "timestamp",
+            "rule": "too old",
+            "value": 300_001,
+            "limit": 300_000,
+            "unit": "ms",
+            "retryable": False,
+            "serverTime": "2026-01-01T00:00:00.000Z",
+            "driftMs": -300_001,
+        },
     }
 
 

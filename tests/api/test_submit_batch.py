@@ -62,6 +62,7 @@ async def test_each_submission_has_the_outcome_that_it_would_have_alone(
         "proofId": None,
         "code": "INVALID_PAYLOAD",
         "message": "signature: is missing",
+        "details": {"gate": "form", "field": "signature", "rule": "is missing", "retryable": False},
     }
     alone = require_refusal(await submit(client, inaccurate), 422, "LOW_GPS_ACCURACY")
     assert outcomes[1]["message"] == alone

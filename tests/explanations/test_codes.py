@@ -66,7 +66,7 @@ def test_a_value_is_shown_short_and_in_ascii_or_not_at_all() -> None:
 
 
 def test_details_leave_out_what_they_do_not_say_and_take_the_rest_from_the_code() -> None:
-    details = DetailsAnswer.of("TOO_FAST", "lat, lon: too far", Details(value=25.5, retry_at_ms=1_000))
+    details = DetailsAnswer.of("TOO_FAST", "lat, lon: too far", Details(value=25.5, retry_at_ms=1_000), now_ms=0)
     assert details.model_dump(mode="json", by_alias=True) == {
         "gate": "speed",
         "field": "lat, lon",

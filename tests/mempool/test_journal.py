@@ -99,7 +99,7 @@ def another_application_id(path: Path) -> None:
 def newer_schema(path: Path) -> None:
     with sqlite3.connect(path) as connection:
         connection.execute(f"PRAGMA application_id = {0x53544A4C}")
-        connection.execute("PRAGMA user_version = 2")
+        connection.execute("PRAGMA user_version = 3")
     connection.close()
 
 
@@ -122,7 +122,7 @@ async def test_a_newer_journal_is_refused_and_left_alone(tmp_path: Path) -> None
     path = tmp_path / "journal"
     newer_schema(path)
     before = path.read_bytes()
-    with pytest.raises(JournalError, match=r"journal: has schema version 2.*start the newer program, or move it away"):
+    with pytest.raises(JournalError, match=r"journal: has schema version 3.*start the newer program, or move it away"):
         async with open_journal(path, GENESIS_HASH):
             pass
     assert path.read_bytes() == before

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -28,6 +29,7 @@ from step_node.testing.bench.grown_homes import HomesPlan, grown_homes, grown_ho
 from step_node.testing.bench.plans import RowPlan, Workshop
 from step_node.testing.bench.recovery import one_core_recoveries_per_second
 from step_node.testing.devnet.network import Devnet, DevnetSettings
+from step_node.testing.devnet.verdict import metric_sum
 from step_node.testing.load.engine import KnownProvers, Load, LoadSettings
 from step_node.testing.load.report import LoadReport
 from step_node.testing.load.schedule import Schedule
@@ -149,6 +151,7 @@ async def measure_rate(
         sustained = await network.load(sustained_rate, SUSTAINED_SECONDS, batch=batch_at(sustained_rate, batch))
         overload_rate = min(OVERLOAD_TIMES * most, rate_max)
         overload = await network.load(overload_rate, OVERLOAD_SECONDS, batch=batch_at(overload_rate, batch))
+        broken = await promises_broken(network.devnet)
     yardstick = one_core_recoveries_per_second(workshop) * (os.cpu_count() or 1) / validators
     return Sample(
         most,
@@ -159,13 +162,22 @@ async def measure_rate(
             "sustained, finality p50 ms": sustained.finality_ms["p50"] or 0.0,
             "sustained, finality p95 ms": sustained.finality_ms["p95"] or 0.0,
             "sustained, lost": float(sustained.lost),
+            "sustained, dropped after 202": float(sum(sustained.dropped.values())),
             "overload, offered/s": overload.offered_per_second,
             "overload, final/s": overload.final_per_second,
             "overload, lost": float(overload.lost),
+            "overload, dropped after 202": float(sum(overload.dropped.values())),
+            "promises broken, by the nodes' own count": broken,
             "CPU of the load, cores": sustained.own_cpu,
         },
         _failures(sustained, overload, most, p95_ms_max),
     )
+
+
+async def promises_broken(devnet: Devnet) -> float:
+    """How many proofs the nodes have dropped after their clients were told that they are accepted, of all codes."""
+    texts = [await client.metrics() for client in devnet.clients]
+    return sum(metric_sum(text, "step_promises_broken_total") for text in texts)
 
 
 def batch_at(rate: float, batch: int) -> int:
@@ -184,7 +196,10 @@ def _failures(sustained: LoadReport, overload: LoadReport, most: float, p95_ms_m
     if sustained.lost or overload.lost:
         failures.append(f"{sustained.lost + overload.lost} accepted proofs were lost")
     if sustained.dropped or overload.dropped:
-        failures.append("accepted proofs were dropped")
+        codes = Counter(sustained.dropped) + Counter(overload.dropped)
+        failures.append(
+            f"accepted proofs were dropped: {', '.join(f'{n} {code}' for code, n in sorted(codes.items()))}"
+        )
     p95_ms = sustained.finality_ms["p95"]
     if p95_ms is None or p95_ms >= p95_ms_max:
         failures.append(f"finality p95 is not below {p95_ms_max:,.0f} ms")

@@ -70,7 +70,7 @@ def test_what_a_bar_asks_for_besides_the_rate_is_judged() -> None:
     )
     assert networks._failures(report, report, most=10.0, p95_ms_max=1_000.0) == (
         "2 accepted proofs were lost",
-        "accepted proofs were dropped",
+        "accepted proofs were dropped: 2 NONCE_REPLAY",
         "finality p95 is not below 1,000 ms",
         "the rate falls under overload",
         "refused without a time to come back: MEMPOOL_FULL",
