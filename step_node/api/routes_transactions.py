@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Depends, Path, Request, Response
 
 from step_node.api.body import parse_json
 from step_node.api.cursor import encode_cursor
@@ -21,6 +21,7 @@ from step_node.api.routes_ledger import PAGE_DEFAULT, Address, Before, Limit, pa
 from step_node.api.routing import api_router
 from step_node.api.schema import EXAMPLE_PROOF_ID, HASH_PATTERN, hex_text
 from step_node.api.services import ApiServices
+from step_node.api.submitting import count_submission
 from step_node.explanations.details import Details
 from step_node.operations.json_form import TransferForm, parse_operation
 from step_node.operations.operation import OperationCode, OperationRefused
@@ -58,6 +59,7 @@ def transaction_routes(services: ApiServices) -> APIRouter:
         "/account/transfer",
         summary="Send STEP to another account",
         status_code=202,
+        dependencies=[Depends(count_submission)],
         response_model=PendingOperation,
         response_description="It waits to be put into a batch.",
         responses={

@@ -168,7 +168,7 @@ async def _encrypted(service: Service, tls: Tls, visit: Visit, stream: trio.Sock
             encrypted = await tls.shake_hands(stream)
     except PlainHttp:
         service.visitors.refuse(Refused.NOT_TLS)
-        log.debug("an HTTP client at %s speaks without TLS; it is told to use https://", visit.host)
+        log.info("an HTTP client at %s speaks without TLS; it is told to use https://", visit.host)
         answer = plain_bytes(error_response(_NOT_TLS, service.clock))
         with suppress(trio.BrokenResourceError), visit.waiting(HANDSHAKE_SECONDS_MAX):
             await stream.send_all(answer)

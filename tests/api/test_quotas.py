@@ -130,10 +130,11 @@ async def test_clients_of_a_proxy_have_a_quota_each(node: MadeUpNode) -> None:
             assert (await submit(client, 10 + number, **forwarded)).status_code == 429
 
 
-async def test_operations_of_validators_count_too(node: MadeUpNode) -> None:
+@pytest.mark.parametrize("path", ["/validator/unbond", "/account/transfer"])
+async def test_operations_count_too(node: MadeUpNode, path: str) -> None:
     async with served(node, of_address=1) as client:
-        assert (await client.post("/validator/unbond", json={})).status_code == 400
-        require_refusal(await client.post("/validator/unbond", json={}), 429, "RATE_LIMITED")
+        assert (await client.post(path, json={})).status_code == 400
+        require_refusal(await client.post(path, json={}), 429, "RATE_LIMITED")
 
 
 async def test_only_an_accounts_own_key_uses_its_quota_up(node: MadeUpNode) -> None:
