@@ -19,6 +19,7 @@ from step_node.api.routes_mesh import mesh_routes
 from step_node.api.routes_node import node_routes
 from step_node.api.routes_pages import page_routes
 from step_node.api.routes_proofs import proof_routes
+from step_node.api.routes_receipts import receipt_routes
 from step_node.api.routes_transactions import transaction_routes
 from step_node.api.routes_validators import validator_routes
 from step_node.api.routing import add_routes
@@ -67,8 +68,7 @@ def create_app(services: ApiServices) -> FastAPI:
     app.add_middleware(BodyLimit, clock=services.clock)
     app.add_middleware(HeadAndOptions)
     install_error_handlers(app, services.clock)
-    of_services = (
-        routes(services) for routes in (ledger_routes, transaction_routes, validator_routes, mesh_routes, node_routes)
-    )
+    reading = (receipt_routes, ledger_routes, transaction_routes, validator_routes, mesh_routes, node_routes)
+    of_services = (routes(services) for routes in reading)
     add_routes(app, (proof_routes(services, submitting), *of_services, page_routes(services, app.openapi)))
     return app

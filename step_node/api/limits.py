@@ -17,6 +17,7 @@ COST_MS_DEFAULT: Final = 1.5
 
 COSTS_MS: Final = (
     ("/proof/submit", 1.0),
+    ("/proof/0x", 10.0),
     ("/proof/", 2.0),
     ("/account/transfer", 4.0),
     ("/account/", 3.0),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry
@@ -15,12 +15,14 @@ from step_node.clock import Clock
 from step_node.mempool.admission import Admission
 from step_node.mempool.operations import OperationDesk
 from step_node.metrics import NodeMetrics
+from step_node.receipts.links import SetLink
 
 
 @dataclass(frozen=True, slots=True)
 class ApiServices:
     """`chain.storage` answers queries; `admission` takes in proofs, `operations` what owners of validators want; the
-    rest tells about the node itself.
+    rest tells about the node itself. `links_to(validator_set_hash)` shows how a set has come from genesis, where
+    the node can.
 
     `counters` are told how each submission was answered, and `metrics` is what `/metrics` shows. `wait_ms_max` is the
     longest that a client may have its submission wait (`api.wait_ms_max` of the configuration), and of one account so
@@ -36,5 +38,6 @@ class ApiServices:
     metrics: CollectorRegistry
     counters: NodeMetrics
     operations: OperationDesk
+    links_to: Callable[[bytes], Sequence[SetLink] | None]
     wait_ms_max: int = 30_000
     account_submissions_per_minute: int = 0

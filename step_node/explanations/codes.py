@@ -302,6 +302,23 @@ ROWS: Final = (
         {"field": "operationId", "value": "0x" + "11" * 32},
     ),
     CodeRow(
+        "RECEIPT_NOT_FOUND",
+        404,
+        "lookup",
+        None,
+        "the proof is known, but not final yet, or was dropped, or this node has not all that its receipt is made of;"
+        " the message says which",
+        "ask again once it is final, or another node",
+        False,
+        ("field", "value"),
+        "proofId: the proof waits to be final; ask again when its status says so",
+        {
+            "field": "proofId",
+            "value": "0xe0b4810950c9e8813e4e08ddfa8941d22606747af26d99335594cd12ef055eac",
+            "retryable": True,
+        },
+    ),
+    CodeRow(
         "BATCH_NOT_FOUND",
         404,
         "lookup",

@@ -256,6 +256,7 @@ class Node:
             chain=self._chain,
             admission=self.admission,
             operations=self.operations,
+            links_to=self._set_links.links_to,
             clock=self._parts.clock,
             status=self.status,
             health=self.overview.health,

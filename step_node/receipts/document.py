@@ -23,6 +23,7 @@ from pydantic import (
     Field,
     PlainSerializer,
     ValidationError,
+    WithJsonSchema,
 )
 from pydantic.alias_generators import to_camel
 from pydantic_core import from_json
@@ -88,13 +89,19 @@ def _without_controls(line: str) -> str:
     return line
 
 
+def _shown_as(length_bytes: int) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "pattern": f"^0x[0-9a-f]{{{2 * length_bytes}}}$"})
+
+
 _Hex: TypeAlias = Annotated[
     bytes, BeforeValidator(_bytes_in), PlainSerializer(lambda data: f"0x{data.hex()}", when_used="json")
 ]
-_Address: TypeAlias = Annotated[_Hex, Field(min_length=20, max_length=20)]
-_Hash: TypeAlias = Annotated[_Hex, Field(min_length=32, max_length=32)]
-_PublicKey: TypeAlias = Annotated[_Hex, Field(min_length=33, max_length=33)]
-_Signature: TypeAlias = Annotated[_Hex, Field(min_length=SIGNATURE_BYTES, max_length=SIGNATURE_BYTES)]
+_Address: TypeAlias = Annotated[_Hex, Field(min_length=20, max_length=20), _shown_as(20)]
+_Hash: TypeAlias = Annotated[_Hex, Field(min_length=32, max_length=32), _shown_as(32)]
+_PublicKey: TypeAlias = Annotated[_Hex, Field(min_length=33, max_length=33), _shown_as(33)]
+_Signature: TypeAlias = Annotated[
+    _Hex, Field(min_length=SIGNATURE_BYTES, max_length=SIGNATURE_BYTES), _shown_as(SIGNATURE_BYTES)
+]
 _Integer: TypeAlias = Annotated[int, Field(ge=0, le=INTEGER_MAX)]
 _Amount: TypeAlias = Annotated[str, Field(pattern=r"^(0|[1-9][0-9]{0,11})\.[0-9]{6}$")]
 _Timestamp: TypeAlias = Annotated[str, AfterValidator(_since_1970)]

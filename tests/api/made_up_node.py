@@ -120,6 +120,7 @@ class MadeUpNode:
             wait_ms_max=wait_ms_max,
             account_submissions_per_minute=account_submissions_per_minute,
             counters=self.metrics,
+            links_to=lambda _validator_set_hash: (),
             operations=OperationDesk(chain=self.chain, pool=self.operation_pool, publish=self._publish),
         )
 

@@ -45,6 +45,7 @@ async def test_every_route_of_the_protocol_is_described(description: dict[str, A
         "POST /validator/withdraw",
         "POST /validator/rotate-key",
         "POST /validator/set-address",
+        "GET /proof/{proofId}/receipt",
         "GET /batch/{height}",
         "GET /status",
         "GET /health",
