@@ -18,6 +18,7 @@ export const CODES = {
   INTERNAL_ERROR: { status: 500, retryable: true },
   PROOF_NOT_FOUND: { status: 404, retryable: false },
   OPERATION_NOT_FOUND: { status: 404, retryable: false },
+  RECEIPT_NOT_FOUND: { status: 404, retryable: false },
   BATCH_NOT_FOUND: { status: 404, retryable: false },
   VALIDATOR_NOT_FOUND: { status: 404, retryable: false },
   INVALID_OPERATION: { status: 400, retryable: false },
