@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -40,6 +40,15 @@ _RULES = {
     "timestamp": TIMESTAMP_RULE,
     "nonce": f"must be a string of 1 to {NONCE_CHARACTERS_MAX} characters out of A-Z a-z 0-9 . _ -",
 }
+
+
+WITHOUT_A_POSITION: Final = "STEP-PROOF-v2"
+"""A version that a public app signs. Its line leaves out latitude and longitude: its signature vouches for no place."""
+
+_NO_POSITION_RULE: Final = (
+    f'must be the string "{PROOF_VERSION}": the text that {WITHOUT_A_POSITION} signs leaves out the position, so'
+    f" anybody could put another place under its signature; build the payload and sign the line of {PROOF_VERSION}"
+)
 
 
 class ProofPayload(BaseModel):
@@ -104,6 +113,8 @@ def _refusal_of(location: tuple[int | str, ...], payload: Mapping[str, object], 
         # The field's name is the client's own text: shown in ASCII, and only its beginning.
         shown_name = ascii(field[:UNKNOWN_FIELD_CHARACTERS_SHOWN])
         return _refused(shown_name, f"is not a field of {PROOF_VERSION}", allowed=tuple(_RULES))
+    if field == "version" and payload[field] == WITHOUT_A_POSITION:
+        return _refused(field, _NO_POSITION_RULE, payload[field])
     return _refused(field, _RULES[field], payload[field])
 
 

@@ -172,3 +172,14 @@ def test_arbitrary_values_of_fields_are_accepted_or_refused_and_raise_nothing_el
     if refusal is not None:
         assert refusal.code is RefusalCode.INVALID_PAYLOAD
         assert refusal.message.partition(":")[0] in changes
+
+
+def test_a_proof_whose_line_leaves_out_the_position_is_told_why_it_is_none() -> None:
+    foreign = {"version": "STEP-PROOF-v2", "account": "0x" + "11" * 20, "triangleId": "T", "deviceId": "d", "lat": 1}
+    with pytest.raises(ProofRefused) as refused:
+        parse_payload(foreign, SIGNATURE)
+    refusal = refused.value.refusal
+    assert refusal.code is RefusalCode.INVALID_PAYLOAD
+    assert refusal.message.startswith('version: must be the string "STEP-PROOF-v1": the text that STEP-PROOF-v2 signs')
+    assert "leaves out the position" in refusal.message
+    assert (refusal.details.field, refusal.details.value) == ("version", "STEP-PROOF-v2")
