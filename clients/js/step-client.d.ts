@@ -167,6 +167,26 @@ export function checkedPosition(
   limits?: { now?: number; accuracyMax?: number },
 ): { lat: number; lon: number; accuracy: number; timestamp: number };
 
+// --- Transfers ---
+
+/** Ready to be sent, and sent again: keep it until it is applied. */
+export interface SignedTransfer {
+  /** The EIP-191 digest of the signed line. */
+  operationId: string;
+  /** The body of `POST /account/transfer`. */
+  form: { owner: string; sequence: number; to: string; amount: string; memo: string; signature: string };
+}
+
+/** `amount`: decimal text of STEP, at most six places. `memo`: at most 64 bytes of UTF-8, public for ever. */
+export interface Transfer {
+  to: string;
+  amount: string;
+  memo?: string;
+}
+
+/** Signs a transfer; `StepClient.signTransfer` knows the chain and the sequence number. Throws StepError (INVALID_OPERATION). */
+export function signTransfer(signer: Signer, transfer: Transfer & { chainId: string; sequence: number }): Promise<SignedTransfer>;
+
 // --- Receipts ---
 
 /** What a receipt proves. `clicks`, `state` and `reward` are a proof's alone; amounts are decimal text of STEP. */
@@ -305,6 +325,10 @@ export class StepClient {
   prove(signer: Signer, position: Position, options?: ProveOptions): Promise<Outcome & { signed: SignedProof }>;
   /** Many at once; the outcomes are in the order of the proofs. What time heals is sent again until `timeoutMs` (60,000). */
   submitMany(proofs: SignedProof[], options?: { timeoutMs?: number; signal?: AbortSignal }): Promise<ManyOutcome[]>;
+  /** Signs a transfer with the account's next sequence number. One at a time: the next when the last is applied. */
+  signTransfer(signer: Signer, transfer: Transfer): Promise<SignedTransfer>;
+  /** Sends it, and waits until it is applied; safe to call again with the same one. Throws `PENDING` after `timeoutMs`. */
+  sendTransfer(signed: SignedTransfer, options?: { timeoutMs?: number; signal?: AbortSignal }): Promise<any>;
   /** The live feed; ends when `signal` says, or the reader leaves the loop. */
   events(filters?: EventFilters, options?: { lastEventId?: string; signal?: AbortSignal }): AsyncGenerator<FeedEvent>;
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,10 +24,22 @@ needs_packages: Final = pytest.mark.skipif(
 """For what the client is built and checked with; what it does is tested without."""
 
 
-def run_node(*arguments: str | Path, stdin: str | None = None, seconds_max: float = SECONDS_MAX) -> str:
+def run_node(
+    *arguments: str | Path,
+    stdin: str | None = None,
+    seconds_max: float = SECONDS_MAX,
+    environment: Mapping[str, str] | None = None,
+) -> str:
     """What Node prints, run in the client's folder. An exit status other than 0 fails the test, with all it said."""
     ran = subprocess.run(
-        [NODE, *arguments], cwd=CLIENT, input=stdin, capture_output=True, text=True, timeout=seconds_max, check=False
+        [NODE, *arguments],
+        cwd=CLIENT,
+        env=environment,
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=seconds_max,
+        check=False,
     )
     assert ran.returncode == 0, f"{ran.stdout}\n{ran.stderr}"
     return ran.stdout

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import AsyncIterator
 from typing import Any
@@ -12,7 +13,7 @@ import trio
 
 from step_node.parameters import Parameters
 from step_node.testing.devnet.network import Devnet, DevnetSettings
-from tests.javascript.node import NODE, ROOT
+from tests.javascript.node import CLIENT, NODE, ROOT
 
 QUICK = Parameters(batch_interval_ms=300, timeout_propose_ms=1_500, timeout_pre_vote_ms=800, timeout_pre_commit_ms=500)
 SECONDS_MAX = 150.0
@@ -48,6 +49,7 @@ async def test_a_proof_is_followed_to_its_end_when_the_node_that_accepted_it_is_
                     await program.stdin.aclose()
             assert said["first"]["status"] == "finalised"
             assert said["first"]["node"] == said["accepted"]["node"] == devnet.node_url(0)
+            assert said["sent"] == {"from": "0.000953", "to": "0.001000"}
             assert said["followed"]["status"] == "finalised"
             assert said["followed"]["node"] == devnet.node_url(1)
             assert said["again"]["proofId"] == said["followed"]["proofId"]
@@ -57,3 +59,11 @@ async def test_a_proof_is_followed_to_its_end_when_the_node_that_accepted_it_is_
                 ("finalised", proof_id) for proof_id in many["expected"]
             ]
             assert said["balance"] == {"balance": "0.001953", "isThere": True}
+
+
+README = (CLIENT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_first_program_of_the_readme_is_the_example() -> None:
+    first, _ = re.findall(r"```js\n(.*?)```", README, re.DOTALL)
+    assert (CLIENT / "examples" / "first-proof.mjs").read_text(encoding="utf-8").endswith(first)

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from typing import Any
 
+from step_node.operations.client_signing import transfer
+from step_node.operations.json_form import parse_operation
+from step_node.operations.operation import operation_id
 from step_node.proofs.client_signing import sign_payload
 from step_node.proofs.payload import parse_payload
 from tests.javascript.node import ROOT, evaluate
@@ -32,6 +36,27 @@ def test_a_key_signs_what_a_node_accepts_and_the_same_bytes_as_python() -> None:
     expected = sign_payload(bytes.fromhex(KEY[2:]), proof.triangle, 47.3769, 8.5417, 5.0, proof.timestamp_ms, "n-1")
     assert signed["signature"] == expected["signature"]
     assert signed["payload"]["account"] == expected["payload"]["account"]
+
+
+def test_a_transfer_is_signed_as_by_python() -> None:
+    to = "0x" + "Ab" * 20
+    for amount, memo in (("1.5", ""), ("0.000001", "rent|memo:é"), ("9007199254.740991", "x" * 64), ("12", "…")):
+        given = {
+            "key": KEY,
+            "transfer": {"chainId": "step-test-1", "sequence": 7, "to": to, "amount": amount, "memo": memo},
+        }
+        signed = evaluate("step.signTransfer(step.privateKeySigner(given.key), given.transfer)", given)
+        operation = parse_operation("transfer", signed["form"])
+        expected = transfer(
+            owner_key=bytes.fromhex(KEY[2:]),
+            chain_id="step-test-1",
+            sequence=7,
+            to=bytes.fromhex(to[2:]),
+            amount_ustep=int(Decimal(amount) * 1_000_000),
+            memo=memo,
+        )
+        assert operation == expected
+        assert signed["operationId"] == f"0x{operation_id(expected, 'step-test-1').hex()}"
 
 
 def test_a_signature_that_nodes_refuse_is_nobodys() -> None:

@@ -8,8 +8,13 @@ const say = (document) => console.log(JSON.stringify(document));
 const killed = new Promise((resolve) => process.stdin.resume().once("end", resolve));
 
 const client = new StepClient(urls);
-const first = await client.prove(privateKeySigner(randomBytes(32)), ZURICH, { level: 10 });
+const signer = privateKeySigner(randomBytes(32));
+const first = await client.prove(signer, ZURICH, { level: 10 });
 say({ what: "first", ...first });
+
+const to = `0x${randomBytes(20).toString("hex")}`;
+await client.sendTransfer(await client.signTransfer(signer, { to, amount: "0.001", memo: "half of it" }));
+say({ what: "sent", from: (await client.account(signer.account)).balance, to: (await client.account(to)).balance });
 
 const signed = await client.sign(privateKeySigner(randomBytes(32)), ZURICH, { level: 10 });
 const accepted = await client.submit(signed, { waitMs: 0 });

@@ -7,6 +7,7 @@ import * as mesh from "../src/mesh.js";
 import * as position from "../src/position.js";
 import * as proof from "../src/proof.js";
 import * as receipts from "../src/receipts.js";
+import * as transfers from "../src/transfers.js";
 import * as triangle from "../src/triangle.js";
 
-export const exported: typeof Declared = { ...client, ...codes, ...errors, ...mesh, ...position, ...proof, ...receipts, ...triangle };
+export const exported: typeof Declared = { ...client, ...codes, ...errors, ...mesh, ...position, ...proof, ...receipts, ...transfers, ...triangle };

@@ -7,6 +7,7 @@ import { locate } from "./mesh.js";
 import { isRetryable, Nodes } from "./nodes.js";
 import { checkedPosition } from "./position.js";
 import { proofId, signProof } from "./proof.js";
+import { signTransfer } from "./transfers.js";
 
 /** @typedef {import("../step-client.js").SignedProof} SignedProof */
 /** @typedef {import("../step-client.js").Outcome} Outcome */
@@ -105,7 +106,8 @@ export class StepClient {
     const path = `/proof/submit?wait_ms=${wait}`;
     try {
       const body = JSON.stringify(signed);
-      return outcomeOf(await this.#nodes.ask({ method: "POST", path, body, waitMs: wait, signal, unsure }));
+      const answer = await this.#nodes.ask({ method: "POST", path, body, waitMs: wait, signal, unsure });
+      return outcomeOf(answer, proofId(signed.payload));
     } catch (error) {
       if (!(error instanceof StepError) || error.attempts.length > 0 || error.code === "NO_ANSWER") throw error;
       // One node refuses what another may have taken in: ask those what became of it.
@@ -196,13 +198,42 @@ export class StepClient {
     return outcomes;
   }
 
+  /** @param {import("../step-client.js").Signer} signer @param {{to: string, amount: string, memo?: string}} transfer */
+  async signTransfer(signer, transfer) {
+    const { CHAIN_ID: chainId } = await this.config();
+    const { nextSequence: sequence } = await this.account(signer.account);
+    return signTransfer(signer, { ...transfer, chainId, sequence });
+  }
+
+  /** @param {import("../step-client.js").SignedTransfer} signed @param {{timeoutMs?: number, signal?: AbortSignal}} [options] */
+  async sendTransfer({ operationId: id, form }, { timeoutMs = FINAL_MS, signal } = {}) {
+    const { now, sleep } = this.#nodes;
+    const until = now() + timeoutMs;
+    const submission = { method: "POST", path: "/account/transfer", body: JSON.stringify(form), signal };
+    let answer = await this.#nodes.ask(submission);
+    while (answer.document.status === "pending") {
+      if (now() >= until) {
+        throw new StepError("PENDING", `transfer ${id} waits, and is not applied within ${timeoutMs} ms; send the same again`);
+      }
+      await sleep(POLL_MS, signal);
+      // A node that does not know it (any more) is given the same body again.
+      answer = await this.#nodes.ask({ path: `/operation/${id}`, signal }).catch((error) => {
+        if (error.status === 404) return this.#nodes.ask(submission);
+        throw error;
+      });
+    }
+    const { status, code, message, details } = answer.document;
+    if (status === "dropped") throw new StepError(code, message, { details, node: answer.node });
+    return { ...answer.document, node: answer.node };
+  }
+
   /** What one node knows of a proof; null if nothing, or if it does not answer.
    * @param {string} id @param {string} at @param {AbortSignal} [signal] @param {number} [waitMs]
    * @returns {Promise<Outcome | null>} */
   async #status(id, at, signal, waitMs = 0) {
     try {
       const path = `/proof/status/${id}?wait_ms=${waitMs}`;
-      return outcomeOf(await this.#nodes.ask({ path, at, attemptsMax: 1, waitMs, signal }));
+      return outcomeOf(await this.#nodes.ask({ path, at, attemptsMax: 1, waitMs, signal }), id);
     } catch (error) {
       const isUnknown = error instanceof StepError && (error.status === 404 || error.attempts.length > 0) && !error.proofId;
       if (isUnknown) return null;
@@ -211,8 +242,11 @@ export class StepClient {
   }
 }
 
-/** @param {{node: string, document: any}} answer @returns {Outcome} */
-function outcomeOf({ node, document }) {
+/** @param {{node: string, document: any}} answer @param {string} id @returns {Outcome} */
+function outcomeOf({ node, document }, id) {
+  if (document.proofId !== id) {
+    throw new StepError("UNREADABLE_ANSWER", `${node}: the answer is about another proof than the one that was sent`, { node });
+  }
   if (document.status === "dropped") {
     const { code, message, details, proofId } = document;
     throw new StepError(code, message, { details, node, proofId });

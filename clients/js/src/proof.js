@@ -6,6 +6,8 @@ import { getPublicKey, hashes, Point, recoverPublicKey, sign } from "@noble/secp
 import { concat, hex, unhex } from "./bytes.js";
 import { StepError } from "./errors.js";
 
+/** @typedef {import("../step-client.js").Signer} Signer */
+
 // Half the order of the curve: an s above it is refused, as by every node (EIP-2).
 const S_MAX = "7fffffffffffffffffffffffffffffff5d576e7357a4501ddfe92f46681b20a0";
 
@@ -73,16 +75,21 @@ export async function signProof(signer, place) {
     timestamp: new Date(place.timestamp ?? Date.now()).toISOString(),
     nonce: place.nonce ?? (await randomNonce()),
   };
-  const line = proofLine(payload);
+  return { payload, signature: await signLine(signer, proofLine(payload)) };
+}
+
+/** The signature of a line, if it is by whom it should be. @type {(signer: Signer, line: string) => Promise<string>} */
+export async function signLine(signer, line) {
   const signature = await signer.sign(line);
+  const account = signer.account.toLowerCase();
   const recovered = recoverAccount(line, signature);
-  if (recovered !== payload.account) {
+  if (recovered !== account) {
     // A contract wallet, or a wallet whose user chose another account meanwhile.
-    throw new StepError("BAD_SIGNATURE", `signature: by ${recovered}, not by the account ${payload.account}`, {
+    throw new StepError("BAD_SIGNATURE", `signature: by ${recovered}, not by the account ${account}`, {
       details: { gate: "signature", field: "signature", line, digest: hex(digestOf(line)), recovered },
     });
   }
-  return { payload, signature };
+  return signature;
 }
 
 /** @type {typeof import("../step-client.js").recoverAccount} */

@@ -249,7 +249,8 @@ test("a browser's position will do, getters and all", async () => {
     }
   }
   const level = 10;
-  const world = network({ [`POST ${A}/proof/submit`]: [FINAL] });
+  const echo = (body) => [200, { ok: true, proofId: proofId(JSON.parse(body).payload), height: 1 }];
+  const world = network({ [`POST ${A}/proof/submit`]: [echo] });
   const { signed: proof } = await world.client(A).prove(signer, new GeolocationPosition(), { level });
   assert.equal(proof.payload.lat, 47.3769);
   assert.equal(Date.parse(proof.payload.timestamp), NOW - 1_000);
@@ -274,6 +275,44 @@ test("many go in as few bodies as the node takes, and only what time heals is se
   const bodies = world.asked.map(([, , body]) => JSON.parse(body).map(({ payload }) => payload.nonce));
   assert.deepEqual(bodies, [["1", "2"], ["1"], ["3"], ["3"]]);
   assert.deepEqual(world.slept, [500, 1_000]);
+});
+
+test("an answer about another proof is none", async () => {
+  const world = network({ [`POST ${A}/proof/submit`]: [[200, { ...FINAL[1], proofId: `0x${"0".repeat(64)}` }]] });
+  await assert.rejects(world.client(A).submit(signed), { code: "UNREADABLE_ANSWER" });
+});
+
+test("a transfer is signed once, and sent again where a node does not know it", async () => {
+  const to = `0x${"AB".repeat(20)}`;
+  const world = network(
+    {
+      [`GET ${A}/account/${signer.account}`]: [[200, { nextSequence: 4 }]],
+      [`POST ${A}/account/transfer`]: [[202, { status: "pending" }], [200, { status: "applied", height: 9 }]],
+    },
+    { rules: { ...RULES, CHAIN_ID: "test-1" } },
+  );
+  const client = world.client(A);
+  const transfer = await client.signTransfer(signer, { to, amount: "1.5", memo: "rent" });
+  assert.deepEqual([transfer.form.sequence, transfer.form.to, transfer.form.amount], [4, to.toLowerCase(), "1.5"]);
+  const fetchAll = world.options.fetch;
+  world.options.fetch = (url, init) =>
+    url.endsWith(`/operation/${transfer.operationId}`)
+      ? Response.json(refusal("OPERATION_NOT_FOUND", 404)[1], { status: 404 })
+      : fetchAll(url, init);
+  const applied = await new StepClient(A, world.options).sendTransfer(transfer);
+  assert.equal(applied.height, 9);
+  const bodies = world.asked.filter(([method]) => method === "POST").map(([, , body]) => body);
+  assert.deepEqual(new Set(bodies).size, 1);
+});
+
+test("a transfer that is dropped, or not applied in time, is told", async () => {
+  const form = { sequence: 0 };
+  const dropped = { status: "dropped", code: "WRONG_SEQUENCE", message: "m", details: { expected: 2 } };
+  const world = network({ [`POST ${A}/account/transfer`]: [[202, { status: "pending" }], [202, { status: "pending" }]],
+    [`GET ${A}/operation/0x1`]: [[200, dropped]] });
+  const error = await world.client(A).sendTransfer({ operationId: "0x1", form }).catch((thrown) => thrown);
+  assert.deepEqual([error.code, error.details.expected], ["WRONG_SEQUENCE", 2]);
+  await assert.rejects(world.client(A).sendTransfer({ operationId: "0x1", form }, { timeoutMs: 0 }), { code: "PENDING" });
 });
 
 test("who gives up is left alone", async () => {

@@ -1,0 +1,26 @@
+// Sending STEP (docs/protocol.md §4, `TRANSFER`). A transfer is told apart by its sequence number, so the same body sent
+// again does no harm; a second one signed while the first is undecided might be paid as well.
+import { hex } from "./bytes.js";
+import { StepError } from "./errors.js";
+import { digestOf, signLine } from "./proof.js";
+
+/** @type {typeof import("../step-client.js").signTransfer} */
+export async function signTransfer(signer, { chainId, sequence, to, amount, memo = "" }) {
+  const owner = signer.account.toLowerCase();
+  if (!/^0x[0-9a-fA-F]{40}$/.test(to)) refuse("to", "must be 0x and 40 hex digits");
+  if (!/^(0|[1-9]\d*)(\.\d{1,6})?$/.test(amount)) refuse("amount", "must be decimal text of STEP, with at most six places");
+  const [whole, places = ""] = amount.split(".");
+  const amountUstep = BigInt(whole + places.padEnd(6, "0"));
+  // A memo stands last: all that follows is memo, so no other field can be made up in it.
+  const line =
+    `STEP-TRANSFER-v1|chain:${chainId}|owner:${owner}|sequence:${sequence}|to:${to.toLowerCase()}` +
+    `|amount_ustep:${amountUstep}|memo:${memo}`;
+  const signature = await signLine(signer, line);
+  const form = { owner, sequence, to: to.toLowerCase(), amount, memo, signature };
+  return { operationId: hex(digestOf(line)), form };
+}
+
+/** @param {string} field @param {string} rule @returns {never} */
+function refuse(field, rule) {
+  throw new StepError("INVALID_OPERATION", `${field}: ${rule}`, { details: { field, rule } });
+}
