@@ -63,6 +63,7 @@ class Parts:
     waiters: OutcomeWaiters
     backlog: Backlog
     clock: SetClock
+    metrics: CollectorRegistry
     settled: list[bytes] = field(default_factory=list)
 
     async def finalise(self, proofs: Sequence[SignedProof]) -> JudgedBatch:
@@ -93,7 +94,8 @@ async def open_parts(
     waiters, backlog = OutcomeWaiters(), Backlog()
     settled: list[bytes] = []
     async with open_journal(home / "journal.sqlite", genesis.hash) as journal:
-        metrics = NodeMetrics(CollectorRegistry())
+        registry = CollectorRegistry()
+        metrics = NodeMetrics(registry)
         admission = Admission(
             chain=chain,
             mempool=mempool,
@@ -118,7 +120,7 @@ async def open_parts(
         async with trio.open_nursery() as nursery:
             if serving:
                 nursery.start_soon(admission.run)
-            yield Parts(chain, mempool, journal, admission, settlement, waiters, backlog, clock, settled)
+            yield Parts(chain, mempool, journal, admission, settlement, waiters, backlog, clock, registry, settled)
             nursery.cancel_scope.cancel()
 
 

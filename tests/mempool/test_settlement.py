@@ -11,6 +11,8 @@ import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mesh import locate
+from step_node.explanations.details import TryInstead
 from step_node.ledger.apply import begin_execution, keys_of, nonce_expiry
 from step_node.ledger.records import Account, NonceRecord, Triangle
 from step_node.mempool.outcomes import Dropped, Finalised, Pending
@@ -86,6 +88,17 @@ def test_what_is_refused_for_good_no_later_batch_can_hold_and_what_is_let_live_o
         trio.run(scenario)
 
 
+def promises_broken(parts: Parts) -> dict[str, float]:
+    """By code, what the metric counts."""
+    return {
+        sample.labels["code"]: sample.value
+        for family in parts.metrics.collect()
+        if family.name == "step_promises_broken"
+        for sample in family.samples
+        if sample.name.endswith("_total")
+    }
+
+
 async def submit_all(parts: Parts, *proofs: SignedProof) -> None:
     for proof in proofs:
         assert await parts.admission.submit(proof, wait_ms=0, source="client") == Pending()
@@ -115,6 +128,23 @@ async def test_the_click_that_subdivides_a_triangle_drops_who_waits_for_it(tmp_p
         dropped = await parts.admission.outcome(late.proof_id)
         assert isinstance(dropped, Dropped)
         assert dropped.refusal.code is RefusalCode.TRIANGLE_EXHAUSTED
+        details = dropped.refusal.details
+        assert (details.state, details.value, details.limit) == ("subdivided", 11, 11)
+        largest = locate(late.lat, late.lon, 1)
+        assert details.try_instead == TryInstead(largest.text, 1)
+        # Who was told that it is accepted is counted; a peer's proof, of which nothing was promised, is not.
+        assert promises_broken(parts) == {"TRIANGLE_EXHAUSTED": 1.0}
+    async with open_parts(tmp_path) as parts:
+        assert await parts.admission.outcome(late.proof_id) == dropped
+
+
+async def test_what_a_peer_passed_on_is_dropped_without_a_promise_being_broken(tmp_path: Path) -> None:
+    clicks = [signed_proof(f"walker-{index}") for index in range(11)]
+    async with open_parts(tmp_path) as parts:
+        assert await parts.admission.admit_from_peer([signed_proof("late")], "peer") == [None]
+        await parts.finalise(clicks)
+        assert len(parts.mempool) == 0
+        assert promises_broken(parts) == {}
 
 
 async def test_proofs_that_a_batch_has_left_behind_in_time_are_dropped(tmp_path: Path) -> None:
