@@ -244,7 +244,8 @@ export interface ClientOptions {
   chance: () => number;
 }
 
-export type Query = Record<string, string | number | boolean | string[] | null | undefined>;
+/** Parameters of a request. Lists are written with commas, as `bbox` and `kinds` are; what is null is left out. */
+export type Query = Record<string, string | number | boolean | (string | number)[] | null | undefined>;
 
 /** What became of a proof. `reward`, `balance` and the rest are there once it is final. */
 export interface Outcome {
@@ -285,11 +286,13 @@ export interface ProveOptions {
   onSigned?: (signed: SignedProof) => void;
 }
 
+/** `kinds`, `account`, `triangle` (and all below it), `bbox` (west, south, east, north): all that are given must fit. */
 export type EventFilters = Query;
 
 export interface FeedEvent {
   /** Give the last one back as `lastEventId` to go on from there, on any node. */
   id?: string;
+  /** Also `open`, `gap` and `end`, about the stream itself: after an `end` it is gone on with. */
   kind: string;
   data: any;
 }

@@ -277,13 +277,11 @@ function checkedCopy({ lat, lon, accuracy, coords }) {
   return { lat, lon, accuracy, coords };
 }
 
-/** @param {import("../step-client.js").Query} query */
+/** Lists are written with commas. @param {import("../step-client.js").Query} query */
 function queryText(query) {
   const parameters = new URLSearchParams();
   for (const [name, value] of Object.entries(query)) {
-    for (const one of [value].flat()) {
-      if (one !== undefined && one !== null) parameters.append(name, plain(one));
-    }
+    if (value !== undefined && value !== null) parameters.append(name, [value].flat().map(plain).join());
   }
   const text = parameters.toString();
   return text && `?${text}`;

@@ -21,7 +21,7 @@ function feed(answers, retry = {}) {
     },
     fetch: async (url, { headers, signal }) => {
       const node = url.slice(0, A.length);
-      asked.push([node, headers["last-event-id"], signal]);
+      asked.push([node, headers["last-event-id"], signal, url]);
       const next = answers[node].shift();
       if (next === undefined) throw new TypeError("refused");
       if (next instanceof Response) return next;
@@ -74,9 +74,11 @@ test("a stream that breaks is gone on with from the last id, on another node", a
     [A]: [[event("1.1"), event("2.1"), new TypeError("killed")]],
     [B]: [[event("3.1")]],
   });
-  const taken = await take(3, client, { kinds: ["batch"] });
+  const taken = await take(3, client, { kinds: ["batch", "validator"], bbox: [-1, 46.5, 1, 1e-7], account: null });
   assert.deepEqual(taken.map(({ id }) => id), ["1.1", "2.1", "3.1"]);
   assert.deepEqual(asked.map(([node, id]) => [node, id]), [[A, undefined], [B, "2.1"]]);
+  const path = "/events?kinds=batch%2Cvalidator&bbox=-1%2C46.5%2C1%2C0.0000001";
+  assert.deepEqual(asked.map(([, , , url]) => url), [A + path, B + path]);
 });
 
 test("one may go on from an id of an earlier run", async () => {
