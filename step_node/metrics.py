@@ -99,6 +99,14 @@ class NodeMetrics:
         self._api_connections_max = Gauge(
             "step_api_connections_max", "HTTP connections that may be open.", registry=registry
         )
+        self._event_streams = Gauge("step_event_streams", "Open streams of events.", registry=registry)
+        self._event_streams_max = Gauge(
+            "step_event_streams_max", "Streams of events that may be open.", registry=registry
+        )
+        self._event_streams_ended = counter(
+            "step_event_streams_ended", "Streams of events that have ended, by reason.", "reason"
+        )
+        self._event_bytes = counter("step_event_bytes_sent", "Text of events that was sent to HTTP clients, in bytes.")
         self._rounds_failed = counter(
             "step_consensus_rounds_failed", "Rounds that this node left for a later one, undecided."
         )
@@ -201,6 +209,21 @@ class NodeMetrics:
             "When the certificate of the API expires, in Unix time.",
             registry=self._registry,
         ).set(timestamp_seconds)
+
+    def show_event_streams(self, count: Callable[[], int], streams_max: int, ends: Iterable[str]) -> None:
+        """Look the number of streams up with `count` from now on; `ends` are the reasons for which they end."""
+        self._event_streams.set_function(count)
+        self._event_streams_max.set(streams_max)
+        for reason in ends:
+            self._event_streams_ended.labels(reason)
+
+    def event_stream_ended(self, reason: str) -> None:
+        """A stream of events has ended."""
+        self._event_streams_ended.labels(reason).inc()
+
+    def events_sent(self, size_bytes: int) -> None:
+        """So much text of events was sent."""
+        self._event_bytes.inc(size_bytes)
 
     def batch_finalised(self, receipts: Sequence[Receipt], rounds: int) -> None:
         """Consensus has finalised a batch with these receipts, after so many rounds (1 is the least)."""

@@ -14,6 +14,8 @@ from step_node.api.compression import Compression
 from step_node.api.documentation import DocumentedApi
 from step_node.api.errors import install_error_handlers
 from step_node.api.methods import HeadAndOptions
+from step_node.api.routes_events import event_routes
+from step_node.api.routes_histories import history_routes
 from step_node.api.routes_ledger import ledger_routes
 from step_node.api.routes_mesh import mesh_routes
 from step_node.api.routes_node import node_routes
@@ -40,6 +42,7 @@ _TAGS: Final = [
     {"name": "proofs", "description": "Submit location proofs and follow them."},
     {"name": "ledger", "description": "Read what has been finalised."},
     {"name": "validators", "description": "Register, leave, and see who votes and who was slashed."},
+    {"name": "events", "description": "Follow what happens."},
     {"name": "mesh", "description": "Find triangles."},
     {"name": "node", "description": "Watch the node."},
 ]
@@ -68,7 +71,16 @@ def create_app(services: ApiServices) -> FastAPI:
     app.add_middleware(BodyLimit, clock=services.clock)
     app.add_middleware(HeadAndOptions)
     install_error_handlers(app, services.clock)
-    reading = (receipt_routes, ledger_routes, transaction_routes, validator_routes, mesh_routes, node_routes)
-    of_services = (routes(services) for routes in reading)
-    add_routes(app, (proof_routes(services, submitting), *of_services, page_routes(services, app.openapi)))
+    of_services = (
+        history_routes,
+        receipt_routes,
+        ledger_routes,
+        transaction_routes,
+        validator_routes,
+        event_routes,
+        mesh_routes,
+        node_routes,
+    )
+    routers = (routes(services) for routes in of_services)
+    add_routes(app, (proof_routes(services, submitting), *routers, page_routes(services, app.openapi)))
     return app

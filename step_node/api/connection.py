@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from email.utils import formatdate
 from functools import lru_cache
 from http import HTTPStatus
-from typing import Final
+from typing import Final, Never
 
 import h11
 import structlog
@@ -24,6 +24,7 @@ from starlette.types import ASGIApp, Message, Scope
 
 from step_node.api.asked import Asked
 from step_node.api.bill import BILL_EXTENSION, ApplicationBill, Bill
+from step_node.api.client_presence import PRESENCE_EXTENSION
 from step_node.api.cors import Cors
 from step_node.api.errors import ApiError, RequestCode, error_response
 from step_node.api.limits import PREFLIGHT_COST_MS, READ_COST_MS, asker_of, cost_ms_of
@@ -62,6 +63,9 @@ CLOSE_SECONDS_MAX: Final = 1.0
 
 READ_BYTES: Final = 16 * 1024
 """Read at once; what a client sends beyond waits in the socket."""
+
+UNASKED_BYTES_MAX: Final = 64 * 1024
+"""What a client may send while a long answer is on its way; more ends the connection."""
 
 _END_OF_HEAD = re.compile(rb"\n\r?\n")
 
@@ -274,7 +278,8 @@ class Connection:
                     charge=self._charge_unless_gone,
                     give_back=self._bill.give_back,
                     quota=self._quota or AddressQuota(self._service.quotas, self._bill.payer),
-                )
+                ),
+                PRESENCE_EXTENSION: lambda: self._fault is not None,
             },
         }
         await self._service.app(scope, self._receive_message, self._send_unless_gone)
@@ -312,18 +317,33 @@ class Connection:
     async def _part_of_body(self) -> Message:
         if self._http.they_are_waiting_for_100_continue:
             await self._send(self._http.send(h11.InformationalResponse(status_code=100, headers=[])))
+        if self._http.their_state is not h11.SEND_BODY:
+            await self._until_gone()
         while True:
             event = self._http.next_event()
             if isinstance(event, h11.Data):
                 return {"type": "http.request", "body": bytes(event.data), "more_body": True}
             if isinstance(event, h11.EndOfMessage):
                 return {"type": "http.request", "body": b"", "more_body": False}
-            if event is h11.PAUSED:
-                # The body has been handed over. Whether the client is still there shows when it is answered.
-                await trio.sleep_forever()
             # `BodyLimit` says how long a body may take.
             data = await self._receive(READ_BYTES, math.inf)
             self._http.receive_data(data or b"")
+
+    async def _until_gone(self) -> Never:
+        """The body has been handed over: wait until the client hangs up, and raise `_Gone`.
+
+        Only who sends a long answer asks for this. The connection has a place of its own meanwhile, and does not give
+        way. What a client sends all the same is thrown away, for the answer closes the connection.
+        """
+        unasked_bytes = len(self._http.trailing_data[0])
+        while unasked_bytes <= UNASKED_BYTES_MAX:
+            data = bytes(await self._stream.receive_some(READ_BYTES))
+            if not data:
+                raise _Gone
+            unasked_bytes += len(data)
+            pause = self._bill.add(READ_COST_MS)
+            await trio.sleep(self._service.visitors.refusal_seconds() if isinstance(pause, Refused) else pause)
+        raise _Gone
 
     async def _send_message(self, message: Message) -> None:
         if message["type"] == "http.response.start":

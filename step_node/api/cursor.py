@@ -17,7 +17,7 @@ _HEIGHT_MAX = 2**63 - 1
 CURSOR_PATTERN = "^[A-Za-f][A-Za-z0-9_-]{15}$"
 """Every cursor, and nothing else: the first character's highest bit is the height's, which is 0."""
 
-CURSOR_RULE = "must be the nextCursor of an earlier page"
+CURSOR_RULE = "must be a cursor that an earlier answer gave"
 
 
 def encode_cursor(height: int, index: int) -> str:

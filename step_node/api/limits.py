@@ -26,7 +26,10 @@ COSTS_MS: Final = (
     ("/validators", 3.0),
     ("/evidence", 3.0),
     ("/leaderboard", 3.0),
+    ("/triangle/", 3.0),
     ("/batch/", 10.0),
+    ("/batches", 4.0),
+    ("/events", 3.0),
     ("/status", 2.0),
     ("/consensus", 2.0),
     ("/metrics", 6.0),
@@ -55,6 +58,19 @@ PREFLIGHT_COST_MS: Final = 0.3
 
 IPV6_NETWORK_BITS: Final = 64
 """One subscriber of IPv6 has at least as many addresses as fit in the other half (RFC 6177): they count as one."""
+
+
+@dataclass(frozen=True, slots=True)
+class EventLimits:
+    """The bounds of streams of events: how many there are, in all and of one address, and how long one lasts."""
+
+    streams_max: int = 1_000
+    streams_per_address_max: int = 32
+    stream_ms_max: int = 3_600_000
+
+
+EVENT_LIMITS: Final = EventLimits()
+"""What they are unless somebody says otherwise."""
 
 
 @dataclass(frozen=True, slots=True)

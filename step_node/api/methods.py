@@ -14,6 +14,9 @@ from starlette.responses import Response
 from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+_IS_HEAD: Final = "step.is_head"
+"""In the scope of a request whose answer is wanted without its body."""
+
 _ROUTED_METHODS: Final = ("GET", "POST")
 
 SERVER_METHODS: Final = ("GET", "HEAD", "OPTIONS", "POST")
@@ -29,7 +32,7 @@ class HeadAndOptions:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         if scope["type"] == "http" and scope["method"] == "HEAD":
-            await self._app({**scope, "method": "GET"}, receive, _without_body(send))
+            await self._app({**scope, "method": "GET", _IS_HEAD: True}, receive, _without_body(send))
             return
         if scope["type"] == "http" and scope["method"] == "OPTIONS":
             allowed = SERVER_METHODS if scope["path"] == "*" else allowed_methods(scope)
@@ -49,6 +52,11 @@ def allowed_methods(scope: Scope) -> tuple[str, ...]:
     ]
     with_head = ("HEAD", *allowed) if "GET" in allowed else allowed
     return tuple(sorted(("OPTIONS", *with_head))) if allowed else ()
+
+
+def is_head(scope: Scope) -> bool:
+    """Whether the body is thrown away: an answer that goes on for long need not make it."""
+    return _IS_HEAD in scope
 
 
 def _without_body(send: Send) -> Send:

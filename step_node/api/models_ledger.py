@@ -7,7 +7,19 @@ from typing import Literal
 from pydantic import Field
 
 from step_node.api.models_transactions import TransactionEntry
-from step_node.api.schema import AddressText, Answer, HashText, SignatureText, StepText, TimestampText, TriangleText
+from step_node.api.pages import LatestCursor, NextCursor
+from step_node.api.schema import (
+    AddressText,
+    Answer,
+    HashText,
+    SignatureText,
+    StepText,
+    TimestampText,
+    TriangleText,
+    hex_text,
+)
+from step_node.batch.summary import BatchSummary
+from step_node.proofs.timestamps import format_timestamp
 
 
 class LastProofAnswer(Answer):
@@ -106,6 +118,43 @@ class BatchAnswer(Answer):
     header: BatchHeaderAnswer
     proof_ids: list[HashText] = Field(description="In their order in the batch.")
     commit: CommitAnswer
+
+
+class BatchEntry(Answer):
+    """A finalised batch in a few words."""
+
+    height: int = Field(examples=[42])
+    batch_hash: HashText
+    round: int = Field(description="The round that the batch was built for.", examples=[0])
+    proposer: AddressText
+    timestamp: TimestampText
+    proofs: int = Field(description="How many it holds.", examples=[12])
+    operations: int = Field(examples=[0])
+    evidence: int = Field(examples=[0])
+
+    @classmethod
+    def of(cls, summary: BatchSummary) -> BatchEntry:
+        """The entry about a batch."""
+        header = summary.header
+        return cls(
+            height=header.height,
+            batch_hash=hex_text(summary.batch_hash),
+            round=header.round,
+            proposer=hex_text(header.proposer),
+            timestamp=format_timestamp(header.timestamp_ms),
+            proofs=summary.proofs,
+            operations=summary.operations,
+            evidence=summary.evidence,
+        )
+
+
+class BatchesAnswer(Answer):
+    """A page of the chain's batches."""
+
+    ok: Literal[True] = True
+    batches: list[BatchEntry]
+    next_cursor: NextCursor
+    latest_cursor: LatestCursor
 
 
 GeoJsonRings = list[list[tuple[float, float]]]

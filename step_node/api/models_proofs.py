@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field
 from mesh import TriangleId
 from step_node.amounts import step_text
 from step_node.api.details import DetailsAnswer
+from step_node.api.pages import LatestCursor, NextCursor
 from step_node.api.schema import AddressText, Answer, HashText, StepText, TimestampText, TriangleText, hex_text
 from step_node.ledger.state import Receipt
 from step_node.ledger.state_gates import clicks_max
@@ -170,14 +171,34 @@ class HistoryEntry(Answer):
 
 
 class AccountProofs(Answer):
-    """A page of an account's finalised proofs, newest first."""
+    """A page of an account's finalised proofs."""
 
     ok: Literal[True] = True
     account: AddressText
     proofs: list[HistoryEntry]
-    next_cursor: str | None = Field(
-        description="Hand it back as `before` for the next page; null on the last one.", examples=["AAAAAAAAACoAAAAA"]
-    )
+    next_cursor: NextCursor
+    latest_cursor: LatestCursor
+
+
+class TriangleProofEntry(HistoryEntry):
+    """One finalised proof in a triangle."""
+
+    account: AddressText
+
+    @classmethod
+    def of(cls, proof: SignedProof, receipt: Receipt) -> TriangleProofEntry:
+        """The proof with its receipt."""
+        return cls(**HistoryEntry.of(proof, receipt).model_dump(), account=hex_text(proof.account))
+
+
+class TriangleProofs(Answer):
+    """A page of the finalised proofs in a triangle."""
+
+    ok: Literal[True] = True
+    triangle_id: TriangleText
+    proofs: list[TriangleProofEntry]
+    next_cursor: NextCursor
+    latest_cursor: LatestCursor
 
 
 def _rewarded(receipt: Receipt) -> dict[str, object]:

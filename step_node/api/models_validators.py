@@ -8,6 +8,7 @@ from typing import Final, Literal
 from pydantic import Field
 
 from step_node.amounts import step_text
+from step_node.api.pages import LatestCursor, NextCursor
 from step_node.api.schema import AddressText, Answer, HashText, StepText, TimestampText, hex_text
 from step_node.ledger.offences import OffenceKind, Slashing, slash_bps
 from step_node.ledger.records import ValidatorRecord, ValidatorState
@@ -124,7 +125,8 @@ class EvidenceAnswer(Answer):
 
     ok: Literal[True] = True
     slashings: list[SlashingEntry]
-    next_cursor: str | None
+    next_cursor: NextCursor
+    latest_cursor: LatestCursor
 
 
 class OperationAnswer(Answer):

@@ -19,6 +19,7 @@ from fastapi.routing import APIRoute
 
 from step_node.api.errors import ApiError
 from step_node.explanations.details import Details, shown
+from step_node.feed.filters import Box
 from step_node.proofs.proof import RefusalCode
 
 NAME_CHARACTERS_SHOWN: Final = 40
@@ -29,6 +30,12 @@ NUMBER_CHARACTERS_MAX: Final = 40
 
 _WHOLE: Final = re.compile(r"-?(?:0|[1-9][0-9]*)", re.ASCII)
 _NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?", re.ASCII)
+
+
+DEGREES_CHARACTERS_MAX: Final = 24
+"""A number of degrees in a query; a longer one is refused."""
+
+_DEGREES: Final = re.compile(r"-?[0-9]{1,3}(?:\.[0-9]+)?", re.ASCII)
 
 
 async def known_parameters_only(request: Request) -> None:
@@ -74,6 +81,21 @@ def _broken_rule(value: str, kinds: frozenset[object]) -> str | None:
             None if is_number and math.isfinite(float(value)) else "must be a number as JSON has them, such as -47.25"
         )
     return None
+
+
+def parse_box(name: str, text: str) -> Box:
+    """The box `west,south,east,north`, in degrees. Raises `ApiError` (INVALID_PAYLOAD) naming the parameter."""
+    words = text.split(",")
+    if len(words) != 4 or not all(len(word) <= DEGREES_CHARACTERS_MAX and _DEGREES.fullmatch(word) for word in words):
+        raise _refused(
+            name, "must be four decimal numbers of degrees with commas between: west, south, east, north", text
+        )
+    west, south, east, north = map(float, words)
+    if not (-180 <= west <= 180 and -180 <= east <= 180):
+        raise _refused(name, "west and east must be from -180 to 180", text)
+    if not -90 <= south <= north <= 90:
+        raise _refused(name, "south and north must be from -90 to 90, and south not above north", text)
+    return Box(west, south, east, north)
 
 
 def _refused(name: str, rule: str, value: object = None, *, allowed: Sequence[str] | None = None) -> ApiError:

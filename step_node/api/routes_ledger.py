@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Final, Literal
 
-from fastapi import APIRouter, Path, Query, Response
-from pydantic import WithJsonSchema
+from fastapi import APIRouter, Path, Response
 
 from mesh import TriangleId, TriangleIdError
 from step_node.amounts import step_text
 from step_node.api.batch_answers import BatchAnswers
 from step_node.api.caching import UNCHANGING
-from step_node.api.cursor import CURSOR_PATTERN, decode_cursor, encode_cursor
 from step_node.api.documentation import EVERYWHERE, refusals
 from step_node.api.errors import ApiError, RequestCode
 from step_node.api.models_ledger import (
@@ -22,8 +20,8 @@ from step_node.api.models_ledger import (
     LeaderboardEntry,
     TriangleAnswer,
 )
-from step_node.api.models_proofs import AccountProofs, HistoryEntry
 from step_node.api.models_transactions import TransactionEntry
+from step_node.api.pages import PAGE_DEFAULT, Limit
 from step_node.api.routing import api_router
 from step_node.api.schema import (
     ADDRESS_PATTERN,
@@ -40,10 +38,6 @@ from step_node.ledger.rewards import proof_reward_ustep
 from step_node.ledger.state import StateKeys
 from step_node.proofs.proof import RefusalCode
 from step_node.proofs.timestamps import format_timestamp
-
-PAGE_DEFAULT: Final = 20
-PAGE_MAX: Final = 100
-"""Entries of one page of a listing; a larger `limit` is refused."""
 
 TRANSACTIONS_SHOWN: Final = 20
 """Of an account, with the account itself."""
@@ -70,13 +64,6 @@ TriangleIdText = Annotated[
         # Only described so: `TriangleId.parse` says which rule a text breaks.
         json_schema_extra={"pattern": TRIANGLE_PATTERN, "format": TRIANGLE_FORMAT},
     ),
-]
-Limit = Annotated[int, Query(ge=1, le=PAGE_MAX, description="How many entries at most.")]
-Before = Annotated[
-    str | None,
-    # Only described so: `decode_cursor` says what is wrong.
-    WithJsonSchema({"type": "string", "pattern": CURSOR_PATTERN}),
-    Query(description="The `nextCursor` of the page before this one."),
 ]
 
 
@@ -110,28 +97,6 @@ def ledger_routes(services: ApiServices) -> APIRouter:
         )
 
     @routes.get(
-        "/account/{address}/proofs",
-        summary="An account's finalised proofs, newest first",
-        responses=refusals(*EVERYWHERE),
-    )
-    async def account_proofs(
-        address: Address,
-        limit: Limit = PAGE_DEFAULT,
-        before: Before = None,
-    ) -> AccountProofs:
-        """Proofs that are finalised while you page come before the first page: no later page changes."""
-        key = bytes.fromhex(address[2:])
-        # One more than asked for tells whether there is another page.
-        found = await storage.account_proofs(key, before=parse_before(before), limit=limit + 1)
-        page = [HistoryEntry.of(one.proof, one.receipt) for one in found[:limit]]
-        more = len(found) > limit
-        return AccountProofs(
-            account=hex_text(key),
-            proofs=page,
-            next_cursor=encode_cursor(page[-1].height, page[-1].index) if more else None,
-        )
-
-    @routes.get(
         "/triangle/{id}",
         summary="A triangle",
         responses=refusals(RefusalCode.TRIANGLE_NOT_FOUND, *EVERYWHERE),
@@ -140,12 +105,7 @@ def ledger_routes(services: ApiServices) -> APIRouter:
         id_text: TriangleIdText,
     ) -> TriangleAnswer:
         """A triangle above `SEEDED_LEVEL` comes into being when its parent is subdivided."""
-        try:
-            triangle_id = TriangleId.parse(id_text)
-        except TriangleIdError as error:
-            raise ApiError(
-                RefusalCode.INVALID_PAYLOAD, f"id: {error}", details=Details(value=shown(id_text))
-            ) from error
+        triangle_id = parse_triangle(id_text)
         parent = triangle_id.parent
         found = await _existing_triangle(triangle_id)
         return TriangleAnswer(
@@ -235,11 +195,9 @@ def _last_proof(last: LastProof | None) -> LastProofAnswer | None:
     return LastProofAnswer(timestamp=format_timestamp(last.timestamp_ms), lat=last.lat, lon=last.lon)
 
 
-def parse_before(before: str | None) -> tuple[int, int] | None:
-    """The (height, index) in a page's cursor. Raises `ApiError` INVALID_PAYLOAD."""
-    if before is None:
-        return None
+def parse_triangle(id_text: str) -> TriangleId:
+    """The triangle in a path. Raises `ApiError` INVALID_PAYLOAD."""
     try:
-        return decode_cursor(before)
-    except ValueError as error:
-        raise ApiError(RefusalCode.INVALID_PAYLOAD, f"before: {error}", details=Details(value=shown(before))) from error
+        return TriangleId.parse(id_text)
+    except TriangleIdError as error:
+        raise ApiError(RefusalCode.INVALID_PAYLOAD, f"id: {error}", details=Details(value=shown(id_text))) from error

@@ -141,11 +141,18 @@ def proof_routes(services: ApiServices, submitting: Submitting) -> APIRouter:
         responses=refusals(RequestCode.PROOF_NOT_FOUND, *EVERYWHERE),
     )
     async def proof_status(
-        proof_id_text: ProofId, response: Response
+        proof_id_text: ProofId,
+        response: Response,
+        wait_ms: int = Query(
+            0,
+            ge=0,
+            le=services.wait_ms_max,
+            description="How long to wait for a proof that is pending to be decided, in milliseconds.",
+        ),
     ) -> FinalisedStatus | DroppedStatus | PendingAnswer:
         """Ask the node that the proof was submitted to: only it is sure to know of one that waits or was dropped."""
         proof_id = bytes.fromhex(proof_id_text[2:])
-        match await services.admission.outcome(proof_id):
+        match await services.admission.outcome(proof_id, wait_ms=wait_ms):
             case Finalised(receipt):
                 response.headers["Cache-Control"] = UNCHANGING
                 return FinalisedStatus.of(receipt)

@@ -17,7 +17,8 @@ from step_node.api.models_transactions import (
     PendingOperation,
     TransactionEntry,
 )
-from step_node.api.routes_ledger import PAGE_DEFAULT, Address, Before, Limit, parse_before
+from step_node.api.pages import PAGE_DEFAULT, Before, Limit, PageAsked
+from step_node.api.routes_ledger import Address
 from step_node.api.routing import api_router
 from step_node.api.schema import EXAMPLE_PROOF_ID, HASH_PATTERN, hex_text
 from step_node.api.services import ApiServices
@@ -129,7 +130,7 @@ def transaction_routes(services: ApiServices) -> APIRouter:
         first page: no later page changes."""
         key = bytes.fromhex(address[2:])
         # One more than asked for tells whether there is another page.
-        found = await storage.transactions(key, before=parse_before(before), limit=limit + 1)
+        found = await storage.transactions(key, before=PageAsked.of(limit, before, None).before, limit=limit + 1)
         return AccountTransactions(
             account=hex_text(key),
             transactions=[TransactionEntry.of(one, key) for one in found[:limit]],

@@ -7,7 +7,6 @@ from typing import Any, cast
 from fastapi import APIRouter, Depends, Request
 
 from step_node.api.body import parse_json
-from step_node.api.cursor import encode_cursor
 from step_node.api.documentation import EVERYWHERE, refusals
 from step_node.api.errors import ApiError, RequestCode
 from step_node.api.models_validators import (
@@ -18,7 +17,8 @@ from step_node.api.models_validators import (
     ValidatorEntry,
     ValidatorsAnswer,
 )
-from step_node.api.routes_ledger import PAGE_DEFAULT, Address, Before, Limit, parse_before
+from step_node.api.pages import PAGE_DEFAULT, After, Before, Limit, PageAsked
+from step_node.api.routes_ledger import Address
 from step_node.api.routing import api_router
 from step_node.api.schema import hex_text
 from step_node.api.services import ApiServices
@@ -70,24 +70,25 @@ def validator_routes(services: ApiServices) -> APIRouter:
 
     @routes.get(
         "/evidence",
-        summary="What validators have been slashed for, newest first",
+        summary="What validators have been slashed for",
         responses=refusals(RefusalCode.INVALID_PAYLOAD, *EVERYWHERE),
     )
     async def evidence(
         limit: Limit = PAGE_DEFAULT,
         before: Before = None,
+        after: After = None,
     ) -> EvidenceAnswer:
-        """Each slash as the finalised batch applied it, the same on every node."""
-        found = await storage.slashings(before=parse_before(before), limit=limit + 1)
-        more = len(found) > limit
+        """Each slash as the finalised batch applied it, the same on every node. Newest first, or from `after` on."""
+        page = await PageAsked.of(limit, before, after).read(storage.slashings, lambda one: (one.height, one.index))
         head = services.chain.head
         records = {record.address: record for record in head.validators}
         return EvidenceAnswer(
             slashings=[
                 SlashingEntry.of(slashing, head.parameters, records.get(slashing.validator))
-                for slashing in found[:limit]
+                for slashing in page.entries
             ],
-            next_cursor=encode_cursor(found[limit - 1].height, found[limit - 1].index) if more else None,
+            next_cursor=page.next_cursor,
+            latest_cursor=page.latest_cursor,
         )
 
     for name in _SUMMARIES:

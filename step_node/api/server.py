@@ -13,6 +13,7 @@ import errno
 import logging
 import math
 import socket
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
@@ -70,10 +71,13 @@ async def serve_api(
     metrics: NodeMetrics,
     cors: Cors | None = None,
     tls: Tls | None = None,
+    on_stopping: Callable[[], None] = lambda: None,
     task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve `app` at `host`:`port` until cancelled; gives the port it listens on once it does (port 0: any free one).
     With `tls`, over TLS alone.
+
+    `on_stopping` is called when the end has come, and answers that go on for long have to find theirs.
 
     Raises `AddressInUse`, or `CannotListen` for a host or port that this machine does not have or allow.
     """
@@ -97,6 +101,7 @@ async def serve_api(
             task_status.started(bound_port)
             await trio.sleep_forever()
         finally:
+            on_stopping()
             stopping.set()
 
 

@@ -9,9 +9,11 @@ from prometheus_client import CollectorRegistry
 
 from step_node.api.consensus_status import ConsensusStatus
 from step_node.api.health import Health
+from step_node.api.limits import EVENT_LIMITS, EventLimits
 from step_node.api.status import NodeStatus
 from step_node.chain.chain import Chain
 from step_node.clock import Clock
+from step_node.feed.feed import Feed
 from step_node.mempool.admission import Admission
 from step_node.mempool.operations import OperationDesk
 from step_node.metrics import NodeMetrics
@@ -25,8 +27,8 @@ class ApiServices:
     the node can.
 
     `counters` are told how each submission was answered, and `metrics` is what `/metrics` shows. `wait_ms_max` is the
-    longest that a client may have its submission wait (`api.wait_ms_max` of the configuration), and of one account so
-    many proofs are taken in in a minute (0: no bound but the protocol's).
+    longest that a client may have a request wait for finality (`api.wait_ms_max` of the configuration), and of one
+    account so many proofs are taken in in a minute (0: no bound but the protocol's). `feed` is what happens.
     """
 
     chain: Chain
@@ -39,5 +41,7 @@ class ApiServices:
     counters: NodeMetrics
     operations: OperationDesk
     links_to: Callable[[bytes], Sequence[SetLink] | None]
+    feed: Feed
     wait_ms_max: int = 30_000
     account_submissions_per_minute: int = 0
+    event_limits: EventLimits = EVENT_LIMITS

@@ -78,5 +78,4 @@ def build_batch(state: StateSlice, plan: BatchPlan) -> JudgedBatch | None:
         )
     )
     changes = execution.close(batch_hash=batch.hash, proposer=plan.proposer)
-    transition = LedgerTransition(changes, tuple(receipts), execution.slashings, execution.operation_receipts)
-    return JudgedBatch(batch, transition)
+    return JudgedBatch(batch, LedgerTransition.of(head, changes, receipts, execution))

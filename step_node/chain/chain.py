@@ -249,6 +249,7 @@ class Chain:
                 receipts=judged.transition.receipts,
                 slashings=judged.transition.slashings,
                 operations=finalised_operations(batch),
+                validator_changes=judged.transition.validator_changes,
             )
         )
         self._head = judged.transition.changes.head

@@ -71,6 +71,8 @@ class ApiConfig(_Section):
     wait_ms_max: Annotated[int, Field(ge=0, le=60_000)] = 30_000
     connections_max: Annotated[int, Field(ge=16, le=10_000)] = 4_096
     connections_per_address_max: Annotated[int, Field(ge=1, le=10_000)] = 128
+    event_streams_max: Annotated[int, Field(ge=0, le=5_000)] = 1_000
+    event_streams_per_address_max: Annotated[int, Field(ge=1, le=5_000)] = 32
     cost_ms_per_second: Annotated[int, Field(ge=10, le=10_000)] = 400
     address_cost_ms_per_second: Annotated[int, Field(ge=10, le=10_000)] = 200
     submissions_per_minute: Annotated[int, Field(ge=0, le=1_000_000)] = 100

@@ -9,6 +9,7 @@ from step_node.ledger.execution import LedgerExecution
 from step_node.ledger.offences import Offence, Slashing
 from step_node.ledger.rewards import validator_rewards_ustep
 from step_node.ledger.state import Changes, NonceExpiry, OperationReceipt, Receipt, StateHead, StateKeys, StateSlice
+from step_node.ledger.validator_changes import ValidatorChange, validator_changes
 from step_node.operations.operation import Operation, recipient_of
 from step_node.parameters import Parameters
 from step_node.proofs.proof import Refusal, SignedProof
@@ -45,6 +46,15 @@ class LedgerTransition:
     receipts: tuple[Receipt, ...]
     slashings: tuple[Slashing, ...] = ()
     operation_receipts: tuple[OperationReceipt, ...] = ()
+    validator_changes: tuple[ValidatorChange, ...] = ()
+
+    @classmethod
+    def of(
+        cls, before: StateHead, changes: Changes, receipts: Sequence[Receipt], execution: LedgerExecution
+    ) -> LedgerTransition:
+        """What `execution` of a batch on top of `before` has come to; `changes` closed it."""
+        lives = validator_changes(before.validators, changes.head.validators, height=changes.head.chain.height)
+        return cls(changes, tuple(receipts), execution.slashings, execution.operation_receipts, lives)
 
 
 class BatchRefused(ValueError):
@@ -135,4 +145,4 @@ def apply_batch(state: StateSlice, batch: LedgerInput) -> LedgerTransition:
             raise BatchRefused("proofs", index, f"{outcome.code}: {outcome.message}")
         receipts.append(outcome)
     changes = execution.close(batch_hash=batch.batch_hash, proposer=batch.proposer)
-    return LedgerTransition(changes, tuple(receipts), execution.slashings, execution.operation_receipts)
+    return LedgerTransition.of(state.head, changes, receipts, execution)

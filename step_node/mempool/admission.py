@@ -97,7 +97,10 @@ def _check_time_left(proof: SignedProof, time_ms: int, parameters: Parameters) -
 
 
 class Admission:
-    """See the module's docstring. `run` must be running while `submit` is called."""
+    """See the module's docstring. `run` must be running while `submit` is called.
+
+    `tell_accepted` is told of proofs that wait here from now on, those of clients when they are on disk.
+    """
 
     def __init__(
         self,
@@ -109,6 +112,7 @@ class Admission:
         waiters: OutcomeWaiters,
         clock: Clock,
         metrics: NodeMetrics,
+        tell_accepted: Callable[[Sequence[SignedProof]], None] = lambda _: None,
     ) -> None:
         self._chain = chain
         self._mempool = mempool
@@ -117,6 +121,7 @@ class Admission:
         self._waiters = waiters
         self._clock = clock
         self._metrics = metrics
+        self._tell_accepted = tell_accepted
         self._send, self._receive = trio.open_memory_channel[_Submission](QUEUE_SUBMISSIONS_MAX)
         self._accepted_send, self.accepted = trio.open_memory_channel[tuple[SignedProof, ...]](QUEUE_SUBMISSIONS_MAX)
         """Chunks that were accepted from clients, for the gossip; when nobody takes them they are dropped: peers ask
@@ -233,9 +238,15 @@ class Admission:
             [each for each in proof_ids if each not in outcomes], timeout_ms=wait_ms
         )
 
-    async def outcome(self, proof_id: bytes) -> Outcome | None:
-        """What is known of a proof, for who asks: None if this node has never accepted or finalised it."""
-        return (await self._outcomes([proof_id], self._chain.storage.for_strangers())).get(proof_id)
+    async def outcome(self, proof_id: bytes, *, wait_ms: int = 0) -> Outcome | None:
+        """What is known of a proof, for who asks: None if this node has never accepted or finalised it.
+
+        One that waits is waited for, up to `wait_ms`.
+        """
+        known = (await self._outcomes([proof_id], self._chain.storage.for_strangers())).get(proof_id)
+        if isinstance(known, Pending) and wait_ms > 0:
+            return (await self._await_outcomes([proof_id], wait_ms))[proof_id]
+        return known
 
     async def _outcomes(self, proof_ids: Collection[bytes], storage: StorageReads) -> dict[bytes, Outcome]:
         """What is known of these proofs; those that this node has never accepted or finalised are not in the answer."""
@@ -317,13 +328,19 @@ class Admission:
         ]
         if fresh:
             state, receipts = await self._look_up(fresh)
+            unheard = self._not_here(fresh)
             refused = {
                 proof.proof_id: self._admit(proof, state, f"peer {peer_id}", is_promised=False)
                 for proof in fresh
                 if proof.proof_id not in receipts
             }
             verdicts = [verdict or refused.get(proof.proof_id) for proof, verdict in zip(proofs, verdicts, strict=True)]
+            self._tell_accepted([proof for proof in unheard if proof.proof_id in self._mempool])
         return verdicts
+
+    def _not_here(self, proofs: Sequence[SignedProof]) -> list[SignedProof]:
+        """Those of these proofs that do not wait here yet, each once."""
+        return list({proof.proof_id: proof for proof in proofs if proof.proof_id not in self._mempool}.values())
 
     async def _serve(self, chunk: list[_Submission]) -> None:
         try:
@@ -359,6 +376,7 @@ class Admission:
         state, receipts = await self._look_up(proofs)
         accepted: list[_Submission] = []
         promised: dict[bytes, _Submission] = {}
+        unheard = self._not_here(proofs)
         for submission in submissions:
             proof_id = submission.proof.proof_id
             if proof_id in receipts:
@@ -382,6 +400,7 @@ class Admission:
         for submission in accepted:
             submission.answer = Pending()
             submission.is_new = promised[submission.proof.proof_id] is submission
+        self._tell_accepted([proof for proof in unheard if proof.proof_id in self._mempool])
         if new_proofs:
             try:
                 self._accepted_send.send_nowait(new_proofs)

@@ -37,7 +37,9 @@ log = structlog.get_logger("settlement")
 
 
 class Settlement:
-    """See the module's docstring. `note_settled` is told the ids that need not be fetched from peers any more."""
+    """See the module's docstring. `note_settled` is told the ids that need not be fetched from peers any more,
+    `tell_dropped` the waiting proofs that never will be final.
+    """
 
     def __init__(
         self,
@@ -48,6 +50,7 @@ class Settlement:
         journal: Journal,
         waiters: OutcomeWaiters,
         note_settled: Callable[[Sequence[bytes]], None],
+        tell_dropped: Callable[[Sequence[tuple[SignedProof, Refusal]]], None] = lambda _: None,
         clock: Clock,
         metrics: NodeMetrics,
         storage_watch: StorageWatch,
@@ -58,6 +61,7 @@ class Settlement:
         self._journal = journal
         self._waiters = waiters
         self._note_settled = note_settled
+        self._tell_dropped = tell_dropped
         self._clock = clock
         self._metrics = metrics
         self._storage_watch = storage_watch
@@ -145,8 +149,11 @@ class Settlement:
         return await self._storage_watch.when_available(partial(self._chain.load, keys))
 
     async def _drop(self, dropped: Sequence[DroppedProof], finalised: Sequence[bytes]) -> None:
+        gone: list[tuple[SignedProof, Refusal]] = []
         for item in dropped:
-            self._mempool.remove(item.proof_id)
+            proof = self._mempool.remove(item.proof_id)
+            if proof is not None:
+                gone.append((proof, item.refusal))
             self._metrics.proof_dropped(item.refusal.code)
             if self._journal.holds(item.proof_id):
                 self._metrics.promise_broken(item.refusal.code)
@@ -158,3 +165,5 @@ class Settlement:
         # Whoever is told "dropped" can ask again after a crash, and hears the same; while the journal fails, at least
         # the same as long as this process lives, and after that what the gates say.
         self._waiters.announce((), dropped)
+        if gone:
+            self._tell_dropped(gone)

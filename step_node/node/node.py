@@ -14,6 +14,7 @@ from consensus.messages import Message, ProofBatch
 from consensus.state import ConsensusState
 from p2p.network import PeerId
 from step_node.api.consensus_status import ConsensusStatus
+from step_node.api.limits import EVENT_LIMITS, EventLimits
 from step_node.api.services import ApiServices
 from step_node.api.status import NodeStatus
 from step_node.batch.batch import Batch
@@ -21,6 +22,7 @@ from step_node.chain.judging import JudgedBatch
 from step_node.engine.doppelganger import DoppelgangerWatch
 from step_node.engine.driver import ConsensusDriver
 from step_node.engine.hooks import ConsensusHooks
+from step_node.feed.feed import Feed
 from step_node.ledger.offences import Slashing
 from step_node.mempool.admission import Admission
 from step_node.mempool.backlog import Backlog
@@ -78,6 +80,9 @@ class Node:
         self._diary = RoundDiary(parts.clock, self._metrics)
         self._storage_watch = StorageWatch(self._metrics.storage_retried)
         self._waiters = OutcomeWaiters()
+        clock = parts.clock
+        self.feed = Feed(name=parts.network.peer_id, began_ms=clock.now_ms(), height=parts.chain.head.chain.height)
+        """What happens, for clients that follow it."""
         backlog = Backlog()
         self.admission = Admission(
             chain=parts.chain,
@@ -87,6 +92,7 @@ class Node:
             waiters=self._waiters,
             clock=parts.clock,
             metrics=self._metrics,
+            tell_accepted=lambda proofs: self.feed.accepted(proofs, clock.now_ms()),
         )
         judge = ConsensusJudge(parts.chain, own_address=self._own)
         consensus_topic = consensus_gossip(parts.network, judge, parts.chain.chain_id, self._gossip_refused)
@@ -113,6 +119,7 @@ class Node:
             journal=parts.journal,
             waiters=self._waiters,
             note_settled=self._exchange.note_settled,
+            tell_dropped=lambda drops: self.feed.dropped(drops, clock.now_ms()),
             clock=parts.clock,
             metrics=self._metrics,
             storage_watch=self._storage_watch,
@@ -249,9 +256,15 @@ class Node:
             nursery.start_soon(self._expire)
             nursery.start_soon(self.driver.run)
 
-    def services(self, *, wait_ms_max: int, account_submissions_per_minute: int = 0) -> ApiServices:
-        """What the HTTP API needs. `wait_ms_max` bounds how long a submission may wait for finality, the other how many
-        an account may make (0: no bound)."""
+    def services(
+        self,
+        *,
+        wait_ms_max: int,
+        account_submissions_per_minute: int = 0,
+        event_limits: EventLimits = EVENT_LIMITS,
+    ) -> ApiServices:
+        """What the HTTP API needs. `wait_ms_max` bounds how long a request may wait for finality,
+        `account_submissions_per_minute` how many submissions an account may make (0: no bound)."""
         return ApiServices(
             chain=self._chain,
             admission=self.admission,
@@ -265,6 +278,8 @@ class Node:
             wait_ms_max=wait_ms_max,
             account_submissions_per_minute=account_submissions_per_minute,
             counters=self._metrics,
+            feed=self.feed,
+            event_limits=event_limits,
         )
 
     @property
@@ -377,6 +392,7 @@ class Node:
 
     async def _restored(self) -> None:
         self._diary.height_begins()
+        self.feed.jumped(self._chain.head.chain.height)
         self._follow_set()
         await self._settlement.after_jump()
         await self._set_links.begin(self._chain.validators)
@@ -400,6 +416,7 @@ class Node:
 
     async def _finalised(self, judged: JudgedBatch) -> None:
         self._diary.height_begins()
+        self.feed.finalised(judged)
         if self._parts.doppelganger is not None and self._chain.last_commit is not None:
             self._parts.doppelganger.hear(self._chain.last_commit)
         self._follow_set()

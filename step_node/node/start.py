@@ -12,7 +12,7 @@ import trio
 from p2p.errors import AddressInUse, NetworkError
 from step_node.api.app import create_app
 from step_node.api.cors import Cors
-from step_node.api.limits import ApiLimits
+from step_node.api.limits import ApiLimits, EventLimits
 from step_node.api.server import serve_api
 from step_node.api.status import NodeStatus
 from step_node.api.tls import Tls, load_tls
@@ -65,6 +65,7 @@ async def run_node(
             services = node.services(
                 wait_ms_max=config.api.wait_ms_max,
                 account_submissions_per_minute=config.api.account_submissions_per_minute,
+                event_limits=_event_limits(config, limits.connections_max),
             )
             port = await nursery.start(
                 partial(
@@ -77,6 +78,7 @@ async def run_node(
                     metrics=services.counters,
                     tls=tls,
                     cors=Cors(frozenset(config.api.cors_origins)),
+                    on_stopping=services.feed.stop,
                 )
             )
             started = NodeStarted(f"{'https' if tls else 'http'}://{config.api.host}:{port}", node.status())
@@ -103,6 +105,14 @@ def _tls(home: NodeHome, config: NodeConfig) -> Tls | None:
     if certificate is None or key is None:
         return None
     return load_tls(home.root / certificate, home.root / key, now_ms=SystemClock().now_ms())
+
+
+def _event_limits(config: NodeConfig, connections_max: int) -> EventLimits:
+    """Streams take at most half of the connections: the others are for who comes, asks and goes."""
+    return EventLimits(
+        streams_max=min(config.api.event_streams_max, connections_max // 2),
+        streams_per_address_max=config.api.event_streams_per_address_max,
+    )
 
 
 def _operators_error(group: BaseExceptionGroup[BaseException]) -> StepNodeError | None:

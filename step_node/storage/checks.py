@@ -12,7 +12,14 @@ from operator import attrgetter
 from step_node.ledger.records import Account, ChainRecord
 from step_node.ledger.state import Changes, Receipt, StateHead
 from step_node.proofs.proof import SignedProof
-from step_node.storage.interface import PAGE_MAX, SCHEMA_VERSION, FinalisedBatch, NoChain, StorageMismatch, StoredBatch
+from step_node.storage.interface import (
+    PAGE_MAX,
+    SCHEMA_VERSION,
+    FinalisedBatch,
+    NoChain,
+    StorageMismatch,
+    StoredBatch,
+)
 
 INT64_MIN = -(2**63)
 INT64_MAX = 2**63 - 1
@@ -124,6 +131,10 @@ def require_consistent(finalised: FinalisedBatch) -> None:
     _require_receipts(stored.height, finalised.proofs, finalised.receipts)
     _require_storable_head(changes.head)
     _require_storable_changes(changes)
+    for index, change in enumerate(finalised.validator_changes):
+        if (change.height, change.index) != (stored.height, index):
+            raise ValueError(f"validator_changes[{index}] is of height {change.height}, index {change.index}")
+        _require_int64((("validator_change.stake_ustep", change.stake_ustep),))
     for index, slashing in enumerate(finalised.slashings):
         if (slashing.height, slashing.index) != (stored.height, index):
             raise ValueError(f"slashings[{index}] is of height {slashing.height}, index {slashing.index}")

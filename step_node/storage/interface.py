@@ -15,6 +15,7 @@ from step_node.errors import StepNodeError
 from step_node.ledger.offences import Slashing
 from step_node.ledger.records import Account, NonceRecord, Record, Triangle
 from step_node.ledger.state import Changes, Receipt, StateHead, StateKeys, StateSlice
+from step_node.ledger.validator_changes import ValidatorChange
 from step_node.operations.operation import Operation, recipient_of
 from step_node.proofs.proof import SignedProof
 
@@ -25,6 +26,9 @@ PAGE_MAX = 500
 RANK_MAX = 10_000
 """The last place that an account's rank is looked for: counting all who are richer would take as long as there are
 accounts."""
+
+Place: TypeAlias = tuple[int, int]
+"""The (height, index) of an entry of a history."""
 
 STRANGERS_READS_MAX = 4
 """Reads for strangers at the same time; a further one waits for one to end."""
@@ -116,6 +120,7 @@ class FinalisedBatch:
     receipts: Sequence[Receipt]
     slashings: Sequence[Slashing] = ()
     operations: Sequence[FinalisedOperation] = ()
+    validator_changes: Sequence[ValidatorChange] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +169,8 @@ class RestoredState:
 class StorageReads(Protocol):
     """What can be asked of a chain's store. Every method may raise `StorageUnavailable`.
 
-    Listings raise `ValueError` for a `limit` outside 1..PAGE_MAX.
+    Listings raise `ValueError` for a `limit` outside 1..PAGE_MAX. Those of history hold what is below `before` and
+    above `after`, where these are given: newest first, but with `after` alone oldest first.
     """
 
     async def head(self) -> StateHead: ...
@@ -203,9 +209,15 @@ class StorageReads(Protocol):
         ...
 
     async def account_proofs(
-        self, address: bytes, *, before: tuple[int, int] | None, limit: int
+        self, address: bytes, *, limit: int, before: Place | None = None, after: Place | None = None
     ) -> Sequence[FinalisedProof]:
-        """The account's finalised proofs, newest first, starting below the (height, index) `before`."""
+        """The account's finalised proofs."""
+        ...
+
+    async def triangle_proofs(
+        self, triangle_id: int, *, limit: int, before: Place | None = None, after: Place | None = None
+    ) -> Sequence[FinalisedProof]:
+        """The finalised proofs in this triangle, without those in its children."""
         ...
 
     async def triangle(self, triangle_id: int) -> Triangle | None: ...
@@ -214,8 +226,16 @@ class StorageReads(Protocol):
         """Accounts by falling balance, equal balances by address."""
         ...
 
-    async def slashings(self, *, limit: int, before: tuple[int, int] | None = None) -> Sequence[Slashing]:
-        """Who has been slashed, newest first, starting below the (height, index) `before`."""
+    async def slashings(
+        self, *, limit: int, before: Place | None = None, after: Place | None = None
+    ) -> Sequence[Slashing]:
+        """Who has been slashed."""
+        ...
+
+    async def validator_changes(
+        self, *, limit: int, before: Place | None = None, after: Place | None = None
+    ) -> Sequence[ValidatorChange]:
+        """What has become of validators."""
         ...
 
     async def first_height(self) -> int | None:

@@ -8,13 +8,15 @@ the chain's length: it is not meant for a long-lived node.
 from __future__ import annotations
 
 import heapq
-from bisect import bisect_left
-from collections.abc import Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Sequence
 from itertools import takewhile
+from typing import TypeVar
 
 from step_node.ledger.offences import Slashing
 from step_node.ledger.records import Account, NonceRecord, Triangle, nonce_age
 from step_node.ledger.state import Changes, Receipt, StateHead, StateKeys, StateSlice
+from step_node.ledger.validator_changes import ValidatorChange
 from step_node.storage import checks
 from step_node.storage.interface import (
     RANK_MAX,
@@ -23,6 +25,7 @@ from step_node.storage.interface import (
     FinalisedOperation,
     FinalisedProof,
     LedgerTotals,
+    Place,
     RecordSink,
     RestoredState,
     Storage,
@@ -31,6 +34,8 @@ from step_node.storage.interface import (
     Transaction,
 )
 from step_node.storage.transactions import place_of
+
+EntryT = TypeVar("EntryT")
 
 
 class MemoryStorage(Storage):
@@ -47,7 +52,9 @@ class MemoryStorage(Storage):
         self._histories: dict[bytes, list[FinalisedProof]] = {}
         self._operations: dict[bytes, FinalisedOperation] = {}
         self._transactions: dict[bytes, list[Transaction]] = {}
+        self._triangle_proofs: dict[int, list[FinalisedProof]] = {}
         self._slashings: list[Slashing] = []
+        self._validator_changes: list[ValidatorChange] = []
 
     def for_strangers(self) -> StorageReads:
         """This store: nobody waits for it."""
@@ -95,7 +102,9 @@ class MemoryStorage(Storage):
             self._proofs[proof.proof_id] = entry
             self._histories.setdefault(proof.account, []).append(entry)
             self._transactions.setdefault(proof.account, []).append(entry)
+            self._triangle_proofs.setdefault(receipt.triangle, []).append(entry)
         self._slashings.extend(finalised.slashings)
+        self._validator_changes.extend(finalised.validator_changes)
         self._apply(finalised.changes)
 
     def _require_no_conflict(self, finalised: FinalisedBatch) -> None:
@@ -162,13 +171,14 @@ class MemoryStorage(Storage):
         return tuple(self._operations[one] for one in set(operation_ids) if one in self._operations)
 
     async def account_proofs(
-        self, address: bytes, *, before: tuple[int, int] | None, limit: int
+        self, address: bytes, *, limit: int, before: Place | None = None, after: Place | None = None
     ) -> Sequence[FinalisedProof]:
-        checks.require_limit(limit)
-        self._required_head()
-        newest_first = reversed(self._histories.get(address, []))
-        below = [one for one in newest_first if before is None or (one.receipt.height, one.receipt.index) < before]
-        return tuple(below[:limit])
+        return self._page(self._histories.get(address, []), _place_of_proof, limit, before, after)
+
+    async def triangle_proofs(
+        self, triangle_id: int, *, limit: int, before: Place | None = None, after: Place | None = None
+    ) -> Sequence[FinalisedProof]:
+        return self._page(self._triangle_proofs.get(triangle_id, []), _place_of_proof, limit, before, after)
 
     async def triangle(self, triangle_id: int) -> Triangle | None:
         self._required_head()
@@ -179,11 +189,31 @@ class MemoryStorage(Storage):
         self._required_head()
         return tuple(heapq.nsmallest(limit, self._accounts.values(), key=_by_rank))
 
-    async def slashings(self, *, limit: int, before: tuple[int, int] | None = None) -> Sequence[Slashing]:
+    async def slashings(
+        self, *, limit: int, before: Place | None = None, after: Place | None = None
+    ) -> Sequence[Slashing]:
+        return self._page(self._slashings, _place_of, limit, before, after)
+
+    async def validator_changes(
+        self, *, limit: int, before: Place | None = None, after: Place | None = None
+    ) -> Sequence[ValidatorChange]:
+        return self._page(self._validator_changes, _place_of, limit, before, after)
+
+    def _page(
+        self,
+        oldest_first: Sequence[EntryT],
+        place_of: Callable[[EntryT], Place],
+        limit: int,
+        before: Place | None,
+        after: Place | None,
+    ) -> Sequence[EntryT]:
         checks.require_limit(limit)
         self._required_head()
-        below = [one for one in reversed(self._slashings) if before is None or (one.height, one.index) < before]
-        return tuple(below[:limit])
+        start = 0 if after is None else bisect_right(oldest_first, after, key=place_of)
+        if before is None and after is not None:
+            return tuple(oldest_first[start : start + limit])
+        end = len(oldest_first) if before is None else bisect_left(oldest_first, before, key=place_of)
+        return tuple(reversed(oldest_first[max(start, end - limit) : max(start, end)]))
 
     async def totals(self) -> LedgerTotals:
         self._required_head()
@@ -239,6 +269,14 @@ class MemoryStorage(Storage):
 
 def _nonce_key(nonce: NonceRecord) -> tuple[bytes, str]:
     return nonce.account, nonce.nonce
+
+
+def _place_of(entry: Slashing | ValidatorChange) -> Place:
+    return entry.height, entry.index
+
+
+def _place_of_proof(entry: FinalisedProof) -> Place:
+    return entry.receipt.height, entry.receipt.index
 
 
 def _by_rank(account: Account) -> tuple[int, bytes]:

@@ -129,6 +129,8 @@ class MongoStorage(MongoReads, Storage):
             await self._insert(session, documents.OPERATIONS, operations)
             slashings = map(documents.slashing_document, finalised.slashings)
             await self._insert(session, documents.SLASHINGS, slashings)
+            lives = map(documents.validator_change_document, finalised.validator_changes)
+            await self._insert(session, documents.VALIDATOR_CHANGES, lives)
             await self._write_changes(session, changes, validators_changed=head.validators != changes.head.validators)
 
         await self._write(work)

@@ -25,6 +25,7 @@ from step_node.ledger.records import (
     ValidatorState,
 )
 from step_node.ledger.state import Receipt, StateHead
+from step_node.ledger.validator_changes import ValidatorChange, ValidatorChangeKind
 from step_node.operations.operation import decode_operation, encode_operation
 from step_node.parameters import Parameters
 from step_node.proofs.proof import SignedProof
@@ -45,10 +46,13 @@ ACCOUNTS = "accounts"
 TRIANGLES = "triangles"
 VALIDATORS = "validators"
 SLASHINGS = "slashings"
+VALIDATOR_CHANGES = "validator_changes"
 NONCES = "nonces"
 """Those still in the window; a nonce that has left it is deleted."""
 
-COLLECTIONS: Final = frozenset({META, BATCHES, PROOFS, OPERATIONS, ACCOUNTS, TRIANGLES, VALIDATORS, SLASHINGS, NONCES})
+COLLECTIONS: Final = frozenset(
+    {META, BATCHES, PROOFS, OPERATIONS, ACCOUNTS, TRIANGLES, VALIDATORS, SLASHINGS, VALIDATOR_CHANGES, NONCES}
+)
 """All that a store has."""
 
 WITHOUT_GEOMETRY: Final[Document] = {"centroid": False, "outline": False}
@@ -59,11 +63,15 @@ NONCES_BY_AGE: Final = [("timestamp_ms", ASCENDING), ("account", ASCENDING), ("n
 
 INDEXES: Final[Mapping[str, list[IndexModel]]] = {
     BATCHES: [IndexModel([("batch_hash", ASCENDING)], unique=True)],
-    PROOFS: [IndexModel([("account", ASCENDING), ("height", DESCENDING), ("index", DESCENDING)], unique=True)],
+    PROOFS: [
+        IndexModel([("account", ASCENDING), ("height", DESCENDING), ("index", DESCENDING)], unique=True),
+        IndexModel([("triangle", ASCENDING), ("height", DESCENDING), ("index", DESCENDING)], unique=True),
+    ],
     OPERATIONS: [IndexModel([("accounts", ASCENDING), ("height", DESCENDING), ("index", DESCENDING)], unique=True)],
     ACCOUNTS: [IndexModel([("balance_ustep", DESCENDING), ("_id", ASCENDING)])],
     TRIANGLES: [IndexModel([("centroid", GEOSPHERE)])],
     SLASHINGS: [IndexModel([("height", DESCENDING), ("index", DESCENDING)], unique=True)],
+    VALIDATOR_CHANGES: [IndexModel([("height", DESCENDING), ("index", DESCENDING)], unique=True)],
     NONCES: [
         IndexModel([("account", ASCENDING), ("nonce", ASCENDING)], unique=True),
         IndexModel(NONCES_BY_AGE),
@@ -108,6 +116,7 @@ _SLASHING_FIELDS = (
     "timestamp_ms",
     "evidence",
 )
+_VALIDATOR_CHANGE_FIELDS = ("height", "index", "validator", "owner", "stake_ustep", "successor")
 _RECEIPT_FIELDS = (
     "height",
     "index",
@@ -157,6 +166,16 @@ def slashing_document(slashing: Slashing) -> Document:
 
 def slashing_from(document: Document) -> Slashing:
     return Slashing(kind=OffenceKind(document["kind"]), **{name: document[name] for name in _SLASHING_FIELDS})
+
+
+def validator_change_document(change: ValidatorChange) -> Document:
+    fields: Document = {name: getattr(change, name) for name in _VALIDATOR_CHANGE_FIELDS}
+    return fields | {"kind": change.kind.value}
+
+
+def validator_change_from(document: Document) -> ValidatorChange:
+    fields = {name: document[name] for name in _VALIDATOR_CHANGE_FIELDS}
+    return ValidatorChange(kind=ValidatorChangeKind(document["kind"]), **fields)
 
 
 def account_document(account: Account) -> Document:

@@ -15,6 +15,7 @@ from pymongo import ASCENDING, DESCENDING
 from step_node.ledger.offences import Slashing
 from step_node.ledger.records import Account, NonceRecord, Triangle
 from step_node.ledger.state import NonceExpiry, Receipt, StateHead, StateKeys, StateSlice
+from step_node.ledger.validator_changes import ValidatorChange
 from step_node.storage import checks
 from step_node.storage import mongo_accounts as accounts
 from step_node.storage import mongo_documents as documents
@@ -23,6 +24,7 @@ from step_node.storage.interface import (
     AccountPage,
     FinalisedOperation,
     FinalisedProof,
+    Place,
     StorageReads,
     StoredBatch,
     Transaction,
@@ -32,6 +34,7 @@ from step_node.storage.mongo_driver import Driver, settled
 from step_node.storage.mongo_session import MongoDatabase
 
 ResultT = TypeVar("ResultT")
+EntryT = TypeVar("EntryT")
 
 
 class MongoReads(StorageReads):
@@ -115,21 +118,16 @@ class MongoReads(StorageReads):
         return await self._read_chain(lambda session: accounts.read_operations(self._database, session, operation_ids))
 
     async def account_proofs(
-        self, address: bytes, *, before: tuple[int, int] | None, limit: int
+        self, address: bytes, *, limit: int, before: Place | None = None, after: Place | None = None
     ) -> Sequence[FinalisedProof]:
-        checks.require_limit(limit)
-        which: Document = {"account": address}
-        if before is not None:
-            height, index = before
-            which["$or"] = [{"height": {"$lt": height}}, {"height": height, "index": {"$lt": index}}]
+        of: Document = {"account": address}
+        return await self._read_page(documents.PROOFS, documents.finalised_proof_from, of, limit, before, after)
 
-        async def work(session: Driver) -> Sequence[FinalisedProof]:
-            proofs = self._database.collection(documents.PROOFS)
-            newest_first = [("height", DESCENDING), ("index", DESCENDING)]
-            cursor = proofs.find(which, session=session).sort(newest_first).limit(limit)
-            return tuple(map(documents.finalised_proof_from, await settled(cursor.to_list(length=None))))
-
-        return await self._read_chain(work, last_height=_height_of(before))
+    async def triangle_proofs(
+        self, triangle_id: int, *, limit: int, before: Place | None = None, after: Place | None = None
+    ) -> Sequence[FinalisedProof]:
+        of: Document = {"triangle": triangle_id}
+        return await self._read_page(documents.PROOFS, documents.finalised_proof_from, of, limit, before, after)
 
     async def triangle(self, triangle_id: int) -> Triangle | None:
         async def work(session: Driver) -> Triangle | None:
@@ -148,18 +146,38 @@ class MongoReads(StorageReads):
 
         return await self._read_chain(work)
 
-    async def slashings(self, *, limit: int, before: tuple[int, int] | None = None) -> Sequence[Slashing]:
-        checks.require_limit(limit)
-        which: Document = {}
-        if before is not None:
-            height, index = before
-            which["$or"] = [{"height": {"$lt": height}}, {"height": height, "index": {"$lt": index}}]
+    async def slashings(
+        self, *, limit: int, before: Place | None = None, after: Place | None = None
+    ) -> Sequence[Slashing]:
+        return await self._read_page(documents.SLASHINGS, documents.slashing_from, {}, limit, before, after)
 
-        async def work(session: Driver) -> Sequence[Slashing]:
-            newest_first = [("height", DESCENDING), ("index", DESCENDING)]
-            slashings = self._database.collection(documents.SLASHINGS)
-            cursor = slashings.find(which, session=session).sort(newest_first).limit(limit)
-            return tuple(map(documents.slashing_from, await settled(cursor.to_list(length=None))))
+    async def validator_changes(
+        self, *, limit: int, before: Place | None = None, after: Place | None = None
+    ) -> Sequence[ValidatorChange]:
+        read = documents.validator_change_from
+        return await self._read_page(documents.VALIDATOR_CHANGES, read, {}, limit, before, after)
+
+    async def _read_page(
+        self,
+        collection: str,
+        entry_from: Callable[[Document], EntryT],
+        of: Document,
+        limit: int,
+        before: Place | None,
+        after: Place | None,
+    ) -> Sequence[EntryT]:
+        """A page of a history: of the entries that `of` selects."""
+        checks.require_limit(limit)
+        direction = ASCENDING if before is None and after is not None else DESCENDING
+        edges = [("$lt", before), ("$gt", after)]
+        conditions: list[Document] = [of] if of else []
+        conditions += [_beyond(operator, *edge) for operator, edge in edges if edge is not None]
+        which: Document = {"$and": conditions} if conditions else {}
+
+        async def work(session: Driver) -> Sequence[EntryT]:
+            entries = self._database.collection(collection)
+            cursor = entries.find(which, session=session).sort([("height", direction), ("index", direction)])
+            return tuple(map(entry_from, await settled(cursor.limit(limit).to_list(length=None))))
 
         return await self._read_chain(work, last_height=_height_of(before))
 
@@ -223,6 +241,10 @@ class MongoReads(StorageReads):
         return await self._find(session, collection, {"_id": {"$in": wanted}}, fields) if wanted else []
 
 
-def _height_of(before: tuple[int, int] | None) -> int | None:
+def _beyond(operator: str, height: int, index: int) -> Document:
+    return {"$or": [{"height": {operator: height}}, {"height": height, "index": {operator: index}}]}
+
+
+def _height_of(before: Place | None) -> int | None:
     """The last height that a page below `before` can be about; None for the first page, which begins at the head."""
     return None if before is None else before[0]

@@ -12,11 +12,13 @@ from typing import TypeVar
 from step_node.ledger.offences import Slashing
 from step_node.ledger.records import Account, Triangle
 from step_node.ledger.state import Receipt, StateHead, StateKeys, StateSlice
+from step_node.ledger.validator_changes import ValidatorChange
 from step_node.storage.interface import (
     AccountPage,
     FinalisedOperation,
     FinalisedProof,
     NoChain,
+    Place,
     StorageReads,
     StorageUnavailable,
     StoredBatch,
@@ -69,9 +71,16 @@ class SecondariesFirst(StorageReads):
         return await self._ask(lambda store: store.operations(operation_ids))
 
     async def account_proofs(
-        self, address: bytes, *, before: tuple[int, int] | None, limit: int
+        self, address: bytes, *, limit: int, before: Place | None = None, after: Place | None = None
     ) -> Sequence[FinalisedProof]:
-        return await self._ask(lambda store: store.account_proofs(address, before=before, limit=limit))
+        return await self._ask(lambda store: store.account_proofs(address, limit=limit, before=before, after=after))
+
+    async def triangle_proofs(
+        self, triangle_id: int, *, limit: int, before: Place | None = None, after: Place | None = None
+    ) -> Sequence[FinalisedProof]:
+        return await self._ask(
+            lambda store: store.triangle_proofs(triangle_id, limit=limit, before=before, after=after)
+        )
 
     async def triangle(self, triangle_id: int) -> Triangle | None:
         return await self._ask(lambda store: store.triangle(triangle_id))
@@ -79,8 +88,15 @@ class SecondariesFirst(StorageReads):
     async def leaderboard(self, *, limit: int) -> Sequence[Account]:
         return await self._ask(lambda store: store.leaderboard(limit=limit))
 
-    async def slashings(self, *, limit: int, before: tuple[int, int] | None = None) -> Sequence[Slashing]:
-        return await self._ask(lambda store: store.slashings(limit=limit, before=before))
+    async def slashings(
+        self, *, limit: int, before: Place | None = None, after: Place | None = None
+    ) -> Sequence[Slashing]:
+        return await self._ask(lambda store: store.slashings(limit=limit, before=before, after=after))
+
+    async def validator_changes(
+        self, *, limit: int, before: Place | None = None, after: Place | None = None
+    ) -> Sequence[ValidatorChange]:
+        return await self._ask(lambda store: store.validator_changes(limit=limit, before=before, after=after))
 
     async def first_height(self) -> int | None:
         return await self._ask(lambda store: store.first_height())

@@ -131,6 +131,8 @@ def _write_finalised(connection: sqlite3.Connection, finalised: FinalisedBatch) 
     rows.write_rows(connection, "INSERT", rows.PROOFS, map(rows.proof_row, finalised.proofs, finalised.receipts))
     rows.write_rows(connection, "INSERT", rows.OPERATIONS, map(rows.operation_row, finalised.operations))
     rows.write_rows(connection, "INSERT", rows.SLASHINGS, map(rows.slashing_row, finalised.slashings))
+    lives = map(rows.validator_change_row, finalised.validator_changes)
+    rows.write_rows(connection, "INSERT", rows.VALIDATOR_CHANGES, lives)
     _write_changes(connection, finalised.changes)
 
 

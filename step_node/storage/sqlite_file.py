@@ -110,6 +110,7 @@ _SCHEMA = (
     ) STRICT
     """,
     "CREATE UNIQUE INDEX proofs_by_account ON proofs (account, height DESC, position DESC)",
+    "CREATE UNIQUE INDEX proofs_by_triangle ON proofs (triangle, height DESC, position DESC)",
     """
     CREATE TABLE operations (
       operation_id BLOB PRIMARY KEY CHECK (length(operation_id) = 32),
@@ -127,6 +128,13 @@ _SCHEMA = (
       height INTEGER NOT NULL REFERENCES batches (height), position INTEGER NOT NULL, kind TEXT NOT NULL,
       accused BLOB NOT NULL, validator BLOB NOT NULL, offence_height INTEGER NOT NULL, amount_ustep INTEGER NOT NULL,
       timestamp_ms INTEGER NOT NULL, evidence BLOB NOT NULL, PRIMARY KEY (height, position)
+    ) STRICT, WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE validator_changes (
+      height INTEGER NOT NULL REFERENCES batches (height), position INTEGER NOT NULL, kind TEXT NOT NULL,
+      validator BLOB NOT NULL, owner BLOB NOT NULL, stake_ustep INTEGER NOT NULL, successor BLOB NOT NULL,
+      PRIMARY KEY (height, position)
     ) STRICT, WITHOUT ROWID
     """,
 )

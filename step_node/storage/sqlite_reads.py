@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import trio
 
 from step_node.ledger.offences import Slashing
 from step_node.ledger.records import Account, NonceRecord, Triangle, nonce_age
 from step_node.ledger.state import Receipt, StateHead, StateKeys, StateSlice
+from step_node.ledger.validator_changes import ValidatorChange
 from step_node.storage import checks
 from step_node.storage import sqlite_accounts as accounts
 from step_node.storage import sqlite_rows as rows
@@ -23,6 +25,7 @@ from step_node.storage.interface import (
     AccountPage,
     FinalisedOperation,
     FinalisedProof,
+    Place,
     StorageReads,
     StoredBatch,
     Transaction,
@@ -30,6 +33,43 @@ from step_node.storage.interface import (
 from step_node.storage.sqlite_file import meaningful_errors, open_reader, transaction
 
 ResultT = TypeVar("ResultT")
+EntryT = TypeVar("EntryT")
+
+
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """Which part of a history is asked for, as SQL. Raises `ValueError` for one that is too long."""
+
+    limit: int
+    before: Place | None
+    after: Place | None
+
+    def __post_init__(self) -> None:
+        checks.require_limit(self.limit)
+
+    @property
+    def is_oldest_first(self) -> bool:
+        return self.after is not None and self.before is None
+
+    def where(self, of: tuple[str, rows.Value] | None) -> str:
+        """With the order and the limit. `of[0]` is a column of the table, named by the caller."""
+        conditions = [] if of is None else [f"{of[0]} = ?"]
+        if self.before is not None:
+            conditions.append("(height, position) < (?, ?)")
+        if self.after is not None:
+            conditions.append("(height, position) > (?, ?)")
+        which = f"WHERE {' AND '.join(conditions)}" if conditions else ""
+        direction = "ASC" if self.is_oldest_first else "DESC"
+        return f"{which} ORDER BY height {direction}, position {direction} LIMIT ?"
+
+    def values(self, of: tuple[str, rows.Value] | None) -> rows.Row:
+        """What stands for the question marks."""
+        return (*(() if of is None else of[1:]), *(self.before or ()), *(self.after or ()), self.limit)
+
+    def place_in(self, table: rows.Table) -> Callable[[Sequence[Any]], Place]:
+        """Where a row of the table has its (height, index)."""
+        height, position = table.columns.index("height"), table.columns.index("position")
+        return lambda row: (row[height], row[position])
 
 
 class SqliteReads(StorageReads):
@@ -88,18 +128,16 @@ class SqliteReads(StorageReads):
         return await self._read_chain(lambda connection: accounts.read_operations(connection, operation_ids))
 
     async def account_proofs(
-        self, address: bytes, *, before: tuple[int, int] | None, limit: int
+        self, address: bytes, *, limit: int, before: Place | None = None, after: Place | None = None
     ) -> Sequence[FinalisedProof]:
-        checks.require_limit(limit)
-        below = "" if before is None else "AND (height, position) < (?, ?)"
-        where = f"WHERE account = ? {below} ORDER BY height DESC, position DESC LIMIT ?"
+        page = _Page(limit, before, after)
+        return await self._read_page(rows.PROOFS, rows.finalised_proof_from, page, ("account", address))
 
-        def work(connection: sqlite3.Connection) -> Sequence[FinalisedProof]:
-            found = rows.read_rows(connection, rows.PROOFS, where, (address, *(before or ()), limit))
-            proofs = map(rows.finalised_proof_from, found)
-            return tuple(sorted(proofs, key=lambda one: (-one.receipt.height, -one.receipt.index)))
-
-        return await self._read_chain(work)
+    async def triangle_proofs(
+        self, triangle_id: int, *, limit: int, before: Place | None = None, after: Place | None = None
+    ) -> Sequence[FinalisedProof]:
+        page = _Page(limit, before, after)
+        return await self._read_page(rows.PROOFS, rows.finalised_proof_from, page, ("triangle", triangle_id))
 
     async def triangle(self, triangle_id: int) -> Triangle | None:
         def work(connection: sqlite3.Connection) -> Triangle | None:
@@ -117,21 +155,37 @@ class SqliteReads(StorageReads):
 
         return await self._read_chain(work)
 
-    async def slashings(self, *, limit: int, before: tuple[int, int] | None = None) -> Sequence[Slashing]:
-        checks.require_limit(limit)
-        below = "" if before is None else "WHERE (height, position) < (?, ?)"
-        order = f"{below} ORDER BY height DESC, position DESC LIMIT ?"
+    async def slashings(
+        self, *, limit: int, before: Place | None = None, after: Place | None = None
+    ) -> Sequence[Slashing]:
+        return await self._read_page(rows.SLASHINGS, rows.slashing_from, _Page(limit, before, after))
 
-        def work(connection: sqlite3.Connection) -> Sequence[Slashing]:
-            found = rows.read_rows(connection, rows.SLASHINGS, order, (*(before or ()), limit))
-            return tuple(sorted(map(rows.slashing_from, found), key=lambda one: (-one.height, -one.index)))
-
-        return await self._read_chain(work)
+    async def validator_changes(
+        self, *, limit: int, before: Place | None = None, after: Place | None = None
+    ) -> Sequence[ValidatorChange]:
+        page = _Page(limit, before, after)
+        return await self._read_page(rows.VALIDATOR_CHANGES, rows.validator_change_from, page)
 
     async def first_height(self) -> int | None:
         def work(connection: sqlite3.Connection) -> int | None:
             height: int | None = connection.execute("SELECT min(height) FROM batches").fetchone()[0]
             return height
+
+        return await self._read_chain(work)
+
+    async def _read_page(
+        self,
+        table: rows.Table,
+        entry_from: Callable[[Sequence[Any]], EntryT],
+        page: _Page,
+        of: tuple[str, rows.Value] | None = None,
+    ) -> Sequence[EntryT]:
+        """A page of a history: of all, or of those entries whose column `of[0]` is `of[1]`."""
+
+        def work(connection: sqlite3.Connection) -> Sequence[EntryT]:
+            found = rows.read_rows(connection, table, page.where(of), page.values(of))
+            found.sort(key=page.place_in(table), reverse=not page.is_oldest_first)
+            return tuple(map(entry_from, found))
 
         return await self._read_chain(work)
 

@@ -32,6 +32,7 @@ from step_node.ledger.records import (
     ValidatorState,
 )
 from step_node.ledger.state import Receipt, StateHead
+from step_node.ledger.validator_changes import ValidatorChange, ValidatorChangeKind
 from step_node.operations.operation import decode_operation, encode_operation, recipient_of
 from step_node.parameters import Parameters
 from step_node.proofs.proof import SignedProof
@@ -85,6 +86,7 @@ OPERATIONS = _table("operations", "*operation_id height position *owner *recipie
 SLASHINGS = _table(
     "slashings", "height position kind *accused *validator offence_height amount_ustep timestamp_ms *evidence"
 )
+VALIDATOR_CHANGES = _table("validator_changes", "height position kind *validator *owner stake_ustep *successor")
 _RECEIPT_COLUMNS = (
     "*proof_id height position *account triangle reward_ustep clicks triangle_state balance_ustep processed_at_ms"
 )
@@ -219,6 +221,23 @@ def slashing_row(slashing: Slashing) -> Row:
 def slashing_from(row: Sequence[Any]) -> Slashing:
     height, index, kind, *rest = row
     return Slashing(height, index, OffenceKind(kind), *rest)
+
+
+def validator_change_row(change: ValidatorChange) -> Row:
+    return (
+        change.height,
+        change.index,
+        change.kind.value,
+        change.validator,
+        change.owner,
+        change.stake_ustep,
+        change.successor,
+    )
+
+
+def validator_change_from(row: Sequence[Any]) -> ValidatorChange:
+    height, index, kind, *rest = row
+    return ValidatorChange(height, index, ValidatorChangeKind(kind), *rest)
 
 
 def account_row(account: Account) -> Row:

@@ -17,11 +17,13 @@ from consensus.messages import Commit, CommitSignature, PreCommit
 from mesh import TriangleId, locate
 from step_node.api.consensus_status import ConsensusStatus, VoterStatus
 from step_node.api.health import Health
+from step_node.api.limits import EVENT_LIMITS, EventLimits
 from step_node.api.services import ApiServices
 from step_node.api.status import NodeStatus, PeerStatus, ValidatorStatus
 from step_node.chain.chain import Chain
 from step_node.chain.genesis import Genesis, GenesisValidator
 from step_node.crypto import eip191
+from step_node.feed.feed import Feed
 from step_node.ledger.state import Receipt
 from step_node.mempool.admission import Admission
 from step_node.mempool.backlog import Backlog
@@ -105,9 +107,16 @@ class MadeUpNode:
     metrics: NodeMetrics
     operation_pool: OperationPool
     published: list[bytes]
+    feed: Feed
     health: Health = field(default_factory=Health)
 
-    def services(self, *, wait_ms_max: int = 30_000, account_submissions_per_minute: int = 0) -> ApiServices:
+    def services(
+        self,
+        *,
+        wait_ms_max: int = 30_000,
+        account_submissions_per_minute: int = 0,
+        event_limits: EventLimits = EVENT_LIMITS,
+    ) -> ApiServices:
         """What `create_app` takes."""
         return ApiServices(
             chain=self.chain,
@@ -121,6 +130,8 @@ class MadeUpNode:
             account_submissions_per_minute=account_submissions_per_minute,
             counters=self.metrics,
             links_to=lambda _validator_set_hash: (),
+            feed=self.feed,
+            event_limits=event_limits,
             operations=OperationDesk(chain=self.chain, pool=self.operation_pool, publish=self._publish),
         )
 
@@ -193,6 +204,7 @@ class MadeUpNode:
         commit = Commit(self.chain.next_height, 0, judged.batch.hash, (signature,))
         self.chain.check_commit(commit, height=self.chain.next_height, batch_hash=judged.batch.hash)
         await self.chain.finalise(judged, commit)
+        self.feed.finalised(judged)
         receipts = judged.transition.receipts
         for receipt in receipts:
             self.mempool.remove(receipt.proof_id)
@@ -206,10 +218,12 @@ class MadeUpNode:
 
     async def drop(self, proof_id: bytes, refusal: Refusal) -> None:
         """Let the chain have moved past a waiting proof."""
-        self.mempool.remove(proof_id)
+        proof = self.mempool.remove(proof_id)
         dropped = DroppedProof(proof_id, refusal)
         await self.journal.settle(finalised=[], dropped=[dropped], now_ms=self.clock.now_ms())
         self.waiters.announce([], [dropped])
+        if proof is not None:
+            self.feed.dropped([(proof, refusal)], self.clock.now_ms())
 
 
 def made_up_genesis(parameters: Parameters) -> Genesis:
@@ -238,6 +252,7 @@ async def open_node(
     async with open_journal(journal_path, genesis.hash) as journal, trio.open_nursery() as nursery:
         registry = CollectorRegistry()
         metrics = NodeMetrics(registry)
+        feed = Feed(name=journal_path.name, began_ms=clock.now_ms(), height=chain.head.chain.height)
         admission = Admission(
             chain=chain,
             mempool=mempool,
@@ -246,9 +261,10 @@ async def open_node(
             waiters=waiters,
             clock=clock,
             metrics=metrics,
+            tell_accepted=lambda proofs: feed.accepted(proofs, clock.now_ms()),
         )
         nursery.start_soon(admission.run)
         yield MadeUpNode(
-            clock, storage, chain, mempool, journal, waiters, admission, registry, metrics, OperationPool(), []
+            clock, storage, chain, mempool, journal, waiters, admission, registry, metrics, OperationPool(), [], feed
         )
         nursery.cancel_scope.cancel()

@@ -18,6 +18,8 @@ from mesh import FACE_COUNT, TriangleId, locate
 from step_node.proofs.client_signing import sign_payload
 
 SUBMIT: Final = "/proof/submit"
+EVENTS: Final = "/events"
+STREAM_MS: Final = 50
 SUBMIT_BATCH: Final = "/proof/submit-batch"
 ACCURACY_M: Final = 5.0
 
@@ -47,7 +49,12 @@ def filter_case(_context: Any, case: Any) -> bool:
 
 @schemathesis.hook
 def before_call(_context: Any, case: Any, _kwargs: dict[str, Any]) -> None:
-    """Sign a well-formed submission: by a key, at a place and at a time of its own."""
+    """Sign a well-formed submission: by a key, at a place and at a time of its own. Have no stream last for an hour."""
+    if case.path == EVENTS:
+        wanted = (case.query or {}).get("duration_ms", STREAM_MS)
+        if str(wanted).isdigit() and int(wanted) > STREAM_MS:
+            wanted = STREAM_MS
+        case.query = {**(case.query or {}), "duration_ms": wanted}
     is_well_formed = case.meta is None or case.meta.generation.mode is GenerationMode.POSITIVE
     if case.path == SUBMIT and is_well_formed and isinstance(case.body, dict):
         payload = case.body["payload"]

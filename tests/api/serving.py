@@ -8,7 +8,7 @@ from typing import Final
 import trio
 
 from step_node.api.app import create_app
-from step_node.api.limits import ApiLimits
+from step_node.api.limits import EVENT_LIMITS, ApiLimits, EventLimits
 from step_node.api.server import serve_api
 from step_node.api.tls import Tls
 from tests.api.made_up_node import MadeUpNode
@@ -30,12 +30,18 @@ async def serve(
     wait_ms_max: int = 30_000,
     tls: Tls | None = None,
     account_submissions_per_minute: int = 0,
+    event_limits: EventLimits = EVENT_LIMITS,
     task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve `node`'s API until cancelled; tells its port."""
     app = create_app(
-        node.services(wait_ms_max=wait_ms_max, account_submissions_per_minute=account_submissions_per_minute)
+        node.services(
+            wait_ms_max=wait_ms_max,
+            account_submissions_per_minute=account_submissions_per_minute,
+            event_limits=event_limits,
+        )
     )
-    await partial(serve_api, limits=limits, clock=node.clock, metrics=node.metrics, tls=tls)(
-        app, host, port, task_status=task_status
+    serving = partial(
+        serve_api, limits=limits, clock=node.clock, metrics=node.metrics, tls=tls, on_stopping=node.feed.stop
     )
+    await serving(app, host, port, task_status=task_status)

@@ -38,5 +38,5 @@ def test_only_cursors_are_decoded(text: str) -> None:
 
 
 def test_a_cursor_beyond_every_height_is_refused() -> None:
-    with pytest.raises(ValueError, match="nextCursor"):
+    with pytest.raises(ValueError, match="must be a cursor that an earlier answer gave"):
         decode_cursor("gAAAAAAAAAAAAAAA")

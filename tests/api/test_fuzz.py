@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 from schemathesis import GenerationMode
 
 from step_node.api.errors import HTTP_STATUS
+from step_node.api.limits import EventLimits
 from tests.api.made_up_node import START_MS, Walker, open_node
 from tests.api.serving import serve
 
@@ -45,7 +46,7 @@ def api_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
     async def run() -> None:
         async with open_node(journal) as node, trio.open_nursery() as nursery:
-            port = await nursery.start(partial(serve, node, wait_ms_max=20))
+            port = await nursery.start(partial(serve, node, wait_ms_max=20, event_limits=EventLimits(stream_ms_max=20)))
             ports.put((port, trio.lowlevel.current_trio_token(), nursery.cancel_scope))
 
     thread = Thread(target=trio.run, args=(run,))

@@ -139,4 +139,9 @@ async def test_an_operation_is_refused_with_its_code_and_field(
 
 
 async def test_no_evidence_is_an_empty_list(client: httpx.AsyncClient) -> None:
-    assert (await client.get("/evidence")).json() == {"ok": True, "slashings": [], "nextCursor": None}
+    assert (await client.get("/evidence")).json() == {
+        "ok": True,
+        "slashings": [],
+        "nextCursor": None,
+        "latestCursor": "AAAAAAAAAAAAAAAA",
+    }

@@ -21,6 +21,7 @@ from p2p.addresses import parse_peer_address
 from p2p.framing import FramedStream
 from p2p.network import PeerId
 from step_node.api.app import create_app
+from step_node.api.models_events import event_text
 from step_node.ledger.commitment import EMPTY_LANES, commit_changes, state_root
 from step_node.ledger.records import (
     Account,
@@ -144,6 +145,10 @@ async def _add_answers(found: dict[str, str], directory: Path) -> None:
         async with httpx.AsyncClient(transport=transport, base_url="http://node") as client:
             for name, answer in (await _answers(node, client)).items():
                 found[f"api/{name}"] = f"{answer.status_code} {answer.text}"
+        final = await node.feed.events_at(1, node.storage)
+        assert final is not None
+        for number, event in enumerate((*final, *node.feed.local_since(0, 10))):
+            found[f"event/{number} {event.kind}"] = event_text(event).decode()
 
 
 async def _answers(node: MadeUpNode, client: httpx.AsyncClient) -> dict[str, httpx.Response]:
@@ -177,6 +182,12 @@ async def _answers(node: MadeUpNode, client: httpx.AsyncClient) -> dict[str, htt
         "/mesh/triangleAt?lat=91&lon=8.5417&level=3",
         "/batch/1",
         "/batch/2",
+        "/batches",
+        "/batches?from=1",
+        "/batch/latest",
+        f"/triangle/{triangle}/proofs",
+        f"/account/{walker.address_text}/proofs.csv",
+        "/events?kinds=nothing",
         "/leaderboard",
         "/validators",
         f"/validators/0x{validator}",

@@ -52,6 +52,7 @@ from step_node.api.errors import ApiError
 from step_node.api.submission_batch import JSON, LINES, MESSAGEPACK, parse_submissions
 from step_node.batch.batch import BatchHeader, MalformedBatch, decode_batch, encode_batch, identity_in
 from step_node.batch.outline import decode_outline, outline_of
+from step_node.batch.summary import stored_summary
 from step_node.chain.chain import COMMIT_BYTES_MAX, Chain
 from step_node.chain.genesis import load_genesis
 from step_node.cli.error_lines import CommandError
@@ -65,6 +66,7 @@ from step_node.durable.side_file import FILE_BYTES_MAX
 from step_node.engine.evidence_pool import EvidencePool
 from step_node.engine.wal import WriteAheadLog
 from step_node.errors import StepNodeError
+from step_node.feed.position import POSITION_CHARACTERS_MAX, LocalPosition, Position, parse_position
 from step_node.home.config import CONFIG_BYTES_MAX, NodeConfig, load_config
 from step_node.home.config_file import render_config
 from step_node.network.address_book import keep_address_book
@@ -160,6 +162,7 @@ FUZZED_AS = {
     "rpc_pb2.RPC.FromString": "gossip-rpc",
     "step_node/api/submission_batch.py msgpack": "submissions-packed",
     "step_node/batch/batch.py msgpack": "batch-identity",
+    "step_node/batch/summary.py msgpack": "batch-summary",
     "step_node/engine/wal.py msgpack": "consensus-log",
     "step_node/ledger/evidence.py msgpack": "consensus-gossip",
     "step_node/proofs/wire.py msgpack": "proof-bundle",
@@ -430,6 +433,7 @@ def decoders() -> dict[str, Decoder]:
             encode_proof_of_lock,
         ),
         "batch-identity": Decoder(identity_in, (MalformedBatch,), (proposal.batch,), GOSSIP_MESSAGE_BYTES_MAX),
+        "batch-summary": Decoder(stored_summary, (MalformedBatch,), (proposal.batch,), GOSSIP_MESSAGE_BYTES_MAX),
         "batch": Decoder(decode_batch, (MalformedBatch,), (proposal.batch,), GOSSIP_MESSAGE_BYTES_MAX, encode_batch),
         "proof-bundle": Decoder(
             decode_bundle,
@@ -551,6 +555,12 @@ def decoders() -> dict[str, Decoder]:
             (ApiError,),
             (msgpack.packb([signed, to_wire_fields(proofs[0])]),),
             BATCH_BODY_BYTES_MAX,
+        ),
+        "event-position": Decoder(
+            lambda data: parse_position(data.decode("latin-1")),
+            (ValueError,),
+            (str(Position(42, 7, LocalPosition("5f3a21bc", 118))).encode(),),
+            POSITION_CHARACTERS_MAX,
         ),
         "cursor": Decoder(
             lambda data: decode_cursor(data.decode("latin-1")), (ValueError,), (encode_cursor(7, 3).encode(),), 200

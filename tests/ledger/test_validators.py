@@ -12,6 +12,7 @@ from step_node.ledger import validators
 from step_node.ledger.apply import BatchRefused
 from step_node.ledger.offences import Offence, OffenceKind
 from step_node.ledger.records import ValidatorState
+from step_node.ledger.validator_changes import ValidatorChangeKind
 from step_node.ledger.validators import OFFLINE_BATCHES_MIN, validator_set
 from step_node.operations.operation import Operation
 from tests.ledger.world import World
@@ -551,6 +552,7 @@ def test_value_is_conserved_and_the_root_is_that_of_the_records_whatever_happens
     batches: list[tuple[list[tuple[str, str, str, str]], list[tuple[str, int, OffenceKind]], int, bool]],
 ) -> None:
     world = world_of(epoch_batches=2)
+    told_members = set(world.members())
     for moves, accusations, passing_ms, has_proof in batches:
         operations: list[Operation] = []
         offences: list[Offence] = []
@@ -567,6 +569,15 @@ def test_value_is_conserved_and_the_root_is_that_of_the_records_whatever_happens
                 operations.append(operation)
         proofs = [signed_proof("bob", timestamp_ms=at_ms)] if has_proof and passing_ms >= 40_000 else []
         burnt_before_ustep = world.head.chain.burnt_ustep
-        slashings = world.apply(*proofs, offences=offences, operations=operations, at_ms=at_ms).slashings
-        assert world.head.chain.burnt_ustep - burnt_before_ustep == sum(one.amount_ustep for one in slashings)
+        transition = world.apply(*proofs, offences=offences, operations=operations, at_ms=at_ms)
+        slashed_ustep = sum(one.amount_ustep for one in transition.slashings)
+        assert world.head.chain.burnt_ustep - burnt_before_ustep == slashed_ustep
         world.check()
+        for change in transition.validator_changes:
+            if change.kind is ValidatorChangeKind.JOINED:
+                told_members.add(change.validator)
+            elif change.kind is ValidatorChangeKind.KEY_REPLACED:
+                told_members ^= {change.validator, change.successor}
+            elif change.kind in (ValidatorChangeKind.LEFT, ValidatorChangeKind.JAILED):
+                told_members.discard(change.validator)
+        assert told_members == world.members()

@@ -19,6 +19,7 @@ from step_node.ledger.records import (
     nonce_age,
 )
 from step_node.ledger.state import Changes, NonceExpiry, Receipt, StateHead, StateKeys
+from step_node.ledger.validator_changes import ValidatorChange, ValidatorChangeKind
 from step_node.operations.operation import SetAddress, Transfer
 from step_node.parameters import Parameters
 from step_node.proofs.proof import SignedProof
@@ -90,6 +91,7 @@ class MadeUpChain:
             operations=tuple(
                 self._operation(height, index, now_ms) for index in range(self._operations_random.choice((0, 1, 4)))
             ),
+            validator_changes=tuple(self._life(height, index) for index in range(self._random.choice((0, 1, 3)))),
         )
         self.batches.append(finalised)
         return finalised
@@ -177,6 +179,18 @@ class MadeUpChain:
             evidence=pick.randbytes(pick.choice((0, 300))),
         )
 
+    def _life(self, height: int, index: int) -> ValidatorChange:
+        pick = self._random
+        return ValidatorChange(
+            height=height,
+            index=index,
+            kind=pick.choice(list(ValidatorChangeKind)),
+            validator=pick.randbytes(20),
+            owner=pick.randbytes(20),
+            stake_ustep=pick.randrange(2**62),
+            successor=pick.randbytes(pick.choice((0, 20))),
+        )
+
     def _validators(self, count: int) -> tuple[ValidatorRecord, ...]:
         pick = self._random
         made = [
@@ -217,6 +231,8 @@ async def assert_holds(store: Storage, chain: MadeUpChain) -> None:
     assert list(await store.batches(1, 500)) == [batch.stored for batch in chain.batches]
     slashings = [slashing for batch in chain.batches for slashing in batch.slashings]
     assert list(await store.slashings(limit=500)) == slashings[::-1]
+    lives = [change for batch in chain.batches for change in batch.validator_changes]
+    assert list(await store.validator_changes(limit=500)) == lives[::-1]
     if slashings:
         newest = slashings[-1]
         assert list(await store.slashings(limit=1, before=(newest.height, newest.index))) == slashings[-2:-1]

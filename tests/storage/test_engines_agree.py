@@ -41,6 +41,15 @@ async def answers(store: Storage, chain: MadeUpChain) -> list[object]:
         said.append(await store.account_proofs(address, before=(2, 1), limit=3))
         said.append(await store.account_page(address, limit=20))
         said.append(await store.transactions(address, before=(2, 65), limit=3))
+        said.append(await store.account_proofs(address, after=(2, 1), limit=3))
+        said.append(await store.account_proofs(address, before=(4, 2), after=(1, 1), limit=3))
+    for triangle_id in chain.triangles:
+        said.append(await store.triangle_proofs(triangle_id, limit=500))
+        said.append(await store.triangle_proofs(triangle_id, before=(2, 1), limit=3))
+        said.append(await store.triangle_proofs(triangle_id, after=(2, 1), limit=3))
+    said.append(await store.slashings(after=(2, 1), limit=3))
+    said.append(await store.validator_changes(after=(2, 1), limit=3))
+    said.append(await store.validator_changes(before=(4, 1), limit=3))
     said.append(await store.batches(1, 500))
     proof_ids = [proof.proof_id for batch in chain.batches for proof in batch.proofs]
     said.append(sorted(await store.receipts(proof_ids), key=lambda receipt: receipt.proof_id))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import pytest
 import trio
@@ -15,6 +18,7 @@ from step_node.storage.interface import (
     FinalisedBatch,
     FinalisedOperation,
     FinalisedProof,
+    Place,
     Storage,
     StorageMismatch,
     Transaction,
@@ -300,6 +304,48 @@ async def test_an_operation_that_is_not_its_batch_s_is_refused(
     await started.finalise(replace(batch, operations=(right,)))
 
 
+async def test_every_history_is_paged_both_ways_without_gap_or_repeat(started: Storage, chain: MadeUpChain) -> None:
+    await grow(started, chain, batches=6, proofs=20)
+    proofs = [
+        FinalisedProof(proof, receipt)
+        for batch in chain.batches
+        for proof, receipt in zip(batch.proofs, batch.receipts, strict=True)
+    ]
+    histories: list[tuple[Callable[..., Awaitable[Sequence[Any]]], list[Any]]] = [
+        (started.slashings, [one for batch in chain.batches for one in batch.slashings]),
+        (started.validator_changes, [one for batch in chain.batches for one in batch.validator_changes]),
+    ]
+    for address in chain.addresses[:4]:
+        of_account = [one for one in proofs if one.proof.account == address]
+        histories.append((partial(started.account_proofs, address), of_account))
+    for triangle_id in sorted(chain.triangles)[:8]:
+        in_triangle = [one for one in proofs if one.receipt.triangle == triangle_id]
+        histories.append((partial(started.triangle_proofs, triangle_id), in_triangle))
+    for read, expected in histories:
+        assert expected
+        newest_first: list[Any] = []
+        before: Place | None = None
+        while page := await read(before=before, limit=3):
+            newest_first.extend(page)
+            before = place_in_history(page[-1])
+        assert newest_first == expected[::-1]
+        oldest_first: list[Any] = []
+        after: Place = (0, 0)
+        while page := await read(after=after, limit=3):
+            oldest_first.extend(page)
+            after = place_in_history(page[-1])
+        assert oldest_first == expected
+        between = [one for one in reversed(expected) if (2, 0) < place_in_history(one) < (5, 1)]
+        assert list(await read(before=(5, 1), after=(2, 0), limit=500)) == between
+        assert list(await read(before=(5, 1), after=(2, 0), limit=1)) == between[:1]
+        assert list(await read(before=(2, 0), after=(5, 1), limit=3)) == []
+
+
+def place_in_history(entry: Any) -> Place:
+    of = entry.receipt if isinstance(entry, FinalisedProof) else entry
+    return of.height, of.index
+
+
 async def test_ranks_follow_the_leaderboard_and_equal_balances_the_address(
     started: Storage, chain: MadeUpChain
 ) -> None:
@@ -321,6 +367,9 @@ async def test_a_page_outside_its_bounds_is_refused(started: Storage, limit: int
         lambda: started.account_proofs(bytes(20), before=None, limit=limit),
         lambda: started.transactions(bytes(20), before=None, limit=limit),
         lambda: started.account_page(bytes(20), limit=limit),
+        lambda: started.account_proofs(bytes(20), limit=limit),
+        lambda: started.triangle_proofs(1, limit=limit),
+        lambda: started.validator_changes(limit=limit),
     ):
         with pytest.raises(ValueError, match=f"limit is {limit}: it must be from 1 to {PAGE_MAX}"):
             await call()

@@ -521,7 +521,9 @@ class WatchedStorage(MemoryStorage):
         for name in ("_accounts", "_triangles", "_nonces", "_batches", "_proofs"):
             setattr(self, name, dict(getattr(other, name)))
         self._histories = {address: list(proofs) for address, proofs in other._histories.items()}
+        self._triangle_proofs = {triangle: list(proofs) for triangle, proofs in other._triangle_proofs.items()}
         self._slashings = list(other._slashings)
+        self._validator_changes = list(other._validator_changes)
 
     def last_signed_by(self, validator: bytes) -> int:
         """The greatest height whose commit, as it is kept, has a signature of this validator; 0 if none has."""
