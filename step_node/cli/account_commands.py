@@ -119,7 +119,8 @@ def show(
     if as_json:
         return
     names = ("account", "balance", "proofs", "rank", "lastProofAt", "nextSequence")
-    print_table(("", ""), [(name, answer.get(name)) for name in names])
+    for name in names:
+        typer.echo(f"{name:<14}{plain(answer.get(name))}")
     transactions = answer.get("transactions")
     if isinstance(transactions, list) and transactions:
         typer.echo()

@@ -21,7 +21,7 @@ from step_node.chain.genesis import Genesis
 from step_node.crypto.eip191 import address_of, public_key_of
 from step_node.ledger.records import ValidatorRecord, ValidatorState
 from step_node.ledger.state import StateHead
-from step_node.operations.client_signing import register, rotate_key, unbond, withdraw
+from step_node.operations.client_signing import register, rotate_key, transfer, unbond, withdraw
 from step_node.operations.operation import Operation
 from step_node.storage.interface import StorageUnavailable
 from step_node.testing.simulator.chain import NEWCOMERS, STAKE_USTEP, newcomer_key, owner_key, p2p_address_of
@@ -34,6 +34,8 @@ LOOK_SECONDS = 0.3
 GIVE_IN_SECONDS = 1.0
 """After so long an operation that has not shown in the records is given in again."""
 ABSENCE_SECONDS_MAX = 12.0
+HANDED_ON_USTEP = 1
+"""Of a stake that was taken back: the least, since slashes may have left next to nothing."""
 CLOCK_STEP_MS_MAX = 60_000
 PROCEDURES_MAX = 4
 """Procedures of one history."""
@@ -213,6 +215,29 @@ class Operators:
         await self._give_in(owner, make, lambda: self._state(host.address) in waits)
         await self._until(lambda: self._state(host.address) in waits[1:])
 
+    def _operations_of(self, address: bytes) -> int:
+        """How many of an account's operations the furthest honest node has seen applied."""
+        return max(host.storage.operations_of(address) for host in self._hosts if host.is_honest)
+
+    async def _hand_on(self, owner: bytes) -> None:
+        """Send a stake that was taken back to somebody, in one operation however often it is given in."""
+        address = address_of(public_key_of(owner))
+        before = self._operations_of(address)
+        to = address_of(public_key_of(owner_key("heir")))
+
+        def make(sequence: int) -> Operation:
+            return transfer(
+                owner_key=owner,
+                chain_id=self._genesis.chain_id,
+                sequence=min(sequence, before),
+                to=to,
+                amount_ustep=HANDED_ON_USTEP,
+                memo="what is left of a stake",
+            )
+
+        await self._give_in(owner, make, lambda: self._operations_of(address) > before)
+        self._note(f"0x{address.hex()} has sent on some of its stake")
+
     # --- procedures ---------------------------------------------------------------------------------------------
 
     def _ends(self, host: Host) -> None:
@@ -238,7 +263,7 @@ class Operators:
         self._ends(host)
 
     async def _leave(self) -> None:
-        """Unbond, stay until the epoch's end, stop for good, and withdraw once the stake is free."""
+        """Unbond, stay until the epoch's end, stop for good, withdraw once the stake is free, and send some on."""
         hosts = self._idle_members()
         if not hosts or not self._may_shrink():
             return
@@ -261,6 +286,7 @@ class Operators:
             lambda sequence: withdraw(owner_key=owner, chain_id=chain_id, sequence=sequence, validator=address),
             lambda: self._record(address) is None,
         )
+        await self._hand_on(owner)
         self._ends(host)
 
     async def _rotate(self) -> None:

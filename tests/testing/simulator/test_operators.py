@@ -38,6 +38,7 @@ def test_a_procedure_comes_to_its_end_on_a_good_day(act: FaultKind) -> None:
 def test_a_validator_leaves_and_takes_its_stake_along_and_another_joins() -> None:
     lines = [line for one in on_a_good_day(FaultKind.MEMBERSHIP, (LEAVING_SEED,)) for line in one.lines]
     assert any("is done: to leave" in line for line in lines)
+    assert any("has sent on some of its stake" in line for line in lines)
     assert any("is done: to become a validator" in line for line in lines)
 
 
