@@ -15,9 +15,12 @@ from typing import Final
 COST_MS_DEFAULT: Final = 1.5
 """What a request costs whose path is not in the table."""
 
+RECEIPT_ENDING: Final = "/receipt"
+RECEIPT_COST_MS: Final = 10.0
+"""What a path that ends so costs: for a receipt, the whole of its batch is decoded."""
+
 COSTS_MS: Final = (
     ("/proof/submit", 1.0),
-    ("/proof/0x", 10.0),
     ("/proof/", 2.0),
     ("/account/transfer", 4.0),
     ("/account/", 3.0),
@@ -95,6 +98,8 @@ class ApiLimits:
 
 def cost_ms_of(path: str) -> float:
     """What a request for `path` costs."""
+    if path.endswith(RECEIPT_ENDING):
+        return RECEIPT_COST_MS
     return next((cost_ms for beginning, cost_ms in COSTS_MS if path.startswith(beginning)), COST_MS_DEFAULT)
 
 

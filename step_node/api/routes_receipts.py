@@ -13,12 +13,14 @@ from step_node.api.caching import UNCHANGING
 from step_node.api.documentation import EVERYWHERE, refusals
 from step_node.api.errors import ApiError, RequestCode
 from step_node.api.routes_proofs import ProofId
+from step_node.api.routes_transactions import OperationId
 from step_node.api.routing import api_router
 from step_node.api.services import ApiServices
 from step_node.explanations.details import Details
 from step_node.mempool.outcomes import Dropped, Finalised, Pending
 from step_node.offload import run_blocking
 from step_node.receipts.document import (
+    OperationReceipt,
     ProofReceipt,
     ReceiptDocument,
     receipt_cbor,
@@ -28,6 +30,8 @@ from step_node.receipts.making import BatchReceipts
 
 JSON: Final = "application/json"
 CBOR: Final = "application/cbor"
+
+_IS_FINAL: Final = "is final at height"
 
 _RECEIPT: Final[dict[int | str, dict[str, Any]]] = {
     200: {
@@ -62,8 +66,40 @@ def receipt_routes(services: ApiServices) -> APIRouter:
         found = await storage.receipts([proof_id])
         if not found:
             raise await _not_final(proof_id, proof_id_text)
-        receipts = await _all_of(found[0].height, proof_id_text)
+        receipts = await _all_of(found[0].height, f"proofId: the proof {_IS_FINAL}", proof_id_text)
         return await _answer(request, lambda: receipts.of_proof(proof_id))
+
+    @routes.get(
+        "/operation/{operationId}/receipt",
+        summary="What shows to anybody that an operation is final, and what it left its owner",
+        response_model=OperationReceipt,
+        responses={
+            **_RECEIPT,
+            **refusals(RequestCode.OPERATION_NOT_FOUND, RequestCode.RECEIPT_NOT_FOUND, *EVERYWHERE),
+        },
+    )
+    async def operation_receipt(operation_id_text: OperationId, request: Request) -> Response:
+        """Of a transfer, or of any other operation: one file, as for a proof."""
+        operation_id = bytes.fromhex(operation_id_text[2:])
+        found = await storage.operations([operation_id])
+        if not found:
+            raise _not_applied(operation_id, operation_id_text)
+        index = found[0].index
+        receipts = await _all_of(found[0].height, f"operationId: the operation {_IS_FINAL}", operation_id_text)
+        return await _answer(request, lambda: receipts.of_operation(index))
+
+    def _not_applied(operation_id: bytes, operation_id_text: str) -> ApiError:
+        if services.operations.find_waiting(operation_id) is not None:
+            return ApiError(
+                RequestCode.RECEIPT_NOT_FOUND,
+                "operationId: the operation waits to be final; ask again when it is",
+                details=Details(value=operation_id_text, retryable=True),
+            )
+        return ApiError(
+            RequestCode.OPERATION_NOT_FOUND,
+            "operationId: waits for no batch on this node, and none that it keeps holds it",
+            details=Details(value=operation_id_text),
+        )
 
     async def _not_final(proof_id: bytes, proof_id_text: str) -> ApiError:
         match await services.admission.outcome(proof_id):
@@ -86,7 +122,7 @@ def receipt_routes(services: ApiServices) -> APIRouter:
                     details=Details(value=proof_id_text),
                 )
 
-    async def _all_of(height: int, proof_id_text: str) -> BatchReceipts:
+    async def _all_of(height: int, what: str, id_text: str) -> BatchReceipts:
         try:
             receipts = await maker.of_batch(height)
         except LinksUnknown:
@@ -97,8 +133,8 @@ def receipt_routes(services: ApiServices) -> APIRouter:
             why = "has not all of that batch"
         raise ApiError(
             RequestCode.RECEIPT_NOT_FOUND,
-            f"proofId: the proof is final at height {height}, but this node {why}; ask another one",
-            details=Details(value=proof_id_text),
+            f"{what} {height}, but this node {why}; ask another one",
+            details=Details(value=id_text),
         )
 
     return routes

@@ -51,6 +51,7 @@ async def test_every_route_of_the_protocol_is_described(description: dict[str, A
         "POST /validator/rotate-key",
         "POST /validator/set-address",
         "GET /proof/{proofId}/receipt",
+        "GET /operation/{operationId}/receipt",
         "GET /batch/{height}",
         "GET /status",
         "GET /health",

@@ -20,6 +20,7 @@ from step_node.storage.interface import StoredBatch
 from step_node.storage.memory import MemoryStorage
 from tests.api.made_up_node import START_MS, MadeUpNode, Walker
 from tests.api.test_submit import require_refusal, submit
+from tests.api.test_transfers import earn, signed
 
 
 class CountingStorage(MemoryStorage):
@@ -159,3 +160,21 @@ async def test_what_was_asked_for_the_longest_ago_is_dropped(
         assert isinstance(await maker.of_batch(height), BatchReceipts)
     assert storage.read == [1, 2, 3, 2]
     assert await maker.of_batch(4) is None
+
+
+async def test_a_transfer_has_a_receipt_beside_the_proofs_of_its_batch(
+    node: MadeUpNode, client: httpx.AsyncClient
+) -> None:
+    await earn(node, client)
+    operation_id = (await client.post("/account/transfer", json=signed())).json()["operationId"]
+    path = f"/operation/{operation_id}/receipt"
+    answer = await client.get(path)
+    assert "waits" in require_refusal(answer, 404, "RECEIPT_NOT_FOUND")
+    (proof_id,) = await final(node, client, 1)
+    for each in (operation_id, proof_id):
+        found = await client.get(path if each == operation_id else f"/proof/{proof_id}/receipt")
+        verified = verify_receipt(found.content, node.chain.genesis.trust())
+        assert f"0x{verified.identity.hex()}" == each
+        assert verified.receipt.path.size == 2
+    assert (await client.get(path)).json()["outcome"] == {"balance": "0.750000"}
+    require_refusal(await client.get(f"/operation/0x{'ab' * 32}/receipt"), 404, "OPERATION_NOT_FOUND")
