@@ -21,15 +21,15 @@ from step_node.explanations.details import Details
 from step_node.ledger.apply import keys_of, nonce_expiry
 from step_node.ledger.state import Receipt, StateSlice
 from step_node.ledger.state_gates import check_clock
-from step_node.mempool.backlog import BACKLOG_SECONDS, Backlog
+from step_node.mempool.backlog import Backlog
 from step_node.mempool.journal import DroppedProof, Journal, JournalError
 from step_node.mempool.movement import with_retry_at
 from step_node.mempool.outcomes import Dropped, Finalised, Outcome, OutcomeWaiters, Pending
 from step_node.mempool.pool import Mempool
+from step_node.mempool.refusals import STOPPING, check_time_left, queue_full, too_early, too_many
 from step_node.mempool.try_instead import needs_triangle, with_triangles
 from step_node.mempool.verdicts import refusal_at, refusal_for_good
 from step_node.metrics import NodeMetrics
-from step_node.parameters import Parameters
 from step_node.proofs.proof import Refusal, RefusalCode, SignedProof
 from step_node.storage.interface import StorageReads, StorageUnavailable
 
@@ -38,10 +38,6 @@ CHUNK_PROOFS_MAX = 256
 
 QUEUE_SUBMISSIONS_MAX = 4_096
 """Submissions that wait for their chunk; one more is refused with `MEMPOOL_FULL`."""
-
-WAITING_PART_OF_AGE = 100
-"""A proof that is handed in must have time left to wait in: `BACKLOG_SECONDS`, the finality that clients can count on,
-or this part of the greatest age where that is less. What is older would be taken in to be dropped."""
 
 RESTORED = "journal"
 """The source of what comes back after a restart: who submitted it is not written down."""
@@ -69,31 +65,6 @@ class TakenIn:
 
 
 log = structlog.get_logger("journal")
-
-_STOPPING = Refusal(RefusalCode.NOT_READY, "the node is stopping; submit to another node", Details(gate="stopping"))
-
-
-def _too_many(waiting: int) -> Refusal:
-    return Refusal(
-        RefusalCode.MEMPOOL_FULL,
-        f"{waiting} proofs wait already, as many as the chain finalises in {BACKLOG_SECONDS} seconds; try again later",
-        Details(gate="backlog", value=waiting, unit="proofs"),
-    )
-
-
-def _check_time_left(proof: SignedProof, time_ms: int, parameters: Parameters) -> Refusal | None:
-    """Why a client cannot be promised that `proof` waits: it would soon be too old for any batch."""
-    age_ms = time_ms - proof.timestamp_ms
-    waiting_ms = min(1_000 * BACKLOG_SECONDS, parameters.proof_max_age_ms // WAITING_PART_OF_AGE)
-    limit_ms = parameters.proof_max_age_ms - waiting_ms
-    if age_ms <= limit_ms:
-        return None
-    return Refusal(
-        RefusalCode.CLOCK_DRIFT,
-        f"timestamp: {age_ms} ms old; to be final before it is {parameters.proof_max_age_ms} ms old, it may have at"
-        f" most {limit_ms} ms when it is handed in",
-        Details(value=age_ms, limit=limit_ms, unit="ms", drift_ms=-age_ms),
-    )
 
 
 class Admission:
@@ -149,12 +120,7 @@ class Admission:
         """
         begins_in_ms = self._chain.begins_in_ms
         if begins_in_ms:
-            begins_at_ms = self._clock.now_ms() + begins_in_ms
-            early = Refusal(
-                RefusalCode.NOT_READY,
-                f"the chain begins in {begins_in_ms} ms; submit a proof made then",
-                Details(gate="genesis_time", value=begins_in_ms, unit="ms", retryable=False, retry_at_ms=begins_at_ms),
-            )
+            early = too_early(begins_in_ms, self._clock.now_ms())
             return [early] * len(proofs)
         submissions = [_Submission(proof, source, trio.Event()) for proof in proofs]
         self._enqueue(submissions)
@@ -168,7 +134,7 @@ class Admission:
         taken_in(TakenIn(new, known))
         waiting = {each.proof.proof_id for each in submissions if isinstance(each.answer, Pending)}
         outcomes = await self._await_outcomes(waiting, wait_ms)
-        answers = [outcomes.get(each.proof.proof_id, each.answer or _STOPPING) for each in submissions]
+        answers = [outcomes.get(each.proof.proof_id, each.answer or STOPPING) for each in submissions]
         return await self._with_triangles(proofs, answers)
 
     def busy_seconds(self) -> int:
@@ -208,7 +174,7 @@ class Admission:
         room = self._backlog.room(waiting)
         for submission in submissions:
             is_known = submission.proof.proof_id in self._mempool
-            refusal = self._put_in_line(submission) if room or is_known else _too_many(waiting)
+            refusal = self._put_in_line(submission) if room or is_known else too_many(waiting)
             if refusal is None:
                 room -= not is_known
             else:
@@ -219,13 +185,9 @@ class Admission:
         try:
             self._send.send_nowait(submission)
         except trio.WouldBlock:
-            return Refusal(
-                RefusalCode.MEMPOOL_FULL,
-                f"{QUEUE_SUBMISSIONS_MAX} submissions wait already; try again in a second",
-                Details(gate="queue", value=QUEUE_SUBMISSIONS_MAX, limit=QUEUE_SUBMISSIONS_MAX, unit="submissions"),
-            )
+            return queue_full(QUEUE_SUBMISSIONS_MAX)
         except trio.BrokenResourceError:
-            return _STOPPING
+            return STOPPING
         return None
 
     async def _await_outcomes(self, proof_ids: Collection[bytes], wait_ms: int) -> dict[bytes, Outcome]:
@@ -466,7 +428,7 @@ class Admission:
         next_batch_ms = self._chain.next_batch_time_ms
         refusal = check_clock(proof, next_batch_ms, parameters)
         if refusal is None and is_promised:
-            refusal = _check_time_left(proof, max(now_ms, next_batch_ms), parameters)
+            refusal = check_time_left(proof, max(now_ms, next_batch_ms), parameters)
         refusal = (
             refusal
             or refusal_at(proof, state, now_ms)

@@ -161,6 +161,11 @@ async def internal_error(case: Case) -> httpx.Response:
     return await case.http.get("/leaderboard")
 
 
+async def receipt_not_found(case: Case) -> httpx.Response:
+    waiting = (await case.submit(Walker(1).proof(START_MS))).json()["proofId"]
+    return await case.http.get(f"/proof/{waiting}/receipt")
+
+
 async def wrong_state(case: Case) -> httpx.Response:
     withdrawal = client_signing.withdraw(owner_key=VALIDATOR_KEY, chain_id=CHAIN_ID, sequence=0, validator=OWN)
     return await case.operate("withdraw", withdrawal)
@@ -237,6 +242,7 @@ PROVOCATIONS: Final[dict[str, Provocation]] = {
     "NOT_READY": not_ready,
     "INTERNAL_ERROR": internal_error,
     "PROOF_NOT_FOUND": asking("GET", f"/proof/status/{HASH}"),
+    "RECEIPT_NOT_FOUND": receipt_not_found,
     "OPERATION_NOT_FOUND": asking("GET", f"/operation/{HASH}"),
     "BATCH_NOT_FOUND": asking("GET", "/batch/9"),
     "VALIDATOR_NOT_FOUND": asking("GET", f"/validators/0x{address('nobody').hex()}"),
