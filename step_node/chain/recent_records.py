@@ -78,12 +78,12 @@ class RecentRecords:
         return len(self._accounts) + len(self._triangles) + len(self._nonces)
 
     def split(self, keys: StateKeys, head: StateHead) -> tuple[StateSlice, StateKeys]:
-        """What is known of `keys` as a slice at `head`, and what must be loaded. Nonces that expire always must be."""
+        """What is known of `keys` as a slice at `head`, and what must be loaded: what expires, and ranges, always."""
         accounts, no_accounts = self._accounts.split(keys.accounts)
         triangles, no_triangles = self._triangles.split(keys.triangles)
         nonces, no_nonces = self._nonces.split(keys.nonces)
         known = StateSlice(head, accounts, triangles, nonces)
-        return known, StateKeys(no_accounts, no_triangles, no_nonces, keys.expiry)
+        return known, StateKeys(no_accounts, no_triangles, no_nonces, keys.expiry, keys.ranges)
 
     def keep(self, loaded: StateSlice) -> None:
         """Put in what was loaded; the head must be the slice's."""
@@ -116,4 +116,5 @@ def merged(known: StateSlice, loaded: StateSlice) -> StateSlice:
         {**known.triangles, **loaded.triangles},
         {**known.nonces, **loaded.nonces},
         loaded.expired_nonces,
+        loaded.in_ranges,
     )

@@ -28,13 +28,26 @@ class NonceExpiry:
 
 
 @dataclass(frozen=True, slots=True)
+class TriangleRanges:
+    """Which triangles' records: those whose ids lie in one of `ranges`, the first `records_max` of them by id.
+
+    Each range is (first, last), both included; they are in rising order, and no two of them meet. All descendants of a
+    triangle are one range (protocol.md §1).
+    """
+
+    ranges: tuple[tuple[int, int], ...]
+    records_max: int
+
+
+@dataclass(frozen=True, slots=True)
 class StateKeys:
-    """The records to load; also the nonces that `expiry`, if there is one, has leave."""
+    """The records to load; also the nonces that `expiry` has leave and the triangles in `ranges`, if given."""
 
     accounts: frozenset[bytes] = frozenset()
     triangles: frozenset[int] = frozenset()
     nonces: frozenset[tuple[bytes, str]] = frozenset()
     expiry: NonceExpiry | None = None
+    ranges: TriangleRanges | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +74,8 @@ class StateSlice:
     nonces: Mapping[tuple[bytes, str], NonceRecord | None]
     expired_nonces: tuple[NonceRecord, ...] = ()
     """Those that leave with this batch, sorted by `nonce_age`."""
+    in_ranges: tuple[Triangle, ...] = ()
+    """The triangles of the ranges asked for that have a record, by rising id."""
 
 
 class OperationReceipt(NamedTuple):

@@ -10,10 +10,12 @@ from collections.abc import Iterable, Sequence
 from operator import attrgetter
 
 from step_node.ledger.records import Account, ChainRecord
-from step_node.ledger.state import Changes, Receipt, StateHead
+from step_node.ledger.state import Changes, Receipt, StateHead, TriangleRanges
 from step_node.proofs.proof import SignedProof
 from step_node.storage.interface import (
     PAGE_MAX,
+    RANGE_RECORDS_MAX,
+    RANGES_MAX,
     SCHEMA_VERSION,
     FinalisedBatch,
     NoChain,
@@ -172,6 +174,19 @@ def _require_receipts(height: int, proofs: Sequence[SignedProof], receipts: Sequ
             )
     _require_int64s(receipts, _RECEIPT_INTEGERS, "receipt")
     _require_int64s(proofs, ("timestamp_ms",), "proof")
+
+
+def require_ranges(wanted: TriangleRanges) -> None:
+    """Raises `ValueError` for ranges as `StorageReads.load` does not take them."""
+    if len(wanted.ranges) > RANGES_MAX:
+        raise ValueError(f"ranges: {len(wanted.ranges)}, at most {RANGES_MAX} may be asked for at once")
+    if not 1 <= wanted.records_max <= RANGE_RECORDS_MAX:
+        raise ValueError(f"records_max: must be 1 to {RANGE_RECORDS_MAX}")
+    above = -1
+    for first, last in wanted.ranges:
+        if not above < first <= last:
+            raise ValueError("ranges: must be in rising order, and apart")
+        above = last
 
 
 def _require_storable_head(head: StateHead) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from step_node.errors import StepNodeError
+from step_node.ledger.level_counts import CountsByLevel
 from step_node.ledger.offences import Slashing
 from step_node.ledger.records import Account, NonceRecord, Record, Triangle
 from step_node.ledger.state import Changes, Receipt, StateHead, StateKeys, StateSlice
@@ -29,6 +30,12 @@ accounts."""
 
 Place: TypeAlias = tuple[int, int]
 """The (height, index) of an entry of a history."""
+
+RANGES_MAX = 1_000
+"""Ranges of triangles that one `load` may name; more are a caller's error."""
+
+RANGE_RECORDS_MAX = 5_000
+"""Records that one `load` may ask for by ranges; more are a caller's error."""
 
 STRANGERS_READS_MAX = 4
 """Reads for strangers at the same time; a further one waits for one to end."""
@@ -176,7 +183,11 @@ class StorageReads(Protocol):
     async def head(self) -> StateHead: ...
 
     async def load(self, keys: StateKeys) -> StateSlice:
-        """The head and the records asked for, read as one consistent snapshot."""
+        """The head and the records asked for, read as one consistent snapshot.
+
+        Raises `ValueError` for ranges out of order, more than `RANGES_MAX`, or of more records than
+        `RANGE_RECORDS_MAX`.
+        """
         ...
 
     async def batches(self, from_height: int, limit: int) -> Sequence[StoredBatch]:
@@ -221,6 +232,14 @@ class StorageReads(Protocol):
         ...
 
     async def triangle(self, triangle_id: int) -> Triangle | None: ...
+
+    async def active_triangles(self, level: int, *, after: int, limit: int) -> Sequence[Triangle]:
+        """Those of `level` that have a record and are active, by rising id, from above the id `after`."""
+        ...
+
+    async def level_counts(self) -> CountsByLevel:
+        """What has happened at each level; the cost does not grow with the chain."""
+        ...
 
     async def leaderboard(self, *, limit: int) -> Sequence[Account]:
         """Accounts by falling balance, equal balances by address."""

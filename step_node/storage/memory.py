@@ -10,12 +10,20 @@ from __future__ import annotations
 import heapq
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
-from itertools import takewhile
+from copy import deepcopy
+from itertools import islice, takewhile
 from typing import TypeVar
 
+from mesh.triangle_id import LEVEL_MASK
+from step_node.ledger.level_counts import (
+    CountsByLevel,
+    add_counts,
+    counts_of_receipts,
+    counts_of_triangles,
+)
 from step_node.ledger.offences import Slashing
-from step_node.ledger.records import Account, NonceRecord, Triangle, nonce_age
-from step_node.ledger.state import Changes, Receipt, StateHead, StateKeys, StateSlice
+from step_node.ledger.records import Account, NonceRecord, Triangle, TriangleState, nonce_age
+from step_node.ledger.state import Changes, Receipt, StateHead, StateKeys, StateSlice, TriangleRanges
 from step_node.ledger.validator_changes import ValidatorChange
 from step_node.storage import checks
 from step_node.storage.interface import (
@@ -54,6 +62,7 @@ class MemoryStorage(Storage):
         self._transactions: dict[bytes, list[Transaction]] = {}
         self._triangle_proofs: dict[int, list[FinalisedProof]] = {}
         self._slashings: list[Slashing] = []
+        self._level_counts: CountsByLevel = {}
         self._validator_changes: list[ValidatorChange] = []
 
     def for_strangers(self) -> StorageReads:
@@ -73,6 +82,8 @@ class MemoryStorage(Storage):
         return self._required_head()
 
     async def load(self, keys: StateKeys) -> StateSlice:
+        if keys.ranges is not None:
+            checks.require_ranges(keys.ranges)
         expired: list[NonceRecord] = []
         if keys.expiry is not None:
             older = (one for one in self._nonces.values() if one.timestamp_ms < keys.expiry.before_ms)
@@ -83,7 +94,17 @@ class MemoryStorage(Storage):
             triangles={triangle_id: self._triangles.get(triangle_id) for triangle_id in keys.triangles},
             nonces={key: self._nonces.get(key) for key in keys.nonces},
             expired_nonces=tuple(expired),
+            in_ranges=() if keys.ranges is None else self._in_ranges(keys.ranges),
         )
+
+    def _in_ranges(self, wanted: TriangleRanges) -> tuple[Triangle, ...]:
+        ids = sorted(self._triangles)
+        within = (
+            self._triangles[triangle_id]
+            for first, last in wanted.ranges
+            for triangle_id in ids[bisect_left(ids, first) : bisect_right(ids, last)]
+        )
+        return tuple(islice(within, wanted.records_max))
 
     async def finalise(self, finalised: FinalisedBatch) -> None:
         checks.require_consistent(finalised)
@@ -104,6 +125,7 @@ class MemoryStorage(Storage):
             self._transactions.setdefault(proof.account, []).append(entry)
             self._triangle_proofs.setdefault(receipt.triangle, []).append(entry)
         self._slashings.extend(finalised.slashings)
+        add_counts(self._level_counts, counts_of_receipts(finalised.receipts))
         self._validator_changes.extend(finalised.validator_changes)
         self._apply(finalised.changes)
 
@@ -184,6 +206,20 @@ class MemoryStorage(Storage):
         self._required_head()
         return self._triangles.get(triangle_id)
 
+    async def active_triangles(self, level: int, *, after: int, limit: int) -> Sequence[Triangle]:
+        checks.require_limit(limit)
+        self._required_head()
+        found = (
+            triangle
+            for triangle in self._triangles.values()
+            if triangle.id > after and triangle.id & LEVEL_MASK == level and triangle.state is TriangleState.ACTIVE
+        )
+        return tuple(heapq.nsmallest(limit, found, key=lambda triangle: triangle.id))
+
+    async def level_counts(self) -> CountsByLevel:
+        self._required_head()
+        return deepcopy(self._level_counts)
+
     async def leaderboard(self, *, limit: int) -> Sequence[Account]:
         checks.require_limit(limit)
         self._required_head()
@@ -257,6 +293,7 @@ class MemoryStorage(Storage):
         self._accounts, self._triangles, self._nonces = accounts, triangles, nonces
         self._batches = {restored.base.height: restored.base}
         self._head = restored.head
+        self._level_counts = counts_of_triangles(triangles.values())
 
     async def close(self) -> None:
         """There is nothing to let go of: the contents stay readable for as long as the object lives."""

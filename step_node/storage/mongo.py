@@ -14,7 +14,8 @@ from typing import Literal, TypeAlias, TypeVar
 import trio
 from pymongo import DeleteMany, InsertOne, ReplaceOne, UpdateOne
 
-from step_node.ledger.records import Account
+from step_node.ledger.level_counts import CountsByLevel, add_counts, counts_of_receipts, counts_of_triangles
+from step_node.ledger.records import Account, Triangle
 from step_node.ledger.state import Changes, StateHead
 from step_node.storage import checks
 from step_node.storage import mongo_documents as documents
@@ -120,8 +121,10 @@ class MongoStorage(MongoReads, Storage):
                 return
             # The head first: a second opener that finalises this height at the same time is in conflict at once.
             meta = self._database.collection(documents.META)
-            head_fields = {"$set": documents.head_document(changes.head)}
-            await settled(meta.update_one({"_id": "chain"}, head_fields, session=session))
+            growth = documents.level_growth(counts_of_receipts(finalised.receipts))
+            await settled(
+                meta.update_one({"_id": "chain"}, documents.head_update(changes.head, growth), session=session)
+            )
             await self._insert(session, documents.BATCHES, [documents.batch_document(stored)])
             proofs = map(documents.proof_document, finalised.proofs, finalised.receipts)
             await self._insert(session, documents.PROOFS, proofs)
@@ -171,6 +174,7 @@ class MongoStorage(MongoReads, Storage):
         one transaction moves the head and takes the mark away. `initialise` clears what it finds under a mark.
         """
         checks.require_restorable(restored.head, restored.base)
+        counts: CountsByLevel = {}
 
         async def is_done(session: Driver) -> bool:
             return checks.already_restored((await self._read_head(session)).chain, restored.head)
@@ -179,16 +183,17 @@ class MongoStorage(MongoReads, Storage):
             meta = self._database.collection(documents.META)
             await settled(meta.update_one(documents.RESTORING, {"$set": {"height": restored.base.height}}, upsert=True))
             await clear_state(self._database)
+            counts.clear()
             for page in restored.pages():
                 await insert_records(self._database, page)
+                add_counts(counts, counts_of_triangles(one for one in page if isinstance(one, Triangle)))
 
         async def move_head(session: Driver) -> None:
             if await is_done(session):
                 return
             meta = self._database.collection(documents.META)
-            await settled(
-                meta.update_one({"_id": "chain"}, {"$set": documents.head_document(restored.head)}, session=session)
-            )
+            update = documents.head_update(restored.head, documents.level_growth(counts))
+            await settled(meta.update_one({"_id": "chain"}, update, session=session))
             await self._insert(session, documents.BATCHES, [documents.batch_document(restored.base)])
             await self._replace_validators(session, restored.head)
             await settled(meta.delete_one(documents.RESTORING, session=session))
@@ -223,7 +228,7 @@ class MongoStorage(MongoReads, Storage):
                 {"_id": triangle.id},
                 {
                     "$set": documents.triangle_fields(triangle),
-                    "$setOnInsert": {"centroid": documents.triangle_centroid(triangle.id)},
+                    "$setOnInsert": documents.triangle_place(triangle.id),
                 },
                 upsert=True,
             )

@@ -13,6 +13,8 @@ from typing import Any, Final, TypeAlias
 from pymongo import ASCENDING, DESCENDING, GEOSPHERE, IndexModel
 
 from mesh import TriangleId, centroid
+from mesh.triangle_id import LEVEL_MASK
+from step_node.ledger.level_counts import CountsByLevel, LevelCounts
 from step_node.ledger.offences import OffenceKind, Slashing
 from step_node.ledger.records import (
     Account,
@@ -55,8 +57,8 @@ COLLECTIONS: Final = frozenset(
 )
 """All that a store has."""
 
-WITHOUT_GEOMETRY: Final[Document] = {"centroid": False, "outline": False}
-"""What is read of a triangle. Stores that were begun earlier have outlines."""
+WITHOUT_GEOMETRY: Final[Document] = {"centroid": False}
+"""What is read of a triangle."""
 
 NONCES_BY_AGE: Final = [("timestamp_ms", ASCENDING), ("account", ASCENDING), ("nonce", ASCENDING)]
 """The order in which they leave."""
@@ -69,7 +71,10 @@ INDEXES: Final[Mapping[str, list[IndexModel]]] = {
     ],
     OPERATIONS: [IndexModel([("accounts", ASCENDING), ("height", DESCENDING), ("index", DESCENDING)], unique=True)],
     ACCOUNTS: [IndexModel([("balance_ustep", DESCENDING), ("_id", ASCENDING)])],
-    TRIANGLES: [IndexModel([("centroid", GEOSPHERE)])],
+    TRIANGLES: [
+        IndexModel([("centroid", GEOSPHERE)]),
+        IndexModel([("level", ASCENDING), ("_id", ASCENDING)], partialFilterExpression={"state": TriangleState.ACTIVE}),
+    ],
     SLASHINGS: [IndexModel([("height", DESCENDING), ("index", DESCENDING)], unique=True)],
     VALIDATOR_CHANGES: [IndexModel([("height", DESCENDING), ("index", DESCENDING)], unique=True)],
     NONCES: [
@@ -116,6 +121,7 @@ _SLASHING_FIELDS = (
     "timestamp_ms",
     "evidence",
 )
+_COUNTED = ("touched", "subdivided", "exhausted", "clicks")
 _VALIDATOR_CHANGE_FIELDS = ("height", "index", "validator", "owner", "stake_ustep", "successor")
 _RECEIPT_FIELDS = (
     "height",
@@ -133,6 +139,11 @@ def head_document(head: StateHead) -> Document:
     """What the `chain` document says of the head; its validators are documents of their own."""
     fields: Document = {name: getattr(head.chain, name) for name in _CHAIN_FIELDS}
     return fields | {"parameters": head.parameters.canonical_json(), "lanes": head.lanes}
+
+
+def head_update(head: StateHead, growth: Mapping[str, int]) -> Document:
+    """The update that makes the `chain` document say this head, and counts `growth` (`level_growth`)."""
+    return {"$set": head_document(head)} | ({"$inc": dict(growth)} if growth else {})
 
 
 def head_from(document: Document, validators: Iterable[Document]) -> StateHead:
@@ -215,8 +226,26 @@ def triangle_centroid(triangle_id: int) -> Document:
     return {"type": "Point", "coordinates": list(centroid(TriangleId.from_int(triangle_id)))}
 
 
+def triangle_place(triangle_id: int) -> Document:
+    """What is written with a triangle's first click, and never changes."""
+    return {"level": triangle_id & LEVEL_MASK, "centroid": triangle_centroid(triangle_id)}
+
+
 def triangle_from(document: Document) -> Triangle:
     return Triangle(document["_id"], document["clicks"], TriangleState(document["state"]))
+
+
+def level_growth(counts: CountsByLevel) -> dict[str, int]:
+    """By how much each field of a `chain` document grows that counts what has happened at a level."""
+    return {
+        f"levels.{level}.{name}": getattr(of_level, name) for level, of_level in counts.items() for name in _COUNTED
+    }
+
+
+def level_counts_from(document: Document) -> CountsByLevel:
+    """From a `chain` document; before the first proof there is nothing."""
+    levels: Document = document.get("levels", {})
+    return {int(level): LevelCounts(**counts) for level, counts in levels.items()}
 
 
 def nonce_key(account: bytes, nonce: str) -> bytes:

@@ -7,14 +7,15 @@ question is about. What lies below is final, the same in every later moment.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import trio
 from pymongo import ASCENDING, DESCENDING
 
+from step_node.ledger.level_counts import CountsByLevel
 from step_node.ledger.offences import Slashing
-from step_node.ledger.records import Account, NonceRecord, Triangle
-from step_node.ledger.state import NonceExpiry, Receipt, StateHead, StateKeys, StateSlice
+from step_node.ledger.records import Account, NonceRecord, Triangle, TriangleState
+from step_node.ledger.state import NonceExpiry, Receipt, StateHead, StateKeys, StateSlice, TriangleRanges
 from step_node.ledger.validator_changes import ValidatorChange
 from step_node.storage import checks
 from step_node.storage import mongo_accounts as accounts
@@ -33,6 +34,9 @@ from step_node.storage.mongo_documents import Document
 from step_node.storage.mongo_driver import Driver, settled
 from step_node.storage.mongo_session import MongoDatabase
 
+RANGES_PER_QUERY: Final = 100
+"""Ranges of ids that one query names; for more there are several, of the same moment."""
+
 ResultT = TypeVar("ResultT")
 EntryT = TypeVar("EntryT")
 
@@ -49,6 +53,9 @@ class MongoReads(StorageReads):
         return await self._read(self._read_head)
 
     async def load(self, keys: StateKeys) -> StateSlice:
+        if keys.ranges is not None:
+            checks.require_ranges(keys.ranges)
+
         async def work(session: Driver) -> StateSlice:
             head = await self._read_head(session)
             found_accounts = await self._find_ids(session, documents.ACCOUNTS, keys.accounts)
@@ -66,6 +73,7 @@ class MongoReads(StorageReads):
                 | {triangle.id: triangle for triangle in map(documents.triangle_from, triangles)},
                 nonces=dict.fromkeys(keys.nonces) | {(nonce.account, nonce.nonce): nonce for nonce in nonces},
                 expired_nonces=tuple(expired),
+                in_ranges=() if keys.ranges is None else await self._triangles_in(session, keys.ranges),
             )
 
         return await self._read(work)
@@ -135,6 +143,23 @@ class MongoReads(StorageReads):
             return documents.triangle_from(found[0]) if found else None
 
         return await self._read_chain(work)
+
+    async def active_triangles(self, level: int, *, after: int, limit: int) -> Sequence[Triangle]:
+        checks.require_limit(limit)
+        # The state is named as it is in the index, which holds no others.
+        which = {"level": level, "state": TriangleState.ACTIVE, "_id": {"$gt": after}}
+
+        async def work(session: Driver) -> Sequence[Triangle]:
+            return await self._triangles_by_id(session, which, limit)
+
+        return await self._read_chain(work)
+
+    async def level_counts(self) -> CountsByLevel:
+        async def work(session: Driver) -> CountsByLevel:
+            fields = {"height": True, "levels": True}
+            return documents.level_counts_from(await self._read_chain_document(session, fields))
+
+        return await self._read(work)
 
     async def leaderboard(self, *, limit: int) -> Sequence[Account]:
         checks.require_limit(limit)
@@ -226,6 +251,23 @@ class MongoReads(StorageReads):
         cursor = self._database.collection(collection).find(which, fields, session=session)
         found: list[Document] = await settled(cursor.to_list(length=None))
         return found
+
+    async def _triangles_in(self, session: Driver, wanted: TriangleRanges) -> tuple[Triangle, ...]:
+        """A chunk of ranges at a time: the server takes each for a branch of its plan."""
+        found: list[Triangle] = []
+        for start in range(0, len(wanted.ranges), RANGES_PER_QUERY):
+            chunk = wanted.ranges[start : start + RANGES_PER_QUERY]
+            within = {"$or": [{"_id": {"$gte": first, "$lte": last}} for first, last in chunk]}
+            found += await self._triangles_by_id(session, within, wanted.records_max - len(found))
+            if len(found) == wanted.records_max:
+                break
+        return tuple(found)
+
+    async def _triangles_by_id(self, session: Driver, which: Document, limit: int) -> tuple[Triangle, ...]:
+        """The first `limit`, at least one, of these triangles by rising id."""
+        triangles = self._database.collection(documents.TRIANGLES)
+        cursor = triangles.find(which, documents.WITHOUT_GEOMETRY, session=session).sort("_id", ASCENDING).limit(limit)
+        return tuple(map(documents.triangle_from, await settled(cursor.to_list(length=None))))
 
     async def _oldest_nonces(self, session: Driver, expiry: NonceExpiry) -> list[NonceRecord]:
         older = {"timestamp_ms": {"$lt": expiry.before_ms}}

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
+from step_node.ledger.level_counts import CountsByLevel
 from step_node.ledger.offences import Slashing
 from step_node.ledger.records import Account, Triangle
 from step_node.ledger.state import Receipt, StateHead, StateKeys, StateSlice
@@ -84,6 +85,12 @@ class SecondariesFirst(StorageReads):
 
     async def triangle(self, triangle_id: int) -> Triangle | None:
         return await self._ask(lambda store: store.triangle(triangle_id))
+
+    async def active_triangles(self, level: int, *, after: int, limit: int) -> Sequence[Triangle]:
+        return await self._ask(lambda store: store.active_triangles(level, after=after, limit=limit))
+
+    async def level_counts(self) -> CountsByLevel:
+        return await self._ask(lambda store: store.level_counts())
 
     async def leaderboard(self, *, limit: int) -> Sequence[Account]:
         return await self._ask(lambda store: store.leaderboard(limit=limit))

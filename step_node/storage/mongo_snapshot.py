@@ -62,8 +62,9 @@ async def insert_records(database: MongoDatabase, page: Sequence[StoredRecord]) 
             case Account():
                 new.setdefault(documents.ACCOUNTS, []).append(documents.account_document(record))
             case Triangle(triangle_id):
-                place = {"_id": triangle_id, "centroid": documents.triangle_centroid(triangle_id)}
-                new.setdefault(documents.TRIANGLES, []).append(place | documents.triangle_fields(record))
+                new.setdefault(documents.TRIANGLES, []).append(
+                    {"_id": triangle_id} | documents.triangle_place(triangle_id) | documents.triangle_fields(record)
+                )
             case NonceRecord():
                 new.setdefault(documents.NONCES, []).append(documents.nonce_document(record))
     for collection, inserted in new.items():

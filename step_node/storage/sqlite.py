@@ -7,6 +7,7 @@ second to finalise a height finds it there (`BEGIN IMMEDIATE`, then a look at th
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -15,6 +16,7 @@ from typing import TypeVar
 
 import trio
 
+from step_node.ledger.level_counts import CountsByLevel, counts_of_receipts, counts_of_triangles
 from step_node.ledger.records import Account, NonceRecord, Triangle
 from step_node.ledger.state import Changes, StateHead
 from step_node.storage import checks
@@ -134,6 +136,7 @@ def _write_finalised(connection: sqlite3.Connection, finalised: FinalisedBatch) 
     lives = map(rows.validator_change_row, finalised.validator_changes)
     rows.write_rows(connection, "INSERT", rows.VALIDATOR_CHANGES, lives)
     _write_changes(connection, finalised.changes)
+    _add_level_counts(connection, counts_of_receipts(finalised.receipts))
 
 
 def _write_changes(connection: sqlite3.Connection, changes: Changes) -> None:
@@ -145,6 +148,18 @@ def _write_changes(connection: sqlite3.Connection, changes: Changes) -> None:
     rows.write_rows(connection, "REPLACE", rows.ACCOUNTS, map(rows.account_row, changes.accounts))
     rows.write_rows(connection, "REPLACE", rows.TRIANGLES, map(rows.triangle_row, changes.triangles))
     _write_head(connection, changes.head)
+
+
+def _add_level_counts(connection: sqlite3.Connection, counts: CountsByLevel) -> None:
+    names = rows.LEVELS.columns
+    cells = ", ".join(f"value ->> {place}" for place in range(len(names)))
+    grown = ", ".join(f"{name} = {name} + excluded.{name}" for name in names[1:])
+    # In one step of one statement, as all rows are written (sqlite_rows.py).
+    connection.execute(
+        f"INSERT INTO levels ({rows.LEVELS.column_list}) SELECT {cells} FROM json_each(?) WHERE true"
+        f" ON CONFLICT (level) DO UPDATE SET {grown}",
+        (json.dumps([rows.level_row(level, of_level) for level, of_level in counts.items()]),),
+    )
 
 
 def _write_head(connection: sqlite3.Connection, head: StateHead) -> None:
@@ -188,5 +203,6 @@ def _restore(connection: sqlite3.Connection, restored: RestoredState) -> None:
         rows.write_rows(connection, "INSERT", rows.ACCOUNTS, accounts)
         rows.write_rows(connection, "INSERT", rows.TRIANGLES, triangles)
         rows.write_rows(connection, "INSERT", rows.NONCES, nonces)
+        _add_level_counts(connection, counts_of_triangles(one for one in page if isinstance(one, Triangle)))
     rows.write_rows(connection, "INSERT", rows.BATCHES, [rows.batch_row(restored.base)])
     _write_head(connection, restored.head)

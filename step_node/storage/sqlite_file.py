@@ -87,6 +87,14 @@ _SCHEMA = (
     """,
     "CREATE INDEX accounts_by_rank ON accounts (balance_ustep DESC, address)",
     "CREATE TABLE triangles (id INTEGER PRIMARY KEY, clicks INTEGER NOT NULL, state INTEGER NOT NULL) STRICT",
+    # The last five bits of an id are its level; an index ends with the row's id by itself.
+    "CREATE INDEX triangles_active ON triangles (id & 31) WHERE state = 0",
+    """
+    CREATE TABLE levels (
+      level INTEGER PRIMARY KEY, touched INTEGER NOT NULL, subdivided INTEGER NOT NULL, exhausted INTEGER NOT NULL,
+      clicks INTEGER NOT NULL
+    ) STRICT
+    """,
     """
     CREATE TABLE nonces (
       account BLOB NOT NULL, nonce TEXT NOT NULL, timestamp_ms INTEGER NOT NULL, PRIMARY KEY (account, nonce)

@@ -14,9 +14,10 @@ from typing import Any, TypeVar
 
 import trio
 
+from step_node.ledger.level_counts import CountsByLevel, LevelCounts
 from step_node.ledger.offences import Slashing
 from step_node.ledger.records import Account, NonceRecord, Triangle, nonce_age
-from step_node.ledger.state import Receipt, StateHead, StateKeys, StateSlice
+from step_node.ledger.state import Receipt, StateHead, StateKeys, StateSlice, TriangleRanges
 from step_node.ledger.validator_changes import ValidatorChange
 from step_node.storage import checks
 from step_node.storage import sqlite_accounts as accounts
@@ -85,6 +86,8 @@ class SqliteReads(StorageReads):
         return await self._read(read_head)
 
     async def load(self, keys: StateKeys) -> StateSlice:
+        if keys.ranges is not None:
+            checks.require_ranges(keys.ranges)
         return await self._read(lambda connection: _read_slice(connection, keys))
 
     async def batches(self, from_height: int, limit: int) -> Sequence[StoredBatch]:
@@ -143,6 +146,22 @@ class SqliteReads(StorageReads):
         def work(connection: sqlite3.Connection) -> Triangle | None:
             found = rows.read_rows(connection, rows.TRIANGLES, "WHERE id = ?", (triangle_id,))
             return rows.triangle_from(found[0]) if found else None
+
+        return await self._read_chain(work)
+
+    async def active_triangles(self, level: int, *, after: int, limit: int) -> Sequence[Triangle]:
+        checks.require_limit(limit)
+        where = "WHERE id & 31 = ? AND state = 0 AND id > ? ORDER BY id LIMIT ?"
+
+        def work(connection: sqlite3.Connection) -> Sequence[Triangle]:
+            found = rows.read_rows(connection, rows.TRIANGLES, where, (level, after, limit))
+            return tuple(sorted(map(rows.triangle_from, found), key=lambda triangle: triangle.id))
+
+        return await self._read_chain(work)
+
+    async def level_counts(self) -> CountsByLevel:
+        def work(connection: sqlite3.Connection) -> CountsByLevel:
+            return {level: LevelCounts(*counts) for level, *counts in rows.read_rows(connection, rows.LEVELS)}
 
         return await self._read_chain(work)
 
@@ -249,4 +268,10 @@ def _read_slice(connection: sqlite3.Connection, keys: StateKeys) -> StateSlice:
         triangles=dict.fromkeys(keys.triangles) | {triangle.id: triangle for triangle in triangles},
         nonces=dict.fromkeys(keys.nonces) | {(nonce.account, nonce.nonce): nonce for nonce in nonces},
         expired_nonces=tuple(expired),
+        in_ranges=() if keys.ranges is None else _read_ranges(connection, keys.ranges),
     )
+
+
+def _read_ranges(connection: sqlite3.Connection, wanted: TriangleRanges) -> tuple[Triangle, ...]:
+    found = rows.read_rows_between(connection, rows.TRIANGLES, "id", wanted.ranges, wanted.records_max)
+    return tuple(map(rows.triangle_from, found))

@@ -20,6 +20,7 @@ from itertools import islice
 from typing import Any, TypeAlias
 
 from mesh import TriangleId
+from step_node.ledger.level_counts import LevelCounts
 from step_node.ledger.offences import OffenceKind, Slashing
 from step_node.ledger.records import (
     Account,
@@ -80,6 +81,7 @@ VALIDATORS = _table(
 )
 ACCOUNTS = _table("accounts", "*address balance_ustep proofs last_timestamp_ms *last_place operations")
 TRIANGLES = _table("triangles", "id clicks state")
+LEVELS = _table("levels", "level touched subdivided exhausted clicks")
 NONCES = _table("nonces", "*account nonce timestamp_ms")
 BATCHES = _table("batches", "height *batch_hash timestamp_ms *batch *commit_bytes *operation_balances")
 OPERATIONS = _table("operations", "*operation_id height position *owner *recipient timestamp_ms *operation")
@@ -117,6 +119,23 @@ def read_rows_in(connection: sqlite3.Connection, table: Table, key: str, keys: I
     """The rows whose `key` (a column, or columns in parentheses) is among `keys`, in no particular order."""
     for chunk in _chunks(keys):
         yield from _unpacked(connection, table, f"{table.name} WHERE {key} IN ({chunk.keys_query})", chunk.values)
+
+
+def read_rows_between(
+    connection: sqlite3.Connection, table: Table, key: str, ranges: Sequence[tuple[int, int]], rows_max: int
+) -> list[list[Any]]:
+    """The first `rows_max` rows, by rising `key` (the integer primary key), in one of the ranges, ends included.
+
+    The ranges must be in rising order and apart. SQLite takes what stands left of a CROSS JOIN for its outer loop, so
+    it walks one range after the other, and stops at the last row wanted; were it told to sort, it would read them all.
+    """
+    columns = ", ".join(f"{table.name}.{column}" for column in table.columns)
+    source = (
+        f"(SELECT {columns} FROM json_each(?) AS range CROSS JOIN {table.name}"
+        f" ON {table.name}.{key} BETWEEN range.value ->> 0 AND range.value ->> 1 LIMIT ?)"
+    )
+    found = _unpacked(connection, table, source, (json.dumps(ranges), rows_max))
+    return sorted(found, key=lambda row: row[table.columns.index(key)])
 
 
 def delete_rows_in(connection: sqlite3.Connection, table: Table, key: str, keys: Iterable[Row]) -> int:
@@ -259,6 +278,10 @@ def triangle_row(triangle: Triangle) -> Row:
 def triangle_from(row: Sequence[Any]) -> Triangle:
     triangle_id, clicks, state = row
     return Triangle(triangle_id, clicks, TriangleState(state))
+
+
+def level_row(level: int, counts: LevelCounts) -> Row:
+    return level, counts.touched, counts.subdivided, counts.exhausted, counts.clicks
 
 
 def nonce_row(nonce: NonceRecord) -> Row:
