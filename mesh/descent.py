@@ -37,7 +37,7 @@ def corners(triangle: TriangleId) -> Corners:
     path = triangle.path
     result = _face_corners(triangle.face)
     for shift in range(2 * (triangle.level - 2), -1, -2):
-        result = _child_corners(result, path >> shift & 3)
+        result = child_corners(result, path >> shift & 3)
     return result
 
 
@@ -117,7 +117,8 @@ def _face_corners(face: int) -> Corners:
     return VERTICES[a], VERTICES[b], VERTICES[c]
 
 
-def _child_corners(parent: Corners, digit: int) -> Corners:
+def child_corners(parent: Corners, digit: int) -> Corners:
+    """The corners of the child with this digit of the triangle with these corners."""
     v0, v1, v2 = parent
     if digit == 0:
         return v0, midpoint(v0, v1), midpoint(v2, v0)

@@ -6,7 +6,7 @@ bit differs between machines. Whether a point is in a triangle is for `mesh.cont
 
 from __future__ import annotations
 
-from math import atan2, degrees, hypot, sqrt
+from math import asin, atan2, degrees, hypot, sqrt
 
 from mesh.descent import corners, side
 from mesh.distance import EARTH_RADIUS_M
@@ -48,6 +48,17 @@ def area_m2(triangle: TriangleId) -> float:
     a, b, c = corners(triangle)
     excess = 2.0 * atan2(side(a, b, c), 1.0 + dot(a, b) + dot(b, c) + dot(c, a))
     return excess * EARTH_RADIUS_M * EARTH_RADIUS_M
+
+
+def side_lengths_m(triangle: TriangleId) -> tuple[float, float, float]:
+    """The great-circle lengths of its sides on the sphere of radius 6,371,000 m: 0-1, 1-2 and 2-0."""
+    v0, v1, v2 = corners(triangle)
+    return _arc_m(v0, v1), _arc_m(v1, v2), _arc_m(v2, v0)
+
+
+def _arc_m(a: Vector, b: Vector) -> float:
+    half_chord = 0.5 * hypot(a[0] - b[0], a[1] - b[1], a[2] - b[2])
+    return 2.0 * asin(half_chord) * EARTH_RADIUS_M
 
 
 def longitude_latitude(point: Vector) -> tuple[float, float]:

@@ -17,16 +17,16 @@ keeps off it by most of its own length, so a few halvings always suffice.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from math import hypot, remainder, sqrt
-from typing import Final
+from typing import Any, Final, TypeAlias
 
 import shapely
 from shapely.affinity import translate
 from shapely.geometry.polygon import orient
 
 from mesh.descent import corners, midpoint, side
-from mesh.geometry import longitude_latitude
+from mesh.geometry import Position, longitude_latitude
 from mesh.triangle_id import TriangleId
 from mesh.trigonometry import Vector, unit_vector
 
@@ -38,6 +38,15 @@ That is 7 km for the 7,054 km of a level-1 side, and one pixel for a triangle th
 
 _SAMPLED_SHARES: Final = (0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875)
 """Where a straight line is compared with its arc. More than the middle: across the equator it strays to both sides."""
+
+_SHORT_RAD: Final = 0.05
+_SURELY_STRAIGHT: Final = 0.005
+"""What a short side's length times the tangent of its latitude may be; see `_is_surely_straight`."""
+
+_DECIMALS: Final = 9
+
+GeoJsonGeometry: TypeAlias = dict[str, Any]
+"""`type` and `coordinates` (RFC 7946 §3.1)."""
 
 _HEMISPHERES: Final = shapely.box(-180.0, -90.0, 180.0, 90.0)
 _BEYOND_EAST: Final = shapely.box(180.0, -90.0, 540.0, 90.0)
@@ -65,6 +74,25 @@ def outline(triangle: TriangleId) -> shapely.Polygon | shapely.MultiPolygon:
     return shapely.MultiPolygon([orient(piece) for piece in pieces])
 
 
+def outline_geometry(triangle: TriangleId) -> GeoJsonGeometry:
+    """The outline as a GeoJSON geometry, as JSON writes it; its positions are rounded to 1e-9 degrees, 0.1 mm.
+
+    The same shape as `outline`, in less time where nothing has to be cut.
+    """
+    ring = _flat_ring(_ring_on_the_sphere(triangle))
+    longitudes = [longitude for longitude, _ in ring]
+    if min(longitudes) >= -180.0 and max(longitudes) <= 180.0:
+        return {"type": "Polygon", "coordinates": [_rounded([*ring, ring[0]])]}
+    drawn = outline(triangle)
+    if isinstance(drawn, shapely.Polygon):
+        return {"type": "Polygon", "coordinates": [_rounded(drawn.exterior.coords)]}
+    return {"type": "MultiPolygon", "coordinates": [[_rounded(piece.exterior.coords)] for piece in drawn.geoms]}
+
+
+def _rounded(ring: Iterable[Sequence[float]]) -> list[Position]:
+    return [[round(longitude, _DECIMALS), round(latitude, _DECIMALS)] for longitude, latitude in ring]
+
+
 def _ring_on_the_sphere(triangle: TriangleId) -> list[Vector]:
     """The corners and the positions between them, counter-clockwise, the first not repeated and not at a pole."""
     v0, v1, v2 = corners(triangle)
@@ -76,7 +104,8 @@ def _ring_on_the_sphere(triangle: TriangleId) -> list[Vector]:
 
 def _along(a: Vector, b: Vector, tolerance_rad: float) -> Iterator[Vector]:
     """`a`, and the positions needed on the arc from `a` to `b`, without `b`."""
-    if _is_drawn_straight(a, b, tolerance_rad):
+    on_a_meridian = _is_pole(a) or _is_pole(b)
+    if on_a_meridian or _is_surely_straight(a, b) or _is_drawn_straight(a, b, tolerance_rad):
         yield a
         return
     middle = midpoint(a, b)
@@ -86,9 +115,6 @@ def _along(a: Vector, b: Vector, tolerance_rad: float) -> Iterator[Vector]:
 
 def _is_drawn_straight(a: Vector, b: Vector, tolerance_rad: float) -> bool:
     """Whether the line that is straight in longitude and latitude stays within the tolerance of the arc a-b."""
-    if _is_pole(a) or _is_pole(b):
-        # A meridian.
-        return True
     (longitude, latitude), (longitude_b, latitude_b) = longitude_latitude(a), longitude_latitude(b)
     eastwards, northwards = remainder(longitude_b - longitude, 360.0), latitude_b - latitude
     chord = hypot(b[0] - a[0], b[1] - a[1], b[2] - a[2])
@@ -99,6 +125,21 @@ def _is_drawn_straight(a: Vector, b: Vector, tolerance_rad: float) -> bool:
         <= tolerance_rad * distance_unit
         for share in _SAMPLED_SHARES
     )
+
+
+def _is_surely_straight(a: Vector, b: Vector) -> bool:
+    """Whether the side is so short, and so far from a pole, that it need not be looked at.
+
+    A line that is straight on the map, at an angle t to the parallels, has on the sphere the curvature
+    tan(latitude) cos(t) (1 + sin(t)^2), at most 1.09 tan(latitude); over a length L it strays from its chord by L^2 / 8
+    of that. So it strays by less than 0.0007 of L if L tan(latitude) is below 0.005, which leaves a third of the
+    tolerance. On a short side the tangent grows by less than L on the way, unless it is far too large anyway.
+    """
+    chord = hypot(b[0] - a[0], b[1] - a[1], b[2] - a[2])
+    if chord > _SHORT_RAD:
+        return False
+    tangent = max(abs(end[2]) / hypot(end[0], end[1]) for end in (a, b))
+    return chord * (tangent + chord) <= _SURELY_STRAIGHT
 
 
 def _flat_ring(ring: list[Vector]) -> list[tuple[float, float]]:

@@ -177,6 +177,15 @@ class TriangleId:
             TriangleId(face, level, path | 3),
         )
 
+    @property
+    def last_integer(self) -> int:
+        """The integer form of its last descendant, at level 21 (there, its own).
+
+        All that lie below it in the tree have integer forms above its own and up to this one, and no other triangle.
+        """
+        below = (1 << 2 * (LEVEL_MAX - self.level)) - 1
+        return self.integer - self.level + (below << LEVEL_BITS) + LEVEL_MAX
+
     def is_ancestor_of(self, other: TriangleId) -> bool:
         """Whether `other` lies strictly below this triangle in the tree (no triangle is its own ancestor)."""
         return (

@@ -19,10 +19,12 @@ from mesh import (
     corners,
     locate,
     outline,
+    outline_geometry,
     polygon,
     unit_vector,
 )
 from mesh.descent import midpoint, side
+from mesh.outline import _is_drawn_straight, _is_surely_straight
 from mesh.trigonometry import Vector
 from tests.mesh.samples import latitudes, levels, longitudes, triangles
 
@@ -225,3 +227,21 @@ def test_an_outline_survives_geojson(triangle: TriangleId) -> None:
     geometry = mapping(drawn)
     assert geometry["type"] in ("Polygon", "MultiPolygon")
     assert shape(geometry) == drawn
+
+
+@given(any_triangles)
+def test_the_geometry_for_json_is_the_outline(triangle: TriangleId) -> None:
+    drawn = outline_geometry(triangle)
+    assert shape(drawn).equals_exact(outline(triangle), tolerance=1e-9)
+    assert shape(drawn).is_valid
+    assert shape(drawn).geom_type == drawn["type"]
+
+
+@given(any_triangles)
+def test_what_is_taken_for_straight_without_looking_is_straight(triangle: TriangleId) -> None:
+    v0, v1, v2 = corners(triangle)
+    for a, b in ((v0, v1), (v1, v2), (v2, v0)):
+        at_a_pole = any(hypot(x, y) == 0.0 for x, y, _ in (a, b))
+        if not at_a_pole and _is_surely_straight(a, b):
+            # With a third of the tolerance in hand.
+            assert _is_drawn_straight(a, b, 0.75 * OUTLINE_TOLERANCE_SHARE * dist(a, b))

@@ -1,6 +1,7 @@
 """Searches find what looking at every triangle finds, at the poles and across the antimeridian too."""
 
 from functools import lru_cache
+from itertools import takewhile
 
 import numpy as np
 import pytest
@@ -16,7 +17,8 @@ from mesh import (
     triangles_in_bounding_box,
     unit_vector,
 )
-from mesh.search import _Box, distance_to_triangle_rad
+from mesh.regions import Box, Disc, Region
+from mesh.search import distance_to_triangle_rad, triangles_by_distance, triangles_in
 from tests.mesh.samples import latitudes, longitudes
 
 pytestmark = pytest.mark.costly
@@ -35,7 +37,7 @@ def test_a_box_search_finds_what_looking_at_every_triangle_finds(
     lat_a: float, lat_b: float, west: float, east: float, level: int
 ) -> None:
     south, north = sorted((lat_a, lat_b))
-    box = _Box.checked(south, west, north, east)
+    box = Box.checked(south, west, north, east)
     everything = [triangle for triangle in whole_level(level) if box.touches(corners(triangle))]
     assert triangles_in_bounding_box(south, west, north, east, level) == everything
 
@@ -60,7 +62,7 @@ def test_every_triangle_found_has_a_point_in_the_box(
     lat_a: float, lat_b: float, west: float, east: float, level: int
 ) -> None:
     south, north = sorted((lat_a, lat_b))
-    box = _Box.checked(south, west, north, east)
+    box = Box.checked(south, west, north, east)
     # A lattice over each triangle: some node of it is no farther from a shared point than the lattice is wide.
     steps = 24
     for triangle in triangles_in_bounding_box(south, west, north, east, level)[::7]:
@@ -172,3 +174,47 @@ def test_the_neighbours_at_the_pole_and_the_antimeridian_are_on_all_sides() -> N
 def test_a_wrong_nearest_search_is_refused_by_name(arguments: tuple[float, float, int, int], name: str) -> None:
     with pytest.raises(ValueError, match=rf"^{name}:"):
         nearest_triangles(*arguments)
+
+
+@st.composite
+def regions(draw: st.DrawFn) -> Region:
+    if draw(st.booleans()):
+        south, north = sorted((draw(latitudes), draw(latitudes)))
+        return Box.checked(south, draw(longitudes), north, draw(longitudes))
+    return Disc.checked(draw(latitudes), draw(longitudes), draw(st.floats(0, 20_100_000)))
+
+
+@settings(max_examples=40)
+@given(regions(), small_levels, st.integers(0, 2**32 - 1))
+def test_a_search_goes_on_from_any_triangle(region: Region, level: int, seed: int) -> None:
+    everything = [triangle for triangle in whole_level(level) if region.touches(corners(triangle))]
+    generator = np.random.default_rng(seed)
+    # From the first, from one far down in the tree, from one of this level.
+    lat, lon = generator.uniform(-90, 90), generator.uniform(-180, 180)
+    for start in (0, int(locate(lat, lon, 21)), int(locate(lat, lon, level))):
+        found = [triangle for triangle, touches in triangles_in(region, level, start=start) if touches]
+        assert found == [triangle for triangle in everything if int(triangle) >= start]
+    looked = [triangle for triangle, _ in triangles_in(region, level)]
+    assert looked == sorted(looked)
+
+
+@settings(max_examples=40)
+@given(latitudes, longitudes, st.floats(0, 20_100_000), small_levels)
+def test_a_disc_holds_the_triangles_that_are_no_farther_than_its_radius(
+    lat: float, lon: float, radius_m: float, level: int
+) -> None:
+    disc = Disc.checked(lat, lon, radius_m)
+    near = takewhile(
+        lambda one: one is None or one[0] <= disc.radius_rad + 1e-12, triangles_by_distance(lat, lon, level)
+    )
+    found = {triangle for triangle, touches in triangles_in(disc, level) if touches}
+    assert found == {one[1] for one in near if one is not None}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [((91, 0, 1), "lat"), ((0, 181, 1), "lon"), ((0, 0, -1), "radius_m"), ((0, 0, float("nan")), "radius_m")],
+)
+def test_a_wrong_disc_is_refused_by_name(arguments: tuple[float, float, float], name: str) -> None:
+    with pytest.raises(ValueError, match=rf"^{name}:"):
+        Disc.checked(*arguments)

@@ -196,3 +196,14 @@ def test_an_integer_is_refused_or_is_the_one_form_of_its_triangle(number: int) -
 def test_a_triangle_cannot_be_made_of_wrong_parts(face: int, level: int, path: int, rule: str) -> None:
     with pytest.raises(TriangleIdError, match=rule):
         TriangleId(face, level, path)
+
+
+@given(triangles(), triangles())
+def test_descendants_are_what_lies_between_a_triangle_and_its_last_one(triangle: TriangleId, other: TriangleId) -> None:
+    assert triangle.is_ancestor_of(other) == (triangle.integer < other.integer <= triangle.last_integer)
+    last = TriangleId.from_int(triangle.last_integer)
+    assert last.level == LEVEL_MAX
+    assert last == triangle or triangle.is_ancestor_of(last)
+    if triangle.level < LEVEL_MAX:
+        assert [child.last_integer <= triangle.last_integer for child in triangle.children] == [True] * 4
+        assert triangle.children[3].last_integer == triangle.last_integer
