@@ -13,11 +13,12 @@ from step_node.api.caching import Caching
 from step_node.api.compression import Compression
 from step_node.api.documentation import DocumentedApi
 from step_node.api.errors import install_error_handlers
+from step_node.api.mesh.routes_geometry import geometry_routes
+from step_node.api.mesh.routes_ledger import ledger_mesh_routes
 from step_node.api.methods import HeadAndOptions
 from step_node.api.routes_events import event_routes
 from step_node.api.routes_histories import history_routes
 from step_node.api.routes_ledger import ledger_routes
-from step_node.api.routes_mesh import mesh_routes
 from step_node.api.routes_node import node_routes
 from step_node.api.routes_pages import page_routes
 from step_node.api.routes_proofs import proof_routes
@@ -78,7 +79,8 @@ def create_app(services: ApiServices) -> FastAPI:
         transaction_routes,
         validator_routes,
         event_routes,
-        mesh_routes,
+        geometry_routes,
+        ledger_mesh_routes,
         node_routes,
     )
     routers = (routes(services) for routes in of_services)

@@ -35,6 +35,9 @@ COSTS_MS: Final = (
     ("/events", 3.0),
     ("/status", 2.0),
     ("/consensus", 2.0),
+    ("/mesh/nearby", 3.0),
+    ("/mesh/active", 3.0),
+    ("/mesh/", 1.5),
     ("/metrics", 6.0),
     ("/openapi.json", 3.0),
     ("/docs", 2.0),
@@ -46,6 +49,15 @@ SUBMISSIONS_COST_MS_PER_KIB: Final = 0.05
 
 SUBMISSION_COST_MS: Final = 0.05
 """What each of many submissions costs beyond: `/proof/submit` is mostly the request, and not the proof."""
+
+MESH_LOOK_COST_MS: Final = 0.01
+"""What each triangle costs that a search of the mesh looks at."""
+
+MESH_TRIANGLE_COST_MS: Final = 0.04
+"""What each triangle of an answer costs beyond, without its outline."""
+
+MESH_OUTLINE_COST_MS: Final = 0.06
+"""What drawing one costs."""
 
 READ_COST_MS: Final = 0.1
 """What each piece of a request costs as it arrives, so that nobody sends a head of 16 KiB byte by byte for nothing."""

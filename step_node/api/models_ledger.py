@@ -173,24 +173,3 @@ class GeoJsonMultiPolygon(Answer):
 
     type: Literal["MultiPolygon"] = "MultiPolygon"
     coordinates: list[GeoJsonRings]
-
-
-class TriangleAtResult(Answer):
-    """The triangle that holds a point."""
-
-    triangle_id: TriangleText
-    level: int = Field(examples=[10])
-    polygon: GeoJsonPolygon | GeoJsonMultiPolygon | None = Field(
-        default=None,
-        discriminator="type",
-        description="Its outline on a flat map, a `MultiPolygon` where it crosses the antimeridian; only with "
-        "`includePolygon=true`.",
-    )
-
-
-class TriangleAtAnswer(Answer):
-    """Pure geometry: whether the triangle can be proven in is told by `GET /triangle/{id}`."""
-
-    ok: Literal[True] = True
-    result: TriangleAtResult
-    timestamp: TimestampText

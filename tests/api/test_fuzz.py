@@ -148,7 +148,7 @@ def test_a_damaged_submission_gets_an_answer(http: httpx.Client, cut: int, chang
 @given(path=st.text(st.characters(exclude_categories=["Cs"]), max_size=60))
 @settings(steady, max_examples=100)
 def test_any_path_gets_an_answer(http: httpx.Client, path: str) -> None:
-    for prefix in ("/", "/triangle/", "/account/", "/batch/", "/proof/status/"):
+    for prefix in ("/", "/mesh/info/", "/mesh/polygon/", "/triangle/", "/account/", "/batch/", "/proof/status/"):
         answer = http.get(prefix + quote(path))
         if "application/json" in answer.headers["content-type"] and "openapi" not in answer.json():
             require_an_answer(answer)

@@ -1,0 +1,1 @@
+"""What maps ask for: the routes under `/mesh`."""
