@@ -26,7 +26,8 @@ async def test_every_key_of_the_configuration_is_described(client: httpx.AsyncCl
 
 
 def test_the_python_example_makes_the_proof_of_all_examples() -> None:
-    (code,) = re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL)
+    blocks = re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL)
+    (code,) = (block for block in blocks if "def signed_proof(" in block)
     names: dict[str, Any] = {}
     exec(code, names)
     payload: Any = EXAMPLE_SUBMISSION["payload"]
