@@ -147,7 +147,7 @@ def wait(session: Session, submission: Submission, *, url: str | None, seconds_m
         state: Finalised | Pending | None = None
         if url is not None:
             with suppress(Unavailable):
-                state = yield from _status(session, submission.proof_id, url)
+                state = yield from _status(session, submission.proof_id, url, (yield from _wait_ms(session, wait_ms)))
         if state is None:
             state = yield from submit(session, submission, wait_ms=wait_ms)
         if isinstance(state, Finalised):
@@ -254,7 +254,7 @@ def _asked_elsewhere(session: Session, proof_id: str, unsure: set[str]) -> Flow[
     """What became of a proof at the nodes that may have it; those that say they do not are taken out of `unsure`."""
     for url in sorted(unsure):
         try:
-            state = yield from _status(session, proof_id, url)
+            state = yield from _status(session, proof_id, url, 0)
         except Unavailable:
             continue
         if state is not None:
@@ -263,8 +263,11 @@ def _asked_elsewhere(session: Session, proof_id: str, unsure: set[str]) -> Flow[
     return None
 
 
-def _status(session: Session, proof_id: str, url: str) -> Flow[Finalised | Pending | None]:
-    """What the node at `url` knows of the proof; None if nothing. Raises Dropped, and Unavailable."""
+def _status(session: Session, proof_id: str, url: str, wait_ms: int) -> Flow[Finalised | Pending | None]:
+    """What the node at `url` knows of the proof, after up to `wait_ms` if that is not decided; None if nothing.
+
+    Raises Dropped, and Unavailable.
+    """
     once = RetryPolicy(
         attempts_max=1,
         answer_seconds_max=session.policy.answer_seconds_max,
@@ -272,7 +275,8 @@ def _status(session: Session, proof_id: str, url: str) -> Flow[Finalised | Pendi
         clock=session.policy.clock,
     )
     try:
-        answer = yield from exchange(Request("GET", f"/proof/status/{proof_id}"), session.nodes, once, at=url)
+        request = Request("GET", f"/proof/status/{proof_id}", {"wait_ms": str(wait_ms)}, wait_ms=wait_ms)
+        answer = yield from exchange(request, session.nodes, once, at=url)
     except Refused as error:
         if error.status == HTTPStatus.NOT_FOUND:
             return None
