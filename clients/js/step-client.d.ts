@@ -292,7 +292,7 @@ export type EventFilters = Query;
 export interface FeedEvent {
   /** Give the last one back as `lastEventId` to go on from there, on any node. */
   id?: string;
-  /** Also `open`, `gap` and `end`, about the stream itself: after an `end` it is gone on with. */
+  /** Also `gap`: something is missing here, and cannot be told any more. */
   kind: string;
   data: any;
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from decimal import Decimal
 from types import TracebackType
@@ -172,7 +172,7 @@ class AsyncStepClient:
 
     async def events(
         self, parameters: Mapping[str, object] | None = None, *, last_id: str | None = None
-    ) -> AsyncIterator[Event]:
+    ) -> AsyncGenerator[Event, None]:
         """Follow `GET /events`, for ever, from `last_id` on: over ends of streams, and over nodes.
 
         Close it when you have seen enough: `async with contextlib.aclosing(client.events()) as events`.

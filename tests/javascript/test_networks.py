@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import subprocess
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -15,21 +13,11 @@ import trio
 
 from step_node.parameters import Parameters
 from step_node.testing.devnet.network import Devnet, DevnetSettings
-from tests.javascript.node import CLIENT, NODE, ROOT, run_node
+from tests.javascript.node import CLIENT, NODE, ROOT, run_node, told
 
 QUICK = Parameters(batch_interval_ms=300, timeout_propose_ms=1_500, timeout_pre_vote_ms=800, timeout_pre_commit_ms=500)
 SECONDS_MAX = 150.0
 PROGRAMS = ROOT / "tests" / "javascript"
-
-
-async def told(program: trio.Process) -> AsyncIterator[dict[str, Any]]:
-    """What a program says, line by line."""
-    assert program.stdout is not None
-    rest = b""
-    async for some in program.stdout:
-        *lines, rest = (rest + some).split(b"\n")
-        for line in lines:
-            yield json.loads(line)
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ import { judge, linked, parsed, Undecided } from "./nodes.js";
 
 const EVENT_CHARACTERS_MAX = 1_000_000;
 const SILENCE_MS_MAX = 45_000; // Three of a node's heartbeats: the stream is dead.
+const OF_THE_STREAM = ["open", "end"]; // Of one stream's begin and end nobody is told: following goes on over them.
 
 /** @param {import("./nodes.js").Nodes} nodes @param {string} path
  * @param {{lastEventId?: string, signal?: AbortSignal}} options
@@ -27,7 +28,7 @@ export async function* eventStream(nodes, path, { lastEventId = "", signal }) {
         for await (const event of events(opened, stream, link.abort)) {
           failures = [];
           nodes.prefer(index);
-          yield event;
+          if (!OF_THE_STREAM.includes(event.kind)) yield event;
         }
       }
     } catch (error) {
@@ -58,13 +59,15 @@ async function open(nodes, node, path, id, signal) {
   return outcome instanceof Undecided ? outcome : new Undecided(new StepError("NO_ANSWER", "no stream", { node }), 0);
 }
 
-/** The events of one stream, as the HTML standard takes them apart (section 9.2.6).
+/** The events of one stream, as the HTML standard takes them apart (section 9.2.6). An id counts once its event is whole:
+ * a stream that breaks off within an event is gone on with before it.
  * @param {ReadableStream<Uint8Array>} body @param {{id: string, retryMs: number}} stream @param {() => void} abort
  * @returns {AsyncGenerator<import("../step-client.js").FeedEvent>} */
 async function* events(body, stream, abort) {
   const reader = body.getReader();
   const decoder = new TextDecoder();
   let rest = "";
+  let { id } = stream;
   let kind = "";
   let data = "";
   for (;;) {
@@ -79,10 +82,11 @@ async function* events(body, stream, abort) {
       const name = line.slice(0, colon);
       if (name === "data") data += `${text}\n`;
       else if (name === "event") kind = text;
-      else if (name === "id") stream.id = text;
+      else if (name === "id") id = text;
       else if (name === "retry" && /^\d+$/.test(text)) stream.retryMs = Number(text);
       else if (line === "") {
-        if (data !== "") yield { kind: kind || "message", id: stream.id, data: document(data) };
+        stream.id = id;
+        if (data !== "") yield { kind: kind || "message", id, data: document(data) };
         kind = data = "";
       }
     }

@@ -81,6 +81,17 @@ test("a stream that breaks is gone on with from the last id, on another node", a
   assert.deepEqual(asked.map(([, , , url]) => url), [A + path, B + path]);
 });
 
+test("a stream that breaks within an event is gone on with before it, and of begins and ends nobody is told", async () => {
+  const event = (id, kind) => `id: ${id}\nevent: ${kind}\ndata: {}\n\n`;
+  const { client, asked } = feed({
+    [A]: [[event("1.0", "open"), event("1.1", "batch"), "id: 2.1\nevent: batch\n", new TypeError("killed")]],
+    [B]: [[event("2.0", "open"), event("2.1", "batch"), event("2.2", "end")], [event("3.1", "batch")]],
+  });
+  const taken = await take(3, client);
+  assert.deepEqual(taken.map(({ id }) => id), ["1.1", "2.1", "3.1"]);
+  assert.deepEqual(asked.map(([, id]) => id).filter(Boolean).slice(0, 2), ["1.1", "2.2"]);
+});
+
 test("one may go on from an id of an earlier run", async () => {
   const { client, asked } = feed({ [A]: [["id: 9.1\ndata: {}\n\n"]] });
   await take(1, client, {}, { lastEventId: "8.2" });
