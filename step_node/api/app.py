@@ -7,27 +7,27 @@ from typing import Final
 from fastapi import FastAPI
 
 import step_node
-from step_node.api.as_of import AsOfHeight
-from step_node.api.body import BodyLimit
-from step_node.api.caching import Caching
-from step_node.api.compression import Compression
 from step_node.api.documentation import DocumentedApi
 from step_node.api.errors import install_error_handlers
 from step_node.api.mesh.routes_geometry import geometry_routes
 from step_node.api.mesh.routes_ledger import ledger_mesh_routes
-from step_node.api.methods import HeadAndOptions
-from step_node.api.routes_events import event_routes
-from step_node.api.routes_histories import history_routes
-from step_node.api.routes_ledger import ledger_routes
-from step_node.api.routes_node import node_routes
-from step_node.api.routes_pages import page_routes
-from step_node.api.routes_proofs import proof_routes
-from step_node.api.routes_receipts import receipt_routes
-from step_node.api.routes_transactions import transaction_routes
-from step_node.api.routes_validators import validator_routes
+from step_node.api.middleware.as_of import AsOfHeight
+from step_node.api.middleware.body import BodyLimit
+from step_node.api.middleware.caching import Caching
+from step_node.api.middleware.compression import Compression
+from step_node.api.middleware.methods import HeadAndOptions
+from step_node.api.routes.events import event_routes
+from step_node.api.routes.histories import history_routes
+from step_node.api.routes.ledger import ledger_routes
+from step_node.api.routes.node import node_routes
+from step_node.api.routes.pages import page_routes
+from step_node.api.routes.proofs import proof_routes
+from step_node.api.routes.receipts import receipt_routes
+from step_node.api.routes.transactions import transaction_routes
+from step_node.api.routes.validators import validator_routes
 from step_node.api.routing import add_routes
 from step_node.api.services import ApiServices
-from step_node.api.submitting import ShortWay, Submitting
+from step_node.api.submissions.submitting import ShortWay, Submitting
 
 _DESCRIPTION: Final = """
 STEP pays people for proving that they are somewhere: a client signs where it is with an Ethereum key, and a network of
@@ -50,14 +50,14 @@ _TAGS: Final = [
 
 
 def create_app(services: ApiServices) -> FastAPI:
-    """The HTTP API over `services`, to be served under trio (`step_node.api.server`)."""
+    """The HTTP API over `services`, to be served under trio (`step_node.api.server.serving`)."""
     app = DocumentedApi(
         title="STEP node",
         summary="The Spatial Token Ecosystem Protocol over HTTP",
         description=_DESCRIPTION,
         version=step_node.__version__,
         openapi_tags=_TAGS,
-        # These are routes of our own (`routes_pages`): the viewer is in the package, and the description has a tag.
+        # These are routes of our own (`routes.pages`): the viewer is in the package, and the description has a tag.
         openapi_url=None,
         docs_url=None,
         redoc_url=None,

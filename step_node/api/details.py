@@ -6,7 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import Field
 
-from step_node.api.schema import Answer, StepText, TimestampText, TriangleText
+from step_node.api.models.schema import Answer, StepText, TimestampText, TriangleText
 from step_node.explanations.codes import BY_CODE, CLOCK_GATE, PATIENCE_STATUSES
 from step_node.explanations.details import Details, Value, field_and_rule
 from step_node.proofs.timestamps import TIMESTAMP_MAX_MS, TIMESTAMP_MIN_MS, format_timestamp

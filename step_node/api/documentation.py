@@ -7,9 +7,9 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from step_node.api.as_of import AS_OF_HEIGHT
 from step_node.api.errors import HTTP_STATUS, Code, ErrorAnswer, RequestCode
-from step_node.api.schema import EXAMPLE_TIMESTAMP
+from step_node.api.middleware.as_of import AS_OF_HEIGHT
+from step_node.api.models.schema import EXAMPLE_TIMESTAMP
 from step_node.explanations.codes import BY_CODE, PATIENCE_STATUSES
 from step_node.proofs.proof import RefusalCode
 
@@ -23,7 +23,7 @@ EVERYWHERE = (
     RefusalCode.INTERNAL_ERROR,
 )
 """What any route can answer: the first to query parameters that it does not have, 429 and 503 when it is asked for too
-much (`step_node.api.limits`), the latter also when its store does not answer."""
+much (`step_node.api.server.limits`), the latter also when its store does not answer."""
 
 
 _RETRY_AFTER = {"headers": {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}}}

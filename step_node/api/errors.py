@@ -19,8 +19,8 @@ from pydantic import Field
 from starlette.exceptions import HTTPException
 
 from step_node.api.details import DetailsAnswer
-from step_node.api.methods import allowed_methods
-from step_node.api.schema import Answer
+from step_node.api.middleware.methods import allowed_methods
+from step_node.api.models.schema import Answer
 from step_node.clock import Clock
 from step_node.errors import rule_of
 from step_node.explanations.codes import BY_CODE, PATIENCE_STATUSES

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry
 
-from step_node.api.consensus_status import ConsensusStatus
-from step_node.api.health import Health
-from step_node.api.limits import EVENT_LIMITS, EventLimits
-from step_node.api.status import NodeStatus
+from step_node.api.server.limits import EVENT_LIMITS, EventLimits
+from step_node.api.status.consensus import ConsensusStatus
+from step_node.api.status.health import Health
+from step_node.api.status.node import NodeStatus
 from step_node.chain.chain import Chain
 from step_node.clock import Clock
 from step_node.feed.feed import Feed

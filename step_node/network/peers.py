@@ -18,7 +18,7 @@ from consensus.wire import WireError, decode, encode
 from p2p.errors import NetworkError, PeerFault
 from p2p.network import Connection, Fault, Network, PeerId, Stream
 from step_node import __version__
-from step_node.api.status import PeerStatus
+from step_node.api.status.node import PeerStatus
 from step_node.chain.chain import Chain
 from step_node.multiaddrs import named_peer
 from step_node.network.identities import agreed_validator

@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from consensus.messages import PreCommit, PreVote
 from consensus.state import NO_ROUND, ConsensusState, VoteSet
-from step_node.api.consensus_status import ConsensusStatus, VoterStatus
+from step_node.api.status.consensus import ConsensusStatus, VoterStatus
 from step_node.node.health.round_diary import RoundDiary
 
 

@@ -15,8 +15,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from p2p.network import Drop, Fault, Network, NetworkStatistics
-from step_node.api.health import Health, HealthCode
-from step_node.api.status import NodeStatus
+from step_node.api.status.health import Health, HealthCode
+from step_node.api.status.node import NodeStatus
 from step_node.engine.evidence_pool import EvidencePool
 from step_node.ledger.records import ValidatorRecord, ValidatorState
 from step_node.mempool.journal import Journal

@@ -13,10 +13,10 @@ from consensus.machine import Transition
 from consensus.messages import Message, ProofBatch
 from consensus.state import ConsensusState
 from p2p.network import PeerId
-from step_node.api.consensus_status import ConsensusStatus
-from step_node.api.limits import EVENT_LIMITS, EventLimits
+from step_node.api.server.limits import EVENT_LIMITS, EventLimits
 from step_node.api.services import ApiServices
-from step_node.api.status import NodeStatus
+from step_node.api.status.consensus import ConsensusStatus
+from step_node.api.status.node import NodeStatus
 from step_node.batch.batch import Batch
 from step_node.chain.judging import JudgedBatch
 from step_node.engine.doppelganger import DoppelgangerWatch

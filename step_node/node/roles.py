@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import structlog
 
 from p2p.network import PeerId
-from step_node.api.health import HealthCode, HealthReason
+from step_node.api.status.health import HealthCode, HealthReason
 from step_node.crypto.eip191 import address_of
 from step_node.ledger.records import ValidatorRecord, ValidatorState
 

@@ -11,11 +11,11 @@ import trio
 
 from p2p.errors import AddressInUse, NetworkError
 from step_node.api.app import create_app
-from step_node.api.cors import Cors
-from step_node.api.limits import ApiLimits, EventLimits
-from step_node.api.server import serve_api
-from step_node.api.status import NodeStatus
-from step_node.api.tls import Tls, load_tls
+from step_node.api.middleware.cors import Cors
+from step_node.api.server.limits import ApiLimits, EventLimits
+from step_node.api.server.serving import serve_api
+from step_node.api.server.tls import Tls, load_tls
+from step_node.api.status.node import NodeStatus
 from step_node.chain.genesis import Genesis
 from step_node.clock import SystemClock
 from step_node.errors import StepNodeError, leaves

@@ -5,7 +5,7 @@ from __future__ import annotations
 from consensus.state import ConsensusState
 from p2p.network import Network
 from step_node import __version__
-from step_node.api.status import NodeStatus, ValidatorStatus
+from step_node.api.status.node import NodeStatus, ValidatorStatus
 from step_node.chain.chain import Chain
 from step_node.ledger.commitment import state_root
 from step_node.network.identities import agreed_validator

@@ -18,7 +18,7 @@ from statistics import median
 import httpx
 import trio
 
-from step_node.api.cursor import encode_cursor
+from step_node.api.histories.cursor import encode_cursor
 from step_node.parameters import Parameters
 from step_node.storage.mongo import AnswersFrom
 from step_node.testing.devnet.network import Devnet, DevnetSettings

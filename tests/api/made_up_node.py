@@ -15,11 +15,11 @@ from prometheus_client import CollectorRegistry
 
 from consensus.messages import Commit, CommitSignature, PreCommit
 from mesh import TriangleId, locate
-from step_node.api.consensus_status import ConsensusStatus, VoterStatus
-from step_node.api.health import Health
-from step_node.api.limits import EVENT_LIMITS, EventLimits
+from step_node.api.server.limits import EVENT_LIMITS, EventLimits
 from step_node.api.services import ApiServices
-from step_node.api.status import NodeStatus, PeerStatus, ValidatorStatus
+from step_node.api.status.consensus import ConsensusStatus, VoterStatus
+from step_node.api.status.health import Health
+from step_node.api.status.node import NodeStatus, PeerStatus, ValidatorStatus
 from step_node.chain.chain import Chain
 from step_node.chain.genesis import Genesis, GenesisValidator
 from step_node.crypto import eip191

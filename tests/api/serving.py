@@ -8,9 +8,9 @@ from typing import Final
 import trio
 
 from step_node.api.app import create_app
-from step_node.api.limits import EVENT_LIMITS, ApiLimits, EventLimits
-from step_node.api.server import serve_api
-from step_node.api.tls import Tls
+from step_node.api.server.limits import EVENT_LIMITS, ApiLimits, EventLimits
+from step_node.api.server.serving import serve_api
+from step_node.api.server.tls import Tls
 from tests.api.made_up_node import MadeUpNode
 
 AMPLE: Final = ApiLimits(

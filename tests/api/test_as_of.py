@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from step_node.api.as_of import AS_OF_HEIGHT
+from step_node.api.middleware.as_of import AS_OF_HEIGHT
 from tests.api.made_up_node import START_MS, MadeUpNode, Walker
 from tests.api.test_submit import submit
 

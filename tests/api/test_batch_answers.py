@@ -8,8 +8,8 @@ import httpx
 import pytest
 import trio
 
-from step_node.api import batch_answers
-from step_node.api.batch_answers import BatchAnswers, KeptAnswer
+from step_node.api.batches import answers as batch_answers
+from step_node.api.batches.answers import BatchAnswers, KeptAnswer
 from step_node.proofs.payload import parse_payload
 from step_node.storage.interface import StoredBatch
 from step_node.storage.memory import MemoryStorage

@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from step_node.api.caching import TAGS_CHARACTERS_MAX, UNCHANGING, is_named
+from step_node.api.middleware.caching import TAGS_CHARACTERS_MAX, UNCHANGING, is_named
 from tests.api.made_up_node import START_MS, MadeUpNode, Walker
 from tests.api.test_submit import submit
 

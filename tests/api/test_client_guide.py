@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from step_node.api.schema import EXAMPLE_SUBMISSION
+from step_node.api.models.schema import EXAMPLE_SUBMISSION
 
 DOCS = Path(__file__).parents[2] / "docs"
 GUIDE = (DOCS / "clients.md").read_text(encoding="utf-8")

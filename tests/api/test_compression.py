@@ -8,7 +8,13 @@ import httpx
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from step_node.api.compression import ACCEPT_CHARACTERS_MAX, BODY_BYTES_MAX, BODY_BYTES_MIN, Compression, accepts_gzip
+from step_node.api.middleware.compression import (
+    ACCEPT_CHARACTERS_MAX,
+    BODY_BYTES_MAX,
+    BODY_BYTES_MIN,
+    Compression,
+    accepts_gzip,
+)
 
 
 @pytest.mark.parametrize(

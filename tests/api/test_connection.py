@@ -13,8 +13,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from trio.testing import MockClock, lockstep_stream_pair, memory_stream_pair
 
 from step_node.api.app import create_app
-from step_node.api.bill import BILL_EXTENSION
-from step_node.api.connection import (
+from step_node.api.middleware.cors import Cors
+from step_node.api.server.bill import BILL_EXTENSION
+from step_node.api.server.connection import (
     ANSWER_SECONDS_MAX,
     HEADER_BYTES_MAX,
     HEADER_LINES_MAX,
@@ -24,9 +25,8 @@ from step_node.api.connection import (
     Connection,
     Service,
 )
-from step_node.api.cors import Cors
-from step_node.api.limits import CONNECTION_COST_MS, READ_COST_MS, ApiLimits
-from step_node.api.visitors import BURST_SECONDS, REFUSAL_SECONDS_MIN, Visitors
+from step_node.api.server.limits import CONNECTION_COST_MS, READ_COST_MS, ApiLimits
+from step_node.api.server.visitors import BURST_SECONDS, REFUSAL_SECONDS_MIN, Visitors
 from tests.api.made_up_node import START_MS, MadeUpNode, SetClock
 from tests.api.serving import AMPLE
 

@@ -10,9 +10,9 @@ import trio
 from starlette.types import Receive, Scope, Send
 from trio.testing import MockClock
 
-from step_node.api.cors import PREFLIGHT_SECONDS, Cors
-from step_node.api.limits import CONNECTION_COST_MS, PREFLIGHT_COST_MS, READ_COST_MS
-from step_node.api.visitors import BURST_SECONDS
+from step_node.api.middleware.cors import PREFLIGHT_SECONDS, Cors
+from step_node.api.server.limits import CONNECTION_COST_MS, PREFLIGHT_COST_MS, READ_COST_MS
+from step_node.api.server.visitors import BURST_SECONDS
 from tests.api.serving import AMPLE
 from tests.api.test_connection import hello, linked
 

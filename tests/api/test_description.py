@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from step_node.api.documentation import refusals
-from step_node.api.schema import EXAMPLE_ADDRESS, EXAMPLE_PROOF_ID, EXAMPLE_SUBMISSION, EXAMPLE_TRIANGLE
+from step_node.api.models.schema import EXAMPLE_ADDRESS, EXAMPLE_PROOF_ID, EXAMPLE_SUBMISSION, EXAMPLE_TRIANGLE
 from step_node.parameters import Parameters
 from step_node.proofs.gates import check_stateless
 from step_node.proofs.payload import parse_payload

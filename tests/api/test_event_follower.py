@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from step_node.api.event_follower import (
+from step_node.api.events.follower import (
     BEHIND_BATCHES_MAX,
     RESUMED_BATCHES_MAX,
     TURN_BYTES_MAX,
@@ -12,7 +12,7 @@ from step_node.api.event_follower import (
     Follower,
     TooSlow,
 )
-from step_node.api.event_texts import LOCAL_TEXTS_MAX, EventTexts
+from step_node.api.events.texts import LOCAL_TEXTS_MAX, EventTexts
 from step_node.feed.events import EventKind
 from step_node.feed.feed import LOCAL_EVENTS_MAX, Feed
 from step_node.feed.filters import EventFilter

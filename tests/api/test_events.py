@@ -16,9 +16,9 @@ import pytest
 import trio
 
 from mesh import locate
-from step_node.api.event_follower import BEHIND_BATCHES_MAX, RESUMED_BATCHES_MAX
-from step_node.api.limits import ApiLimits, EventLimits
-from step_node.api.submission import parse_submission
+from step_node.api.events.follower import BEHIND_BATCHES_MAX, RESUMED_BATCHES_MAX
+from step_node.api.server.limits import ApiLimits, EventLimits
+from step_node.api.submissions.single import parse_submission
 from step_node.feed.events import LOCAL_KINDS, EventKind
 from step_node.proofs.proof import Refusal, RefusalCode, SignedProof
 from step_node.storage.memory import MemoryStorage

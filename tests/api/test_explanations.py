@@ -16,7 +16,7 @@ import pytest
 import trio
 
 from mesh import locate
-from step_node.api import body
+from step_node.api.middleware import body
 from step_node.explanations.codes import BY_CODE, ROWS, CodeRow
 from step_node.ledger import validators
 from step_node.mempool import backlog

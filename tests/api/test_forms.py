@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from step_node.amounts import step_text
-from step_node.api.cursor import CURSOR_RULE, decode_cursor, encode_cursor
+from step_node.api.histories.cursor import CURSOR_RULE, decode_cursor, encode_cursor
 
 
 @given(st.integers(0, 2**63))

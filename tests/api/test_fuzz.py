@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from schemathesis import GenerationMode
 
 from step_node.api.errors import HTTP_STATUS
-from step_node.api.limits import EventLimits
+from step_node.api.server.limits import EventLimits
 from tests.api.made_up_node import START_MS, Walker, open_node
 from tests.api.serving import serve
 

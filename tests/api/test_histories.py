@@ -12,8 +12,8 @@ import pytest
 import trio
 
 from mesh import locate
-from step_node.api.proofs_csv import COLUMNS
-from step_node.api.submission import parse_submission
+from step_node.api.histories.proofs_csv import COLUMNS
+from step_node.api.submissions.single import parse_submission
 from step_node.batch.batch import decode_batch, encode_batch
 from step_node.batch.summary import BatchSummary, stored_summary
 from step_node.proofs.proof import Refusal, RefusalCode
@@ -155,7 +155,7 @@ async def test_a_long_table_is_read_page_by_page_of_one_moment(
     node: MadeUpNode, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     walker = Walker(1)
-    monkeypatch.setattr("step_node.api.proofs_csv.PAGE_ROWS", 2)
+    monkeypatch.setattr("step_node.api.histories.proofs_csv.PAGE_ROWS", 2)
     for number in range(5):
         node.clock.time_ms += 60_000
         await submit_as(node, walker, f"n-{number}")

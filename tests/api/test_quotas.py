@@ -13,7 +13,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from step_node.api.quotas import KEYS_MAX, WINDOW_SECONDS, Quotas
+from step_node.api.server.quotas import KEYS_MAX, WINDOW_SECONDS, Quotas
 from tests.api.made_up_node import START_MS, MadeUpNode, Walker
 from tests.api.serving import AMPLE, serve
 from tests.api.test_submit import require_refusal

@@ -9,9 +9,9 @@ import httpx
 import pytest
 import trio
 
-from step_node.api import batch_receipts
 from step_node.api.app import create_app
-from step_node.api.batch_receipts import ReceiptMaker
+from step_node.api.batches import receipts as batch_receipts
+from step_node.api.batches.receipts import ReceiptMaker
 from step_node.proofs.proof import Refusal, RefusalCode
 from step_node.receipts.document import read_receipt
 from step_node.receipts.making import BatchReceipts

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from structlog.testing import LogCapture
 
 from step_node.api.app import create_app
-from step_node.api.status import NodeStatus
+from step_node.api.status.node import NodeStatus
 from step_node.errors import leaves
 from step_node.mempool.requests import REMEMBERED_MAX, RequestsOfProofs
 from tests.api.made_up_node import START_MS, MadeUpNode, Walker

@@ -14,7 +14,7 @@ import pytest
 import trio
 import trio.testing
 
-from step_node.api.server import AddressInUse, CannotListen
+from step_node.api.server.serving import AddressInUse, CannotListen
 from step_node.ledger.records import Account
 from step_node.storage.memory import MemoryStorage
 from tests.api.made_up_node import MadeUpNode, Walker

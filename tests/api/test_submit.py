@@ -12,8 +12,8 @@ from starlette.types import Receive, Scope, Send
 
 from mesh import TriangleId, locate
 from step_node.api.app import create_app
-from step_node.api.bill import BILL_EXTENSION, ApplicationBill
-from step_node.api.quotas import AddressQuota, Quotas
+from step_node.api.server.bill import BILL_EXTENSION, ApplicationBill
+from step_node.api.server.quotas import AddressQuota, Quotas
 from step_node.proofs.proof import Refusal, RefusalCode
 from tests.api.made_up_node import START_MS, ZURICH, MadeUpNode, Walker
 

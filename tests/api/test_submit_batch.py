@@ -11,11 +11,11 @@ import pytest
 import trio
 from starlette.types import Receive, Scope, Send
 
-from step_node.api import body as body_module
 from step_node.api.app import create_app
-from step_node.api.bill import BILL_EXTENSION, ApplicationBill
-from step_node.api.quotas import AddressQuota, Quotas
-from step_node.api.submission_batch import BATCH_SUBMISSIONS_MAX, MESSAGEPACK
+from step_node.api.middleware import body as body_module
+from step_node.api.server.bill import BILL_EXTENSION, ApplicationBill
+from step_node.api.server.quotas import AddressQuota, Quotas
+from step_node.api.submissions.batch import BATCH_SUBMISSIONS_MAX, MESSAGEPACK
 from step_node.mempool import backlog
 from step_node.proofs.client_signing import SignedPayload
 from step_node.proofs.payload import parse_payload

@@ -16,8 +16,8 @@ import trio
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from step_node.api.limits import ApiLimits
-from step_node.api.tls import TlsError, load_tls
+from step_node.api.server.limits import ApiLimits
+from step_node.api.server.tls import TlsError, load_tls
 from step_node.testing.devnet.certificate import Certificate, certificate_for
 from tests.api.made_up_node import MadeUpNode
 from tests.api.serving import AMPLE, serve
@@ -125,7 +125,7 @@ async def receive(stream: trio.SocketStream) -> bytes:
 async def test_a_handshake_that_stalls_is_cut_off(
     node: MadeUpNode, made: Certificate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("step_node.api.server.HANDSHAKE_SECONDS_MAX", 0.2)
+    monkeypatch.setattr("step_node.api.server.serving.HANDSHAKE_SECONDS_MAX", 0.2)
     async with served(node, made) as port:
         with trio.fail_after(20):
             for beginning in (b"", b"\x16\x03\x01\x02\x00\x01"):

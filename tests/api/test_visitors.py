@@ -7,8 +7,8 @@ from dataclasses import replace
 import trio
 from trio.testing import MockClock
 
-from step_node.api.limits import asker_of, cost_ms_of, counted_as
-from step_node.api.visitors import (
+from step_node.api.server.limits import asker_of, cost_ms_of, counted_as
+from step_node.api.server.visitors import (
     ADDRESSES_MAX,
     ALL_BURST_SECONDS,
     BURST_SECONDS,

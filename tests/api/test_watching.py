@@ -11,9 +11,9 @@ from starlette.types import Message
 from trio.testing import MockClock
 
 from step_node.api.app import create_app
-from step_node.api.body import BODY_BYTES_MAX, BodyLimit
 from step_node.api.errors import HTTP_STATUS, RequestCode
-from step_node.api.health import DOWN, NOT_READY, Health, HealthCode, HealthReason
+from step_node.api.middleware.body import BODY_BYTES_MAX, BodyLimit
+from step_node.api.status.health import DOWN, NOT_READY, Health, HealthCode, HealthReason
 from step_node.ledger.records import Account
 from step_node.operations.operation import OperationCode
 from step_node.proofs.proof import RefusalCode

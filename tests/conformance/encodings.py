@@ -21,7 +21,7 @@ from p2p.addresses import parse_peer_address
 from p2p.framing import FramedStream
 from p2p.network import PeerId
 from step_node.api.app import create_app
-from step_node.api.models_events import event_text
+from step_node.api.models.events import event_text
 from step_node.ledger.commitment import EMPTY_LANES, commit_changes, state_root
 from step_node.ledger.records import (
     Account,

@@ -11,7 +11,7 @@ from trio.testing import wait_all_tasks_blocked
 from consensus.messages import MESSAGE_BYTES_MAX, Commit, CommitSignature, PreCommit, encode_message
 from consensus.wire import encode
 from p2p.memory import MemoryHub
-from step_node.api.health import HealthCode, HealthLevel
+from step_node.api.status.health import HealthCode, HealthLevel
 from step_node.chain.chain import Chain
 from step_node.crypto.eip191 import sign
 from step_node.engine.forks import fork_shown_by

@@ -46,10 +46,10 @@ from consensus.wire import WireError, decode, decode_union, encode
 from p2p.addresses import parse_peer_address
 from p2p.libp2p_faults import LIBP2P_ERRORS
 from p2p.libp2p_negotiation import read_line
-from step_node.api.body import BATCH_BODY_BYTES_MAX, parse_json
-from step_node.api.cursor import decode_cursor, encode_cursor
 from step_node.api.errors import ApiError
-from step_node.api.submission_batch import JSON, LINES, MESSAGEPACK, parse_submissions
+from step_node.api.histories.cursor import decode_cursor, encode_cursor
+from step_node.api.middleware.body import BATCH_BODY_BYTES_MAX, parse_json
+from step_node.api.submissions.batch import JSON, LINES, MESSAGEPACK, parse_submissions
 from step_node.batch.batch import BatchHeader, MalformedBatch, decode_batch, encode_batch, identity_in
 from step_node.batch.outline import decode_outline, outline_of
 from step_node.batch.summary import stored_summary
@@ -160,7 +160,7 @@ FUZZED_AS = {
     "_Kept": "snapshot-links",
     "_PoolFile": "evidence",
     "rpc_pb2.RPC.FromString": "gossip-rpc",
-    "step_node/api/submission_batch.py msgpack": "submissions-packed",
+    "step_node/api/submissions/batch.py msgpack": "submissions-packed",
     "step_node/batch/batch.py msgpack": "batch-identity",
     "step_node/batch/summary.py msgpack": "batch-summary",
     "step_node/engine/wal.py msgpack": "consensus-log",

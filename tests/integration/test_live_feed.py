@@ -6,8 +6,8 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 from p2p.memory import MemoryHub
-from step_node.api.event_follower import Follower
-from step_node.api.event_texts import EventTexts
+from step_node.api.events.follower import Follower
+from step_node.api.events.texts import EventTexts
 from step_node.feed.events import LOCAL_KINDS, EventKind
 from step_node.feed.filters import EventFilter
 from step_node.feed.position import Position, parse_position

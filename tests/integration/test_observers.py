@@ -10,7 +10,7 @@ import httpx
 import pytest
 import trio
 
-from step_node.api.as_of import AS_OF_HEIGHT
+from step_node.api.middleware.as_of import AS_OF_HEIGHT
 from step_node.home.keys import NodeKeys
 from step_node.home.making import new_config, write_home
 from step_node.home.paths import NodeHome

@@ -16,7 +16,7 @@ from consensus.wire import WireError, decode, encode
 from p2p.memory import MemoryHub
 from p2p.network import Fault, PeerId, Stream
 from step_node import __version__
-from step_node.api.status import PeerStatus
+from step_node.api.status.node import PeerStatus
 from step_node.chain.chain import Chain
 from step_node.chain.genesis import Genesis
 from step_node.ledger.records import ValidatorState

@@ -10,7 +10,7 @@ import structlog
 import trio
 
 from p2p.memory import MemoryHub
-from step_node.api.health import HealthCode, HealthLevel
+from step_node.api.status.health import HealthCode, HealthLevel
 from step_node.node.node import Node
 from step_node.proofs.proof import Refusal, RefusalCode, SignedProof
 from tests.mempool.parts import break_journal, mend_journal

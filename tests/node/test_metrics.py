@@ -12,9 +12,9 @@ from consensus.messages import EvidenceKind
 from consensus.reasons import Ignored
 from p2p.memory import MemoryHub
 from p2p.network import Drop, Fault
-from step_node.api.health import Health, HealthCode, HealthReason
-from step_node.api.status import NodeStatus, PeerStatus, ValidatorStatus
-from step_node.api.visitors import Refused
+from step_node.api.server.visitors import Refused
+from step_node.api.status.health import Health, HealthCode, HealthReason
+from step_node.api.status.node import NodeStatus, PeerStatus, ValidatorStatus
 from step_node.engine.evidence_pool import EvidencePool
 from step_node.ledger.offences import OffenceKind
 from step_node.mempool.journal import Journal

@@ -10,7 +10,7 @@ import structlog
 import trio
 
 from p2p.memory import MemoryHub
-from step_node.api.health import HealthCode, HealthLevel
+from step_node.api.status.health import HealthCode, HealthLevel
 from step_node.crypto.eip191 import public_key_of
 from step_node.ledger.records import ValidatorRecord, ValidatorState
 from step_node.node.roles import RoleWatch

@@ -10,12 +10,12 @@ from fastapi import Request, Response
 from pydantic_core import to_json
 
 from mesh import TriangleId
-from step_node.api.caching import UNCHANGING
-from step_node.api.limits import MESH_OUTLINE_COST_MS, MESH_TRIANGLE_COST_MS
 from step_node.api.media_types import GEO_JSON, JSON, prefers_geo_json
 from step_node.api.mesh.models import geometry_of, place_of
 from step_node.api.mesh.walking import Work
-from step_node.api.schema import TRIANGLE_PATTERN, Answer
+from step_node.api.middleware.caching import UNCHANGING
+from step_node.api.models.schema import TRIANGLE_PATTERN, Answer
+from step_node.api.server.limits import MESH_OUTLINE_COST_MS, MESH_TRIANGLE_COST_MS
 from step_node.clock import Clock
 from step_node.proofs.timestamps import format_timestamp
 

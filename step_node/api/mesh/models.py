@@ -7,8 +7,8 @@ from typing import Annotated, Any, Final, Generic, Literal, TypeVar
 from pydantic import Field, TypeAdapter
 
 from mesh import TriangleId, area_m2, centroid, outline_geometry, side_lengths_m
-from step_node.api.models_ledger import GeoJsonMultiPolygon, GeoJsonPolygon
-from step_node.api.schema import Answer, StepText, TimestampText, TriangleText
+from step_node.api.models.ledger import GeoJsonMultiPolygon, GeoJsonPolygon
+from step_node.api.models.schema import Answer, StepText, TimestampText, TriangleText
 
 ResultT = TypeVar("ResultT", bound=Answer)
 

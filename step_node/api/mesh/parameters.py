@@ -9,7 +9,7 @@ from fastapi import Path, Query
 
 from mesh import LEVEL_MAX, LEVEL_MIN, Box, TriangleId, TriangleIdError
 from step_node.api.errors import ApiError
-from step_node.api.schema import ADDRESS_PATTERN, EXAMPLE_ADDRESS, EXAMPLE_TRIANGLE, TRIANGLE_PATTERN
+from step_node.api.models.schema import ADDRESS_PATTERN, EXAMPLE_ADDRESS, EXAMPLE_TRIANGLE, TRIANGLE_PATTERN
 from step_node.proofs.proof import RefusalCode
 
 MAX_RESULTS_MAX: Final = 1_000

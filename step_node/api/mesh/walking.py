@@ -13,8 +13,8 @@ import trio
 from starlette.types import Scope
 
 from mesh import EARTH_RADIUS_M, Region, TriangleId, triangles_by_distance, triangles_in
-from step_node.api.bill import bill_of
-from step_node.api.limits import MESH_LOOK_COST_MS
+from step_node.api.server.bill import bill_of
+from step_node.api.server.limits import MESH_LOOK_COST_MS
 
 LOOKS_MAX: Final = 4_000
 """Triangles that one answer's search looks at; what lies beyond is on the next page. Along edges of the mesh many may

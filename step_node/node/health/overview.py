@@ -7,8 +7,8 @@ from typing import Final
 
 import trio
 
-from step_node.api.health import Health, HealthCode, HealthReason
-from step_node.api.status import PeerStatus
+from step_node.api.status.health import Health, HealthCode, HealthReason
+from step_node.api.status.node import PeerStatus
 from step_node.chain.chain import Chain
 from step_node.clock import Clock
 from step_node.engine.driver import ConsensusDriver

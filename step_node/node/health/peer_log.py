@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import structlog
 
-from step_node.api.status import PeerStatus
+from step_node.api.status.node import PeerStatus
 
 log = structlog.get_logger("peers")
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from step_node.api.status import PeerStatus
+from step_node.api.status.node import PeerStatus
 from step_node.ledger.records import ValidatorRecord
 from step_node.multiaddrs import named_peer
 

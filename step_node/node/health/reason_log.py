@@ -9,7 +9,7 @@ from typing import Final
 import structlog
 import trio
 
-from step_node.api.health import HealthCode, HealthReason
+from step_node.api.status.health import HealthCode, HealthReason
 
 SAID_AFTER_SECONDS: Final = 2.0
 """How long something must be wrong before it is said: what is over sooner is everyday."""

@@ -32,7 +32,7 @@ PARTS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
     ("reading the state", ("SqliteReads.load",)),
     ("building, judging", ("build_batch", "apply_judged")),
     ("outlines filled", ("decode_outline", "_fill", "decode_batch")),
-    ("submissions read and answered", ("parse_submissions", "_outcomes_json", "batch_answers")),
+    ("submissions read and answered", ("parse_submissions", "_outcomes_json", "batches.answers")),
     ("journal", ("Journal",)),
     ("log, guard", ("WriteAheadLog", "OwnKey", "RecordLog")),
     ("messages read", ("_handle_muxed_stream", "_handle_incoming", "Gossip.")),

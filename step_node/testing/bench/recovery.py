@@ -16,7 +16,7 @@ from concurrent.futures import ProcessPoolExecutor
 
 import trio
 
-from step_node.api.submission import parse_submission
+from step_node.api.submissions.single import parse_submission
 from step_node.parameters import Parameters
 from step_node.proofs.gates import check_stateless_many
 from step_node.proofs.proof import SignedProof

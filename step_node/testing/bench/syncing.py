@@ -10,7 +10,7 @@ from typing import Final
 
 import trio
 
-from step_node.api.submission import parse_submission
+from step_node.api.submissions.single import parse_submission
 from step_node.chain.chain import Chain
 from step_node.chain.genesis import Genesis
 from step_node.crypto.eip191 import address_of, public_key_of

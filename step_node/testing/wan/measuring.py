@@ -18,7 +18,7 @@ from consensus.machine import apply
 from consensus.messages import Commit, CommitSignature, PreCommit, PreVote, encode_message
 from consensus.state import ConsensusState
 from consensus.wire import encode
-from step_node.api.submission import parse_submission
+from step_node.api.submissions.single import parse_submission
 from step_node.batch.batch import Batch, decode_batch, encode_batch
 from step_node.batch.outline import decode_outline, outline_of
 from step_node.chain.chain import Chain

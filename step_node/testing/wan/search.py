@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
-from step_node.api.submission import parse_submission
+from step_node.api.submissions.single import parse_submission
 from step_node.parameters import Parameters
 from step_node.proofs.proof import SignedProof
 from step_node.testing.load.material import Order, sign_orders

@@ -11,8 +11,8 @@ from prometheus_client import CollectorRegistry
 
 from consensus.state import ConsensusState
 from p2p.network import PeerId
-from step_node.api.health import HealthCode
-from step_node.api.status import PeerStatus
+from step_node.api.status.health import HealthCode
+from step_node.api.status.node import PeerStatus
 from step_node.engine.driver import timeouts_of
 from step_node.ledger.records import ValidatorRecord
 from step_node.ledger.state import StateHead

@@ -11,7 +11,7 @@ import structlog
 import trio
 from trio.testing import MockClock
 
-from step_node.api.health import NOT_READY, HealthCode
+from step_node.api.status.health import NOT_READY, HealthCode
 from step_node.ledger.records import ValidatorState
 from step_node.node.health.progress import patience_seconds
 from step_node.storage.interface import StorageUnavailable

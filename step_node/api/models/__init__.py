@@ -1,0 +1,1 @@
+"""The bodies of answers, by subject, and what all of them have in common (`schema`)."""

@@ -1,0 +1,1 @@
+"""The routes, by subject; those of the mesh are in `api.mesh`."""

@@ -1,0 +1,1 @@
+"""Submissions of proofs, one or many: read strictly, and answered."""
