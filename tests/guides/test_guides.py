@@ -1,7 +1,8 @@
 """The guides, run to the letter: every code block of these pages, in order, against one real network.
 
 What stands for the reader's own is replaced, and nothing else: the nodes' addresses by those of this network, and the
-places by others, so that no page leans on a triangle that another one has used up.
+places by others, so that no page leans on a triangle that another one has used up. The network's genesis file is where
+the reader is.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import json
 import os
 import random
 import re
+import secrets
 import shutil
 import subprocess
 import sys
@@ -18,23 +20,34 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
-from typing import Final
+from typing import Any, Final
 
 import pytest
 import trio
 
 from step_node.client import ActiveTriangle, Finalised, KeySigner, Position, StepClient, sign_submission
 from step_node.ledger.state_gates import SUBDIVISION_CLICKS
+from step_node.parameters import Parameters
 from step_node.testing.devnet.network import Devnet, DevnetSettings
+from tests.javascript.browser import needs_browser, opened, served
 from tests.javascript.node import NODE, needs_packages
 
 pytestmark = pytest.mark.slow
 
 ROOT: Final = Path(__file__).parents[2]
 EXAMPLES: Final = ROOT / "clients" / "js" / "examples"
-PAGES: Final = ("README.md", "docs/clients.md", "docs/python-client.md")
+PAGES: Final = (
+    "README.md",
+    "docs/clients.md",
+    "docs/endpoints.md",
+    "docs/events.md",
+    "docs/maps.md",
+    "docs/python-client.md",
+    "docs/receipts.md",
+)
 BLOCK: Final = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 REFUSAL: Final = re.compile("""["']ok["']: ?[Ff]alse""")
+PRINTING_CURL: Final = re.compile(r"^curl (?!.* -o ).*$", re.MULTILINE)
 NOT_CODE: Final = ("", "json", "toml", "text")
 SECONDS_MAX: Final = 120.0
 VALIDATORS: Final = 4
@@ -82,8 +95,10 @@ def network() -> Iterator[Network]:
     found: list[Network] = []
 
     async def run() -> None:
-        async with Devnet(DevnetSettings(validators=VALIDATORS, base_port=0)) as devnet:
+        quick = Parameters(batch_interval_ms=300)
+        async with Devnet(DevnetSettings(validators=VALIDATORS, base_port=0, parameters=quick)) as devnet:
             found.append(Network(devnet.urls, devnet.nodes[0].home.genesis))
+            await trio.to_thread.run_sync(prove_once, devnet.node_url(0), 0.5, 0.5)  # Some pages look at what there is.
             ready.set()
             await trio.to_thread.run_sync(stop.wait)
 
@@ -99,6 +114,16 @@ def network() -> Iterator[Network]:
         running.result()
 
 
+def answers_in(printed: str) -> list[dict[str, Any]]:
+    """The answers of nodes in what a shell block prints: they end in no line end of their own."""
+    found: list[dict[str, Any]] = []
+    at = 0
+    while (at := printed.find('{"ok":', at)) >= 0:
+        answer, at = json.JSONDecoder().raw_decode(printed, at)
+        found.append(answer)
+    return found
+
+
 class Reader:
     """Somebody who types a page's blocks into a terminal, in an empty directory, somewhere in the world."""
 
@@ -108,10 +133,10 @@ class Reader:
         self._moved_by = random.Random(seed).uniform(-2, 2)
         binaries = Path(sys.executable).parent
         (directory / ".venv").symlink_to(binaries.parent)
+        shutil.copy(network.genesis, directory / "genesis.json")
         self._environment = os.environ | {
             "PATH": f"{binaries}:{os.environ['PATH']}",
             "STEP_NODE": network.urls[0],
-            "STEP_GENESIS": str(network.genesis),
             "TERM": "dumb",
         }
 
@@ -146,8 +171,18 @@ class Reader:
         said = f"{block.page}:{block.line}:\n{code}\n{ran.stdout}\n{ran.stderr}"
         assert ran.returncode == 0, said
         assert REFUSAL.search(ran.stdout) is None, said
-        assert "curl" not in code or json.loads(ran.stdout.splitlines()[-1])["ok"] is True, said
+        if block.language == "sh":
+            asked = PRINTING_CURL.findall(code)
+            streams = [line for line in asked if "/events" in line]
+            assert ran.stdout.count("event: open") == len(streams), said
+            assert [answer["ok"] for answer in answers_in(ran.stdout)].count(True) >= len(asked) - len(streams), said
         return ran.stdout
+
+    def page(self, block: Block) -> str:
+        """A block that is a whole page, as the file that this reader makes of it; its name."""
+        name = f"{block.line}.html"
+        (self._directory / name).write_text(self._as_typed(block.code))
+        return name
 
     def moved(self, degrees: str) -> str:
         """A degree of a place, as this reader has it."""
@@ -157,6 +192,12 @@ class Reader:
         for index in range(VALIDATORS):
             code = code.replace(f"http://127.0.0.1:{8600 + index}", self._urls[index])
         return re.sub(r"(?<![\d.])-?\d{1,3}\.\d{4}(?!\d)", lambda found: self.moved(found[0]), code)
+
+
+def prove_once(url: str, lat: float, lon: float) -> Finalised:
+    """A final proof of somebody at a place."""
+    with StepClient(url, key=secrets.token_bytes(32)) as client:
+        return client.prove(Position(lat, lon, 5))
 
 
 def use_up(url: str, lat: float, lon: float) -> ActiveTriangle:
@@ -180,7 +221,7 @@ def use_up(url: str, lat: float, lon: float) -> ActiveTriangle:
 def test_each_page_has_code_and_none_in_a_language_that_is_not_run() -> None:
     for page in PAGES:
         assert blocks(page)
-        assert {block.language for block in blocks(page)} <= {"sh", "python", "js"}
+        assert {block.language for block in blocks(page)} <= {"sh", "python", "js", "html"}
 
 
 @pytest.mark.skipif(
@@ -206,12 +247,50 @@ def test_the_javascript_of_the_guide_is_that_of_the_examples() -> None:
     assert {block.code for block in of_language("docs/clients.md", "js")} == set(files.values())
 
 
-@pytest.mark.parametrize("name", ["step-client", "ethers", "viem"])
-def test_every_javascript_block_runs_as_written(name: str, network: Network, tmp_path: Path) -> None:
-    (block,) = (block for block in of_language("docs/clients.md", "js") if f'from "{name}' in block.code)
-    if name != "step-client" and needs_packages.args[0]:
-        pytest.skip(f"{needs_packages.kwargs['reason']}: the guide for {name} is NOT tested")
-    assert Reader(tmp_path, network, name).run(block)
+@pytest.mark.parametrize(
+    "block",
+    [block for page in PAGES for block in of_language(page, "js")],
+    ids=lambda block: f"{block.page}:{block.line}",
+)
+def test_every_javascript_block_runs_as_written(block: Block, network: Network, tmp_path: Path) -> None:
+    if 'from "step-client"' not in block.code and needs_packages.args[0]:
+        pytest.skip(f"{needs_packages.kwargs['reason']}: {block.page}:{block.line} is NOT tested")
+    assert Reader(tmp_path, network, f"{block.page}:{block.line}").run(block)
+
+
+def page_of(page: str, network: Network, directory: Path) -> tuple[Path, str]:
+    """The folder and the name of a page's one block of HTML."""
+    (block,) = of_language(page, "html")
+    folder = directory / "site"
+    folder.mkdir()
+    return folder, Reader(folder, network, page).page(block)
+
+
+def test_no_other_page_has_html() -> None:
+    assert [page for page in PAGES if of_language(page, "html")] == ["docs/events.md", "docs/maps.md"]
+
+
+@needs_browser
+def test_the_map_is_drawn_in_a_browser(network: Network, tmp_path: Path) -> None:
+    folder, name = page_of("docs/maps.md", network, tmp_path)
+    with served(folder) as origin:
+        told = opened(f"{origin}/{name}", tmp_path / "profile", "triangles")
+    assert told["text"] == f"{told['shapes']} triangles"
+    assert told["shapes"] > 1
+    assert network.urls[0] in {url.partition("/mesh/")[0] for url in told["asked"]}
+
+
+@needs_browser
+def test_a_browser_is_told_what_happens(network: Network, tmp_path: Path) -> None:
+    folder, name = page_of("docs/events.md", network, tmp_path)
+    with served(folder) as origin, ThreadPoolExecutor(1) as threads:
+        page = threads.submit(opened, f"{origin}/{name}", tmp_path / "profile", "earned")
+        proofs: list[Finalised] = []
+        while not page.done():  # It listens from some time on, and is told of the next one.
+            proofs.append(prove_once(network.urls[0], 47.4, 8.5))
+        said = page.result()["text"].splitlines()
+    rewards = {proof.reward for proof in proofs}
+    assert any(said[0].endswith(f" earned {reward} STEP at 47.4, 8.5") for reward in rewards), said
 
 
 def test_a_guide_works_for_the_twelfth_reader_at_one_place(network: Network, tmp_path: Path) -> None:

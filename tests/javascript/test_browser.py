@@ -3,45 +3,17 @@ its receipt with the genesis file alone."""
 
 from __future__ import annotations
 
-import json
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
-from typing import Any
 
 import pytest
 import trio
 
 from mesh import locate
 from step_node.testing.devnet.network import Devnet, DevnetSettings
-from tests.javascript.node import CLIENT, ROOT, run_node
-from tests.javascript.test_networks import QUICK, SECONDS_MAX
-
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-
-
-class Quiet(SimpleHTTPRequestHandler):
-    """Serves files, and says nothing about it."""
-
-    def log_message(self, *_arguments: object) -> None:
-        """Tests' output is for tests."""
-
-
-@contextmanager
-def served(folder: Path) -> Iterator[str]:
-    """The origin at which `folder` is served meanwhile."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as server:
-        thread = Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
+from tests.javascript.browser import SECONDS_MAX, needs_browser, opened, served
+from tests.javascript.node import CLIENT
+from tests.javascript.test_networks import QUICK
 
 
 def site(folder: Path, genesis: str) -> Path:
@@ -53,15 +25,8 @@ def site(folder: Path, genesis: str) -> Path:
     return folder
 
 
-def opened(page: str, folder: Path, until: str) -> dict[str, Any]:
-    """What the page said in the end, how many shapes it drew, and which addresses the browser asked."""
-    driver = ROOT / "tests" / "javascript" / "browser.mjs"
-    told: dict[str, Any] = json.loads(run_node(driver, str(CHROMIUM), folder, page, until, seconds_max=SECONDS_MAX))
-    return told
-
-
 @pytest.mark.slow
-@pytest.mark.skipif(CHROMIUM is None, reason="NO BROWSER: chromium, chromium-browser or google-chrome must be on PATH")
+@needs_browser
 async def test_a_page_of_another_origin_reads_the_map_proves_and_verifies(tmp_path: Path) -> None:
     with trio.fail_after(SECONDS_MAX):
         async with Devnet(DevnetSettings(base_port=0, parameters=QUICK)) as devnet:
