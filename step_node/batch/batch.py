@@ -30,6 +30,8 @@ from step_node.proofs.wire import MalformedProof, from_wire_fields, to_wire_fiel
 PROOFS_MAX = 1_000
 EVIDENCE_MAX = 16
 OPERATIONS_MAX = 64
+RECEIPTS_MAX = PROOFS_MAX + OPERATIONS_MAX
+"""Each proof and each operation of a batch has one."""
 HEADER_BYTES_MAX = 1_024
 """A header of the longest chain id and the greatest numbers has some 650."""
 
@@ -42,7 +44,9 @@ class MalformedBatch(ValueError):
 class BatchHeader:
     """What is hashed into the batch's identity.
 
-    `state_root` is the root before the batch is applied, `receipts_root` that of what applying it gives.
+    `state_root` is the root before the batch is applied, `receipts_root` that of what applying it gives, a tree of
+    `receipts_size` leaves: a root alone does not say how many, and a path is read by how many there are (RFC 9162's
+    tree heads commit to both as well).
     """
 
     chain_id: Annotated[str, Field(min_length=1, max_length=64)]
@@ -56,6 +60,7 @@ class BatchHeader:
     proof_ids_root: BatchHash
     proofs_root: BatchHash
     receipts_root: BatchHash
+    receipts_size: Annotated[int, Field(ge=0, le=RECEIPTS_MAX)]
     body_hash: BatchHash
 
 

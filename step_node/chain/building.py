@@ -15,7 +15,7 @@ from step_node.ledger.offences import Offence, Slashing
 from step_node.ledger.state import Receipt, StateSlice
 from step_node.operations.operation import Operation, encode_operation
 from step_node.proofs.proof import Refusal, SignedProof
-from step_node.receipts.leaves import operation_receipt_leaves, receipts_root
+from step_node.receipts.leaves import operation_receipt_leaves, receipts_tree
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,7 @@ def build_batch(state: StateSlice, plan: BatchPlan) -> JudgedBatch | None:
     content = BatchContent(tuple(proofs), plan.last_commit, evidence, tuple(map(encode_operation, operations)))
     proof_ids_root, proofs_root, body_hash = content.roots()
     operation_leaves = operation_receipt_leaves(plan.chain_id, operations, execution.operation_receipts)
+    receipts_root, receipts_size = receipts_tree(operation_leaves, receipts)
     batch = content.with_header(
         BatchHeader(
             chain_id=plan.chain_id,
@@ -73,7 +74,8 @@ def build_batch(state: StateSlice, plan: BatchPlan) -> JudgedBatch | None:
             state_root=state_root(head.lanes),
             proof_ids_root=proof_ids_root,
             proofs_root=proofs_root,
-            receipts_root=receipts_root(operation_leaves, receipts),
+            receipts_root=receipts_root,
+            receipts_size=receipts_size,
             body_hash=body_hash,
         )
     )

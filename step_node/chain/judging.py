@@ -19,7 +19,7 @@ from step_node.ledger.offences import Offence
 from step_node.ledger.state import StateHead, StateSlice
 from step_node.operations.operation import Operation, OperationRefused, decode_operation, verify_operation
 from step_node.parameters import Parameters
-from step_node.receipts.leaves import operation_receipt_leaves, receipts_root
+from step_node.receipts.leaves import operation_receipt_leaves, receipts_tree
 
 
 class InvalidBatch(ValueError):
@@ -44,17 +44,14 @@ class JudgedBatch:
 
 def check_header(header: BatchHeader, *, chain_id: str, head: StateHead, validators: ValidatorSet) -> None:
     """Whether the header is one of the batch after `head`, by `validators`' proposer. Raises `InvalidBatch`."""
-    expected: list[tuple[str, object, object]] = [
+    _require_equal(
         ("chain_id", header.chain_id, chain_id),
         ("height", header.height, head.chain.height + 1),
         ("proposer", header.proposer, validators.proposer(header.height, header.round).address),
         ("previous_batch_hash", header.previous_batch_hash, head.chain.batch_hash),
         ("validator_set_hash", header.validator_set_hash, validators.hash),
         ("state_root", header.state_root, state_root(head.lanes)),
-    ]
-    for field, found, rule in expected:
-        if found != rule:
-            raise InvalidBatch(f"{field}: must be {_show(rule)}, not {_show(found)}")
+    )
     if header.timestamp_ms <= head.chain.timestamp_ms:
         raise InvalidBatch(f"timestamp_ms: must be above the last batch's, {head.chain.timestamp_ms}")
 
@@ -127,15 +124,23 @@ def apply_judged(
     except BatchRefused as error:
         raise InvalidBatch(f"{error.field}: {error}") from error
     leaves = operation_receipt_leaves(batch.header.chain_id, operations, transition.operation_receipts)
-    root = receipts_root(leaves, transition.receipts)
-    if root != batch.header.receipts_root:
-        raise InvalidBatch(f"receipts_root: must be {_show(root)}, not {_show(batch.header.receipts_root)}")
+    root, size = receipts_tree(leaves, transition.receipts)
+    _require_equal(
+        ("receipts_root", batch.header.receipts_root, root), ("receipts_size", batch.header.receipts_size, size)
+    )
     return JudgedBatch(batch, transition)
 
 
 def signers_of(commit: Commit | None) -> tuple[bytes, ...]:
     """The addresses whose pre-commits are in it; none of no commit."""
     return () if commit is None else tuple(signature.validator for signature in commit.signatures)
+
+
+def _require_equal(*expected: tuple[str, object, object]) -> None:
+    """Of each field's name, what stands in the header, and what must."""
+    for field, found, rule in expected:
+        if found != rule:
+            raise InvalidBatch(f"{field}: must be {_show(rule)}, not {_show(found)}")
 
 
 def _show(value: object) -> str:

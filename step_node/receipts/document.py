@@ -6,7 +6,7 @@ JSON is compact, with the fields in the order of the classes here, as `JSON.stri
 another order is refused, however it was parsed, and no bit can be changed without a word.
 
 What follows from other fields is not in it: the id of the proof (from its line), the batch's identity (from its
-header), who signed (from the signatures).
+header), who signed (from the signatures), how many leaves a path is read by (from the header).
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from pydantic_core import from_json
 
 from consensus.messages import SIGNATURE_BYTES, Round
 from consensus.values import VALIDATORS_MAX
+from step_node.batch.batch import RECEIPTS_MAX
 from step_node.errors import describe_validation_error
 from step_node.ledger.records import TriangleState
 from step_node.proofs.timestamps import parse_timestamp
@@ -52,7 +53,7 @@ INTEGER_MAX = 2**53 - 1
 """Integers are exact up to here in every JSON parser."""
 
 HASHES_MAX = 16
-"""Hashes of a path: enough for a tree of 65,536 leaves; a batch has at most 1,064."""
+"""Hashes of a path: enough for a tree of 65,536 leaves; a batch has at most `RECEIPTS_MAX`."""
 
 LINE_BYTES_MAX = 1_024
 """Of the signed line, in UTF-8; the longest has some 500."""
@@ -148,10 +149,10 @@ class OperationOutcome(_Part):
 
 
 class PathPart(_Part):
-    """The Merkle path to `receiptsRoot`: of `size` leaves that with `index`, and its siblings from the leaf upwards."""
+    """The Merkle path to `receiptsRoot`: of the `receiptsSize` leaves that with `index`, and its siblings from the leaf
+    upwards."""
 
     index: _Integer
-    size: Annotated[_Integer, Field(ge=1)]
     hashes: Annotated[_List[_Hash], Field(max_length=HASHES_MAX)]
 
 
@@ -169,6 +170,7 @@ class HeaderPart(_Part):
     proof_ids_root: _Hash
     proofs_root: _Hash
     receipts_root: _Hash
+    receipts_size: Annotated[_Integer, Field(le=RECEIPTS_MAX)]
     body_hash: _Hash
 
 

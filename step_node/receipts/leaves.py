@@ -71,6 +71,7 @@ def operation_receipt_leaves(
     )
 
 
-def receipts_root(operation_leaves: Iterable[bytes], receipts: Iterable[Receipt]) -> bytes:
-    """The 32-byte `receipts_root` of a batch with these operations and proofs."""
-    return merkle_root([*operation_leaves, *receipt_leaves(receipts)])
+def receipts_tree(operation_leaves: Iterable[bytes], receipts: Iterable[Receipt]) -> tuple[bytes, int]:
+    """`(receipts_root, receipts_size)` for the header of a batch with these operations and proofs."""
+    leaves = [*operation_leaves, *receipt_leaves(receipts)]
+    return merkle_root(leaves), len(leaves)

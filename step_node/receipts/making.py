@@ -67,7 +67,7 @@ class BatchReceipts:
         if results is None or len(in_order) != len(batch.proofs):
             return None
         leaves = (*operation_receipt_leaves(batch.header.chain_id, operations, results), *receipt_leaves(in_order))
-        if merkle_root(leaves) != batch.header.receipts_root:
+        if (merkle_root(leaves), len(leaves)) != (batch.header.receipts_root, batch.header.receipts_size):
             return None
         return cls(
             genesis_hash,
@@ -120,7 +120,7 @@ class BatchReceipts:
         )
 
     def _path(self, index: int) -> PathPart:
-        return PathPart(index=index, size=len(self.leaves), hashes=inclusion_path(self.leaves, index))
+        return PathPart(index=index, hashes=inclusion_path(self.leaves, index))
 
     def _links(self) -> tuple[LinkPart, ...]:
         return tuple(
@@ -150,6 +150,7 @@ def header_part(header: BatchHeader) -> HeaderPart:
         proof_ids_root=header.proof_ids_root,
         proofs_root=header.proofs_root,
         receipts_root=header.receipts_root,
+        receipts_size=header.receipts_size,
         body_hash=header.body_hash,
     )
 

@@ -158,10 +158,10 @@ def _check_signature(receipt: ReceiptDocument, account: bytes) -> None:
 
 
 def _check_path(receipt: ReceiptDocument, leaf: bytes) -> None:
-    path = receipt.path
-    root = root_of_inclusion(leaf, index=path.index, size=path.size, path=path.hashes)
+    path, size = receipt.path, receipt.header.receipts_size
+    root = root_of_inclusion(leaf, index=path.index, size=size, path=path.hashes)
     if root != receipt.header.receipts_root:
-        found = f"no path from leaf {path.index} of {path.size}" if root is None else f"0x{root.hex()}"
+        found = f"no path from leaf {path.index} of {size}" if root is None else f"0x{root.hex()}"
         wanted = f"the header's receiptsRoot, 0x{receipt.header.receipts_root.hex()}"
         raise ReceiptRefused(Step.PATH, expected=wanted, found=found)
 
@@ -238,6 +238,7 @@ def _header(part: HeaderPart) -> BatchHeader:
         proof_ids_root=part.proof_ids_root,
         proofs_root=part.proofs_root,
         receipts_root=part.receipts_root,
+        receipts_size=part.receipts_size,
         body_hash=part.body_hash,
     )
 

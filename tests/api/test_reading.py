@@ -259,9 +259,10 @@ def identity_of(header: dict[str, Any]) -> str:
                 ("proof_ids_root", "proofIdsRoot"),
                 ("proofs_root", "proofsRoot"),
                 ("receipts_root", "receiptsRoot"),
-                ("body_hash", "bodyHash"),
             )
         },
+        "receipts_size": header["receiptsSize"],
+        "body_hash": bytes.fromhex(header["bodyHash"][2:]),
     }
     return "0x" + hashlib.sha256(msgpack.packb(fields)).hexdigest()
 

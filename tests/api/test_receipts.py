@@ -175,6 +175,6 @@ async def test_a_transfer_has_a_receipt_beside_the_proofs_of_its_batch(
         found = await client.get(path if each == operation_id else f"/proof/{proof_id}/receipt")
         verified = verify_receipt(found.content, node.chain.genesis.trust())
         assert f"0x{verified.identity.hex()}" == each
-        assert verified.receipt.path.size == 2
+        assert verified.receipt.header.receipts_size == 2
     assert (await client.get(path)).json()["outcome"] == {"balance": "0.750000"}
     require_refusal(await client.get(f"/operation/0x{'ab' * 32}/receipt"), 404, "OPERATION_NOT_FOUND")

@@ -87,6 +87,11 @@ BROKEN_RULES: dict[str, tuple[Callable[[Batch], Batch], str]] = {
     "another validator set": (lambda batch: with_header(batch, validator_set_hash=ZERO), "validator_set_hash: must"),
     "another state": (lambda batch: with_header(batch, state_root=ZERO), "state_root: must be 0x"),
     "other receipts": (lambda batch: with_header(batch, receipts_root=ZERO), "receipts_root: must be 0x"),
+    "a receipt too many": (
+        lambda batch: with_header(batch, receipts_size=batch.header.receipts_size + 1),
+        "receipts_size: must be 1, not 2",
+    ),
+    "no receipts": (lambda batch: with_header(batch, receipts_size=0), "receipts_size: must be 1, not 0"),
     "the time of the last batch": (lambda batch: with_header(batch, timestamp_ms=START_MS), "timestamp_ms: must be ab"),
     "no proofs": (lambda batch: with_content(batch, proofs=()), "proofs: a batch must hold at least one"),
     "too many proofs": (lambda batch: with_content(batch, proofs=(SECOND,) * 21), "proofs: 21; at most 20"),

@@ -14,7 +14,7 @@ from consensus.commit import commit_of
 from consensus.messages import Commit, CommitSignature, PreCommit
 from consensus.values import VALIDATORS_MAX, Validator, ValidatorSet
 from consensus.wire import WireError, decode, encode
-from step_node.batch.batch import BatchHeader, header_hash
+from step_node.batch.batch import RECEIPTS_MAX, BatchHeader, header_hash
 from step_node.crypto.eip191 import public_key_of
 from step_node.ledger.validators import validator_set
 from step_node.network.protocols import LINKS_BYTES_MAX, LINKS_PER_MESSAGE, SetLinks
@@ -66,6 +66,7 @@ def forged(names: Sequence[str], signers: Sequence[str], *, pretended: Sequence[
         proof_ids_root=bytes(32),
         proofs_root=bytes(32),
         receipts_root=bytes(32),
+        receipts_size=0,
         body_hash=bytes(32),
     )
     batch_hash = header_hash(header)
@@ -173,6 +174,7 @@ def test_the_largest_links_fit_into_one_message() -> None:
             proof_ids_root=bytes(32),
             proofs_root=bytes(32),
             receipts_root=bytes(32),
+            receipts_size=RECEIPTS_MAX,
             body_hash=bytes(32),
         ),
         Commit(number_max, 2**16, bytes(32), tuple(CommitSignature(one, bytes(65)) for one in addresses)),

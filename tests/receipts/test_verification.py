@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import random
+from collections import Counter
 from typing import Any
 
 import pytest
 
+from step_node.batch.batch import RECEIPTS_MAX
 from step_node.chain.genesis import parse_genesis
 from step_node.receipts.document import RECEIPT_BYTES_MAX, read_receipt, receipt_cbor, receipt_json
 from step_node.receipts.verification import ReceiptRefused, Step, Trust, verify_receipt
@@ -74,7 +76,7 @@ def test_what_is_too_long_is_not_read() -> None:
 def test_a_receipt_of_a_full_batch_with_four_validators_fits_into_a_qr_code() -> None:
     receipt = large().proof(777)
     assert len(receipt.commit.signatures) == 4
-    assert receipt.path.size == 1_000
+    assert receipt.header.receipts_size == 1_000
     assert len(receipt_json(receipt)) <= JSON_BYTES_MAX
     assert len(receipt_cbor(receipt)) <= CBOR_BYTES_MAX
 
@@ -90,6 +92,21 @@ def test_ten_thousand_changed_bits_are_refused_each() -> None:
                 mutated = bytearray(data)
                 mutated[place // 8] ^= 1 << place % 8
                 assert failed_step(bytes(mutated), trust) is not None, f"bit {place} of {data[:1]!r}"
+
+
+@pytest.mark.costly
+def test_every_other_size_of_the_tree_is_refused() -> None:
+    """Most give no path. With some the path leads to the root all the same, and then nobody has signed that header."""
+    steps: Counter[Step | None] = Counter()
+    for vector in RECORDED["valid"]:
+        trust, receipt = trust_of(vector["genesis"]), read_receipt(vector["json"].encode())
+        for size in {*range(RECEIPTS_MAX + 1)} - {receipt.header.receipts_size}:
+            header = receipt.header.model_copy(update={"receipts_size": size})
+            forged = receipt.model_copy(update={"header": header})
+            encoded = receipt_json(forged) if size % 2 else receipt_cbor(forged)
+            steps[failed_step(encoded, trust)] += 1
+    assert set(steps) == {Step.PATH, Step.COMMIT}
+    assert steps.total() == RECEIPTS_MAX * len(RECORDED["valid"])
 
 
 @pytest.mark.costly

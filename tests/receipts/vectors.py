@@ -7,17 +7,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import cbor2
 
+from consensus.commit import commit_of
 from consensus.messages import PreCommit
+from step_node.batch.batch import RECEIPTS_MAX, header_hash
 from step_node.chain.genesis import Genesis
 from step_node.crypto.eip191 import sign
 from step_node.receipts.document import ReceiptDocument, receipt_cbor, receipt_json
+from step_node.receipts.links import SetLink
 from step_node.receipts.verification import Step, verify_receipt
 from tests.receipts.samples import changed, large, small
+from tests.snapshot.changing_chain import name_of, signed_vote
 from tests.support.proofs import private_key
 
 VECTORS = Path(__file__).parents[1] / "vectors" / "receipts.json"
@@ -83,6 +88,24 @@ def _by_strangers(fields: Fields) -> None:
     fields["commit"]["signatures"] = ["0x" + sign(line, private_key(f"stranger-{one}")).hex() for one in range(4)]
 
 
+def _second_link_higher_by(batches: int) -> Change:
+    """The second link is so much higher than the first, and rightly signed by all who have signed the real one."""
+
+    def change(fields: Fields) -> None:
+        receipts = changed().receipts
+        first, second = receipts.links
+        header = replace(second.header, height=first.header.height + batches)
+        votes = (
+            signed_vote(PreCommit(header.height, 0, header_hash(header), entry.validator), name_of(entry.validator))
+            for entry in second.commit.signatures
+        )
+        link = SetLink(header, commit_of(votes), second.validators)
+        forged = replace(receipts, links=(first, link)).of_operation(0)
+        fields["links"] = json.loads(receipt_json(forged))["links"]
+
+    return change
+
+
 def _drop(*path: str | int) -> Change:
     def change(fields: Fields) -> None:
         target: Any = fields
@@ -104,7 +127,7 @@ CHANGES: dict[str, tuple[str, Step, Change]] = {
     "a number with a fraction": ("one proof", Step.FORM, _set("header", "height", to=1.5)),
     "height 0": ("one proof", Step.FORM, _set("header", "height", to=0)),
     "true for a number": ("one proof", Step.FORM, _set("header", "height", to=True)),
-    "a number above 2^53 - 1": ("one proof", Step.FORM, _set("path", "size", to=2**53)),
+    "a number above 2^53 - 1": ("one proof", Step.FORM, _set("path", "index", to=2**53)),
     "an amount without six places": ("one proof", Step.FORM, _set("outcome", "reward", to="0.00195")),
     "an amount with a zero in front": ("one proof", Step.FORM, _set("outcome", "reward", by=lambda text: "0" + text)),
     "a state that is none": ("one proof", Step.FORM, _set("outcome", "state", to="ACTIVE")),
@@ -153,7 +176,19 @@ CHANGES: dict[str, tuple[str, Step, Change]] = {
     "another state": ("one proof", Step.PATH, _set("outcome", "state", to="subdivided")),
     "another index": ("in a large batch", Step.PATH, _set("path", "index", to=776)),
     "an index beyond the leaves": ("in a large batch", Step.PATH, _set("path", "index", to=1_000)),
-    "another size": ("in a large batch", Step.PATH, _set("path", "size", to=100)),
+    "another size": ("in a large batch", Step.PATH, _set("header", "receiptsSize", to=100)),
+    "another size that gives a path the same form": (
+        "in a large batch",
+        Step.COMMIT,
+        _set("header", "receiptsSize", to=999),
+    ),
+    "more receipts than a batch can have": (
+        "in a large batch",
+        Step.FORM,
+        _set("header", "receiptsSize", to=RECEIPTS_MAX + 1),
+    ),
+    "no receipts at all": ("one proof", Step.PATH, _set("header", "receiptsSize", to=0)),
+    "a size in the path": ("one proof", Step.FORM, _set("path", "size", to=1)),
     "a hash less": ("in a large batch", Step.PATH, _drop("path", "hashes", -1)),
     "a hash more": ("in a large batch", Step.PATH, _set("path", "hashes", by=lambda hashes: [*hashes, hashes[0]])),
     "another receipts root": ("one proof", Step.PATH, _set("header", "receiptsRoot", by=_flip)),
@@ -188,6 +223,12 @@ CHANGES: dict[str, tuple[str, Step, Change]] = {
         Step.LINKS,
         _set("links", 0, "header", "chainId", to="step-test-2"),
     ),
+    "a link of the same height as the one before": (
+        "after two changes of the set",
+        Step.LINKS,
+        _second_link_higher_by(0),
+    ),
+    "a link of a lower height": ("after two changes of the set", Step.LINKS, _second_link_higher_by(-1)),
     "other validators": ("one proof", Step.LINKS, _set("header", "validatorSetHash", by=_flip)),
     "another state root": ("one proof", Step.COMMIT, _set("header", "stateRoot", by=_flip)),
     "another time": ("one proof", Step.COMMIT, _set("header", "timestamp", to="2025-10-09T08:53:20.001Z")),
@@ -237,6 +278,9 @@ def texts() -> Iterator[tuple[str, Step, str]]:
     yield "an escaped letter", Step.FORM, text.replace("STEP-RECEIPT", "\\u0053TEP-RECEIPT")
     yield "an escaped slash", Step.FORM, text.replace("|lat", "\\/lat")
     yield "half of a surrogate pair", Step.FORM, text.replace("nonce:first", "nonce:\\ud83d")
+    transfer = receipt_json(changed().operation(1)).decode()
+    yield "half of a surrogate pair in a memo", Step.FORM, transfer.replace("\u2615", "\\ud83d")
+    yield "the other half in a memo", Step.FORM, transfer.replace("\u2615", "\\ude00")
     yield "half of it", Step.FORM, text[: len(text) // 2]
     yield "an empty object", Step.FORM, "{}"
 
@@ -263,6 +307,8 @@ def byte_strings() -> Iterator[tuple[str, Step, bytes]]:
         Step.FORM,
         cbor2.dumps({**fields, "header": {**fields["header"], "height": 1.0}}, canonical=True),
     )
+    memo = receipt_cbor(changed().operation(1)).replace("\u2615".encode(), b"\xed\xa0\xbd")
+    yield "half of a surrogate pair as UTF-8", Step.FORM, memo
     yield "an array", Step.FORM, cbor2.dumps([fields], canonical=True)
     yield (
         "another reward",

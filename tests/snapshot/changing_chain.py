@@ -25,6 +25,11 @@ EPOCH_BATCHES = 2
 _NAME_OF = {address(name): name for name in (*validator_names(16), *NEWCOMERS, *(f"again-{one}" for one in range(64)))}
 
 
+def name_of(validator: bytes) -> str:
+    """The name whose key has this address."""
+    return _NAME_OF[validator]
+
+
 def changing_genesis(validators: int = 4) -> Genesis:
     """Epochs of two batches, and an account that can pay stakes."""
     return make_genesis(
@@ -51,7 +56,7 @@ class ChangingChain:
     @property
     def members(self) -> list[str]:
         """The names of the validators of the next height."""
-        return [_NAME_OF[one.address] for one in self.chain.validators]
+        return [name_of(one.address) for one in self.chain.validators]
 
     async def grow(
         self,
@@ -93,7 +98,7 @@ class ChangingChain:
             self._rotated += 1
             owner = next(one for one in self.chain.head.validators if one.address == address(name)).owner
             sequence = await self.chain.storage.account(owner)
-            operations.append(rotate(_NAME_OF[owner], name, fresh, 0 if sequence is None else sequence.operations))
+            operations.append(rotate(name_of(owner), name, fresh, 0 if sequence is None else sequence.operations))
         await self.grow(operations=operations)
         await self.to_epoch_end()
 

@@ -5,6 +5,7 @@ import { cbor, hex, readCbor, unhex } from "./bytes.js";
 const RECEIPT_BYTES_MAX = 1_000_000;
 const LINE_BYTES_MAX = 1_024;
 const VALIDATORS_MAX = 100;
+const RECEIPTS_MAX = 1_064;
 const ROUND_MAX = 2 ** 31 - 1;
 
 /** A type reads a value of JSON, or (`isCbor`) of CBOR, gives what JSON would have, and throws where it is none; `binary`
@@ -66,7 +67,7 @@ const isLine = (/** @type {any} */ value) =>
   !/[\0-\x1f\x7f-\x9f\p{Surrogate}]/u.test(value);
 const line = plain(`must be text of at most ${LINE_BYTES_MAX} bytes without control characters`, isLine);
 const signedLine = map({ line, signature: bytes(65) });
-const path = map({ index: integer(0), size: integer(1), hashes: list(hash, 0, 16) });
+const path = map({ index: integer(0), hashes: list(hash, 0, 16) });
 const header = map({
   chainId: text(/^[a-z0-9][a-z0-9-]{0,62}$/, "must be the name of a chain"),
   height: integer(1),
@@ -79,6 +80,7 @@ const header = map({
   proofIdsRoot: hash,
   proofsRoot: hash,
   receiptsRoot: hash,
+  receiptsSize: integer(0, RECEIPTS_MAX),
   bodyHash: hash,
 });
 const commit = map({ round, signatures: list(bytes(65), 1, VALIDATORS_MAX) });

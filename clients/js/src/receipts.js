@@ -26,7 +26,7 @@ export function verifyReceipt(data, genesis) {
   const signer = recoverStrictly(claim.line, claim.signature);
   if (signer !== claim.account) refuse("signature", `a signature of the line by ${claim.account}`, `one by ${signer}`);
 
-  const root = rootOfInclusion(claim.leaf, path);
+  const root = rootOfInclusion(claim.leaf, path, header.receiptsSize);
   if (root !== header.receiptsRoot) refuse("path", `the header's receiptsRoot, ${header.receiptsRoot}`, String(root));
 
   if (receipt.genesisHash !== trust.genesisHash) {
@@ -100,8 +100,8 @@ function claimOf({ proof, operation, outcome }) {
 }
 
 /** RFC 9162 section 2.1.3.2; null if the path is not as long as it must be.
- * @type {(leaf: Uint8Array, path: {index: number, size: number, hashes: string[]}) => string | null} */
-function rootOfInclusion(leaf, { index, size, hashes }) {
+ * @type {(leaf: Uint8Array, path: {index: number, hashes: string[]}, size: number) => string | null} */
+function rootOfInclusion(leaf, { index, hashes }, size) {
   if (index >= size) return null;
   let node = sha256(concat([0], leaf));
   let used = 0;
@@ -183,6 +183,7 @@ function hashOfHeader(header) {
     proof_ids_root: unhex(header.proofIdsRoot),
     proofs_root: unhex(header.proofsRoot),
     receipts_root: unhex(header.receiptsRoot),
+    receipts_size: header.receiptsSize,
     body_hash: unhex(header.bodyHash),
   };
   return hex(sha256(messagePack(form)));

@@ -85,6 +85,7 @@ def _answer(stored: StoredBatch) -> KeptAnswer:
             proof_ids_root=hex_text(header.proof_ids_root),
             proofs_root=hex_text(header.proofs_root),
             receipts_root=hex_text(header.receipts_root),
+            receipts_size=header.receipts_size,
             body_hash=hex_text(header.body_hash),
         ),
         proof_ids=[hex_text(proof.proof_id) for proof in decoded.proofs],

@@ -92,6 +92,7 @@ class BatchHeaderAnswer(Answer):
     proof_ids_root: HashText = Field(description="The Merkle root of the proofs' ids (RFC 6962).")
     proofs_root: HashText = Field(description="That of the proofs' wire bytes, signatures included.")
     receipts_root: HashText = Field(description="That of the receipts of its operations and proofs.")
+    receipts_size: int = Field(description="How many receipts that root is over.")
     body_hash: HashText = Field(description="The hash of the rest of the body.")
 
 
