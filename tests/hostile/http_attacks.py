@@ -244,6 +244,73 @@ async def _submit_forged_batches(port: int, source: str) -> None:
                 return
 
 
+async def map_readers(target: Target) -> None:
+    """Forty readers that ask for the largest maps there are: whole worlds, wide discs, outlines of everything."""
+    paths = cycle(
+        (
+            "/mesh/search?bbox=-180,-90,180,90&level=5&maxResults=1000&includePolygon=true",
+            "/mesh/nearby?lat=47.3769&lon=8.5417&radius_m=20000&level=12",
+            "/mesh/active?bbox=-180,-90,180,90",
+            "/mesh/nearest?lat=47.3769&lon=8.5417&level=21&count=100",
+            "/mesh/triangleAt?lat=47.3769&lon=8.5417&level=active&includePolygon=true",
+        )
+    )
+    await in_many_places(target, addresses(40), partial(_ask, paths))
+
+
+async def unread_feeds(target: Target) -> None:
+    """Two hundred streams of fifty addresses that ask for every event, and read none."""
+    await in_many_places(target, addresses(50) * 4, _follow_without_reading)
+
+
+async def _follow_without_reading(port: int, source: str) -> None:
+    async with await connect(port, source) as stream:
+        await stream.send_all(_get("/events"))
+        await trio.sleep(30)
+
+
+async def feeds_begun_anew(target: Target) -> None:
+    """Forty addresses that begin a stream at the chain's beginning, and leave it, without a pause."""
+    await in_many_places(target, addresses(40), _begin_a_feed)
+
+
+async def _begin_a_feed(port: int, source: str) -> None:
+    async with await connect(port, source) as stream:
+        await stream.send_all(_get("/events?lastEventId=1.0"))
+        await stream.receive_some(READ_BYTES)
+
+
+async def receipt_readers(target: Target) -> None:
+    """Forty readers that ask for receipts and for tables, of batch after batch and of nothing."""
+    account = "0x7e5f4552091a69125d5dfcb7b8c2659029395bdf"
+    paths = cycle(
+        (
+            *(f"/proof/0x{number:064x}/receipt" for number in range(50)),
+            f"/account/{account}/proofs.csv",
+            f"/account/{account}/transactions",
+            "/batches?limit=100",
+        )
+    )
+    await in_many_places(target, addresses(40), partial(_ask, paths))
+
+
+async def preflights(target: Target) -> None:
+    """Sixty-four addresses that ask what they may ask, without a pause."""
+    await in_many_places(target, addresses(64), _preflight)
+
+
+async def _preflight(port: int, source: str) -> None:
+    request = (
+        b"OPTIONS /proof/submit HTTP/1.1\r\nHost: node\r\nOrigin: https://app.example\r\n"
+        b"Access-Control-Request-Method: POST\r\nAccess-Control-Request-Headers: content-type\r\n\r\n"
+    )
+    async with await connect(port, source) as stream:
+        while True:
+            await stream.send_all(request)
+            if not await stream.receive_some(READ_BYTES):
+                return
+
+
 async def connecting_and_hanging_up(target: Target) -> None:
     """Connections that are closed as soon as they stand, by sixteen tasks."""
     await in_many_places(target, [OWN] * 16, _hang_up)
@@ -270,5 +337,10 @@ ATTACKS: Final[tuple[Attack, ...]] = (
     account_readers,
     forged_submissions,
     forged_batches,
+    map_readers,
+    unread_feeds,
+    feeds_begun_anew,
+    receipt_readers,
+    preflights,
     connecting_and_hanging_up,
 )
