@@ -69,6 +69,8 @@ class DocumentedApi(FastAPI):
             schema = super().openapi()
             for operations in schema["paths"].values():
                 for method, operation in operations.items():
+                    for parameter in operation.get("parameters", ()):
+                        parameter["schema"] = _without_null(parameter["schema"])
                     if method == "get":
                         for status in operation["responses"].keys() & set(_AS_OF_STATUSES):
                             operation["responses"][status].setdefault("headers", {})[AS_OF_HEIGHT] = _AS_OF
@@ -79,3 +81,11 @@ class DocumentedApi(FastAPI):
                 schema["components"]["schemas"].pop(name, None)
             self.openapi_schema = schema
         return self.openapi_schema
+
+
+def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """A parameter's schema without the alternative of null: text has no null, and to leave it out is another thing."""
+    alternatives = [one for one in schema.get("anyOf", ()) if one != {"type": "null"}]
+    if len(alternatives) != 1:
+        return schema
+    return {**alternatives[0], **{name: value for name, value in schema.items() if name != "anyOf"}}

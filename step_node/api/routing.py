@@ -25,11 +25,17 @@ class QuickRoute(APIRoute):
         super().__init__(path, *arguments, **settings)
         self._beginning = path.partition("{")[0]
         self._is_whole = self._beginning == path
+        self.reserved: frozenset[str] = frozenset()
+        """Paths that are routes of their own: `/account/transfer` is no account."""
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """As Starlette's, whose words these are."""
         path: str = scope["path"]
-        if path != self._beginning if self._is_whole else not path.startswith(self._beginning):
+        if self._is_whole:
+            is_elsewhere = path != self._beginning
+        else:
+            is_elsewhere = not path.startswith(self._beginning) or path in self.reserved
+        if is_elsewhere:
             return Match.NONE, {}
         return super().matches(scope)
 
@@ -48,5 +54,9 @@ def api_router(tag: str, *, prefix: str = "") -> APIRouter:
 
 def add_routes(app: FastAPI, routers: Iterable[APIRouter]) -> None:
     """Give `app` the routes of routers made by `api_router`, which need nothing more of it."""
-    for router in routers:
-        app.router.routes.extend(router.routes)
+    routes = [route for router in routers for route in router.routes]
+    quick = [route for route in routes if isinstance(route, QuickRoute)]
+    reserved = frozenset(route.path for route in quick if "{" not in route.path)
+    for route in quick:
+        route.reserved = reserved
+    app.router.routes.extend(routes)

@@ -15,10 +15,8 @@ from typing import Final
 POSITION_CHARACTERS_MAX: Final = 80
 """The longest text of a position; a longer one is none."""
 
-HEIGHT_MAX: Final = 2**63 - 1
-INDEX_MAX: Final = 2**31 - 1
-
-POSITION_PATTERN: Final = "^(0|[1-9][0-9]{0,18})[.](0|[1-9][0-9]{0,9})(-([0-9a-f]{8})[.](0|[1-9][0-9]{0,18}))?$"
+POSITION_PATTERN: Final = "^(0|[1-9][0-9]{0,17})[.](0|[1-9][0-9]{0,8})(-([0-9a-f]{8})[.](0|[1-9][0-9]{0,17}))?$"
+"""Every position, and nothing else: so many digits are no number that a store could not hold."""
 POSITION_RULE: Final = "must be the id of an event of this feed"
 _FORM = re.compile(POSITION_PATTERN.removesuffix("$"), re.ASCII)
 
@@ -50,6 +48,4 @@ def parse_position(text: str) -> Position:
     if found is None:
         raise ValueError(POSITION_RULE)
     height, index, seen = int(found[1]), int(found[2]), int(found[5] or 0)
-    if height > HEIGHT_MAX or index > INDEX_MAX or seen > HEIGHT_MAX:
-        raise ValueError(POSITION_RULE)
     return Position(height, index, None if found[4] is None else LocalPosition(found[4], seen))

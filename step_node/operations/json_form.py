@@ -40,6 +40,8 @@ PublicKeyText = Annotated[
     str,
     Field(
         pattern="^0x0[23][0-9a-fA-F]{64}$",
+        # That it is a point of the curve is what no pattern can say.
+        json_schema_extra={"format": "step-public-key"},
         description="Compressed secp256k1.",
         examples=["0x0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798"],
     ),

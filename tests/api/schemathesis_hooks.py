@@ -15,10 +15,13 @@ from hypothesis import strategies as st
 from schemathesis import GenerationMode
 
 from mesh import FACE_COUNT, TriangleId, locate
+from step_node.crypto.eip191 import public_key_of
 from step_node.proofs.client_signing import sign_payload
 
 SUBMIT: Final = "/proof/submit"
 EVENTS: Final = "/events"
+TRANSFER: Final = "/account/transfer"
+SOMEBODY: Final = "0x" + "5e" * 20
 STREAM_MS: Final = 50
 SUBMIT_BATCH: Final = "/proof/submit-batch"
 ACCURACY_M: Final = 5.0
@@ -32,7 +35,20 @@ def _triangles() -> st.SearchStrategy[TriangleId]:
     )
 
 
-schemathesis.openapi.format("step-triangle-id", _triangles().map(lambda triangle: triangle.text))
+_TEXTS = _triangles().map(lambda triangle: triangle.text)
+schemathesis.openapi.format("step-triangle-id", _TEXTS)
+schemathesis.openapi.format("step-triangle-id-list", st.lists(_TEXTS, min_size=1, max_size=3).map(",".join))
+
+
+schemathesis.openapi.format(
+    "step-public-key", st.integers(1, 2**255).map(lambda key: f"0x{public_key_of(key.to_bytes(32)).hex()}")
+)
+schemathesis.openapi.format(
+    "step-bbox",
+    st.tuples(st.integers(-180, 180), st.integers(-90, 89), st.integers(-180, 180), st.integers(1, 90)).map(
+        lambda sides: f"{sides[0]},{sides[1]},{sides[2]},{min(sides[1] + sides[3], 90)}"
+    ),
+)
 
 
 @schemathesis.serializer("application/x-ndjson")
@@ -55,6 +71,8 @@ def before_call(_context: Any, case: Any, _kwargs: dict[str, Any]) -> None:
         if str(wanted).isdigit() and int(wanted) > STREAM_MS:
             wanted = STREAM_MS
         case.query = {**(case.query or {}), "duration_ms": wanted}
+    if case.path == TRANSFER and isinstance(case.body, dict) and case.body.get("to") == case.body.get("owner"):
+        case.body = {**case.body, "to": SOMEBODY}
     is_well_formed = case.meta is None or case.meta.generation.mode is GenerationMode.POSITIVE
     if case.path == SUBMIT and is_well_formed and isinstance(case.body, dict):
         payload = case.body["payload"]

@@ -9,7 +9,15 @@ from fastapi import Path, Query
 
 from mesh import LEVEL_MAX, LEVEL_MIN, Box, TriangleId, TriangleIdError
 from step_node.api.errors import ApiError
-from step_node.api.models.schema import ADDRESS_PATTERN, EXAMPLE_ADDRESS, EXAMPLE_TRIANGLE, TRIANGLE_PATTERN
+from step_node.api.models.schema import (
+    ADDRESS_PATTERN,
+    BBOX_FORMAT,
+    BBOX_PATTERN,
+    EXAMPLE_ADDRESS,
+    EXAMPLE_TRIANGLE,
+    TRIANGLE_FORMAT,
+    TRIANGLE_PATTERN,
+)
 from step_node.proofs.proof import RefusalCode
 
 MAX_RESULTS_MAX: Final = 1_000
@@ -27,7 +35,6 @@ ACTIVE: Final = "active"
 _LEVEL_PATTERN: Final = "^([1-9]|1[0-9]|2[01])$"
 _LEVEL_OR_ACTIVE_PATTERN: Final = "^([1-9]|1[0-9]|2[01]|active)$"
 _NUMBER: Final = r"-?(?:0|[1-9][0-9]{0,2})(?:\.[0-9]{1,20})?"
-_BBOX_PATTERN: Final = f"^{_NUMBER},{_NUMBER},{_NUMBER},{_NUMBER}$"
 _IN_A_BBOX: Final = re.compile(rf"{_NUMBER}(?:[eE][+-]?[0-9]{{1,3}})?", re.ASCII)
 
 Latitude = Annotated[float, Query(ge=-90, le=90, allow_inf_nan=False, description="Degrees.", examples=[47.3769])]
@@ -54,11 +61,19 @@ _BBOX_DESCRIPTION: Final = (
 )
 Bbox = Annotated[
     str,
-    Query(description=_BBOX_DESCRIPTION, examples=["8.4,47.3,8.7,47.5"], json_schema_extra={"pattern": _BBOX_PATTERN}),
+    Query(
+        description=_BBOX_DESCRIPTION,
+        examples=["8.4,47.3,8.7,47.5"],
+        json_schema_extra={"pattern": BBOX_PATTERN, "format": BBOX_FORMAT},
+    ),
 ]
 OptionalBbox = Annotated[
     str | None,
-    Query(description=_BBOX_DESCRIPTION, examples=["8.4,47.3,8.7,47.5"], json_schema_extra={"pattern": _BBOX_PATTERN}),
+    Query(
+        description=_BBOX_DESCRIPTION,
+        examples=["8.4,47.3,8.7,47.5"],
+        json_schema_extra={"pattern": BBOX_PATTERN, "format": BBOX_FORMAT},
+    ),
 ]
 MaxResults = Annotated[
     int, Query(alias="maxResults", ge=1, le=MAX_RESULTS_MAX, description="How many triangles at most.")
@@ -70,7 +85,10 @@ RadiusM = Annotated[
 ]
 Cursor = Annotated[
     str | None,
-    Query(description="The `nextCursor` of the page before this one.", json_schema_extra={"pattern": TRIANGLE_PATTERN}),
+    Query(
+        description="The `nextCursor` of the page before this one.",
+        json_schema_extra={"pattern": TRIANGLE_PATTERN, "format": TRIANGLE_FORMAT},
+    ),
 ]
 OptionalAccount = Annotated[
     str | None,
@@ -86,7 +104,7 @@ TriangleIdText = Annotated[
         alias="id",
         description="A triangle in its text form.",
         examples=[EXAMPLE_TRIANGLE],
-        json_schema_extra={"pattern": TRIANGLE_PATTERN},
+        json_schema_extra={"pattern": TRIANGLE_PATTERN, "format": TRIANGLE_FORMAT},
     ),
 ]
 

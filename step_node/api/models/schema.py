@@ -14,6 +14,10 @@ TRIANGLE_PATTERN = "^STEP-TRI-v1:[A-T](?:[1-9]|1[0-9]|2[01])-[0-3]{20}-[A-Z2-7]{
 """The looks of a triangle's text form; its checksum and padding are asked of `mesh.TriangleId`."""
 TRIANGLE_FORMAT = "step-triangle-id"
 """What OpenAPI's `format` calls that: the checksum and the padding are what no pattern can say."""
+_DEGREES = r"-?(?:0|[1-9][0-9]{0,2})(?:\.[0-9]{1,20})?"
+BBOX_PATTERN = f"^{_DEGREES},{_DEGREES},{_DEGREES},{_DEGREES}$"
+BBOX_FORMAT = "step-bbox"
+"""West, south, east, north: that they are on the globe, and south is below north, is what no pattern can say."""
 
 # One real proof, signed with the private key 1, runs through all examples.
 EXAMPLE_ADDRESS = "0x7e5f4552091a69125d5dfcb7b8c2659029395bdf"

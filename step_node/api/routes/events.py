@@ -15,6 +15,7 @@ from step_node.api.events.texts import EventTexts
 from step_node.api.models.schema import EXAMPLE_ADDRESS, EXAMPLE_TRIANGLE
 from step_node.api.parameters import parse_box
 from step_node.api.routing import api_router
+from step_node.api.models.schema import BBOX_FORMAT, BBOX_PATTERN, EXAMPLE_ADDRESS, EXAMPLE_TRIANGLE, TRIANGLE_FORMAT
 from step_node.api.services import ApiServices
 from step_node.explanations.details import Details, shown
 from step_node.feed.events import EventKind
@@ -102,7 +103,7 @@ def event_routes(services: ApiServices) -> APIRouter:
                 description=f"Events in one of these triangles, or below one; up to {TRIANGLES_MAX}, with commas"
                 " between.",
                 examples=[EXAMPLE_TRIANGLE],
-                json_schema_extra=_list_pattern(_TRIANGLE, TRIANGLES_MAX),
+                json_schema_extra={**_list_pattern(_TRIANGLE, TRIANGLES_MAX), "format": f"{TRIANGLE_FORMAT}-list"},
             ),
         ] = None,
         bbox: Annotated[
@@ -111,6 +112,7 @@ def event_routes(services: ApiServices) -> APIRouter:
                 description="Events in this box: west, south, east, north in degrees. Where west is greater than"
                 " east, it crosses the antimeridian.",
                 examples=["8.4,47.3,8.6,47.5"],
+                json_schema_extra={"pattern": BBOX_PATTERN, "format": BBOX_FORMAT},
             ),
         ] = None,
         duration_ms: int = Query(
