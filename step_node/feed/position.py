@@ -16,7 +16,7 @@ POSITION_CHARACTERS_MAX: Final = 80
 """The longest text of a position; a longer one is none."""
 
 POSITION_PATTERN: Final = "^(0|[1-9][0-9]{0,17})[.](0|[1-9][0-9]{0,8})(-([0-9a-f]{8})[.](0|[1-9][0-9]{0,17}))?$"
-"""Every position, and nothing else: so many digits are no number that a store could not hold."""
+"""Every position, and nothing else: heights and counts below 10^18, indexes below 10^9."""
 POSITION_RULE: Final = "must be the id of an event of this feed"
 _FORM = re.compile(POSITION_PATTERN.removesuffix("$"), re.ASCII)
 

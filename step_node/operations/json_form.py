@@ -33,6 +33,9 @@ from step_node.parameters import USTEP_PER_STEP
 
 UNKNOWN_FIELD_CHARACTERS_SHOWN: Final = 40
 STEP_PATTERN: Final = r"^(0|[1-9][0-9]{0,12})(\.[0-9]{1,6})?$"
+_BELOW_ONE: Final = "|".join(f"0{{{zeros}}}[1-9][0-9]{{0,{5 - zeros}}}" for zeros in range(6))
+_AMOUNT_PATTERN: Final = rf"^(0[.]({_BELOW_ONE})|([1-9][0-9]{{0,8}}|[1-8][0-9]{{9}})([.][0-9]{{1,6}})?)$"
+"""What a transfer may carry, but for the last millions of STEP up to its maximum."""
 EXAMPLE_ADDRESS: Final = "0x7e5f4552091a69125d5dfcb7b8c2659029395bdf"
 
 AddressText = Annotated[str, Field(pattern="^0x[0-9a-fA-F]{40}$", examples=[EXAMPLE_ADDRESS])]
@@ -55,6 +58,15 @@ SignatureText = Annotated[
 StepAmountText = Annotated[
     str,
     Field(pattern=STEP_PATTERN, description="STEP.", examples=["100000.000000"]),
+]
+TransferAmountText = Annotated[
+    str,
+    Field(
+        description="STEP, from 0.000001 to 9007199254.740991.",
+        # Only described so: `parse_amount` says what is wrong.
+        json_schema_extra={"pattern": _AMOUNT_PATTERN},
+        examples=["1.500000"],
+    ),
 ]
 P2pAddressText = Annotated[
     str,
@@ -124,7 +136,7 @@ class TransferForm(_Form):
     """Send STEP to another account."""
 
     to: AddressText
-    amount: StepAmountText
+    amount: TransferAmountText
     memo: str = Field(
         default="",
         max_length=MEMO_BYTES_MAX,

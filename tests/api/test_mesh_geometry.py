@@ -282,13 +282,22 @@ async def test_geometry_may_be_kept_and_is_asked_for_again_by_its_tag(client: ht
         ("/mesh/stats?level=22", "level: must be"),
         ("/mesh/polygon/P10", "id: prefix: the text must begin with"),
         (f"/mesh/info/{ID[:-1]}A", "id: checksum: "),
-        (f"/mesh/children/{LAST}", "id: a triangle of level 21 has no children"),
-        (f"/mesh/parent/{FIRST}", "id: a triangle of level 1 has no parent"),
         ("/mesh/search?bbox=1,2,3,4&level=3&limit=3", "'limit': is not a parameter of this request"),
     ],
 )
 async def test_a_wrong_parameter_is_named_with_its_rule(client: httpx.AsyncClient, path: str, message: str) -> None:
     assert require_refusal(await client.get(path), 400, "INVALID_PAYLOAD").startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        (f"/mesh/children/{LAST}", "id: a triangle of level 21 has no children"),
+        (f"/mesh/parent/{FIRST}", "id: a triangle of level 1 has no parent"),
+    ],
+)
+async def test_what_a_triangle_does_not_have_is_not_found(client: httpx.AsyncClient, path: str, message: str) -> None:
+    assert require_refusal(await client.get(path), 404, "TRIANGLE_NOT_FOUND").startswith(message)
 
 
 @hypothesis_settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))

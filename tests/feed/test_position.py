@@ -9,8 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from step_node.feed.position import (
-    HEIGHT_MAX,
-    INDEX_MAX,
     POSITION_PATTERN,
     POSITION_RULE,
     LocalPosition,
@@ -18,9 +16,12 @@ from step_node.feed.position import (
     parse_position,
 )
 
+NUMBER_MAX = 10**18 - 1
+INDEX_MAX = 10**9 - 1
+
 runs = st.text("0123456789abcdef", min_size=8, max_size=8)
-locals_ = st.none() | st.builds(LocalPosition, runs, st.integers(0, HEIGHT_MAX))
-positions = st.builds(Position, st.integers(0, HEIGHT_MAX), st.integers(0, INDEX_MAX), locals_)
+locals_ = st.none() | st.builds(LocalPosition, runs, st.integers(0, NUMBER_MAX))
+positions = st.builds(Position, st.integers(0, NUMBER_MAX), st.integers(0, INDEX_MAX), locals_)
 
 
 @given(position=positions)
@@ -47,9 +48,9 @@ def test_a_position_is_read_back_from_its_text(position: Position) -> None:
         " 42.7",
         "42.7\n",
         "４２.7",
-        f"{HEIGHT_MAX + 1}.0",
+        f"{NUMBER_MAX + 1}.0",
         f"1.{INDEX_MAX + 1}",
-        f"1.0-5f3a21bc.{HEIGHT_MAX + 1}",
+        f"1.0-5f3a21bc.{NUMBER_MAX + 1}",
         "1" * 5_000,
     ],
 )

@@ -42,6 +42,10 @@ class TooSlow(Exception):
     """The client does not keep up."""
 
 
+class FarAhead(Exception):
+    """The client has come from a node that is far ahead of this one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Turn:
     """What a client is sent next, and what that has cost. `text` is empty where nothing was wanted."""
@@ -80,7 +84,9 @@ class Follower:
         return self._height <= self._feed.height
 
     async def begin(self) -> None:
-        """Find out what of the batches is out of reach. Raises `StorageUnavailable`."""
+        """Find out what of the batches is out of reach. Raises `FarAhead` and `StorageUnavailable`."""
+        if self._height > self._feed.height + RESUMED_BATCHES_MAX:
+            raise FarAhead
         if self._height > self._feed.height:
             return
         first = max(await self._texts.first_height(), self._feed.height - RESUMED_BATCHES_MAX + 1)

@@ -19,7 +19,7 @@ from starlette.types import Receive, Scope, Send
 
 from step_node.api.errors import ApiError
 from step_node.api.events.client_presence import is_gone
-from step_node.api.events.follower import Follower, TooSlow
+from step_node.api.events.follower import FarAhead, Follower, TooSlow
 from step_node.api.events.texts import EventTexts
 from step_node.api.middleware.methods import is_head
 from step_node.api.server.bill import bill_of
@@ -57,6 +57,7 @@ class StreamEnd(StrEnum):
     TOO_SLOW = "too_slow"
     STOPPING = "stopping"
     NOT_READY = "not_ready"
+    FAR_AHEAD = "far_ahead"
     GONE = "gone"
     """The client has gone, or took nothing for too long. It is not told."""
 
@@ -66,6 +67,7 @@ _END_MESSAGES: Final = {
     StreamEnd.TOO_SLOW: "you do not keep up; go on from this id, with a narrower filter if you can",
     StreamEnd.STOPPING: "the node is stopping; go on from this id, here later or at another node now",
     StreamEnd.NOT_READY: "the node's store does not answer; go on from this id, here later or at another node now",
+    StreamEnd.FAR_AHEAD: "the id is of a height far ahead of this node's; go on from it at another node",
 }
 
 
@@ -166,6 +168,8 @@ class EventStream(Response):
             end = await self._write_until(ends_at, scope, send)
         except TooSlow:
             end = StreamEnd.TOO_SLOW
+        except FarAhead:
+            end = StreamEnd.FAR_AHEAD
         except StorageUnavailable:
             end = StreamEnd.NOT_READY
         if end is not StreamEnd.GONE:

@@ -87,6 +87,7 @@ Cursor = Annotated[
     str | None,
     Query(
         description="The `nextCursor` of the page before this one.",
+        examples=[EXAMPLE_TRIANGLE],
         json_schema_extra={"pattern": TRIANGLE_PATTERN, "format": TRIANGLE_FORMAT},
     ),
 ]

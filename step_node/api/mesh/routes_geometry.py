@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request, Response
 
 from mesh import EARTH_RADIUS_M, LEVEL_MAX, LEVEL_MIN
 from step_node.api.documentation import EVERYWHERE, refusals
+from step_node.api.errors import ApiError
 from step_node.api.mesh.answering import GEOMETRY_RESPONSES, Answering
 from step_node.api.mesh.models import (
     METRES_DECIMALS,
@@ -38,13 +39,15 @@ from step_node.api.mesh.parameters import (
     parse_bbox,
     parse_cursor,
     parse_id,
-    refused,
 )
 from step_node.api.mesh.walking import nearest, page_in
 from step_node.api.routing import api_router
 from step_node.api.services import ApiServices
+from step_node.proofs.proof import RefusalCode
 
 _RESPONSES = {**GEOMETRY_RESPONSES, **refusals(*EVERYWHERE)}
+_RESPONSES_OR_NONE = {**GEOMETRY_RESPONSES, **refusals(RefusalCode.TRIANGLE_NOT_FOUND, *EVERYWHERE)}
+"""Of what not every triangle has."""
 
 
 def geometry_routes(services: ApiServices) -> APIRouter:
@@ -74,7 +77,7 @@ def geometry_routes(services: ApiServices) -> APIRouter:
         "/children/{id}",
         summary="The four triangles one level down",
         response_model=MeshAnswer[ChildrenResult],
-        responses=_RESPONSES,
+        responses=_RESPONSES_OR_NONE,
     )
     async def mesh_children(
         id_text: TriangleIdText, request: Request, include_polygon: IncludePolygon = False
@@ -82,7 +85,7 @@ def geometry_routes(services: ApiServices) -> APIRouter:
         """They exist in the ledger only if they are seeded, or the triangle is subdivided."""
         triangle = parse_id(id_text)
         if triangle.level == LEVEL_MAX:
-            raise refused(f"id: a triangle of level {LEVEL_MAX} has no children")
+            raise ApiError(RefusalCode.TRIANGLE_NOT_FOUND, f"id: a triangle of level {LEVEL_MAX} has no children")
         answering = Answering(request, services.clock)
         children = [
             ChildTriangle(**place_of(child, include_polygon=include_polygon), child_index=index)
@@ -98,14 +101,14 @@ def geometry_routes(services: ApiServices) -> APIRouter:
         "/parent/{id}",
         summary="The triangle one level up",
         response_model=MeshAnswer[ParentResult],
-        responses=_RESPONSES,
+        responses=_RESPONSES_OR_NONE,
     )
     async def mesh_parent(id_text: TriangleIdText, request: Request) -> Response:
         """It holds the triangle, and three more."""
         triangle = parse_id(id_text)
         parent = triangle.parent
         if parent is None:
-            raise refused(f"id: a triangle of level {LEVEL_MIN} has no parent")
+            raise ApiError(RefusalCode.TRIANGLE_NOT_FOUND, f"id: a triangle of level {LEVEL_MIN} has no parent")
         answering = Answering(request, services.clock)
         result = ParentResult(child=triangle.text, parent=parent.text)
         if answering.is_geo_json:

@@ -9,10 +9,9 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from mesh import TriangleId, TriangleIdError
 from step_node.api.documentation import EVERYWHERE, refusals
 from step_node.api.errors import ApiError
-from step_node.api.events.follower import RESUMED_BATCHES_MAX, Follower
+from step_node.api.events.follower import Follower
 from step_node.api.events.stream import EventStream, StreamEnd, StreamPlaces, address_of
 from step_node.api.events.texts import EventTexts
-from step_node.api.models.schema import EXAMPLE_ADDRESS, EXAMPLE_TRIANGLE
 from step_node.api.parameters import parse_box
 from step_node.api.routing import api_router
 from step_node.api.models.schema import BBOX_FORMAT, BBOX_PATTERN, EXAMPLE_ADDRESS, EXAMPLE_TRIANGLE, TRIANGLE_FORMAT
@@ -144,11 +143,6 @@ def event_routes(services: ApiServices) -> APIRouter:
             box=None if bbox is None else parse_box("bbox", bbox),
         )
         since = _since("Last-Event-ID", last_event_id_header) or _since("lastEventId", last_event_id)
-        if since is not None and wanted.wants_final and since.height > feed.height + RESUMED_BATCHES_MAX:
-            raise ApiError(
-                RefusalCode.NOT_READY,
-                f"the id is of height {since.height}, and this node is at {feed.height}; ask another node, or later",
-            )
         places.refuse_if_full(address_of(request.scope))
         return EventStream(
             Follower(feed, texts, wanted, since),
