@@ -12,9 +12,9 @@ from step_node.api.errors import ApiError
 from step_node.api.events.follower import Follower
 from step_node.api.events.stream import EventStream, StreamEnd, StreamPlaces, address_of
 from step_node.api.events.texts import EventTexts
+from step_node.api.models.schema import BBOX_FORMAT, BBOX_PATTERN, EXAMPLE_ADDRESS, EXAMPLE_TRIANGLE, TRIANGLE_FORMAT
 from step_node.api.parameters import parse_box
 from step_node.api.routing import api_router
-from step_node.api.models.schema import BBOX_FORMAT, BBOX_PATTERN, EXAMPLE_ADDRESS, EXAMPLE_TRIANGLE, TRIANGLE_FORMAT
 from step_node.api.services import ApiServices
 from step_node.explanations.details import Details, shown
 from step_node.feed.events import EventKind
