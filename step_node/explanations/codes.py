@@ -306,8 +306,8 @@ ROWS: Final = (
         404,
         "lookup",
         None,
-        "the proof is known, but not final yet, or was dropped, or this node has not all that its receipt is made of;"
-        " the message says which",
+        "the proof is known, but not final yet, or was dropped, or this node has not all that its receipt is made of,"
+        " or it would be too long to be read; the message says which",
         "ask again once it is final, or another node",
         False,
         ("field", "value"),

@@ -41,6 +41,25 @@ class SetLink:
     validators: Annotated[tuple[Validator, ...], Field(min_length=1, max_length=VALIDATORS_MAX)]
 
 
+def needed_links(first: ValidatorSet, links: Sequence[SetLink]) -> tuple[SetLink, ...]:
+    """Of `links`, which lead from `first` to a set, those that a reader needs to be led there.
+
+    A link is left out if a quorum of the set before it has signed the link after it too, or if that leads back to this
+    set. One pass, so not always the fewest; a membership test for each signature.
+    """
+    kept: list[SetLink] = []
+    reached, reached_hash, latest = first, first.hash, None
+    for link in links:
+        if link.header.validator_set_hash == reached_hash:
+            latest = None
+            continue
+        if latest is not None and sum(entry.validator in reached for entry in link.commit.signatures) < reached.quorum:
+            kept.append(latest)
+            reached, reached_hash = ValidatorSet(latest.validators), latest.header.validator_set_hash
+        latest = link
+    return tuple(kept) if latest is None else (*kept, latest)
+
+
 class TrustedSets:
     """The sets that links have shown to be the chain's, the first being that of genesis."""
 

@@ -12,6 +12,7 @@ import trio
 from step_node.api.app import create_app
 from step_node.api.batches import receipts as batch_receipts
 from step_node.api.batches.receipts import ReceiptMaker
+from step_node.api.routes import receipts as receipts_route
 from step_node.proofs.proof import Refusal, RefusalCode
 from step_node.receipts.document import read_receipt
 from step_node.receipts.making import BatchReceipts
@@ -21,6 +22,7 @@ from step_node.storage.memory import MemoryStorage
 from tests.api.made_up_node import START_MS, MadeUpNode, Walker
 from tests.api.test_submit import require_refusal, submit
 from tests.api.test_transfers import earn, signed
+from tests.receipts.test_links import replacing
 
 
 class CountingStorage(MemoryStorage):
@@ -137,6 +139,34 @@ async def test_a_node_that_lacks_what_it_is_made_of_says_so(
     assert "has not all of that batch" in require_refusal(answer, 404, "RECEIPT_NOT_FOUND")
 
 
+async def test_a_receipt_that_nobody_would_read_is_not_given(
+    node: MadeUpNode, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (proof_id,) = await final(node, client, 1)
+    path, as_cbor = f"/proof/{proof_id}/receipt", {"Accept": "application/cbor"}
+    json_bytes = len((await client.get(path)).content)
+    cbor_bytes = len((await client.get(path, headers=as_cbor)).content)
+    monkeypatch.setattr(receipts_route, "RECEIPT_BYTES_MAX", json_bytes - 1)
+    assert "as application/cbor it is half" in require_refusal(await client.get(path), 404, "RECEIPT_NOT_FOUND")
+    assert (await client.get(path, headers=as_cbor)).status_code == 200
+    monkeypatch.setattr(receipts_route, "RECEIPT_BYTES_MAX", cbor_bytes - 1)
+    refused = await client.get(path, headers=as_cbor)
+    assert require_refusal(refused, 404, "RECEIPT_NOT_FOUND").endswith(f"{cbor_bytes - 1} bytes that are read")
+
+
+async def test_links_that_are_too_long_are_not_even_written(
+    node: MadeUpNode, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch_receipts, "RECEIPT_BYTES_MAX", 1_000)
+    (proof_id,) = await final(node, client, 1)
+    links = replacing([0, 1, 2, 3, 0, 1])
+    services = replace(node.services(), links_to=lambda _validator_set_hash: links)
+    transport = httpx.ASGITransport(app=create_app(services), raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://node") as changed:
+        answer = await changed.get(f"/proof/{proof_id}/receipt", headers={"Accept": "application/cbor"})
+    assert "changed so often" in require_refusal(answer, 404, "RECEIPT_NOT_FOUND")
+
+
 async def test_a_batch_is_decoded_once_for_all_of_its_receipts(
     node: MadeUpNode, client: httpx.AsyncClient, storage: CountingStorage
 ) -> None:
@@ -154,7 +184,7 @@ async def test_what_was_asked_for_the_longest_ago_is_dropped(
     for number in range(3):
         await final(node, client, 2 * number + 1, 2 * number + 2)
     monkeypatch.setattr(batch_receipts, "KEPT_PROOFS_MAX", 4)
-    maker = ReceiptMaker(storage, genesis_hash=node.chain.genesis.hash, links_to=lambda _hash: ())
+    maker = ReceiptMaker(storage, trust=node.chain.genesis.trust(), links_to=lambda _hash: ())
     storage.read.clear()
     for height in (1, 2, 1, 3, 1, 3, 2):
         assert isinstance(await maker.of_batch(height), BatchReceipts)

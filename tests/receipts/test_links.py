@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import pytest
@@ -18,7 +18,7 @@ from step_node.batch.batch import RECEIPTS_MAX, BatchHeader, header_hash
 from step_node.crypto.eip191 import public_key_of
 from step_node.ledger.validators import validator_set
 from step_node.network.protocols import LINKS_BYTES_MAX, LINKS_PER_MESSAGE, SetLinks
-from step_node.receipts.links import InvalidLink, SetLink, TrustedSets
+from step_node.receipts.links import InvalidLink, SetLink, TrustedSets, needed_links
 from tests.snapshot.changing_chain import ChangingChain, changing_genesis, signed_vote
 from tests.support.chains import CHAIN_ID, make_genesis, validator_names
 from tests.support.proofs import START_MS, address, private_key
@@ -51,12 +51,14 @@ def set_of(names: Sequence[str]) -> ValidatorSet:
     return ValidatorSet.of(Validator(address(name), public_key_of(private_key(name)), 10**11) for name in names)
 
 
-def forged(names: Sequence[str], signers: Sequence[str], *, pretended: Sequence[str] = ()) -> SetLink:
+def forged(
+    names: Sequence[str], signers: Sequence[str], *, pretended: Sequence[str] = (), height: int = 1_000
+) -> SetLink:
     """A link to a set of `names`, signed by `signers`; `pretended` stand in the commit with what is not their own."""
     validators = set_of(names)
     header = BatchHeader(
         chain_id=CHAIN_ID,
-        height=1_000,
+        height=height,
         round=0,
         proposer=validators.validators[0].address,
         timestamp_ms=START_MS,
@@ -70,12 +72,12 @@ def forged(names: Sequence[str], signers: Sequence[str], *, pretended: Sequence[
         body_hash=bytes(32),
     )
     batch_hash = header_hash(header)
-    votes = [signed_vote(PreCommit(1_000, 0, batch_hash, address(name)), name) for name in signers]
+    votes = [signed_vote(PreCommit(height, 0, batch_hash, address(name)), name) for name in signers]
     signatures = commit_of(votes).signatures
     entries = {one.validator: one for one in signatures}
     for name in pretended:
         entries.setdefault(address(name), CommitSignature(address(name), signatures[0].signature))
-    commit = Commit(1_000, 0, batch_hash, tuple(entries[key] for key in sorted(entries)))
+    commit = Commit(height, 0, batch_hash, tuple(entries[key] for key in sorted(entries)))
     return SetLink(header, commit, validators.validators)
 
 
@@ -156,6 +158,42 @@ def test_each_rule_of_a_link(changed: ChangingChain) -> None:
         with pytest.raises(InvalidLink, match=message):
             along([link])
     along([first])
+
+
+def replacing(places: Iterable[int]) -> list[SetLink]:
+    """From four validators on, each by replacing the one at a place by a newcomer; all of the new set sign."""
+    members, links = [*validator_names(4)], []
+    for number, place in enumerate(places):
+        members[place] = f"newcomer-{number}"
+        links.append(forged(members, members, height=number + 1))
+    return links
+
+
+def test_links_that_a_quorum_before_has_signed_past_are_not_needed() -> None:
+    links = replacing([0, 0, 0, 0, 1, 1, 2])
+    assert needed_links(GENESIS_SET, links) == (links[3], links[5], links[6])
+    assert needed_links(GENESIS_SET, links[:4]) == (links[3],)
+    assert needed_links(GENESIS_SET, []) == ()
+
+
+def test_a_set_that_is_there_again_needs_no_link() -> None:
+    names = [*validator_names(4)]
+    there = forged(["newcomer-0", *names[1:]], ["newcomer-0", *names[1:]], height=1)
+    # Under its own hash: the set of genesis has other stakes than `forged` gives.
+    back = replace(
+        forged(names, names, height=2), header=replace(there.header, height=2, validator_set_hash=GENESIS_SET.hash)
+    )
+    on = forged([*names[:3], "newcomer-1"], [*names[:3], "newcomer-1"], height=3)
+    assert needed_links(GENESIS_SET, [there, back]) == ()
+    assert needed_links(GENESIS_SET, [there, back, on]) == (on,)
+
+
+@given(st.lists(st.integers(0, 3), max_size=8))
+def test_the_needed_links_lead_where_all_of_them_lead(places: list[int]) -> None:
+    links = replacing(places)
+    needed = needed_links(GENESIS_SET, links)
+    assert along(needed).latest == along(links).latest
+    assert len(needed) <= len(links)
 
 
 def test_the_largest_links_fit_into_one_message() -> None:

@@ -8,7 +8,7 @@ from typing import Any, Final
 from blake3 import blake3
 from fastapi import APIRouter, Request, Response
 
-from step_node.api.batches.receipts import LinksUnknown, ReceiptMaker
+from step_node.api.batches.receipts import LinksTooLong, LinksUnknown, ReceiptMaker
 from step_node.api.documentation import EVERYWHERE, refusals
 from step_node.api.errors import ApiError, RequestCode
 from step_node.api.middleware.caching import UNCHANGING
@@ -20,6 +20,7 @@ from step_node.explanations.details import Details
 from step_node.mempool.outcomes import Dropped, Finalised, Pending
 from step_node.offload import run_blocking
 from step_node.receipts.document import (
+    RECEIPT_BYTES_MAX,
     OperationReceipt,
     ProofReceipt,
     ReceiptDocument,
@@ -30,8 +31,6 @@ from step_node.receipts.making import BatchReceipts
 
 JSON: Final = "application/json"
 CBOR: Final = "application/cbor"
-
-_IS_FINAL: Final = "is final at height"
 
 _RECEIPT: Final[dict[int | str, dict[str, Any]]] = {
     200: {
@@ -46,7 +45,7 @@ def receipt_routes(services: ApiServices) -> APIRouter:
     """The routes that give receipts."""
     routes = api_router("proofs")
     storage = services.chain.storage.for_strangers()
-    maker = ReceiptMaker(storage, genesis_hash=services.chain.genesis.hash, links_to=services.links_to)
+    maker = ReceiptMaker(storage, trust=services.chain.genesis.trust(), links_to=services.links_to)
 
     @routes.get(
         "/proof/{proofId}/receipt",
@@ -66,8 +65,9 @@ def receipt_routes(services: ApiServices) -> APIRouter:
         found = await storage.receipts([proof_id])
         if not found:
             raise await _not_final(proof_id, proof_id_text)
-        receipts = await _all_of(found[0].height, f"proofId: the proof {_IS_FINAL}", proof_id_text)
-        return await _answer(request, lambda: receipts.of_proof(proof_id))
+        what = f"proofId: the proof is final at height {found[0].height}"
+        receipts = await _all_of(found[0].height, what, proof_id_text)
+        return await _answer(request, lambda: receipts.of_proof(proof_id), what, proof_id_text)
 
     @routes.get(
         "/operation/{operationId}/receipt",
@@ -85,8 +85,9 @@ def receipt_routes(services: ApiServices) -> APIRouter:
         if not found:
             raise _not_applied(operation_id, operation_id_text)
         index = found[0].index
-        receipts = await _all_of(found[0].height, f"operationId: the operation {_IS_FINAL}", operation_id_text)
-        return await _answer(request, lambda: receipts.of_operation(index))
+        what = f"operationId: the operation is final at height {found[0].height}"
+        receipts = await _all_of(found[0].height, what, operation_id_text)
+        return await _answer(request, lambda: receipts.of_operation(index), what, operation_id_text)
 
     def _not_applied(operation_id: bytes, operation_id_text: str) -> ApiError:
         if services.operations.find_waiting(operation_id) is not None:
@@ -127,23 +128,36 @@ def receipt_routes(services: ApiServices) -> APIRouter:
             receipts = await maker.of_batch(height)
         except LinksUnknown:
             why = "cannot show how the validators of that height have come from those of genesis"
+        except LinksTooLong:
+            raise _too_long(what, id_text) from None
         else:
             if receipts is not None:
                 return receipts
             why = "has not all of that batch"
         raise ApiError(
             RequestCode.RECEIPT_NOT_FOUND,
-            f"{what} {height}, but this node {why}; ask another one",
+            f"{what}, but this node {why}; ask another one",
             details=Details(value=id_text),
         )
 
     return routes
 
 
-async def _answer(request: Request, make: Callable[[], ReceiptDocument]) -> Response:
+def _too_long(what: str, id_text: str, *, way_out: str = "") -> ApiError:
+    return ApiError(
+        RequestCode.RECEIPT_NOT_FOUND,
+        f"{what}, but the validators have changed so often since genesis that its receipt would have more than the"
+        f" {RECEIPT_BYTES_MAX} bytes that are read{way_out}",
+        details=Details(value=id_text),
+    )
+
+
+async def _answer(request: Request, make: Callable[[], ReceiptDocument], what: str, id_text: str) -> Response:
     """The receipt in the form that is asked for; made on a thread, as the path through a full batch takes 2 ms."""
     media_type = CBOR if _wants_cbor(request.headers.get("accept", "")) else JSON
     body = await run_blocking(_encoded, make, media_type)
+    if len(body) > RECEIPT_BYTES_MAX:
+        raise _too_long(what, id_text, way_out="" if media_type == CBOR else f"; as {CBOR} it is half as long")
     tag = f'"{blake3(body).hexdigest(length=16)}"'
     headers = {"ETag": tag, "Cache-Control": UNCHANGING, "Vary": "Accept"}
     return Response(body, headers=headers, media_type=media_type)
