@@ -5,9 +5,11 @@ from __future__ import annotations
 import httpx
 import pytest
 
+from mesh import locate
 from step_node.api.middleware.caching import TAGS_CHARACTERS_MAX, UNCHANGING, is_named
-from tests.api.made_up_node import START_MS, MadeUpNode, Walker
+from tests.api.made_up_node import START_MS, ZURICH, MadeUpNode, Walker
 from tests.api.test_submit import submit
+from tests.api.test_transfers import earn, signed
 
 
 @pytest.mark.parametrize(
@@ -60,6 +62,41 @@ async def test_what_is_final_says_so_and_everything_else_has_to_be_asked_for_aga
     assert (await client.get(path)).headers["cache-control"] == UNCHANGING
     for path in ("/health", "/status", "/proof/config", "/leaderboard", "/", "/metrics", "/openapi.json"):
         assert (await client.get(path)).headers["cache-control"] == "no-cache", path
+
+
+async def test_an_operation_may_be_kept_once_it_is_applied(node: MadeUpNode, client: httpx.AsyncClient) -> None:
+    await earn(node, client)
+    operation_id = (await client.post("/account/transfer", json=signed())).json()["operationId"]
+    path = f"/operation/{operation_id}"
+    assert (await client.get(path)).headers["cache-control"] == "no-cache"
+    await node.finalise()
+    assert (await client.get(path)).headers["cache-control"] == UNCHANGING
+    assert (await client.get(f"{path}/receipt")).headers["cache-control"] == UNCHANGING
+    assert (await client.get(f"/operation/0x{'00' * 32}")).headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    ("path", "is_kept"),
+    [
+        ("/mesh/polygon/{id}", True),
+        ("/mesh/children/{id}", True),
+        ("/mesh/parent/{id}", True),
+        ("/mesh/search?bbox=47.3,8.5,47.4,8.6&level=10", True),
+        ("/mesh/nearest?lat=47.3769&lon=8.5417&level=10", True),
+        ("/mesh/triangleAt?lat=47.3769&lon=8.5417&level=10", True),
+        ("/mesh/triangleAt?lat=47.3769&lon=8.5417&level=active", False),
+        ("/mesh/info/{id}", False),
+        ("/triangle/{id}", False),
+    ],
+)
+async def test_geometry_may_be_kept_and_what_the_ledger_says_of_it_not(
+    client: httpx.AsyncClient, path: str, is_kept: bool
+) -> None:
+    answer = await client.get(path.format(id=locate(*ZURICH, 8).text))
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["cache-control"] == (UNCHANGING if is_kept else "no-cache")
+    again = await client.get(answer.url, headers={"If-None-Match": answer.headers.get("etag", '"none"')})
+    assert again.status_code == (304 if is_kept else 200)
 
 
 async def test_what_is_no_success_and_what_was_posted_is_not_kept(client: httpx.AsyncClient) -> None:

@@ -11,6 +11,7 @@ from step_node.api.errors import ApiError, RequestCode
 from step_node.api.histories.cursor import encode_cursor
 from step_node.api.histories.pages import PAGE_DEFAULT, Before, Limit, PageAsked
 from step_node.api.middleware.body import parse_json
+from step_node.api.middleware.caching import UNCHANGING
 from step_node.api.models.schema import EXAMPLE_PROOF_ID, HASH_PATTERN, hex_text
 from step_node.api.models.transactions import (
     AccountTransactions,
@@ -98,7 +99,9 @@ def transaction_routes(services: ApiServices) -> APIRouter:
         responses=refusals(RequestCode.OPERATION_NOT_FOUND, *EVERYWHERE),
         response_model_exclude_none=True,
     )
-    async def operation(operation_id_text: OperationId) -> AppliedOperation | PendingOperation | DroppedOperation:
+    async def operation(
+        operation_id_text: OperationId, response: Response
+    ) -> AppliedOperation | PendingOperation | DroppedOperation:
         """Applied, on every node and for good; waiting on this node; or passed by, which this node remembers for a
         while. One that no node knows may be submitted again as it is."""
         operation_id = bytes.fromhex(operation_id_text[2:])
@@ -106,6 +109,7 @@ def transaction_routes(services: ApiServices) -> APIRouter:
         why = desk.why_dropped(operation_id)
         # The store last: what has been applied since it was looked for among those that wait is found there.
         for applied in await storage.operations([operation_id]):
+            response.headers["Cache-Control"] = UNCHANGING
             return AppliedOperation.of(applied)
         if waiting is not None:
             return PendingOperation.of(waiting, operation_id)
