@@ -297,6 +297,36 @@ export interface FeedEvent {
   data: any;
 }
 
+/** What proofs are judged by, and this node's limits (`GET /proof/config`; docs/clients.md says what each is). */
+export interface ProofConfig {
+  ok: true;
+  /** The node's clock. */
+  timestamp: string;
+  CHAIN_ID: string;
+  PROOF_VERSION: string;
+  GPS_MAX_ACCURACY_M: number;
+  PROOF_SPEED_LIMIT_MPS: number;
+  PROOF_SPEED_HORIZON_MS: number;
+  PROOF_MORATORIUM_MS: number;
+  PROOF_CLOCK_DRIFT_MS: number;
+  PROOF_MAX_AGE_MS: number;
+  ACCOUNT_WAITING_PROOFS_MAX: number;
+  SEEDED_LEVEL: number;
+  LEVEL_MAX: number;
+  SUBDIVISION_CLICKS: number;
+  EXHAUSTION_CLICKS: number;
+  BATCH_INTERVAL_MS: number;
+  WAIT_MS_DEFAULT: number;
+  WAIT_MS_MAX: number;
+  BODY_BYTES_MAX: number;
+  BATCH_BODY_BYTES_MAX: number;
+  BATCH_SUBMISSIONS_MAX: number;
+  /** Of one address; null where this node has no such quota. */
+  SUBMISSIONS_PER_MINUTE: number | null;
+  /** Of one account. */
+  ACCOUNT_SUBMISSIONS_PER_MINUTE: number | null;
+}
+
 /**
  * A client of one or several nodes of one chain. A request goes to the next node when one does not answer, and again to
  * the same or another when it says "not now"; all methods throw StepError where a node refuses, or none decides.
@@ -308,7 +338,7 @@ export class StepClient {
   /** Any GET of the API: the parsed answer. */
   get(path: string, query?: Query, options?: { signal?: AbortSignal }): Promise<any>;
   /** The chain's rules (`GET /proof/config`), asked for once. */
-  config(): Promise<any>;
+  config(): Promise<ProofConfig>;
   /** `GET /mesh/{path}`: its `result`. */
   mesh(path: string, query?: Query, options?: { signal?: AbortSignal }): Promise<any>;
   /** The active triangle that holds a point, in one request. */

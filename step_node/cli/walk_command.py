@@ -158,6 +158,8 @@ def default_rules() -> NodeRules:
         wait_ms_max=0,
         batch_submissions_max=1,
         batch_body_bytes_max=0,
+        submissions_per_minute=None,
+        account_submissions_per_minute=None,
         node_time_ms=0,
         all={},
     )

@@ -37,6 +37,9 @@ class NodeRules:
     wait_ms_max: int
     batch_submissions_max: int
     batch_body_bytes_max: int
+    submissions_per_minute: int | None
+    """Of one address; None where this node has no such quota."""
+    account_submissions_per_minute: int | None
     node_time_ms: int
     all: Json = field(repr=False)
 
@@ -54,9 +57,15 @@ class NodeRules:
             wait_ms_max=int(answer["WAIT_MS_MAX"]),
             batch_submissions_max=int(answer["BATCH_SUBMISSIONS_MAX"]),
             batch_body_bytes_max=int(answer["BATCH_BODY_BYTES_MAX"]),
+            submissions_per_minute=_quota(answer["SUBMISSIONS_PER_MINUTE"]),
+            account_submissions_per_minute=_quota(answer["ACCOUNT_SUBMISSIONS_PER_MINUTE"]),
             node_time_ms=parse_timestamp(str(answer["timestamp"])),
             all=answer,
         )
+
+
+def _quota(told: Any) -> int | None:
+    return None if told is None else int(told)
 
 
 @dataclass(frozen=True, slots=True)

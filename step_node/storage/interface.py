@@ -209,10 +209,10 @@ class StorageReads(Protocol):
         ...
 
     async def transactions(
-        self, address: bytes, *, before: tuple[int, int] | None, limit: int
+        self, address: bytes, *, limit: int, before: Place | None = None, after: Place | None = None
     ) -> Sequence[Transaction]:
-        """The account's proofs, and the operations that it has signed or that have credited it, newest first, starting
-        below the place `before` (`transactions.place_of`)."""
+        """The account's proofs, and the operations that it has signed or that have credited it; a place is that of
+        `transactions.place_of`."""
         ...
 
     async def operations(self, operation_ids: Sequence[bytes]) -> Sequence[FinalisedOperation]:

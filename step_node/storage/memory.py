@@ -176,17 +176,13 @@ class MemoryStorage(Storage):
         return AccountPage(
             await self.account(address),
             await self.account_rank(address),
-            tuple(await self.transactions(address, before=None, limit=limit)),
+            tuple(await self.transactions(address, limit=limit)),
         )
 
     async def transactions(
-        self, address: bytes, *, before: tuple[int, int] | None, limit: int
+        self, address: bytes, *, limit: int, before: Place | None = None, after: Place | None = None
     ) -> Sequence[Transaction]:
-        checks.require_limit(limit)
-        self._required_head()
-        oldest_first = self._transactions.get(address, [])
-        end = len(oldest_first) if before is None else bisect_left(oldest_first, before, key=place_of)
-        return tuple(reversed(oldest_first[max(0, end - limit) : end]))
+        return self._page(self._transactions.get(address, []), place_of, limit, before, after)
 
     async def operations(self, operation_ids: Sequence[bytes]) -> Sequence[FinalisedOperation]:
         self._required_head()

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-from pymongo import DESCENDING
+from dataclasses import replace
 
 from step_node.ledger.records import Account
 from step_node.storage import mongo_documents as documents
 from step_node.storage.interface import RANK_MAX, AccountPage, FinalisedOperation, Transaction
-from step_node.storage.mongo_documents import Document
 from step_node.storage.mongo_driver import Driver, settled
+from step_node.storage.mongo_pages import Page
 from step_node.storage.mongo_session import MongoDatabase
-from step_node.storage.transactions import newest_first, proofs_before
+from step_node.storage.transactions import edge_of_proofs, merged
 
 
 async def read_account(database: MongoDatabase, session: Driver, address: bytes) -> Account | None:
@@ -45,23 +44,18 @@ async def read_operations(
 
 
 async def read_transactions(
-    database: MongoDatabase, session: Driver, address: bytes, *, before: tuple[int, int] | None, limit: int
+    database: MongoDatabase, session: Driver, address: bytes, asked: Page
 ) -> tuple[Transaction, ...]:
-    """What it has done and been sent, newest first: a look into an index for proofs, and one for operations."""
-
-    async def page(collection: str, account: str, below: tuple[int, int] | None) -> list[Document]:
-        which: Document = {account: address}
-        if below is not None:
-            height, index = below
-            which["$or"] = [{"height": {"$lt": height}}, {"height": height, "index": {"$lt": index}}]
-        cursor = database.collection(collection).find(which, session=session)
-        cursor = cursor.sort([("height", DESCENDING), ("index", DESCENDING)]).limit(limit)
-        found: list[Document] = await settled(cursor.to_list(length=None))
-        return found
-
-    proofs = await page(documents.PROOFS, "account", proofs_before(before))
-    operations = await page(documents.OPERATIONS, "accounts", before)
-    return newest_first(limit, map(documents.finalised_proof_from, proofs), map(documents.operation_from, operations))
+    """What it has done and been sent: a look into an index for proofs, and one for operations."""
+    of_proofs = replace(asked, before=edge_of_proofs(asked.before), after=edge_of_proofs(asked.after))
+    proofs = await of_proofs.find(database.collection(documents.PROOFS), {"account": address}, session)
+    operations = await asked.find(database.collection(documents.OPERATIONS), {"accounts": address}, session)
+    return merged(
+        asked.limit,
+        map(documents.finalised_proof_from, proofs),
+        map(documents.operation_from, operations),
+        is_oldest_first=asked.is_oldest_first,
+    )
 
 
 async def read_account_page(database: MongoDatabase, session: Driver, address: bytes, *, limit: int) -> AccountPage:
@@ -70,5 +64,5 @@ async def read_account_page(database: MongoDatabase, session: Driver, address: b
     return AccountPage(
         account,
         await read_rank(database, session, account),
-        await read_transactions(database, session, address, before=None, limit=limit),
+        await read_transactions(database, session, address, Page(limit)),
     )

@@ -32,6 +32,7 @@ from step_node.storage.interface import (
 )
 from step_node.storage.mongo_documents import Document
 from step_node.storage.mongo_driver import Driver, settled
+from step_node.storage.mongo_pages import Page
 from step_node.storage.mongo_session import MongoDatabase
 
 RANGES_PER_QUERY: Final = 100
@@ -113,14 +114,13 @@ class MongoReads(StorageReads):
         )
 
     async def transactions(
-        self, address: bytes, *, before: tuple[int, int] | None, limit: int
+        self, address: bytes, *, limit: int, before: Place | None = None, after: Place | None = None
     ) -> Sequence[Transaction]:
-        checks.require_limit(limit)
-
-        async def work(session: Driver) -> Sequence[Transaction]:
-            return await accounts.read_transactions(self._database, session, address, before=before, limit=limit)
-
-        return await self._read_chain(work, last_height=_height_of(before))
+        page = Page(limit, before, after)
+        return await self._read_chain(
+            lambda session: accounts.read_transactions(self._database, session, address, page),
+            last_height=page.height_last,
+        )
 
     async def operations(self, operation_ids: Sequence[bytes]) -> Sequence[FinalisedOperation]:
         return await self._read_chain(lambda session: accounts.read_operations(self._database, session, operation_ids))
@@ -129,13 +129,13 @@ class MongoReads(StorageReads):
         self, address: bytes, *, limit: int, before: Place | None = None, after: Place | None = None
     ) -> Sequence[FinalisedProof]:
         of: Document = {"account": address}
-        return await self._read_page(documents.PROOFS, documents.finalised_proof_from, of, limit, before, after)
+        return await self._read_page(documents.PROOFS, documents.finalised_proof_from, of, Page(limit, before, after))
 
     async def triangle_proofs(
         self, triangle_id: int, *, limit: int, before: Place | None = None, after: Place | None = None
     ) -> Sequence[FinalisedProof]:
         of: Document = {"triangle": triangle_id}
-        return await self._read_page(documents.PROOFS, documents.finalised_proof_from, of, limit, before, after)
+        return await self._read_page(documents.PROOFS, documents.finalised_proof_from, of, Page(limit, before, after))
 
     async def triangle(self, triangle_id: int) -> Triangle | None:
         async def work(session: Driver) -> Triangle | None:
@@ -174,37 +174,23 @@ class MongoReads(StorageReads):
     async def slashings(
         self, *, limit: int, before: Place | None = None, after: Place | None = None
     ) -> Sequence[Slashing]:
-        return await self._read_page(documents.SLASHINGS, documents.slashing_from, {}, limit, before, after)
+        return await self._read_page(documents.SLASHINGS, documents.slashing_from, {}, Page(limit, before, after))
 
     async def validator_changes(
         self, *, limit: int, before: Place | None = None, after: Place | None = None
     ) -> Sequence[ValidatorChange]:
         read = documents.validator_change_from
-        return await self._read_page(documents.VALIDATOR_CHANGES, read, {}, limit, before, after)
+        return await self._read_page(documents.VALIDATOR_CHANGES, read, {}, Page(limit, before, after))
 
     async def _read_page(
-        self,
-        collection: str,
-        entry_from: Callable[[Document], EntryT],
-        of: Document,
-        limit: int,
-        before: Place | None,
-        after: Place | None,
+        self, collection: str, entry_from: Callable[[Document], EntryT], of: Document, page: Page
     ) -> Sequence[EntryT]:
         """A page of a history: of the entries that `of` selects."""
-        checks.require_limit(limit)
-        direction = ASCENDING if before is None and after is not None else DESCENDING
-        edges = [("$lt", before), ("$gt", after)]
-        conditions: list[Document] = [of] if of else []
-        conditions += [_beyond(operator, *edge) for operator, edge in edges if edge is not None]
-        which: Document = {"$and": conditions} if conditions else {}
 
         async def work(session: Driver) -> Sequence[EntryT]:
-            entries = self._database.collection(collection)
-            cursor = entries.find(which, session=session).sort([("height", direction), ("index", direction)])
-            return tuple(map(entry_from, await settled(cursor.limit(limit).to_list(length=None))))
+            return tuple(map(entry_from, await page.find(self._database.collection(collection), of, session)))
 
-        return await self._read_chain(work, last_height=_height_of(before))
+        return await self._read_chain(work, last_height=page.height_last)
 
     async def first_height(self) -> int | None:
         async def work(session: Driver) -> int | None:
@@ -281,12 +267,3 @@ class MongoReads(StorageReads):
         """The documents with these ids, in no particular order; no round trip for none."""
         wanted = list(ids)
         return await self._find(session, collection, {"_id": {"$in": wanted}}, fields) if wanted else []
-
-
-def _beyond(operator: str, height: int, index: int) -> Document:
-    return {"$or": [{"height": {operator: height}}, {"height": height, "index": {operator: index}}]}
-
-
-def _height_of(before: Place | None) -> int | None:
-    """The last height that a page below `before` can be about; None for the first page, which begins at the head."""
-    return None if before is None else before[0]

@@ -64,9 +64,9 @@ class SecondariesFirst(StorageReads):
         return await self._ask(lambda store: store.account_page(address, limit=limit))
 
     async def transactions(
-        self, address: bytes, *, before: tuple[int, int] | None, limit: int
+        self, address: bytes, *, limit: int, before: Place | None = None, after: Place | None = None
     ) -> Sequence[Transaction]:
-        return await self._ask(lambda store: store.transactions(address, before=before, limit=limit))
+        return await self._ask(lambda store: store.transactions(address, limit=limit, before=before, after=after))
 
     async def operations(self, operation_ids: Sequence[bytes]) -> Sequence[FinalisedOperation]:
         return await self._ask(lambda store: store.operations(operation_ids))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from dataclasses import replace
 
 from step_node.ledger.records import Account
 from step_node.storage import sqlite_rows as rows
-from step_node.storage.interface import RANK_MAX, AccountPage, FinalisedOperation, FinalisedProof, Transaction
-from step_node.storage.transactions import newest_first, place_of, proofs_before
+from step_node.storage.interface import RANK_MAX, AccountPage, FinalisedOperation, Transaction
+from step_node.storage.sqlite_pages import Page
+from step_node.storage.transactions import edge_of_proofs, merged, place_of
 
 
 def read_account(connection: sqlite3.Connection, address: bytes) -> Account | None:
@@ -38,24 +40,23 @@ def read_operations(connection: sqlite3.Connection, operation_ids: Sequence[byte
     return tuple(map(rows.operation_from, rows.read_rows_in(connection, rows.OPERATIONS, "operation_id", keys)))
 
 
-def read_transactions(
-    connection: sqlite3.Connection, address: bytes, *, before: tuple[int, int] | None, limit: int
-) -> tuple[Transaction, ...]:
-    """What it has done and been sent, newest first: a look into an index for each of the three kinds."""
+def read_transactions(connection: sqlite3.Connection, address: bytes, asked: Page) -> tuple[Transaction, ...]:
+    """What it has done and been sent: a look into an index for each of the three kinds."""
 
-    def page(table: rows.Table, account: str, below: tuple[int, int] | None) -> list[list[object]]:
-        beyond = "" if below is None else "AND (height, position) < (?, ?)"
-        where = f"WHERE {account} = ? {beyond} ORDER BY height DESC, position DESC LIMIT ?"
-        return rows.read_rows(connection, table, where, (address, *(below or ()), limit))
+    def found(table: rows.Table, account: str, page: Page) -> list[list[object]]:
+        of = (account, address)
+        return rows.read_rows(connection, table, page.where(of), page.values(of))
 
-    proofs: list[FinalisedProof] = [
-        rows.finalised_proof_from(row) for row in page(rows.PROOFS, "account", proofs_before(before))
-    ]
+    of_proofs = replace(asked, before=edge_of_proofs(asked.before), after=edge_of_proofs(asked.after))
+    proofs = map(rows.finalised_proof_from, found(rows.PROOFS, "account", of_proofs))
     signed, credited = (
-        [rows.operation_from(row) for row in page(rows.OPERATIONS, account, before)]
+        [rows.operation_from(row) for row in found(rows.OPERATIONS, account, asked)]
         for account in ("owner", "recipient")
     )
-    return newest_first(limit, *(sorted(history, key=place_of, reverse=True) for history in (proofs, signed, credited)))
+    histories = (
+        sorted(history, key=place_of, reverse=not asked.is_oldest_first) for history in (proofs, signed, credited)
+    )
+    return merged(asked.limit, *histories, is_oldest_first=asked.is_oldest_first)
 
 
 def read_account_page(connection: sqlite3.Connection, address: bytes, *, limit: int) -> AccountPage:
@@ -63,5 +64,5 @@ def read_account_page(connection: sqlite3.Connection, address: bytes, *, limit: 
     return AccountPage(
         read_account(connection, address),
         read_rank(connection, address),
-        read_transactions(connection, address, before=None, limit=limit),
+        read_transactions(connection, address, Page(limit)),
     )

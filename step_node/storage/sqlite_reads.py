@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -32,45 +31,10 @@ from step_node.storage.interface import (
     Transaction,
 )
 from step_node.storage.sqlite_file import meaningful_errors, open_reader, transaction
+from step_node.storage.sqlite_pages import Page
 
 ResultT = TypeVar("ResultT")
 EntryT = TypeVar("EntryT")
-
-
-@dataclass(frozen=True, slots=True)
-class _Page:
-    """Which part of a history is asked for, as SQL. Raises `ValueError` for one that is too long."""
-
-    limit: int
-    before: Place | None
-    after: Place | None
-
-    def __post_init__(self) -> None:
-        checks.require_limit(self.limit)
-
-    @property
-    def is_oldest_first(self) -> bool:
-        return self.after is not None and self.before is None
-
-    def where(self, of: tuple[str, rows.Value] | None) -> str:
-        """With the order and the limit. `of[0]` is a column of the table, named by the caller."""
-        conditions = [] if of is None else [f"{of[0]} = ?"]
-        if self.before is not None:
-            conditions.append("(height, position) < (?, ?)")
-        if self.after is not None:
-            conditions.append("(height, position) > (?, ?)")
-        which = f"WHERE {' AND '.join(conditions)}" if conditions else ""
-        direction = "ASC" if self.is_oldest_first else "DESC"
-        return f"{which} ORDER BY height {direction}, position {direction} LIMIT ?"
-
-    def values(self, of: tuple[str, rows.Value] | None) -> rows.Row:
-        """What stands for the question marks."""
-        return (*(() if of is None else of[1:]), *(self.before or ()), *(self.after or ()), self.limit)
-
-    def place_in(self, table: rows.Table) -> Callable[[Sequence[Any]], Place]:
-        """Where a row of the table has its (height, index)."""
-        height, position = table.columns.index("height"), table.columns.index("position")
-        return lambda row: (row[height], row[position])
 
 
 class SqliteReads(StorageReads):
@@ -120,12 +84,10 @@ class SqliteReads(StorageReads):
         return await self._read_chain(lambda connection: accounts.read_account_page(connection, address, limit=limit))
 
     async def transactions(
-        self, address: bytes, *, before: tuple[int, int] | None, limit: int
+        self, address: bytes, *, limit: int, before: Place | None = None, after: Place | None = None
     ) -> Sequence[Transaction]:
-        checks.require_limit(limit)
-        return await self._read_chain(
-            lambda connection: accounts.read_transactions(connection, address, before=before, limit=limit)
-        )
+        page = Page(limit, before, after)
+        return await self._read_chain(lambda connection: accounts.read_transactions(connection, address, page))
 
     async def operations(self, operation_ids: Sequence[bytes]) -> Sequence[FinalisedOperation]:
         return await self._read_chain(lambda connection: accounts.read_operations(connection, operation_ids))
@@ -133,13 +95,13 @@ class SqliteReads(StorageReads):
     async def account_proofs(
         self, address: bytes, *, limit: int, before: Place | None = None, after: Place | None = None
     ) -> Sequence[FinalisedProof]:
-        page = _Page(limit, before, after)
+        page = Page(limit, before, after)
         return await self._read_page(rows.PROOFS, rows.finalised_proof_from, page, ("account", address))
 
     async def triangle_proofs(
         self, triangle_id: int, *, limit: int, before: Place | None = None, after: Place | None = None
     ) -> Sequence[FinalisedProof]:
-        page = _Page(limit, before, after)
+        page = Page(limit, before, after)
         return await self._read_page(rows.PROOFS, rows.finalised_proof_from, page, ("triangle", triangle_id))
 
     async def triangle(self, triangle_id: int) -> Triangle | None:
@@ -177,12 +139,12 @@ class SqliteReads(StorageReads):
     async def slashings(
         self, *, limit: int, before: Place | None = None, after: Place | None = None
     ) -> Sequence[Slashing]:
-        return await self._read_page(rows.SLASHINGS, rows.slashing_from, _Page(limit, before, after))
+        return await self._read_page(rows.SLASHINGS, rows.slashing_from, Page(limit, before, after))
 
     async def validator_changes(
         self, *, limit: int, before: Place | None = None, after: Place | None = None
     ) -> Sequence[ValidatorChange]:
-        page = _Page(limit, before, after)
+        page = Page(limit, before, after)
         return await self._read_page(rows.VALIDATOR_CHANGES, rows.validator_change_from, page)
 
     async def first_height(self) -> int | None:
@@ -196,7 +158,7 @@ class SqliteReads(StorageReads):
         self,
         table: rows.Table,
         entry_from: Callable[[Sequence[Any]], EntryT],
-        page: _Page,
+        page: Page,
         of: tuple[str, rows.Value] | None = None,
     ) -> Sequence[EntryT]:
         """A page of a history: of all, or of those entries whose column `of[0]` is `of[1]`."""

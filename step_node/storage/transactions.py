@@ -12,21 +12,24 @@ from collections.abc import Iterable
 from itertools import islice
 
 from step_node.batch.batch import OPERATIONS_MAX
-from step_node.storage.interface import FinalisedOperation, Transaction
+from step_node.storage.interface import FinalisedOperation, Place, Transaction
 
 
-def place_of(transaction: Transaction) -> tuple[int, int]:
+def place_of(transaction: Transaction) -> Place:
     """Where it stands in every history: (height, number in the batch, operations before proofs)."""
     if isinstance(transaction, FinalisedOperation):
         return transaction.height, transaction.index
     return transaction.receipt.height, OPERATIONS_MAX + transaction.receipt.index
 
 
-def proofs_before(before: tuple[int, int] | None) -> tuple[int, int] | None:
-    """The (height, index) below which the proofs before this place lie. Of operations it is the place itself."""
-    return None if before is None else (before[0], max(0, before[1] - OPERATIONS_MAX))
+def edge_of_proofs(place: Place | None) -> Place | None:
+    """The (height, index) below which the proofs before this place lie, and above which those after it do.
+
+    The index is negative where the place is an operation's. Of operations the edge is the place itself.
+    """
+    return None if place is None else (place[0], place[1] - OPERATIONS_MAX)
 
 
-def newest_first(limit: int, *histories: Iterable[Transaction]) -> tuple[Transaction, ...]:
-    """The first `limit` of several histories, each of which is newest first itself."""
-    return tuple(islice(heapq.merge(*histories, key=place_of, reverse=True), limit))
+def merged(limit: int, *histories: Iterable[Transaction], is_oldest_first: bool) -> tuple[Transaction, ...]:
+    """The first `limit` of several histories, each of which goes in that direction itself."""
+    return tuple(islice(heapq.merge(*histories, key=place_of, reverse=not is_oldest_first), limit))

@@ -72,6 +72,12 @@ async def submit(client: httpx.AsyncClient, seed: int, **fields: str) -> httpx.R
     return await client.post("/proof/submit", params={"wait_ms": 0}, json=Walker(seed).proof(START_MS), headers=fields)
 
 
+async def test_the_configuration_tells_the_quotas(node: MadeUpNode) -> None:
+    async with served(node, of_address=3, of_account=2) as client:
+        rules = (await client.get("/proof/config")).json()
+    assert (rules["SUBMISSIONS_PER_MINUTE"], rules["ACCOUNT_SUBMISSIONS_PER_MINUTE"]) == (3, 2)
+
+
 async def test_who_submits_more_than_a_minutes_quota_is_told_how_much_and_when(node: MadeUpNode) -> None:
     async with served(node, of_address=3) as client:
         for left in (2, 1, 0):

@@ -109,6 +109,8 @@ async def test_the_configuration_names_the_rules(client: httpx.AsyncClient) -> N
         "BODY_BYTES_MAX": 16_384,
         "BATCH_BODY_BYTES_MAX": 1_048_576,
         "BATCH_SUBMISSIONS_MAX": 1_000,
+        "SUBMISSIONS_PER_MINUTE": None,
+        "ACCOUNT_SUBMISSIONS_PER_MINUTE": None,
     }
 
 

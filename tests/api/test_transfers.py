@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
+from step_node.explanations.details import Details
 from step_node.mempool import operations as pool_module
 from step_node.operations import client_signing
 from step_node.operations.json_form import operation_json
@@ -125,6 +126,30 @@ async def test_a_history_is_paged_without_gap_or_repeat(node: MadeUpNode, client
     assert found == (await client.get(f"/account/{RICH.address_text}")).json()["transactions"]
 
 
+async def test_what_has_come_since_is_told_oldest_first(node: MadeUpNode, client: httpx.AsyncClient) -> None:
+    path = f"/account/{RICH.address_text}/transactions"
+    none = (await client.get(path)).json()
+    assert (none["transactions"], none["nextCursor"]) == ([], None)
+    await earn(node, client)
+    known = (await client.get(path, params={"after": none["latestCursor"]})).json()
+    assert [entry["type"] for entry in known["transactions"]] == ["proof"]
+    for sequence in range(5):
+        assert (await client.post("/account/transfer", json=signed(sequence=sequence, amount_ustep=1))).is_success
+        await node.finalise()
+    since: list[dict[str, Any]] = []
+    cursor, more = known["latestCursor"], True
+    while more:
+        page = (await client.get(path, params={"limit": "2", "after": cursor})).json()
+        since += page["transactions"]
+        cursor, more = page["latestCursor"], page["nextCursor"] is not None
+    assert [entry["height"] for entry in since] == [2, 3, 4, 5, 6]
+    assert since[::-1] == (await client.get(path)).json()["transactions"][:5]
+    nothing = (await client.get(path, params={"after": cursor})).json()
+    assert (nothing["transactions"], nothing["nextCursor"], nothing["latestCursor"]) == ([], None, cursor)
+    wrong = (await client.get(path, params={"after": "yesterday"})).json()
+    assert (wrong["code"], wrong["details"]["field"]) == ("INVALID_PAYLOAD", "after")
+
+
 async def test_an_operation_about_a_validator_has_an_id_and_shows_in_its_owner_s_history(
     node: MadeUpNode, client: httpx.AsyncClient
 ) -> None:
@@ -143,7 +168,8 @@ async def test_what_waited_in_vain_says_why(node: MadeUpNode, client: httpx.Asyn
     waits = (await client.post("/account/transfer", json=signed())).json()["operationId"]
     (operation,) = node.operation_pool.waiting()
     node.operation_pool.drop(
-        operation, OperationRefused(OperationCode.WRONG_SEQUENCE, "sequence: the owner's next is 1")
+        operation,
+        OperationRefused(OperationCode.WRONG_SEQUENCE, "sequence: the owner's next is 1", Details(value=0, expected=1)),
     )
     assert (await client.get(f"/operation/{waits}")).json() == {
         "ok": True,
@@ -151,6 +177,14 @@ async def test_what_waited_in_vain_says_why(node: MadeUpNode, client: httpx.Asyn
         "status": "dropped",
         "code": "WRONG_SEQUENCE",
         "message": "sequence: the owner's next is 1",
+        "details": {
+            "gate": "sequence",
+            "field": "sequence",
+            "rule": "the owner's next is 1",
+            "value": 0,
+            "retryable": False,
+            "expected": 1,
+        },
     }
 
 

@@ -41,6 +41,8 @@ async def answers(store: Storage, chain: MadeUpChain) -> list[object]:
         said.append(await store.account_proofs(address, before=(2, 1), limit=3))
         said.append(await store.account_page(address, limit=20))
         said.append(await store.transactions(address, before=(2, 65), limit=3))
+        said.append(await store.transactions(address, after=(1, 1), limit=3))
+        said.append(await store.transactions(address, before=(4, 66), after=(1, 64), limit=3))
         said.append(await store.account_proofs(address, after=(2, 1), limit=3))
         said.append(await store.account_proofs(address, before=(4, 2), after=(1, 1), limit=3))
     for triangle_id in chain.triangles:

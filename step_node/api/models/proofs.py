@@ -136,6 +136,12 @@ class ProofConfig(Answer):
     body_bytes_max: int = Field(description="The longest body.", examples=[16_384])
     batch_body_bytes_max: int = Field(description="That of `/proof/submit-batch`.", examples=[1_048_576])
     batch_submissions_max: int = Field(description="Submissions in one such body.", examples=[1_000])
+    submissions_per_minute: int | None = Field(
+        description="One more submission of an address is RATE_LIMITED; null: no such quota here.", examples=[100]
+    )
+    account_submissions_per_minute: int | None = Field(
+        description="One more proof of an account is RATE_LIMITED; null: no such quota here.", examples=[60]
+    )
 
 
 class HistoryEntry(Answer):

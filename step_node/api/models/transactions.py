@@ -8,6 +8,8 @@ from pydantic import Field
 
 from mesh import TriangleId
 from step_node.amounts import step_text
+from step_node.api.details import DetailsAnswer
+from step_node.api.histories.pages import LatestCursor, NextCursor
 from step_node.api.models.schema import AddressText, Answer, HashText, StepText, TimestampText, TriangleText, hex_text
 from step_node.operations.operation import Operation, OperationRefused, Register, Transfer
 from step_node.proofs.timestamps import format_timestamp
@@ -63,15 +65,14 @@ class TransactionEntry(Answer):
 
 
 class AccountTransactions(Answer):
-    """A page of what an account has done and been sent, newest first."""
+    """A page of what an account has done and been sent."""
 
     ok: Literal[True] = True
     account: AddressText
     unit: Literal["STEP"] = "STEP"
     transactions: list[TransactionEntry]
-    next_cursor: str | None = Field(
-        description="Hand it back as `before` for the next page; null on the last one.", examples=["AAAAAAAAACoAAAAA"]
-    )
+    next_cursor: NextCursor
+    latest_cursor: LatestCursor
 
 
 class PendingOperation(Answer):
@@ -138,11 +139,13 @@ class DroppedOperation(Answer):
     status: Literal["dropped"] = "dropped"
     code: str = Field(description="Why, as a refusal would say it.", examples=["WRONG_SEQUENCE"])
     message: str = Field(examples=["sequence: the owner's next is 3"])
+    details: DetailsAnswer = Field(description="As of the moment in which it was dropped.")
 
     @classmethod
-    def of(cls, operation_id: bytes, why: OperationRefused) -> Self:
-        """The refusal that it would meet with now."""
-        return cls(operation_id=hex_text(operation_id), code=why.code, message=why.message)
+    def of(cls, operation_id: bytes, why: OperationRefused, *, now_ms: int) -> Self:
+        """The refusal that it would meet with now; `now_ms` is the node's clock."""
+        details = DetailsAnswer.of(why.code, why.message, why.details, now_ms=now_ms)
+        return cls(operation_id=hex_text(operation_id), code=why.code, message=why.message, details=details)
 
 
 def _type_of(operation: Operation, account: bytes) -> TransactionType:

@@ -173,8 +173,8 @@ def proof_routes(services: ApiServices, submitting: Submitting) -> APIRouter:
         response_description="The chain's parameters as far as they concern clients, and this node's limits.",
         responses=refusals(*EVERYWHERE),
     )
-    async def proof_config() -> ProofConfig:
-        """They are fixed in the chain's genesis, except for the three last, which each node sets for itself."""
+    async def proof_config(request: Request) -> ProofConfig:
+        """They are fixed in the chain's genesis, except for those from `WAIT_MS_DEFAULT` on, which are this node's."""
         parameters = services.chain.parameters
         return ProofConfig(
             timestamp=format_timestamp(services.clock.now_ms()),
@@ -197,6 +197,8 @@ def proof_routes(services: ApiServices, submitting: Submitting) -> APIRouter:
             body_bytes_max=BODY_BYTES_MAX,
             batch_body_bytes_max=BATCH_BODY_BYTES_MAX,
             batch_submissions_max=BATCH_SUBMISSIONS_MAX,
+            submissions_per_minute=bill_of(request.scope)["quota"].limit or None,
+            account_submissions_per_minute=services.account_submissions_per_minute or None,
         )
 
     return routes

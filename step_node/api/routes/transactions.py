@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Request, Response
 
 from step_node.api.documentation import EVERYWHERE, refusals
 from step_node.api.errors import ApiError, RequestCode
-from step_node.api.histories.cursor import encode_cursor
-from step_node.api.histories.pages import PAGE_DEFAULT, Before, Limit, PageAsked
+from step_node.api.histories.pages import PAGE_DEFAULT, After, Before, Limit, PageAsked
 from step_node.api.middleware.body import parse_json
 from step_node.api.middleware.caching import UNCHANGING
 from step_node.api.models.schema import EXAMPLE_PROOF_ID, HASH_PATTERN, hex_text
@@ -28,6 +28,7 @@ from step_node.explanations.details import Details
 from step_node.operations.json_form import TransferForm, parse_operation
 from step_node.operations.operation import OperationCode, OperationRefused
 from step_node.proofs.proof import RefusalCode
+from step_node.storage.interface import Place, Transaction
 from step_node.storage.transactions import place_of
 
 TRANSFER_CODES = (
@@ -114,7 +115,7 @@ def transaction_routes(services: ApiServices) -> APIRouter:
         if waiting is not None:
             return PendingOperation.of(waiting, operation_id)
         if why is not None:
-            return DroppedOperation.of(operation_id, why)
+            return DroppedOperation.of(operation_id, why, now_ms=services.clock.now_ms())
         raise ApiError(
             RequestCode.OPERATION_NOT_FOUND,
             "operationId: waits for no batch on this node, and none that it keeps holds it; submit it again, which does"
@@ -124,21 +125,25 @@ def transaction_routes(services: ApiServices) -> APIRouter:
 
     @routes.get(
         "/account/{address}/transactions",
-        summary="What an account has done and been sent, newest first",
+        summary="What an account has done and been sent",
         responses=refusals(*EVERYWHERE),
     )
     async def account_transactions(
-        address: Address, limit: Limit = PAGE_DEFAULT, before: Before = None
+        address: Address, limit: Limit = PAGE_DEFAULT, before: Before = None, after: After = None
     ) -> AccountTransactions:
-        """Its proofs, transfers and operations about validators. What becomes final while you page comes before the
-        first page: no later page changes."""
+        """Its proofs, transfers and operations about validators: newest first, or from `after` on. What becomes final
+        while you page changes no later page."""
         key = bytes.fromhex(address[2:])
-        # One more than asked for tells whether there is another page.
-        found = await storage.transactions(key, before=PageAsked.of(limit, before, None).before, limit=limit + 1)
+
+        async def history(limit: int, before: Place | None, after: Place | None) -> Sequence[Transaction]:
+            return await storage.transactions(key, limit=limit, before=before, after=after)
+
+        page = await PageAsked.of(limit, before, after).read(history, place_of)
         return AccountTransactions(
             account=hex_text(key),
-            transactions=[TransactionEntry.of(one, key) for one in found[:limit]],
-            next_cursor=encode_cursor(*place_of(found[limit - 1])) if len(found) > limit else None,
+            transactions=[TransactionEntry.of(one, key) for one in page.entries],
+            next_cursor=page.next_cursor,
+            latest_cursor=page.latest_cursor,
         )
 
     return routes
