@@ -39,6 +39,10 @@ wait_ms_max = {api.wait_ms_max}
 connections_max = {api.connections_max}
 # Of them from one address, of IPv6 from one network of 64 bits (1 to 10,000); one more is closed at once.
 connections_per_address_max = {api.connections_per_address_max}
+# Streams of GET /events, which may be open for an hour (0 to 5,000, and half of the connections at most), and of them
+# from one address (1 to 5,000); one more is refused.
+event_streams_max = {api.event_streams_max}
+event_streams_per_address_max = {api.event_streams_per_address_max}
 # How many milliseconds of a second answering may take, for all clients together (10 to 10,000); a request costs
 # 1 to 10. Beyond, requests wait up to a second, and are refused.
 cost_ms_per_second = {api.cost_ms_per_second}

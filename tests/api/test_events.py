@@ -349,16 +349,23 @@ async def test_a_client_that_goes_on_sending_changes_nothing(node: MadeUpNode) -
 async def test_hundreds_connect_and_leave_and_all_that_stay_see_everything(node: MadeUpNode) -> None:
     limits = replace(AMPLE, connections_max=2_000, connections_per_address_max=2_000)
     seen: list[int] = []
+    stayers, opened, all_stay = 100, 0, trio.Event()
     async with served(node, limits, streams_max=1_000, streams_per_address_max=1_000) as (client, _):
         port = port_of(client)
 
         async def come_and_go(number: int) -> None:
+            nonlocal opened
             stream = await trio.open_tcp_stream("127.0.0.1", port)
             await stream.send_all(b"GET /events?kinds=batch HTTP/1.1\r\nHost: node\r\n\r\n")
             if number % 4:
                 await trio.aclose_forcefully(stream)
                 return
             received = b""
+            while b"event: open" not in received:
+                received += await stream.receive_some()
+            opened += 1
+            if opened == stayers:
+                all_stay.set()
             while b'"height":3' not in received:
                 received += await stream.receive_some()
             seen.append(received.count(b"event: batch"))
@@ -366,12 +373,12 @@ async def test_hundreds_connect_and_leave_and_all_that_stay_see_everything(node:
 
         with trio.fail_after(60):
             async with trio.open_nursery() as nursery:
-                for number in range(400):
+                for number in range(4 * stayers):
                     nursery.start_soon(come_and_go, number)
-                await streams_open(node, 100)
+                await all_stay.wait()
                 for height in range(1, 4):
                     await go_on(node, height)
-        assert seen == [3] * 100
+        assert seen == [3] * stayers
         await streams_open(node, 0)
 
 

@@ -56,7 +56,7 @@ async def test_an_account_beyond_the_last_place_has_no_rank(
     started: Storage, chain: MadeUpChain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await grow(started, chain, 2)
-    for module in ("memory", "sqlite_reads", "mongo_reads"):
+    for module in ("memory", "sqlite_accounts", "mongo_accounts"):
         monkeypatch.setattr(f"step_node.storage.{module}.RANK_MAX", 2)
     accounts = await started.leaderboard(limit=4)
     ranks = [await started.account_rank(account.address) for account in accounts]
