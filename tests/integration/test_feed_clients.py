@@ -132,7 +132,7 @@ def told_to_the_blocking_client(url: str, last_id: str, height: int) -> list[Eve
     return told
 
 
-@pytest.mark.slow
+@pytest.mark.long
 async def test_both_clients_follow_the_feed_over_the_death_of_a_node_and_from_any_id() -> None:
     with trio.fail_after(SECONDS_MAX):
         async with Devnet(DevnetSettings(base_port=0, parameters=QUICK)) as devnet:

@@ -70,7 +70,7 @@ def test_the_first_program_of_the_readme_is_the_example() -> None:
     assert (CLIENT / "examples" / "first-proof.mjs").read_text(encoding="utf-8").endswith(first)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 async def test_every_example_makes_a_final_proof() -> None:
     with trio.fail_after(SECONDS_MAX):
         async with Devnet(DevnetSettings(base_port=0, parameters=QUICK)) as devnet:

@@ -11,8 +11,6 @@ from step_node.testing.bench.figures import Bar, Sample
 from step_node.testing.bench.grown_homes import HomesPlan
 from step_node.testing.bench.networks import BATCH, Network, batch_at, running_network
 from step_node.testing.bench.plans import RowPlan, Workshop
-from step_node.testing.load.connection import Endpoint
-from step_node.testing.load.follower import Follower
 from step_node.testing.load.readers import Readers, ReadReport, Surroundings, questions
 from step_node.testing.load.report import LoadReport, percentile
 
@@ -32,7 +30,7 @@ async def measure_reads(workshop: Workshop) -> Sample:
         batch = batch_at(PROOFS_PER_SECOND, BATCH)
         alone = await network.load(PROOFS_PER_SECOND, SECONDS, batch=batch)
         workshop.tell(f"without readers: finality {alone.finality_ms} ms")
-        reads, beside = await _both(network, batch, await _surroundings(network))
+        reads, beside = await _both(network, batch, _surroundings(network))
         workshop.tell(
             f"with readers: finality {beside.finality_ms} ms; answers {reads.latency_ms} ms, {reads.statuses}"
         )
@@ -67,13 +65,10 @@ async def _both(network: Network, batch: int, there: Surroundings) -> tuple[Read
     return found[0], beside
 
 
-async def _surroundings(network: Network) -> Surroundings:
+def _surroundings(network: Network) -> Surroundings:
     if network.known is None:
         raise RuntimeError("there is nothing to ask for on a chain that has not grown")
-    follower = Follower([Endpoint.of(url) for url in network.devnet.urls], lambda _proof_ids: None)
-    await follower.begin()
-    await follower.close()
-    return Surroundings(network.known.provers, network.known.count, follower.height)
+    return Surroundings(network.known.provers, network.known.count)
 
 
 def _failures(reads: ReadReport, alone: LoadReport, beside: LoadReport) -> tuple[str, ...]:

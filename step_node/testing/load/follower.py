@@ -63,12 +63,8 @@ class Follower:
                 await trio.sleep(POLL_SECONDS)
         finally:
             with trio.CancelScope(shield=True):
-                await self.close()
-
-    async def close(self) -> None:
-        """Let go of the connections; for who only wants to know where the chain stands."""
-        for connection in self._connections:
-            await connection.close()
+                for connection in self._connections:
+                    await connection.close()
 
     async def _look(self) -> None:
         head = await self._height()
