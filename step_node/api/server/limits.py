@@ -54,13 +54,13 @@ SUBMISSIONS_COST_MS_PER_KIB: Final = 0.05
 SUBMISSION_COST_MS: Final = 0.05
 """What each of many submissions costs beyond: `/proof/submit` is mostly the request, and not the proof."""
 
-MESH_LOOK_COST_MS: Final = 0.01
+MESH_LOOK_COST_MS: Final = 0.04
 """What each triangle costs that a search of the mesh looks at."""
 
-MESH_TRIANGLE_COST_MS: Final = 0.04
+MESH_TRIANGLE_COST_MS: Final = 0.16
 """What each triangle of an answer costs beyond, without its outline."""
 
-MESH_OUTLINE_COST_MS: Final = 0.06
+MESH_OUTLINE_COST_MS: Final = 0.24
 """What drawing one costs."""
 
 READ_COST_MS: Final = 0.1
