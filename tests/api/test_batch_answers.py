@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import httpx
 import pytest
 import trio
@@ -11,23 +9,8 @@ import trio
 from step_node.api.batches import answers as batch_answers
 from step_node.api.batches.answers import BatchAnswers, KeptAnswer
 from step_node.proofs.payload import parse_payload
-from step_node.storage.interface import StoredBatch
-from step_node.storage.memory import MemoryStorage
+from tests.api.counting_storage import CountingStorage
 from tests.api.made_up_node import MadeUpNode, Walker
-
-
-class CountingStorage(MemoryStorage):
-    """Counts the batches that are read."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.read: list[int] = []
-
-    async def batches(self, from_height: int, limit: int) -> Sequence[StoredBatch]:
-        """Take a turn of the loop, so that others ask meanwhile."""
-        self.read.append(from_height)
-        await trio.lowlevel.checkpoint()
-        return await super().batches(from_height, limit)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import httpx
@@ -17,26 +16,12 @@ from step_node.proofs.proof import Refusal, RefusalCode
 from step_node.receipts.document import read_receipt
 from step_node.receipts.making import BatchReceipts
 from step_node.receipts.verification import verify_receipt
-from step_node.storage.interface import StoredBatch
 from step_node.storage.memory import MemoryStorage
+from tests.api.counting_storage import CountingStorage
 from tests.api.made_up_node import START_MS, MadeUpNode, Walker
 from tests.api.test_submit import require_refusal, submit
 from tests.api.test_transfers import earn, signed
 from tests.receipts.test_links import replacing
-
-
-class CountingStorage(MemoryStorage):
-    """Counts the batches that are read."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.read: list[int] = []
-
-    async def batches(self, from_height: int, limit: int) -> Sequence[StoredBatch]:
-        """Take a turn of the loop, so that others ask meanwhile."""
-        self.read.append(from_height)
-        await trio.lowlevel.checkpoint()
-        return await super().batches(from_height, limit)
 
 
 @pytest.fixture
