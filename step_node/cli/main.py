@@ -26,7 +26,7 @@ from step_node.cli import (
     simulate_command,
     start_command,
     status_command,
-    storage_commands,
+    store_commands,
     validator_commands,
     walk_command,
 )
@@ -83,7 +83,7 @@ app.add_typer(account_commands.app, name="account")
 app.add_typer(keys_commands.app, name="keys")
 app.add_typer(mesh_commands.app, name="mesh")
 app.add_typer(proof_commands.app, name="proof")
-app.add_typer(storage_commands.app, name="storage")
+app.add_typer(store_commands.app, name="store")
 app.add_typer(validator_commands.app, name="validator")
 
 

@@ -84,7 +84,7 @@ class WriteAheadLog:
             if found_height > height:
                 raise LogAhead(
                     f"{path}: is of height {found_height}, but the store's head is {height - 1}: the store has lost"
-                    " finalised batches. Put the store back. If it is gone for good: `step-node storage rebuild` takes"
+                    " finalised batches. Put the store back. If it is gone for good: `step-node store rebuild` takes"
                     " this file away too, on fewer than a third of the validators at once, and the node then fetches"
                     " every batch from its peers. Never move the signing history."
                 ) from error

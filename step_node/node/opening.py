@@ -157,7 +157,7 @@ async def _check_state(storage: Storage) -> None:
     if found_ustep != expected_ustep:
         raise StorageMismatch(
             f"the stored accounts and stakes hold {found_ustep} µSTEP, but the ledger's head says {expected_ustep}:"
-            " the store has been changed from outside. Fetch it anew from the peers: `step-node storage rebuild`"
+            " the store has been changed from outside. Fetch it anew from the peers: `step-node store rebuild`"
         )
     if totals.accounts + totals.triangles <= ADDED_UP_AT_START_MAX:
         await add_up_state(storage)
@@ -175,7 +175,7 @@ async def check_large_state(storage: Storage) -> None:
         log.info("adding up the state root beside the running node", accounts=totals.accounts)
         records = await add_up_state(storage, share=BACKGROUND_SHARE)
     except StorageUnavailable as error:
-        log.warning("the state root is not added up; `step-node storage check` does it too", reason=str(error))
+        log.warning("the state root is not added up; `step-node store verify` does it too", reason=str(error))
         return
     log.info("the state root adds up", records=records)
 

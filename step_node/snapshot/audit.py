@@ -39,7 +39,7 @@ class StateSum(RecordSink):
             raise StorageMismatch(
                 "the records of the store do not add up to its state root: the store has been changed from outside, or"
                 " the disk has changed it. Its node would contradict all others. Check the disk, and fetch the store"
-                " anew from the peers: `step-node storage rebuild`"
+                " anew from the peers: `step-node store rebuild`"
             )
 
 

@@ -74,7 +74,7 @@ def require_same_schema(stored: int, where: str) -> None:
     if stored != SCHEMA_VERSION:
         raise StorageMismatch(
             f"{where} has schema version {stored}, and this program needs {SCHEMA_VERSION}:"
-            " start with an empty store (`step-node storage rebuild`) and let the node catch up from its peers"
+            " start with an empty store (`step-node store rebuild`) and let the node catch up from its peers"
         )
 
 

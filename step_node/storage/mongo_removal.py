@@ -19,7 +19,7 @@ from step_node.storage.mongo_driver import meaningful_errors, settled
 from step_node.storage.mongo_replica_set import where_is
 from step_node.storage.mongo_session import RETRY_MAX_S, MongoDatabase
 
-APPLICATION = "step-node storage rebuild"
+APPLICATION = "step-node store rebuild"
 """What this is connected as, so that it does not take itself for a node."""
 
 LEAVING_MAX_S = 5.0

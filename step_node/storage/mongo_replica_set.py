@@ -37,9 +37,9 @@ _NOT_YET_INITIALIZED = 94
 
 _STANDALONE = (
     "{where} is a standalone mongod: finalising a batch needs a replica set (one member is enough)."
-    " Start mongod with --replSet " + DEFAULT_NAME + ", then run `step-node storage init`"
+    " Start mongod with --replSet " + DEFAULT_NAME + ", then run `step-node store init`"
 )
-_NOT_INITIATED = "{where} was started with --replSet, but its set has not been initiated: run `step-node storage init`"
+_NOT_INITIATED = "{where} was started with --replSet, but its set has not been initiated: run `step-node store init`"
 
 
 def require_replica_set(hello: Mapping[str, Any], where: str) -> None:

@@ -46,7 +46,7 @@ CHECKPOINT_AT_PAGES = 8_000
 that, and waited for the disk once more; in two or three batches many pages change again, and are copied once."""
 
 CHECKED_AT_START_BYTES_MAX = 1_000_000_000
-"""A larger file is not read through at each start, which takes seconds for each GB: `step-node storage check` does."""
+"""A larger file is not read through at each start, which takes seconds for each GB: `step-node store verify` does."""
 
 FILE_SUFFIXES = ("", "-wal", "-shm", "-journal")
 """Of the files that are one store, the last only while its tables are made. In this order they can be taken away one by
@@ -217,7 +217,7 @@ def transaction(connection: sqlite3.Connection, mode: str) -> Iterator[None]:
             connection.execute("ROLLBACK")
 
 
-_WHAT_TO_DO = "move it away and let the node catch up from its peers: `step-node storage rebuild`"
+_WHAT_TO_DO = "move it away and let the node catch up from its peers: `step-node store rebuild`"
 
 _THE_ENVIRONMENT = frozenset(
     {

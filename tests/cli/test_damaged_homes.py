@@ -87,7 +87,7 @@ CURES: Final = {
     "lock": "lock: Is a directory",
     "keys/p2p.key": "put it back from your backup",
     "keys/validator.json": "ut it",
-    "data/ledger.sqlite": "step-node storage rebuild",
+    "data/ledger.sqlite": "step-node store rebuild",
     "data/journal.sqlite": "it ends no node",
     "data/consensus.log": "Move the file out of the home and start again",
     "data/signing_history": "--lost-signing-history",

@@ -57,7 +57,7 @@ async def test_a_store_changed_from_outside_does_not_start_and_says_what_to_do(
         hand.execute("UPDATE triangles SET clicks = clicks + 1")
     for added_up_at_start_max in (opening.ADDED_UP_AT_START_MAX, 0):  # Before the start, and beside the running node.
         monkeypatch.setattr(opening, "ADDED_UP_AT_START_MAX", added_up_at_start_max)
-        with pytest.raises(StorageMismatch, match=r"do not add up to its state root.*step-node storage rebuild"):
+        with pytest.raises(StorageMismatch, match=r"do not add up to its state root.*step-node store rebuild"):
             await run_node(home, LOCAL, genesis, NodeKeys(None, new_private_key()))
 
 

@@ -36,7 +36,7 @@ def database(mongodb_uri: str) -> Iterator[Any]:
 async def test_a_standalone_mongod_is_refused_saying_what_to_do() -> None:
     async with throwaway.throwaway_mongod(replica_set=False) as mongod:
         for uri in (mongod.uri, f"{mongod.uri}?replicaSet=step&serverSelectionTimeoutMS=300"):
-            with pytest.raises(StorageMismatch, match=r"standalone mongod.*--replSet step.*`step-node storage init`"):
+            with pytest.raises(StorageMismatch, match=r"standalone mongod.*--replSet step.*`step-node store init`"):
                 await MongoStorage.open(uri, "any")
         with pytest.raises(StorageMismatch, match=r"standalone mongod.*--replSet step"):
             await initiate_replica_set(mongod.uri)
@@ -49,7 +49,7 @@ async def test_a_set_is_initiated_once_and_until_then_refused() -> None:
         # Waits for the server to answer, which is all there is to wait for: the set has no member by this name.
         with pytest.raises(StorageMismatch, match="refuses to form the set"):
             await initiate_replica_set(mongod.uri, members=["198.51.100.1:27017"])
-        with pytest.raises(StorageMismatch, match="has not been initiated: run `step-node storage init`"):
+        with pytest.raises(StorageMismatch, match="has not been initiated: run `step-node store init`"):
             await MongoStorage.open(f"{mongod.uri}&serverSelectionTimeoutMS=300", "any")
         said: list[str] = []
         await initiate_replica_set(mongod.uri, report=said.append)

@@ -1,4 +1,4 @@
-"""`step-node storage`: looking through a store, fetching a store anew, preparing a MongoDB replica set."""
+"""`step-node store`: looking through a store, fetching a store anew, preparing a MongoDB replica set."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 TOLD_EVERY_RECORDS = 1_000_000
 
 app = typer.Typer(
-    no_args_is_help=True, help="Storage engines: check a store, rebuild a store, prepare a MongoDB replica set."
+    no_args_is_help=True, help="The store of a home: verify it, rebuild it, prepare a MongoDB replica set."
 )
 
 
 @app.callback()
-def storage() -> None:
-    """Storage engines: check a store, rebuild a store, prepare a MongoDB replica set."""
+def store() -> None:
+    """The store of a home: verify it, rebuild it, prepare a MongoDB replica set."""
 
 
-@app.command("init", epilog="Example: step-node storage init --uri mongodb://mongo1,mongo2,mongo3/?replicaSet=rs0")
+@app.command("init", epilog="Example: step-node store init --uri mongodb://mongo1,mongo2,mongo3/?replicaSet=rs0")
 def initiate(
     uri: Annotated[
         str, typer.Option(metavar="URI", help="mongodb://host[:port],…, its servers started with --replSet.")
@@ -49,8 +49,8 @@ def initiate(
     typer.echo("the replica set has a primary")
 
 
-@app.command(epilog="Example: step-node storage check --home node")
-def check(
+@app.command(epilog="Example: step-node store verify --home node")
+def verify(
     home: Annotated[Path, typer.Option(metavar="DIR", help="The node's home.")],
 ) -> None:
     """Look through the store of a home: a SQLite file for damage, page by page and index by index; and the records of
@@ -81,7 +81,7 @@ def check(
     typer.echo(f"{name} is sound")
 
 
-@app.command(epilog="Example: step-node storage rebuild --home node")
+@app.command(epilog="Example: step-node store rebuild --home node")
 def rebuild(
     home: Annotated[Path, typer.Option(metavar="DIR", help="The node's home; the node must not run.")],
     yes: Annotated[

@@ -1,4 +1,4 @@
-"""`step-node storage`: what is damaged or cannot be done is an error that says why."""
+"""`step-node store`: what is damaged or cannot be done is an error that says why."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ __all__ = ["mongodb_uri"]
 
 @pytest.mark.parametrize("uri", ["nonsense", "http://127.0.0.1", "mongodb://host:port", "mongodb://"])
 def test_what_is_no_uri_is_an_error(command: Command, uri: str) -> None:
-    result = command("storage", "init", "--uri", uri)
+    result = command("store", "init", "--uri", uri)
     assert result.exit_code == 1
     assert result.stderr.startswith("error: the MongoDB URI cannot be used: ")
 
 
 def test_a_server_that_is_not_there_is_an_error_that_names_it(command: Command) -> None:
     port = free_ports(1)[0].api
-    result = command("storage", "init", "--uri", f"mongodb://127.0.0.1:{port}", "--wait-s", 0)
+    result = command("store", "init", "--uri", f"mongodb://127.0.0.1:{port}", "--wait-s", 0)
     assert result.exit_code == 1
     assert f"error: 127.0.0.1:{port} has no primary after 0 s" in result.stderr
 
@@ -46,17 +46,17 @@ def test_a_server_that_is_not_there_is_an_error_that_names_it(command: Command) 
 def test_a_sound_store_and_a_home_without_one_and_a_damaged_one(command: Command, tmp_path: Path) -> None:
     home = NodeHome(tmp_path)
     home.config.write_text("", encoding="utf-8")
-    result = command("storage", "check", "--home", tmp_path)
+    result = command("store", "verify", "--home", tmp_path)
     assert (result.exit_code, result.stderr) == (
         1,
         f"error: {home.ledger}: is not there; the node has not been started yet\n",
     )
     home.data.mkdir()
     open_writer(home.ledger).close()
-    result = command("storage", "check", "--home", tmp_path)
+    result = command("store", "verify", "--home", tmp_path)
     assert (result.exit_code, result.stdout) == (0, f"{home.ledger} is sound\n")
     home.ledger.write_bytes(home.ledger.read_bytes()[:4_096] + bytes(8_192))
-    result = command("storage", "check", "--home", tmp_path)
+    result = command("store", "verify", "--home", tmp_path)
     assert result.exit_code == 1
     assert result.stderr.startswith(f"error: {home.ledger} is ")
 
@@ -82,13 +82,13 @@ def test_a_record_changed_from_outside_is_found_and_what_to_do_is_said(
             await finalise(chain, [signed_proof()])
 
     trio.run(make_store)
-    assert command("storage", "check", "--home", tmp_path).exit_code == 0
+    assert command("store", "verify", "--home", tmp_path).exit_code == 0
     with closing(sqlite3.connect(home.ledger)) as hand, hand:
         hand.execute(change)
-    result = command("storage", "check", "--home", tmp_path)
+    result = command("store", "verify", "--home", tmp_path)
     assert result.exit_code == 1
     assert result.stderr.startswith("error: the records of the store do not add up to its state root")
-    assert "`step-node storage rebuild`" in result.stderr
+    assert "`step-node store rebuild`" in result.stderr
     assert "Traceback" not in result.stderr
 
 
@@ -121,7 +121,7 @@ def test_a_sqlite_store_is_moved_away_with_the_consensus_log_and_nothing_else(
         log.write_bytes(log.name.encode())
     ledger, before = used_home.ledger.read_bytes(), kept(used_home)
     assert any("signing_history" in path for path in before)
-    result = command("storage", "rebuild", "--home", used_home.root)
+    result = command("store", "rebuild", "--home", used_home.root)
     assert result.exit_code == 0, result.stderr
     directory = used_home.old_store(1)
     assert result.stdout == (
@@ -148,16 +148,16 @@ def test_a_sqlite_store_is_moved_away_with_the_consensus_log_and_nothing_else(
 def test_a_second_time_there_is_nothing_to_take_away_and_a_third_overwrites_nothing(
     command: Command, used_home: NodeHome
 ) -> None:
-    assert command("storage", "rebuild", "--home", used_home.root).exit_code == 0
+    assert command("store", "rebuild", "--home", used_home.root).exit_code == 0
     first = taken_away(used_home)
-    result = command("storage", "rebuild", "--home", used_home.root)
+    result = command("store", "rebuild", "--home", used_home.root)
     assert (result.exit_code, result.stdout) == (
         0,
         f"there is no store to take away; next: step-node start --home {used_home.root}\n",
     )
     assert not used_home.old_store(2).exists()
     used_home.consensus_log.write_bytes(b"of a new store")
-    assert command("storage", "rebuild", "--home", used_home.root).exit_code == 0
+    assert command("store", "rebuild", "--home", used_home.root).exit_code == 0
     assert taken_away(used_home) == first
     assert taken_away(used_home, 2) == {"consensus.log": b"of a new store"}
 
@@ -177,10 +177,10 @@ def test_the_consensus_log_goes_before_the_store_and_the_file_before_its_own_log
         raise OSError(5, "Input/output error", str(path))
 
     monkeypatch.setattr(Path, "rename", one_then_fail)
-    result = command("storage", "rebuild", "--home", used_home.root)
+    result = command("store", "rebuild", "--home", used_home.root)
     assert (result.exit_code, result.stderr) == (1, f"error: {used_home.ledger}: Input/output error\n")
-    assert command("storage", "rebuild", "--home", used_home.root).exit_code == 1
-    assert command("storage", "rebuild", "--home", used_home.root).exit_code == 0
+    assert command("store", "rebuild", "--home", used_home.root).exit_code == 1
+    assert command("store", "rebuild", "--home", used_home.root).exit_code == 0
     assert moved == ["consensus.log", "ledger.sqlite", "ledger.sqlite", "ledger.sqlite-wal", "ledger.sqlite-wal"]
     # SQLite takes no log for the one of a new file.
     wal.write_bytes(b"of a store that is gone")
@@ -193,7 +193,7 @@ def test_the_store_of_a_running_node_is_not_taken_away(command: Command, used_ho
         port = free_ports(1)[0].api
         name_database(used_home, f"mongodb://127.0.0.1:{port}", "not_even_looked_for")
     with HomeLock(used_home.root):
-        result = command("storage", "rebuild", "--home", used_home.root, "--yes")
+        result = command("store", "rebuild", "--home", used_home.root, "--yes")
     assert result.exit_code == 1
     assert result.stderr.startswith(f"error: {used_home.root}: this node home is in use by process ")
     assert used_home.ledger.exists()
@@ -244,7 +244,7 @@ def test_a_mongodb_database_is_dropped_after_a_yes_and_the_consensus_log_moved(
     command: Command, used_home: NodeHome, database: Database
 ) -> None:
     before = kept(used_home)
-    result = command("storage", "rebuild", "--home", used_home.root, stdin="y\n")
+    result = command("store", "rebuild", "--home", used_home.root, stdin="y\n")
     assert result.exit_code == 0, result.stderr
     assert f"Drop {described(database)}? It cannot be brought back. [y/N]" in result.stderr
     directory = used_home.old_store(1)
@@ -260,7 +260,7 @@ def test_a_mongodb_database_is_dropped_after_a_yes_and_the_consensus_log_moved(
     assert kept(used_home) == before
     # The file is not this engine's store, and stays.
     assert used_home.ledger.exists()
-    result = command("storage", "rebuild", "--home", used_home.root)
+    result = command("store", "rebuild", "--home", used_home.root)
     assert (result.exit_code, result.stderr) == (0, "")
     assert result.stdout.startswith("there is no store to take away; next: ")
 
@@ -270,13 +270,13 @@ def test_a_mongodb_database_is_dropped_after_a_yes_and_the_consensus_log_moved(
 def test_without_a_yes_a_mongodb_database_stays_and_nothing_is_moved(
     command: Command, used_home: NodeHome, database: Database, answer: str
 ) -> None:
-    result = command("storage", "rebuild", "--home", used_home.root, stdin=answer)
+    result = command("store", "rebuild", "--home", used_home.root, stdin=answer)
     assert result.exit_code == 1
     expected = f"error: {described(database)}, was not dropped, and nothing was moved; in scripts say --yes\n"
     assert result.stderr.endswith(expected)
     assert database["meta"].find_one({"_id": "chain"})
     assert used_home.consensus_log.exists()
-    result = command("storage", "rebuild", "--home", used_home.root, "--yes")
+    result = command("store", "rebuild", "--home", used_home.root, "--yes")
     assert result.exit_code == 0
     assert "Drop" not in result.stderr
 
@@ -285,12 +285,12 @@ def test_a_database_that_is_not_only_a_step_store_is_not_dropped(
     command: Command, used_home: NodeHome, mongodb_uri: str, database: Database
 ) -> None:
     database["accounts"].insert_one({"_id": "somebody else's"})
-    refused = command("storage", "rebuild", "--home", used_home.root, "--yes")
+    refused = command("store", "rebuild", "--home", used_home.root, "--yes")
     assert refused.exit_code == 1
     assert "is not known to be a STEP store: it names no schema version; nothing was dropped" in refused.stderr
     trio.run(store_three_batches, MongoSettings(mongodb_uri, database.name))
     database["invoices"].insert_one({"_id": 1})
-    refused = command("storage", "rebuild", "--home", used_home.root, "--yes")
+    refused = command("store", "rebuild", "--home", used_home.root, "--yes")
     assert refused.exit_code == 1
     assert "holds collections that are not a STEP store's: invoices; nothing was dropped" in refused.stderr
     assert database["accounts"].find_one({"_id": "somebody else's"})
@@ -300,7 +300,7 @@ def test_a_database_that_is_not_only_a_step_store_is_not_dropped(
 @pytest.mark.usefixtures("settings")
 def test_a_store_of_another_version_is_dropped_too(command: Command, used_home: NodeHome, database: Database) -> None:
     database["meta"].update_one({"_id": "schema"}, {"$set": {"version": 999}})
-    result = command("storage", "rebuild", "--home", used_home.root, "--yes")
+    result = command("store", "rebuild", "--home", used_home.root, "--yes")
     assert result.exit_code == 0, result.stderr
     assert database.list_collection_names() == []
 
@@ -311,12 +311,12 @@ def test_a_database_that_a_node_of_another_home_uses_is_not_dropped(
     monkeypatch.setattr("step_node.storage.mongo_removal.LEAVING_MAX_S", 0.0)
     with pymongo.MongoClient[dict[str, Any]](settings.uri, appname=f"step-node {settings.database}") as node:
         assert node[settings.database]["meta"].find_one({"_id": "chain"})
-        refused = command("storage", "rebuild", "--home", used_home.root, "--yes")
+        refused = command("store", "rebuild", "--home", used_home.root, "--yes")
         assert node[settings.database]["meta"].find_one({"_id": "chain"})
     assert refused.exit_code == 1
     assert "is in use by the node that is connected from 127.0.0.1:" in refused.stderr
     monkeypatch.undo()
-    assert command("storage", "rebuild", "--home", used_home.root, "--yes").exit_code == 0
+    assert command("store", "rebuild", "--home", used_home.root, "--yes").exit_code == 0
 
 
 @pytest.mark.usefixtures("settings")
@@ -328,7 +328,7 @@ def test_a_drop_that_was_cut_short_is_gone_on_with(command: Command, used_home: 
     database["meta"].delete_many({})
     database["meta"].insert_one({"_id": "removing", "removing": True})
     used_home.consensus_log.unlink()
-    result = command("storage", "rebuild", "--home", used_home.root, "--yes")
+    result = command("store", "rebuild", "--home", used_home.root, "--yes")
     assert result.exit_code == 0, result.stderr
     assert ", without a chain\n" in result.stdout
     assert "may be deleted" not in result.stdout
