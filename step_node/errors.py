@@ -74,23 +74,32 @@ def foreseen(error: StepNodeError | BaseExceptionGroup) -> list[StepNodeError]:
 
 def describe_validation_error(error: ValidationError) -> str:
     """`field: rule; field: rule`, naming at most five fields, with the offending value cut short."""
+    rules = broken_rules(error)
+    lines = [f"{field}: {rule}" if field else rule for field, rule in rules[:_SHOWN_MAX]]
+    hidden = len(rules) - len(lines)
+    return "; ".join(lines) + (f"; and {hidden} more" if hidden > 0 else "")
+
+
+def broken_rules(
+    error: ValidationError, *, path: tuple[str, ...] = (), hides_values: bool = False
+) -> list[tuple[str, str]]:
+    """Each field's name, below `path`, and its rule with the offending value cut short, unless `hides_values`."""
     found = error.errors(include_url=False)
     # A list that only lacks the items refused by themselves is not too short: that would hide the one real error.
     refused_in = {item["loc"][:depth] for item in found for depth in range(len(item["loc"]))}
-    items = [item for item in found if item["type"] != "too_short" or item["loc"] not in refused_in]
-    lines = []
-    for item in items[:_SHOWN_MAX]:
-        field = ".".join(str(part) for part in item["loc"])
-        message = rule_of(item)
+    rules = []
+    for item in found:
+        if item["type"] == "too_short" and item["loc"] in refused_in:
+            continue
+        rule = rule_of(item)
         if item["type"] == "extra_forbidden":
-            message = "unknown key"
-        elif item["type"] not in ("missing", "value_error"):
+            rule = "unknown key"
+        elif item["type"] not in ("missing", "value_error") and not hides_values:
             shown = repr(item["input"])
             if not _may_hold_password(shown):
-                message += f" (not {_shorten(shown)})"
-        lines.append(f"{field}: {message}" if field else message)
-    hidden = len(items) - len(lines)
-    return "; ".join(lines) + (f"; and {hidden} more" if hidden > 0 else "")
+                rule += f" (not {_shorten(shown)})"
+        rules.append((".".join(map(str, (*path, *item["loc"]))), rule))
+    return rules
 
 
 def rule_of(item: Mapping[str, Any]) -> str:

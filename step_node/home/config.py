@@ -1,44 +1,35 @@
-"""The operator's settings: `config.toml` in a node home, overridden by `STEP_…` environment variables.
+"""The operator's settings: `config.toml` in a node home, `STEP_…` environment variables, and `--set` of a command.
 
-What the chain's nodes must agree on stands in genesis, never here. Unknown keys and impossible values are errors that
-name the key. Precedence: environment, then file, then the defaults below.
+What the chain's nodes must agree on stands in genesis, never here. A setting is one field below: its type is its rule,
+its docstring what `config.toml` and docs/settings.md say of it, its markers whether it is a secret (`SECRET`) and
+whether a node that runs takes a new value (`RELOADABLE`). Precedence: command, environment, file, the defaults below;
+how they are read is in `home.config_sources`.
 """
 
 from __future__ import annotations
 
-import difflib
-import json
 import os
-import re
-import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, IPvAnyAddress, ValidationError, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, IPvAnyAddress
 
-from step_node.errors import StepNodeError, describe_validation_error
+from step_node.home.config_sources import (
+    RELOADABLE,
+    ConfigError,
+    Layers,
+    Problem,
+    Source,
+    read_layers,
+)
+from step_node.home.log_levels import LogLevelName, check_levels
+from step_node.home.secrets import SECRET, ReadSecret, read_secret
 from step_node.mempool.pool import PROOFS_MAX
 from step_node.multiaddrs import MultiaddrText
 
-ENVIRONMENT_PREFIX = "STEP_"
-"""`STEP_API__PORT=8601` overrides `port` under `[api]`; a list is given as JSON."""
-
-CONFIG_BYTES_MAX = 65_536
-LINE_DOTS_MAX = 32
-"""Dots of one line outside of quotes. Python's TOML parser takes gigabytes for a key of some ten thousand parts."""
-_STRING = re.compile(r"\"[^\"]*\"|'[^']*'")
-
-_NESTED = "__"
-
-OTHER_VARIABLES = frozenset(
-    {"STEP_NODE_KEYSTORE_PASSWORD", "STEP_CHAOS_LIBFAKETIME", "STEP_IMAGE", "STEP_TEST_MONGODB_URI"}
-)
-"""Variables with our prefix that are no settings of a node: of keystores, chaos, compose.yaml and the tests."""
-
-_OF_KUBERNETES = re.compile(r"STEP_(.+_)?(SERVICE_HOST|SERVICE_PORT(_.+)?|PORT(_[0-9]+_(TCP|UDP|SCTP)(_.+)?)?)")
-"""What Kubernetes puts into the environment of every container beside a service whose name begins with "step"."""
+__all__ = ["ConfigError", "NodeConfig", "Settings", "load_config", "load_settings", "read_settings"]
 
 Origin = Annotated[
     str, Field(pattern=r"^(\*|https?://[a-z0-9.-]{1,253}(:[0-9]{1,5})?|https?://\[[0-9a-f:.]+\](:[0-9]{1,5})?)$")
@@ -48,89 +39,137 @@ Origin = Annotated[
 Port = Annotated[int, Field(ge=0, le=65_535)]
 
 
-class ConfigError(StepNodeError):
-    """`config.toml` cannot be used; the message names the file, the key and the rule."""
-
-
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class ApiConfig(_Section):
-    """The HTTP API. Port 0 lets the system choose.
-
-    `cost_ms_per_second` is how much time answering may take, of all clients and of one address (its `address_…`).
-    `submissions_per_minute` are of one address, `account_…` of one account; 0 is no bound.
-    `proxies` are the addresses of reverse proxies, whose `X-Forwarded-For` is believed. `cors_origins` are those whose
-    pages may read answers in a browser. With `tls_certificate` and `tls_key` (files in PEM, relative to the home)
-    the API speaks TLS alone.
-    """
+    """The HTTP API."""
 
     host: str = "127.0.0.1"
+    """Where the HTTP API listens. It has no authentication: a proof carries its own signature."""
+    tls_certificate: Annotated[Path | None, RELOADABLE, Field(examples=["tls_certificate.pem"])] = None
+    """TLS, by a certificate (with those between it and its authority) and its key, both in PEM, relative to the home;
+    the key's mode is 0600. Without them the API speaks plain HTTP. The files are read again with the settings."""
+    tls_key: Annotated[Path | None, RELOADABLE, Field(repr=False, examples=["tls_key.pem"])] = None
+    """The key of `tls_certificate`."""
     port: Port = 8_600
+    """0 lets the system choose a free port."""
     wait_ms_max: Annotated[int, Field(ge=0, le=60_000)] = 30_000
+    """The longest that POST /proof/submit?wait_ms= may hold a request open, in milliseconds."""
     connections_max: Annotated[int, Field(ge=16, le=10_000)] = 4_096
-    connections_per_address_max: Annotated[int, Field(ge=1, le=10_000)] = 128
+    """Open connections, if the limit of open files allows for as many; for one more, the one that has been waited for
+    the longest gives way."""
+    connections_per_address_max: Annotated[int, Field(ge=1, le=10_000), RELOADABLE] = 128
+    """Of them from one address, of IPv6 from one network of 64 bits; one more is closed at once."""
     event_streams_max: Annotated[int, Field(ge=0, le=5_000)] = 1_000
+    """Streams of GET /events, which may be open for an hour, and half of the connections at most; one more is
+    refused."""
     event_streams_per_address_max: Annotated[int, Field(ge=1, le=5_000)] = 32
-    cost_ms_per_second: Annotated[int, Field(ge=10, le=10_000)] = 400
-    address_cost_ms_per_second: Annotated[int, Field(ge=10, le=10_000)] = 200
-    submissions_per_minute: Annotated[int, Field(ge=0, le=1_000_000)] = 100
-    account_submissions_per_minute: Annotated[int, Field(ge=0, le=1_000_000)] = 60
-    proxies: tuple[IPvAnyAddress, ...] = ()
-    tls_certificate: Path | None = None
-    tls_key: Annotated[Path | None, Field(repr=False)] = None
-    cors_origins: Annotated[tuple[Origin, ...], Field(max_length=100)] = ("*",)
+    """Of them from one address."""
+    cost_ms_per_second: Annotated[int, Field(ge=10, le=10_000), RELOADABLE] = 400
+    """How many milliseconds of a second answering may take, for all clients together; a request costs 1 to 10. Beyond,
+    requests wait up to a second, and are refused."""
+    address_cost_ms_per_second: Annotated[int, Field(ge=10, le=10_000), RELOADABLE] = 200
+    """Of that, for one address; a proof that is taken in costs it nothing as long as the node has time to spare."""
+    submissions_per_minute: Annotated[int, Field(ge=0, le=1_000_000), RELOADABLE] = 100
+    """Submissions of one address in a minute, each of many in one body counted; those that were made before count once.
+    0: as many as the costs allow. Put gateways that bring many people's proofs into `proxies`."""
+    account_submissions_per_minute: Annotated[int, Field(ge=0, le=1_000_000), RELOADABLE] = 60
+    """Proofs of one account that are taken in, in a minute. 0: as many as the costs allow."""
+    proxies: Annotated[tuple[IPvAnyAddress, ...], RELOADABLE] = ()
+    """Addresses of reverse proxies. A request from one of them counts for the last address in its X-Forwarded-For."""
+    cors_origins: Annotated[tuple[Origin, ...], Field(max_length=100), RELOADABLE] = ("*",)
+    """Origins whose pages may use the API from a browser, as "https://app.example"; "*" is all, [] none. /metrics is
+    closed to all of them."""
 
 
 class P2pConfig(_Section):
-    """libp2p. `bootstrap` multiaddrs end in `/p2p/<peer id>`; those of `external_address` may."""
+    """The network of nodes: libp2p."""
 
     listen: Annotated[tuple[MultiaddrText, ...], Field(min_length=1)] = ("/ip4/0.0.0.0/tcp/26600",)
-    bootstrap: tuple[MultiaddrText, ...] = ()
+    """Where libp2p listens (TCP): one or more multiaddrs."""
+    bootstrap: Annotated[tuple[MultiaddrText, ...], RELOADABLE] = ()
+    """Peers to dial at the start and again whenever they are lost: /ip4/<address>/tcp/<port>/p2p/<peer id>."""
     mdns: bool = False
+    """Find peers on the local network by multicast DNS."""
     discovery: bool = True
+    """Dial validators where the chain says that they are, and ask peers for the addresses of others. Without it, only
+    `bootstrap` is dialled, and what mDNS finds."""
     external_address: Annotated[tuple[MultiaddrText, ...], Field(max_length=4)] = ()
+    """Where others can dial this node, if not at `listen`: behind a NAT, or in a container. With or without
+    /p2p/<peer id>."""
     connections_max: Annotated[int, Field(ge=1, le=1_000)] = 100
+    """More connections than this are refused; validators and bootstrap peers get in before all others."""
     strangers_per_address_max: Annotated[int, Field(ge=1, le=1_000)] = 8
+    """Of others, so many connections are accepted from one IP address (IPv6: from 64 bits of it)."""
+
+
+class KeystoreConfig(_Section):
+    """The validator's keystore."""
+
+    password: Annotated[
+        str | None, Field(repr=False, examples=[{"file": "/run/credentials/keystore_password"}]), SECRET
+    ] = None
+    """The password of keys/validator.json. Without it, `step-node start` looks where it always has: --password-file,
+    the variable STEP_NODE_KEYSTORE_PASSWORD, keys/password; and asks."""
 
 
 class StorageConfig(_Section):
-    """The engine: the embedded SQLite, or MongoDB (a replica set) at `mongodb_uri`, database `mongodb_database`.
-
-    `mongodb_answers_from` is where what clients ask is read, as far as the secondaries have it.
-    """
+    """Where the chain is kept."""
 
     engine: Literal["sqlite", "mongodb"] = "sqlite"
-    mongodb_uri: Annotated[str | None, Field(repr=False)] = None
+    """"sqlite": a file in the node's home. "mongodb": a replica set, because a batch is one transaction."""
+    mongodb_uri: Annotated[
+        str | None, Field(repr=False, examples=["mongodb://127.0.0.1:27017/?replicaSet=rs0"]), SECRET
+    ] = None
+    """Where MongoDB is, with the user and password if it wants them."""
     mongodb_database: Annotated[str, Field(pattern="^[A-Za-z0-9_-]{1,63}$")] = "step"
+    """Nodes may share a replica set, but never a database."""
     mongodb_answers_from: Literal["primary", "secondaries"] = "primary"
+    """Where what clients ask is read: from the "primary", or from "secondaries" as far as they have it, which leaves
+    the primary to consensus. Answers are as new either way."""
 
 
 class SyncConfig(_Section):
-    """Catching up. `snapshot`: an empty home that is `snapshot_distance_batches` behind joins from a peer's snapshot.
-
-    A snapshot for others is taken every `snapshot_every_batches`; 0 takes none.
-    """
+    """Catching up with the others."""
 
     snapshot: bool = True
+    """Whether an empty home may join from a peer's snapshot of the state. It then has no batches from before the
+    snapshot."""
     snapshot_distance_batches: Annotated[int, Field(ge=1, le=2**53)] = 1_000
+    """How far behind it must be; what is nearer is fetched batch by batch."""
     snapshot_every_batches: Annotated[int, Field(ge=0, le=2**53)] = 500
+    """How often this node takes a snapshot for others. 0: never."""
 
 
 class MempoolConfig(_Section):
-    """Bounds of the mempool."""
+    """Proofs that wait."""
 
     proofs_max: Annotated[int, Field(ge=1, le=10_000_000)] = PROOFS_MAX
+    """Proofs that may wait to be finalised; when it is full, more are answered MEMPOOL_FULL. A quarter of the places is
+    for accounts that are in the ledger, and a quarter for those that are not."""
 
 
 class LogConfig(_Section):
-    """Structured logs on standard error."""
+    """The log: docs/logging.md."""
 
-    level: Literal["debug", "info", "warning", "error"] = "info"
+    level: Annotated[LogLevelName, RELOADABLE] = "info"
+    """How grave a line must be to be written."""
+    levels: Annotated[str, AfterValidator(check_levels), RELOADABLE] = ""
+    """Levels of single parts, which go before `level` and `libraries`, as "consensus=debug,p2p=warning". The part is
+    the line's `logger`."""
+    libraries: Annotated[LogLevelName, RELOADABLE] = "warning"
+    """Of the libraries that the node is built on, what is at least this grave as well. At "debug" they fill the log."""
     format: Literal["console", "json"] = "console"
-    libraries: Literal["debug", "info", "warning", "error"] = "warning"
-    """What of the libraries is kept, of what `level` lets through; at debug they say something of every message."""
+    """"console" for people, "json" for machines."""
+    file: Annotated[Path | None, Field(examples=["data/node.log"])] = None
+    """A file for the log, in place of standard error; relative to the home."""
+    file_bytes_max: Annotated[int, Field(ge=0, le=2**40), RELOADABLE] = 100_000_000
+    """How large it may become before it is put aside as the first of the old ones. 0: never, since another program
+    does that, and sends SIGHUP."""
+    file_count: Annotated[int, Field(ge=1, le=1_000), RELOADABLE] = 10
+    """How many files there are, with the present one; the oldest goes."""
 
 
 class NodeConfig(_Section):
@@ -138,126 +177,70 @@ class NodeConfig(_Section):
 
     api: ApiConfig = ApiConfig()
     p2p: P2pConfig = P2pConfig()
+    keystore: KeystoreConfig = KeystoreConfig()
     storage: StorageConfig = StorageConfig()
     sync: SyncConfig = SyncConfig()
     mempool: MempoolConfig = MempoolConfig()
     log: LogConfig = LogConfig()
 
 
-class _Layered(BaseSettings, NodeConfig):
-    """The environment over what the file says. A variable is text, so here "8601" is a number, as it is not in TOML."""
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Settings that can be used, and where each comes from, by its name (`api.port`)."""
 
-    model_config = SettingsConfigDict(env_prefix=ENVIRONMENT_PREFIX, env_nested_delimiter=_NESTED)
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Environment first, then what was read from the file."""
-        del settings_cls, dotenv_settings, file_secret_settings
-        return env_settings, init_settings
-
-    @model_validator(mode="after")
-    def _uri_for_mongodb(self) -> _Layered:
-        # Asked of the whole only: the URI may hold a password, and come from the environment.
-        if self.storage.engine == "mongodb" and not self.storage.mongodb_uri:
-            raise ValueError("storage.mongodb_uri: is needed when storage.engine is mongodb")
-        return self
-
-    @model_validator(mode="after")
-    def _certificate_with_key(self) -> _Layered:
-        for missing, given in (("tls_key", "tls_certificate"), ("tls_certificate", "tls_key")):
-            if getattr(self.api, given) is not None and getattr(self.api, missing) is None:
-                raise ValueError(f"api.{missing}: is needed when api.{given} is set")
-        return self
+    config: NodeConfig
+    sources: Mapping[str, Source]
 
 
-def load_config(path: Path) -> NodeConfig:
-    """Read `config.toml`, and what the environment overrides.
+def _uri_for_mongodb(config: NodeConfig) -> Iterator[tuple[str, str]]:
+    if config.storage.engine == "mongodb" and not config.storage.mongodb_uri:
+        yield "storage.mongodb_uri", "is needed when storage.engine is mongodb"
 
-    Raises `ConfigError` naming the file, or the variable, and the key and the rule.
+
+def _certificate_with_key(config: NodeConfig) -> Iterator[tuple[str, str]]:
+    for missing, given in (("tls_key", "tls_certificate"), ("tls_certificate", "tls_key")):
+        if getattr(config.api, given) is not None and getattr(config.api, missing) is None:
+            yield f"api.{missing}", f"is needed when api.{given} is set"
+
+
+RULES_OF_THE_WHOLE: Final = (_uri_for_mongodb, _certificate_with_key)
+"""What settings ask of one another: each gives names and rules. Asked of what all sources say together only."""
+
+
+def read_settings(
+    path: Path,
+    *,
+    sets: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
+    read: ReadSecret = read_secret,
+) -> tuple[Settings | None, Sequence[Problem], Layers]:
+    """Read all sources, and tell everything that is wrong with them. No settings if anything is.
+
+    `sets` are the `section.key=value` of a command. Raises `ConfigError` if the file cannot be read as TOML at all.
     """
-    content = _read(path)
-    _refuse_unknown_variables()
-    try:
-        # As JSON, since strict validation takes an array for a tuple there, and TOML's dates are no values of ours.
-        NodeConfig.model_validate_json(json.dumps(content), strict=True)
-    except ValidationError as error:
-        raise ConfigError(f"{path}: {describe_validation_error(error)}") from error
-    except TypeError as error:
-        raise ConfigError(f"{path}: holds a date or a time, and no setting is one") from error
-    try:
-        return NodeConfig.model_validate(_Layered(**content).model_dump())
-    except ValidationError as error:
-        variables = sorted(filter(None, (_variable(item["loc"]) for item in error.errors())))
-        origin = f"{', '.join(variables)} (environment)" if variables else str(path)
-        raise ConfigError(f"{origin}: {describe_validation_error(error)}") from error
-    except SettingsError as error:
-        raise ConfigError(f"environment: a {ENVIRONMENT_PREFIX}… variable cannot be read as JSON: {error}") from error
+    layers = read_layers(NodeConfig, path, sets, os.environ if environment is None else environment, read)
+    problems = list(layers.problems)
+    if problems:
+        return None, problems, layers
+    config = layers.model(NodeConfig, problems)
+    if config is not None:
+        problems += [Problem(str(path), name, rule) for whole in RULES_OF_THE_WHOLE for name, rule in whole(config)]
+    if config is None or problems:
+        return None, problems, layers
+    return Settings(config, layers.sources), (), layers
 
 
-def _read(path: Path) -> dict[str, Any]:
-    if path.is_dir():
-        raise ConfigError(f"{path}: is a directory; the settings are a file, which `step-node init` writes")
-    if not path.is_file():
-        raise ConfigError(f"{path}: is not there; `step-node init` writes one")
-    try:
-        if path.stat().st_size > CONFIG_BYTES_MAX:
-            raise ConfigError(f"{path}: must be at most {CONFIG_BYTES_MAX} bytes")
-        text = path.read_text(encoding="utf-8")
-        for number, line in enumerate(text.splitlines(), start=1):
-            if _STRING.sub("", line).partition("#")[0].count(".") > LINE_DOTS_MAX:
-                raise ConfigError(f"{path}: line {number}: at most {LINE_DOTS_MAX} dots may stand outside of quotes")
-        return tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: is not TOML: {error}") from error
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
-    except RecursionError as error:
-        raise ConfigError(f"{path}: is nested too deeply") from error
+def load_settings(path: Path, *, sets: Sequence[str] = (), read: ReadSecret = read_secret) -> Settings:
+    """Read `config.toml`, and what environment and command override.
+
+    Raises `ConfigError` naming the file, or the variable, and the key and the rule, of all that is wrong.
+    """
+    settings, problems, layers = read_settings(path, sets=sets, read=read)
+    if settings is None:
+        raise ConfigError.of(problems, is_json=layers.wants_json)
+    return settings
 
 
-def _refuse_unknown_variables() -> None:
-    known = sorted({*_variables(NodeConfig, ENVIRONMENT_PREFIX), *OTHER_VARIABLES})
-    sections = tuple(f"{ENVIRONMENT_PREFIX}{name}{_NESTED}".upper() for name in NodeConfig.model_fields)
-    for name, value in sorted(os.environ.items()):
-        upper = name.upper()
-        if not upper.startswith(ENVIRONMENT_PREFIX) or upper in known or _is_of_kubernetes(upper, value):
-            continue
-        if upper.startswith(sections):
-            continue  # A key that its section does not know: told with the section's other mistakes.
-        nearest = difflib.get_close_matches(upper, known, n=1, cutoff=0.0)[0]
-        raise ConfigError(
-            f"{name} (environment): no setting has this name; the nearest is {nearest}. Rename it, or unset it:"
-            f" variables that begin with {ENVIRONMENT_PREFIX} are settings, {ENVIRONMENT_PREFIX}<SECTION>{_NESTED}<KEY>"
-        )
-
-
-def _is_of_kubernetes(name: str, value: str) -> bool:
-    if _OF_KUBERNETES.fullmatch(name) is None:
-        return False
-    # STEP_API_PORT may be a slip of an operator's; of Kubernetes it is a URL.
-    return "SERVICE" in name or not name.endswith("_PORT") or "://" in value
-
-
-def _variables(model: type[BaseModel], prefix: str) -> Iterator[str]:
-    """The variables that set fields of `model`: whole sections, as JSON, and single keys."""
-    for name, field in model.model_fields.items():
-        variable = f"{prefix}{name}".upper()
-        yield variable
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            yield from _variables(field.annotation, f"{variable}{_NESTED}")
-
-
-def _variable(location: tuple[int | str, ...]) -> str | None:
-    """The variable that set this key, if one did."""
-    for length in range(len(location), 0, -1):
-        name = (ENVIRONMENT_PREFIX + _NESTED.join(map(str, location[:length]))).upper()
-        if any(variable.upper() == name for variable in os.environ):
-            return name
-    return None
+def load_config(path: Path, *, read: ReadSecret = read_secret) -> NodeConfig:
+    """The settings alone; see `load_settings`."""
+    return load_settings(path, read=read).config

@@ -128,7 +128,7 @@ def test_the_environment_overrides_the_file(path: Path, monkeypatch: pytest.Monk
     [
         ("STEP_API__PORT", "many", "STEP_API__PORT (environment): api.port: "),
         ("STEP_API__PROT", "1", "STEP_API__PROT (environment): api.prot: unknown key"),
-        ("STEP_P2P__BOOTSTRAP", "/ip4/1", "environment: "),
+        ("STEP_P2P__BOOTSTRAP", "/ip4/1", "STEP_P2P__BOOTSTRAP (environment): p2p.bootstrap: must be a list as JSON"),
     ],
 )
 def test_a_wrong_variable_is_an_error_that_names_it(

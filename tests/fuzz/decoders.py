@@ -67,8 +67,10 @@ from step_node.engine.evidence_pool import EvidencePool
 from step_node.engine.wal import WriteAheadLog
 from step_node.errors import StepNodeError
 from step_node.feed.position import POSITION_CHARACTERS_MAX, LocalPosition, Position, parse_position
-from step_node.home.config import CONFIG_BYTES_MAX, NodeConfig, load_config
+from step_node.home.config import NodeConfig, load_config
 from step_node.home.config_file import render_config
+from step_node.home.config_sources import CONFIG_BYTES_MAX
+from step_node.home.secrets import SecretCommand, SecretError, SecretFile
 from step_node.network.address_book import keep_address_book
 from step_node.network.bans import keep_bans
 from step_node.network.consensus_judge import ConsensusJudge, Refused
@@ -222,6 +224,11 @@ def _files() -> Path:
     """In memory where the system has such a place: what is fuzzed fsyncs, and a disk would take all the time."""
     memory = Path("/dev/shm")
     return Path(tempfile.mkdtemp(prefix="step-fuzz-", dir=memory if memory.is_dir() else None))
+
+
+def _no_secret(place: SecretFile | SecretCommand, _home: Path) -> str:
+    """What is fuzzed may name any command."""
+    raise SecretError(f"{place}: is not read here")
 
 
 class _AsFile:
@@ -654,7 +661,7 @@ def decoders() -> dict[str, Decoder]:
             1_000_000,
         ),
         "config": Decoder(
-            _AsFile(here, "config.toml", load_config),
+            _AsFile(here, "config.toml", lambda path: load_config(path, read=_no_secret)),
             (StepNodeError,),
             (render_config(config).encode(),),
             CONFIG_BYTES_MAX,

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from step_node.home.config import CONFIG_BYTES_MAX, ConfigError, NodeConfig, load_config
+from step_node.home.config import ConfigError, NodeConfig, load_config
+from step_node.home.config_sources import CONFIG_BYTES_MAX
 from step_node.home.paths import NodeHome
 from step_node.home.store import storage_settings
 from step_node.storage.open import MongoSettings
@@ -129,7 +130,7 @@ def test_what_is_wrong_in_the_file_is_named(tmp_path: Path, text: str, message: 
         ("STEP_API__PORT", "65536", "STEP_API__PORT (environment): api.port: "),
         ("STEP_API__PROT", "1", "api.prot: unknown key"),
         ("STEP_P2P__LISTEN", "[]", "STEP_P2P__LISTEN (environment): p2p.listen: "),
-        ("STEP_P2P__LISTEN", "/ip4/0.0.0.0", "environment: "),
+        ("STEP_P2P__LISTEN", "/ip4/0.0.0.0", "STEP_P2P__LISTEN (environment): p2p.listen: must be a list as JSON"),
         ("STEP_STORAGE__ENGINE", "postgres", "STEP_STORAGE__ENGINE (environment): storage.engine: "),
         (
             "STEP_API_PORT",
@@ -138,7 +139,7 @@ def test_what_is_wrong_in_the_file_is_named(tmp_path: Path, text: str, message: 
         ),
         ("STEP_PORT", "8601", "STEP_PORT (environment): no setting has this name"),
         ("step_loglevel", "debug", "step_loglevel (environment): no setting has this name"),
-        ("STEP_KEYSTORE_PASSWORD", "x", "the nearest is STEP_NODE_KEYSTORE_PASSWORD"),
+        ("STEP_KEYSTORE_PASSWORD", "x", "the nearest is STEP_KEYSTORE__PASSWORD"),
     ],
 )
 def test_what_is_wrong_in_the_environment_is_named(
