@@ -25,7 +25,7 @@ class ErrorLinesGroup(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command, printing `error: …` for what a person can act on."""
-        with errors_told(_print):
+        with errors_told(print_errors):
             return super().invoke(ctx)
 
 
@@ -77,7 +77,8 @@ def _known_errors() -> tuple[type[BaseException], ...]:
     )
 
 
-def _print(lines: Sequence[str]) -> None:
+def print_errors(lines: Sequence[str]) -> None:
+    """As `error: …` on standard error."""
     try:
         sys.stdout.flush()
         for line in lines:

@@ -15,6 +15,7 @@ from step_node.cli import (
     account_commands,
     bench_command,
     chaos_command,
+    config_commands,
     consensus_command,
     curves_command,
     devnet_command,
@@ -80,6 +81,7 @@ app.command("status")(status_command.status)
 app.command("consensus")(consensus_command.consensus)
 app.command("walk")(walk_command.walk)
 app.add_typer(account_commands.app, name="account")
+app.add_typer(config_commands.app, name="config")
 app.add_typer(keys_commands.app, name="keys")
 app.add_typer(mesh_commands.app, name="mesh")
 app.add_typer(proof_commands.app, name="proof")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from step_node.cli.config_commands import SetOption
 from step_node.cli.error_lines import CommandError
 from step_node.cli.keys_commands import PasswordFileOption
 
@@ -81,11 +82,13 @@ def start(
         bool,
         typer.Option("--observer", help="Only observe: sign nothing, though this home has or had a validator's key."),
     ] = False,
+    sets: SetOption = None,
 ) -> None:
     """Run a node until SIGINT or SIGTERM, which stop it cleanly; a second signal ends it at once.
 
-    The keystore's password comes from --password-file, else from the environment, else from the home's own
-    keys/password (which `testnet` writes), else it is asked for. Logs go to standard error.
+    The keystore's password comes from --password-file, else from STEP_NODE_KEYSTORE_PASSWORD, else from the setting
+    keystore.password, else from the home's own keys/password (which `testnet` writes), else it is asked for. Logs go to
+    standard error, or to log.file. SIGHUP has the settings read again: what can change does, and the log tells.
 
     Exit status: 0 stopped by a signal, 1 an error the operator can act on, 2 wrong usage, 4 another process signs with
     this validator's key; a second signal ends the process with that signal's status.
@@ -103,7 +106,7 @@ def start(
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     options = StartOptions(check_doppelganger, word, observer)
-    run_home(home, password_file, options=options, stop_with_stdin=stop_with_stdin)
+    run_home(home, password_file, options=options, stop_with_stdin=stop_with_stdin, sets=tuple(sets or ()))
 
 
 def run_home(
@@ -113,41 +116,54 @@ def run_home(
     options: StartOptions,
     stop_with_stdin: bool,
     make_node: NodeMaker | None = None,
+    sets: Sequence[str] = (),
 ) -> None:
     """Run the node in `home` until a signal; `make_node` wires it otherwise than `step_node.node.node.Node` does."""
-    from contextlib import nullcontext
-
     import trio
 
     from step_node.chain.genesis import GenesisError, load_genesis
-    from step_node.cli.error_lines import errors_told
+    from step_node.cli.end_lines import end_told
     from step_node.cli.signals import hang_ups_ignored
     from step_node.clock import SystemClock
-    from step_node.home.config import load_config
     from step_node.home.paths import NodeHome
     from step_node.node.line_writer import STANDARD_OUTPUT, LineWriter, hold_standard_descriptors
-    from step_node.node.logging import logged_to_stderr
+    from step_node.node.logging import logging_set_up
     from step_node.node.memory import share_heaps
 
     share_heaps()
     hold_standard_descriptors()
     node_home = NodeHome(home)
-    config = load_config(node_home.config)
-    with logged_to_stderr(config.log) as log, LineWriter(STANDARD_OUTPUT, name="output") as output:
+    config = _load_settings(node_home, sets)
+    with logging_set_up(config.log, home=home) as log, LineWriter(STANDARD_OUTPUT, name="output") as output:
         # Whoever asks for JSON reads both outputs as one, as containers' logs are: no line may be of another form.
         is_json = config.log.format == "json"
         say = _inform if is_json else output.say
-        with errors_told(_log_errors) if is_json else nullcontext(), hang_ups_ignored(_warn):
+        with end_told(_log_errors, config.log), hang_ups_ignored(_warn):
             with _advice(GenesisError, _COPY_GENESIS):
                 genesis = load_genesis(node_home.genesis)
             genesis.check_time(SystemClock().now_ms())
-            keys = _load_keys(node_home, password_file, is_observer=options.observer)
+            keys = _load_keys(node_home, config, password_file, is_observer=options.observer)
             parts = (node_home, config, genesis, keys, options, stop_with_stdin, make_node)
             trio.run(_run_until_signal, log.writer.close, say, *parts)
         say("stopped")
 
 
-def _load_keys(home: NodeHome, password_file: Path | None, *, is_observer: bool) -> NodeKeys:
+def _load_settings(home: NodeHome, sets: Sequence[str]) -> NodeConfig:
+    """The settings; their errors are lines of JSON if that is the form of the log, as far as it can be known."""
+    from step_node.cli.error_lines import errors_told
+    from step_node.home.config import ConfigError, LogConfig, load_settings
+    from step_node.node.logging import logging_set_up
+
+    try:
+        return load_settings(home.config, sets=sets).config
+    except ConfigError as error:
+        if not error.is_json:
+            raise
+        with logging_set_up(LogConfig(format="json")), errors_told(_log_errors):
+            raise error from None
+
+
+def _load_keys(home: NodeHome, config: NodeConfig, password_file: Path | None, *, is_observer: bool) -> NodeKeys:
     import os
 
     from step_node.cli.passwords import find_password
@@ -160,9 +176,13 @@ def _load_keys(home: NodeHome, password_file: Path | None, *, is_observer: bool)
         p2p = load_key_file(home.p2p_key)
     if is_observer or not home.validator_keystore.exists():
         return NodeKeys(None, p2p)
-    if password_file is None and PASSWORD_ENVIRONMENT_VARIABLE not in os.environ and home.password.exists():
-        password_file = home.password
-    password = find_password(password_file, purpose=f"of {home.validator_keystore}")
+    password = None
+    if password_file is None and PASSWORD_ENVIRONMENT_VARIABLE not in os.environ:
+        password = config.keystore.password
+        if password is None and home.password.exists():
+            password_file = home.password
+    if password is None:
+        password = find_password(password_file, purpose=f"of {home.validator_keystore}")
     with _advice(KeystoreError, _PUT_BACK):
         return NodeKeys(load_keystore(home.validator_keystore, password), p2p)
 

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from step_node.home.config import NodeConfig
 from step_node.home.config_sources import Setting, settings_of
+from step_node.home.secrets import HIDDEN
 
 COMMENT_COLUMNS_MAX: Final = 118
 
@@ -79,6 +80,14 @@ def value_text(value: object) -> str:
     return _text(str(value))
 
 
+def shown_text(setting: Setting, config: NodeConfig) -> str:
+    """Its value in `config` for people to read, as TOML has it; of a secret only whether there is one."""
+    value = setting.of(config)
+    if value is None:
+        return "-"
+    return HIDDEN if setting.is_secret else value_text(value)
+
+
 def example_of(setting: Setting) -> object:
     """A value for a setting that has none by itself."""
     examples = setting.info.examples
@@ -107,6 +116,3 @@ def wrapped(lines: Iterable[str]) -> list[str]:
 def _text(value: str) -> str:
     # TOML's basic strings have JSON's escapes; only DEL must be escaped in TOML and is not in JSON.
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-
-
-__all__ = ["about", "about_section", "example_of", "render_config", "value_text", "values_of", "wrapped"]

@@ -7,14 +7,16 @@ from pathlib import PurePath
 
 from step_node.home.config import NodeConfig
 from step_node.home.config_file import about, about_section, example_of, value_text, wrapped
-from step_node.home.config_sources import Setting, settings_of, variables_of
+from step_node.home.config_sources import Setting, settings_of
 
 _MARKDOWN_HEAD = """\
 # Settings
 
 Every setting of `config.toml`, with its default. `step-node config reference` writes this page; how settings are read,
-checked and taken anew is in [configuration.md](configuration.md). *Reload*: a running node takes a new value when it
-reads its settings again (SIGHUP); others need a restart. *Secret*: never shown, and best kept in a file of its own.
+checked and taken anew is in [configuration.md](configuration.md). The variable of `port` under `[api]` is
+`STEP_API__PORT`, and so on: [.env.example](../.env.example) has them all. *Reload*: a running node takes a new value
+when it reads its settings again (SIGHUP); others need a restart. *Secret*: never shown, and best kept in a file of its
+own.
 """
 
 _ENVIRONMENT_HEAD = """\
@@ -29,7 +31,7 @@ def markdown_reference() -> str:
     parts = [_MARKDOWN_HEAD]
     for section, settings in groupby(settings_of(NodeConfig), key=lambda setting: setting.path[:-1]):
         parts.append(f"\n## [{'.'.join(section)}]\n\n{about_section(section)}\n\n")
-        parts.append("| key | default | what it is | variable |\n|---|---|---|---|\n")
+        parts.append("| key | default | what it is |\n|---|---|---|\n")
         parts += [_row(setting) for setting in settings]
     return "".join(parts)
 
@@ -39,8 +41,7 @@ def _row(setting: Setting) -> str:
     told = " ".join([about(setting), *(f"*{word}*." for word in marks)])
     default = setting.info.default
     shown = "none" if default is None else f"`{value_text(default)}`"
-    variables = " ".join(f"`{name}`" for name in variables_of(setting))
-    return f"| `{setting.path[-1]}` | {shown} | {_cell(told)} | {variables} |\n"
+    return f"| `{setting.path[-1]}` | {shown} | {_cell(told)} |\n"
 
 
 def _cell(text: str) -> str:

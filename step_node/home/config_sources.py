@@ -111,11 +111,12 @@ class Source:
 
     kind: SourceKind
     name: str = ""
-    secret_place: SecretFile | SecretCommand | None = None
+    place: SecretFile | SecretCommand | None = None
+    """Of a secret, if the source only says where it is."""
 
     def __str__(self) -> str:
         said = self.name or str(self.kind)
-        return said if self.secret_place is None else f"{said}, {self.secret_place}"
+        return said if self.place is None else f"{said}, {self.place}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +216,11 @@ def read_layers(
         layers.sources[name] = Source(SourceKind.DEFAULT)
     _read_commands(layers, settings, sets)
     _read_environment(layers, settings, environment, read)
-    content = _read_toml(path)
+    try:
+        content = _read_toml(path)
+    except ConfigError as error:
+        error.is_json = layers.wants_json
+        raise
     _read_section(layers, settings, content, (), read)
     return layers
 

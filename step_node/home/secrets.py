@@ -8,9 +8,10 @@ In `config.toml` a secret is a text, `{ file = "…" }` or `{ command = ["…", 
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, TypeAlias
 
 from step_node.errors import StepNodeError
 from step_node.signing.private_file import KeystoreError, read_private_file
@@ -58,12 +59,8 @@ class SecretCommand:
         return f"command {self.words[0]}"
 
 
-class ReadSecret(Protocol):
-    """Reads a secret. Raises SecretError."""
-
-    def __call__(self, place: SecretFile | SecretCommand, home: Path) -> str:
-        """`home` is the directory that relative paths begin at, and where commands run."""
-        ...
+ReadSecret: TypeAlias = Callable[[SecretFile | SecretCommand, Path], str]
+"""Reads a secret; the path is the home's, where relative paths begin and commands run. Raises SecretError."""
 
 
 def read_secret(place: SecretFile | SecretCommand, home: Path) -> str:

@@ -70,12 +70,13 @@ def hold_standard_descriptors() -> None:
 class LineWriter:
     """See the module's docstring. A context manager: the thread runs within, and leaving writes what waits.
 
+    `descriptor` may be asked for each line, with its size in bytes, on the thread; an OSError of it loses the line.
     `due` is asked about once a second, on the thread, for what is to be written besides, and a last time at the end.
     """
 
     def __init__(
         self,
-        descriptor: int,
+        descriptor: int | Callable[[int], int],
         *,
         name: str,
         tell_lost: Callable[[int], bytes] = _nothing_lost,
@@ -83,7 +84,7 @@ class LineWriter:
         write: Callable[[int, memoryview], int] = os.write,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._descriptor = descriptor
+        self._descriptor_for = descriptor if callable(descriptor) else lambda _size_bytes: descriptor
         self._tell_lost = tell_lost
         self._due = due
         self._write_some = write
@@ -167,11 +168,15 @@ class LineWriter:
     def _gets_through(self, data: bytes) -> bool:
         # What a full disk has cut off does not become the beginning of the next line.
         rest = memoryview(b"\n" + data if self._is_torn else data)
+        try:
+            descriptor = self._descriptor_for(len(rest))
+        except OSError:
+            return False
         while rest:
             try:
-                written = self._write_some(self._descriptor, rest)
+                written = self._write_some(descriptor, rest)
             except BlockingIOError:  # Another process has made the pipe or terminal, which they share, non-blocking.
-                select.select((), (self._descriptor,), ())
+                select.select((), (descriptor,), ())
             except OSError:
                 self._is_torn = self._is_torn or len(rest) < len(data)
                 return False

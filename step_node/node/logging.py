@@ -1,4 +1,5 @@
-"""Structured logs on standard error: the node's own through structlog, the libraries' through the standard library.
+"""Structured logs on standard error, or in a file: the node's own through structlog, the libraries' through the
+standard library.
 
 Both come to one `Log`. It holds back what strangers repeat (`node.log_limits`), takes down the rest so that it can be
 written later (`node.log_lines`), and leaves it to a thread (`node.line_writer`). Nothing of that waits for whoever
@@ -9,30 +10,40 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
+import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from logging.handlers import QueueHandler
+from pathlib import Path
 from traceback import TracebackException
 from typing import Any, Final, cast
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from step_node.errors import StepNodeError
 from step_node.home.config import LogConfig
+from step_node.home.log_levels import OWN_PARTS, LogLevelName, level_named, parse_levels
 from step_node.node.line_writer import LINES_WAITING_MAX, STANDARD_ERROR, LineLoss, LineWriter
+from step_node.node.log_file import FileBounds, LogFile
 from step_node.node.log_limits import OWN_LOGGERS, LogLimits, Site
 from step_node.node.log_lines import error_of, plain, plain_text, rendered, renderer, traceback_of
 
 LIMITED_LINES_WAITING_MAX: Final = LINES_WAITING_MAX // 2
 """Of lines that strangers can set off; the rest of the queue is for those of consensus."""
 
-_OWN_LIBRARY_LOGGER: Final = "p2p"
-"""The floor below logs through the standard library, since it knows no configuration."""
+_OWN_IN_THE_LIBRARY: Final = frozenset({"p2p", "step_node"})
+"""Own parts that log through the standard library: the floor below knows no configuration, the API's server is wanted
+elsewhere too."""
+_THROUGH_STRUCTLOG: Final = OWN_PARTS - _OWN_IN_THE_LIBRARY
 
 _CRITICAL: Final = "critical"
+
+_NUMBERS: Final = logging.getLevelNamesMapping()
 
 _OF_EACH_LINE: Final[tuple[Processor, ...]] = (
     structlog.processors.add_log_level,
@@ -49,22 +60,81 @@ class LogStatistics:
     summed_up: int
 
 
+class Levels:
+    """How grave a line of each part must be to be written. To be set and asked from any thread.
+
+    A line that is not written costs one look into a dictionary: nothing of it is made.
+    """
+
+    def __init__(self, level: LogLevelName, parts: Mapping[str, LogLevelName], libraries: LogLevelName) -> None:
+        self._told_to_the_library: set[str] = set()
+        self._set(level, parts, libraries)
+
+    @classmethod
+    def of(cls, settings: LogConfig) -> Levels:
+        """As the settings say."""
+        return cls(settings.level, parse_levels(settings.levels), settings.libraries)
+
+    def number(self, part: str) -> int:
+        """The least that is written of a part of the node's, as the standard library counts."""
+        return self._numbers.get(part, self._number)
+
+    def text(self) -> str:
+        """All of them, as `info,libraries=warning,consensus=debug`."""
+        parts = "".join(f",{part}={level}" for part, level in sorted(self._parts.items()))
+        return f"{self._level},libraries={self._libraries}{parts}"
+
+    def take(self, settings: LogConfig) -> None:
+        """Set all of them, as the settings say."""
+        self._set(settings.level, parse_levels(settings.levels), settings.libraries)
+        self.tell_the_library()
+
+    def change(self, text: str) -> None:
+        """Set the level of all parts (`debug`), or of some (`consensus=debug,p2p=info`), and leave the others.
+
+        Raises ValueError with the rule; then nothing has changed.
+        """
+        if "=" in text:
+            self._set(self._level, self._parts | parse_levels(text), self._libraries)
+        else:
+            self._set(level_named(text.strip()), self._parts, self._libraries)
+        self.tell_the_library()
+
+    def tell_the_library(self) -> None:
+        """Tell the standard library, which filters for itself."""
+        logging.getLogger().setLevel(max(self._number, _NUMBERS[self._libraries.upper()]))
+        named = (self._parts.keys() - _THROUGH_STRUCTLOG) | _OWN_IN_THE_LIBRARY
+        for part in self._told_to_the_library - named:
+            logging.getLogger(part).setLevel(logging.NOTSET)
+        for part in named:
+            logging.getLogger(part).setLevel(self.number(part))
+        self._told_to_the_library = named
+
+    def _set(self, level: LogLevelName, parts: Mapping[str, LogLevelName], libraries: LogLevelName) -> None:
+        self._level, self._parts, self._libraries = level, dict(parts), libraries
+        self._number = _NUMBERS[level.upper()]
+        self._numbers = {part: _NUMBERS[name.upper()] for part, name in parts.items()}
+
+
 class Log:
-    """Takes events from any thread, and has them written to `descriptor`."""
+    """Takes events from any thread, and has them written to `descriptor`, or to a file."""
 
     def __init__(
         self,
         settings: LogConfig,
         *,
         descriptor: int = STANDARD_ERROR,
+        file: LogFile | None = None,
         is_terminal: bool = False,
         write: Callable[[int, memoryview], int] = os.write,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._render = renderer(settings.format, is_terminal=is_terminal)
         self._limits = LogLimits(monotonic)
+        self.levels = Levels.of(settings)
+        self.file = file
         self.writer = LineWriter(
-            descriptor,
+            descriptor if file is None else file.descriptor,
             name="log",
             tell_lost=self._tell_lost,
             due=self._due,
@@ -124,7 +194,7 @@ def _processed(event: EventDict, level: str, processors: Sequence[Processor]) ->
 
 
 class _OwnLogger:
-    """What structlog's loggers wrap: it knows who logs."""
+    """What structlog's loggers wrap: it knows who logs, and how grave that must be."""
 
     def __init__(self, log: Log, name: str = "") -> None:
         self._log = log
@@ -132,7 +202,12 @@ class _OwnLogger:
 
     def take(self, event: EventDict) -> None:
         # The node's own events are constants, each of one place; what varies is in their values.
+        event.setdefault("logger", self._name)
         self._log.take(self._name, event["event"], event)
+
+    def is_enabled_for(self, level: int) -> bool:
+        """Whether a line of this level is written."""
+        return level >= self._log.levels.number(self._name)
 
     debug = info = warning = error = critical = take
 
@@ -163,6 +238,15 @@ def _as_it_is(_logger: WrappedLogger, _level: str, event: EventDict) -> tuple[tu
     return (event,), {}
 
 
+class _PartLogger(structlog.make_filtering_bound_logger(logging.DEBUG)):  # type: ignore[misc]
+    """structlog's logger, whose level is that of its part, and may change."""
+
+    def _proxy_to_logger(self, method_name: str, event: str | None = None, **values: Any) -> Any:
+        if self._logger.is_enabled_for(_NUMBERS[method_name.upper()]):
+            return super()._proxy_to_logger(method_name, event, **values)
+        return None
+
+
 _of_this_process: Log | None = None
 
 
@@ -171,27 +255,63 @@ def log_statistics() -> LogStatistics:
     return LogStatistics(dict.fromkeys(LineLoss, 0), 0) if _of_this_process is None else _of_this_process.statistics()
 
 
+def log_levels() -> Levels | None:
+    """Of this process' log, to be shown and changed; None if none has been set up."""
+    return None if _of_this_process is None else _of_this_process.levels
+
+
 @contextmanager
-def logged_to_stderr(settings: LogConfig) -> Iterator[Log]:
+def logging_set_up(settings: LogConfig, *, home: Path = Path()) -> Iterator[Log]:
     """Set up logging for the process, once and before anything logs; leaving has written all, as far as it can be.
 
     Libraries log much about every peer and message, and have a level of their own: only their warnings are kept unless
-    somebody asks for more.
+    somebody asks for more. `home` is where a relative `log.file` begins. Raises StepNodeError if that cannot be opened.
     """
     global _of_this_process
-    log = Log(settings, is_terminal=os.isatty(STANDARD_ERROR))
-    level = logging.getLevelNamesMapping()[settings.level.upper()]
+    file = None if settings.file is None else _open_file(home / settings.file, file_bounds(settings))
+    log = Log(settings, file=file, is_terminal=file is None and os.isatty(STANDARD_ERROR))
     structlog.configure(
         processors=[*_WITH_CONTEXT, _as_it_is],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
+        wrapper_class=_PartLogger,
         logger_factory=partial(_OwnLogger, log),
         cache_logger_on_first_use=True,
     )
-    root = logging.getLogger()
-    root.handlers = [_LibraryLines(log)]
-    root.setLevel(max(level, logging.getLevelNamesMapping()[settings.libraries.upper()]))
-    logging.getLogger(_OWN_LIBRARY_LOGGER).setLevel(level)
+    logging.getLogger().handlers = [_LibraryLines(log)]
+    log.levels.tell_the_library()
     logging.captureWarnings(True)
     _of_this_process = log
-    with log.writer:
+    with log.writer, _stray_errors_logged():
         yield log
+
+
+def file_bounds(settings: LogConfig) -> FileBounds:
+    """How large the file of the log may become."""
+    return FileBounds(settings.file_bytes_max, settings.file_count)
+
+
+def _open_file(path: Path, bounds: FileBounds) -> LogFile:
+    try:
+        return LogFile(path, bounds)
+    except OSError as error:
+        raise StepNodeError(f"log.file: {path}: cannot be written: {error.strerror}") from error
+
+
+@contextmanager
+def _stray_errors_logged() -> Iterator[None]:
+    """Have those in the log, too, that Python prints by itself: of threads, and of what nobody waits for."""
+    logger = logging.getLogger("step_node")
+
+    def of_thread(told: threading.ExceptHookArgs) -> None:
+        if told.exc_value is not None and told.exc_type is not SystemExit:
+            logger.critical("a thread has ended with an error", exc_info=told.exc_value)
+
+    def unraisable(told: sys.UnraisableHookArgs) -> None:
+        if told.exc_value is not None:
+            logger.error("an error that nobody could be told of", exc_info=told.exc_value)
+
+    previous = threading.excepthook, sys.unraisablehook
+    threading.excepthook, sys.unraisablehook = of_thread, unraisable
+    try:
+        yield
+    finally:
+        threading.excepthook, sys.unraisablehook = previous

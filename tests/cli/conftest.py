@@ -35,7 +35,7 @@ def command(monkeypatch: pytest.MonkeyPatch) -> Command:
     """Call `step-node` with these arguments, and with `input` on standard input."""
     monkeypatch.delenv(PASSWORD_ENVIRONMENT_VARIABLE, raising=False)
     # Every logger would keep the runner's standard error, which is closed when the call ends.
-    monkeypatch.setattr("step_node.node.logging.logged_to_stderr", lambda settings: nullcontext(Log(settings)))
+    monkeypatch.setattr("step_node.node.logging.logging_set_up", lambda settings, **_: nullcontext(Log(settings)))
     runner = CliRunner()
 
     def call(*arguments: object, stdin: str | bytes | None = None) -> Result:

@@ -32,11 +32,11 @@ FORMS = ("console", "json")
 BEGINNING = """
 import logging, structlog, sys, warnings
 from step_node.home.config import LogConfig
-from step_node.node.logging import log_statistics, logged_to_stderr
+from step_node.node.logging import log_statistics, logging_set_up
 log = structlog.get_logger("node")
 """
 LEVELS = """
-with logged_to_stderr(LogConfig(level="{level}", libraries="{libraries}", format="{form}")):
+with logging_set_up(LogConfig(level="{level}", libraries="{libraries}", format="{form}")):
     log.debug("own detail", height=3)
     log.info("own news", height=3)
     logging.getLogger("p2p").info("network news")
@@ -59,7 +59,7 @@ def fail():
     except ValueError as error:
         raise ExceptionGroup("in a nursery", [error, RuntimeError("another")]) from error
 
-with logged_to_stderr(LogConfig(format="{{form}}")):
+with logging_set_up(LogConfig(format="{{form}}")):
     for logger in (log, structlog.get_logger("sync"), logging.getLogger("p2p"), logging.getLogger("libp2p")):
         try:
             fail()
@@ -112,7 +112,7 @@ def test_no_traceback_shows_what_a_variable_held(form: str) -> None:
 
 def test_a_library_has_one_site_for_a_line_of_its_code_whatever_a_stranger_has_it_say() -> None:
     program = """
-with logged_to_stderr(LogConfig(format="json")):
+with logging_set_up(LogConfig(format="json")):
     for number in range(110):
         logging.getLogger("p2p").warning(f"peer {{number}} is at fault")
     logging.getLogger("p2p").warning("of another line")
@@ -123,14 +123,14 @@ with logged_to_stderr(LogConfig(format="json")):
 
 
 def test_warnings_of_python_are_lines_of_the_log() -> None:
-    program = 'with logged_to_stderr(LogConfig(format="json")):\n    warnings.warn("old ways", UserWarning)\n'
+    program = 'with logging_set_up(LogConfig(format="json")):\n    warnings.warn("old ways", UserWarning)\n'
     (line,) = map(json.loads, run(program))
     assert (line["logger"], "old ways" in line["event"]) == ("py.warnings", True)
 
 
 def test_a_record_that_cannot_be_made_a_line_is_counted_and_harms_nobody() -> None:
     program = """
-with logged_to_stderr(LogConfig(format="json")):
+with logging_set_up(LogConfig(format="json")):
     logging.getLogger("libp2p").warning("%d", "no number")
     logging.getLogger("libp2p").warning("after it")
     counted = log_statistics().lost["unreadable"]
