@@ -34,6 +34,9 @@ OutlineOutcome: TypeAlias = Literal["filled", "lacking"]
 _FINALITY_SECONDS: Final = (0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0)
 _SUBMISSION_SECONDS: Final = (0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0)
 _ROUNDS: Final = (1, 2, 3, 4, 6, 10)
+_STORE_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+_REQUEST_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+_STATUS_CLASSES: Final = ("2xx", "3xx", "4xx", "5xx")
 _LAG_SECONDS: Final = (0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
 
@@ -136,6 +139,25 @@ class NodeMetrics:
             registry=registry,
             buckets=_SUBMISSION_SECONDS,
         )
+        self._requests = Histogram(
+            "step_api_request_duration_seconds",
+            "From the head of an HTTP request to the head of its answer, by the class of the answer's status.",
+            ("status",),
+            registry=registry,
+            buckets=_REQUEST_SECONDS,
+        )
+        self._store_answers = Histogram(
+            "step_store_answer_seconds",
+            "How long the store took to answer for its head; it is asked every two seconds.",
+            registry=registry,
+            buckets=_STORE_SECONDS,
+        )
+        self._store_writes = Histogram(
+            "step_store_write_seconds",
+            "How long the store took to take a finalised batch, with attempts that failed.",
+            registry=registry,
+            buckets=_STORE_SECONDS,
+        )
         self._loop_lag = Histogram(
             "step_event_loop_lag_seconds",
             "By how much a task that had slept was woken too late.",
@@ -152,6 +174,8 @@ class NodeMetrics:
                 self._proofs_refused.labels(code.value, source)
         for answer in get_args(SubmissionAnswer):
             self._submissions.labels(answer)
+        for status in _STATUS_CLASSES:
+            self._requests.labels(status)
         for outcome in get_args(OutlineOutcome):
             self._outlines.labels(outcome)
         for metric, values in (
@@ -192,6 +216,18 @@ class NodeMetrics:
     def event_loop_late(self, seconds: float) -> None:
         """The event loop has come to a task so much later than it was due."""
         self._loop_lag.observe(seconds)
+
+    def request_answered(self, status: int, duration_seconds: float) -> None:
+        """An HTTP request has been answered with this status (200 to 599) so long after its head was here."""
+        self._requests.labels(f"{status // 100}xx").observe(duration_seconds)
+
+    def store_answered(self, duration_seconds: float) -> None:
+        """The store has answered for its head."""
+        self._store_answers.observe(duration_seconds)
+
+    def store_written(self, duration_seconds: float) -> None:
+        """The store has taken a finalised batch."""
+        self._store_writes.observe(duration_seconds)
 
     def api_refused(self, reason: str) -> None:
         """An HTTP client was not served."""

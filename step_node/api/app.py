@@ -19,7 +19,7 @@ from step_node.api.middleware.methods import HeadAndOptions
 from step_node.api.routes.events import event_routes
 from step_node.api.routes.histories import history_routes
 from step_node.api.routes.ledger import ledger_routes
-from step_node.api.routes.node import node_routes
+from step_node.api.routes.node import metrics_routes, node_routes
 from step_node.api.routes.pages import page_routes
 from step_node.api.routes.proofs import proof_routes
 from step_node.api.routes.receipts import receipt_routes
@@ -49,8 +49,11 @@ _TAGS: Final = [
 ]
 
 
-def create_app(services: ApiServices) -> FastAPI:
-    """The HTTP API over `services`, to be served under trio (`step_node.api.server.serving`)."""
+def create_app(services: ApiServices, *, with_metrics: bool = True) -> FastAPI:
+    """The HTTP API over `services`, to be served under trio (`step_node.api.server.serving`).
+
+    Without metrics where these have a listener of their own (`create_metrics_app`).
+    """
     app = DocumentedApi(
         title="STEP node",
         summary="The Spatial Token Ecosystem Protocol over HTTP",
@@ -82,7 +85,19 @@ def create_app(services: ApiServices) -> FastAPI:
         geometry_routes,
         ledger_mesh_routes,
         node_routes,
+        *((metrics_routes,) if with_metrics else ()),
     )
     routers = (routes(services) for routes in of_services)
     add_routes(app, (proof_routes(services, submitting), *routers, page_routes(services, app.openapi)))
+    return app
+
+
+def create_metrics_app(services: ApiServices) -> FastAPI:
+    """`/metrics` and nothing else, for a listener of its own."""
+    app = DocumentedApi(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
+    app.add_middleware(Compression)
+    app.add_middleware(BodyLimit, clock=services.clock)
+    app.add_middleware(HeadAndOptions)
+    install_error_handlers(app, services.clock)
+    add_routes(app, (metrics_routes(services),))
     return app

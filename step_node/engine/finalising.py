@@ -88,7 +88,9 @@ class Finaliser:
                 f"a quorum has finalised batch 0x{batch.hash.hex()} at height {batch.header.height}, which this"
                 f" node finds invalid: {error}"
             ) from error
+        began_at = trio.current_time()
         await self._storage_watch.when_available(lambda: self._chain.finalise(judged, commit), writes=True)
+        self._metrics.store_written(trio.current_time() - began_at)
         self._begin_next_height()
         self._metrics.batch_finalised(judged.transition.receipts, rounds)
         log.info(

@@ -84,6 +84,16 @@ class ApiConfig(_Section):
     closed to all of them."""
 
 
+class MetricsConfig(_Section):
+    """Where /metrics is served, if not by the API."""
+
+    host: str = "127.0.0.1"
+    """The address of the listener for the metrics: one that your Prometheus reaches, and clients do not."""
+    port: Annotated[Port | None, Field(examples=[8_601])] = None
+    """With a port, GET /metrics is served there alone, over plain HTTP, and no longer by the API. 0 lets the system
+    choose."""
+
+
 class P2pConfig(_Section):
     """The network of nodes: libp2p."""
 
@@ -176,6 +186,7 @@ class NodeConfig(_Section):
     """Everything in `config.toml`."""
 
     api: ApiConfig = ApiConfig()
+    metrics: MetricsConfig = MetricsConfig()
     p2p: P2pConfig = P2pConfig()
     keystore: KeystoreConfig = KeystoreConfig()
     storage: StorageConfig = StorageConfig()

@@ -26,11 +26,17 @@ from step_node.node.logging import LogStatistics, log_statistics
 
 @dataclass(frozen=True, slots=True)
 class Wellbeing:
-    """What the node thinks of itself; `own` is the record of its validator's key, if it has one on chain."""
+    """What the node thinks of itself; `own` is the record of its validator's key, if it has one on chain.
+
+    `members` are the records of the present set; `clock_ahead_ms` is by how much others show this clock to be fast,
+    less than 0 if it is slow.
+    """
 
     health: Health
     undecided_seconds: float
     own: ValidatorRecord | None
+    members: tuple[ValidatorRecord, ...] = ()
+    clock_ahead_ms: int = 0
 
 
 class Gauges(Collector):
@@ -144,6 +150,20 @@ def _of_wellbeing(wellbeing: Wellbeing) -> Iterator[Metric]:
         "How long something has waited at the present height; 0 while nothing does.",
         wellbeing.undecided_seconds,
     )
+    yield GaugeMetricFamily(
+        "step_clock_ahead_seconds",
+        "By how much this clock is ahead of those of other validators (behind: negative), as their batches show it.",
+        wellbeing.clock_ahead_ms / 1000,
+    )
+    absent = GaugeMetricFamily(
+        "step_validator_absent_batches",
+        "Commits in a row without the vote of each member of the set.",
+        None,
+        ("validator",),
+    )
+    for member in wellbeing.members:
+        absent.add_metric((f"0x{member.address.hex()}",), member.absent_batches)
+    yield absent
     own = wellbeing.own
     yield GaugeMetricFamily(
         "step_own_in_validator_set",

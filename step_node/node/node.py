@@ -315,7 +315,13 @@ class Node:
 
     def _wellbeing(self) -> Wellbeing:
         health = self.overview
-        return Wellbeing(health.health(), health.undecided_seconds, health.own_record)
+        return Wellbeing(
+            health.health(),
+            health.undecided_seconds,
+            health.own_record,
+            members=tuple(record for record in self._chain.head.validators if record.is_in_set),
+            clock_ahead_ms=health.clock_watch.fast_ms - health.clock_watch.slow_ms,
+        )
 
     def _snapshots(self) -> tuple[SnapshotServer | None, SnapshotJoiner | None]:
         parts = self._parts

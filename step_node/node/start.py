@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Final
 
 import structlog
 import trio
 
 from p2p.errors import AddressInUse, NetworkError
-from step_node.api.app import create_app
+from step_node.api.app import create_app, create_metrics_app
 from step_node.api.middleware.cors import Cors
 from step_node.api.server.limits import ApiLimits, EventLimits
 from step_node.api.server.serving import serve_api
 from step_node.api.server.tls import Tls, load_tls
+from step_node.api.services import ApiServices
 from step_node.api.status.node import NodeStatus
 from step_node.chain.genesis import Genesis
 from step_node.clock import SystemClock
@@ -23,18 +25,25 @@ from step_node.home.config import NodeConfig
 from step_node.home.keys import NodeKeys
 from step_node.home.paths import NodeHome
 from step_node.node.descriptors import api_connections, raise_limit
+from step_node.node.disk_gauges import DiskGauges
 from step_node.node.node import Node
 from step_node.node.opening import AS_USUAL, StartOptions, check_large_state, open_parts
 from step_node.node.parts import NodeParts
 
 log = structlog.get_logger("node")
 
+METRICS_LIMITS: Final = ApiLimits(
+    connections_max=32, connections_per_address_max=16, cost_ms_per_second=100, address_cost_ms_per_second=50
+)
+"""Of the listener of the metrics: each page costs 6 ms. Its connections are of `OWN_DESCRIPTORS`."""
+
 
 @dataclass(frozen=True, slots=True)
 class NodeStarted:
-    """What a node that serves tells whoever started it."""
+    """What a node that serves tells whoever started it; `metrics_url` is None if the API serves the metrics."""
 
     api_url: str
+    metrics_url: str | None
     status: NodeStatus
 
 
@@ -60,6 +69,7 @@ async def run_node(
         async with open_parts(home, config, genesis, keys, options) as parts, trio.open_nursery() as nursery:
             node = make_node(parts)
             await nursery.start(node.run)
+            node.registry.register(DiskGauges(home.data))
             nursery.start_soon(node.overview.run)
             nursery.start_soon(check_large_state, parts.storage)
             services = node.services(
@@ -70,7 +80,7 @@ async def run_node(
             port = await nursery.start(
                 partial(
                     serve_api,
-                    create_app(services),
+                    create_app(services, with_metrics=config.metrics.port is None),
                     config.api.host,
                     config.api.port,
                     limits=limits,
@@ -81,11 +91,39 @@ async def run_node(
                     on_stopping=services.feed.stop,
                 )
             )
-            started = NodeStarted(f"{'https' if tls else 'http'}://{config.api.host}:{port}", node.status())
-            log.info("serving", api=started.api_url, peer_id=started.status.peer_id, height=started.status.height)
+            started = NodeStarted(
+                f"{'https' if tls else 'http'}://{config.api.host}:{port}",
+                await _serve_metrics(nursery, config, services),
+                node.status(),
+            )
+            log.info(
+                "serving",
+                api=started.api_url,
+                **({} if started.metrics_url is None else {"metrics": started.metrics_url}),
+                peer_id=started.status.peer_id,
+                height=started.status.height,
+            )
             task_status.started(started)
     except BaseExceptionGroup as group:
         raise _operators_error(group) or group from group
+
+
+async def _serve_metrics(nursery: trio.Nursery, config: NodeConfig, services: ApiServices) -> str | None:
+    """Serve `/metrics` at its own address, if it has one; its URL."""
+    if config.metrics.port is None:
+        return None
+    serving = partial(
+        serve_api,
+        create_metrics_app(services),
+        config.metrics.host,
+        config.metrics.port,
+        limits=METRICS_LIMITS,
+        clock=services.clock,
+        metrics=None,
+        section="metrics",
+    )
+    port = await nursery.start(serving)
+    return f"http://{config.metrics.host}:{port}"
 
 
 def _api_limits(config: NodeConfig, files_max: int) -> ApiLimits:

@@ -20,6 +20,7 @@ from step_node.ledger.offences import OffenceKind
 from step_node.mempool.journal import Journal
 from step_node.mempool.pool import Mempool
 from step_node.metrics import NodeMetrics
+from step_node.node.disk_gauges import DiskGauges
 from step_node.node.gauges import Gauges, Wellbeing
 from step_node.proofs.proof import RefusalCode
 from tests.node.test_roles import JAILED
@@ -168,6 +169,40 @@ async def test_what_is_wrong_and_how_the_own_validator_stands_can_be_alerted_on(
         assert value("step_own_jailed") == 1
         assert value("step_own_stake_ustep") == JAILED.stake_ustep
         assert value("step_p2p_streams_open") == 0
+
+
+async def test_the_clock_and_the_members_absence_are_shown() -> None:
+    registry = CollectorRegistry()
+    absent = replace(JAILED, absent_batches=12)
+    wellbeing = replace(WELL, members=(absent,), clock_ahead_ms=-2_500)
+    async with MemoryHub().join("one") as network:
+        registry.register(Gauges(network, Mempool(), UNOPENED, EvidencePool(), lambda: STATUS, lambda: wellbeing))
+        value = registry.get_sample_value
+        assert value("step_clock_ahead_seconds") == -2.5
+        assert value("step_validator_absent_batches", {"validator": f"0x{absent.address.hex()}"}) == 12
+
+
+async def test_the_store_and_the_requests_are_timed() -> None:
+    registry = CollectorRegistry()
+    metrics = NodeMetrics(registry)
+    metrics.store_answered(0.02)
+    metrics.store_written(0.3)
+    metrics.request_answered(404, 0.005)
+    value = registry.get_sample_value
+    assert value("step_store_answer_seconds_sum") == 0.02
+    assert value("step_store_write_seconds_bucket", {"le": "0.25"}) == 0
+    assert value("step_api_request_duration_seconds_count", {"status": "4xx"}) == 1
+
+
+async def test_a_file_system_that_cannot_be_looked_at_has_no_figures(tmp_path: Path) -> None:
+    registry = CollectorRegistry()
+    registry.register(DiskGauges(tmp_path / "gone"))
+    assert registry.get_sample_value("step_disk_free_bytes") is None
+    (tmp_path / "gone").mkdir()
+    free, size = (registry.get_sample_value(f"step_disk_{name}_bytes") for name in ("free", "size"))
+    assert free is not None
+    assert size is not None
+    assert 0 < free <= size
 
 
 async def test_every_series_with_a_label_is_there_before_anything_has_happened() -> None:

@@ -6,11 +6,12 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import httpx
 import pytest
 import structlog
 import trio
 
-from step_node.home.config import ApiConfig, NodeConfig, P2pConfig
+from step_node.home.config import ApiConfig, MetricsConfig, NodeConfig, P2pConfig
 from step_node.home.histories import begin_history
 from step_node.home.keys import NodeKeys
 from step_node.home.paths import NodeHome
@@ -59,6 +60,22 @@ async def test_a_store_changed_from_outside_does_not_start_and_says_what_to_do(
         monkeypatch.setattr(opening, "ADDED_UP_AT_START_MAX", added_up_at_start_max)
         with pytest.raises(StorageMismatch, match=r"do not add up to its state root.*step-node store rebuild"):
             await run_node(home, LOCAL, genesis, NodeKeys(None, new_private_key()))
+
+
+async def test_metrics_have_a_listener_of_their_own_where_the_settings_give_it_a_port(tmp_path: Path) -> None:
+    home, genesis = NodeHome(tmp_path), make_genesis(1, **QUICK)
+    keys = NodeKeys(None, new_private_key())
+    apart = LOCAL.model_copy(update={"metrics": MetricsConfig(port=0)})
+    for config, of_the_api in ((LOCAL, 200), (apart, 404)):
+        async with trio.open_nursery() as nursery:
+            started: NodeStarted = await nursery.start(run_node, home, config, genesis, keys)
+            async with httpx.AsyncClient() as client:
+                assert (await client.get(f"{started.api_url}/metrics")).status_code == of_the_api
+                page = await client.get(f"{started.metrics_url or started.api_url}/metrics")
+                assert "step_disk_free_bytes" in page.text
+                assert "step_disk_size_bytes" in page.text
+            nursery.cancel_scope.cancel()
+        assert (started.metrics_url is None) == (of_the_api == 200)
 
 
 SIDE_FILES = ("journal", "evidence", "proof_of_lock", "snapshots", "validator_sets", "address_book", "bans")

@@ -38,7 +38,7 @@ _METRICS = {"description": "In Prometheus' text format.", "content": {"text/plai
 
 
 def node_routes(services: ApiServices) -> APIRouter:
-    """`/status`, `/health` with its two shorter forms, `/consensus` and `/metrics`."""
+    """`/status`, `/health` with its two shorter forms, and `/consensus`."""
     routes = api_router("node")
 
     @routes.get("/status", summary="Where the node stands", responses=refusals(*EVERYWHERE))
@@ -103,6 +103,13 @@ def node_routes(services: ApiServices) -> APIRouter:
     async def consensus() -> ConsensusAnswer:
         """Round, step and proposer; whose votes are here, and whose are missing; what is locked and valid."""
         return ConsensusAnswer.of(services.consensus(), services.clock.now_ms())
+
+    return routes
+
+
+def metrics_routes(services: ApiServices) -> APIRouter:
+    """`/metrics`, of the API or of a listener of its own."""
+    routes = api_router("node")
 
     @routes.get(
         "/metrics",

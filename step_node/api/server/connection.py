@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from functools import lru_cache
@@ -82,6 +83,8 @@ class Service:
     """None: plain HTTP."""
     quotas: Quotas = field(default_factory=lambda: Quotas(0))
     """Of submissions, by address."""
+    answered: Callable[[int, float], None] = lambda _status, _seconds: None
+    """Told of each answer: its status, and how many seconds after the head of its request it began."""
 
 
 class _Gone(Exception):
@@ -108,6 +111,8 @@ class Connection:
         self._asked: Asked | None = None
         """None until a request could be read."""
         self._is_over = False
+        self._asked_at: float | None = None
+        """When the head of the request under way was here; None before its first."""
         self._unsent = b""
         self._fault: Exception | None = None
         """What the client did while the application was asked. It is told that the client has gone, and no more: an
@@ -137,6 +142,7 @@ class Connection:
         try:
             request = await self._read_head()
             self._requests += 1
+            self._asked_at = trio.current_time()
             self._is_head = request.method == b"HEAD"
             self._request_id = request_id_of(request.headers)
             structlog.contextvars.bind_contextvars(request_id=self._request_id)
@@ -164,7 +170,7 @@ class Connection:
             path = self._asked.path if self._asked is not None else ""
             await self._answer(error_response(refusal, self._service.clock, path=path))
         self._bill = self._new_bill()
-        self._asked = self._quota = None
+        self._asked = self._quota = self._asked_at = None
         self._request_id = ""
         structlog.contextvars.unbind_contextvars("request_id")
         return self._http.our_state is h11.DONE and self._http.their_state is h11.DONE
@@ -365,6 +371,8 @@ class Connection:
         await self._send_message({"type": "http.response.body", "body": response.body})
 
     def _head(self, status: int, headers: list[tuple[bytes, bytes]]) -> h11.Response:
+        now = trio.current_time()
+        self._service.answered(status, now - (now if self._asked_at is None else self._asked_at))
         headers.append((b"date", _date_at(self._service.clock.now_ms() // 1000)))
         path, origin = (None, None) if self._asked is None else (self._asked.path, self._asked.origin)
         headers.append((b"x-content-type-options", b"nosniff"))

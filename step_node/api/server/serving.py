@@ -15,7 +15,7 @@ import math
 import socket
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Final
+from typing import Final, Literal
 
 import trio
 from starlette.types import ASGIApp
@@ -68,34 +68,38 @@ async def serve_api(
     *,
     limits: ApiLimits,
     clock: Clock,
-    metrics: NodeMetrics,
+    metrics: NodeMetrics | None,
     cors: Cors | None = None,
     tls: Tls | None = None,
+    section: Literal["api", "metrics"] = "api",
     on_stopping: Callable[[], None] = lambda: None,
     task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve `app` at `host`:`port` until cancelled; gives the port it listens on once it does (port 0: any free one).
-    With `tls`, over TLS alone.
+    With `tls`, over TLS alone. Connections and answers are counted in `metrics`, if any; `section` of config.toml says
+    where it listens.
 
     `on_stopping` is called when the end has come, and answers that go on for long have to find theirs.
 
     Raises `AddressInUse`, or `CannotListen` for a host or port that this machine does not have or allow.
     """
-    listening = await _listen(host, port)
+    listening = await _listen(host, port, section)
     bound_port: int = listening.getsockname()[1]
-    metrics.expect_api_refusals(Refused)
     connection_cost_ms = CONNECTION_COST_MS if tls is None else CONNECTION_COST_MS + HANDSHAKE_COST_MS
-    visitors = Visitors(limits, metrics.api_refused, connection_cost_ms=connection_cost_ms)
-    if tls is not None:
-        metrics.show_tls_expiry(tls.expires_at_ms / 1000)
-    metrics.show_api_connections(lambda: len(visitors), limits.connections_max)
+    refused, answered = (_untold, _untold) if metrics is None else (metrics.api_refused, metrics.request_answered)
+    visitors = Visitors(limits, refused, connection_cost_ms=connection_cost_ms)
+    if metrics is not None:
+        metrics.expect_api_refusals(Refused)
+        metrics.show_api_connections(lambda: len(visitors), limits.connections_max)
+        if tls is not None:
+            metrics.show_tls_expiry(tls.expires_at_ms / 1000)
     stopping = trio.Event()
     async with trio.open_nursery() as nursery:
         try:
             await nursery.start(
                 _serve_until,
                 stopping,
-                Service(app, clock, visitors, cors or Cors(), tls, Quotas(limits.submissions_per_minute)),
+                Service(app, clock, visitors, cors or Cors(), tls, Quotas(limits.submissions_per_minute), answered),
                 listening,
             )
             task_status.started(bound_port)
@@ -103,6 +107,9 @@ async def serve_api(
         finally:
             on_stopping()
             stopping.set()
+
+
+def _untold(*_: object) -> None: ...
 
 
 async def _serve_until(
@@ -219,8 +226,9 @@ def _host_of(stream: trio.SocketStream) -> str:
         return ""
 
 
-async def _listen(host: str, port: int) -> socket.socket:
+async def _listen(host: str, port: int, section: str) -> socket.socket:
     """A bound and listening socket. Raises `CannotListen`."""
+    cannot = "the API cannot listen on" if section == "api" else "metrics cannot listen on"
     where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     try:
         found = await trio.socket.getaddrinfo(
@@ -231,11 +239,11 @@ async def _listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise AddressInUse(
-                f"the API cannot listen on {where}: another program does; end it, or choose another port (`port` under"
-                " [api] in config.toml, or --base-port of devnet)"
+                f"{cannot} {where}: another program does; end it, or choose another port (`port` under"
+                f" [{section}] in config.toml, or --base-port of devnet)"
             ) from error
         raise CannotListen(
-            f"the API cannot listen on {where}: {error.strerror or error}; set `host` and `port` under [api] in"
+            f"{cannot} {where}: {error.strerror or error}; set `host` and `port` under [{section}] in"
             " config.toml to an address of this machine"
         ) from error
     if hasattr(socket, "TCP_USER_TIMEOUT"):

@@ -74,7 +74,7 @@ class HealthOverview:
         self._is_syncing = is_syncing
         self._waiting = waiting
         self._discovers = discovers
-        self._probe = StoreProbe(chain.storage)
+        self._probe = StoreProbe(chain.storage, metrics.store_answered)
         self._progress = ProgressWatch(driver)
         self._peer_log = PeerLog()
         self._reason_log = ReasonLog(self._reason_said)

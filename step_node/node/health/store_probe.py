@@ -6,6 +6,7 @@ what tells a store that hangs from one that answers is how long the question has
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import trio
@@ -22,8 +23,10 @@ STORE_HANGS_SECONDS: Final = 5
 class StoreProbe:
     """See the module's docstring."""
 
-    def __init__(self, storage: Storage) -> None:
+    def __init__(self, storage: Storage, answered: Callable[[float], None] = lambda _seconds: None) -> None:
+        """`answered` is told how many seconds each answer took."""
         self._storage = storage
+        self._answered = answered
         self._asked_at: float | None = None
         self._failure: str | None = None
 
@@ -37,6 +40,7 @@ class StoreProbe:
                 self._failure = str(error)
             else:
                 self._failure = None
+                self._answered(trio.current_time() - self._asked_at)
             self._asked_at = None
             await trio.sleep(PROBE_INTERVAL_MS / 1000)
 
