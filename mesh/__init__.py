@@ -4,6 +4,7 @@
 `polygon`, `outline`, `centroid`, `area_m2`, `side_lengths_m`, the regions and the searches are for display.
 """
 
+from mesh.descendants import descendants, descendants_corners
 from mesh.descent import corners
 from mesh.distance import EARTH_RADIUS_M, within_distance
 from mesh.geometry import area_m2, centroid, polygon, side_lengths_m
@@ -43,6 +44,8 @@ __all__ = [
     "contains",
     "contains_array",
     "corners",
+    "descendants",
+    "descendants_corners",
     "locate",
     "locate_array",
     "nearest_triangles",

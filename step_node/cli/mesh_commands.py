@@ -1,4 +1,4 @@
-"""`step-node mesh`: which triangle holds a point."""
+"""`step-node mesh`: which triangle holds a point, and the mesh as a collection for displays."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from typing import Annotated
 
 import typer
 
+from step_node.cli import mesh_seeding_commands
 from step_node.cli.numbers import plain_float, plain_int
 from step_node.cli.output import print_json
 
-app = typer.Typer(no_args_is_help=True, help="The triangle mesh: which triangle holds a point.")
+app = typer.Typer(no_args_is_help=True, help="The triangle mesh: which triangle holds a point; the mesh for displays.")
 
 
 @app.command(
@@ -71,3 +72,14 @@ def _locate_file(input_file: Path) -> None:
     else:
         with input_file.open(encoding="utf-8-sig", newline="") as source:
             locate_points(source, sys.stdout, name=str(input_file))
+
+
+_STORE = "--store sqlite:mesh.sqlite"
+
+app.command("seed", epilog=f"Example: step-node mesh seed --levels 1-8 {_STORE}")(mesh_seeding_commands.seed)
+app.command("unseed", epilog=f"Example: step-node mesh unseed --level 8 {_STORE}")(mesh_seeding_commands.unseed)
+app.command("verify", epilog=f"Example: step-node mesh verify {_STORE}")(mesh_seeding_commands.verify)
+app.command("stats", epilog=f"Example: step-node mesh stats {_STORE}")(mesh_seeding_commands.stats)
+app.command(
+    "export", epilog=f"Example: step-node mesh export --format geojson --levels 1-5 {_STORE} --output mesh.geojson"
+)(mesh_seeding_commands.export)
