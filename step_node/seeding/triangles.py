@@ -72,10 +72,10 @@ def records(chunk: ChunkOf) -> list[Record]:
 def links(chunk: ChunkOf) -> list[tuple[int, int | None]]:
     """The integer forms of a chunk's triangles and their parents, in the order of the ids."""
     depth = chunk.level - chunk.root.level
-    parents: list[int | None] = [chunk.root.parent_integer]
-    if depth > 0:
-        parents = np.repeat(descendants(chunk.root, depth - 1), 4).tolist()
-    return list(zip(descendants(chunk.root, depth).tolist(), parents, strict=True))
+    numbers = descendants(chunk.root, depth).tolist()
+    if depth == 0:
+        return [(number, chunk.root.parent_integer) for number in numbers]
+    return list(zip(numbers, np.repeat(descendants(chunk.root, depth - 1), 4).tolist(), strict=True))
 
 
 def boxes(chunk: ChunkOf) -> list[Box]:
