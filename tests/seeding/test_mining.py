@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-import trio
-
 from mesh import TriangleId, centroid
 from step_node.proofs.proof import SignedProof
-from step_node.seeding.seeder import MongoTarget, SqliteTarget, Target, open_collection, seed
+from step_node.seeding.seeder import MongoTarget, Target, open_collection, seed
 from step_node.storage.open import MongoSettings, SqliteSettings, StorageSettings, open_storage
 from tests.seeding.conftest import Told
 from tests.support.chains import finalise, open_chain
@@ -50,7 +47,7 @@ async def _mined(settings: StorageSettings, beside: Callable[[int], None]) -> li
         chain = await open_chain(storage=storage, clock=clock)
         for index, proof in enumerate(_proofs()):
             clock.time_ms = START_MS + index * STEP_MS
-            await trio.to_thread.run_sync(beside, index)
+            beside(index)
             judged = await finalise(chain, [proof])
             receipts = await storage.receipts([proof.proof_id])
             # The hash is that of the header, in which the state root stands.
@@ -60,19 +57,13 @@ async def _mined(settings: StorageSettings, beside: Callable[[int], None]) -> li
     return found
 
 
-@pytest.mark.parametrize("engine", ["sqlite", "mongodb"])
-async def test_roots_receipts_and_answers_are_the_same_with_it_and_without(
-    engine: str, tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
-    target: Target
-    if engine == "sqlite":
-        with_it: StorageSettings = SqliteSettings(tmp_path / "with.sqlite")
-        without: StorageSettings = SqliteSettings(tmp_path / "without.sqlite")
-        target = SqliteTarget(tmp_path / "mesh.sqlite")
-    else:
-        uri = request.getfixturevalue("mongodb_uri")
-        with_it, without = (MongoSettings(uri, new_database_name()) for _ in range(2))
-        target = MongoTarget(uri, new_database_name())
+def _beside(target: Target, path: Path) -> StorageSettings:
+    """A ledger of its own in the same folder, or on the same server."""
+    return MongoSettings(target.uri, new_database_name()) if isinstance(target, MongoTarget) else SqliteSettings(path)
+
+
+async def test_roots_receipts_and_answers_are_the_same_with_it_and_without(target: Target, tmp_path: Path) -> None:
+    with_it, without = (_beside(target, tmp_path / name) for name in ("with.sqlite", "without.sqlite"))
     collection = open_collection(target, create=True)
 
     def seed_and_unseed(index: int) -> None:
