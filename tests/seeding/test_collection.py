@@ -33,6 +33,7 @@ from step_node.seeding.sqlite_collection import SqliteCollection
 from step_node.seeding.triangles import boxes
 from step_node.seeding.verifying import LOOK_UP_MS_MAX, verify_level
 from tests.seeding.conftest import Told
+from tests.support.mongod import new_database_name
 
 
 def _never() -> bool:
@@ -140,13 +141,12 @@ def test_an_interrupted_run_is_gone_on_with_and_gives_the_same(target: Target, t
     straight.close()
 
 
-def test_what_a_killed_run_left_uncounted_in_mongodb_is_taken_away_first(mongodb_uri: str, target: Target) -> None:
-    if not isinstance(target, MongoTarget):
-        pytest.skip("SQLite writes and counts in one transaction")
-    collection = MongoCollection(target.uri, target.database)
+def test_what_a_killed_run_left_uncounted_in_mongodb_is_taken_away_first(mongodb_uri: str) -> None:
+    name = new_database_name()
+    collection = MongoCollection(mongodb_uri, name)
     collection.begin(3)
     client: MongoClient[dict[str, Any]] = MongoClient(mongodb_uri)
-    database = client[target.database]
+    database = client[name]
     collection.append(3, [chunk_at(3, first) for first in range(0, 160, 16)])
     # As if killed after a batch was written, whole or in part, and before it was counted.
     database["mesh_levels"].update_one({"_id": 3}, {"$set": {"written": 32}})
