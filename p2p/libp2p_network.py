@@ -80,6 +80,8 @@ class Libp2pNetwork(BaseNetwork):
     def __init__(self, settings: Libp2pSettings, nursery: trio.Nursery, clock: Callable[[], float], bans: Bans) -> None:
         super().__init__(peer_id_of(settings.private_key), clock, bans)
         self._settings = settings
+        self._chosen = settings.bootstrap_addresses
+        self._kept: tuple[Iterable[str], Scope] = (), Scope.LOOPBACK
         self._nursery = nursery
         self._host: ChoosingHost | None = None
         self._gossip: Gossip | None = None
@@ -168,10 +170,11 @@ class Libp2pNetwork(BaseNetwork):
             return
         self._require_running("keep_connected()")
         scopes = dict.fromkeys(addresses, narrowest)
+        self._kept = tuple(scopes), narrowest
         self._members = frozenset(parse_peer_address(text).peer_id for text in scopes)
         # The operator's own choice may be anywhere, and is tried first.
-        scopes = dict.fromkeys(self._settings.bootstrap_addresses, Scope.LOOPBACK) | {
-            text: scope for text, scope in scopes.items() if text not in self._settings.bootstrap_addresses
+        scopes = dict.fromkeys(self._chosen, Scope.LOOPBACK) | {
+            text: scope for text, scope in scopes.items() if text not in self._chosen
         }
         peers: dict[PeerId, dict[PeerAddress, Scope]] = {}
         for text, scope in scopes.items():
@@ -179,6 +182,15 @@ class Libp2pNetwork(BaseNetwork):
             if address.peer_id != self._peer_id:
                 peers.setdefault(address.peer_id, {}).setdefault(address, scope)
         self._dialler.keep(peers)
+
+    def choose(self, addresses: Iterable[str]) -> None:
+        """See `p2p.network.Network.choose`."""
+        chosen = tuple(addresses)
+        for address in chosen:
+            parse_peer_address(address)
+        self._chosen = chosen
+        kept, narrowest = self._kept
+        self.keep_connected(kept, narrowest=narrowest)
 
     async def connect(self, address: str, *, narrowest: Scope = Scope.LOOPBACK) -> None:
         """See `p2p.network.Network.connect`."""

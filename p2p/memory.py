@@ -172,6 +172,9 @@ class MemoryNetwork(BaseNetwork):
         del narrowest
         self._members = frozenset(PeerId(address.rpartition("/p2p/")[2]) for address in addresses)
 
+    def choose(self, addresses: Iterable[str]) -> None:
+        """Nothing: everybody is connected to everybody whom a link leads to."""
+
     async def connect(self, address: str, *, narrowest: Scope = Scope.LOOPBACK) -> None:
         """Raise `PeerUnreachable` unless the peer is connected: nobody else can be dialled."""
         del narrowest

@@ -321,6 +321,13 @@ class Network(Protocol):
         """
         ...
 
+    def choose(self, addresses: Iterable[str]) -> None:
+        """Take these full multiaddrs for those of the operator's own choice, in place of those before.
+
+        Whoever is not chosen any more stays connected. Raises ValueError for an address that nobody could dial.
+        """
+        ...
+
     async def connect(self, address: str, *, narrowest: Scope = Scope.LOOPBACK) -> None:
         """Connect to the peer at a full multiaddr, once, unless it is connected.
 

@@ -98,6 +98,7 @@ class NodeMetrics:
             "step_api_refused", "Connections and requests of HTTP clients that were not served, by reason.", "reason"
         )
         self._registry = registry
+        self._tls_expiry: Gauge | None = None
         self._api_connections = Gauge("step_api_connections", "Open HTTP connections.", registry=registry)
         self._api_connections_max = Gauge(
             "step_api_connections_max", "HTTP connections that may be open.", registry=registry
@@ -240,11 +241,13 @@ class NodeMetrics:
 
     def show_tls_expiry(self, timestamp_seconds: float) -> None:
         """The API's certificate ends then; a node without one has no such metric."""
-        Gauge(
-            "step_api_tls_certificate_expiry_timestamp_seconds",
-            "When the certificate of the API expires, in Unix time.",
-            registry=self._registry,
-        ).set(timestamp_seconds)
+        if self._tls_expiry is None:
+            self._tls_expiry = Gauge(
+                "step_api_tls_certificate_expiry_timestamp_seconds",
+                "When the certificate of the API expires, in Unix time.",
+                registry=self._registry,
+            )
+        self._tls_expiry.set(timestamp_seconds)
 
     def show_event_streams(self, count: Callable[[], int], streams_max: int, ends: Iterable[str]) -> None:
         """Look the number of streams up with `count` from now on; `ends` are the reasons for which they end."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry
 
 from step_node.api.server.limits import EVENT_LIMITS, EventLimits
+from step_node.api.server.quotas import Quotas
 from step_node.api.status.consensus import ConsensusStatus
 from step_node.api.status.health import Health
 from step_node.api.status.node import NodeStatus
@@ -28,7 +29,7 @@ class ApiServices:
 
     `counters` are told how each submission was answered, and `metrics` is what `/metrics` shows. `wait_ms_max` is the
     longest that a client may have a request wait for finality (`api.wait_ms_max` of the configuration), and of one
-    account so many proofs are taken in in a minute (0: no bound but the protocol's). `feed` is what happens.
+    account so many proofs are taken in in a minute as `account_quotas` say. `feed` is what happens.
     """
 
     chain: Chain
@@ -43,5 +44,5 @@ class ApiServices:
     links_to: Callable[[bytes], Sequence[SetLink] | None]
     feed: Feed
     wait_ms_max: int = 30_000
-    account_submissions_per_minute: int = 0
+    account_quotas: Quotas = field(default_factory=lambda: Quotas(0))
     event_limits: EventLimits = EVENT_LIMITS

@@ -1,10 +1,11 @@
-"""SIGINT and SIGTERM: the first asks everything to stop cleanly, the second is obeyed at once. SIGHUP stops nothing."""
+"""SIGINT and SIGTERM: the first asks everything to stop cleanly, the second is obeyed at once. SIGHUP stops nothing: it
+has the settings read again."""
 
 from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 
 import trio
@@ -52,19 +53,28 @@ def cancelled_by_signals(
 
 @contextmanager
 def hang_ups_ignored(say: Callable[[str], None]) -> Iterator[None]:
-    """Outlive the terminal, and whoever takes SIGHUP for a wish to read the configuration again; but `say` so.
+    """Outlive the terminal also while the node starts or stops, when it cannot read its settings again; but `say` so.
 
     One that is ignored already, as under `nohup`, stays so.
     """
 
     def hear(_number: int, _frame: object) -> None:
-        say("SIGHUP is ignored: SIGTERM stops the node, and config.toml is read when it starts")
+        say("SIGHUP is ignored while the node starts or stops; SIGTERM stops it")
 
     if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
         yield
         return
     with _handled((signal.SIGHUP,), hear):
         yield
+
+
+async def call_at_hang_ups(call: Callable[[], Awaitable[object]]) -> None:
+    """Await `call` at each SIGHUP, until cancelled; at none if they are ignored, as under `nohup`."""
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        return
+    with trio.open_signal_receiver(signal.SIGHUP) as hang_ups:
+        async for _ in hang_ups:
+            await call()
 
 
 @contextmanager

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from step_node.node.node import Node
     from step_node.node.opening import StartOptions
     from step_node.node.parts import NodeParts
+    from step_node.node.reload import Reloader
     from step_node.node.start import NodeStarted
 
     NodeMaker = Callable[[NodeKeys, NodeParts], Node]
@@ -125,10 +126,12 @@ def run_home(
     from step_node.cli.end_lines import end_told
     from step_node.cli.signals import hang_ups_ignored
     from step_node.clock import SystemClock
+    from step_node.home.config import load_settings
     from step_node.home.paths import NodeHome
     from step_node.node.line_writer import STANDARD_OUTPUT, LineWriter, hold_standard_descriptors
-    from step_node.node.logging import logging_set_up
+    from step_node.node.logging import LOG_SETTINGS, logging_set_up
     from step_node.node.memory import share_heaps
+    from step_node.node.reload import Reloader
 
     share_heaps()
     hold_standard_descriptors()
@@ -143,7 +146,9 @@ def run_home(
                 genesis = load_genesis(node_home.genesis)
             genesis.check_time(SystemClock().now_ms())
             keys = _load_keys(node_home, config, password_file, is_observer=options.observer)
-            parts = (node_home, config, genesis, keys, options, stop_with_stdin, make_node)
+            reloader = Reloader(config, lambda: load_settings(node_home.config, sets=sets).config)
+            reloader.register(LOG_SETTINGS, log.prepare)
+            parts = (node_home, config, genesis, keys, options, stop_with_stdin, make_node, reloader)
             trio.run(_run_until_signal, log.writer.close, say, *parts)
         say("stopped")
 
@@ -210,12 +215,13 @@ async def _run_until_signal(
     options: StartOptions,
     stop_with_stdin: bool,
     make_node: NodeMaker | None,
+    reloader: Reloader,
 ) -> None:
     from functools import partial
 
     import trio
 
-    from step_node.cli.signals import cancelled_by_signals
+    from step_node.cli.signals import call_at_hang_ups, cancelled_by_signals
     from step_node.clock import SystemClock
     from step_node.node.memory import collect_by_the_clock, leave_alone_what_is_there
     from step_node.node.node import Node
@@ -226,8 +232,9 @@ async def _run_until_signal(
             if stop_with_stdin:
                 nursery.start_soon(_cancel_at_end_of_input, scope)
             wired = Node if make_node is None else partial(make_node, keys)
-            run = partial(run_node, home, config, genesis, keys, options=options, make_node=wired)
+            run = partial(run_node, home, config, genesis, keys, options=options, make_node=wired, reloader=reloader)
             started: NodeStarted = await nursery.start(run)
+            nursery.start_soon(call_at_hang_ups, reloader.reload)
             leave_alone_what_is_there()
             nursery.start_soon(collect_by_the_clock)
             _tell(started, genesis.told_to_wait(SystemClock().now_ms()), say)

@@ -26,7 +26,7 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from step_node.errors import StepNodeError
-from step_node.home.config import LogConfig
+from step_node.home.config import LogConfig, NodeConfig
 from step_node.home.log_levels import OWN_PARTS, LogLevelName, level_named, parse_levels
 from step_node.node.line_writer import LINES_WAITING_MAX, STANDARD_ERROR, LineLoss, LineWriter
 from step_node.node.log_file import FileBounds, LogFile
@@ -44,6 +44,9 @@ _THROUGH_STRUCTLOG: Final = OWN_PARTS - _OWN_IN_THE_LIBRARY
 _CRITICAL: Final = "critical"
 
 _NUMBERS: Final = logging.getLevelNamesMapping()
+
+LOG_SETTINGS: Final = ("log.level", "log.levels", "log.libraries", "log.file_bytes_max", "log.file_count")
+"""What `Log.prepare` takes."""
 
 _OF_EACH_LINE: Final[tuple[Processor, ...]] = (
     structlog.processors.add_log_level,
@@ -154,6 +157,17 @@ class Log:
         elif self._limits.admits((logger, place), level, said):
             line = partial(self._rendered_if_affordable, (logger, place), *_taken_down(event, error))
             self.writer.put(line, waiting_max=LIMITED_LINES_WAITING_MAX)
+
+    def prepare(self, config: NodeConfig) -> Callable[[], None]:
+        """Take new levels and bounds, and open the file anew: another program may have moved it (`node.reload`)."""
+
+        def change() -> None:
+            self.levels.take(config.log)
+            if self.file is not None:
+                self.file.bounds = file_bounds(config.log)
+                self.file.reopen()
+
+        return change
 
     def statistics(self) -> LogStatistics:
         """What has become of the lines that are not in the log."""

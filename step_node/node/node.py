@@ -14,6 +14,7 @@ from consensus.messages import Message, ProofBatch
 from consensus.state import ConsensusState
 from p2p.network import PeerId
 from step_node.api.server.limits import EVENT_LIMITS, EventLimits
+from step_node.api.server.quotas import Quotas
 from step_node.api.services import ApiServices
 from step_node.api.status.consensus import ConsensusStatus
 from step_node.api.status.node import NodeStatus
@@ -276,7 +277,7 @@ class Node:
             consensus=self.consensus,
             metrics=self.registry,
             wait_ms_max=wait_ms_max,
-            account_submissions_per_minute=account_submissions_per_minute,
+            account_quotas=Quotas(account_submissions_per_minute),
             counters=self._metrics,
             feed=self.feed,
             event_limits=event_limits,

@@ -10,10 +10,14 @@ from typing import Final
 import structlog
 import trio
 
+from p2p.addresses import parse_peer_address
 from p2p.errors import AddressInUse, NetworkError
+from p2p.network import Network
 from step_node.api.app import create_app, create_metrics_app
 from step_node.api.middleware.cors import Cors
 from step_node.api.server.limits import ApiLimits, EventLimits
+from step_node.api.server.quotas import Quotas
+from step_node.api.server.served import ServedApi
 from step_node.api.server.serving import serve_api
 from step_node.api.server.tls import Tls, load_tls
 from step_node.api.services import ApiServices
@@ -29,6 +33,7 @@ from step_node.node.disk_gauges import DiskGauges
 from step_node.node.node import Node
 from step_node.node.opening import AS_USUAL, StartOptions, check_large_state, open_parts
 from step_node.node.parts import NodeParts
+from step_node.node.reload import Reloader
 
 log = structlog.get_logger("node")
 
@@ -55,15 +60,19 @@ async def run_node(
     *,
     options: StartOptions = AS_USUAL,
     make_node: Callable[[NodeParts], Node] = Node,
+    reloader: Reloader | None = None,
     task_status: trio.TaskStatus[NodeStarted] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Run the node in `home` until cancelled. `task_status` is told once it serves.
 
-    `make_node` wires the parts together; a devnet's misbehaving validator has one of its own.
+    `reloader` learns which parts take new settings while they run. `make_node` wires the parts together; a devnet's
+    misbehaving validator has one of its own.
 
     Raises `StepNodeError` for whatever the operator can do something about.
     """
-    limits = _api_limits(config, raise_limit())
+    files_max = raise_limit()
+    limits = _api_limits(config, files_max)
+    reloading = reloader or Reloader(config, lambda: config)
     tls = _tls(home, config)
     try:
         async with open_parts(home, config, genesis, keys, options) as parts, trio.open_nursery() as nursery:
@@ -88,9 +97,11 @@ async def run_node(
                     metrics=services.counters,
                     tls=tls,
                     cors=Cors(frozenset(config.api.cors_origins)),
+                    on_serving=partial(_reload_api, reloading, home, files_max, services.account_quotas),
                     on_stopping=services.feed.stop,
                 )
             )
+            reloading.register(["p2p.bootstrap"], partial(_reload_bootstrap, parts.network))
             started = NodeStarted(
                 f"{'https' if tls else 'http'}://{config.api.host}:{port}",
                 await _serve_metrics(nursery, config, services),
@@ -143,6 +154,42 @@ def _tls(home: NodeHome, config: NodeConfig) -> Tls | None:
     if certificate is None or key is None:
         return None
     return load_tls(home.root / certificate, home.root / key, now_ms=SystemClock().now_ms())
+
+
+def _reload_api(reloader: Reloader, home: NodeHome, files_max: int, accounts: Quotas, served: ServedApi) -> None:
+    """Have the API that is served take new bounds, origins and certificates."""
+
+    def prepare(config: NodeConfig) -> Callable[[], None]:
+        limits, cors, tls = _api_limits(config, files_max), Cors(frozenset(config.api.cors_origins)), _tls(home, config)
+
+        def change() -> None:
+            served.change(limits, cors, tls)
+            accounts.limit = config.api.account_submissions_per_minute
+
+        return change
+
+    names = (
+        "account_submissions_per_minute",
+        "address_cost_ms_per_second",
+        "connections_per_address_max",
+        "cors_origins",
+        "cost_ms_per_second",
+        "proxies",
+        "submissions_per_minute",
+        "tls_certificate",
+        "tls_key",
+    )
+    reloader.register([f"api.{name}" for name in names], prepare)
+
+
+def _reload_bootstrap(network: Network, config: NodeConfig) -> Callable[[], None]:
+    addresses = config.p2p.bootstrap
+    try:
+        for address in addresses:
+            parse_peer_address(address)
+    except ValueError as error:
+        raise StepNodeError(f"p2p.bootstrap: {error}") from error
+    return partial(network.choose, addresses)
 
 
 def _event_limits(config: NodeConfig, connections_max: int) -> EventLimits:

@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry
 from consensus.messages import Commit, CommitSignature, PreCommit
 from mesh import TriangleId, locate
 from step_node.api.server.limits import EVENT_LIMITS, EventLimits
+from step_node.api.server.quotas import Quotas
 from step_node.api.services import ApiServices
 from step_node.api.status.consensus import ConsensusStatus, VoterStatus
 from step_node.api.status.health import Health
@@ -127,7 +128,7 @@ class MadeUpNode:
             consensus=self.consensus,
             metrics=self.registry,
             wait_ms_max=wait_ms_max,
-            account_submissions_per_minute=account_submissions_per_minute,
+            account_quotas=Quotas(account_submissions_per_minute),
             counters=self.metrics,
             links_to=lambda _validator_set_hash: (),
             feed=self.feed,

@@ -198,7 +198,7 @@ def proof_routes(services: ApiServices, submitting: Submitting) -> APIRouter:
             batch_body_bytes_max=BATCH_BODY_BYTES_MAX,
             batch_submissions_max=BATCH_SUBMISSIONS_MAX,
             submissions_per_minute=bill_of(request.scope)["quota"].limit or None,
-            account_submissions_per_minute=services.account_submissions_per_minute or None,
+            account_submissions_per_minute=services.account_quotas.limit or None,
         )
 
     return routes

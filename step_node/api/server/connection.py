@@ -71,9 +71,9 @@ UNASKED_BYTES_MAX: Final = 64 * 1024
 _END_OF_HEAD = re.compile(rb"\n\r?\n")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Service:
-    """What all connections of one server have in common."""
+    """What all connections of one server have in common. `served` may change it."""
 
     app: ASGIApp
     clock: Clock

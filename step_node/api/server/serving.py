@@ -23,8 +23,9 @@ from starlette.types import ASGIApp
 from step_node.api.errors import ApiError, error_response
 from step_node.api.middleware.cors import Cors
 from step_node.api.server.connection import Connection, Service
-from step_node.api.server.limits import CONNECTION_COST_MS, HANDSHAKE_COST_MS, ApiLimits, counted_as
+from step_node.api.server.limits import ApiLimits, counted_as
 from step_node.api.server.quotas import Quotas
+from step_node.api.server.served import ServedApi, connection_cost_ms
 from step_node.api.server.tls import HANDSHAKE_SECONDS_MAX, HandshakeFailed, PlainHttp, Tls, TlsStream, plain_bytes
 from step_node.api.server.visitors import Refused, Visit, Visitors
 from step_node.clock import Clock
@@ -72,6 +73,7 @@ async def serve_api(
     cors: Cors | None = None,
     tls: Tls | None = None,
     section: Literal["api", "metrics"] = "api",
+    on_serving: Callable[[ServedApi], None] = lambda _served: None,
     on_stopping: Callable[[], None] = lambda: None,
     task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
 ) -> None:
@@ -79,27 +81,30 @@ async def serve_api(
     With `tls`, over TLS alone. Connections and answers are counted in `metrics`, if any; `section` of config.toml says
     where it listens.
 
-    `on_stopping` is called when the end has come, and answers that go on for long have to find theirs.
+    `on_serving` is told what can be changed meanwhile. `on_stopping` is called when the end has come, and answers that
+    go on for long have to find theirs.
 
     Raises `AddressInUse`, or `CannotListen` for a host or port that this machine does not have or allow.
     """
     listening = await _listen(host, port, section)
     bound_port: int = listening.getsockname()[1]
-    connection_cost_ms = CONNECTION_COST_MS if tls is None else CONNECTION_COST_MS + HANDSHAKE_COST_MS
     refused, answered = (_untold, _untold) if metrics is None else (metrics.api_refused, metrics.request_answered)
-    visitors = Visitors(limits, refused, connection_cost_ms=connection_cost_ms)
+    visitors = Visitors(limits, refused, connection_cost_ms=connection_cost_ms(tls))
     if metrics is not None:
         metrics.expect_api_refusals(Refused)
         metrics.show_api_connections(lambda: len(visitors), limits.connections_max)
         if tls is not None:
             metrics.show_tls_expiry(tls.expires_at_ms / 1000)
+    quotas = Quotas(limits.submissions_per_minute)
+    service = Service(app, clock, visitors, cors or Cors(), tls, quotas, answered)
+    on_serving(ServedApi(service, metrics))
     stopping = trio.Event()
     async with trio.open_nursery() as nursery:
         try:
             await nursery.start(
                 _serve_until,
                 stopping,
-                Service(app, clock, visitors, cors or Cors(), tls, Quotas(limits.submissions_per_minute), answered),
+                service,
                 listening,
             )
             task_status.started(bound_port)

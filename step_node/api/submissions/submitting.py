@@ -20,7 +20,7 @@ from step_node.api.errors import RETRY_AFTER_SECONDS, ApiError, error_response
 from step_node.api.models.proofs import PendingAnswer, RewardedAnswer
 from step_node.api.models.schema import hex_text
 from step_node.api.server.bill import bill_of
-from step_node.api.server.quotas import WINDOW_SECONDS, AddressQuota, Quotas
+from step_node.api.server.quotas import WINDOW_SECONDS, AddressQuota
 from step_node.api.services import ApiServices
 from step_node.api.submissions.single import parse_submission
 from step_node.explanations.details import Details
@@ -46,7 +46,7 @@ class Submitting:
 
     def __init__(self, services: ApiServices) -> None:
         self._services = services
-        self._accounts = Quotas(services.account_submissions_per_minute)
+        self._accounts = services.account_quotas
         self.wait_ms_default = min(WAIT_MS_DEFAULT, services.wait_ms_max)
 
     def plain_wait_ms(self, query: bytes) -> int | None:

@@ -243,6 +243,9 @@ class SimulatedNetwork(BaseNetwork):
     def keep_connected(self, addresses: Iterable[str], *, narrowest: Scope = Scope.LOOPBACK) -> None:
         """Do nothing: everybody is connected to everybody whom a link leads to."""
 
+    def choose(self, addresses: Iterable[str]) -> None:
+        """Do nothing, for the same reason."""
+
     async def connect(self, address: str, *, narrowest: Scope = Scope.LOOPBACK) -> None:
         """Raise `PeerUnreachable` unless the peer is connected: nobody else can be dialled."""
         del narrowest

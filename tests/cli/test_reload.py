@@ -1,0 +1,103 @@
+"""SIGHUP to a real node: what can change does, what cannot is told, what is wrong changes nothing, and it lives on."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from step_node.home.config import LogConfig, load_config
+from step_node.home.config_file import render_config
+from step_node.home.paths import NodeHome
+from tests.cli.conftest import STEP_NODE
+
+pytestmark = pytest.mark.slow
+ORIGIN = "https://app.example"
+
+
+class Running:
+    """A node whose log is read line by line; each has to be JSON."""
+
+    def __init__(self, home: NodeHome, password_file: Path, *sets: str) -> None:
+        command = [*STEP_NODE, "start", "--home", str(home.root), "--password-file", str(password_file)]
+        for one in sets:
+            command += ["--set", one]
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        )
+
+    def line(self, event: str) -> dict[str, Any]:
+        """The next line that says so."""
+        return self.lines(event)[-1]
+
+    def lines(self, event: str) -> list[dict[str, Any]]:
+        """The lines up to the next one that says so."""
+        assert self.process.stderr is not None
+        found = []
+        for text in self.process.stderr:
+            found.append(json.loads(text))
+            if found[-1]["event"] == event:
+                return found
+        raise AssertionError(f"the node has ended without saying {event!r}: {found}")
+
+
+@pytest.fixture
+def running(home: NodeHome, password_file: Path) -> Iterator[Running]:
+    one = Running(home, password_file, "log.format=json", "api.wait_ms_max=7")
+    yield one
+    one.process.kill()
+    one.process.communicate()
+
+
+def test_settings_are_read_again_at_a_hang_up(running: Running, home: NodeHome) -> None:
+    url = running.line("serving")["api"]
+
+    def allowed() -> object:
+        answer = httpx.get(f"{url}/health", headers={"Origin": ORIGIN}, timeout=60)
+        return answer.headers.get("access-control-allow-origin")
+
+    running.line("Running. `step-node status --url " + url + "` asks how it is; Ctrl-C stops it.")
+    assert allowed() == "*"
+    config = load_config(home.config)
+    api = config.api.model_copy(update={"cors_origins": (), "port": 1, "wait_ms_max": 8})
+    new = config.model_copy(update={"api": api, "log": LogConfig(levels="consensus=debug")})
+    home.config.write_text(render_config(new))
+    running.process.send_signal(signal.SIGHUP)
+    lines = running.lines("the settings have been read again")
+    told = {(line["event"], line["setting"]) for line in lines if "setting" in line}
+    assert told == {
+        ("a setting has changed", "api.cors_origins"),
+        ("a setting has changed", "log.levels"),
+        ("a setting has changed that holds only after a restart", "api.port"),
+    }, "and api.wait_ms_max is what the command says"
+    assert (lines[-1]["changed"], lines[-1]["need_restart"]) == (2, 1)
+    assert allowed() is None
+
+    home.config.write_text('[api]\nport = "x"\ncors_origins = ["*"]\n')
+    running.process.send_signal(signal.SIGHUP)
+    reason = running.line("the settings stay as they were: they cannot be taken")["reason"]
+    assert "api.port: must be a valid integer" in reason
+    assert allowed() is None
+
+    running.process.send_signal(signal.SIGTERM)
+    assert running.line("stopped")["level"] == "info"
+    assert running.process.wait(120) == 0
+
+
+def test_wrong_settings_are_told_in_json_to_whoever_reads_json(home: NodeHome, password_file: Path) -> None:
+    for text in ('[log]\nformat = "json"\n[api]\nport = "x"\n', "[api\n"):
+        home.config.write_text(text)
+        environment = os.environ | {"STEP_LOG__FORMAT": "json"}
+        command = [*STEP_NODE, "start", "--home", str(home.root), "--password-file", str(password_file)]
+        ended = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+        assert (ended.returncode, ended.stdout) == (1, "")
+        (line,) = map(json.loads, ended.stderr.splitlines())
+        assert line["event"] == "the node ends"
+        assert "config.toml: " in line["reason"]
