@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import trio
 
 from step_node.errors import StepNodeError
 from step_node.home.config import LogConfig, NodeConfig
@@ -68,13 +68,13 @@ def test_levels_change_by_the_text_that_settings_have() -> None:
 def reloaded(config: NodeConfig, new: NodeConfig, *, refuses: bool = False) -> tuple[Reloader, list[str]]:
     taken: list[str] = []
 
-    def prepare(wanted: NodeConfig) -> trio.Event | object:
+    def prepare(wanted: NodeConfig) -> Callable[[], None]:
         if refuses:
             raise StepNodeError("api.tls_key: is not the key")
         return lambda: taken.append(wanted.log.level)
 
     reloader = Reloader(config, lambda: new)
-    reloader.register(LOG_SETTINGS, prepare)  # type: ignore[arg-type]
+    reloader.register(LOG_SETTINGS, prepare)
     return reloader, taken
 
 
