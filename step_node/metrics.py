@@ -170,6 +170,7 @@ class NodeMetrics:
 
     def _begin_at_zero(self) -> None:
         for code in RefusalCode:
+            self._promises_broken.labels(code.value)
             self._proofs_dropped.labels(code.value)
             for source in get_args(ProofSource):
                 self._proofs_refused.labels(code.value, source)

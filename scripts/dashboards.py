@@ -1,0 +1,535 @@
+"""Writes Grafana's dashboards: deploy/grafana/dashboards, one JSON file each.
+
+    python -m scripts.dashboards
+
+Each dashboard is a table of panels in `DASHBOARDS`, each panel its title, what it tells, its unit and its queries; what
+Grafana makes of that is the business of its foundation SDK, whose types know every field. Run it after a change; a test
+says when it was forgotten, and another asks every query of a real Prometheus.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal, TypeAlias
+
+from grafana_foundation_sdk.builders import common, dashboard, prometheus, stat, timeseries
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.models.common import LegendDisplayMode, LegendPlacement, TooltipDisplayMode
+from grafana_foundation_sdk.models.dashboard import (
+    DashboardCursorSync,
+    DataSourceRef,
+    VariableOption,
+    VariableRefresh,
+)
+
+FOLDER: Final = Path(__file__).parents[1] / "deploy" / "grafana" / "dashboards"
+DATA_SOURCE: Final = DataSourceRef(type_val="prometheus", uid="step-prometheus")
+"""As deploy/grafana/provisioning names it."""
+
+WIDTH: Final = 24
+"""Of a dashboard, in Grafana's units."""
+
+Panel: TypeAlias = timeseries.Panel | stat.Panel
+Query: TypeAlias = tuple[str, str]
+"""An expression, in which `@` stands for the nodes that are chosen, and the legend of what it gives."""
+
+CHOSEN: Final = '{job="step-node", instance=~"$instance"'
+"""The nodes that are chosen above the dashboard; the brace is closed by what follows."""
+
+
+@dataclass(frozen=True)
+class PanelPlan:
+    """One panel: a curve, or with `kind` "figure" its last value alone. `unit` is one of Grafana's."""
+
+    title: str
+    tells: str
+    unit: str
+    queries: tuple[Query, ...]
+    kind: Literal["curve", "figure"] = "curve"
+
+
+@dataclass(frozen=True)
+class DashboardPlan:
+    """One dashboard, `name` that of its file."""
+
+    name: str
+    title: str
+    tells: str
+    panels: tuple[PanelPlan, ...]
+
+
+def _quantiles(metric: str, *, by: str = "") -> tuple[Query, ...]:
+    """The median, the ninth tenth and the last hundredth of a histogram, over all nodes that are chosen."""
+    label = "".join(f" {{{{{name}}}}}" for name in (by,) if name)
+    labels = ", ".join(filter(None, ("le", by)))
+    return tuple(
+        (
+            f"histogram_quantile({share}, sum by ({labels}) (rate({metric}_bucket@[$__rate_interval])))",
+            f"p{name}{label}",
+        )
+        for share, name in ((0.5, "50"), (0.9, "90"), (0.99, "99"))
+    )
+
+
+def _rate(metric: str, *by: str) -> str:
+    return f"sum by ({', '.join(by)}) (rate({metric}@[$__rate_interval]))"
+
+
+NETWORK: Final = DashboardPlan(
+    "network",
+    "STEP: network",
+    "Is the chain moving, how fast, who votes, who is connected to whom.",
+    (
+        PanelPlan("Height", "The last finalised height.", "none", (("max(step_height@)", "height"),), "figure"),
+        PanelPlan(
+            "Since the last batch",
+            "An idle chain makes no batches.",
+            "s",
+            (("time() - max(step_last_batch_timestamp_seconds@)", "seconds"),),
+            "figure",
+        ),
+        PanelPlan("Validators", "Members of the set.", "none", (("max(step_validators@)", "validators"),), "figure"),
+        PanelPlan("Nodes that answer", "Of the chosen ones.", "none", (("sum(up@)", "up"),), "figure"),
+        PanelPlan("Heights", "Nodes at the head lie on one line.", "none", (("step_height@", "{{instance}}"),)),
+        PanelPlan(
+            "Undecided for",
+            "How long something has waited at the present height; beyond 30 s the chain stands still.",
+            "s",
+            (("step_height_undecided_seconds@", "{{instance}}"),),
+        ),
+        PanelPlan(
+            "Batches", "Finalised a second.", "ops", (("instance:step_batches_finalised:rate5m@", "{{instance}}"),)
+        ),
+        PanelPlan(
+            "Proofs", "Finalised a second.", "ops", (("instance:step_proofs_finalised:rate5m@", "{{instance}}"),)
+        ),
+        PanelPlan(
+            "Finality",
+            "From a proof's acceptance on a node to its finality there.",
+            "s",
+            _quantiles("step_proof_finality_seconds"),
+        ),
+        PanelPlan(
+            "Round",
+            "Of the height that is being decided; above 0, a proposer is away or late.",
+            "none",
+            (("step_consensus_round@", "{{instance}}"),),
+        ),
+        PanelPlan(
+            "Failed rounds",
+            "Left undecided, a second.",
+            "ops",
+            ((_rate("step_consensus_rounds_failed_total", "instance"), "{{instance}}"),),
+        ),
+        PanelPlan(
+            "Validators without a vote",
+            "Commits in a row that lack each validator's vote.",
+            "none",
+            (("max by (validator) (step_validator_absent_batches@)", "{{validator}}"),),
+        ),
+        PanelPlan(
+            "Validators connected",
+            "How many of the chosen nodes are connected to each.",
+            "none",
+            (("sum by (validator) (step_validator_connected@)", "{{validator}}"),),
+        ),
+        PanelPlan(
+            "Peers",
+            "Members of the set, others, and those that have not greeted yet.",
+            "none",
+            (("sum by (instance, role) (step_peers_by_role@)", "{{instance}} {{role}}"),),
+        ),
+        PanelPlan("Mempool", "Proofs that wait.", "none", (("step_mempool_proofs@", "{{instance}}"),)),
+    ),
+)
+
+VALIDATOR: Final = DashboardPlan(
+    "validator",
+    "STEP: validator",
+    "Does our validator do its work, and is it in danger.",
+    (
+        PanelPlan(
+            "In the set", "1: it is a member.", "none", (("step_own_in_validator_set@", "{{instance}}"),), "figure"
+        ),
+        PanelPlan("Jailed", "1: it is.", "none", (("step_own_jailed@", "{{instance}}"),), "figure"),
+        PanelPlan(
+            "Ready", "1: clients' traffic may be sent here.", "none", (("step_ready@", "{{instance}}"),), "figure"
+        ),
+        PanelPlan("Stake", "In STEP.", "none", (("step_own_stake_ustep@ / 1e6", "{{instance}}"),), "figure"),
+        PanelPlan(
+            "Missed votes",
+            "Commits in batches of the last five minutes that lack our vote.",
+            "none",
+            (("increase(step_own_votes_missed_total@[5m])", "{{instance}}"),),
+        ),
+        PanelPlan(
+            "Missed in a row",
+            "Commits in a row that lack our vote.",
+            "none",
+            (("step_own_absent_batches@", "{{instance}}"),),
+        ),
+        PanelPlan(
+            "What is wrong",
+            "Reasons of /health that hold now, by code; all at 0 is well.",
+            "none",
+            (("sum by (instance, code) (step_health_reason@)", "{{instance}} {{code}}"),),
+        ),
+        PanelPlan(
+            "Clock",
+            "Ahead of other validators' (negative: behind).",
+            "s",
+            (("step_clock_ahead_seconds@", "{{instance}}"),),
+        ),
+        PanelPlan(
+            "Signatures refused",
+            "What the guard against double signing has refused since the start.",
+            "none",
+            (("step_double_signs_refused_total@", "{{instance}}"),),
+        ),
+        PanelPlan(
+            "Slashed",
+            "Punishments in finalised batches, of any validator.",
+            "none",
+            (("max by (kind) (step_validators_slashed_total@)", "{{kind}}"),),
+        ),
+        PanelPlan(
+            "Contradictions seen",
+            "Of any validator, by kind of evidence.",
+            "none",
+            (("max by (kind) (step_equivocations_seen_total@)", "{{kind}}"),),
+        ),
+        PanelPlan("Evidence that waits", "For a batch.", "none", (("step_evidence_waiting@", "{{instance}}"),)),
+        PanelPlan(
+            "Batches found invalid", "Proposed by others.", "none", (("step_batches_refused_total@", "{{instance}}"),)
+        ),
+        PanelPlan(
+            "Proposals in outline",
+            "Lacking: proofs reach this node late.",
+            "ops",
+            ((_rate("step_proposal_outlines_total", "instance", "outcome"), "{{instance}} {{outcome}}"),),
+        ),
+    ),
+)
+
+INTERNALS: Final = DashboardPlan(
+    "node-internals",
+    "STEP: node internals",
+    "Processor, memory, descriptors, event loop, gossip and log.",
+    (
+        PanelPlan(
+            "Up for",
+            "Since the start of the process.",
+            "s",
+            (("time() - process_start_time_seconds@", "{{instance}}"),),
+            "figure",
+        ),
+        PanelPlan(
+            "Version",
+            "What runs.",
+            "none",
+            (("step_build_info@", "{{instance}}: {{version}}, Python {{python}}"),),
+            "figure",
+        ),
+        PanelPlan(
+            "Processor",
+            "Seconds of a processor, a second.",
+            "percentunit",
+            (("rate(process_cpu_seconds_total@[$__rate_interval])", "{{instance}}"),),
+        ),
+        PanelPlan("Memory", "Resident.", "bytes", (("process_resident_memory_bytes@", "{{instance}}"),)),
+        PanelPlan(
+            "Descriptors",
+            "Files and sockets that are open, and how many may be.",
+            "none",
+            (("process_open_fds@", "{{instance}}"), ("process_max_fds@", "{{instance}} at most")),
+        ),
+        PanelPlan("Tasks", "Of the event loop.", "none", (("step_tasks@", "{{instance}}"),)),
+        PanelPlan(
+            "Event loop's lag",
+            "By how much a task that had slept was woken too late.",
+            "s",
+            (
+                ("instance:step_event_loop_lag_seconds:p99_5m@", "{{instance}} p99"),
+                *_quantiles("step_event_loop_lag_seconds"),
+            ),
+        ),
+        PanelPlan(
+            "Gossip",
+            "Bytes a second by topic.",
+            "Bps",
+            ((_rate("step_gossip_bytes_total", "topic", "direction"), "{{topic}} {{direction}}"),),
+        ),
+        PanelPlan(
+            "Gossip's messages",
+            "A second by topic.",
+            "ops",
+            ((_rate("step_gossip_messages_total", "topic", "direction"), "{{topic}} {{direction}}"),),
+        ),
+        PanelPlan(
+            "Thrown away by the network",
+            "By reason.",
+            "ops",
+            ((_rate("step_network_drops_total", "reason"), "{{reason}}"),),
+        ),
+        PanelPlan(
+            "Faults of peers",
+            "That were charged, by fault; and peers that are banned.",
+            "none",
+            (
+                ("sum by (fault) (increase(step_peer_penalties_total@[5m]))", "{{fault}}"),
+                ("step_peers_banned@", "{{instance}} banned"),
+            ),
+        ),
+        PanelPlan(
+            "Streams",
+            "Served now, and not let go of.",
+            "none",
+            (("step_p2p_streams_open@", "{{instance}} open"), ("step_p2p_streams_kept@", "{{instance}} kept")),
+        ),
+        PanelPlan(
+            "Remembered by peer",
+            "Of who is connected and who has gone; it must not grow for days.",
+            "none",
+            (("step_p2p_entries_by_peer@", "{{instance}}"),),
+        ),
+        PanelPlan(
+            "Ignored by consensus",
+            "Stale or duplicate inputs: no errors.",
+            "ops",
+            ((_rate("step_consensus_inputs_ignored_total", "reason"), "{{reason}}"),),
+        ),
+        PanelPlan(
+            "Log",
+            "Lines that were lost, by reason, and lines that were only counted.",
+            "ops",
+            (
+                (_rate("step_log_lines_dropped_total", "reason"), "{{reason}}"),
+                (_rate("step_log_lines_summed_up_total", "instance"), "{{instance}} summed up"),
+            ),
+        ),
+    ),
+)
+
+STORAGE: Final = DashboardPlan(
+    "storage",
+    "STEP: storage",
+    "How quick the store is, and how much room there is.",
+    (
+        PanelPlan(
+            "Free",
+            "On the file system of the node's data.",
+            "bytes",
+            (("step_disk_free_bytes@", "{{instance}}"),),
+            "figure",
+        ),
+        PanelPlan(
+            "Full to",
+            "That file system.",
+            "percentunit",
+            (("1 - step_disk_free_bytes@ / step_disk_size_bytes@", "{{instance}}"),),
+            "figure",
+        ),
+        PanelPlan(
+            "Questions",
+            "How long the store takes to answer for its head.",
+            "s",
+            _quantiles("step_store_answer_seconds"),
+        ),
+        PanelPlan("Batches", "How long the store takes to take a batch.", "s", _quantiles("step_store_write_seconds")),
+        PanelPlan(
+            "Slowest tenth by node",
+            "Of the last five minutes.",
+            "s",
+            (
+                ("instance:step_store_answer_seconds:p90_5m@", "{{instance}} questions"),
+                ("instance:step_store_write_seconds:p90_5m@", "{{instance}} batches"),
+            ),
+        ),
+        PanelPlan(
+            "Tried again",
+            "Calls that the store did not answer.",
+            "ops",
+            ((_rate("step_storage_retries_total", "instance"), "{{instance}}"),),
+        ),
+        PanelPlan("Room", "Free, by node.", "bytes", (("step_disk_free_bytes@", "{{instance}}"),)),
+        PanelPlan(
+            "Room in four days",
+            "If it goes on as in the last six hours.",
+            "bytes",
+            (("predict_linear(step_disk_free_bytes@[6h], 4 * 86400)", "{{instance}}"),),
+        ),
+        PanelPlan(
+            "Journal fails",
+            "1: nothing is accepted from clients.",
+            "none",
+            (("step_journal_failing@", "{{instance}}"),),
+        ),
+        PanelPlan(
+            "Batches fetched from peers",
+            "While catching up, a second.",
+            "ops",
+            ((_rate("step_sync_batches_applied_total", "instance"), "{{instance}}"),),
+        ),
+    ),
+)
+
+API: Final = DashboardPlan(
+    "api",
+    "STEP: API",
+    "Requests, answers, times, who was refused and why, and who follows events.",
+    (
+        PanelPlan(
+            "Answers",
+            "A second, by class of status.",
+            "reqps",
+            ((_rate("step_api_request_duration_seconds_count", "status"), "{{status}}"),),
+        ),
+        PanelPlan(
+            "Errors of the node's own",
+            "5xx among all answers.",
+            "percentunit",
+            (("instance:step_api_server_errors:ratio_5m@", "{{instance}}"),),
+        ),
+        PanelPlan(
+            "Times", "From a request's head to its answer's.", "s", _quantiles("step_api_request_duration_seconds")
+        ),
+        PanelPlan(
+            "Submissions",
+            "A second, by answer.",
+            "reqps",
+            ((_rate("step_submission_duration_seconds_count", "answer"), "{{answer}}"),),
+        ),
+        PanelPlan(
+            "Times of submissions",
+            "With what they wait for finality.",
+            "s",
+            _quantiles("step_submission_duration_seconds", by="answer"),
+        ),
+        PanelPlan(
+            "Proofs refused",
+            "A second, by code and source.",
+            "ops",
+            ((_rate("step_proofs_refused_total", "code", "source"), "{{code}} {{source}}"),),
+        ),
+        PanelPlan(
+            "Promises broken",
+            "Proofs dropped after clients were told that they are accepted, by code.",
+            "ops",
+            ((_rate("step_promises_broken_total", "code"), "{{code}}"),),
+        ),
+        PanelPlan(
+            "Not served",
+            "Connections and requests a second, by reason.",
+            "ops",
+            ((_rate("step_api_refused_total", "reason"), "{{reason}}"),),
+        ),
+        PanelPlan(
+            "Connections",
+            "Open, and how many may be.",
+            "none",
+            (("step_api_connections@", "{{instance}}"), ("step_api_connections_max@", "{{instance}} at most")),
+        ),
+        PanelPlan(
+            "Streams of events",
+            "Open, and how many may be.",
+            "none",
+            (("step_event_streams@", "{{instance}}"), ("step_event_streams_max@", "{{instance}} at most")),
+        ),
+        PanelPlan(
+            "Ends of streams",
+            "A second, by reason.",
+            "ops",
+            ((_rate("step_event_streams_ended_total", "reason"), "{{reason}}"),),
+        ),
+        PanelPlan(
+            "Events sent",
+            "Text a second.",
+            "Bps",
+            ((_rate("step_event_bytes_sent_total", "instance"), "{{instance}}"),),
+        ),
+    ),
+)
+
+DASHBOARDS: Final = (NETWORK, VALIDATOR, INTERNALS, STORAGE, API)
+
+
+def expression(text: str) -> str:
+    """The query with the chosen nodes put in: `metric@` and `metric@[5m]`."""
+    return text.replace("@", CHOSEN + "}")
+
+
+def dashboard_text(plan: DashboardPlan) -> str:
+    """The JSON file, as it is committed."""
+    instances = (
+        dashboard.QueryVariable("instance")
+        .label("Node")
+        .query('label_values(up{job="step-node"}, instance)')
+        .datasource(DATA_SOURCE)
+        .refresh(VariableRefresh.ON_TIME_RANGE_CHANGED)
+        .multi(True)
+        .include_all(True)
+        .current(VariableOption(selected=True, text="All", value="$__all"))
+    )
+    builder = (
+        dashboard.Dashboard(plan.title)
+        .uid(f"step-{plan.name}")
+        .description(plan.tells)
+        .tags(["step"])
+        .readonly()
+        .tooltip(DashboardCursorSync.CROSSHAIR)
+        .refresh("30s")
+        .time("now-3h", "now")
+        .timezone("browser")
+        .with_variable(instances)
+    )
+    for number, panel in enumerate(plan.panels, start=1):
+        builder = builder.with_panel(_panel(panel).id(number))
+    return JSONEncoder(sort_keys=True, indent=2).encode(builder.build()) + "\n"
+
+
+def _panel(plan: PanelPlan) -> Panel:
+    panel = _figure() if plan.kind == "figure" else _curve()
+    for expr, legend in plan.queries:
+        query = prometheus.Dataquery().expr(expression(expr)).legend_format(legend).ref_id(_ref_id(plan.queries, expr))
+        panel = panel.with_target(query.instant() if plan.kind == "figure" else query.range())
+    return panel.title(plan.title).description(plan.tells).unit(plan.unit).datasource(DATA_SOURCE)
+
+
+def _ref_id(queries: Sequence[Query], expr: str) -> str:
+    return chr(ord("A") + [one for one, _ in queries].index(expr))
+
+
+def _figure() -> Panel:
+    return stat.Panel().span(WIDTH // 4).height(5).reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
+
+
+def _curve() -> Panel:
+    legend = (
+        common.VizLegendOptions()
+        .display_mode(LegendDisplayMode.LIST)
+        .placement(LegendPlacement.BOTTOM)
+        .show_legend(True)
+    )
+    return (
+        timeseries.Panel()
+        .span(WIDTH // 2)
+        .height(8)
+        .line_width(1)
+        .fill_opacity(5)
+        .legend(legend)
+        .tooltip(common.VizTooltipOptions().mode(TooltipDisplayMode.MULTI))
+    )
+
+
+def main() -> int:
+    """Write them all."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for plan in DASHBOARDS:
+        (FOLDER / f"{plan.name}.json").write_text(dashboard_text(plan), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
