@@ -282,8 +282,9 @@ ROWS: Final = (
         404,
         "lookup",
         None,
-        "this node has neither accepted nor finalised such a proof",
-        "ask the node you submitted to, or submit again",
+        "this node has neither accepted nor finalised such a proof, or has let go of it: its `/status` says from which"
+        " height on it keeps histories",
+        "ask the node you submitted to, or one that keeps more, or submit again",
         False,
         ("field", "value"),
         "proofId: this node has neither accepted nor finalised such a proof",
@@ -323,9 +324,9 @@ ROWS: Final = (
         404,
         "lookup",
         None,
-        "the height is not finalised on this node yet, or lies before the snapshot it joined from; the message says"
-        " which",
-        "ask later, or another node",
+        "the height is not finalised on this node yet, or below the lowest that it keeps (`earliestHeight` in its"
+        " `/status`); the message says which",
+        "ask later, or a node that keeps more",
         False,
         ("field", "value", "limit", "unit"),
         "height: 43 is not finalised yet; the last is 42",

@@ -31,6 +31,8 @@ async def read_events(height: int, storage: StorageReads) -> tuple[FeedEvent, ..
     slashings = await _all_at(height, lambda after: storage.slashings(limit=PAGE_MAX, after=after))
     changes = await _all_at(height, lambda after: storage.validator_changes(limit=PAGE_MAX, after=after))
     receipts = await storage.receipts([proof.proof_id for proof in batch.proofs]) if batch.proofs else ()
+    if len(receipts) < len(batch.proofs):
+        return None  # Pruned, since the batch was read.
     in_order = sorted(receipts, key=lambda receipt: receipt.index)
     return await run_blocking(events_of, batch, in_order, slashings, changes)
 

@@ -28,6 +28,7 @@ from step_node.home.log_levels import LogLevelName, check_levels
 from step_node.home.secrets import SECRET, ReadSecret, read_secret
 from step_node.mempool.pool import PROOFS_MAX
 from step_node.multiaddrs import MultiaddrText
+from step_node.storage.retention import Retention
 
 __all__ = ["ConfigError", "NodeConfig", "Settings", "load_config", "load_settings", "read_settings"]
 
@@ -153,6 +154,25 @@ class SyncConfig(_Section):
     """How often this node takes a snapshot for others. 0: never."""
 
 
+def _retention(text: str) -> str:
+    Retention.parse(text)
+    return text
+
+
+RetentionText = Annotated[str, AfterValidator(_retention)]
+"""`all`, or how much is kept: `100000 batches`, `48 hours`, `30 days`."""
+
+
+class RetentionConfig(_Section):
+    """How much of the past is kept, as `all`, or as `100000 batches` (1000 at least), `48 hours` or `30 days`; the state
+    is always whole: docs/retention.md."""
+
+    batches: RetentionText = "all"
+    """Batches with their commits: for peers that catch up, and for receipts as files."""
+    histories: RetentionText = "all"
+    """Finalised proofs and operations, in the histories of accounts and triangles; as long as their batch at least."""
+
+
 class MempoolConfig(_Section):
     """Proofs that wait."""
 
@@ -191,6 +211,7 @@ class NodeConfig(_Section):
     keystore: KeystoreConfig = KeystoreConfig()
     storage: StorageConfig = StorageConfig()
     sync: SyncConfig = SyncConfig()
+    retention: RetentionConfig = RetentionConfig()
     mempool: MempoolConfig = MempoolConfig()
     log: LogConfig = LogConfig()
 

@@ -21,7 +21,7 @@ from step_node.engine.doppelganger import DoppelgangerWatch
 from step_node.engine.evidence_pool import EvidencePool
 from step_node.engine.lock_file import LockFile
 from step_node.engine.wal import COMPACTED_AT_BYTES, WriteAheadLog
-from step_node.home.config import MempoolConfig, SyncConfig
+from step_node.home.config import MempoolConfig, RetentionConfig, SyncConfig
 from step_node.home.paths import NodeHome
 from step_node.mempool.journal import Journal
 from step_node.mempool.pool import Mempool
@@ -50,6 +50,7 @@ async def assemble(
     discovers: bool = True,
     mempool: MempoolConfig | None = None,
     sync: SyncConfig | None = None,
+    retention: RetentionConfig | None = None,
     keeps_snapshots: bool = True,
     watches_for_doppelganger: bool = True,
     listen_first_seconds: float = 0.0,
@@ -114,6 +115,7 @@ async def assemble(
         snapshots=snapshots,
         set_links=set_links,
         sync=sync or SyncConfig(),
+        retention=retention or RetentionConfig(),
         hooks=hooks or NodeHooks(),
         locks=None
         if signer is None

@@ -46,6 +46,7 @@ from step_node.node.gauges import Gauges, Wellbeing
 from step_node.node.health.overview import HealthOverview
 from step_node.node.health.round_diary import RoundDiary
 from step_node.node.parts import NodeParts
+from step_node.node.pruning import Pruner
 from step_node.node.roles import RoleWatch
 from step_node.node.status_view import node_status
 from step_node.snapshot.validator_sets import ValidatorSetLinks
@@ -207,6 +208,8 @@ class Node:
             metrics=self._metrics,
             joiner=joiner,
         )
+        self.pruner = Pruner(parts.storage, parts.retention, needed_from=self._needed_for_snapshots)
+        """What lets go of the past, as the operator wants it."""
         self.overview = HealthOverview(
             own=self._own,
             chain=parts.chain,
@@ -234,6 +237,7 @@ class Node:
             log.info("accepted proofs wait again", proofs=restored)
         await self.evidence.drop_settled(self._chain.offence_refusal)
         await self._set_links.begin(self._chain.validators)
+        await self.pruner.begin()
         self._roles.look(self._chain.head.validators)
         async with trio.open_nursery() as nursery:
             if self._chain.begins_in_ms:
@@ -255,6 +259,7 @@ class Node:
             task_status.started()
             nursery.start_soon(self._sync.run)
             nursery.start_soon(self._expire)
+            nursery.start_soon(self.pruner.run)
             nursery.start_soon(self.driver.run)
 
     def services(
@@ -298,6 +303,7 @@ class Node:
             own=self._own,
             syncing=self._sync.active,
             mempool_proofs=len(self._mempool),
+            kept=self.pruner.kept,
         )
 
     def consensus(self) -> ConsensusStatus:
@@ -348,6 +354,11 @@ class Node:
             records=self._peers.records,
         )
         return server, joiner
+
+    def _needed_for_snapshots(self) -> int | None:
+        """Whoever joins from a snapshot of this node's fetches the batches after it."""
+        snapshots = self._parts.snapshots
+        return None if snapshots is None else min((one.height for one in snapshots.snapshots()), default=None)
 
     async def _listen(self, watch: DoppelgangerWatch) -> None:
         """Begin to watch at the head, and let the driver sign once the operator's time of listening is over.
@@ -402,6 +413,7 @@ class Node:
         self.feed.jumped(self._chain.head.chain.height)
         self._follow_set()
         await self._settlement.after_jump()
+        await self._storage_watch.when_available(self.pruner.begin)
         await self._set_links.begin(self._chain.validators)
         self._roles.look(self._chain.head.validators)
 

@@ -102,6 +102,7 @@ async def open_parts(
                 discovers=config.p2p.discovery,
                 mempool=config.mempool,
                 sync=config.sync,
+                retention=config.retention,
                 listen_first_seconds=options.listen_first_seconds,
                 bootstrap=_peers_named_by(config.p2p.bootstrap),
                 signed_here=keys_with_history(home),

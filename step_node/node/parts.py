@@ -19,7 +19,7 @@ from step_node.engine.doppelganger import DoppelgangerWatch
 from step_node.engine.evidence_pool import EvidencePool
 from step_node.engine.lock_file import LockFile
 from step_node.engine.wal import WriteAheadLog
-from step_node.home.config import SyncConfig
+from step_node.home.config import RetentionConfig, SyncConfig
 from step_node.mempool.journal import Journal
 from step_node.mempool.pool import Mempool
 from step_node.network.address_book import AddressBook
@@ -85,6 +85,7 @@ class NodeParts:
     set_links: ValidatorSetLinks | None = None
     """None: one that is not kept."""
     sync: SyncConfig = field(default_factory=SyncConfig)
+    retention: RetentionConfig = field(default_factory=RetentionConfig)
     hooks: NodeHooks = field(default_factory=NodeHooks)
     locks: LockFile | None = None
     """None for an observer."""

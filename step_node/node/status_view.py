@@ -10,6 +10,7 @@ from step_node.chain.chain import Chain
 from step_node.ledger.commitment import state_root
 from step_node.network.identities import agreed_validator
 from step_node.network.peers import Peers
+from step_node.storage.interface import Kept
 
 
 def node_status(
@@ -21,6 +22,7 @@ def node_status(
     own: bytes | None,
     syncing: bool,
     mempool_proofs: int,
+    kept: Kept,
 ) -> NodeStatus:
     """Where a node with the key of address `own` stands, which is deciding the height of `state`."""
     head, members = chain.head, chain.validators
@@ -45,6 +47,8 @@ def node_status(
         state=state.step.value,
         syncing=syncing,
         mempool_proofs=mempool_proofs,
+        earliest_height=kept.batches_from,
+        histories_from=kept.histories_from,
         peers=connected,
         validators=tuple(
             ValidatorStatus(

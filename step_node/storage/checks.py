@@ -9,16 +9,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from operator import attrgetter
 
+from step_node import __version__
 from step_node.ledger.records import Account, ChainRecord
 from step_node.ledger.state import Changes, Receipt, StateHead, TriangleRanges
 from step_node.proofs.proof import SignedProof
 from step_node.storage.interface import (
+    MIGRATED_FROM,
     PAGE_MAX,
+    PRUNED_ENTRIES_MAX,
     RANGE_RECORDS_MAX,
     RANGES_MAX,
     SCHEMA_VERSION,
     FinalisedBatch,
+    Kept,
     NoChain,
+    Prunable,
     StorageMismatch,
     StoredBatch,
 )
@@ -64,12 +69,23 @@ def require_same_genesis(stored: bytes, wanted: bytes) -> None:
         )
 
 
-def require_same_schema(stored: int, where: str) -> None:
-    """Raises `StorageMismatch` naming both versions when the store was written by another schema than this one."""
+def require_same_schema(stored: int, where: str, *, release: str | None = None) -> None:
+    """Raises `StorageMismatch` naming both versions when the store was written by another schema than this one.
+
+    `release` is the program's version that wrote it, as far as the store says.
+    """
     if stored > SCHEMA_VERSION:
+        newer = (
+            "the newer program that wrote it" if release is None else f"release {release}, which wrote it, or a later"
+        )
         raise StorageMismatch(
-            f"{where} has schema version {stored}, and this program knows versions up to {SCHEMA_VERSION}:"
-            " use the newer program that wrote it"
+            f"{where} has schema version {stored}, and this program, {__version__}, knows versions up to"
+            f" {SCHEMA_VERSION}: use {newer}"
+        )
+    if MIGRATED_FROM <= stored < SCHEMA_VERSION:
+        raise StorageMismatch(
+            f"{where} has schema version {stored}, and this program needs {SCHEMA_VERSION}: the next start brings it"
+            " there, and so does `step-node store migrate`"
         )
     if stored != SCHEMA_VERSION:
         raise StorageMismatch(
@@ -119,6 +135,36 @@ def require_restorable(head: StateHead, base: StoredBatch) -> None:
     if base.height < 1:
         raise ValueError(f"base is of height {base.height}: it must be 1 or more")
     _require_storable_head(head)
+
+
+def kept_after_restore(base: StoredBatch) -> Kept:
+    """What of the past a store has that began with a snapshot: the batch that led to it, and not what that did."""
+    return Kept(batches_from=base.height, histories_from=base.height + 1)
+
+
+def prune_end(chain: ChainRecord, kept: Kept, what: Prunable, below: int) -> int:
+    """Up to which height `what` may be pruned: not the head's batch, and no history of a batch that is there.
+
+    Raises `ValueError` for a height that is none.
+    """
+    if not 1 <= below <= INT64_MAX:
+        raise ValueError(f"below is {below}: it must be a height")
+    # A snapshot's batch is there without its history, so histories may begin one above the batches.
+    end = min(below, chain.height if what is Prunable.BATCHES else kept.batches_from)
+    return max(end, kept.start_of(what))
+
+
+def is_older(timestamp_ms: int, before_ms: int | None) -> bool:
+    """Whether something of this time may be pruned."""
+    return before_ms is None or timestamp_ms < before_ms
+
+
+def step_end(heights: Sequence[int], end: int) -> int:
+    """Where one step of pruning histories ends, given the heights of the oldest `PRUNED_ENTRIES_MAX + 1` entries, in
+    order: in front of the height that it would not get through with, but after one height at least."""
+    if len(heights) <= PRUNED_ENTRIES_MAX:
+        return end
+    return min(end, max(heights[PRUNED_ENTRIES_MAX], heights[0] + 1))
 
 
 def no_snapshot_of_genesis() -> ValueError:

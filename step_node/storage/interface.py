@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol, TypeAlias
 
 from step_node.errors import StepNodeError
@@ -20,7 +21,10 @@ from step_node.ledger.validator_changes import ValidatorChange
 from step_node.operations.operation import Operation, recipient_of
 from step_node.proofs.proof import SignedProof
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
+MIGRATED_FROM = 4
+"""The earliest schema that a store is brought up from; one that is older is fetched anew from the peers."""
+
 PAGE_MAX = 500
 """The largest page any listing returns; a larger `limit` is a caller's error."""
 
@@ -36,6 +40,12 @@ RANGES_MAX = 1_000
 
 RANGE_RECORDS_MAX = 5_000
 """Records that one `load` may ask for by ranges; more are a caller's error."""
+
+PRUNED_BATCHES_MAX = 16
+"""Batches that one `prune` deletes: full ones have 3 MB."""
+
+PRUNED_ENTRIES_MAX = 1_000
+"""Entries of histories at which one `prune` ends; it takes whole heights, and one at least."""
 
 STRANGERS_READS_MAX = 4
 """Reads for strangers at the same time; a further one waits for one to end."""
@@ -128,6 +138,27 @@ class FinalisedBatch:
     slashings: Sequence[Slashing] = ()
     operations: Sequence[FinalisedOperation] = ()
     validator_changes: Sequence[ValidatorChange] = ()
+
+
+class Prunable(StrEnum):
+    """What of the past a store may be without (docs/retention.md)."""
+
+    BATCHES = "batches"
+    """The batches' bytes, with their commits."""
+    HISTORIES = "histories"
+    """Finalised proofs with their receipts, and applied operations."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """From which height on a store has what of the past: 1 unless it has joined from a snapshot, or was pruned."""
+
+    batches_from: int = 1
+    histories_from: int = 1
+
+    def start_of(self, what: Prunable) -> int:
+        """From which height on it has `what`."""
+        return self.batches_from if what is Prunable.BATCHES else self.histories_from
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,7 +289,12 @@ class StorageReads(Protocol):
         ...
 
     async def first_height(self) -> int | None:
-        """The lowest height whose batch is here: above 1 in a store that began with a snapshot. None at height 0."""
+        """The lowest height whose batch is here: above 1 in a store that began with a snapshot, or was pruned. None at
+        height 0."""
+        ...
+
+    async def kept(self) -> Kept:
+        """From which heights on the past is here."""
         ...
 
 
@@ -290,6 +326,15 @@ class Storage(StorageReads, Protocol):
         Raises `ValueError`, with nothing changed, when it is not the head's successor, contradicts itself, holds
         an integer beyond a signed 64-bit one, or conflicts with what is stored: another batch at this height, a
         proof or a nonce that is already there, the removal of a nonce that is not.
+        """
+        ...
+
+    async def prune(self, what: Prunable, *, below: int, before_ms: int | None = None) -> bool:
+        """Delete the oldest of `what` below the height `below`, and older than `before_ms`, where it is given: a little
+        of it (`PRUNED_BATCHES_MAX`, `PRUNED_ENTRIES_MAX`), in one transaction. Whether there is more.
+
+        Batches go no further than the last one, and histories no further than the batches: what a batch has brought
+        about is here as long as it is. The state is not touched.
         """
         ...
 

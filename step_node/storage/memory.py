@@ -11,6 +11,7 @@ import heapq
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from copy import deepcopy
+from dataclasses import replace
 from itertools import islice, takewhile
 from typing import TypeVar
 
@@ -27,13 +28,17 @@ from step_node.ledger.state import Changes, Receipt, StateHead, StateKeys, State
 from step_node.ledger.validator_changes import ValidatorChange
 from step_node.storage import checks
 from step_node.storage.interface import (
+    PRUNED_BATCHES_MAX,
+    PRUNED_ENTRIES_MAX,
     RANK_MAX,
     AccountPage,
     FinalisedBatch,
     FinalisedOperation,
     FinalisedProof,
+    Kept,
     LedgerTotals,
     Place,
+    Prunable,
     RecordSink,
     RestoredState,
     Storage,
@@ -44,6 +49,8 @@ from step_node.storage.interface import (
 from step_node.storage.transactions import place_of
 
 EntryT = TypeVar("EntryT")
+KeyT = TypeVar("KeyT")
+AgedT = TypeVar("AgedT", FinalisedProof, Transaction)
 
 
 class MemoryStorage(Storage):
@@ -64,6 +71,7 @@ class MemoryStorage(Storage):
         self._slashings: list[Slashing] = []
         self._level_counts: CountsByLevel = {}
         self._validator_changes: list[ValidatorChange] = []
+        self._kept = Kept()
 
     def for_strangers(self) -> StorageReads:
         """This store: nobody waits for it."""
@@ -260,6 +268,42 @@ class MemoryStorage(Storage):
         self._required_head()
         return min(self._batches, default=None)
 
+    async def kept(self) -> Kept:
+        self._required_head()
+        return self._kept
+
+    async def prune(self, what: Prunable, *, below: int, before_ms: int | None = None) -> bool:
+        end = checks.prune_end(self._required_head().chain, self._kept, what, below)
+        if what is Prunable.BATCHES:
+            end = self._pruned_batches(end, before_ms)
+            self._kept = replace(self._kept, batches_from=end[0])
+        else:
+            end = self._pruned_histories(end, before_ms)
+            self._kept = replace(self._kept, histories_from=end[0])
+        return end[1]
+
+    def _pruned_batches(self, end: int, before_ms: int | None) -> tuple[int, bool]:
+        """From where on there are batches then, and whether there is more to prune."""
+        height = self._kept.batches_from
+        step_end = min(end, height + PRUNED_BATCHES_MAX)
+        while height < step_end and checks.is_older(self._batches[height].timestamp_ms, before_ms):
+            del self._batches[height]
+            height += 1
+        return height, step_end <= height < end
+
+    def _pruned_histories(self, end: int, before_ms: int | None) -> tuple[int, bool]:
+        """The same of histories."""
+        entries: list[Transaction] = sorted([*self._proofs.values(), *self._operations.values()], key=_age_of)
+        first_kept = next((one for one in entries if not checks.is_older(_age_of(one)[1], before_ms)), None)
+        if first_kept is not None:
+            end = min(end, _age_of(first_kept)[0])
+        step_end = checks.step_end([_age_of(one)[0] for one in entries[: PRUNED_ENTRIES_MAX + 1]], end)
+        for table in (self._histories, self._transactions, self._triangle_proofs):
+            _drop_below(table, step_end)
+        self._proofs = {key: one for key, one in self._proofs.items() if one.receipt.height >= step_end}
+        self._operations = {key: one for key, one in self._operations.items() if one.height >= step_end}
+        return step_end, step_end < end
+
     async def export(self, sink: RecordSink, *, share: float = 1.0) -> None:
         del share  # What is in memory is small, and handed over at once.
         head = self._required_head()
@@ -288,6 +332,7 @@ class MemoryStorage(Storage):
                         nonces[_nonce_key(record)] = record
         self._accounts, self._triangles, self._nonces = accounts, triangles, nonces
         self._batches = {restored.base.height: restored.base}
+        self._kept = checks.kept_after_restore(restored.base)
         self._head = restored.head
         self._level_counts = counts_of_triangles(triangles.values())
 
@@ -302,6 +347,20 @@ class MemoryStorage(Storage):
 
 def _nonce_key(nonce: NonceRecord) -> tuple[bytes, str]:
     return nonce.account, nonce.nonce
+
+
+def _age_of(entry: Transaction) -> tuple[int, int]:
+    """Its height, and the time of its batch."""
+    if isinstance(entry, FinalisedProof):
+        return entry.receipt.height, entry.receipt.processed_at_ms
+    return entry.height, entry.timestamp_ms
+
+
+def _drop_below(table: dict[KeyT, list[AgedT]], height: int) -> None:
+    for key in list(table):
+        table[key] = [entry for entry in table[key] if _age_of(entry)[0] >= height]
+        if not table[key]:
+            del table[key]
 
 
 def _place_of(entry: Slashing | ValidatorChange) -> Place:

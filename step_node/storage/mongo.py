@@ -24,6 +24,7 @@ from step_node.storage.interface import (
     STRANGERS_READS_MAX,
     FinalisedBatch,
     LedgerTotals,
+    Prunable,
     RecordSink,
     RestoredState,
     Storage,
@@ -31,6 +32,7 @@ from step_node.storage.interface import (
 )
 from step_node.storage.mongo_documents import Document
 from step_node.storage.mongo_driver import CONNECTIONS_MAX, Driver, settled
+from step_node.storage.mongo_pruning import prune_batches, prune_histories, write_kept
 from step_node.storage.mongo_reads import MongoReads
 from step_node.storage.mongo_secondaries import SecondariesFirst
 from step_node.storage.mongo_session import RETRY_MAX_S, MongoDatabase
@@ -139,6 +141,15 @@ class MongoStorage(MongoReads, Storage):
         await self._write(work)
         self._database.durable.note(stored.height)
 
+    async def prune(self, what: Prunable, *, below: int, before_ms: int | None = None) -> bool:
+        step = prune_batches if what is Prunable.BATCHES else prune_histories
+
+        async def work(session: Driver) -> bool:
+            head, kept = await self._read_head(session), await self._read_kept(session)
+            return await step(self._database, session, kept, checks.prune_end(head.chain, kept, what, below), before_ms)
+
+        return await self._write(work)
+
     async def totals(self) -> LedgerTotals:
         async def work(session: Driver) -> LedgerTotals:
             total = [{"$group": {"_id": None, "ustep": {"$sum": "$balance_ustep"}}}]
@@ -195,6 +206,7 @@ class MongoStorage(MongoReads, Storage):
             update = documents.head_update(restored.head, documents.level_growth(counts))
             await settled(meta.update_one({"_id": "chain"}, update, session=session))
             await self._insert(session, documents.BATCHES, [documents.batch_document(restored.base)])
+            await write_kept(self._database, session, checks.kept_after_restore(restored.base))
             await self._replace_validators(session, restored.head)
             await settled(meta.delete_one(documents.RESTORING, session=session))
 

@@ -31,7 +31,7 @@ from step_node.ledger.validator_changes import ValidatorChange, ValidatorChangeK
 from step_node.operations.operation import decode_operation, encode_operation
 from step_node.parameters import Parameters
 from step_node.proofs.proof import SignedProof
-from step_node.storage.interface import FinalisedOperation, FinalisedProof, StoredBatch
+from step_node.storage.interface import FinalisedOperation, FinalisedProof, Kept, StoredBatch
 
 Document: TypeAlias = dict[str, Any]
 
@@ -41,6 +41,8 @@ RESTORING: Final[Mapping[str, str]] = {"_id": "restoring"}
 """In META while a snapshot is being restored: the records are those of no height."""
 REMOVING: Final[Mapping[str, str]] = {"_id": "removing"}
 """In META while the database is being dropped, collection by collection: what is still there is no store."""
+KEPT: Final[Mapping[str, str]] = {"_id": "kept"}
+"""In META once the store has joined from a snapshot, or was pruned: from where on the past is there."""
 BATCHES = "batches"
 PROOFS = "proofs"
 OPERATIONS = "operations"
@@ -64,12 +66,15 @@ NONCES_BY_AGE: Final = [("timestamp_ms", ASCENDING), ("account", ASCENDING), ("n
 """The order in which they leave."""
 
 INDEXES: Final[Mapping[str, list[IndexModel]]] = {
-    BATCHES: [IndexModel([("batch_hash", ASCENDING)], unique=True)],
     PROOFS: [
+        IndexModel([("height", ASCENDING)]),
         IndexModel([("account", ASCENDING), ("height", DESCENDING), ("index", DESCENDING)], unique=True),
         IndexModel([("triangle", ASCENDING), ("height", DESCENDING), ("index", DESCENDING)], unique=True),
     ],
-    OPERATIONS: [IndexModel([("accounts", ASCENDING), ("height", DESCENDING), ("index", DESCENDING)], unique=True)],
+    OPERATIONS: [
+        IndexModel([("height", ASCENDING)]),
+        IndexModel([("accounts", ASCENDING), ("height", DESCENDING), ("index", DESCENDING)], unique=True),
+    ],
     ACCOUNTS: [IndexModel([("balance_ustep", DESCENDING), ("_id", ASCENDING)])],
     TRIANGLES: [
         IndexModel([("centroid", GEOSPHERE)]),
@@ -133,6 +138,16 @@ _RECEIPT_FIELDS = (
     "balance_ustep",
     "processed_at_ms",
 )
+
+
+def kept_fields(kept: Kept) -> Document:
+    """What the `kept` document says."""
+    return {"batches_from": kept.batches_from, "histories_from": kept.histories_from}
+
+
+def kept_from(document: Document | None) -> Kept:
+    """From the `kept` document; without one, all of the past is there."""
+    return Kept() if document is None else Kept(document["batches_from"], document["histories_from"])
 
 
 def head_document(head: StateHead) -> Document:

@@ -25,6 +25,7 @@ from step_node.storage.interface import (
     AccountPage,
     FinalisedOperation,
     FinalisedProof,
+    Kept,
     Place,
     StorageReads,
     StoredBatch,
@@ -199,6 +200,13 @@ class MongoReads(StorageReads):
             return None if lowest is None else lowest["_id"]
 
         return await self._read_chain(work)
+
+    async def kept(self) -> Kept:
+        return await self._read_chain(self._read_kept)
+
+    async def _read_kept(self, session: Driver) -> Kept:
+        meta = self._database.collection(documents.META)
+        return documents.kept_from(await settled(meta.find_one(documents.KEPT, session=session)))
 
     async def _read(self, work: Callable[[Driver], Awaitable[ResultT]]) -> ResultT:
         async with self._turns:

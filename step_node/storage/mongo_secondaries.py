@@ -18,6 +18,7 @@ from step_node.storage.interface import (
     AccountPage,
     FinalisedOperation,
     FinalisedProof,
+    Kept,
     NoChain,
     Place,
     StorageReads,
@@ -104,6 +105,9 @@ class SecondariesFirst(StorageReads):
         self, *, limit: int, before: Place | None = None, after: Place | None = None
     ) -> Sequence[ValidatorChange]:
         return await self._ask(lambda store: store.validator_changes(limit=limit, before=before, after=after))
+
+    async def kept(self) -> Kept:
+        return await self._ask(lambda store: store.kept())
 
     async def first_height(self) -> int | None:
         return await self._ask(lambda store: store.first_height())

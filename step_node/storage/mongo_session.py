@@ -24,9 +24,10 @@ from pymongo.errors import ConnectionFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
+from step_node import __version__
 from step_node.storage import mongo_documents as documents
 from step_node.storage.checks import require_same_schema
-from step_node.storage.interface import SCHEMA_VERSION, StorageMismatch, StorageUnavailable
+from step_node.storage.interface import MIGRATED_FROM, SCHEMA_VERSION, StorageMismatch, StorageUnavailable
 from step_node.storage.mongo_driver import (
     Driver,
     SnapshotBehind,
@@ -36,6 +37,7 @@ from step_node.storage.mongo_driver import (
     settled,
     worth_retrying,
 )
+from step_node.storage.mongo_migration import migrate_database
 from step_node.storage.mongo_replica_set import (
     explain_missing_primary,
     require_all_members,
@@ -129,13 +131,17 @@ class MongoDatabase:
             if await settled(meta.find_one(documents.REMOVING)) is not None:
                 await self.drop()
             schema = await settled(meta.find_one({"_id": "schema"}))
-            if schema is not None:
-                require_same_schema(schema["version"], f"the database {self._name} on {where_is(self._uri)}")
+            if schema is not None and MIGRATED_FROM <= schema["version"] < SCHEMA_VERSION:
+                await migrate_database(self.collection)
+            elif schema is not None:
+                where = f"the database {self._name} on {where_is(self._uri)}"
+                require_same_schema(schema["version"], where, release=schema.get("release"))
             # Those that are there cost a round trip; a store of an earlier version may lack one.
             for collection, indexes in documents.INDEXES.items():
                 await settled(self.collection(collection).create_indexes(indexes))
             # An upsert, since two nodes may come here at once.
-            await settled(meta.update_one({"_id": "schema"}, {"$set": {"version": SCHEMA_VERSION}}, upsert=True))
+            written = {"version": SCHEMA_VERSION, "release": __version__}
+            await settled(meta.update_one({"_id": "schema"}, {"$set": written}, upsert=True))
 
     async def transaction(self, work: Callable[[Driver], Awaitable[ResultT]]) -> ResultT:
         """What `work(session)` returns, once its transaction is durable on a majority.

@@ -25,6 +25,7 @@ from step_node.storage.interface import (
     STRANGERS_READS_MAX,
     FinalisedBatch,
     LedgerTotals,
+    Prunable,
     RecordSink,
     RestoredState,
     Storage,
@@ -34,7 +35,8 @@ from step_node.storage.interface import (
 )
 from step_node.storage.pace import Pace
 from step_node.storage.sqlite_file import give_back_pages, meaningful_errors, open_writer, transaction
-from step_node.storage.sqlite_reads import SqliteReads, read_head
+from step_node.storage.sqlite_pruning import prune_batches, prune_histories, write_kept
+from step_node.storage.sqlite_reads import SqliteReads, read_head, read_kept
 
 OWN_READS_MAX = 4
 """Reads of the node itself at the same time, and connections for them; a further read waits for one to end."""
@@ -88,6 +90,15 @@ class SqliteStorage(SqliteReads, Storage):
     async def finalise(self, finalised: FinalisedBatch) -> None:
         checks.require_consistent(finalised)
         await self._write(lambda connection: _write_finalised(connection, finalised))
+
+    async def prune(self, what: Prunable, *, below: int, before_ms: int | None = None) -> bool:
+        step = prune_batches if what is Prunable.BATCHES else prune_histories
+
+        def work(connection: sqlite3.Connection) -> bool:
+            end = checks.prune_end(read_head(connection).chain, read_kept(connection), what, below)
+            return step(connection, end, before_ms)
+
+        return await self._write(work)
 
     async def totals(self) -> LedgerTotals:
         query = """
@@ -146,7 +157,7 @@ def _write_changes(connection: sqlite3.Connection, changes: Changes) -> None:
         raise ValueError("one of the nonces to remove is not stored")
     rows.write_rows(connection, "INSERT", rows.NONCES, map(rows.nonce_row, changes.nonces_added))
     rows.write_rows(connection, "REPLACE", rows.ACCOUNTS, map(rows.account_row, changes.accounts))
-    rows.write_rows(connection, "REPLACE", rows.TRIANGLES, map(rows.triangle_row, changes.triangles))
+    rows.write_triangles(connection, map(rows.triangle_row, changes.triangles))
     _write_head(connection, changes.head)
 
 
@@ -165,8 +176,12 @@ def _add_level_counts(connection: sqlite3.Connection, counts: CountsByLevel) -> 
 def _write_head(connection: sqlite3.Connection, head: StateHead) -> None:
     chain_row = rows.chain_row(head)
     connection.execute(f"UPDATE chain SET ({rows.CHAIN.column_list}) = ({', '.join('?' * len(chain_row))})", chain_row)
-    connection.execute("DELETE FROM validators")
-    rows.write_rows(connection, "INSERT", rows.VALIDATORS, map(rows.validator_row, head.validators))
+    # Left alone where they are the same, as in nearly every batch: each row written is a page in the log.
+    stored = {tuple(row) for row in rows.read_rows(connection, rows.VALIDATORS)}
+    wanted = [rows.validator_row(validator) for validator in head.validators]
+    if stored != set(wanted):
+        connection.execute("DELETE FROM validators")
+        rows.write_rows(connection, "INSERT", rows.VALIDATORS, wanted)
 
 
 def _export(connection: sqlite3.Connection, sink: RecordSink, share: float) -> None:
@@ -205,4 +220,5 @@ def _restore(connection: sqlite3.Connection, restored: RestoredState) -> None:
         rows.write_rows(connection, "INSERT", rows.NONCES, nonces)
         _add_level_counts(connection, counts_of_triangles(one for one in page if isinstance(one, Triangle)))
     rows.write_rows(connection, "INSERT", rows.BATCHES, [rows.batch_row(restored.base)])
+    write_kept(connection, checks.kept_after_restore(restored.base))
     _write_head(connection, restored.head)

@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import Literal
 
 from step_node.storage.checks import require_same_schema
-from step_node.storage.interface import SCHEMA_VERSION, StorageMismatch, StorageUnavailable
-
-APPLICATION_ID = 0x53544550
-"""'STEP' in ASCII."""
+from step_node.storage.interface import StorageMismatch, StorageUnavailable
+from step_node.storage.sqlite_migration import migrate_file
+from step_node.storage.sqlite_schema import APPLICATION_ID, PAGE_BYTES, make_tables, sign
 
 BUSY_TIMEOUT_S = 5.0
 """How long a statement waits for another process's lock before it is `StorageUnavailable`."""
@@ -41,111 +40,20 @@ with a million, of which some are then written twice. With 128 KiB all are, and 
 100,000, and 110 with this. It is given back after each transaction (`give_back_pages`), or it would fill for hours.
 """
 
-CHECKPOINT_AT_PAGES = 8_000
-"""Pages in the log, 32 MiB, at which a commit copies them into the file. With SQLite's own 1,000 each full batch did
-that, and waited for the disk once more; in two or three batches many pages change again, and are copied once."""
+CHECKPOINT_AT_PAGES = 128_000
+"""Pages in the log, 64 MiB, at which a commit copies them into the file. With SQLite's own 1,000 each full batch did
+that, and waited for the disk once more; until then most pages change again, and are copied once."""
 
 CHECKED_AT_START_BYTES_MAX = 1_000_000_000
 """A larger file is not read through at each start, which takes seconds for each GB: `step-node store verify` does."""
 
-FILE_SUFFIXES = ("", "-wal", "-shm", "-journal")
-"""Of the files that are one store, the last only while its tables are made. In this order they can be taken away one by
+FILE_SUFFIXES = ("", "-wal", "-shm", "-journal", "-migrating", "-migrating-journal")
+"""Of the files that are one store, the third last only while its tables are made, and those after it while a store of
+an earlier schema is migrated. In this order they can be taken away one by
 one: SQLite discards a log that is there without its file, whereas a file without its log may be damaged."""
 
 PROBLEMS_SHOWN_MAX = 5
 """Of what a check finds; there may be thousands."""
-
-_SCHEMA = (
-    """
-    CREATE TABLE chain (
-      id INTEGER PRIMARY KEY CHECK (id = 1),
-      genesis_hash BLOB NOT NULL,
-      height INTEGER NOT NULL, batch_hash BLOB NOT NULL, timestamp_ms INTEGER NOT NULL, proposer BLOB NOT NULL,
-      paid_ustep INTEGER NOT NULL, minted_ustep INTEGER NOT NULL, balances_ustep INTEGER NOT NULL,
-      stakes_ustep INTEGER NOT NULL, burnt_ustep INTEGER NOT NULL,
-      evidence_floor_height INTEGER NOT NULL, evidence_mark_height INTEGER NOT NULL, evidence_mark_ms INTEGER NOT NULL,
-      parameters BLOB NOT NULL,
-      lanes BLOB NOT NULL CHECK (length(lanes) = 2048)
-    ) STRICT
-    """,
-    """
-    CREATE TABLE validators (
-      address BLOB PRIMARY KEY, public_key BLOB NOT NULL, stake_ustep INTEGER NOT NULL, p2p_address TEXT NOT NULL,
-      owner BLOB NOT NULL, state INTEGER NOT NULL,
-      active_from_height INTEGER NOT NULL, active_until_height INTEGER NOT NULL, slashed_at_height INTEGER NOT NULL,
-      slashed_ustep INTEGER NOT NULL,
-      locked_until_ms INTEGER NOT NULL, absent_since_ms INTEGER NOT NULL, absent_batches INTEGER NOT NULL,
-      next_public_key BLOB NOT NULL
-    ) STRICT, WITHOUT ROWID
-    """,
-    """
-    CREATE TABLE accounts (
-      address BLOB PRIMARY KEY CHECK (length(address) = 20),
-      balance_ustep INTEGER NOT NULL, proofs INTEGER NOT NULL,
-      last_timestamp_ms INTEGER, last_place BLOB, operations INTEGER NOT NULL
-    ) STRICT, WITHOUT ROWID
-    """,
-    "CREATE INDEX accounts_by_rank ON accounts (balance_ustep DESC, address)",
-    "CREATE TABLE triangles (id INTEGER PRIMARY KEY, clicks INTEGER NOT NULL, state INTEGER NOT NULL) STRICT",
-    # The last five bits of an id are its level; an index ends with the row's id by itself.
-    "CREATE INDEX triangles_active ON triangles (id & 31) WHERE state = 0",
-    """
-    CREATE TABLE levels (
-      level INTEGER PRIMARY KEY, touched INTEGER NOT NULL, subdivided INTEGER NOT NULL, exhausted INTEGER NOT NULL,
-      clicks INTEGER NOT NULL
-    ) STRICT
-    """,
-    """
-    CREATE TABLE nonces (
-      account BLOB NOT NULL, nonce TEXT NOT NULL, timestamp_ms INTEGER NOT NULL, PRIMARY KEY (account, nonce)
-    ) STRICT, WITHOUT ROWID
-    """,
-    "CREATE INDEX nonces_by_age ON nonces (timestamp_ms, account, nonce)",
-    """
-    CREATE TABLE batches (
-      height INTEGER PRIMARY KEY, batch_hash BLOB NOT NULL UNIQUE, timestamp_ms INTEGER NOT NULL,
-      batch BLOB NOT NULL, commit_bytes BLOB NOT NULL, operation_balances BLOB NOT NULL
-    ) STRICT
-    """,
-    """
-    CREATE TABLE proofs (
-      proof_id BLOB PRIMARY KEY CHECK (length(proof_id) = 32),
-      height INTEGER NOT NULL REFERENCES batches (height), position INTEGER NOT NULL,
-      account BLOB NOT NULL, triangle INTEGER NOT NULL,
-      reward_ustep INTEGER NOT NULL, clicks INTEGER NOT NULL, triangle_state INTEGER NOT NULL,
-      balance_ustep INTEGER NOT NULL, processed_at_ms INTEGER NOT NULL,
-      place BLOB NOT NULL, timestamp_ms INTEGER NOT NULL, nonce TEXT NOT NULL, signature BLOB NOT NULL
-    ) STRICT
-    """,
-    "CREATE UNIQUE INDEX proofs_by_account ON proofs (account, height DESC, position DESC)",
-    "CREATE UNIQUE INDEX proofs_by_triangle ON proofs (triangle, height DESC, position DESC)",
-    """
-    CREATE TABLE operations (
-      operation_id BLOB PRIMARY KEY CHECK (length(operation_id) = 32),
-      height INTEGER NOT NULL REFERENCES batches (height), position INTEGER NOT NULL,
-      owner BLOB NOT NULL, recipient BLOB, timestamp_ms INTEGER NOT NULL, operation BLOB NOT NULL
-    ) STRICT
-    """,
-    "CREATE UNIQUE INDEX operations_by_owner ON operations (owner, height DESC, position DESC)",
-    """
-    CREATE UNIQUE INDEX operations_by_recipient ON operations (recipient, height DESC, position DESC)
-      WHERE recipient IS NOT NULL
-    """,
-    """
-    CREATE TABLE slashings (
-      height INTEGER NOT NULL REFERENCES batches (height), position INTEGER NOT NULL, kind TEXT NOT NULL,
-      accused BLOB NOT NULL, validator BLOB NOT NULL, offence_height INTEGER NOT NULL, amount_ustep INTEGER NOT NULL,
-      timestamp_ms INTEGER NOT NULL, evidence BLOB NOT NULL, PRIMARY KEY (height, position)
-    ) STRICT, WITHOUT ROWID
-    """,
-    """
-    CREATE TABLE validator_changes (
-      height INTEGER NOT NULL REFERENCES batches (height), position INTEGER NOT NULL, kind TEXT NOT NULL,
-      validator BLOB NOT NULL, owner BLOB NOT NULL, stake_ustep INTEGER NOT NULL, successor BLOB NOT NULL,
-      PRIMARY KEY (height, position)
-    ) STRICT, WITHOUT ROWID
-    """,
-)
 
 
 def open_writer(path: Path) -> sqlite3.Connection:
@@ -158,6 +66,8 @@ def open_writer(path: Path) -> sqlite3.Connection:
     `StorageUnavailable` when it cannot be opened or is locked by another process.
     """
     with meaningful_errors(path):
+        if path.exists():
+            migrate_file(path)
         connection = _connect(path, "rwc", pages_cached_kib=PAGES_WRITTEN_CACHED_KIB)
         opened = False
         try:
@@ -168,7 +78,6 @@ def open_writer(path: Path) -> sqlite3.Connection:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_AT_PAGES}")
-            connection.execute("PRAGMA foreign_keys = ON")
             opened = True
         finally:
             if not opened:
@@ -263,6 +172,9 @@ def _connect(path: Path, mode: str, *, pages_cached_kib: int = PAGES_CACHED_KIB)
         cached_statements=STATEMENTS_CACHED_MAX,
     )
     connection.execute("PRAGMA trusted_schema = OFF")
+    # Debian's SQLite is built to overwrite what it deletes with zeros, which writes pages for nothing: all is public.
+    connection.execute("PRAGMA secure_delete = OFF")
+    connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
     connection.execute(f"PRAGMA cache_size = -{pages_cached_kib}")
     return connection
 
@@ -272,10 +184,8 @@ def _recognise(connection: sqlite3.Connection, path: Path) -> None:
         (application_id,) = connection.execute("PRAGMA application_id").fetchone()
         (objects,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
         if application_id == 0 and objects == 0:
-            for statement in _SCHEMA:
-                connection.execute(statement)
-            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            make_tables(connection)
+            sign(connection)
         else:
             _require_ours(connection, path)
 
@@ -288,7 +198,14 @@ def _require_ours(connection: sqlite3.Connection, path: Path) -> None:
             " name another file"
         )
     (version,) = connection.execute("PRAGMA user_version").fetchone()
-    require_same_schema(version, str(path))
+    require_same_schema(version, str(path), release=_release(connection))
+
+
+def _release(connection: sqlite3.Connection) -> str | None:
+    if connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'release'").fetchone() is None:
+        return None
+    row = connection.execute("SELECT name FROM release").fetchone()
+    return None if row is None else str(row[0])
 
 
 def _require_sound(

@@ -25,6 +25,7 @@ from step_node.storage.interface import (
     AccountPage,
     FinalisedOperation,
     FinalisedProof,
+    Kept,
     Place,
     StorageReads,
     StoredBatch,
@@ -154,6 +155,9 @@ class SqliteReads(StorageReads):
 
         return await self._read_chain(work)
 
+    async def kept(self) -> Kept:
+        return await self._read_chain(read_kept)
+
     async def _read_page(
         self,
         table: rows.Table,
@@ -210,6 +214,10 @@ def read_head(connection: sqlite3.Connection) -> StateHead:
     if not found:
         raise checks.no_chain()
     return rows.head_from(found[0], rows.read_rows(connection, rows.VALIDATORS))
+
+
+def read_kept(connection: sqlite3.Connection) -> Kept:
+    return Kept(*connection.execute("SELECT batches_from, histories_from FROM kept").fetchone())
 
 
 def _read_slice(connection: sqlite3.Connection, keys: StateKeys) -> StateSlice:

@@ -109,6 +109,25 @@ def write_rows(connection: sqlite3.Connection, verb: str, table: Table, rows: It
         connection.execute(f"{verb} INTO {table.name} ({table.column_list}) {source}", [*chunk.values, chunk.rows])
 
 
+def write_triangles(connection: sqlite3.Connection, rows: Iterable[Row]) -> None:
+    """Insert rows of TRIANGLES, or put them in the place of those with their ids.
+
+    A REPLACE deletes and inserts, in each index as well; so a state that stays is not written, and its index neither.
+    """
+    for chunk in _chunks(rows):
+        source = f"SELECT * FROM ({chunk.values_clause}) LIMIT ?"
+        connection.execute(
+            f"INSERT INTO triangles ({TRIANGLES.column_list}) {source}"
+            " ON CONFLICT (id) DO UPDATE SET clicks = excluded.clicks",
+            [*chunk.values, chunk.rows],
+        )
+        connection.execute(
+            f"UPDATE triangles SET state = given.column3 FROM (SELECT * FROM ({chunk.values_clause}) LIMIT ?) AS given"
+            " WHERE id = given.column1 AND state <> given.column3",
+            [*chunk.values, chunk.rows],
+        )
+
+
 def read_rows(connection: sqlite3.Connection, table: Table, where: str = "", values: Row = ()) -> list[list[Any]]:
     """The table's columns of the rows that `where` (with its ORDER BY and LIMIT) selects, in no particular order."""
     source = f"(SELECT {table.column_list} FROM {table.name} {where})"

@@ -158,6 +158,8 @@ class MadeUpNode:
             state="IDLE",
             syncing=False,
             mempool_proofs=len(self.mempool),
+            earliest_height=1,
+            histories_from=1,
             peers=(
                 PeerStatus("16Uiu2one", "/ip4/192.0.2.1/tcp/26600", True, "0.1.0", 3, b"\x01" * 20),
                 PeerStatus("16Uiu2two", "/ip4/192.0.2.2/tcp/40000", False, None, None, None),

@@ -40,6 +40,8 @@ STATUS = NodeStatus(
     state="PROPOSE",
     syncing=True,
     mempool_proofs=0,
+    earliest_height=1,
+    histories_from=1,
     peers=(),
     validators=(),
 )

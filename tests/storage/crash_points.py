@@ -3,7 +3,8 @@
 `python -m tests.storage.crash_points WHAT sqlite FOLDER` and `… WHAT mongodb URI PREFIX` fork one child for each k. A
 child opens the k-th store (`FOLDER/k.sqlite`, the database `PREFIXk`) and begins the chain of `CHAIN_SEED`. WHAT is
 `finalise`: it stores one batch, and sends itself SIGKILL at the k-th step of finalising the second; `restore`: it
-does so while it restores a snapshot of height `SNAPSHOT_HEIGHT` over genesis; or `drop`: it stores one batch, and does
+does so while it restores a snapshot of height `SNAPSHOT_HEIGHT` over genesis; `migrate` (SQLite): while it opens a
+store of the previous schema, of height `MIGRATED_HEIGHT`; or `drop`: it stores one batch, and does
 so while it drops the database. A step is a statement about to run, for
 SQLite; for MongoDB a command about to be sent, or one that has just been answered. Prints how many points there were.
 
@@ -32,10 +33,12 @@ from step_node.storage.open import (
 )
 from tests.storage.made_up_chain import MadeUpChain, begin
 from tests.storage.made_up_snapshot import restored_of
+from tests.storage.schema_4 import as_schema_4
 
 CHAIN_SEED = 7
 SNAPSHOT_HEIGHT = 6
-POINTS_MAX = 100
+MIGRATED_HEIGHT = 3
+POINTS_MAX = 300
 
 
 class Steps:
@@ -114,7 +117,25 @@ async def drop_until_killed(settings: StorageSettings, steps: Steps) -> None:
     steps.armed = False
 
 
-WRITING: Final = {"finalise": finalise_until_killed, "restore": restore_until_killed, "drop": drop_until_killed}
+async def migrate_until_killed(settings: StorageSettings, steps: Steps) -> None:
+    assert isinstance(settings, SqliteSettings)
+    chain = MadeUpChain(CHAIN_SEED)
+    async with open_storage(settings) as store:
+        await begin(store, chain)
+        for _ in range(MIGRATED_HEIGHT):
+            await store.finalise(chain.grow())
+    as_schema_4(settings.path)
+    steps.armed = True
+    async with open_storage(settings):
+        steps.armed = False
+
+
+WRITING: Final = {
+    "finalise": finalise_until_killed,
+    "restore": restore_until_killed,
+    "migrate": migrate_until_killed,
+    "drop": drop_until_killed,
+}
 
 
 def settings_of(point: int, arguments: list[str]) -> StorageSettings:

@@ -23,6 +23,10 @@ READ_COST_MS: Final = 3.0
 """What that costs."""
 
 
+class BatchPruned(Exception):
+    """The store has let go of a batch that it had a moment ago."""
+
+
 class BatchSummaries:
     """The summaries over one store. To be used from the event loop."""
 
@@ -34,7 +38,7 @@ class BatchSummaries:
     async def between(self, first: int, last: int, charge: Charge) -> list[BatchSummary]:
         """Those of the heights `first` to `last`, which the store has; what is read is charged for.
 
-        Raises `StorageUnavailable`, and what `charge` does.
+        Raises `BatchPruned`, `StorageUnavailable`, and what `charge` does.
         """
         found: dict[int, BatchSummary] = {}
         height = first
@@ -54,7 +58,7 @@ class BatchSummaries:
     async def _read(self, height: int, limit: int) -> list[BatchSummary]:
         stored = await self._storage.batches(height, limit)
         if not stored:
-            raise LookupError(f"the store has no batch of height {height}")
+            raise BatchPruned
         summaries = await run_blocking(_summaries, stored)
         for summary in summaries:
             self._kept[summary.header.height] = summary

@@ -61,6 +61,12 @@ class StatusAnswer(Answer):
     state: str = Field(description="The state of consensus (protocol.md §4).", examples=["IDLE"])
     syncing: bool = Field(description="Whether it is catching up with its peers.")
     mempool_proofs: int = Field(examples=[0])
+    earliest_height: int = Field(
+        description="The lowest height whose batch this node keeps; 1 if it keeps all.", examples=[1]
+    )
+    histories_from: int = Field(
+        description="The lowest height whose proofs and operations are in its histories; 1 if all are.", examples=[1]
+    )
     peers: list[PeerAnswer]
     validators: list[ValidatorAnswer]
     timestamp: TimestampText

@@ -7,7 +7,7 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Query, Request, Response
 
 from step_node.api.batches.answers import BatchAnswers
-from step_node.api.batches.summaries import BatchSummaries
+from step_node.api.batches.summaries import BatchPruned, BatchSummaries
 from step_node.api.documentation import EVERYWHERE, refusals
 from step_node.api.errors import ApiError, RequestCode
 from step_node.api.histories.pages import PAGE_DEFAULT, After, Before, Limit, PageAsked
@@ -123,20 +123,18 @@ def history_routes(services: ApiServices) -> APIRouter:
         first = lowest if asked.after is None else asked.after[0] + 1
         last = head if asked.before is None else min(head, asked.before[0] - 1)
         if first < lowest and first <= last:
-            raise ApiError(
-                RequestCode.BATCH_NOT_FOUND,
-                f"height: {first} is not kept on this node, which joined from a snapshot of height {lowest}; ask a node"
-                " that has been there from the start",
-                details=Details(value=first, limit=lowest, unit="height"),
-            )
-        if asked.is_oldest_first:
-            page_last = min(last, first + limit - 1)
-            found = await summaries.between(first, page_last, charge)
-            page = asked.page_of(found, _place_of_batch, more=page_last < last)
-        else:
-            page_first = max(first, last - limit + 1)
-            found = await summaries.between(page_first, last, charge)
-            page = asked.page_of(found[::-1], _place_of_batch, more=page_first > first)
+            raise _not_kept(first, lowest)
+        try:
+            if asked.is_oldest_first:
+                page_last = min(last, first + limit - 1)
+                found = await summaries.between(first, page_last, charge)
+                page = asked.page_of(found, _place_of_batch, more=page_last < last)
+            else:
+                page_first = max(first, last - limit + 1)
+                found = await summaries.between(page_first, last, charge)
+                page = asked.page_of(found[::-1], _place_of_batch, more=page_first > first)
+        except BatchPruned:
+            raise _not_kept(first, await storage.first_height() or 1) from None
         return BatchesAnswer(
             batches=[BatchEntry.of(summary) for summary in page.entries],
             next_cursor=page.next_cursor,
@@ -170,3 +168,12 @@ def _place_of_proof(one: FinalisedProof) -> Place:
 
 def _place_of_batch(summary: BatchSummary) -> Place:
     return summary.header.height, 0
+
+
+def _not_kept(height: int, lowest: int) -> ApiError:
+    return ApiError(
+        RequestCode.BATCH_NOT_FOUND,
+        f"height: {height} is not kept on this node, which has batches from height {lowest} on; ask one whose"
+        " earliestHeight in /status is lower",
+        details=Details(value=height, limit=lowest, unit="height"),
+    )

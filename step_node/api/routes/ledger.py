@@ -179,8 +179,8 @@ def ledger_routes(services: ApiServices) -> APIRouter:
             first = await storage.first_height()
             raise ApiError(
                 RequestCode.BATCH_NOT_FOUND,
-                f"height: {height} is not kept on this node, which joined from a snapshot of height"
-                f" {first}; ask a node that has been there from the start",
+                f"height: {height} is not kept on this node, which has batches from height {first} on; ask one whose"
+                " earliestHeight in /status is lower",
                 details=Details(value=height, limit=first, unit="height"),
             )
         headers = {"ETag": found.tag, "Cache-Control": UNCHANGING}

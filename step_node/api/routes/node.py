@@ -155,6 +155,8 @@ def _status_answer(status: NodeStatus, now_ms: int) -> StatusAnswer:
         state=status.state,
         syncing=status.syncing,
         mempool_proofs=status.mempool_proofs,
+        earliest_height=status.earliest_height,
+        histories_from=status.histories_from,
         peers=[_peer_answer(peer) for peer in status.peers],
         validators=[
             ValidatorAnswer(

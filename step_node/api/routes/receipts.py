@@ -133,7 +133,7 @@ def receipt_routes(services: ApiServices) -> APIRouter:
         else:
             if receipts is not None:
                 return receipts
-            why = "has not all of that batch"
+            why = f"keeps batches from height {services.status().earliest_height} on"
         raise ApiError(
             RequestCode.RECEIPT_NOT_FOUND,
             f"{what}, but this node {why}; ask another one",

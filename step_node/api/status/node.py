@@ -52,5 +52,9 @@ class NodeStatus:
     state: str
     syncing: bool
     mempool_proofs: int
+    earliest_height: int
+    """The lowest height whose batch is kept."""
+    histories_from: int
+    """The lowest height whose proofs and operations are in the histories."""
     peers: tuple[PeerStatus, ...]
     validators: tuple[ValidatorStatus, ...]

@@ -1,0 +1,44 @@
+"""Bringing a MongoDB store of an earlier schema to the present one, in place.
+
+Each step may be done again, and the version is written last, by `MongoDatabase.prepare` with the indexes that are new;
+so whatever cuts it short, the next opening goes on with it.
+
+Version 5 has no index of batches by their hashes, which nothing read, and says from where on the past is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+from pymongo import ASCENDING
+from pymongo.errors import OperationFailure
+
+from step_node.storage import mongo_documents as documents
+from step_node.storage.interface import SCHEMA_VERSION, Kept
+from step_node.storage.mongo_driver import Driver, settled
+
+BATCHES_BY_HASH: Final = "batch_hash_1"
+"""The index that version 4 had."""
+
+INDEX_NOT_FOUND: Final = 27
+"""The server's code."""
+
+log = structlog.get_logger("storage")
+
+
+async def migrate_database(collection: Callable[[str], Driver]) -> None:
+    """Do all but write the version. Raises what PyMongo does."""
+    log.info("the store is brought to the present schema", version=SCHEMA_VERSION)
+    batches = collection(documents.BATCHES)
+    try:
+        await settled(batches.drop_index(BATCHES_BY_HASH))
+    except OperationFailure as error:
+        if error.code != INDEX_NOT_FOUND:
+            raise
+    lowest = await settled(batches.find_one({}, {"_id": True}, sort=[("_id", ASCENDING)]))
+    if lowest is not None and lowest["_id"] > 1:
+        # It has joined from the snapshot of the height that it begins with.
+        kept = documents.kept_fields(Kept(lowest["_id"], lowest["_id"] + 1))
+        await settled(collection(documents.META).update_one(documents.KEPT, {"$setOnInsert": kept}, upsert=True))
