@@ -26,7 +26,7 @@ async def crash_at_every_point(*arguments: str) -> int:
     """How many points there were."""
     command = [sys.executable, "-m", "tests.storage.crash_points", *arguments]
     done = await trio.run_process(command, capture_stdout=True, stderr=subprocess.STDOUT, cwd=REPOSITORY)
-    return int(done.stdout)
+    return int(done.stdout.splitlines()[-1])  # In front of it may be lines of the log.
 
 
 async def height_after_crash(settings: StorageSettings) -> int:
