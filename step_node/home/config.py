@@ -164,8 +164,8 @@ RetentionText = Annotated[str, AfterValidator(_retention)]
 
 
 class RetentionConfig(_Section):
-    """How much of the past is kept, as `all`, or as `100000 batches` (1000 at least), `48 hours` or `30 days`; the state
-    is always whole: docs/retention.md."""
+    """How much of the past is kept, as `all`, or as `100000 batches` (1000 at least), `48 hours` or `30 days`; the
+    state is always whole: docs/retention.md."""
 
     batches: RetentionText = "all"
     """Batches with their commits: for peers that catch up, and for receipts as files."""

@@ -50,7 +50,7 @@ from step_node.storage.transactions import place_of
 
 EntryT = TypeVar("EntryT")
 KeyT = TypeVar("KeyT")
-AgedT = TypeVar("AgedT", FinalisedProof, Transaction)
+AgedT = TypeVar("AgedT", bound=Transaction)
 
 
 class MemoryStorage(Storage):
@@ -275,12 +275,12 @@ class MemoryStorage(Storage):
     async def prune(self, what: Prunable, *, below: int, before_ms: int | None = None) -> bool:
         end = checks.prune_end(self._required_head().chain, self._kept, what, below)
         if what is Prunable.BATCHES:
-            end = self._pruned_batches(end, before_ms)
-            self._kept = replace(self._kept, batches_from=end[0])
+            start, more = self._pruned_batches(end, before_ms)
+            self._kept = replace(self._kept, batches_from=start)
         else:
-            end = self._pruned_histories(end, before_ms)
-            self._kept = replace(self._kept, histories_from=end[0])
-        return end[1]
+            start, more = self._pruned_histories(end, before_ms)
+            self._kept = replace(self._kept, histories_from=start)
+        return more
 
     def _pruned_batches(self, end: int, before_ms: int | None) -> tuple[int, bool]:
         """From where on there are batches then, and whether there is more to prune."""
@@ -298,8 +298,9 @@ class MemoryStorage(Storage):
         if first_kept is not None:
             end = min(end, _age_of(first_kept)[0])
         step_end = checks.step_end([_age_of(one)[0] for one in entries[: PRUNED_ENTRIES_MAX + 1]], end)
-        for table in (self._histories, self._transactions, self._triangle_proofs):
-            _drop_below(table, step_end)
+        _drop_below(self._histories, step_end)
+        _drop_below(self._transactions, step_end)
+        _drop_below(self._triangle_proofs, step_end)
         self._proofs = {key: one for key, one in self._proofs.items() if one.receipt.height >= step_end}
         self._operations = {key: one for key, one in self._operations.items() if one.height >= step_end}
         return step_end, step_end < end
