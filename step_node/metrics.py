@@ -37,6 +37,7 @@ _ROUNDS: Final = (1, 2, 3, 4, 6, 10)
 _STORE_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _REQUEST_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _STATUS_CLASSES: Final = ("2xx", "3xx", "4xx", "5xx")
+_SIGNER_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 _LAG_SECONDS: Final = (0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
 
@@ -164,6 +165,12 @@ class NodeMetrics:
             "By how much a task that had slept was woken too late.",
             registry=registry,
             buckets=_LAG_SECONDS,
+        )
+        self._signer = Histogram(
+            "step_signer_seconds",
+            "How long this validator's signature took, from when it was wanted, with log, guard and remote signer.",
+            registry=registry,
+            buckets=_SIGNER_SECONDS,
         )
         ProcessCollector(registry=registry)
         self._begin_at_zero()
@@ -323,6 +330,10 @@ class NodeMetrics:
     def fork_seen(self) -> None:
         """A quorum has contradicted what is final here."""
         self._forks.inc()
+
+    def signed(self, seconds: float) -> None:
+        """The validator's key has signed a message, so long after it was wanted."""
+        self._signer.observe(seconds)
 
     def double_sign_refused(self) -> None:
         """The double-sign guard has refused to sign."""

@@ -24,6 +24,7 @@ from step_node.cli import (
     load_command,
     mesh_commands,
     proof_commands,
+    signer_command,
     simulate_command,
     start_command,
     status_command,
@@ -73,6 +74,7 @@ app.command("chaos")(chaos_command.chaos)
 app.command("init")(home_commands.init)
 app.command("testnet")(home_commands.make_test_network)
 app.command("start")(start_command.start)
+app.command("signer")(signer_command.signer)
 app.command("load")(load_command.load)
 app.command("bench")(bench_command.bench)
 app.command("curves")(curves_command.curves)

@@ -145,7 +145,8 @@ def run_home(
             with _advice(GenesisError, _COPY_GENESIS):
                 genesis = load_genesis(node_home.genesis)
             genesis.check_time(SystemClock().now_ms())
-            keys = _load_keys(node_home, config, password_file, is_observer=options.observer)
+            has_key = not options.observer and config.signer.address is None
+            keys = _load_keys(node_home, config, password_file, has_key=has_key)
             reloader = Reloader(config, lambda: load_settings(node_home.config, sets=sets).config)
             reloader.register(LOG_SETTINGS, log.prepare)
             parts = (node_home, config, genesis, keys, options, stop_with_stdin, make_node, reloader)
@@ -168,7 +169,7 @@ def _load_settings(home: NodeHome, sets: Sequence[str]) -> NodeConfig:
             raise error from None
 
 
-def _load_keys(home: NodeHome, config: NodeConfig, password_file: Path | None, *, is_observer: bool) -> NodeKeys:
+def _load_keys(home: NodeHome, config: NodeConfig, password_file: Path | None, *, has_key: bool) -> NodeKeys:
     import os
 
     from step_node.cli.passwords import find_password
@@ -179,7 +180,7 @@ def _load_keys(home: NodeHome, config: NodeConfig, password_file: Path | None, *
 
     with _advice(KeystoreError, _PUT_BACK):
         p2p = load_key_file(home.p2p_key)
-    if is_observer or not home.validator_keystore.exists():
+    if not has_key or not home.validator_keystore.exists():
         return NodeKeys(None, p2p)
     password = None
     if password_file is None and PASSWORD_ENVIRONMENT_VARIABLE not in os.environ:
@@ -230,7 +231,7 @@ async def _run_until_signal(
     with trio.CancelScope() as scope, cancelled_by_signals(scope, say=_warn, before_the_end=flush_log):
         async with trio.open_nursery() as nursery:
             if stop_with_stdin:
-                nursery.start_soon(_cancel_at_end_of_input, scope)
+                nursery.start_soon(cancel_at_end_of_input, scope)
             wired = Node if make_node is None else partial(make_node, keys)
             run = partial(run_node, home, config, genesis, keys, options=options, make_node=wired, reloader=reloader)
             started: NodeStarted = await nursery.start(run)
@@ -259,7 +260,8 @@ def _log_errors(lines: Sequence[str]) -> None:
         structlog.get_logger("node").error("the node ends", reason=line)
 
 
-async def _cancel_at_end_of_input(scope: trio.CancelScope) -> None:
+async def cancel_at_end_of_input(scope: trio.CancelScope) -> None:
+    """Cancel `scope` once standard input ends."""
     import trio
 
     # A thread rather than trio's own waiting: standard input may be a file, which the latter refuses.

@@ -27,10 +27,10 @@ import trio
 from consensus.messages import Commit, Evidence, Message, PreCommit, SignedMessage
 from step_node.crypto.eip191 import BadSignature, digest
 from step_node.crypto.lines import recover_signer
-from step_node.engine.signed_value import signed_value
 from step_node.errors import StepNodeError
-from step_node.signing.guard import SigningGuard
 from step_node.signing.history import ROUNDS_KEPT, SignedRecord
+from step_node.signing.signed_value import signed_value
+from step_node.signing.signer import SigningHistory
 
 SAY_AGAIN_SECONDS = 60.0
 """How often at most the log says that the own key is heard and cannot be judged yet: anybody can repeat messages."""
@@ -55,7 +55,7 @@ class Suspicion(Enum):
 class DoppelgangerWatch:
     """Compares what is heard with what `guard` says was signed here. Lives on the event loop."""
 
-    def __init__(self, *, address: bytes, chain_id: str, guard: SigningGuard) -> None:
+    def __init__(self, *, address: bytes, chain_id: str, guard: SigningHistory) -> None:
         self.address = address
         """Whose signature is listened for, 20 bytes."""
         self._chain_id = chain_id
@@ -68,8 +68,12 @@ class DoppelgangerWatch:
 
     @property
     def is_doubtful(self) -> bool:
-        """Whether the history may lack what this very key has signed here: then a message proves nothing."""
-        return self._guard.is_doubtful
+        """Whether the history may lack what this very key has signed here: then a message proves nothing.
+
+        So it may, too, where the key is in another process and this node is out of touch with it: then another node of
+        the same operator may be the one that signs.
+        """
+        return self._guard.is_doubtful or not self._guard.is_current
 
     def begin(self, known_height: int) -> None:
         """What the key has signed up to this height is known from the chain: for later ones the history is complete.

@@ -56,7 +56,7 @@ from step_node.mempool.pool import Mempool
 from step_node.metrics import NodeMetrics
 from step_node.offload import run_blocking
 from step_node.parameters import Parameters
-from step_node.signing.signer import ValidatorSigner
+from step_node.signing.signer import Signer
 from step_node.storage.interface import RestoredState
 from step_node.storage.retry import StorageWatch
 
@@ -88,7 +88,7 @@ class ConsensusDriver:
         *,
         chain: Chain,
         mempool: Mempool,
-        signer: ValidatorSigner | None,
+        signer: Signer | None,
         wal: WriteAheadLog,
         replayed: Sequence[LogEntry],
         hooks: ConsensusHooks,
@@ -171,6 +171,11 @@ class ConsensusDriver:
     def absence(self) -> str | None:
         """For people: why this validator does not sign, if it should."""
         return None if self._participant is None else self._participant.absence
+
+    @property
+    def signer_absence(self) -> str | None:
+        """For people: why the key, which is in another process, gives no signatures."""
+        return None if self._participant is None else self._participant.key.signer_absence
 
     @property
     def refusal(self) -> str | None:

@@ -11,14 +11,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from consensus.inputs import RECOVERED_MESSAGES_MAX
-from consensus.messages import PreCommit, PreVote, ProofBatch, SignedMessage, TimeoutMessage
+from consensus.messages import PreCommit, SignedMessage
 from consensus.state import ROUNDS_BEHIND_MAX, ConsensusState, own_key
-from consensus.values import TimeoutKind
 from step_node.crypto.eip191 import digest
-from step_node.signing.history import SignedRecord, SigningKind
+from step_node.signing.history import SignedRecord
+from step_node.signing.signed_value import message_of
 
 DIGEST_BYTES = 32
-VALID_ROUND_BYTES = 4
 
 
 def messages_of(records: Iterable[SignedRecord], *, chain_id: str, validator: bytes) -> list[SignedMessage]:
@@ -26,25 +25,10 @@ def messages_of(records: Iterable[SignedRecord], *, chain_id: str, validator: by
     messages = []
     for record in records:
         line_digest, value = record.value[:DIGEST_BYTES], record.value[DIGEST_BYTES:]
-        message = _rebuilt(record, value, validator)
+        message = message_of(record.kind, record.height, record.round, value, validator)
         if message is not None and digest(message.signing_line(chain_id)) == line_digest:
             messages.append(message)
     return messages
-
-
-def _rebuilt(record: SignedRecord, value: bytes, validator: bytes) -> SignedMessage | None:
-    height, number, kind = record.height, record.round, record.kind
-    if kind is SigningKind.PROPOSAL:
-        if len(value) != DIGEST_BYTES + VALID_ROUND_BYTES:
-            return None
-        valid_round = int.from_bytes(value[DIGEST_BYTES:], "big", signed=True)
-        return ProofBatch(height, number, max(valid_round, -1), value[:DIGEST_BYTES], b"", validator)
-    if kind in (SigningKind.PRE_VOTE, SigningKind.PRE_COMMIT):
-        if len(value) not in (0, DIGEST_BYTES):
-            return None
-        vote = PreVote if kind is SigningKind.PRE_VOTE else PreCommit
-        return vote(height, number, value or None, validator)
-    return TimeoutMessage(height, number, TimeoutKind(kind.removeprefix("TIMEOUT_")), validator)
 
 
 def unknown_to(state: ConsensusState, messages: Sequence[SignedMessage]) -> bool:

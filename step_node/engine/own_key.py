@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from typing import TypeVar
 
 import structlog
+import trio
 
 from consensus import inputs as event
 from consensus.lock import proof_of_lock
@@ -21,11 +23,11 @@ from step_node.chain.chain import Chain
 from step_node.engine.hooks import Outlook
 from step_node.engine.lock_file import LockFile
 from step_node.engine.own_history import messages_of, unknown_to, worth_recovering
-from step_node.engine.signed_value import signed_value
 from step_node.metrics import NodeMetrics
 from step_node.offload import run_blocking
 from step_node.signing.guard import DoubleSignRefused, SigningRule
-from step_node.signing.signer import ValidatorSigner
+from step_node.signing.signed_value import signed_value
+from step_node.signing.signer import Signer, SignerAway
 from step_node.storage.retry import StorageWatch
 
 SEARCHED_BATCHES_MAX = 256
@@ -33,6 +35,8 @@ SEARCHED_BATCHES_MAX = 256
 absences says when it signed last."""
 SEARCH_READ_BATCHES = 8
 """Batches read from the store at once, of up to 1 MB each."""
+
+T = TypeVar("T")
 
 log = structlog.get_logger("consensus")
 
@@ -43,7 +47,7 @@ class OwnKey:
     def __init__(
         self,
         *,
-        signer: ValidatorSigner,
+        signer: Signer,
         locks: LockFile | None,
         chain: Chain,
         outlook: Outlook,
@@ -78,6 +82,20 @@ class OwnKey:
         """Whether the key may have signed what is not in its history."""
         return self._signer.guard.is_doubtful
 
+    @property
+    def signer_absence(self) -> str | None:
+        """For people: why no signature can be had from the key now, wherever it is; None if one can."""
+        return self._signer.absence
+
+    @property
+    def is_new_session(self) -> bool:
+        """Whether another node may have used the key since `enter_session`."""
+        return self._signer.is_new_session
+
+    def enter_session(self) -> None:
+        """The history is looked at from here on as it is now: what is signed is signed in the light of it."""
+        self._signer.enter_session()
+
     def trouble(self, height: int) -> str | None:
         """What to tell the operator about signing at this height."""
         if self._refused_at != height:
@@ -111,13 +129,19 @@ class OwnKey:
                 locks.keep(proof)
             return self._signer.sign(kind, message.height, message.round, value, line)
 
+        asked_at = trio.current_time()
         try:
             signature = await run_blocking(sign)
         except DoubleSignRefused as error:
             return await self._refused(error, message, state)
+        except SignerAway as error:
+            # Not lost: whoever takes part again goes on from what was to be signed, or was.
+            log.warning("not signed", height=message.height, kind=message.type, reason=str(error))
+            return None
         if signature is None:
             log.info("not signed, since the height is final elsewhere", height=message.height, kind=message.type)
             return None
+        self._metrics.signed(trio.current_time() - asked_at)
         return event.Signed(replace(message, signature=signature))
 
     async def _refused(
@@ -146,7 +170,12 @@ class OwnKey:
         lacks_lock = proof is not None and proof.round > state.locked_round
         if not lacks_lock and not unknown_to(state, signed):
             return None
-        messages = await run_blocking(self._sign_again, worth_recovering(signed))
+        try:
+            messages = await run_blocking(self._sign_again, worth_recovering(signed))
+        except SignerAway as error:
+            # Then nothing else is signed either before the next session, which begins with this.
+            log.warning("what this key has signed is not signed again", height=height, reason=str(error))
+            return None
         log.warning(
             "the consensus log lacks what this key has signed; it goes on from its signing history",
             height=height,
@@ -181,14 +210,23 @@ class OwnKey:
                 " is waited out",
                 reason=reason,
             )
-            await run_blocking(guard.doubt, reason)
+            await self._told(guard.doubt, reason)
         elif head > guard.floor:
-            await run_blocking(guard.raise_floor, head)
+            await self._told(guard.raise_floor, head)
 
     async def settle(self, floor: int) -> None:
         """The doubt is over: nothing at `floor` or below is ever signed."""
-        await run_blocking(self._signer.guard.settle, floor)
-        log.warning("the signing history is no longer doubtful", signs_from_height=floor + 1)
+        if await self._told(self._signer.guard.settle, floor):
+            log.warning("the signing history is no longer doubtful", signs_from_height=floor + 1)
+
+    async def _told(self, tell: Callable[[T], None], what: T) -> bool:
+        """Have the history take this in, or, if the signer is away, leave it to the next session."""
+        try:
+            await run_blocking(tell, what)
+        except SignerAway as error:
+            log.warning("the signing history is not told what the chain shows", reason=str(error))
+            return False
+        return True
 
     async def _latest_signature_shown(self, *, above: int) -> int:
         """The greatest height above `above` at which the chain has a signature of this key; 0 if it has none."""

@@ -49,9 +49,13 @@ class Participant:
         """Whether it may not go on as it does. Cheap: to be asked before anything is done."""
         if self._now.observes:
             return False
-        return self.key.is_doubtful or must_follow(
+        return self._lacks_key or must_follow(
             head=self._chain.head.chain.height, shown=self._outlook.shown, is_catching_up=self._outlook.is_catching_up
         )
+
+    @property
+    def _lacks_key(self) -> bool:
+        return self.key.is_doubtful or self.key.is_new_session or self.key.signer_absence is not None
 
     @property
     def absence(self) -> str | None:
@@ -66,6 +70,10 @@ class Participant:
     async def look(self) -> bool:
         """Look around anew; whether it takes part."""
         now = self._now
+        if self.key.signer_absence is None and self.key.is_new_session:
+            # Another node may have signed with the key: what this one knew of it, and of its locks, is to be seen anew.
+            self.key.enter_session()
+            now, self._is_compared = Participation(), False
         while True:
             now = look(now, self._situation())
             if now.is_waited_out and now.settles_at is not None:
@@ -98,6 +106,7 @@ class Participant:
             signed_height=self.key.signed_height,
             floor=self.key.floor,
             is_doubtful=self.key.is_doubtful,
+            signer_absence=self.key.signer_absence,
             listens=self.listens,
         )
 

@@ -51,6 +51,8 @@ class Situation:
     """The greatest height in the signing history."""
     floor: int
     is_doubtful: bool
+    signer_absence: str | None = None
+    """Why the key, which is in another process, gives no signatures now."""
     listens: bool = False
     """Whether the node still listens for another process with its key."""
 
@@ -83,6 +85,8 @@ def look(before: Participation, now: Situation) -> Participation:
     """What to do now, after what was done `before`."""
     if now.members == 0:
         return Participation(takes_part=True, observes=True, reason=None, kind="observes")
+    if now.signer_absence is not None:
+        return Participation(reason=f"cannot: {now.signer_absence}", kind="signer away")
     if now.listens:
         reason = "listens whether another process signs with its key: signs nothing meanwhile"
         return Participation(reason=reason, kind="listens")

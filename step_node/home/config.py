@@ -28,6 +28,7 @@ from step_node.home.log_levels import LogLevelName, check_levels
 from step_node.home.secrets import SECRET, ReadSecret, read_secret
 from step_node.mempool.pool import PROOFS_MAX
 from step_node.multiaddrs import MultiaddrText
+from step_node.signing.remote.address import SignerAddressError, parse_signer_address
 from step_node.storage.retention import Retention
 
 __all__ = ["ConfigError", "NodeConfig", "Settings", "load_config", "load_settings", "read_settings"]
@@ -202,6 +203,34 @@ class LogConfig(_Section):
     """How many files there are, with the present one; the oldest goes."""
 
 
+def _signer_address(text: str | None) -> str | None:
+    try:
+        return None if text is None else str(parse_signer_address(text))
+    except SignerAddressError as error:
+        raise ValueError(str(error)) from error
+
+
+class SignerConfig(_Section):
+    """A remote signer, which has the validator's key in place of this home's keys/: docs/remote-signer.md."""
+
+    address: Annotated[
+        str | None, AfterValidator(_signer_address), Field(examples=["unix:/run/step/signer.sock"])
+    ] = None
+    """Where it listens: a socket of this machine, or tls://host:port."""
+    validator: Annotated[
+        str | None, Field(pattern="^0x[0-9a-f]{40}$", examples=["0x0000000000000000000000000000000000000000"])
+    ] = None
+    """The address of the key that it has."""
+    timeout_ms: Annotated[int, Field(ge=50, le=10_000)] = 2_000
+    """The longest that it may take for an answer, in milliseconds; a later one is dropped."""
+    certificate: Annotated[Path | None, Field(examples=["node.pem"])] = None
+    """For tls://: this node's certificate, in PEM, relative to the home."""
+    key: Annotated[Path | None, Field(repr=False, examples=["node.key"])] = None
+    """The key of `certificate`, of mode 0600."""
+    signer_certificate: Annotated[Path | None, Field(examples=["signer.pem"])] = None
+    """For tls://: the signer's own certificate, in PEM; no other is taken."""
+
+
 class NodeConfig(_Section):
     """Everything in `config.toml`."""
 
@@ -214,6 +243,7 @@ class NodeConfig(_Section):
     retention: RetentionConfig = RetentionConfig()
     mempool: MempoolConfig = MempoolConfig()
     log: LogConfig = LogConfig()
+    signer: SignerConfig = SignerConfig()
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +265,21 @@ def _certificate_with_key(config: NodeConfig) -> Iterator[tuple[str, str]]:
             yield f"api.{missing}", f"is needed when api.{given} is set"
 
 
-RULES_OF_THE_WHOLE: Final = (_uri_for_mongodb, _certificate_with_key)
+def _signer_whole(config: NodeConfig) -> Iterator[tuple[str, str]]:
+    signer = config.signer
+    if signer.address is None:
+        return
+    if signer.validator is None:
+        yield "signer.validator", "is needed when signer.address is set: the address of the key"
+    files = {"certificate": signer.certificate, "key": signer.key, "signer_certificate": signer.signer_certificate}
+    for name, file in files.items():
+        if signer.address.startswith("tls:") and file is None:
+            yield f"signer.{name}", "is needed when signer.address is tls://…"
+        if signer.address.startswith("unix:") and file is not None:
+            yield f"signer.{name}", "is for tls://…, and signer.address is a socket of this machine"
+
+
+RULES_OF_THE_WHOLE: Final = (_uri_for_mongodb, _certificate_with_key, _signer_whole)
 """What settings ask of one another: each gives names and rules. Asked of what all sources say together only."""
 
 

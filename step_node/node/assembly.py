@@ -28,7 +28,7 @@ from step_node.mempool.pool import Mempool
 from step_node.network.address_book import AddressBook
 from step_node.network.proposals import OUTLINED_PROOFS_MIN
 from step_node.node.parts import NodeHooks, NodeParts
-from step_node.signing.signer import ValidatorSigner
+from step_node.signing.signer import Signer
 from step_node.snapshot.store import SnapshotStore
 from step_node.snapshot.validator_sets import ValidatorSetLinks
 from step_node.storage.interface import Storage
@@ -43,7 +43,7 @@ async def assemble(
     storage: Storage,
     journal: Journal,
     network: Network,
-    signer: ValidatorSigner | None,
+    signer: Signer | None,
     clock: Clock,
     address_book: AddressBook | None = None,
     external_addresses: Sequence[str] = (),

@@ -260,6 +260,8 @@ class Node:
             nursery.start_soon(self._sync.run)
             nursery.start_soon(self._expire)
             nursery.start_soon(self.pruner.run)
+            if self._parts.signer is not None:
+                nursery.start_soon(self._parts.signer.run)
             nursery.start_soon(self.driver.run)
 
     def services(

@@ -19,7 +19,7 @@ from p2p.network import PeerId, Scope
 from step_node.chain.genesis import Genesis
 from step_node.clock import Clock, SystemClock
 from step_node.errors import StepNodeError
-from step_node.home.config import NodeConfig
+from step_node.home.config import NodeConfig, SignerConfig
 from step_node.home.histories import keys_with_history
 from step_node.home.keys import NodeKeys
 from step_node.home.lock import HomeLock
@@ -31,9 +31,17 @@ from step_node.network.address_book import keep_address_book
 from step_node.network.bans import keep_bans
 from step_node.node.assembly import assemble, tell_torn
 from step_node.node.parts import NodeParts
-from step_node.node.signing_history import NO_WORD, HistoryWord, check_history, open_own_history
+from step_node.node.signing_history import (
+    NO_WORD,
+    HistoryWord,
+    check_history,
+    check_remote_key,
+    open_own_history,
+)
 from step_node.signing.believable import believable_height_max
-from step_node.signing.signer import ValidatorSigner
+from step_node.signing.remote.address import PinnedTls, TlsAddress, parse_signer_address
+from step_node.signing.remote.client import RemoteSigner
+from step_node.signing.signer import Signer, ValidatorSigner
 from step_node.snapshot.audit import add_up_state
 from step_node.storage.interface import BACKGROUND_SHARE, Storage, StorageMismatch, StorageUnavailable
 from step_node.storage.open import open_storage
@@ -78,7 +86,11 @@ async def open_parts(
     if options.observer:
         keys = NodeKeys(None, keys.p2p)
     with HomeLock(home.root):
-        check_history(home, validator=keys.validator_address, word=options.word, is_observer=options.observer)
+        remote = None if options.observer else remote_validator(config.signer)
+        if remote is not None:
+            check_remote_key(home, validator=remote, word=options.word)
+        else:
+            check_history(home, validator=keys.validator_address, word=options.word, is_observer=options.observer)
         async with (
             open_storage(storage_settings(home, config.storage)) as storage,
             open_journal(home.journal, genesis.hash) as journal,
@@ -88,7 +100,11 @@ async def open_parts(
         ):
             await storage.initialise(genesis.hash, genesis.head(), genesis.accounts())
             await _check_state(storage)
-            signer = await _signer(home, genesis, keys, storage, clock, options)
+            signer: Signer | None = None
+            if remote is not None:
+                signer = _remote_signer(home, config.signer, genesis, remote, node=network.peer_id)
+            else:
+                signer = await _signer(home, genesis, keys, storage, clock, options)
             parts = await assemble(
                 home,
                 genesis,
@@ -130,6 +146,34 @@ async def _signer(
     )
     tell_torn(home.signing_history(address), guard.torn_bytes)
     return ValidatorSigner(keys.validator, guard)
+
+
+def remote_validator(config: SignerConfig) -> bytes | None:
+    """The address (20 bytes) of the key that a remote signer has for this node; None if there is no such signer."""
+    if config.address is None or config.validator is None:
+        return None
+    return bytes.fromhex(config.validator.removeprefix("0x"))
+
+
+def _remote_signer(
+    home: NodeHome, config: SignerConfig, genesis: Genesis, validator: bytes, *, node: str
+) -> RemoteSigner:
+    """The signer that `config` names. It may be out of reach now; files that cannot be used are an error at once."""
+    assert config.address is not None
+    address, tls = parse_signer_address(config.address), None
+    if isinstance(address, TlsAddress):
+        assert config.certificate is not None
+        assert config.key is not None
+        assert config.signer_certificate is not None
+        root = home.root
+        tls = PinnedTls(root / config.certificate, root / config.key, root / config.signer_certificate)
+        try:
+            tls.context(server_side=False)
+        except OSError as error:
+            raise StepNodeError(f"signer: its certificates cannot be read: {error}") from error
+    return RemoteSigner(
+        address, tls=tls, validator=validator, chain_id=genesis.chain_id, node=node, timeout_ms=config.timeout_ms
+    )
 
 
 async def believable_height_here(home: NodeHome, config: NodeConfig, genesis: Genesis, clock: Clock) -> int:

@@ -24,7 +24,7 @@ from step_node.mempool.journal import Journal
 from step_node.mempool.pool import Mempool
 from step_node.network.address_book import AddressBook
 from step_node.network.proposals import OUTLINED_PROOFS_MIN
-from step_node.signing.signer import ValidatorSigner
+from step_node.signing.signer import Signer
 from step_node.snapshot.store import SnapshotStore
 from step_node.snapshot.validator_sets import ValidatorSetLinks
 from step_node.storage.interface import Storage
@@ -65,7 +65,7 @@ class NodeParts:
     storage: Storage
     journal: Journal
     network: Network
-    signer: ValidatorSigner | None
+    signer: Signer | None
     clock: Clock
     mempool: Mempool
     chain: Chain

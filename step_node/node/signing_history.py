@@ -59,10 +59,12 @@ class HistoryWord:
 NO_WORD = HistoryWord()
 
 
-def check_history(home: NodeHome, *, validator: bytes | None, word: HistoryWord, is_observer: bool) -> None:
+def check_history(
+    home: NodeHome, *, validator: bytes | None, word: HistoryWord, is_observer: bool, command: str = "start"
+) -> None:
     """Raise StepNodeError unless a node may start in `home` with the key of this address (None: without a key).
 
-    `is_observer`: the operator has said that the node shall only observe.
+    `is_observer`: the operator has said that the node shall only observe. `command` starts what has the key.
     """
     check_no_unnamed_history(home)
     signed_here = keys_with_history(home)
@@ -87,7 +89,7 @@ def check_history(home: NodeHome, *, validator: bytes | None, word: HistoryWord,
             )
         return
     if not word.is_said:
-        start = f"step-node start --home {home.root}"
+        start = f"step-node {command} --home {home.root}"
         raise StepNodeError(
             f"{path}: is not there: what the validator's key 0x{validator.hex()} may have signed elsewhere is not known"
             " in this home, and signing anything else would cost half its stake. Nothing was started. Bring its history"
@@ -95,7 +97,33 @@ def check_history(home: NodeHome, *, validator: bytes | None, word: HistoryWord,
             f" stopped for good, then `step-node keys import-history --home {home.root} --input history.json` here."
             f" Only if the key has never signed on this chain: {start} --new-signing-history. If it may have signed and"
             f" the history is lost: {start} --lost-signing-history, which waits until all it can have signed is final."
-            f" If the chain cannot go on without it: see {start} --sign-from-height, in step-node start --help."
+            f" If the chain cannot go on without it: see {start} --sign-from-height, in step-node {command} --help."
+        )
+
+
+def check_remote_key(home: NodeHome, *, validator: bytes, word: HistoryWord) -> None:
+    """Raise StepNodeError unless a node may start in `home` whose key, of this address, is at a remote signer.
+
+    A key with two guards would have two histories, and neither would know what the other has let be signed. So neither
+    the key nor its history may be here.
+    """
+    check_no_unnamed_history(home)
+    if word.is_said:
+        raise StepNodeError(
+            "signer.address: the key's signing history is at the signer; what you know of the key's past is to be said"
+            " there, once: step-node signer takes the same options"
+        )
+    if home.validator_keystore.exists():
+        raise StepNodeError(
+            f"{home.validator_keystore}: is here, and signer.address in config.toml names a remote signer. A key has"
+            " one guard: move the keystore and its signing history into the signer's home (docs/remote-signer.md), or"
+            " leave signer.address out"
+        )
+    if validator in keys_with_history(home):
+        path = home.signing_history(validator)
+        raise StepNodeError(
+            f"{path}: the key of the remote signer has signed in this home. Its history belongs where the key is: with"
+            f" both stopped, move (do not copy) the file into the signer's home, data/signing_history/{path.name}"
         )
 
 

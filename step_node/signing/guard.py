@@ -153,6 +153,11 @@ class SigningGuard:
         return self._bound.doubt is not None
 
     @property
+    def is_current(self) -> bool:
+        """Whether all that is signed with the key is known here at this moment: it is, since it is signed by this."""
+        return True
+
+    @property
     def doubt_reason(self) -> str | None:
         """Why it is doubtful; None if it is not."""
         return self._bound.doubt

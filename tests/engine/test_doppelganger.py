@@ -26,8 +26,8 @@ from consensus.messages import (
 from consensus.values import TimeoutKind
 from step_node.crypto import eip191
 from step_node.engine.doppelganger import SAY_AGAIN_SECONDS, DoppelgangerFound, DoppelgangerWatch
-from step_node.engine.signed_value import signed_value
 from step_node.signing.guard import SigningGuard
+from step_node.signing.signed_value import signed_value
 from step_node.signing.signer import ValidatorSigner
 from tests.support.proofs import address, private_key
 

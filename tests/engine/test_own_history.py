@@ -13,8 +13,8 @@ from consensus.state import ROUNDS_BEHIND_MAX
 from consensus.values import TimeoutKind
 from step_node.crypto.eip191 import digest
 from step_node.engine.own_history import messages_of, worth_recovering
-from step_node.engine.signed_value import signed_value
 from step_node.signing.history import SignedRecord
+from step_node.signing.signed_value import signed_value
 
 CHAIN_ID = "step-test"
 OWN = b"v" * 20

@@ -18,8 +18,8 @@ from step_node.batch.batch import encode_batch
 from step_node.chain.chain import Chain
 from step_node.chain.judging import JudgedBatch
 from step_node.engine.participant import PROMISES_HOLD_MS_MAX
-from step_node.engine.signed_value import signed_value
 from step_node.signing.history import SigningKind
+from step_node.signing.signed_value import signed_value
 from tests.engine.seats import (
     NAMES,
     NEXT_PROPOSER,

@@ -48,6 +48,8 @@ class HealthCode(StrEnum):
     """The last commits have no vote of this validator."""
     NOT_SIGNING = "NOT_SIGNING"
     """This validator is in the set and does not take part."""
+    SIGNER_AWAY = "SIGNER_AWAY"
+    """The key is in a process of its own, which gives this node no signatures."""
     SIGNATURE_REFUSED = "SIGNATURE_REFUSED"
     """The guard against double signing has refused a signature at the present height."""
     CLOCK_FAST = "CLOCK_FAST"

@@ -235,7 +235,11 @@ class HealthOverview:
     def _of_own_key(self) -> Iterator[HealthReason]:
         if self._roles.reason is not None:
             yield self._roles.reason
-        if self._driver.absence is not None:
+        signer_absence = self._driver.signer_absence
+        if signer_absence is not None:
+            message = f"this validator signs nothing: {signer_absence}. Look at the signer's log, and the way to it"
+            yield HealthReason(HealthCode.SIGNER_AWAY, message)
+        elif self._driver.absence is not None:
             yield HealthReason(HealthCode.NOT_SIGNING, self._driver.absence)
         if self._driver.refusal is not None:
             yield HealthReason(HealthCode.SIGNATURE_REFUSED, self._driver.refusal)

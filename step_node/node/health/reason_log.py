@@ -20,6 +20,7 @@ SAID_WHERE_IT_HAPPENS: Final = frozenset(
         HealthCode.GENESIS_AHEAD,
         HealthCode.JOURNAL_FAILS,
         HealthCode.NOT_SIGNING,
+        HealthCode.SIGNER_AWAY,
         HealthCode.SIGNATURE_REFUSED,
         HealthCode.P2P_KEY_SHARED,
         *(code for code in HealthCode if code.startswith("KEY_")),
