@@ -6,7 +6,7 @@ import errno
 import os
 import socket
 import stat
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -82,16 +82,17 @@ async def run_signer(
             )
             keys.add(ValidatorSigner(private_key, guard))
             service = SignerService(keys, chain_id=genesis.chain_id, believable_height=believable_height)
+            handler = _handler(service, tls)
             async with _listening(listen) as listener:
                 address = _address_of(listener, listen)
                 log.info("the signer serves", address=address, validator=f"0x{validator.hex()}")
                 task_status.started(SignerStarted(address, validator))
-                await trio.serve_listeners(_handler(service, tls), [listener])
+                await trio.serve_listeners(handler, [listener])
         finally:
             keys.close()
 
 
-def _handler(service: SignerService, tls: PinnedTls | None) -> Callable[[trio.SocketStream], object]:
+def _handler(service: SignerService, tls: PinnedTls | None) -> Callable[[trio.SocketStream], Awaitable[object]]:
     if tls is None:
         return partial(service.serve, origin="this machine")
     context = tls.context(server_side=True)
@@ -137,9 +138,12 @@ async def _listening(address: SignerAddress) -> AsyncIterator[trio.SocketListene
 async def _listening_here(address: UnixAddress) -> AsyncIterator[trio.SocketListener]:
     """A socket that the owner alone may open, from its first moment. One that a dead signer has left is taken away."""
     path = address.path
-    plain = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         _take_away_dead(address)
+    except OSError as error:
+        raise StepNodeError(f"{address}: cannot listen there: {error.strerror or error}") from error
+    plain = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
         before = os.umask(0o177)
         try:
             plain.bind(str(path))

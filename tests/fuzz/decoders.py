@@ -119,9 +119,11 @@ from step_node.receipts.document import (
 )
 from step_node.receipts.links import SetLink, TrustedSets
 from step_node.signing.guard import SigningGuard
-from step_node.signing.history import SigningKind
+from step_node.signing.history import FloorRaised, SignedRecord, SigningKind
 from step_node.signing.history_file import DOCUMENT_BYTES_MAX, export_history, read_history
 from step_node.signing.keystore import KdfStrength, create_keystore, keystore_address
+from step_node.signing.remote import wire as signer_wire
+from step_node.signing.remote.wire import LENGTH, decode_request
 from step_node.snapshot.manifest import (
     CHUNK_BYTES_MAX,
     SnapshotIndex,
@@ -138,6 +140,7 @@ from tests.support.operations import register, rotate, set_address, transfer, un
 from tests.support.proofs import START_MS, address, private_key, signed_proof
 
 FUZZED_AS = {
+    "AnswerUnion": "signer-answer",
     "BatchHeader": "batch-header",
     "Commit": "commit",
     "FetchRequest": "fetch-request",
@@ -151,6 +154,7 @@ FUZZED_AS = {
     "PeersAnswer": "peers-answer",
     "ProofOfLock": "proof-of-lock",
     "PeersRequest": "peers-request",
+    "RequestUnion": "signer-request",
     "SetLinks": "snapshot-links",
     "SnapshotChunk": "snapshot-chunk",
     "SnapshotIndex": "snapshot-index",
@@ -315,6 +319,13 @@ def _checkpoint() -> list[bytes]:
     for item in items:
         state = apply(state, item).state
     return checkpoint_entries(state)
+
+
+def _signer_answer(data: bytes) -> signer_wire.Answer:
+    answer = signer_wire.decode_answer(data)
+    if isinstance(answer, signer_wire.Opened):
+        signer_wire.entries_of(answer)
+    return answer
 
 
 def _write_record_log(path: Path) -> None:
@@ -618,6 +629,38 @@ def decoders() -> dict[str, Decoder]:
             (StepNodeError,),
             (_bytes_of(here, "input-sample", _write_wal),),
             65_536,
+        ),
+        "signer-request": Decoder(
+            decode_request,
+            (WireError,),
+            tuple(
+                signer_wire.encode_frame(request)[LENGTH.size :]
+                for request in (
+                    signer_wire.Open(CHAIN_ID, address("alice"), "node"),
+                    signer_wire.Sign(1, "PRE_VOTE", 7, 0, HASH),
+                    signer_wire.RaiseFloor(2, 7),
+                    signer_wire.Doubt(3, "the chain shows more"),
+                    signer_wire.Settle(4, 9),
+                    signer_wire.Ping(5),
+                )
+            ),
+            signer_wire.REQUEST_BYTES_MAX,
+            encode=lambda request: signer_wire.encode_frame(request)[LENGTH.size :],
+        ),
+        "signer-answer": Decoder(
+            _signer_answer,
+            (WireError, ValueError),
+            tuple(
+                signer_wire.encode_frame(answer)[LENGTH.size :]
+                for answer in (
+                    signer_wire.opened([FloorRaised(7), SignedRecord(8, 0, SigningKind.PRE_VOTE, HASH)]),
+                    signer_wire.Signed(1, bytes(65)),
+                    signer_wire.Done(2),
+                    signer_wire.Refused(3, "LEASED", "another node has the key"),
+                )
+            ),
+            signer_wire.ANSWER_BYTES_MAX,
+            encode=lambda answer: signer_wire.encode_frame(answer)[LENGTH.size :],
         ),
         "signing-history": Decoder(
             _AsFile(

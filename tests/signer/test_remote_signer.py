@@ -171,7 +171,7 @@ async def test_a_second_node_is_refused_loudly_until_the_first_is_gone(home: Nod
                 await signed(second, pre_vote(2))
             await signed(first, pre_vote(2))
             first.close()
-            while second.absence is not None:
+            while is_away(second):
                 await connected(second)
             # It goes on from all that the first has had signed.
             assert second.guard.height == 2
@@ -188,12 +188,16 @@ async def test_a_signature_is_given_only_to_who_has_looked_at_the_history_of_thi
         assert not await is_signed(signer, pre_vote(2))
         async with serving(home):
             await trio.to_thread.run_sync(signer.keep_in_touch)
-            assert signer.absence is None
+            assert not is_away(signer)
             assert signer.is_new_session
             assert not await is_signed(signer, pre_vote(2))
             signer.enter_session()
             assert await is_signed(signer, pre_vote(2))
             signer.close()
+
+
+def is_away(signer: RemoteSigner) -> bool:
+    return signer.absence is not None
 
 
 async def is_signed(signer: RemoteSigner, message: SignedMessage) -> bool:
@@ -210,11 +214,11 @@ async def test_the_node_connects_again_by_itself_when_its_signer_comes_back(home
             signer = remote(home)
             nursery.start_soon(signer.run)
             for _ in range(2):
-                while signer.absence is None:
+                while not is_away(signer):
                     await trio.sleep(0.01)
                 assert not signer.guard.is_current
                 async with serving(home):
-                    while signer.absence is not None:
+                    while is_away(signer):
                         await trio.sleep(0.01)
                     assert signer.guard.is_current
             nursery.cancel_scope.cancel()

@@ -25,7 +25,7 @@ from step_node.signing.signed_value import HASH_BYTES, VALID_ROUND_BYTES
 
 REQUEST_BYTES_MAX: Final = 4_096
 """A longer frame ends the connection; the longest request, a doubt, has some 2,100 bytes."""
-ANSWER_BYTES_MAX: Final = 1_048_576
+ANSWER_BYTES_MAX: Final = 524_288
 """Of a frame from the signer: a history has at most a thousand entries of up to 330 bytes."""
 HISTORY_ENTRIES_MAX: Final = 2 * ENTRIES_MAX
 """Entries of a history in an `Opened`; a guard never has as many."""
