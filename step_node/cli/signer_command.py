@@ -84,7 +84,7 @@ def signer(
     from step_node.home.config import LogConfig
     from step_node.home.paths import NodeHome
     from step_node.node.line_writer import STANDARD_OUTPUT, LineWriter, hold_standard_descriptors
-    from step_node.node.logging import logged_to_stderr
+    from step_node.node.logging import logging_set_up
     from step_node.node.signing_history import HistoryWord
     from step_node.signer.daemon import run_signer
     from step_node.signing.keystore import PASSWORD_ENVIRONMENT_VARIABLE
@@ -110,7 +110,7 @@ def signer(
         run_signer, signer_home, genesis, listen=address, tls=tls, password=password, word=word, clock=SystemClock()
     )
     hold_standard_descriptors()
-    with logged_to_stderr(LogConfig(format=log_format)), LineWriter(STANDARD_OUTPUT, name="output") as output:
+    with logging_set_up(LogConfig(format=log_format)), LineWriter(STANDARD_OUTPUT, name="output") as output:
         trio.run(_run_until_signal, run, output.say, stop_with_stdin)
         output.say("stopped")
 
@@ -124,12 +124,15 @@ def _is_set(variable: str) -> bool:
 async def _run_until_signal(
     run: Callable[..., Awaitable[None]], say: Callable[[str], None], stop_with_stdin: bool
 ) -> None:
+    import signal
+
     import trio
 
-    from step_node.cli.signals import cancelled_by_signals, hang_ups_ignored
+    from step_node.cli.signals import cancelled_by_signals
     from step_node.cli.start_command import cancel_at_end_of_input
 
-    with trio.CancelScope() as scope, cancelled_by_signals(scope), hang_ups_ignored(say):
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # It outlives the terminal, and has no settings to be read again.
+    with trio.CancelScope() as scope, cancelled_by_signals(scope):
         async with trio.open_nursery() as nursery:
             if stop_with_stdin:
                 nursery.start_soon(cancel_at_end_of_input, scope)
