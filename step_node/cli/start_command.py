@@ -174,6 +174,7 @@ def _load_keys(home: NodeHome, config: NodeConfig, password_file: Path | None, *
 
     from step_node.cli.passwords import find_password
     from step_node.home.keys import NodeKeys
+    from step_node.home.rotation import next_keystore
     from step_node.signing.key_file import load_key_file
     from step_node.signing.keystore import PASSWORD_ENVIRONMENT_VARIABLE, load_keystore
     from step_node.signing.private_file import KeystoreError
@@ -189,8 +190,14 @@ def _load_keys(home: NodeHome, config: NodeConfig, password_file: Path | None, *
             password_file = home.password
     if password is None:
         password = find_password(password_file, purpose=f"of {home.validator_keystore}")
+    password_of_both = password
+
+    def following(address: bytes) -> bytes | None:
+        keystore = next_keystore(home, address)
+        return None if keystore is None else load_keystore(keystore, password_of_both)
+
     with _advice(KeystoreError, _PUT_BACK):
-        return NodeKeys(load_keystore(home.validator_keystore, password), p2p)
+        return NodeKeys(load_keystore(home.validator_keystore, password), p2p, following)
 
 
 _COPY_GENESIS = "copy the network's genesis.json into the home again, which is the same on every node"

@@ -51,7 +51,8 @@ class Batches:
         self._mempool = mempool
         self._evidence = evidence
         self._operations = operations
-        self._proposer = proposer
+        self.proposer = proposer
+        """This validator's address; None for an observer."""
         self._storage_watch = storage_watch
         self._decoded: OrderedDict[bytes, Batch] = OrderedDict()
         self._judged: OrderedDict[bytes, JudgedBatch] = OrderedDict()
@@ -96,9 +97,9 @@ class Batches:
 
     async def build(self, round_number: int) -> event.BatchBuilt | event.BatchNotBuilt:
         """A batch of what waits, to propose in this round."""
-        if self._proposer is None:
+        if self.proposer is None:
             raise InvariantBroken("an observer was asked to build a batch")
-        proposer = self._proposer
+        proposer = self.proposer
         parameters = self._chain.parameters
         candidates = self._mempool.candidates(
             parameters.batch_max_proofs, time_ms=self._chain.next_batch_time_ms, parameters=parameters

@@ -82,6 +82,10 @@ class DoppelgangerWatch:
         """
         self._known_height = max(known_height, self._known_height or 0)
 
+    def follow(self, address: bytes, guard: SigningHistory, *, known_height: int) -> None:
+        """Listen for another key from now on, which this process signs with above `known_height`."""
+        self.address, self._guard, self._known_height = address, guard, known_height
+
     def hear(self, message: Message) -> None:
         """Look at a message, whoever it is from. Neither raises nor waits; what it finds makes `run` raise."""
         if self.found is not None:

@@ -112,22 +112,16 @@ class ConsensusDriver:
             storage_watch=storage_watch,
         )
         self._accuser = Accuser(chain=chain, pool=evidence, broadcast=hooks.broadcast)
-        self._own_address = None if signer is None else signer.address
-        self._participant: Participant | None = None
-        if signer is not None:
-            key = OwnKey(
-                signer=signer,
-                locks=locks,
-                chain=chain,
-                outlook=hooks.outlook,
-                metrics=metrics,
-                storage_watch=storage_watch,
-            )
-            self._participant = Participant(key=key, chain=chain, outlook=hooks.outlook, listens=follows_first)
         self._log = wal
         self._replayed = list(replayed)
         self._hooks = hooks
         self._metrics = metrics
+        self._storage_watch = storage_watch
+        self._locks = locks
+        self._own_address: bytes | None = None
+        self._participant: Participant | None = None
+        if signer is not None:
+            self._take_key(signer, listens=follows_first)
         self._events = EventQueue(metrics)
         self._later = LaterMessages()
         self._timers: trio.Nursery | None = None
@@ -497,7 +491,24 @@ class ConsensusDriver:
                 await self._accuser.condemn(batch, error.bad_proof, self._state)
         return event.BatchValidated(effect.batch_hash, effect.round, valid)
 
+    def _take_key(self, signer: Signer, *, listens: bool) -> None:
+        key = OwnKey(
+            signer=signer,
+            locks=self._locks,
+            chain=self._chain,
+            outlook=self._hooks.outlook,
+            metrics=self._metrics,
+            storage_watch=self._storage_watch,
+        )
+        self._participant = Participant(key=key, chain=self._chain, outlook=self._hooks.outlook, listens=listens)
+        self._own_address = self._batches.proposer = signer.address
+
     def _begin_next_height(self) -> None:
+        successor = self._hooks.successor()
+        if successor is not None:
+            # Between two heights: nothing of the last is signed any more, and nothing of the next is signed yet.
+            self._locks = None if self._locks is None else self._locks.of_key(successor.address)
+            self._take_key(successor, listens=self._participant is not None and self._participant.listens)
         self._replayed = []  # Of the height that is over, if it was only followed.
         self._state = self._begin_height()
         self._batches.begin_height()

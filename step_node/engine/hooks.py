@@ -13,6 +13,7 @@ from consensus.messages import Message
 from consensus.state import ConsensusState
 from step_node.chain.judging import JudgedBatch
 from step_node.engine.participation import Told
+from step_node.signing.signer import Signer
 
 
 async def _nothing() -> None: ...
@@ -20,6 +21,10 @@ async def _nothing() -> None: ...
 
 def _plainly(_message: Message) -> AbstractContextManager[None]:
     return nullcontext()
+
+
+def _no_successor() -> Signer | None:
+    return None
 
 
 def _unseen(_before: ConsensusState, _item: Input, _transition: Transition) -> None: ...
@@ -50,7 +55,8 @@ class ConsensusHooks:
     `request_batch(height, batch_hash)` has peers asked for a proposal; `outlook` says whether others are ahead;
     `restored` runs after a snapshot is stored. `taking_in` surrounds the work on a peer's message; without
     `gives_proposals` no peer is given a proposal; `applied(before, input, transition)` is shown every step of the
-    machine."""
+    machine. `successor`, asked
+    between two heights, gives the signer of the key that takes over from the present one, if it does now."""
 
     broadcast: Callable[[Message], Awaitable[None]]
     finalised: Callable[[JudgedBatch], Awaitable[None]]
@@ -59,4 +65,5 @@ class ConsensusHooks:
     restored: Callable[[], Awaitable[None]] = _nothing
     taking_in: Callable[[Message], AbstractContextManager[None]] = _plainly
     gives_proposals: bool = True
+    successor: Callable[[], Signer | None] = _no_successor
     applied: Callable[[ConsensusState, Input, Transition], None] = _unseen

@@ -24,16 +24,17 @@ log = structlog.get_logger("consensus")
 class LockFile:
     """One owner. `keep` blocks, and belongs on a thread."""
 
-    def __init__(self, path: Path, header: bytes, kept: ProofOfLock | None, files: FileSystem) -> None:
+    def __init__(self, path: Path, header: bytes, kept: ProofOfLock | None, files: FileSystem, chain_id: str) -> None:
         self._path = path
         self._header = header
         self._files = files
+        self._chain_id = chain_id
         self._kept = kept
 
     @classmethod
     def open(cls, path: Path, *, chain_id: str, validator: bytes, files: FileSystem = DISK) -> LockFile:
         """The file of the key whose address is `validator` (20 bytes), with what is in it."""
-        header = f"STEP proof of lock 1, chain {chain_id}, validator 0x{validator.hex()}\n".encode()
+        header = _header(chain_id, validator)
         kept = None
         try:
             content = files.read(path) if files.exists(path) else b""
@@ -45,7 +46,11 @@ class LockFile:
                 kept = _decode(header, content, chain_id)
             except (WireError, MalformedBatch, BadSignature, ValueError) as error:
                 log.error("the proof of the last lock cannot be used", file=str(path), reason=str(error))
-        return cls(path, header, kept, files)
+        return cls(path, header, kept, files, chain_id)
+
+    def of_key(self, validator: bytes) -> LockFile:
+        """The same file for another key (its address, 20 bytes): what is in it is the old one's."""
+        return LockFile(self._path, _header(self._chain_id, validator), None, self._files, self._chain_id)
 
     def kept(self, height: int) -> ProofOfLock | None:
         """The proof of the latest lock at this height."""
@@ -59,6 +64,10 @@ class LockFile:
         encoded = encode_proof_of_lock(proof)
         self._files.replace(self._path, self._header + hashlib.sha256(encoded).digest() + encoded)
         self._kept = proof
+
+
+def _header(chain_id: str, validator: bytes) -> bytes:
+    return f"STEP proof of lock 1, chain {chain_id}, validator 0x{validator.hex()}\n".encode()
 
 
 def _decode(header: bytes, content: bytes, chain_id: str) -> ProofOfLock:

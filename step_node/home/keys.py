@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from step_node.crypto.eip191 import address_of, public_key_of
 from step_node.signing.keystore import new_private_key
+
+
+def _no_key(_address: bytes) -> bytes | None:
+    return None
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -14,6 +19,8 @@ class NodeKeys:
 
     validator: bytes | None
     p2p: bytes
+    next_validator: Callable[[bytes], bytes | None] = _no_key
+    """The private key that takes over, of this address, if its keystore is there. Blocks, and raises KeystoreError."""
 
     @classmethod
     def new(cls, *, is_validator: bool) -> NodeKeys:

@@ -28,6 +28,11 @@ class NodeHome:
         return self.root / "keys" / "validator.json"
 
     @property
+    def next_validator_keystore(self) -> Path:
+        """The key that takes over at the end of an epoch, if the owner has named one (`rotate-key`)."""
+        return self.root / "keys" / "next-validator.json"
+
+    @property
     def p2p_key(self) -> Path:
         """The key of the node's libp2p identity, in the clear (it guards no value), mode 0600."""
         return self.root / "keys" / "p2p.key"

@@ -103,6 +103,10 @@ class ConsensusJudge:
         """(height, batch hash) of commits that were verified -> when."""
         self._elsewhere = Share(ELSEWHERE_COMMITS_RATE, clock)
 
+    def use_key(self, address: bytes) -> None:
+        """Hear what this key (its address) has signed, in place of the one before."""
+        self._own_address = address
+
     def judge(self, data: bytes) -> ConsensusGossipMessage:
         """The message in `data`, with its signatures checked. Raises `Refused`."""
         try:

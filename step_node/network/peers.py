@@ -72,6 +72,11 @@ class Peers:
             HELLO_PROTOCOL, self._answer, message_bytes_max=HELLO_BYTES_MAX, streams_max_per_peer=HELLO_STREAMS_MAX
         )
 
+    def use_key(self, address: bytes) -> None:
+        """Say of this node from now on that it is this validator's (its address)."""
+        self._validator = address
+        self._say_if_unknown()
+
     def told(self, peer_id: PeerId) -> int | None:
         """The height that a connected peer last told; None before its hello."""
         return self._heights.get(peer_id)

@@ -28,6 +28,7 @@ from step_node.mempool.pool import Mempool
 from step_node.network.address_book import AddressBook
 from step_node.network.proposals import OUTLINED_PROOFS_MIN
 from step_node.node.parts import NodeHooks, NodeParts
+from step_node.node.succession import Succession
 from step_node.signing.signer import Signer
 from step_node.snapshot.store import SnapshotStore
 from step_node.snapshot.validator_sets import ValidatorSetLinks
@@ -58,6 +59,7 @@ async def assemble(
     bootstrap: frozenset[PeerId] = frozenset(),
     signed_here: frozenset[bytes] = frozenset(),
     observes_on_purpose: bool = False,
+    succession: Succession | None = None,
     files: FileSystem = DISK,
     log_compacted_at_bytes: int = COMPACTED_AT_BYTES,
     outlined_from: int = OUTLINED_PROOFS_MIN,
@@ -123,6 +125,7 @@ async def assemble(
         bootstrap=bootstrap,
         signed_here=signed_here,
         observes_on_purpose=observes_on_purpose,
+        succession=succession,
         outlined_from=outlined_from,
     )
 

@@ -23,6 +23,7 @@ from step_node.chain.judging import JudgedBatch
 from step_node.engine.doppelganger import DoppelgangerWatch
 from step_node.engine.driver import ConsensusDriver
 from step_node.engine.hooks import ConsensusHooks
+from step_node.errors import InvariantBroken
 from step_node.feed.feed import Feed
 from step_node.ledger.offences import Slashing
 from step_node.mempool.admission import Admission
@@ -49,6 +50,8 @@ from step_node.node.parts import NodeParts
 from step_node.node.pruning import Pruner
 from step_node.node.roles import RoleWatch
 from step_node.node.status_view import node_status
+from step_node.offload import run_blocking
+from step_node.signing.signer import Signer
 from step_node.snapshot.validator_sets import ValidatorSetLinks
 from step_node.storage.retry import StorageWatch
 
@@ -96,7 +99,9 @@ class Node:
             metrics=self._metrics,
             tell_accepted=lambda proofs: self.feed.accepted(proofs, clock.now_ms()),
         )
-        judge = ConsensusJudge(parts.chain, own_address=self._own)
+        self._signer = parts.signer
+        self._tasks: trio.Nursery | None = None
+        judge = self._judge = ConsensusJudge(parts.chain, own_address=self._own)
         consensus_topic = consensus_gossip(parts.network, judge, parts.chain.chain_id, self._gossip_refused)
         self._operations_topic = operations_gossip(parts.network, parts.chain.chain_id, self._gossip_refused)
         self.evidence = parts.evidence
@@ -164,6 +169,7 @@ class Node:
                 taking_in=parts.hooks.taking_in,
                 gives_proposals=parts.hooks.gives_proposals,
                 applied=self._applied,
+                successor=self._successor,
             ),
             metrics=self._metrics,
             storage_watch=self._storage_watch,
@@ -197,6 +203,7 @@ class Node:
             peer_id=parts.network.peer_id,
             signed_here=parts.signed_here,
             observes_on_purpose=parts.observes_on_purpose,
+            has_next=lambda address: parts.succession is not None and parts.succession.is_ready(address),
         )
         self._snapshot_server, joiner = self._snapshots()
         self._sync = Sync(
@@ -240,6 +247,7 @@ class Node:
         await self.pruner.begin()
         self._roles.look(self._chain.head.validators)
         async with trio.open_nursery() as nursery:
+            self._tasks = nursery
             if self._chain.begins_in_ms:
                 nursery.start_soon(self._await_genesis)
             nursery.start_soon(self.admission.run)
@@ -262,6 +270,8 @@ class Node:
             nursery.start_soon(self.pruner.run)
             if self._parts.signer is not None:
                 nursery.start_soon(self._parts.signer.run)
+            if self._parts.succession is not None:
+                nursery.start_soon(self._parts.succession.run, self._own_key, lambda: self._chain.head.validators)
             nursery.start_soon(self.driver.run)
 
     def services(
@@ -377,6 +387,41 @@ class Node:
             await trio.sleep(seconds)
             log.info("no doppelganger was heard", height=self._chain.head.chain.height)
         self.driver.take_part()
+
+    def _own_key(self) -> bytes:
+        if self._own is None:
+            raise InvariantBroken("the successor of no key was asked for")
+        return self._own
+
+    def _successor(self) -> Signer | None:
+        """The signer that takes over at this height, with all that goes by the own key told of it."""
+        succession, own = self._parts.succession, self._own
+        if succession is None or own is None:
+            return None
+        head = self._chain.head
+        signer = succession.take(own, head.validators)
+        if signer is None:
+            return None
+        address = self._own = signer.address
+        log.warning(
+            "the next key takes over: this node signs with it from here on",
+            height=self._chain.next_height,
+            validator=f"0x{address.hex()}",
+            before=f"0x{own.hex()}",
+        )
+        self._judge.use_key(address)
+        self._peers.use_key(address)
+        self._roles.use_key(address)
+        self.overview.use_key(address)
+        if self._parts.doppelganger is not None:
+            self._parts.doppelganger.follow(address, signer.guard, known_height=head.chain.height)
+        if self._tasks is not None:
+            self._tasks.start_soon(signer.run)
+            self._tasks.start_soon(succession.kept, address)
+            if self._signer is not None:
+                self._tasks.start_soon(run_blocking, self._signer.guard.close)
+        self._signer = signer
+        return signer
 
     def _told_to_wait(self) -> str | None:
         if self._chain.head.chain.height > 0:

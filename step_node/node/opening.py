@@ -5,9 +5,10 @@ A home is locked first, so that two processes never sign from one history.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import structlog
 
@@ -20,11 +21,13 @@ from step_node.chain.genesis import Genesis
 from step_node.clock import Clock, SystemClock
 from step_node.errors import StepNodeError
 from step_node.home.config import NodeConfig, SignerConfig
-from step_node.home.histories import keys_with_history
+from step_node.home.histories import keys_with_history, open_history
 from step_node.home.keys import NodeKeys
 from step_node.home.lock import HomeLock
 from step_node.home.paths import NodeHome
+from step_node.home.rotation import keep_next_key
 from step_node.home.store import storage_settings
+from step_node.ledger.records import ValidatorRecord
 from step_node.ledger.state import StateHead
 from step_node.mempool.journal import open_journal
 from step_node.network.address_book import keep_address_book
@@ -38,7 +41,10 @@ from step_node.node.signing_history import (
     check_remote_key,
     open_own_history,
 )
+from step_node.node.succession import Succession, present_key
+from step_node.offload import run_blocking
 from step_node.signing.believable import believable_height_max
+from step_node.signing.history import NEVER_SIGNED
 from step_node.signing.remote.address import PinnedTls, TlsAddress, parse_signer_address
 from step_node.signing.remote.client import RemoteSigner
 from step_node.signing.signer import Signer, ValidatorSigner
@@ -100,11 +106,19 @@ async def open_parts(
         ):
             await storage.initialise(genesis.hash, genesis.head(), genesis.accounts())
             await _check_state(storage)
+            records = (await storage.head()).validators
             signer: Signer | None = None
+            succession: Succession | None = None
             if remote is not None:
-                signer = _remote_signer(home, config.signer, genesis, remote, node=network.peer_id)
+                dialled = partial(_remote_signer, home, config.signer, genesis, node=network.peer_id)
+                signer = dialled(_present_remote_key(remote, records))
+                succession = Succession(partial(_next_remote_signer, dialled))
             else:
-                signer = await _signer(home, genesis, keys, storage, clock, options)
+                present = await _with_present_key(home, keys, records)
+                # What the operator has said of the key's past is not said of its successor's.
+                word = options.word if present is keys else NO_WORD
+                signer = await _signer(home, genesis, present, storage, clock, word)
+                succession = Succession(partial(_next_signer, home, genesis, keys), keep=partial(keep_next_key, home))
             parts = await assemble(
                 home,
                 genesis,
@@ -123,6 +137,7 @@ async def open_parts(
                 bootstrap=_peers_named_by(config.p2p.bootstrap),
                 signed_here=keys_with_history(home),
                 observes_on_purpose=options.observer,
+                succession=None if signer is None else succession,
             )
             try:
                 yield parts
@@ -130,8 +145,65 @@ async def open_parts(
                 parts.close()
 
 
+async def _with_present_key(home: NodeHome, keys: NodeKeys, records: Sequence[ValidatorRecord]) -> NodeKeys:
+    """The same, or, where the key has been replaced on chain and its successor's keystore is here, with that one.
+
+    A node that was away at the epoch's end so goes on with the next key, as it would have done if it had run.
+    """
+    own = keys.validator_address
+    if own is None or (address := present_key(own, records)) == own:
+        return keys
+    private_key = await run_blocking(keys.next_validator, address)
+    if private_key is None:
+        return keys
+    check_history(home, validator=address, word=NO_WORD, is_observer=False)
+    await run_blocking(keep_next_key, home, address)
+    log.warning(
+        "the key was replaced while this node was away: it signs with the next one from here on",
+        validator=f"0x{address.hex()}",
+        before=f"0x{own.hex()}",
+    )
+    return replace(keys, validator=private_key)
+
+
+def _next_signer(home: NodeHome, genesis: Genesis, keys: NodeKeys, address: bytes) -> ValidatorSigner | None:
+    """The signer of the next key, if its keystore is here. Raises StepNodeError: it has no history, say."""
+    private_key = keys.next_validator(address)
+    if private_key is None:
+        return None
+    if address not in keys_with_history(home):
+        raise StepNodeError(
+            f"{home.next_validator_keystore}: the key has no signing history in this home: make it with"
+            " `step-node keys new --home`, or bring its history with `step-node keys import-history`"
+        )
+    guard = open_history(home, chain_id=genesis.chain_id, validator=address, begin_with=NEVER_SIGNED)
+    return ValidatorSigner(private_key, guard)
+
+
+def _next_remote_signer(dialled: Callable[[bytes], RemoteSigner], address: bytes) -> RemoteSigner | None:
+    """The remote signer of the next key, if it has that key."""
+    signer = dialled(address)
+    signer.keep_in_touch()
+    if signer.absence is None:
+        return signer
+    signer.close()
+    return None
+
+
+def _present_remote_key(configured: bytes, records: Sequence[ValidatorRecord]) -> bytes:
+    present = present_key(configured, records)
+    if present != configured:
+        log.warning(
+            "the key in signer.validator has been replaced on chain: its successor is asked for; put that into"
+            " config.toml",
+            validator=f"0x{present.hex()}",
+            configured=f"0x{configured.hex()}",
+        )
+    return present
+
+
 async def _signer(
-    home: NodeHome, genesis: Genesis, keys: NodeKeys, storage: Storage, clock: Clock, options: StartOptions
+    home: NodeHome, genesis: Genesis, keys: NodeKeys, storage: Storage, clock: Clock, word: HistoryWord
 ) -> ValidatorSigner | None:
     """The validator's signer over the history of its key; None for an observer."""
     address = keys.validator_address
@@ -141,7 +213,7 @@ async def _signer(
         home,
         chain_id=genesis.chain_id,
         validator=address,
-        word=options.word,
+        word=word,
         believable_max=_believable_height(await storage.head(), clock),
     )
     tell_torn(home.signing_history(address), guard.torn_bytes)

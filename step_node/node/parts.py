@@ -24,6 +24,7 @@ from step_node.mempool.journal import Journal
 from step_node.mempool.pool import Mempool
 from step_node.network.address_book import AddressBook
 from step_node.network.proposals import OUTLINED_PROOFS_MIN
+from step_node.node.succession import Succession
 from step_node.signing.signer import Signer
 from step_node.snapshot.store import SnapshotStore
 from step_node.snapshot.validator_sets import ValidatorSetLinks
@@ -97,9 +98,13 @@ class NodeParts:
     """Own proposals of so many proofs, or more, are sent in outline."""
     observes_on_purpose: bool = False
     """Whether the operator has said that the node shall only observe."""
+    succession: Succession | None = None
+    """Who looks for the key that takes over from this one; None: nobody does."""
 
     def close(self) -> None:
         """Close the files that `assemble` opened; store, journal and network are their openers'."""
         self.wal.close()
+        if self.succession is not None:
+            self.succession.close()
         if self.signer is not None:
             self.signer.guard.close()

@@ -6,7 +6,7 @@ change is a warning in the log, and whatever lasts that an operator may want oth
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -32,8 +32,17 @@ class Role:
         return self.code is None
 
 
-def role_with_key(own: bytes, records: Sequence[ValidatorRecord]) -> Role:
-    """That of a node with the key of address `own` (20 bytes), by the validators' `records`."""
+def _has_none(_address: bytes) -> bool:
+    return False
+
+
+def role_with_key(
+    own: bytes, records: Sequence[ValidatorRecord], *, has_next: Callable[[bytes], bool] = _has_none
+) -> Role:
+    """That of a node with the key of address `own` (20 bytes), by the validators' `records`.
+
+    `has_next` is whether the node has the key of an address ready, and takes it by itself when its time comes.
+    """
     name = f"this node's key 0x{own.hex()}"
     successor_of = next((one for one in records if _next_address(one) == own and one.is_in_set), None)
     record = next((one for one in records if one.address == own), None)
@@ -52,9 +61,14 @@ def role_with_key(own: bytes, records: Sequence[ValidatorRecord]) -> Role:
     next_address = _next_address(record)
     match record.state:
         case ValidatorState.ACTIVE if next_address is not None:
+            how = (
+                "the node has it, and goes on with it by itself"
+                if has_next(next_address)
+                else "put its keystore at keys/next-validator.json (of a remote signer: into its keys/), made with"
+                " `keys new --home`, and the node goes on with it by itself"
+            )
             return Role(
-                f"{name} is in the validator set until the epoch's end; then 0x{next_address.hex()} takes over: put"
-                " that key's keystore in place of keys/validator.json, and start the node with it",
+                f"{name} is in the validator set until the epoch's end; then 0x{next_address.hex()} takes over: {how}",
                 code=HealthCode.KEY_LEAVING,
             )
         case ValidatorState.ACTIVE:
@@ -86,7 +100,7 @@ def role_with_key(own: bytes, records: Sequence[ValidatorRecord]) -> Role:
             successor = "another key" if next_address is None else f"0x{next_address.hex()}"
             return Role(
                 f"{name} has been replaced by {successor}: the node only observes, and the validator is absent. Put"
-                " that key's keystore in place of keys/validator.json",
+                " that key's keystore at keys/next-validator.json, with its signing history in this home",
                 code=HealthCode.KEY_REPLACED,
             )
 
@@ -119,18 +133,25 @@ class RoleWatch:
         peer_id: PeerId,
         signed_here: frozenset[bytes] = frozenset(),
         observes_on_purpose: bool = False,
+        has_next: Callable[[bytes], bool] = _has_none,
     ) -> None:
-        """`own` is the address of the node's validator key; for the rest see `role_without_key`."""
+        """`own` is the address of the node's validator key, `has_next` whether the node takes the key of an address by
+        itself when its time comes; for the rest see `role_without_key`."""
+        self._has_next = has_next
         self._own = own
         self._peer_id = peer_id
         self._signed_here = signed_here
         self._observes_on_purpose = observes_on_purpose
         self._role: Role | None = None
 
+    def use_key(self, address: bytes) -> None:
+        """The node signs with this key (its address) from now on."""
+        self._own = address
+
     def look(self, records: Sequence[ValidatorRecord]) -> None:
         """Take in the validators of the next height, all of them, in or out of the set."""
         if self._own is not None:
-            role = role_with_key(self._own, records)
+            role = role_with_key(self._own, records, has_next=self._has_next)
         else:
             role = role_without_key(
                 records,

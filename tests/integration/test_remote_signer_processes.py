@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -105,7 +106,7 @@ async def test_either_is_killed_many_times_under_load_and_neither_signs_twice(tm
         for _ in range(KILLS):
             await trio.sleep(chance.uniform(0.1, 2.5))
             if chance.random() < 0.5:
-                await net.signer.kill(9)
+                await net.signer.kill(signal.SIGKILL)
                 height = await net.height(REMOTE)
                 # The node goes on without it: it follows the others, and says what it lacks.
                 await net.until_height(REMOTE, height + 2)

@@ -28,12 +28,12 @@ TIMEOUT_MS = 5_000
 GENESIS = make_genesis()
 
 
-def make_home(root: Path) -> NodeHome:
-    """With the keystore of `NAME`, which has never signed."""
+def make_home(root: Path, *, name: str = NAME) -> NodeHome:
+    """With the keystore of `name`, which has never signed."""
     home = NodeHome(root)
     home.validator_keystore.parent.mkdir(parents=True)
     home.genesis.write_text(GENESIS.model_dump_json(exclude_none=True))
-    put_key(home, "validator.json", NAME)
+    put_key(home, "validator.json", name)
     return home
 
 

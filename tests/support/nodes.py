@@ -19,8 +19,9 @@ from step_node.network.proposals import OUTLINED_PROOFS_MIN
 from step_node.node.assembly import assemble
 from step_node.node.node import Node
 from step_node.node.parts import NodeHooks
+from step_node.node.succession import Succession
 from step_node.signing.guard import SigningGuard
-from step_node.signing.signer import ValidatorSigner
+from step_node.signing.signer import Signer, ValidatorSigner
 from step_node.storage.interface import Storage
 from step_node.storage.open import SqliteSettings, open_storage
 from tests.support.proofs import address, private_key
@@ -58,10 +59,13 @@ async def running_node(
     watches_for_doppelganger: bool = True,
     listen_first_seconds: float = 0.0,
     outlined_from: int = OUTLINED_PROOFS_MIN,
+    signer: Signer | None = None,
+    succession: Succession | None = None,
 ) -> AsyncIterator[Node]:
     """The node of validator `name`, with its files in `home`; it is stopped, as in a crash, at the end.
 
-    With `sync` it gives snapshots and joins from one. It sends proposals of `outlined_from` proofs in outline.
+    With `sync` it gives snapshots and joins from one. It sends proposals of `outlined_from` proofs in outline. Without
+    a `signer` its key is in memory; `succession` finds the one that takes over.
     """
     (home / "data").mkdir(parents=True, exist_ok=True)
     async with (
@@ -71,14 +75,17 @@ async def running_node(
     ):
         store = storage or own_storage
         await store.initialise(genesis.hash, genesis.head(), genesis.accounts())
-        guard = SigningGuard.open(home / "signing_history.log", chain_id=genesis.chain_id, validator=address(name))
+        if signer is None:
+            guard = SigningGuard.open(home / "signing_history.log", chain_id=genesis.chain_id, validator=address(name))
+            signer = ValidatorSigner(private_key(name), guard)
         parts = await assemble(
             NodeHome(home),
             genesis,
             storage=store,
             journal=journal,
             network=network,
-            signer=ValidatorSigner(private_key(name), guard),
+            signer=signer,
+            succession=succession,
             clock=SystemClock(),
             outlined_from=outlined_from,
             sync=sync or SyncConfig(snapshot=False, snapshot_every_batches=0),

@@ -38,6 +38,10 @@ class ClockWatch:
         self._samples: dict[bytes, deque[int]] = {}
         self._latest: dict[bytes, int] = {}
 
+    def use_key(self, address: bytes) -> None:
+        """Proposals of this key are this node's own from now on."""
+        self._own = address
+
     def note(self, proposer: bytes, *, height: int, round_number: int, valid_round: int, timestamp_ms: int) -> None:
         """`proposer` (20 bytes), a member of the set, has signed a proposal of a batch with this time, and here it is.
 

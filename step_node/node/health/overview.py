@@ -82,6 +82,11 @@ class HealthOverview:
         self.clock_watch = ClockWatch(chain, clock, own=own)
         """To be told of each proposal."""
 
+    def use_key(self, address: bytes) -> None:
+        """The node signs with this key (its address) from now on."""
+        self._own = address
+        self.clock_watch.use_key(address)
+
     async def run(self) -> None:
         """Watch until cancelled."""
         async with trio.open_nursery() as nursery:

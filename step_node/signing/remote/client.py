@@ -161,10 +161,10 @@ class RemoteSigner:
     async def run(self) -> None:
         """See `Signer`: connects, again and again, and lets the signer hear of this node."""
         said: str | None = None
-        while True:
+        while not self._is_closed:
             await run_blocking(self.keep_in_touch)
             absence = self.absence
-            if absence != said:
+            if absence != said and not self._is_closed:
                 if absence is not None:
                     log.error("this validator signs nothing", reason=absence)
                 else:

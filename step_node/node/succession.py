@@ -1,0 +1,126 @@
+"""The key that takes over from this node's: made ready beforehand, and put in its place at the height where it counts.
+
+The owner names the next key on chain (`rotate-key`), and it takes over at the epoch's end, with the stake. A node that
+has it goes on with it by itself: at the border between two heights the one signer is exchanged for the other, each with
+the guard and the history of its own key. A key that is not ready by then can be brought later: it is looked for while
+the chain knows of it, and taken at the next border. Which key counts, the chain alone says: so a node that is killed in
+the middle of this does the same again when it starts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import structlog
+import trio
+
+from step_node.crypto.eip191 import address_of
+from step_node.errors import StepNodeError
+from step_node.ledger.records import ValidatorRecord, ValidatorState
+from step_node.offload import run_blocking
+from step_node.signing.signer import Signer
+
+LOOK_SECONDS: Final = 1.0
+"""How often a next key that the chain knows of and that is not here is looked for."""
+
+log = structlog.get_logger("node")
+
+
+def present_key(own: bytes, records: Sequence[ValidatorRecord]) -> bytes:
+    """The address of the key that counts now for whoever had the one of address `own`: it, or what has replaced it."""
+    by_address = {record.address: record for record in records}
+    seen = {own}
+    while (record := by_address.get(own)) is not None and record.state is ValidatorState.ROTATED:
+        following = address_of(record.next_public_key) if record.next_public_key else own
+        if following in seen:
+            break
+        seen.add(following)
+        own = following
+    return own
+
+
+def next_key(own: bytes, records: Sequence[ValidatorRecord]) -> bytes | None:
+    """The address of the key that has taken over from the one of address `own`, or will; None if there is none."""
+    present = present_key(own, records)
+    if present != own:
+        return present
+    record = next((one for one in records if one.address == own), None)
+    return address_of(record.next_public_key) if record is not None and record.next_public_key else None
+
+
+class Succession:
+    """Looks for the next key, and hands it over. Lives on the event loop.
+
+    `open_signer` gives the signer of the key of an address, None if that is not here; it raises StepNodeError or
+    OSError if it is and cannot be used. `keep` puts the files in order, once the key of that address is the present
+    one. Both block.
+    """
+
+    def __init__(
+        self,
+        open_signer: Callable[[bytes], Signer | None],
+        *,
+        keep: Callable[[bytes], None] = lambda _address: None,
+    ) -> None:
+        self._open_signer = open_signer
+        self._keep = keep
+        self._ready: Signer | None = None
+        self._taken: list[Signer] = []
+        self._said: str | None = None
+
+    def is_ready(self, address: bytes) -> bool:
+        """Whether the key of this address will be taken by itself."""
+        return self._ready is not None and self._ready.address == address
+
+    def take(self, own: bytes, records: Sequence[ValidatorRecord]) -> Signer | None:
+        """The signer of the key that has replaced the one of address `own`, if it has, and is ready."""
+        present = present_key(own, records)
+        if present == own or self._ready is None or self._ready.address != present:
+            return None
+        signer, self._ready = self._ready, None
+        self._taken.append(signer)
+        return signer
+
+    async def prepare(self, own: bytes, records: Sequence[ValidatorRecord]) -> None:
+        """Have the next key ready, if the chain knows of one and it is here."""
+        address = next_key(own, records)
+        if address is None or self.is_ready(address):
+            return
+        try:
+            signer = await run_blocking(self._open_signer, address)
+        except (StepNodeError, OSError) as error:
+            self._say(str(error))
+            return
+        if signer is None:
+            return
+        if self._ready is not None:
+            self._ready.guard.close()
+        self._ready, self._said = signer, None
+        log.warning("the next key is here: it takes over by itself at the epoch's end", validator=f"0x{address.hex()}")
+
+    async def kept(self, address: bytes) -> None:
+        """Have the key of this address, which has been taken, be the one that the next start finds."""
+        try:
+            await run_blocking(self._keep, address)
+        except OSError as error:
+            log.error(
+                "the keystore of the present key cannot be put in the old one's place: the next start does it",
+                reason=str(error),
+            )
+
+    async def run(self, own: Callable[[], bytes], records: Callable[[], Sequence[ValidatorRecord]]) -> None:
+        """Look for it until cancelled."""
+        while True:
+            await self.prepare(own(), records())
+            await trio.sleep(LOOK_SECONDS)
+
+    def close(self) -> None:
+        """Close the histories of the keys that came later than the first."""
+        for signer in (*self._taken, *(() if self._ready is None else (self._ready,))):
+            signer.guard.close()
+
+    def _say(self, reason: str) -> None:
+        if reason != self._said:
+            self._said = reason
+            log.error("the next key is here and cannot be used", reason=reason)
