@@ -213,10 +213,10 @@ def _signer_address(text: str | None) -> str | None:
 class SignerConfig(_Section):
     """A remote signer, which has the validator's key in place of this home's keys/: docs/remote-signer.md."""
 
-    address: Annotated[str | None, AfterValidator(_signer_address), Field(examples=["unix:/run/step/signer.sock"])] = (
+    address: Annotated[str | None, AfterValidator(_signer_address), Field(examples=["tls://signer.example:8650"])] = (
         None
     )
-    """Where it listens: a socket of this machine, or tls://host:port."""
+    """Where it listens: unix:/path/of/a/socket, or tls://host:port."""
     validator: Annotated[
         str | None, Field(pattern="^0x[0-9a-f]{40}$", examples=["0x0000000000000000000000000000000000000000"])
     ] = None
