@@ -46,8 +46,15 @@ async def network(
         async with AsyncExitStack() as stack:
             nodes = []
             for name in NAMES:
-                given = {"signer": signer, "succession": succession} if name == OWN else {}
-                nodes.append(await stack.enter_async_context(running_node(hub, name, genesis, root / name, **given)))
+                one = running_node(
+                    hub,
+                    name,
+                    genesis,
+                    root / name,
+                    signer=signer if name == OWN else None,
+                    succession=succession if name == OWN else None,
+                )
+                nodes.append(await stack.enter_async_context(one))
             yield nodes
 
 
