@@ -99,7 +99,8 @@ class Wiretap:
                 asked: dict[int, Sign] = {}
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._requests, node, signer, asked, nursery.cancel_scope)
-                    await self._answers(signer, node, asked)
+                    with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+                        await self._answers(signer, node, asked)
                     nursery.cancel_scope.cancel()
 
     async def _requests(
