@@ -29,9 +29,12 @@ class Running:
         command = [*STEP_NODE, "start", "--home", str(home.root), "--password-file", str(password_file)]
         for one in sets:
             command += ["--set", one]
+        # The process inherits it, and whoever runs the tests may ignore the signal.
+        inherited = signal.signal(signal.SIGHUP, signal.SIG_DFL)
         self.process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
         )
+        signal.signal(signal.SIGHUP, inherited)
 
     def line(self, event: str) -> dict[str, Any]:
         """The next line that says so."""
