@@ -25,6 +25,7 @@ from p2p.network import (
     GOSSIP_BYTES_MAX,
     PEER_EVENTS_BUFFER,
     STREAM_MESSAGE_BYTES_MAX,
+    Ban,
     Connection,
     Drop,
     Fault,
@@ -34,6 +35,7 @@ from p2p.network import (
     OwnGossipHandler,
     PeerEvent,
     PeerId,
+    Scope,
     StreamHandler,
     TopicStatistics,
 )
@@ -179,6 +181,46 @@ class BaseNetwork:
     def is_banned(self, peer_id: PeerId) -> bool:
         """See `p2p.network.Network.is_banned`."""
         return self._penalties.is_banned(peer_id)
+
+    def ban(self, peer_id: PeerId, seconds: float) -> None:
+        """See `p2p.network.Network.ban`."""
+        self._penalties.ban_for(peer_id, seconds)
+        self._expel(peer_id)
+
+    def unban(self, peer_id: PeerId) -> bool:
+        """See `p2p.network.Network.unban`."""
+        return self._penalties.unban(peer_id)
+
+    def bans(self) -> tuple[Ban, ...]:
+        """See `p2p.network.Network.bans`."""
+        by_operator = self._penalties.operator_bans()
+        lasting = self._penalties.bans() | by_operator
+        return tuple(Ban(peer_id, lasting[peer_id], peer_id in by_operator) for peer_id in sorted(lasting))
+
+    def points(self, peer_id: PeerId) -> float:
+        """See `p2p.network.Network.points`."""
+        return self._penalties.points(peer_id)
+
+    def is_kept(self, peer_id: PeerId) -> bool:
+        """See `p2p.network.Network.is_kept`: nobody, where nobody is dialled."""
+        del peer_id
+        return False
+
+    async def add_peer(self, address: str) -> None:
+        """See `p2p.network.Network.add_peer`: a connection, where nobody is dialled."""
+        await self.connect(address)
+
+    async def drop_peer(self, peer_id: PeerId) -> None:
+        """See `p2p.network.Network.drop_peer`."""
+        await self.disconnect(peer_id)
+
+    async def connect(self, address: str, *, narrowest: Scope = Scope.LOOPBACK) -> None:
+        """See `p2p.network.Network.connect`."""
+        raise NotImplementedError
+
+    async def disconnect(self, peer_id: PeerId) -> None:
+        """See `p2p.network.Network.disconnect`."""
+        raise NotImplementedError
 
     def statistics(self) -> NetworkStatistics:
         """See `p2p.network.Network.statistics`."""

@@ -46,7 +46,7 @@ from p2p.libp2p_publishing import Publications
 from p2p.libp2p_settings import Libp2pSettings
 from p2p.libp2p_stream import Libp2pByteStream
 from p2p.libp2p_swarm import PlacedSwarm
-from p2p.network import Drop, Fault, PeerId, Scope
+from p2p.network import ADDED_PEERS_MAX, Drop, Fault, PeerId, Scope
 from p2p.penalties import NO_BANS, Bans
 from p2p.places import Limits
 
@@ -90,6 +90,9 @@ class Libp2pNetwork(BaseNetwork):
         self._stop = trio.Event()
         self._stopped = trio.Event()
         self._peers_changed = trio.Event()
+        self._members_scopes: dict[str, Scope] = {}
+        self._added: dict[PeerId, str] = {}
+        """Whom the operator has added at run time, and where each is."""
         self._dialling: dict[PeerId, trio.Event] = {}
         """Peers that are being dialled now: two connections of one side would each be the better one for somebody."""
         self._swarm_connections: dict[PeerId, INetConn] = {}
@@ -170,11 +173,15 @@ class Libp2pNetwork(BaseNetwork):
             return
         self._require_running("keep_connected()")
         scopes = dict.fromkeys(addresses, narrowest)
-        self._kept = tuple(scopes), narrowest
         self._members = frozenset(parse_peer_address(text).peer_id for text in scopes)
+        self._members_scopes = scopes
+        self._keep()
+
+    def _keep(self) -> None:
         # The operator's own choice may be anywhere, and is tried first.
-        scopes = dict.fromkeys(self._chosen, Scope.LOOPBACK) | {
-            text: scope for text, scope in scopes.items() if text not in self._chosen
+        chosen = (*self._chosen, *self._added.values())
+        scopes = dict.fromkeys(chosen, Scope.LOOPBACK) | {
+            text: scope for text, scope in self._members_scopes.items() if text not in chosen
         }
         peers: dict[PeerId, dict[PeerAddress, Scope]] = {}
         for text, scope in scopes.items():
@@ -189,8 +196,30 @@ class Libp2pNetwork(BaseNetwork):
         for address in chosen:
             parse_peer_address(address)
         self._chosen = chosen
-        kept, narrowest = self._kept
-        self.keep_connected(kept, narrowest=narrowest)
+        self._keep()
+
+    async def add_peer(self, address: str) -> None:
+        """See `p2p.network.Network.add_peer`."""
+        self._require_running("add_peer()")
+        where = parse_peer_address(address)
+        if where.peer_id == self._peer_id:
+            raise ValueError("the peer id is this node's own")
+        if where.peer_id not in self._added and len(self._added) >= ADDED_PEERS_MAX:
+            raise ValueError(f"{ADDED_PEERS_MAX} peers have been added; drop one, or name them in the configuration")
+        self._added[where.peer_id] = address
+        self._keep()
+        await self._connect(where)
+
+    async def drop_peer(self, peer_id: PeerId) -> None:
+        """See `p2p.network.Network.drop_peer`."""
+        self._require_running("drop_peer()")
+        if self._added.pop(peer_id, None) is not None:
+            self._keep()
+        await self.disconnect(peer_id)
+
+    def is_kept(self, peer_id: PeerId) -> bool:
+        """See `p2p.network.Network.is_kept`."""
+        return peer_id in self._dialler.kept
 
     async def connect(self, address: str, *, narrowest: Scope = Scope.LOOPBACK) -> None:
         """See `p2p.network.Network.connect`."""

@@ -33,6 +33,9 @@ GOSSIP_BYTES_MAX: Final = 1_000_000
 STREAM_MESSAGE_BYTES_MAX: Final = 64 * 1024 * 1024
 """The longest message that any stream protocol may allow itself."""
 
+ADDED_PEERS_MAX: Final = 64
+"""Peers that an operator may add at run time; for more there is the configuration."""
+
 PEER_EVENTS_BUFFER: Final = 1_024
 """Events kept for a reader of `peer_events` that is behind; beyond it the newest is dropped and counted."""
 
@@ -127,6 +130,15 @@ class Connection:
     """True if this node dialled."""
     began_at: float
     """By trio's clock, seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ban:
+    """A peer that is refused for so many seconds more, for its faults or on the operator's word."""
+
+    peer_id: PeerId
+    seconds: float
+    by_operator: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -349,6 +361,41 @@ class Network(Protocol):
 
     async def disconnect(self, peer_id: PeerId) -> None:
         """Close all connections to a peer, if there are any; it may come back. Never raises."""
+        ...
+
+    # What an operator does at run time.
+
+    def ban(self, peer_id: PeerId, seconds: float) -> None:
+        """Disconnect a peer and refuse it for so long, whatever its faults. Raises ValueError as
+        `p2p.penalties.PenaltyBook.ban_for` does."""
+        ...
+
+    def unban(self, peer_id: PeerId) -> bool:
+        """Lift what bans there are of a peer, and forgive its faults; whether there was a ban."""
+        ...
+
+    def bans(self) -> tuple[Ban, ...]:
+        """Who is refused now, in order of peer id."""
+        ...
+
+    def points(self, peer_id: PeerId) -> float:
+        """What a peer's faults add up to now."""
+        ...
+
+    async def add_peer(self, address: str) -> None:
+        """Stay connected to the peer at this full multiaddr until it is dropped, or the network ends.
+
+        Raises `PeerUnreachable` if it cannot be connected now, in which case it is tried again; ValueError for an
+        address that nobody could dial, or beyond `ADDED_PEERS_MAX`.
+        """
+        ...
+
+    async def drop_peer(self, peer_id: PeerId) -> None:
+        """Forget that it was added, and disconnect it; it may come back."""
+        ...
+
+    def is_kept(self, peer_id: PeerId) -> bool:
+        """Whether this node dials the peer whenever it is lost."""
         ...
 
     def statistics(self) -> NetworkStatistics:

@@ -41,7 +41,11 @@ PENALTY_POINTS: Final[Mapping[Fault, float]] = {
 PENALISED_PEERS_MAX: Final = 1_024
 """Scores remembered; beyond it the one nearest to forgiveness is forgotten (peer identities cost nothing)."""
 BANNED_PEERS_MAX: Final = 1_024
-"""Bans remembered; beyond it the one that ends first is lifted."""
+"""Bans for faults remembered; beyond it the one that ends first is lifted."""
+OPERATOR_BANS_MAX: Final = 256
+"""Bans that the operator has said; one more is refused, since none of them may be lifted unasked."""
+OPERATOR_BAN_SECONDS_MAX: Final = 365 * 86_400.0
+"""The longest that the operator can say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,10 @@ class Bans:
     known: Mapping[PeerId, float] = field(default_factory=dict)
     changed: Callable[[Mapping[PeerId, float]], None] = lambda _bans: None
     """Told after every new ban, with all that last; must not block."""
+    operators: Mapping[PeerId, float] = field(default_factory=dict)
+    """Those that the operator has said."""
+    operators_changed: Callable[[Mapping[PeerId, float]], None] = lambda _bans: None
+    """Told when the operator has said or lifted one, with all of theirs; and of the others by `changed`."""
 
 
 NO_BANS: Final = Bans()
@@ -69,11 +77,16 @@ class PenaltyBook:
         """Peer -> the time at which its ban ends."""
         for peer_id, seconds in bans.known.items():
             self._ban(peer_id, min(seconds, BAN_SECONDS))
+        now = clock()
+        self._operator_banned_until = {
+            peer_id: now + min(seconds, OPERATOR_BAN_SECONDS_MAX) for peer_id, seconds in bans.operators.items()
+        }
+        """Kept apart: however many peers earn a ban, none of these is forgotten for them."""
         self._charged: Counter[Fault] = Counter()
 
     def __len__(self) -> int:
         """How many scores and bans are remembered."""
-        return len(self._scores) + len(self._banned_until)
+        return len(self._scores) + len(self._banned_until) + len(self._operator_banned_until)
 
     def charge(self, peer_id: PeerId, fault: Fault) -> bool:
         """Add the fault's points; return True if the peer becomes banned by it."""
@@ -98,18 +111,47 @@ class PenaltyBook:
 
     def is_banned(self, peer_id: PeerId) -> bool:
         """Whether the peer is to be refused now."""
-        ends_at = self._banned_until.get(peer_id)
-        if ends_at is None:
-            return False
-        if self._clock() < ends_at:
-            return True
-        del self._banned_until[peer_id]
-        return False
+        now, found = self._clock(), False
+        for banned_until in (self._banned_until, self._operator_banned_until):
+            ends_at = banned_until.get(peer_id)
+            if ends_at is not None and now < ends_at:
+                found = True
+            elif ends_at is not None:
+                del banned_until[peer_id]
+        return found
+
+    def ban_for(self, peer_id: PeerId, seconds: float) -> None:
+        """Ban a peer on the operator's word; what was said of it before is replaced. Raises ValueError for a time
+        beyond `OPERATOR_BAN_SECONDS_MAX`, or when there are `OPERATOR_BANS_MAX`."""
+        if not 0 < seconds <= OPERATOR_BAN_SECONDS_MAX:
+            raise ValueError(f"a ban must last up to {OPERATOR_BAN_SECONDS_MAX:.0f} seconds")
+        others = {peer: left for peer, left in self.operator_bans().items() if peer != peer_id}
+        if len(others) >= OPERATOR_BANS_MAX:
+            raise ValueError(f"{OPERATOR_BANS_MAX} peers are banned by you already; lift one of those bans first")
+        self._operator_banned_until[peer_id] = self._clock() + seconds
+        self._bans.operators_changed(self.operator_bans())
+
+    def unban(self, peer_id: PeerId) -> bool:
+        """Lift what bans there are of a peer, and forgive its points; whether there was a ban."""
+        was_banned = self.is_banned(peer_id)
+        self._scores.pop(peer_id, None)
+        if self._banned_until.pop(peer_id, None) is not None:
+            self._bans.changed(self.bans())
+        if self._operator_banned_until.pop(peer_id, None) is not None:
+            self._bans.operators_changed(self.operator_bans())
+        return was_banned
 
     def bans(self) -> dict[PeerId, float]:
-        """Who is banned now, and for how many seconds more."""
+        """Who is banned now for faults, and for how many seconds more."""
+        return self._lasting(self._banned_until)
+
+    def operator_bans(self) -> dict[PeerId, float]:
+        """Who is banned now on the operator's word, and for how many seconds more."""
+        return self._lasting(self._operator_banned_until)
+
+    def _lasting(self, banned_until: Mapping[PeerId, float]) -> dict[PeerId, float]:
         now = self._clock()
-        return {peer_id: ends_at - now for peer_id, ends_at in self._banned_until.items() if ends_at > now}
+        return {peer_id: ends_at - now for peer_id, ends_at in banned_until.items() if ends_at > now}
 
     def _ban(self, peer_id: PeerId, seconds: float) -> None:
         self._banned_until[peer_id] = self._clock() + seconds
@@ -118,7 +160,8 @@ class PenaltyBook:
 
     def banned_count(self) -> int:
         """How many peers are banned now."""
-        return sum([self.is_banned(peer_id) for peer_id in tuple(self._banned_until)])
+        banned = {*self._banned_until, *self._operator_banned_until}
+        return sum([self.is_banned(peer_id) for peer_id in banned])
 
     def charged(self) -> dict[Fault, int]:
         """How often each fault was charged, over all peers."""

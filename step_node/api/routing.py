@@ -7,10 +7,10 @@ before anything else.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from fastapi import APIRouter, Depends, FastAPI
+from fastapi import APIRouter, Depends, FastAPI, params
 from fastapi.routing import APIRoute
 from starlette.routing import Match
 from starlette.types import Scope
@@ -40,13 +40,13 @@ class QuickRoute(APIRoute):
         return super().matches(scope)
 
 
-def api_router(tag: str, *, prefix: str = "") -> APIRouter:
-    """A router whose routes refuse parameters that they do not know."""
+def api_router(tag: str, *, prefix: str = "", dependencies: Sequence[params.Depends] = ()) -> APIRouter:
+    """A router whose routes refuse parameters that they do not know, and depend on these besides."""
     return APIRouter(
         prefix=prefix,
         tags=[tag],
         route_class=QuickRoute,
-        dependencies=[Depends(known_parameters_only)],
+        dependencies=[Depends(known_parameters_only), *dependencies],
         # Client generators name their methods after this.
         generate_unique_id_function=lambda route: route.name,
     )

@@ -12,9 +12,11 @@ from step_node.api.server.quotas import Quotas
 from step_node.api.status.consensus import ConsensusStatus
 from step_node.api.status.health import Health
 from step_node.api.status.node import NodeStatus
+from step_node.api.submissions.intake import Intake
 from step_node.chain.chain import Chain
 from step_node.clock import Clock
 from step_node.feed.feed import Feed
+from step_node.home.switches import Switches
 from step_node.mempool.admission import Admission
 from step_node.mempool.operations import OperationDesk
 from step_node.metrics import NodeMetrics
@@ -29,7 +31,8 @@ class ApiServices:
 
     `counters` are told how each submission was answered, and `metrics` is what `/metrics` shows. `wait_ms_max` is the
     longest that a client may have a request wait for finality (`api.wait_ms_max` of the configuration), and of one
-    account so many proofs are taken in in a minute as `account_quotas` say. `feed` is what happens.
+    account so many proofs are taken in in a minute as `account_quotas` say. `feed` is what happens. `switches` are what
+    the operator can turn off, and `intake` is the gate in front of what clients hand in.
     """
 
     chain: Chain
@@ -43,6 +46,8 @@ class ApiServices:
     operations: OperationDesk
     links_to: Callable[[bytes], Sequence[SetLink] | None]
     feed: Feed
+    intake: Intake
+    switches: Switches = field(default_factory=Switches)
     wait_ms_max: int = 30_000
     account_quotas: Quotas = field(default_factory=lambda: Quotas(0))
     event_limits: EventLimits = EVENT_LIMITS

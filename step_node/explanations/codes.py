@@ -266,6 +266,46 @@ ROWS: Final = (
         {"gate": "store", "retryAt": "2026-01-31T12:00:01.000Z"},
     ),
     CodeRow(
+        "INTAKE_PAUSED",
+        503,
+        "intake",
+        None,
+        "the node's operator has paused the intake: it takes no proofs and no transfers from clients, and goes on with"
+        " everything else; what was accepted before becomes final all the same",
+        "send the same body to another node; here again at `retryAt`, though nobody knows when it ends",
+        True,
+        ("retryAt",),
+        "the operator of this node has paused the intake: nothing is taken from clients; submit to another node",
+        {"retryAt": "2026-01-31T12:01:00.000Z"},
+    ),
+    CodeRow(
+        "INTAKE_SHED",
+        503,
+        "breaker",
+        None,
+        "more proofs are submitted to the node than several times what it is used to, `value` in place of at most"
+        " `limit`: its circuit breaker sheds some or all of them until that is over",
+        "send the same body at `retryAt`, or as `Retry-After` says, or to another node",
+        True,
+        ("value", "limit", "unit", "retryAt"),
+        "far more is submitted than this node is used to, and it takes no more for now; try again in 5 s, or at another"
+        " node",
+        {"value": 412.5, "limit": 300.0, "unit": "submissions/s", "retryAt": "2026-01-31T12:00:05.000Z"},
+    ),
+    CodeRow(
+        "SWITCHED_OFF",
+        503,
+        "switch",
+        None,
+        "the node's operator has turned off what was asked for: transfers, the live feed, or what maps ask for"
+        " (`value`)",
+        "ask another node",
+        True,
+        ("value", "retryAt"),
+        "the operator of this node has turned this off (events: the live feed is served); ask another node",
+        {"value": "events", "retryAt": "2026-01-31T12:01:00.000Z"},
+    ),
+    CodeRow(
         "INTERNAL_ERROR",
         500,
         "node",

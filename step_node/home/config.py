@@ -182,6 +182,26 @@ class MempoolConfig(_Section):
     for accounts that are in the ledger, and a quarter for those that are not."""
 
 
+class IntakeConfig(_Section):
+    """What is shed when far more is submitted than usual: docs/administration.md."""
+
+    shed: bool = True
+    """Whether proofs are shed (503, INTAKE_SHED) while far more of them are submitted than usual."""
+    shed_factor: Annotated[float, Field(ge=1.5, le=1_000)] = 3.0
+    """How many times the usual is too much: usual is what was taken a second, over the last five minutes."""
+    shed_floor_per_second: Annotated[int, Field(ge=1, le=1_000_000)] = 100
+    """The least that counts as usual, in proofs a second: below `shed_factor` times as many nothing is ever shed."""
+
+
+class AdminConfig(_Section):
+    """Commands to the running node: docs/administration.md."""
+
+    socket: bool = True
+    """Whether the node listens at data/admin.sock in its home, for `step-node admin`."""
+    log_lines: Annotated[int, Field(ge=0, le=20_000)] = 2_000
+    """Lines of the log that are kept in memory, for `step-node admin debug-bundle`."""
+
+
 class LogConfig(_Section):
     """The log: docs/logging.md."""
 
@@ -242,6 +262,8 @@ class NodeConfig(_Section):
     sync: SyncConfig = SyncConfig()
     retention: RetentionConfig = RetentionConfig()
     mempool: MempoolConfig = MempoolConfig()
+    intake: IntakeConfig = IntakeConfig()
+    admin: AdminConfig = AdminConfig()
     log: LogConfig = LogConfig()
     signer: SignerConfig = SignerConfig()
 

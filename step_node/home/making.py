@@ -19,7 +19,7 @@ from step_node.chain.genesis import Genesis, GenesisError, GenesisValidator
 from step_node.crypto.eip191 import address_of, public_key_of
 from step_node.durable.atomic_file import write_atomically
 from step_node.errors import StepNodeError, describe_validation_error
-from step_node.home.config import ApiConfig, ConfigError, LogConfig, NodeConfig, P2pConfig, StorageConfig
+from step_node.home.config import ApiConfig, ConfigError, IntakeConfig, LogConfig, NodeConfig, P2pConfig, StorageConfig
 from step_node.home.config_file import render_config
 from step_node.home.histories import begin_history
 from step_node.home.keys import NodeKeys
@@ -97,7 +97,7 @@ def new_config(
     has_quotas: bool = True,
 ) -> NodeConfig:
     """Settings of a node; with `listen_host` both servers listen there, otherwise the API only on loopback. Without
-    quotas an address may submit as much as the costs allow.
+    quotas an address may submit as much as the costs allow, and nothing is shed because it is more than usual.
 
     Raises ConfigError naming the key for a bootstrap address that is none.
     """
@@ -110,6 +110,7 @@ def new_config(
             ),
             p2p=P2pConfig(listen=(f"/ip4/{listen_host or ALL_INTERFACES}/tcp/{p2p_port}",), bootstrap=tuple(bootstrap)),
             storage=storage or StorageConfig(),
+            intake=IntakeConfig(shed=has_quotas),
             log=log or LogConfig(),
         )
     except ValidationError as error:

@@ -109,3 +109,18 @@ class NodeHome:
     def bans(self) -> Path:
         """Peers that are banned, and until when. May be deleted while the node is stopped, which lifts all bans."""
         return self.data / "bans.json"
+
+    @property
+    def switches(self) -> Path:
+        """What the operator has turned off or on at run time, by whom, when and why."""
+        return self.data / "switches.json"
+
+    @property
+    def admin_socket(self) -> Path:
+        """Where a running node listens for its operator's commands, mode 0600."""
+        return self.data / "admin.sock"
+
+    @property
+    def admin_audit_log(self) -> Path:
+        """Every command that came by that socket."""
+        return self.data / "admin_audit.log"

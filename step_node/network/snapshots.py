@@ -42,7 +42,7 @@ from step_node.network.track_record import TrackRecords
 from step_node.offload import run_blocking
 from step_node.receipts.links import InvalidLink, SetLink, TrustedSets
 from step_node.snapshot.chunks import ChunkReader, stored_records
-from step_node.snapshot.manifest import SnapshotManifest, UnprovenSnapshot, check_manifest
+from step_node.snapshot.manifest import SnapshotIndex, SnapshotManifest, UnprovenSnapshot, check_manifest
 from step_node.snapshot.records import InvalidSnapshot
 from step_node.snapshot.store import FetchedChunks, SnapshotStore
 from step_node.snapshot.validator_sets import ValidatorSetLinks
@@ -68,11 +68,15 @@ class SnapshotServer:
         snapshot_store: SnapshotStore,
         set_links: ValidatorSetLinks,
         every_batches: int,
+        is_served: Callable[[], bool] = lambda: True,
     ) -> None:
+        """While `is_served` says no, peers that ask are answered with nothing, and ask another node."""
         self._chain = chain
         self._snapshot_store = snapshot_store
         self._set_links = set_links
         self._every_batches = every_batches
+        self._is_served = is_served
+        self._taking = trio.Lock()
         self._slots = trio.CapacityLimiter(SERVED_MAX)
         network.serve(
             SNAPSHOT_PROTOCOL,
@@ -89,9 +93,14 @@ class SnapshotServer:
             if self._chain.head.chain.height - last >= self._every_batches and not is_syncing():
                 last = await self._take()
 
+    async def take(self) -> SnapshotIndex:
+        """Take one of the head, now; one at a time. Raises as `SnapshotStore.take` does."""
+        async with self._taking:
+            return await self._snapshot_store.take(self._chain.storage)
+
     async def _take(self) -> int:
         try:
-            index = await self._snapshot_store.take(self._chain.storage)
+            index = await self.take()
         except (StorageUnavailable, OSError, InvalidSnapshot) as error:
             log.error("no snapshot could be taken", reason=str(error))
             # Not again before the next one is due.
@@ -117,7 +126,7 @@ class SnapshotServer:
     async def _answer(self, stream: Stream) -> None:
         if not isinstance(await _next_request(stream), ManifestRequest):
             raise PeerFault(stream.peer_id, Fault.UNREQUESTED, "a chunk was asked for before the manifest")
-        if self._slots.available_tokens == 0:
+        if self._slots.available_tokens == 0 or not self._is_served():
             return
         async with self._slots:
             found = await self._manifest()

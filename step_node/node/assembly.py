@@ -13,6 +13,7 @@ from pathlib import Path
 import structlog
 
 from p2p.network import Network, PeerId
+from step_node.api.submissions.breaker import BreakerSettings
 from step_node.chain.chain import Chain
 from step_node.chain.genesis import Genesis
 from step_node.clock import Clock
@@ -23,6 +24,7 @@ from step_node.engine.lock_file import LockFile
 from step_node.engine.wal import COMPACTED_AT_BYTES, WriteAheadLog
 from step_node.home.config import MempoolConfig, RetentionConfig, SyncConfig
 from step_node.home.paths import NodeHome
+from step_node.home.switches import Switches
 from step_node.mempool.journal import Journal
 from step_node.mempool.pool import Mempool
 from step_node.network.address_book import AddressBook
@@ -63,12 +65,15 @@ async def assemble(
     files: FileSystem = DISK,
     log_compacted_at_bytes: int = COMPACTED_AT_BYTES,
     outlined_from: int = OUTLINED_PROOFS_MIN,
+    switches: Switches | None = None,
+    breaker: BreakerSettings | None = None,
 ) -> NodeParts:
     """The parts of the node in `home`, over a store that has been initialised with `genesis`.
 
     `files` is the disk on which all of that lies; without `keeps_snapshots` no snapshots are given or joined from.
     `bootstrap` names the peers of the operator's choice. Without an `address_book` there is one that is not kept, whose
-    chances are the same in each run. `NodeParts.close` closes what was opened.
+    chances are the same in each run, without `switches` they are at their defaults. `NodeParts.close`
+    closes what was opened.
 
     Raises `StepNodeError` for whatever the operator can do something about.
     """
@@ -127,6 +132,8 @@ async def assemble(
         observes_on_purpose=observes_on_purpose,
         succession=succession,
         outlined_from=outlined_from,
+        switches=switches or Switches(),
+        breaker=breaker or BreakerSettings(),
     )
 
 

@@ -18,6 +18,7 @@ from step_node.api.server.quotas import Quotas
 from step_node.api.services import ApiServices
 from step_node.api.status.consensus import ConsensusStatus
 from step_node.api.status.node import NodeStatus
+from step_node.api.submissions.intake import Intake
 from step_node.batch.batch import Batch
 from step_node.chain.judging import JudgedBatch
 from step_node.engine.doppelganger import DoppelgangerWatch
@@ -25,6 +26,7 @@ from step_node.engine.driver import ConsensusDriver
 from step_node.engine.hooks import ConsensusHooks
 from step_node.errors import InvariantBroken
 from step_node.feed.feed import Feed
+from step_node.home.switches import Switch
 from step_node.ledger.offences import Slashing
 from step_node.mempool.admission import Admission
 from step_node.mempool.backlog import Backlog
@@ -46,6 +48,7 @@ from step_node.node.consensus_view import consensus_status
 from step_node.node.gauges import Gauges, Wellbeing
 from step_node.node.health.overview import HealthOverview
 from step_node.node.health.round_diary import RoundDiary
+from step_node.node.intake_gauges import IntakeGauges
 from step_node.node.parts import NodeParts
 from step_node.node.pruning import Pruner
 from step_node.node.roles import RoleWatch
@@ -88,6 +91,10 @@ class Node:
         clock = parts.clock
         self.feed = Feed(name=parts.network.peer_id, began_ms=clock.now_ms(), height=parts.chain.head.chain.height)
         """What happens, for clients that follow it."""
+        self.switches = parts.switches
+        """What the operator can turn off while the node runs."""
+        self.intake = Intake(parts.switches, parts.breaker)
+        """The gate in front of what clients hand in."""
         backlog = Backlog()
         self.admission = Admission(
             chain=parts.chain,
@@ -231,8 +238,10 @@ class Node:
             is_syncing=lambda: self._sync.active,
             waiting=self._waiting,
             discovers=parts.discovers,
+            intake=self.intake.state,
         )
         """Whether the node is well. Who runs the node runs its watching, too (`step_node.node.start`)."""
+        self.registry.register(IntakeGauges(self.intake.state, self.switches))
         self.registry.register(
             Gauges(parts.network, parts.mempool, parts.journal, parts.evidence, self.status, self._wellbeing)
         )
@@ -298,6 +307,8 @@ class Node:
             counters=self._metrics,
             feed=self.feed,
             event_limits=event_limits,
+            intake=self.intake,
+            switches=self.switches,
         )
 
     @property
@@ -316,6 +327,7 @@ class Node:
             syncing=self._sync.active,
             mempool_proofs=len(self._mempool),
             kept=self.pruner.kept,
+            switches=self.switches.states(),
         )
 
     def consensus(self) -> ConsensusStatus:
@@ -352,6 +364,7 @@ class Node:
             snapshot_store=parts.snapshots,
             set_links=self._set_links,
             every_batches=parts.sync.snapshot_every_batches,
+            is_served=lambda: self.switches.is_on(Switch.SNAPSHOTS),
         )
         if not parts.sync.snapshot:
             return server, None

@@ -17,16 +17,18 @@ from p2p.libp2p_host import peer_id_of
 from p2p.libp2p_network import open_libp2p_network
 from p2p.libp2p_settings import Libp2pSettings
 from p2p.network import PeerId, Scope
+from step_node.api.submissions.breaker import BreakerSettings
 from step_node.chain.genesis import Genesis
 from step_node.clock import Clock, SystemClock
 from step_node.errors import StepNodeError
-from step_node.home.config import NodeConfig, SignerConfig
+from step_node.home.config import IntakeConfig, NodeConfig, SignerConfig
 from step_node.home.histories import keys_with_history, open_history
 from step_node.home.keys import NodeKeys
 from step_node.home.lock import HomeLock
 from step_node.home.paths import NodeHome
 from step_node.home.rotation import keep_next_key
 from step_node.home.store import storage_settings
+from step_node.home.switches import Switches
 from step_node.ledger.records import ValidatorRecord
 from step_node.ledger.state import StateHead
 from step_node.mempool.journal import open_journal
@@ -92,6 +94,7 @@ async def open_parts(
     if options.observer:
         keys = NodeKeys(None, keys.p2p)
     with HomeLock(home.root):
+        switches = Switches.open(home.switches)
         remote = None if options.observer else remote_validator(config.signer)
         if remote is not None:
             check_remote_key(home, validator=remote, word=options.word)
@@ -138,6 +141,8 @@ async def open_parts(
                 signed_here=keys_with_history(home),
                 observes_on_purpose=options.observer,
                 succession=None if signer is None else succession,
+                switches=switches,
+                breaker=breaker_settings(config.intake),
             )
             try:
                 yield parts
@@ -295,6 +300,13 @@ async def check_large_state(storage: Storage) -> None:
         log.warning("the state root is not added up; `step-node store verify` does it too", reason=str(error))
         return
     log.info("the state root adds up", records=records)
+
+
+def breaker_settings(intake: IntakeConfig) -> BreakerSettings:
+    """What the settings say of the intake's circuit breaker."""
+    return BreakerSettings(
+        sheds=intake.shed, factor=intake.shed_factor, floor_per_second=float(intake.shed_floor_per_second)
+    )
 
 
 def _peers_named_by(addresses: Iterable[str]) -> frozenset[PeerId]:

@@ -12,6 +12,7 @@ from consensus.machine import Transition
 from consensus.messages import Message
 from consensus.state import ConsensusState
 from p2p.network import Network, PeerId
+from step_node.api.submissions.breaker import BreakerSettings
 from step_node.chain.chain import Chain
 from step_node.chain.genesis import Genesis
 from step_node.clock import Clock
@@ -20,6 +21,7 @@ from step_node.engine.evidence_pool import EvidencePool
 from step_node.engine.lock_file import LockFile
 from step_node.engine.wal import WriteAheadLog
 from step_node.home.config import RetentionConfig, SyncConfig
+from step_node.home.switches import Switches
 from step_node.mempool.journal import Journal
 from step_node.mempool.pool import Mempool
 from step_node.network.address_book import AddressBook
@@ -100,6 +102,8 @@ class NodeParts:
     """Whether the operator has said that the node shall only observe."""
     succession: Succession | None = None
     """Who looks for the key that takes over from this one; None: nobody does."""
+    switches: Switches = field(default_factory=Switches)
+    breaker: BreakerSettings = field(default_factory=BreakerSettings)
 
     def close(self) -> None:
         """Close the files that `assemble` opened; store, journal and network are their openers'."""

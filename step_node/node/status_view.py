@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from consensus.state import ConsensusState
 from p2p.network import Network
 from step_node import __version__
@@ -23,6 +25,7 @@ def node_status(
     syncing: bool,
     mempool_proofs: int,
     kept: Kept,
+    switches: Mapping[str, bool],
 ) -> NodeStatus:
     """Where a node with the key of address `own` stands, which is deciding the height of `state`."""
     head, members = chain.head, chain.validators
@@ -49,6 +52,7 @@ def node_status(
         mempool_proofs=mempool_proofs,
         earliest_height=kept.batches_from,
         histories_from=kept.histories_from,
+        switches=switches,
         peers=connected,
         validators=tuple(
             ValidatorStatus(

@@ -21,10 +21,13 @@ from step_node.api.services import ApiServices
 from step_node.api.status.consensus import ConsensusStatus, VoterStatus
 from step_node.api.status.health import Health
 from step_node.api.status.node import NodeStatus, PeerStatus, ValidatorStatus
+from step_node.api.submissions.breaker import BreakerSettings
+from step_node.api.submissions.intake import Intake
 from step_node.chain.chain import Chain
 from step_node.chain.genesis import Genesis, GenesisValidator
 from step_node.crypto import eip191
 from step_node.feed.feed import Feed
+from step_node.home.switches import Switches
 from step_node.ledger.state import Receipt
 from step_node.mempool.admission import Admission
 from step_node.mempool.backlog import Backlog
@@ -110,6 +113,8 @@ class MadeUpNode:
     published: list[bytes]
     feed: Feed
     health: Health = field(default_factory=Health)
+    switches: Switches = field(default_factory=Switches)
+    breaker: BreakerSettings = field(default_factory=BreakerSettings)
 
     def services(
         self,
@@ -133,6 +138,8 @@ class MadeUpNode:
             links_to=lambda _validator_set_hash: (),
             feed=self.feed,
             event_limits=event_limits,
+            intake=Intake(self.switches, self.breaker, now=lambda: self.clock.now_ms() / 1000),
+            switches=self.switches,
             operations=OperationDesk(chain=self.chain, pool=self.operation_pool, publish=self._publish),
         )
 

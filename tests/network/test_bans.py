@@ -48,7 +48,10 @@ async def test_bans_are_written_while_the_node_runs(tmp_path: Path) -> None:
         with trio.fail_after(30):
             while not path.exists():
                 await trio.sleep(0.005)
-        assert json.loads(path.read_bytes()) == {"banned_until_ms": {PEER: NOW_MS + 30_000}}
+        assert json.loads(path.read_bytes()) == {
+            "banned_until_ms": {PEER: NOW_MS + 30_000},
+            "operator_banned_until_ms": {},
+        }
 
 
 async def test_a_wall_clock_that_was_set_back_makes_no_ban_longer_than_a_fresh_one(tmp_path: Path) -> None:

@@ -58,6 +58,7 @@ class StreamEnd(StrEnum):
     STOPPING = "stopping"
     NOT_READY = "not_ready"
     FAR_AHEAD = "far_ahead"
+    SWITCHED_OFF = "switched_off"
     GONE = "gone"
     """The client has gone, or took nothing for too long. It is not told."""
 
@@ -67,6 +68,7 @@ _END_MESSAGES: Final = {
     StreamEnd.TOO_SLOW: "you do not keep up; go on from this id, with a narrower filter if you can",
     StreamEnd.STOPPING: "the node is stopping; go on from this id, here later or at another node now",
     StreamEnd.NOT_READY: "the node's store does not answer; go on from this id, here later or at another node now",
+    StreamEnd.SWITCHED_OFF: "the operator has turned the feed of this node off; go on from this id at another node",
     StreamEnd.FAR_AHEAD: "the id is of a height far ahead of this node's; go on from it at another node",
 }
 
@@ -116,7 +118,7 @@ class StreamPlaces:
 
 
 class EventStream(Response):
-    """See the module's docstring. It is made at once, and sent for up to `duration_ms`."""
+    """See the module's docstring. It is made at once, and sent for up to `duration_ms`, while `is_served`."""
 
     def __init__(
         self,
@@ -127,6 +129,7 @@ class EventStream(Response):
         places: StreamPlaces,
         metrics: NodeMetrics,
         duration_ms: int,
+        is_served: Callable[[], bool] = lambda: True,
     ) -> None:
         self.status_code = 200
         self.background = None
@@ -137,6 +140,7 @@ class EventStream(Response):
         self._places = places
         self._metrics = metrics
         self._duration_ms = duration_ms
+        self._is_served = is_served
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it, to its end. Raises `ApiError` before anything is sent if there is no place for it."""
@@ -185,6 +189,8 @@ class EventStream(Response):
                 return StreamEnd.GONE
             if self._feed.is_stopping:
                 return StreamEnd.STOPPING
+            if not self._is_served():
+                return StreamEnd.SWITCHED_OFF
             now = trio.current_time()
             if now >= ends_at:
                 return StreamEnd.DURATION

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 
 from mesh import EARTH_RADIUS_M, LEVEL_MAX, LEVEL_MIN
 from step_node.api.documentation import EVERYWHERE, refusals
-from step_node.api.errors import ApiError
+from step_node.api.errors import ApiError, RequestCode
 from step_node.api.mesh.answering import GEOMETRY_RESPONSES, Answering
 from step_node.api.mesh.models import (
     METRES_DECIMALS,
@@ -40,19 +40,23 @@ from step_node.api.mesh.parameters import (
     parse_cursor,
     parse_id,
 )
+from step_node.api.mesh.switched import unless_switched_off
 from step_node.api.mesh.walking import nearest, page_in
 from step_node.api.routing import api_router
 from step_node.api.services import ApiServices
 from step_node.proofs.proof import RefusalCode
 
-_RESPONSES = {**GEOMETRY_RESPONSES, **refusals(*EVERYWHERE)}
-_RESPONSES_OR_NONE = {**GEOMETRY_RESPONSES, **refusals(RefusalCode.TRIANGLE_NOT_FOUND, *EVERYWHERE)}
+_RESPONSES = {**GEOMETRY_RESPONSES, **refusals(RequestCode.SWITCHED_OFF, *EVERYWHERE)}
+_RESPONSES_OR_NONE = {
+    **GEOMETRY_RESPONSES,
+    **refusals(RefusalCode.TRIANGLE_NOT_FOUND, RequestCode.SWITCHED_OFF, *EVERYWHERE),
+}
 """Of what not every triangle has."""
 
 
 def geometry_routes(services: ApiServices) -> APIRouter:
     """The routes under `/mesh` that need no ledger."""
-    routes = api_router("mesh", prefix="/mesh")
+    routes = api_router("mesh", prefix="/mesh", dependencies=[unless_switched_off(services)])
 
     @routes.get(
         "/polygon/{id}",

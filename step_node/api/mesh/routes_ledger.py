@@ -11,7 +11,7 @@ from mesh import EARTH_RADIUS_M, LEVEL_MAX, LEVEL_MIN, TriangleId, locate
 from mesh.triangle_id import LEVEL_MASK
 from step_node.amounts import step_text
 from step_node.api.documentation import EVERYWHERE, refusals
-from step_node.api.errors import ApiError
+from step_node.api.errors import ApiError, RequestCode
 from step_node.api.mesh.answering import GEOMETRY_RESPONSES, MESH_RESPONSES, Answering
 from step_node.api.mesh.mining import may_mine_from_ms
 from step_node.api.mesh.models import (
@@ -56,6 +56,7 @@ from step_node.api.mesh.parameters import (
     refused,
 )
 from step_node.api.mesh.standing import Around, Wanted, active_around, active_page, existing, level_around
+from step_node.api.mesh.switched import unless_switched_off
 from step_node.api.routing import api_router
 from step_node.api.services import ApiServices
 from step_node.chain.active_triangle import Column, column_at
@@ -73,12 +74,12 @@ _STATES: Final[dict[TriangleState, State]] = {
     TriangleState.SUBDIVIDED: "subdivided",
     TriangleState.EXHAUSTED: "exhausted",
 }
-_RESPONSES = {**MESH_RESPONSES, **refusals(*EVERYWHERE)}
+_RESPONSES = {**MESH_RESPONSES, **refusals(RequestCode.SWITCHED_OFF, *EVERYWHERE)}
 
 
 def ledger_mesh_routes(services: ApiServices) -> APIRouter:
     """The routes under `/mesh` that read the ledger."""
-    routes = api_router("mesh", prefix="/mesh")
+    routes = api_router("mesh", prefix="/mesh", dependencies=[unless_switched_off(services)])
     storage = services.chain.storage.for_strangers()
     parameters = services.chain.parameters
 
@@ -249,7 +250,7 @@ def ledger_mesh_routes(services: ApiServices) -> APIRouter:
         "/stats",
         summary="What has happened at each level",
         response_model=MeshAnswer[LevelStats | StatsResult],
-        responses=refusals(*EVERYWHERE),
+        responses=refusals(RequestCode.SWITCHED_OFF, *EVERYWHERE),
     )
     async def mesh_stats(request: Request, level: OptionalLevel = None) -> Response:
         """Of one level, or of all. The figures are kept as batches are finalised: nothing is counted when you ask."""

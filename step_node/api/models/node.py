@@ -69,6 +69,10 @@ class StatusAnswer(Answer):
     )
     peers: list[PeerAnswer]
     validators: list[ValidatorAnswer]
+    switches: dict[str, bool] = Field(
+        description="What the operator can turn off while the node runs: whether each is on.",
+        examples=[{"intake": True, "maps": False}],
+    )
     timestamp: TimestampText
 
 

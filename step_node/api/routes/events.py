@@ -8,7 +8,7 @@ from fastapi import APIRouter, Header, Query, Request, Response
 
 from mesh import TriangleId, TriangleIdError
 from step_node.api.documentation import EVERYWHERE, refusals
-from step_node.api.errors import ApiError
+from step_node.api.errors import ApiError, RequestCode
 from step_node.api.events.follower import Follower
 from step_node.api.events.stream import EventStream, StreamEnd, StreamPlaces, address_of
 from step_node.api.events.texts import EventTexts
@@ -16,10 +16,12 @@ from step_node.api.models.schema import BBOX_FORMAT, BBOX_PATTERN, EXAMPLE_ADDRE
 from step_node.api.parameters import parse_box
 from step_node.api.routing import api_router
 from step_node.api.services import ApiServices
+from step_node.api.submissions.intake import refuse_if_off
 from step_node.explanations.details import Details, shown
 from step_node.feed.events import EventKind
 from step_node.feed.filters import EventFilter, TriangleRange
 from step_node.feed.position import POSITION_CHARACTERS_MAX, POSITION_PATTERN, Position, parse_position
+from step_node.home.switches import Switch
 from step_node.proofs.proof import RefusalCode
 
 ACCOUNTS_MAX: Final = 64
@@ -76,7 +78,7 @@ def event_routes(services: ApiServices) -> APIRouter:
         summary="What happens, as it happens",
         description=_DESCRIPTION,
         response_class=Response,
-        responses={200: _STREAM, **refusals(*EVERYWHERE)},
+        responses={200: _STREAM, **refusals(RequestCode.SWITCHED_OFF, *EVERYWHERE)},
     )
     async def events(
         request: Request,
@@ -136,6 +138,7 @@ def event_routes(services: ApiServices) -> APIRouter:
         ] = None,
     ) -> Response:
         """See `_DESCRIPTION`."""
+        refuse_if_off(services.switches, Switch.EVENTS)
         wanted = EventFilter(
             kinds=frozenset(EventKind) if kinds is None else frozenset(_kinds(kinds)),
             accounts=frozenset() if account is None else frozenset(_accounts(account)),
@@ -151,6 +154,7 @@ def event_routes(services: ApiServices) -> APIRouter:
             places=places,
             metrics=services.counters,
             duration_ms=duration_ms,
+            is_served=lambda: services.switches.is_on(Switch.EVENTS),
         )
 
     return routes

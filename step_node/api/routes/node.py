@@ -167,6 +167,7 @@ def _status_answer(status: NodeStatus, now_ms: int) -> StatusAnswer:
             )
             for one in status.validators
         ],
+        switches=dict(status.switches),
         timestamp=format_timestamp(now_ms),
     )
 

@@ -67,7 +67,13 @@ def transaction_routes(services: ApiServices) -> APIRouter:
         response_description="It waits to be put into a batch.",
         responses={
             200: {"model": AppliedOperation, "description": "It was applied before: this is where it stands."},
-            **refusals(RefusalCode.INVALID_PAYLOAD, *TRANSFER_CODES, *EVERYWHERE),
+            **refusals(
+                RefusalCode.INVALID_PAYLOAD,
+                *TRANSFER_CODES,
+                RequestCode.INTAKE_PAUSED,
+                RequestCode.SWITCHED_OFF,
+                *EVERYWHERE,
+            ),
         },
         openapi_extra={
             "requestBody": {
@@ -79,6 +85,7 @@ def transaction_routes(services: ApiServices) -> APIRouter:
     async def transfer(request: Request) -> Response:
         """Signed by the owner over a `STEP-TRANSFER-v1` line (protocol.md §4). Sending the same body again is safe: the
         answer is what became of it, and it is paid once."""
+        services.intake.refuse_transfer_if_closed()
         try:
             operation = parse_operation("transfer", parse_json(await request.body()))
         except OperationRefused as malformed:

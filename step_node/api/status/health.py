@@ -32,6 +32,8 @@ class HealthCode(StrEnum):
     """The store does not take a finalised batch."""
     JOURNAL_FAILS = "JOURNAL_FAILS"
     """No proofs are accepted from clients."""
+    INTAKE_PAUSED = "INTAKE_PAUSED"
+    """The operator has turned the intake off."""
     GENESIS_AHEAD = "GENESIS_AHEAD"
     """The chain has not begun, by this node's clock."""
     BEHIND = "BEHIND"
@@ -42,6 +44,8 @@ class HealthCode(StrEnum):
     """Too few validators are connected for anything to become final."""
     HEIGHT_UNDECIDED = "HEIGHT_UNDECIDED"
     """Something waits, and for long no batch has become final."""
+    INTAKE_SHED = "INTAKE_SHED"
+    """Far more is submitted than usual, and some or all of it is shed."""
     ROUNDS_FAIL = "ROUNDS_FAIL"
     """The present height has taken several rounds."""
     VOTES_MISSING = "VOTES_MISSING"
@@ -74,6 +78,7 @@ DOWN = frozenset({HealthCode.FINALITY_BROKEN, HealthCode.STORE_READS_FAIL, Healt
 
 NOT_READY = DOWN | {
     HealthCode.JOURNAL_FAILS,
+    HealthCode.INTAKE_PAUSED,
     HealthCode.GENESIS_AHEAD,
     HealthCode.BEHIND,
     HealthCode.NO_PEERS,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,3 +59,5 @@ class NodeStatus:
     """The lowest height whose proofs and operations are in the histories."""
     peers: tuple[PeerStatus, ...]
     validators: tuple[ValidatorStatus, ...]
+    switches: Mapping[str, bool] = field(default_factory=dict)
+    """What the operator can turn off while the node runs, each on or off."""

@@ -58,7 +58,9 @@ class Submitting:
         return wait_ms if wait_ms <= self._services.wait_ms_max else None
 
     def refuse_if_busy(self) -> None:
-        """Raise `ApiError` before a request is looked at, if more proofs wait than the chain keeps up with."""
+        """Raise `ApiError` before a request is looked at, if nothing is taken in now, or more proofs wait than the
+        chain keeps up with."""
+        self._services.intake.refuse_if_closed()
         seconds = self._services.admission.busy_seconds()
         if seconds:
             raise ApiError(
@@ -71,8 +73,10 @@ class Submitting:
     async def admit(self, proofs: list[SignedProof], submissions: int, wait_ms: int, scope: Scope) -> list[Answer]:
         """What admission says to these of so many submissions. The cost of what is taken in is given back.
 
-        What is over the quota of the address, or of its account, is refused in its place.
+        Raises `ApiError` where the intake sheds them. What is over the quota of the address, or of its account, is
+        refused in its place.
         """
+        self._services.intake.count(submissions)
         bill = bill_of(scope)
         quota = bill["quota"]
         room = max(0, quota.take(submissions) - (submissions - len(proofs)))

@@ -9,6 +9,7 @@ import trio
 
 from step_node.api.status.health import Health, HealthCode, HealthReason
 from step_node.api.status.node import PeerStatus
+from step_node.api.submissions.intake import IntakeState
 from step_node.chain.chain import Chain
 from step_node.clock import Clock
 from step_node.engine.driver import ConsensusDriver
@@ -18,6 +19,7 @@ from step_node.mempool.journal import Journal
 from step_node.metrics import NodeMetrics
 from step_node.network.peers import Peers
 from step_node.node.health.clock_watch import ClockWatch
+from step_node.node.health.intake_reasons import intake_paused, intake_shed
 from step_node.node.health.loop_lag import measure_lag
 from step_node.node.health.peer_log import PeerLog
 from step_node.node.health.progress import ProgressWatch, patience_seconds
@@ -58,6 +60,7 @@ class HealthOverview:
         is_syncing: Callable[[], bool],
         waiting: Callable[[], tuple[int, int, int]],
         discovers: bool,
+        intake: Callable[[], IntakeState],
     ) -> None:
         """`waiting` counts proofs, operations and pieces of evidence; `discovers` is whether the node dials the
         validators, and not only peers of the operator's choice, which pass on what validators say."""
@@ -74,6 +77,7 @@ class HealthOverview:
         self._is_syncing = is_syncing
         self._waiting = waiting
         self._discovers = discovers
+        self._intake = intake
         self._probe = StoreProbe(chain.storage, metrics.store_answered)
         self._progress = ProgressWatch(driver)
         self._peer_log = PeerLog()
@@ -125,8 +129,10 @@ class HealthOverview:
 
     def _reasons(self) -> Iterator[HealthReason]:
         yield from self._of_store()
+        yield from intake_paused(self._intake())
         yield from self._of_chain()
         yield from self._of_peers()
+        yield from intake_shed(self._intake())
         yield from self._of_progress()
         yield from self._of_own_key()
         yield from self._of_clock()

@@ -13,7 +13,10 @@ from consensus.state import ConsensusState
 from p2p.network import PeerId
 from step_node.api.status.health import HealthCode
 from step_node.api.status.node import PeerStatus
+from step_node.api.submissions.breaker import BreakerSettings
+from step_node.api.submissions.intake import Intake
 from step_node.engine.driver import timeouts_of
+from step_node.home.switches import Switches
 from step_node.ledger.records import ValidatorRecord
 from step_node.ledger.state import StateHead
 from step_node.ledger.validators import validator_set
@@ -117,6 +120,9 @@ class MadeUpWatch:
         self.registry = CollectorRegistry()
         self.roles = RoleWatch(own=self.own, peer_id=PeerId("peer-self"))
         self.storage_watch = StorageWatch(lambda: None)
+        self.switches = Switches()
+        self.intake = Intake(self.switches, BreakerSettings(), now=lambda: self.seconds)
+        self.seconds = 0.0
         self.overview = HealthOverview(
             own=self.own,
             chain=cast(Any, self.chain),
@@ -131,6 +137,7 @@ class MadeUpWatch:
             is_syncing=lambda: self.syncing,
             waiting=lambda: (3, 1, 0),
             discovers=self.discovers,
+            intake=self.intake.state,
         )
 
     def codes(self) -> set[HealthCode]:
