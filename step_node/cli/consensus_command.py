@@ -26,10 +26,10 @@ def consensus(
     if as_json:
         print_json(answer)
     else:
-        _print(answer)
+        print_consensus(answer)
 
 
-def _print(answer: dict[str, object]) -> None:
+def print_consensus(answer: dict[str, object]) -> None:
     """One line for each thing, then a table of the validators' votes; no hash is broken or cut."""
     lines = (
         ("height", f"{answer.get('height')}, since {answer.get('heightSince')}"),

@@ -22,7 +22,7 @@ SITES_MAX: Final = 1_024
 """Sites that are told apart in an interval. There are fewer in the code; any further one shares a count."""
 
 OWN_LOGGERS: Final = frozenset(
-    {"consensus", "evidence", "home", "journal", "node", "operations", "settlement", "storage"}
+    {"admin", "consensus", "evidence", "home", "journal", "node", "operations", "settlement", "storage"}
 )
 """Who logs what no stranger can set off: it takes a validator's key, a fee, or this machine. All others are limited."""
 

@@ -32,6 +32,7 @@ from step_node.node.line_writer import LINES_WAITING_MAX, STANDARD_ERROR, LineLo
 from step_node.node.log_file import FileBounds, LogFile
 from step_node.node.log_limits import OWN_LOGGERS, LogLimits, Site
 from step_node.node.log_lines import error_of, plain, plain_text, rendered, renderer, traceback_of
+from step_node.node.recent_lines import RecentLines
 
 LIMITED_LINES_WAITING_MAX: Final = LINES_WAITING_MAX // 2
 """Of lines that strangers can set off; the rest of the queue is for those of consensus."""
@@ -136,6 +137,8 @@ class Log:
         self._limits = LogLimits(monotonic)
         self.levels = Levels.of(settings)
         self.file = file
+        self.recent = RecentLines()
+        """The last lines, once somebody has said how many."""
         self.writer = LineWriter(
             descriptor if file is None else file.descriptor,
             name="log",
@@ -153,7 +156,7 @@ class Log:
         error = error_of(event.pop("exc_info", None))
         level, said = str(event["level"]), plain_text(str(event["event"]))
         if logger in OWN_LOGGERS or level == _CRITICAL:
-            self.writer.put(partial(rendered, self._render, *_taken_down(event, error)))
+            self.writer.put(partial(self._rendered, *_taken_down(event, error)))
         elif self._limits.admits((logger, place), level, said):
             line = partial(self._rendered_if_affordable, (logger, place), *_taken_down(event, error))
             self.writer.put(line, waiting_max=LIMITED_LINES_WAITING_MAX)
@@ -177,7 +180,15 @@ class Log:
 
     def _rendered_if_affordable(self, site: Site, event: EventDict, taken: TracebackException | None) -> bytes:
         data = rendered(self._render, event, taken)
-        return data if self._limits.affords(site, event["level"], event["event"], len(data)) else b""
+        if not self._limits.affords(site, event["level"], event["event"], len(data)):
+            return b""
+        self.recent.add(data)
+        return data
+
+    def _rendered(self, event: EventDict, taken: TracebackException | None) -> bytes:
+        data = rendered(self._render, event, taken)
+        self.recent.add(data)
+        return data
 
     def _due(self, is_last: bool) -> Iterator[bytes]:
         for held_back in self._limits.take_over(is_last=is_last):
@@ -262,6 +273,17 @@ class _PartLogger(structlog.make_filtering_bound_logger(logging.DEBUG)):  # type
 
 
 _of_this_process: Log | None = None
+
+
+def keep_recent_lines(lines_max: int) -> None:
+    """Keep so many of this process' last lines in memory from now on."""
+    if _of_this_process is not None:
+        _of_this_process.recent.keep(lines_max)
+
+
+def recent_lines() -> str:
+    """The last lines of this process' log; none if nobody has said how many to keep."""
+    return "" if _of_this_process is None else _of_this_process.recent.text()
 
 
 def log_statistics() -> LogStatistics:

@@ -12,7 +12,7 @@ from consensus.inputs import Input
 from consensus.machine import Transition
 from consensus.messages import Message, ProofBatch
 from consensus.state import ConsensusState
-from p2p.network import PeerId
+from p2p.network import Network, PeerId
 from step_node.api.server.limits import EVENT_LIMITS, EventLimits
 from step_node.api.server.quotas import Quotas
 from step_node.api.services import ApiServices
@@ -212,7 +212,7 @@ class Node:
             observes_on_purpose=parts.observes_on_purpose,
             has_next=lambda address: parts.succession is not None and parts.succession.is_ready(address),
         )
-        self._snapshot_server, joiner = self._snapshots()
+        self.snapshot_server, joiner = self._snapshots()
         self._sync = Sync(
             network=parts.network,
             chain=parts.chain,
@@ -265,8 +265,8 @@ class Node:
             if self._discovery is not None:
                 nursery.start_soon(self._discovery.run)
             nursery.start_soon(self._exchange.run)
-            if self._snapshot_server is not None:
-                nursery.start_soon(self._snapshot_server.run, self.driver.wait_for_height, lambda: self._sync.active)
+            if self.snapshot_server is not None:
+                nursery.start_soon(self.snapshot_server.run, self.driver.wait_for_height, lambda: self._sync.active)
             nursery.start_soon(self._consensus.run)
             nursery.start_soon(self._read_operations)
             nursery.start_soon(self._say_again)
@@ -310,6 +310,11 @@ class Node:
             intake=self.intake,
             switches=self.switches,
         )
+
+    @property
+    def network(self) -> Network:
+        """Its peers are found, and refused, there."""
+        return self._network
 
     @property
     def shown_height(self) -> int:

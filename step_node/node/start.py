@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -28,12 +29,17 @@ from step_node.errors import StepNodeError, leaves
 from step_node.home.config import NodeConfig
 from step_node.home.keys import NodeKeys
 from step_node.home.paths import NodeHome
+from step_node.node.admin.audit import AuditLog
+from step_node.node.admin.node_commands import Commanded, node_commands
+from step_node.node.admin.server import AdminServer
 from step_node.node.descriptors import api_connections, raise_limit
 from step_node.node.disk_gauges import DiskGauges
+from step_node.node.logging import keep_recent_lines
 from step_node.node.node import Node
 from step_node.node.opening import AS_USUAL, StartOptions, check_large_state, open_parts
 from step_node.node.parts import NodeParts
 from step_node.node.reload import Reloader
+from step_node.signing.keystore import PASSWORD_ENVIRONMENT_VARIABLE
 
 log = structlog.get_logger("node")
 
@@ -102,6 +108,11 @@ async def run_node(
                 )
             )
             reloading.register(["p2p.bootstrap"], partial(_reload_bootstrap, parts.network))
+            if config.admin.socket:
+                keep_recent_lines(config.admin.log_lines)
+                commanded = Commanded(node, home, config, services.clock, secrets=_secrets(home, keys))
+                audit = AuditLog(home.admin_audit_log, services.clock)
+                await nursery.start(AdminServer(home.admin_socket, node_commands(commanded), audit).run)
             started = NodeStarted(
                 f"{'https' if tls else 'http'}://{config.api.host}:{port}",
                 await _serve_metrics(nursery, config, services),
@@ -135,6 +146,20 @@ async def _serve_metrics(nursery: trio.Nursery, config: NodeConfig, services: Ap
     )
     port = await nursery.start(serving)
     return f"http://{config.metrics.host}:{port}"
+
+
+def _secrets(home: NodeHome, keys: NodeKeys) -> tuple[str, ...]:
+    """What no debug bundle may show: the keys, and the keystore's password where the environment or the home has it."""
+    try:
+        password = home.password.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        password = ""
+    return (
+        password,
+        keys.p2p.hex(),
+        *([] if keys.validator is None else [keys.validator.hex()]),
+        os.environ.get(PASSWORD_ENVIRONMENT_VARIABLE, ""),
+    )
 
 
 def _api_limits(config: NodeConfig, files_max: int) -> ApiLimits:

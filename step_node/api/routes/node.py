@@ -44,7 +44,7 @@ def node_routes(services: ApiServices) -> APIRouter:
     @routes.get("/status", summary="Where the node stands", responses=refusals(*EVERYWHERE))
     async def status() -> StatusAnswer:
         """The last finalised height, the state of consensus above it, peers and validators."""
-        return _status_answer(services.status(), services.clock.now_ms())
+        return status_answer(services.status(), services.clock.now_ms())
 
     @routes.get(
         "/health",
@@ -138,7 +138,8 @@ def _not_well(message: str, now_ms: int) -> DetailsAnswer:
     )
 
 
-def _status_answer(status: NodeStatus, now_ms: int) -> StatusAnswer:
+def status_answer(status: NodeStatus, now_ms: int) -> StatusAnswer:
+    """The answer about `status`."""
     address = status.validator_address
     return StatusAnswer(
         version=status.version,

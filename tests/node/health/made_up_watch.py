@@ -16,7 +16,7 @@ from step_node.api.status.node import PeerStatus
 from step_node.api.submissions.breaker import BreakerSettings
 from step_node.api.submissions.intake import Intake
 from step_node.engine.driver import timeouts_of
-from step_node.home.switches import Switches
+from step_node.home.switches import Switch, Switches, Thrown
 from step_node.ledger.records import ValidatorRecord
 from step_node.ledger.state import StateHead
 from step_node.ledger.validators import validator_set
@@ -139,6 +139,22 @@ class MadeUpWatch:
             discovers=self.discovers,
             intake=self.intake.state,
         )
+
+    def throw_intake(self, is_on: bool) -> None:
+        """The operator turns the intake off, or on."""
+        self.switches.throw(Switch.INTAKE, Thrown(is_on=is_on, who="root", when_ms=0, why="a drill"))
+
+    def surge(self) -> None:
+        """For two minutes nothing is submitted, then far too much, for as long as it takes to be shed."""
+        self.intake.state()
+        self.seconds += 120
+        self.intake.state()
+        self.intake.count(10_000)
+        self.seconds += 1
+
+    def calm(self) -> None:
+        """Nobody has submitted anything for half a minute."""
+        self.seconds += 30
 
     def codes(self) -> set[HealthCode]:
         """What is wrong."""

@@ -48,6 +48,8 @@ async def test_each_reason_comes_and_goes(
     journal = watch.journal
     sees(HealthCode.FINALITY_BROKEN, later(fork=fork), later(fork=None))
     sees(HealthCode.JOURNAL_FAILS, lambda: journal.fail("is full"), lambda: journal.fail(None))
+    sees(HealthCode.INTAKE_PAUSED, lambda: watch.throw_intake(False), lambda: watch.throw_intake(True))
+    sees(HealthCode.INTAKE_SHED, watch.surge, watch.calm)
     sees(HealthCode.GENESIS_AHEAD, lambda: watch.clock.advance(-120_000), lambda: watch.clock.advance(120_000))
     sees(HealthCode.BEHIND, later(syncing=True), later(syncing=False))
     sees(HealthCode.BEHIND, later(shown=2), later(shown=1))

@@ -1,0 +1,116 @@
+"""The commands of a running node: everything that the admin socket offers is registered here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from prometheus_client import generate_latest
+
+from step_node.api.models.node import ConsensusAnswer, ReasonAnswer
+from step_node.api.models.schema import Answer
+from step_node.api.routes.node import status_answer
+from step_node.clock import Clock
+from step_node.home.config import NodeConfig
+from step_node.home.paths import NodeHome
+from step_node.network.snapshots import SnapshotServer
+from step_node.node.admin.bundle import disk, json_text, process, secrets_of, shown_config, versions, without_secrets
+from step_node.node.admin.commands import CommandRefused, Commands, Nothing, Order
+from step_node.node.admin.peers import PeerCommands
+from step_node.node.admin.switching import SwitchesAnswer, Switching
+from step_node.node.admin.tasks import task_tree, thread_stacks
+from step_node.node.logging import recent_lines
+from step_node.node.node import Node
+from step_node.offload import run_blocking
+from step_node.snapshot.records import InvalidSnapshot
+from step_node.storage.interface import StorageUnavailable
+
+
+class SnapshotAnswer(Answer):
+    """A snapshot of the state was taken."""
+
+    height: int
+    records: int
+    chunks: int
+
+
+class BundleAnswer(Answer):
+    """The texts of a debug bundle, by the names of its files."""
+
+    files: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Commanded:
+    """What the commands act on. `secrets` are texts that no bundle may hold, besides those of the settings."""
+
+    node: Node
+    home: NodeHome
+    config: NodeConfig
+    clock: Clock
+    secrets: Sequence[str] = ()
+
+
+def node_commands(commanded: Commanded) -> Commands:
+    """All commands of a node. What has something else to command adds its own line."""
+    commands = Commands()
+    node = commanded.node
+    switching = Switching(node.switches, commanded.clock)
+    peers = PeerCommands(node.network, node.status)
+    switching.add_to(commands)
+    peers.add_to(commands)
+    commands.add("consensus", Nothing, partial(_consensus, commanded))
+    commands.add("snapshot", Nothing, partial(_snapshot, node.snapshot_server))
+    commands.add("debug-bundle", Nothing, partial(_bundle, commanded, peers, switching))
+    return commands
+
+
+async def _consensus(commanded: Commanded, _: Nothing, _order: Order) -> ConsensusAnswer:
+    return _consensus_answer(commanded)
+
+
+def _consensus_answer(commanded: Commanded) -> ConsensusAnswer:
+    return ConsensusAnswer.of(commanded.node.consensus(), commanded.clock.now_ms())
+
+
+async def _snapshot(server: SnapshotServer | None, _: Nothing, _order: Order) -> SnapshotAnswer:
+    if server is None:
+        raise CommandRefused("this node keeps no snapshots: the folder data/snapshots cannot be used, as the log says")
+    try:
+        index = await server.take()
+    except ValueError as error:
+        raise CommandRefused(f"no snapshot can be taken: {error}") from error
+    except (StorageUnavailable, OSError, InvalidSnapshot) as error:
+        raise CommandRefused(f"no snapshot could be taken: {error}") from error
+    return SnapshotAnswer(height=index.height, records=index.records, chunks=len(index.chunks))
+
+
+async def _bundle(
+    commanded: Commanded, peers: PeerCommands, switching: Switching, _: Nothing, _order: Order
+) -> BundleAnswer:
+    node = commanded.node
+    health, now_ms = node.overview.health(), commanded.clock.now_ms()
+    switches: SwitchesAnswer = switching.all()
+    texts = {
+        "versions.json": json_text(await run_blocking(versions)),
+        "config.json": json_text(shown_config(commanded.config)),
+        "status.json": json_text(status_answer(node.status(), now_ms).model_dump(mode="json", by_alias=True)),
+        "health.json": json_text(
+            {
+                "status": health.level.value,
+                "reasons": [ReasonAnswer.of(reason).model_dump(mode="json") for reason in health.reasons],
+            }
+        ),
+        "consensus.json": json_text(_consensus_answer(commanded).model_dump(mode="json", by_alias=True)),
+        "peers.json": json_text(peers.answer().model_dump(mode="json", by_alias=True)),
+        "switches.json": json_text(switches.model_dump(mode="json", by_alias=True)),
+        "process.json": json_text(process()),
+        "disk.json": json_text(await run_blocking(disk, commanded.home.root)),
+        "metrics.txt": generate_latest(node.registry).decode(),
+        "tasks.txt": task_tree(),
+        "threads.txt": thread_stacks(),
+        "log.txt": recent_lines(),
+    }
+    secrets = (*secrets_of(commanded.config), *commanded.secrets)
+    return BundleAnswer(files=await run_blocking(without_secrets, texts, secrets))
