@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -26,7 +26,7 @@ SLOW_SECONDS = 3_600.0
 """How long a command may take that goes through the whole state."""
 
 
-class OnOrOff(str, Enum):
+class OnOrOff(StrEnum):
     """Which way to throw a switch."""
 
     ON = "on"
