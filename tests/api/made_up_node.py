@@ -115,6 +115,8 @@ class MadeUpNode:
     health: Health = field(default_factory=Health)
     switches: Switches = field(default_factory=Switches)
     breaker: BreakerSettings = field(default_factory=BreakerSettings)
+    seconds: float = 0.0
+    """By which the breaker counts."""
 
     def services(
         self,
@@ -138,7 +140,7 @@ class MadeUpNode:
             links_to=lambda _validator_set_hash: (),
             feed=self.feed,
             event_limits=event_limits,
-            intake=Intake(self.switches, self.breaker, now=lambda: self.clock.now_ms() / 1000),
+            intake=Intake(self.switches, self.breaker, now=lambda: self.seconds),
             switches=self.switches,
             operations=OperationDesk(chain=self.chain, pool=self.operation_pool, publish=self._publish),
         )
@@ -172,6 +174,7 @@ class MadeUpNode:
                 PeerStatus("16Uiu2two", "/ip4/192.0.2.2/tcp/40000", False, None, None, None),
             ),
             validators=(ValidatorStatus(validator, 100_000_000_000, True, "16Uiu2self"),),
+            switches=self.switches.states(),
         )
 
     def consensus(self) -> ConsensusStatus:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from prometheus_client import generate_latest
@@ -49,7 +49,7 @@ class Commanded:
     home: NodeHome
     config: NodeConfig
     clock: Clock
-    secrets: Sequence[str] = ()
+    secrets: Sequence[str] = field(default=(), repr=False)
 
 
 def node_commands(commanded: Commanded) -> Commands:

@@ -1,0 +1,1 @@
+"""The admin socket of a running node."""
