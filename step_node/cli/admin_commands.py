@@ -74,6 +74,26 @@ def switches(
     _print_switches(command_node(home, "switches", arguments, why=why), as_json)
 
 
+@app.command("set-log-level")
+def set_log_level(
+    levels: Annotated[
+        str, typer.Argument(metavar="LEVELS", help='Of parts, as "consensus=debug,p2p=info"; or of all, as "debug".')
+    ],
+    home: HomeOption,
+    why: WhyOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Change what is logged, until the node stops or reads its settings again. To keep it, set `levels` under [log].
+
+    Example: step-node admin set-log-level consensus=debug,p2p=info --home node
+    """
+    answer = command_node(home, "set-log-level", {"levels": levels}, why=why)
+    if as_json:
+        print_json(answer)
+    else:
+        typer.echo(plain(answer["levels"]))
+
+
 @app.command("peers")
 def peers(home: HomeOption, as_json: JsonOption = False) -> None:
     """Show who is connected, what each peer's faults add up to, and who is refused for how long.

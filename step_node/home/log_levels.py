@@ -15,6 +15,7 @@ LEVEL_NAMES: Final[tuple[str, ...]] = get_args(LogLevelName)
 
 OWN_PARTS: Final = frozenset(
     {
+        "admin",
         "consensus",
         "evidence",
         "gossip",

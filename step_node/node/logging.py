@@ -281,6 +281,11 @@ def keep_recent_lines(lines_max: int) -> None:
         _of_this_process.recent.keep(lines_max)
 
 
+def levels_of_this_process() -> Levels | None:
+    """Those of its log; None if none has been set up."""
+    return None if _of_this_process is None else _of_this_process.levels
+
+
 def recent_lines() -> str:
     """The last lines of this process' log; none if nobody has said how many to keep."""
     return "" if _of_this_process is None else _of_this_process.recent.text()

@@ -25,6 +25,7 @@ COMMANDS = (
     "admin pause-intake",
     "admin resume",
     "admin switches",
+    "admin set-log-level",
     "admin peers",
     "admin ban",
     "admin unban",

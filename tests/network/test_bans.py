@@ -88,3 +88,18 @@ async def test_a_file_that_cannot_be_read_or_written_does_not_stop_the_node(tmp_
     async with keep_bans(path, SetClock(NOW_MS)) as bans:
         assert bans.known == {}
         bans.changed({PEER: 30.0})
+
+
+async def test_the_operators_ban_outlives_a_restart_with_all_its_time(tmp_path: Path) -> None:
+    path = tmp_path / "bans.json"
+    settings = Libp2pSettings(private_key=private_key_of("bans"))
+    async with keep_bans(path, SetClock(NOW_MS)) as bans, open_libp2p_network(settings, bans=bans) as network:
+        network.ban(PEER, 86_400)
+        network.penalise(PeerId("another"), Fault.WRONG_CHAIN)
+    later = SetClock(NOW_MS + 3_600_000)
+    async with keep_bans(path, later) as bans, open_libp2p_network(settings, bans=bans) as network:
+        (ban,) = network.bans()
+        assert (ban.peer_id, ban.by_operator) == (PEER, True)
+        assert ban.seconds == pytest.approx(82_800, abs=1)
+        assert network.unban(PEER)
+    assert await known_bans(path, NOW_MS + 3_600_000) == {}

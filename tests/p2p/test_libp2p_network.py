@@ -332,6 +332,28 @@ async def test_a_member_that_dials_is_let_in_too_and_a_stranger_goes_for_it() ->
             await eventually(lambda: member in node.peers() and len(node.peers()) == 2)
 
 
+async def test_an_added_peer_is_dialled_again_until_it_is_dropped_and_a_banned_one_is_not() -> None:
+    async with running("one") as one, running("two") as two:
+        await two.add_peer(one.listen_addresses[0])
+        assert two.peers() == (one.peer_id,)
+        assert two.is_kept(one.peer_id)
+        two.keep_connected([])
+        assert two.is_kept(one.peer_id), "the chain's set does not take it away"
+        await two.disconnect(one.peer_id)
+        await connected(two, one)
+        two.ban(one.peer_id, 60)
+        await eventually(lambda: not two.peers())
+        with pytest.raises(PeerUnreachable, match="banned"):
+            await two.add_peer(one.listen_addresses[0])
+        assert two.unban(one.peer_id)
+        await connected(two, one)
+        await two.drop_peer(one.peer_id)
+        assert not two.is_kept(one.peer_id)
+        assert two.peers() == ()
+        with pytest.raises(ValueError, match="own"):
+            await two.add_peer(two.listen_addresses[0])
+
+
 async def test_whoever_is_no_longer_kept_is_not_dialled_any_more_and_stays_connected() -> None:
     async with running("one") as one, running("two") as two:
         two.keep_connected(one.listen_addresses)

@@ -12,6 +12,8 @@ from p2p.penalties import (
     BAN_THRESHOLD_POINTS,
     BANNED_PEERS_MAX,
     DECAY_POINTS_PER_SECOND,
+    OPERATOR_BAN_SECONDS_MAX,
+    OPERATOR_BANS_MAX,
     PENALISED_PEERS_MAX,
     PENALTY_POINTS,
     Bans,
@@ -91,3 +93,45 @@ def test_bans_known_at_the_start_go_on_and_every_new_one_is_told() -> None:
     assert not book.is_banned(PEER)
     book.charge(PeerId("new"), Fault.WRONG_CHAIN)
     assert told == [{PeerId("for ever"): BAN_SECONDS - 21, PeerId("new"): BAN_SECONDS}]
+
+
+def test_the_operators_bans_last_as_long_as_said_and_no_stranger_pushes_them_out() -> None:
+    clock = Clock()
+    told: list[dict[PeerId, float]] = []
+    book = PenaltyBook(clock, Bans(operators_changed=lambda bans: told.append(dict(bans))))
+    book.ban_for(PEER, 86_400)
+    for number in range(BANNED_PEERS_MAX + 5):
+        book.charge(PeerId(f"banned {number}"), Fault.WRONG_CHAIN)
+    clock.now += 86_000
+    assert book.is_banned(PEER)
+    assert book.operator_bans() == {PEER: 400}
+    clock.now += 401
+    assert not book.is_banned(PEER)
+    assert told == [{PEER: 86_400}]
+
+
+def test_a_lifted_ban_is_forgiven_whoever_has_said_it() -> None:
+    book = PenaltyBook(Clock())
+    book.ban_for(PEER, 60)
+    book.charge(PEER, Fault.STALLED)
+    other = PeerId("other")
+    book.charge(other, Fault.WRONG_CHAIN)
+    for peer in (PEER, other):
+        assert book.unban(peer)
+        assert not book.is_banned(peer)
+        assert not book.unban(peer)
+    book.charge(PEER, Fault.STALLED)
+    assert book.unban(PEER) is False
+    assert book.points(PEER) == 0
+
+
+def test_the_operators_bans_are_bounded_in_time_and_number_and_one_more_is_refused() -> None:
+    book = PenaltyBook(Clock())
+    with pytest.raises(ValueError, match="must last"):
+        book.ban_for(PEER, OPERATOR_BAN_SECONDS_MAX + 1)
+    for number in range(OPERATOR_BANS_MAX):
+        book.ban_for(PeerId(f"p{number}"), 60)
+    with pytest.raises(ValueError, match="lift one of those"):
+        book.ban_for(PEER, 60)
+    book.ban_for(PeerId("p0"), 120)
+    assert book.operator_bans()[PeerId("p0")] == 120

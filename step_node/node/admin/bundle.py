@@ -14,7 +14,7 @@ import re
 import resource
 import sys
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any, Final
@@ -23,8 +23,8 @@ from pydantic import BaseModel
 
 import step_node
 from step_node.home.config import NodeConfig
+from step_node.home.secrets import HIDDEN
 
-HIDDEN: Final = "(hidden)"
 SECRET_CHARACTERS_MIN: Final = 6
 """A shorter word is not looked for: it would be found in every other one."""
 ENTRIES_MAX: Final = 5_000
@@ -60,11 +60,18 @@ def shown_config(config: BaseModel) -> dict[str, Any]:
 
 def secrets_of(config: NodeConfig) -> list[str]:
     """What the settings hold that nobody may see."""
-    uri = config.storage.mongodb_uri
-    if uri is None:
-        return []
-    user = uri.partition("://")[2].rpartition("@")[0]
-    return [uri, *filter(None, [user.partition(":")[2]])]
+    secrets = list(_hidden_texts(config))
+    users = [text.partition("://")[2].rpartition("@")[0] for text in secrets]
+    return [*secrets, *filter(None, (user.partition(":")[2] for user in users))]
+
+
+def _hidden_texts(config: BaseModel) -> Iterator[str]:
+    for name, field in type(config).model_fields.items():
+        value = getattr(config, name)
+        if isinstance(value, BaseModel):
+            yield from _hidden_texts(value)
+        elif not field.repr and isinstance(value, str):
+            yield value
 
 
 def versions() -> dict[str, Any]:

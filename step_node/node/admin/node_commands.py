@@ -5,26 +5,41 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Annotated
 
 from prometheus_client import generate_latest
+from pydantic import Field
 
 from step_node.api.models.node import ConsensusAnswer, ReasonAnswer
 from step_node.api.models.schema import Answer
 from step_node.api.routes.node import status_answer
 from step_node.clock import Clock
 from step_node.home.config import NodeConfig
+from step_node.home.log_levels import LEVELS_CHARACTERS_MAX
 from step_node.home.paths import NodeHome
 from step_node.network.snapshots import SnapshotServer
 from step_node.node.admin.bundle import disk, json_text, process, secrets_of, shown_config, versions, without_secrets
-from step_node.node.admin.commands import CommandRefused, Commands, Nothing, Order
+from step_node.node.admin.commands import Asked, CommandRefused, Commands, Nothing, Order
 from step_node.node.admin.peers import PeerCommands
 from step_node.node.admin.switching import SwitchesAnswer, Switching
 from step_node.node.admin.tasks import task_tree, thread_stacks
-from step_node.node.logging import recent_lines
+from step_node.node.logging import levels_of_this_process, recent_lines
 from step_node.node.node import Node
 from step_node.offload import run_blocking
 from step_node.snapshot.records import InvalidSnapshot
 from step_node.storage.interface import StorageUnavailable
+
+
+class LevelsAsked(Asked):
+    """As `levels` of `[log]`: `consensus=debug,p2p=info`; or one level, of all parts that have none of their own."""
+
+    levels: Annotated[str, Field(min_length=1, max_length=LEVELS_CHARACTERS_MAX)]
+
+
+class LevelsAnswer(Answer):
+    """All levels, as they are now."""
+
+    levels: str
 
 
 class SnapshotAnswer(Answer):
@@ -61,6 +76,7 @@ def node_commands(commanded: Commanded) -> Commands:
     switching.add_to(commands)
     peers.add_to(commands)
     commands.add("consensus", Nothing, partial(_consensus, commanded))
+    commands.add("set-log-level", LevelsAsked, _set_levels)
     commands.add("snapshot", Nothing, partial(_snapshot, node.snapshot_server))
     commands.add("debug-bundle", Nothing, partial(_bundle, commanded, peers, switching))
     return commands
@@ -72,6 +88,17 @@ async def _consensus(commanded: Commanded, _: Nothing, _order: Order) -> Consens
 
 def _consensus_answer(commanded: Commanded) -> ConsensusAnswer:
     return ConsensusAnswer.of(commanded.node.consensus(), commanded.clock.now_ms())
+
+
+async def _set_levels(asked: LevelsAsked, _order: Order) -> LevelsAnswer:
+    levels = levels_of_this_process()
+    if levels is None:
+        raise CommandRefused("this process has no log of its own")
+    try:
+        levels.change(asked.levels)
+    except ValueError as error:
+        raise CommandRefused(f"levels: {error}") from error
+    return LevelsAnswer(levels=levels.text())
 
 
 async def _snapshot(server: SnapshotServer | None, _: Nothing, _order: Order) -> SnapshotAnswer:

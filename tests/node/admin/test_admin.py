@@ -21,10 +21,11 @@ from step_node.cli.error_lines import CommandError
 from step_node.clock import SystemClock
 from step_node.home.config import NodeConfig, StorageConfig
 from step_node.home.paths import NodeHome
+from step_node.home.secrets import HIDDEN
 from step_node.home.switches import Switch
 from step_node.node.admin import audit as audit_module
 from step_node.node.admin.audit import AuditLog
-from step_node.node.admin.bundle import HIDDEN, shown_config, without_secrets
+from step_node.node.admin.bundle import shown_config, without_secrets
 from step_node.node.admin.commands import Commands, Nothing, Order
 from step_node.node.admin.node_commands import Commanded, node_commands
 from step_node.node.admin.server import CONNECTIONS_MAX, REQUEST_BYTES_MAX, AdminServer
@@ -125,6 +126,7 @@ async def test_peers_are_banned_and_let_back_and_nonsense_is_told(tmp_path: Path
             ("add-peer", {"address": "nowhere"}, "address: "),
             ("peers", {"more": 1}, "more: unknown key"),
             ("snapshot", {}, "height 0"),
+            ("set-log-level", {"levels": "debug"}, "no log of its own"),
             ("dance", {}, "has no command 'dance'; it has add-peer"),
         ):
             with pytest.raises(CommandError, match=said):
