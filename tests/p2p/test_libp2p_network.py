@@ -340,13 +340,13 @@ async def test_an_added_peer_is_dialled_again_until_it_is_dropped_and_a_banned_o
         two.keep_connected([])
         assert two.is_kept(one.peer_id), "the chain's set does not take it away"
         await two.disconnect(one.peer_id)
-        await connected(two, one)
+        await connected(two, 1)
         two.ban(one.peer_id, 60)
         await eventually(lambda: not two.peers())
         with pytest.raises(PeerUnreachable, match="banned"):
             await two.add_peer(one.listen_addresses[0])
         assert two.unban(one.peer_id)
-        await connected(two, one)
+        await connected(two, 1)
         await two.drop_peer(one.peer_id)
         assert not two.is_kept(one.peer_id)
         assert two.peers() == ()

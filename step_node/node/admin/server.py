@@ -58,7 +58,8 @@ class AdminServer:
         with self._removed():
             listening.listen(CONNECTIONS_MAX)
             listener = trio.SocketListener(trio.socket.from_stdlib_socket(listening))
-            await trio.serve_listeners(self._serve, [listener], task_status=task_status)
+            task_status.started()
+            await trio.serve_listeners(self._serve, [listener])
 
     @contextmanager
     def _removed(self) -> Iterator[None]:
