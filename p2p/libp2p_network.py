@@ -81,7 +81,6 @@ class Libp2pNetwork(BaseNetwork):
         super().__init__(peer_id_of(settings.private_key), clock, bans)
         self._settings = settings
         self._chosen = settings.bootstrap_addresses
-        self._kept: tuple[Iterable[str], Scope] = (), Scope.LOOPBACK
         self._nursery = nursery
         self._host: ChoosingHost | None = None
         self._gossip: Gossip | None = None
@@ -178,6 +177,8 @@ class Libp2pNetwork(BaseNetwork):
         self._keep()
 
     def _keep(self) -> None:
+        if self._closed:
+            return
         # The operator's own choice may be anywhere, and is tried first.
         chosen = (*self._chosen, *self._added.values())
         scopes = dict.fromkeys(chosen, Scope.LOOPBACK) | {
