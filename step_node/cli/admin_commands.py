@@ -195,6 +195,34 @@ def drop_peer(peer: PeerArgument, home: HomeOption, why: WhyOption = "", as_json
         typer.echo("It is a bootstrap peer or a validator's, and is dialled again; `ban` keeps it away.")
 
 
+@app.command("reload")
+def reload(home: HomeOption, why: WhyOption = "", as_json: JsonOption = False) -> None:
+    """Have the node read its settings again, as SIGHUP does, and say which hold now and which wait for a restart.
+
+    Example: step-node admin reload --home node
+    """
+    answer = command_node(home, "reload", why=why)
+    if as_json:
+        print_json(answer)
+        return
+    typer.echo(plain(f"changed: {', '.join(answer['changed']) or 'nothing'}"))
+    if answer["waiting"]:
+        typer.echo(plain(f"after a restart: {', '.join(answer['waiting'])}"))
+
+
+@app.command("prune")
+def prune(home: HomeOption, why: WhyOption = "", as_json: JsonOption = False) -> None:
+    """Let go now of what the settings under [retention] do not keep, and say what is kept.
+
+    Example: step-node admin prune --home node
+    """
+    answer = command_node(home, "prune", why=why, timeout_seconds=SLOW_SECONDS)
+    if as_json:
+        print_json(answer)
+    else:
+        typer.echo(f"batches from height {answer['batchesFrom']}, histories from height {answer['historiesFrom']}")
+
+
 @app.command("snapshot")
 def snapshot(home: HomeOption, why: WhyOption = "", as_json: JsonOption = False) -> None:
     """Take a snapshot of the state now, for peers that join. It goes through the whole state, beside all other work.

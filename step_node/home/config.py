@@ -185,11 +185,11 @@ class MempoolConfig(_Section):
 class IntakeConfig(_Section):
     """What is shed when far more is submitted than usual: docs/administration.md."""
 
-    shed: bool = True
+    shed: Annotated[bool, RELOADABLE] = True
     """Whether proofs are shed (503, INTAKE_SHED) while far more of them are submitted than usual."""
-    shed_factor: Annotated[float, Field(ge=1.5, le=1_000)] = 3.0
+    shed_factor: Annotated[float, RELOADABLE, Field(ge=1.5, le=1_000)] = 3.0
     """How many times the usual is too much: usual is what was taken a second, over the last five minutes."""
-    shed_floor_per_second: Annotated[int, Field(ge=1, le=1_000_000)] = 100
+    shed_floor_per_second: Annotated[int, RELOADABLE, Field(ge=1, le=1_000_000)] = 100
     """The least that counts as usual, in proofs a second: below `shed_factor` times as many nothing is ever shed."""
 
 

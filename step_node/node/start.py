@@ -23,6 +23,7 @@ from step_node.api.server.serving import serve_api
 from step_node.api.server.tls import Tls, load_tls
 from step_node.api.services import ApiServices
 from step_node.api.status.node import NodeStatus
+from step_node.api.submissions.intake import Intake
 from step_node.chain.genesis import Genesis
 from step_node.clock import SystemClock
 from step_node.errors import StepNodeError, leaves
@@ -36,10 +37,12 @@ from step_node.node.descriptors import api_connections, raise_limit
 from step_node.node.disk_gauges import DiskGauges
 from step_node.node.logging import keep_recent_lines
 from step_node.node.node import Node
-from step_node.node.opening import AS_USUAL, StartOptions, check_large_state, open_parts
+from step_node.node.opening import AS_USUAL, StartOptions, breaker_settings, check_large_state, open_parts
 from step_node.node.parts import NodeParts
-from step_node.node.reload import Reloader
+from step_node.node.reload import Change, Reloader
 from step_node.signing.keystore import PASSWORD_ENVIRONMENT_VARIABLE
+
+INTAKE_SETTINGS = ("intake.shed", "intake.shed_factor", "intake.shed_floor_per_second")
 
 log = structlog.get_logger("node")
 
@@ -107,10 +110,11 @@ async def run_node(
                     on_stopping=services.feed.stop,
                 )
             )
+            reloading.register(INTAKE_SETTINGS, partial(_reload_intake, node.intake))
             reloading.register(["p2p.bootstrap"], partial(_reload_bootstrap, parts.network))
             if config.admin.socket:
                 keep_recent_lines(config.admin.log_lines)
-                commanded = Commanded(node, home, config, services.clock, secrets=_secrets(home, keys))
+                commanded = Commanded(node, home, config, services.clock, reloading, secrets=_secrets(home, keys))
                 audit = AuditLog(home.admin_audit_log, services.clock)
                 await nursery.start(AdminServer(home.admin_socket, node_commands(commanded), audit).run)
             started = NodeStarted(
@@ -179,6 +183,10 @@ def _tls(home: NodeHome, config: NodeConfig) -> Tls | None:
     if certificate is None or key is None:
         return None
     return load_tls(home.root / certificate, home.root / key, now_ms=SystemClock().now_ms())
+
+
+def _reload_intake(intake: Intake, config: NodeConfig) -> Change:
+    return partial(intake.set, breaker_settings(config.intake))
 
 
 def _reload_api(reloader: Reloader, home: NodeHome, files_max: int, accounts: Quotas, served: ServedApi) -> None:

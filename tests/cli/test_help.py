@@ -26,6 +26,8 @@ COMMANDS = (
     "admin resume",
     "admin switches",
     "admin set-log-level",
+    "admin reload",
+    "admin prune",
     "admin peers",
     "admin ban",
     "admin unban",

@@ -77,7 +77,7 @@ async def _follow_the_page(machine: Machine) -> None:
             elif "maps on" in command:
                 assert (await http.get("/mesh/stats")).status_code == 200
         assert {name for name, is_on in (await http.get("/status")).json()["switches"].items() if not is_on} == set()
-    assert len(said) == len(commands_of_the_page()) == 15
+    assert len(said) == len(commands_of_the_page()) == 17
     records = [json.loads(line) for line in machine.home.admin_audit_log.read_text().splitlines()]
     assert len(records) == len(said)
     assert {record["outcome"] for record in records} == {"done"}

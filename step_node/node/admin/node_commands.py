@@ -25,6 +25,8 @@ from step_node.node.admin.switching import SwitchesAnswer, Switching
 from step_node.node.admin.tasks import task_tree, thread_stacks
 from step_node.node.logging import levels_of_this_process, recent_lines
 from step_node.node.node import Node
+from step_node.node.pruning import Pruner
+from step_node.node.reload import Reloader
 from step_node.offload import run_blocking
 from step_node.snapshot.records import InvalidSnapshot
 from step_node.storage.interface import StorageUnavailable
@@ -40,6 +42,20 @@ class LevelsAnswer(Answer):
     """All levels, as they are now."""
 
     levels: str
+
+
+class ReloadAnswer(Answer):
+    """Settings that hold from now on, and those that wait for a restart, by name."""
+
+    changed: list[str]
+    waiting: list[str]
+
+
+class PruneAnswer(Answer):
+    """From which height on the store has batches, and histories."""
+
+    batches_from: int
+    histories_from: int
 
 
 class SnapshotAnswer(Answer):
@@ -64,6 +80,7 @@ class Commanded:
     home: NodeHome
     config: NodeConfig
     clock: Clock
+    reloader: Reloader
     secrets: Sequence[str] = field(default=(), repr=False)
 
 
@@ -77,6 +94,8 @@ def node_commands(commanded: Commanded) -> Commands:
     peers.add_to(commands)
     commands.add("consensus", Nothing, partial(_consensus, commanded))
     commands.add("set-log-level", LevelsAsked, _set_levels)
+    commands.add("reload", Nothing, partial(_reload, commanded.reloader))
+    commands.add("prune", Nothing, partial(_prune, node.pruner))
     commands.add("snapshot", Nothing, partial(_snapshot, node.snapshot_server))
     commands.add("debug-bundle", Nothing, partial(_bundle, commanded, peers, switching))
     return commands
@@ -99,6 +118,21 @@ async def _set_levels(asked: LevelsAsked, _order: Order) -> LevelsAnswer:
     except ValueError as error:
         raise CommandRefused(f"levels: {error}") from error
     return LevelsAnswer(levels=levels.text())
+
+
+async def _reload(reloader: Reloader, _: Nothing, _order: Order) -> ReloadAnswer:
+    reloaded = await reloader.reload()
+    if reloaded.refused is not None:
+        raise CommandRefused(f"the settings stay as they were: {reloaded.refused}")
+    return ReloadAnswer(changed=list(reloaded.changed), waiting=list(reloaded.waiting))
+
+
+async def _prune(pruner: Pruner, _: Nothing, _order: Order) -> PruneAnswer:
+    try:
+        kept = await pruner.prune()
+    except StorageUnavailable as error:
+        raise CommandRefused(f"the store does not answer: {error}; try again later") from error
+    return PruneAnswer(batches_from=kept.batches_from, histories_from=kept.histories_from)
 
 
 async def _snapshot(server: SnapshotServer | None, _: Nothing, _order: Order) -> SnapshotAnswer:

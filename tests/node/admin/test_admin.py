@@ -32,6 +32,7 @@ from step_node.node.admin.server import CONNECTIONS_MAX, REQUEST_BYTES_MAX, Admi
 from step_node.node.admin.switching import SwitchesAnswer
 from step_node.node.node import Node
 from step_node.node.recent_lines import RECENT_BYTES_MAX, RecentLines
+from step_node.node.reload import Reloader
 from tests.support.chains import make_genesis, validator_names
 from tests.support.nodes import QUICK, running_node
 
@@ -78,7 +79,8 @@ async def served(tmp_path: Path) -> AsyncIterator[Served]:
         trio.open_nursery() as nursery,
     ):
         home.config.touch()
-        commands = node_commands(Commanded(node, home, CONFIG, SystemClock(), secrets=(SECRET,)))
+        reloader = Reloader(CONFIG, lambda: CONFIG)
+        commands = node_commands(Commanded(node, home, CONFIG, SystemClock(), reloader, secrets=(SECRET,)))
         server = AdminServer(home.admin_socket, commands, AuditLog(home.admin_audit_log, SystemClock()))
         await nursery.start(server.run)
         yield Served(node, home, commands)
@@ -131,6 +133,12 @@ async def test_peers_are_banned_and_let_back_and_nonsense_is_told(tmp_path: Path
         ):
             with pytest.raises(CommandError, match=said):
                 await here.command(name, **arguments)
+
+
+async def test_settings_are_read_again_and_the_past_is_pruned(tmp_path: Path) -> None:
+    async with served(tmp_path) as here:
+        assert await here.command("reload") == {"changed": [], "waiting": []}
+        assert await here.command("prune") == {"batchesFrom": 1, "historiesFrom": 1}
 
 
 async def test_a_request_that_is_none_is_refused_and_the_node_goes_on(tmp_path: Path) -> None:

@@ -94,6 +94,7 @@ class MadeUpWatch:
     shared_by: int = 0
     has_work: bool = False
     absence: str | None = None
+    signer_absence: str | None = None
     refusal: str | None = None
     journal: MadeUpJournal = field(default_factory=MadeUpJournal)
     clock: SetClock = field(default_factory=lambda: SetClock(START_MS))

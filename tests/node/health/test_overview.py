@@ -59,6 +59,7 @@ async def test_each_reason_comes_and_goes(
     absent, present = partial(watch.set_own, absent_batches=10), partial(watch.set_own, absent_batches=9)
     sees(HealthCode.VOTES_MISSING, absent, present)
     sees(HealthCode.NOT_SIGNING, later(absence="it is behind"), later(absence=None))
+    sees(HealthCode.SIGNER_AWAY, later(signer_absence="it is away"), later(signer_absence=None))
     sees(HealthCode.SIGNATURE_REFUSED, later(refusal="the guard"), later(refusal=None))
     sees(HealthCode.P2P_KEY_SHARED, later(shared_by=2), later(shared_by=0))
     for code, state_of_key in (
