@@ -14,6 +14,7 @@ import typer
 from step_node.cli import (
     account_commands,
     admin_commands,
+    backup_commands,
     bench_command,
     chaos_command,
     config_commands,
@@ -86,6 +87,7 @@ app.command("walk")(walk_command.walk)
 app.add_typer(account_commands.app, name="account")
 app.add_typer(config_commands.app, name="config")
 app.add_typer(admin_commands.app, name="admin")
+app.add_typer(backup_commands.app, name="backup")
 app.add_typer(keys_commands.app, name="keys")
 app.add_typer(mesh_commands.app, name="mesh")
 app.add_typer(proof_commands.app, name="proof")

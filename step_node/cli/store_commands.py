@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from step_node.storage.open import StorageSettings
+from step_node.cli.output import print_json
 
-TOLD_EVERY_RECORDS = 1_000_000
+if TYPE_CHECKING:
+    from step_node.cli.progress_lines import ProgressLines
+    from step_node.home.paths import NodeHome
+    from step_node.storage.open import StorageSettings
 
 app = typer.Typer(
     no_args_is_help=True, help="The store of a home: verify it, rebuild it, prepare a MongoDB replica set."
@@ -51,19 +53,21 @@ def initiate(
 
 @app.command(epilog="Example: step-node store verify --home node")
 def verify(
-    home: Annotated[Path, typer.Option(metavar="DIR", help="The node's home.")],
+    home: Annotated[Path, typer.Option(metavar="DIR", help="The node's home; the node may run.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, and no progress.")] = False,
 ) -> None:
-    """Look through the store of a home: a SQLite file for damage, page by page and index by index; and the records of
-    either engine, whether they add up to the state root.
+    """Look through the store of a home, with either engine: a SQLite file for damage, page by page and index by index;
+    all batches, whether each follows the one before, is signed, and has the receipts that it commits to; and all
+    records, whether they add up to the state root.
 
-    `start` does the quicker half of it by itself while the store is small. The node may run meanwhile; a large store
-    takes a minute or more for each GB, and progress is told on standard error.
+    `start` does the quicker part of it by itself. A large store takes a minute or more for each GB.
 
-    Exit status: 0 it is sound; 1 it is damaged, has been changed, or cannot be read.
+    Exit status: 0 it is sound; 1 it is damaged, has been changed, or cannot be read: the first bad height is named.
     """
     import trio
 
     from step_node.cli.error_lines import CommandError
+    from step_node.cli.progress_lines import ProgressLines
     from step_node.home.config import load_config
     from step_node.home.paths import NodeHome
     from step_node.home.store import storage_settings
@@ -77,8 +81,19 @@ def verify(
             raise CommandError(f"{node_home.ledger}: is not there; the node has not been started yet")
         check_file(node_home.ledger)
         name = str(node_home.ledger)
-    trio.run(_add_up, storage_settings(node_home, config))
-    typer.echo(f"{name} is sound")
+    progress = ProgressLines(quiet=as_json)
+    facts = trio.run(_look_through, node_home, storage_settings(node_home, config), progress)
+    progress.end()
+    if as_json:
+        print_json({"store": name, "sound": True, **facts})
+        return
+    found = ""
+    if facts:
+        found = (
+            f": {facts['batches']} batches up to height {facts['height']}, {facts['commitsWithKnownValidators']}"
+            f" commits held against their validators, {facts['proofs']} receipts, {facts['records']} records"
+        )
+    typer.echo(f"{name} is sound{found}")
 
 
 @app.command(epilog="Example: step-node store rebuild --home node")
@@ -132,23 +147,30 @@ def _agreed(question: str) -> bool:
         return False
 
 
-async def _add_up(settings: StorageSettings) -> None:
+async def _look_through(home: NodeHome, settings: StorageSettings, progress: ProgressLines) -> dict[str, object]:
+    """What was found; nothing of a store that holds no chain yet."""
+    from step_node.chain.genesis import load_genesis
     from step_node.snapshot.audit import add_up_state
+    from step_node.snapshot.chain_audit import audit_chain
+    from step_node.snapshot.validator_sets import ValidatorSetLinks
     from step_node.storage.interface import NoChain
     from step_node.storage.open import open_storage
 
-    told = 0
-
-    def tell(records: int) -> None:
-        nonlocal told
-        if records < told:  # The database has let the export begin anew.
-            told = 0
-        if records >= told + TOLD_EVERY_RECORDS:
-            told = records
-            typer.echo(f"{records} records added up", err=True)
-
     async with open_storage(settings) as storage:
         try:
-            await add_up_state(storage, tell)
+            totals = await storage.totals()
         except NoChain:
-            return
+            return {}
+        some = totals.accounts + totals.triangles
+        records = await add_up_state(storage, lambda done: progress("records", done, max(done, some)))
+        genesis = load_genesis(home.genesis)
+        links = await ValidatorSetLinks.open(home.validator_sets, genesis)
+        found = await audit_chain(storage, genesis, links.sets(), lambda done, total: progress("batches", done, total))
+    return {
+        "firstHeight": found.first_height,
+        "height": found.height,
+        "batches": found.batches,
+        "commitsWithKnownValidators": found.quorums,
+        "proofs": found.proofs,
+        "records": records,
+    }

@@ -126,6 +126,17 @@ class RecordLog:
             on_failure.pop_all()
         return cls(path, header, files, file, sound_bytes, len(data) - sound_bytes), records
 
+    @staticmethod
+    def read(path: Path, header: bytes) -> list[bytes]:
+        """The records that were on disk a moment ago, while another process may go on with the log; nothing is changed.
+
+        Raises DamagedLog, ForeignLog, OSError.
+        """
+        found, records, _ = _read(path, DISK.read(path))
+        if found != header:
+            raise ForeignLog(path, found, header)
+        return records
+
     def append(self, record: bytes) -> None:
         """Add a record to those that the next `sync` makes durable; until then a crash loses it.
 

@@ -132,6 +132,17 @@ class SigningGuard:
             on_failure.pop_all()
         return cls(log, validator, entries)
 
+    @staticmethod
+    def read(path: Path, *, chain_id: str, validator: bytes) -> HistoryContent:
+        """What the history at `path` said a moment ago, while a node may sign with it: it is old at once, so it is good
+        for a floor, and never for saying what was not signed. Nothing is changed. Raises as `open` does, and OSError
+        where there is none.
+        """
+        bound = Bound()
+        for index, encoded in enumerate(RecordLog.read(path, _header(chain_id, validator))):
+            bound = bound.after(_decoded(path, index, encoded))
+        return _content(bound)
+
     @property
     def torn_bytes(self) -> int:
         """How much a crash had left half written at the end, and opening cut off: it was never signed."""
@@ -168,8 +179,7 @@ class SigningGuard:
 
     def content(self) -> HistoryContent:
         """All that the history says."""
-        bound = self._bound
-        return HistoryContent(tuple(bound.records()), bound.floor, bound.doubt)
+        return _content(self._bound)
 
     def authorise(self, height: int, round: int, kind: SigningKind | str, value: bytes) -> None:  # noqa: A002
         """Return only if `value` may be signed, and only once that is on disk: blocks for an fsync if it is new.
@@ -304,6 +314,10 @@ class SigningGuard:
                 f"{what}: the round must not be below {highest_round}, which was signed already",
             )
         return False
+
+
+def _content(bound: Bound) -> HistoryContent:
+    return HistoryContent(tuple(bound.records()), bound.floor, bound.doubt)
 
 
 def _header(chain_id: str, validator: bytes) -> bytes:

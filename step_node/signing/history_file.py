@@ -114,11 +114,15 @@ class HistoryDocument(BaseModel):
 
 def export_history(guard: SigningGuard, *, chain_id: str) -> str:
     """All that the history says, as JSON."""
-    content = guard.content()
+    return history_text(guard.content(), chain_id=chain_id, validator=guard.validator)
+
+
+def history_text(content: HistoryContent, *, chain_id: str, validator: bytes) -> str:
+    """All that a history of the key whose address is `validator` (20 bytes) says, as JSON."""
     document = HistoryDocument(
         format=FORMAT,
         chain_id=chain_id,
-        validator=f"0x{guard.validator.hex()}",
+        validator=f"0x{validator.hex()}",
         floor=content.floor,
         doubt=content.doubt,
         records=tuple(

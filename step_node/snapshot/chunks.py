@@ -46,6 +46,11 @@ class ChunkWriter(RecordSink):
         self._hashes: list[bytes] = []
         self._pending = bytearray()
 
+    @property
+    def lanes(self) -> bytes:
+        """The commitment of the records so far, 2,048 bytes."""
+        return self._lanes
+
     def begin(self, head: StateHead, base: StoredBatch) -> None:
         self._restart()
         self._head, self._base = head, base
@@ -122,16 +127,22 @@ class ChunkReader:
 
     def finish(self, next_header: BatchHeader) -> StateHead:
         """The state's head, when all chunks have been read and add up. Raises `InvalidSnapshot`."""
+        return self.finish_at(
+            next_header.state_root,
+            next_header.previous_batch_hash,
+            whose=f"the state root that batch {next_header.height} carries",
+        )
+
+    def finish_at(self, root: bytes, base_hash: bytes, *, whose: str) -> StateHead:
+        """As `finish`, for a reader who knows the root (`whose` says of what) and the hash of the base batch."""
         if self._chunks != len(self._index.chunks) or self._records != self._index.records:
             raise InvalidSnapshot("records: there are not as many as the manifest says")
-        if state_root(self._lanes) != next_header.state_root:
-            raise InvalidSnapshot(
-                f"the records do not add up to the state root that batch {next_header.height} carries"
-            )
+        if state_root(self._lanes) != root:
+            raise InvalidSnapshot(f"the records do not add up to {whose}")
         chain, parameters = self._chain, self._parameters
         if chain is None or parameters is None:
             raise InvalidSnapshot("records: the chain's own, or the parameters, are missing")
-        if (chain.height, chain.batch_hash) != (self._base.height, next_header.previous_batch_hash):
+        if (chain.height, chain.batch_hash) != (self._base.height, base_hash):
             raise InvalidSnapshot("records: the chain's own is of another height")
         return StateHead(
             chain=chain,

@@ -92,6 +92,10 @@ class ValidatorSetLinks:
                 return self.links[: index + 1]
         return None
 
+    def sets(self) -> tuple[ValidatorSet, ...]:
+        """Those that links lead to from that of genesis."""
+        return tuple(ValidatorSet(link.validators) for link in self.links)
+
     async def begin(self, validators: ValidatorSet) -> None:
         """Note the set of the next height, at a start or after a jump."""
         self._previous = None
@@ -145,13 +149,7 @@ class ValidatorSetLinks:
             size_bytes = file.size_bytes()
         if size_bytes > TRAIL_BYTES_MAX:
             raise InvalidSnapshot(f"it has {size_bytes} bytes, more than is ever written")
-        data = self._files.read(self._path)
-        content = data[_DIGEST_BYTES:]
-        if hashlib.sha256(content).digest() != data[:_DIGEST_BYTES]:
-            raise InvalidSnapshot("it is damaged")
-        kept = decode(_Kept, content, bytes_max=TRAIL_BYTES_MAX, structure_bytes_max=TRAIL_BYTES_MAX)
-        if kept.genesis_hash != self._genesis.hash:
-            raise InvalidSnapshot("it is another chain's")
+        kept = _kept_in(self._files.read(self._path), self._genesis)
         self._trusted, self.links = self._followed(kept.links), kept.links
         for members in kept.unlinked:
             self._note(ValidatorSet(members))
@@ -168,6 +166,26 @@ class ValidatorSetLinks:
             except OSError as error:
                 # What is in memory is good; the next change writes all of it.
                 log.error("the links to the validators cannot be kept", file=str(self._path), reason=str(error))
+
+
+def linked_sets(data: bytes, genesis: Genesis) -> tuple[ValidatorSet, ...]:
+    """The sets that the links in a file of `ValidatorSetLinks` lead to from that of `genesis`, each link checked.
+
+    Raises `WireError`, `InvalidSnapshot`, `InvalidLink`.
+    """
+    links = _kept_in(data, genesis).links
+    TrustedSets.along(genesis.chain_id, validator_set(genesis.head().validators), links)
+    return tuple(ValidatorSet(link.validators) for link in links)
+
+
+def _kept_in(data: bytes, genesis: Genesis) -> _Kept:
+    content = data[_DIGEST_BYTES:]
+    if hashlib.sha256(content).digest() != data[:_DIGEST_BYTES]:
+        raise InvalidSnapshot("it is damaged")
+    kept = decode(_Kept, content, bytes_max=TRAIL_BYTES_MAX, structure_bytes_max=TRAIL_BYTES_MAX)
+    if kept.genesis_hash != genesis.hash:
+        raise InvalidSnapshot("it is another chain's")
+    return kept
 
 
 def _write_kept(path: Path, kept: _Kept, files: FileSystem) -> None:

@@ -1,0 +1,1 @@
+"""Backups: made of a running node, verified without one, restored into either engine (docs/backup.md, ADR 46)."""
