@@ -9,7 +9,6 @@ it starts in doubt, and signs nothing before all that the key can have signed is
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,6 +27,7 @@ from step_node.backup.manifest import (
     find_manifest,
     write_manifest,
 )
+from step_node.backup.settings import without_secrets
 from step_node.batch.batch import decode_batch
 from step_node.chain.genesis import Genesis, load_genesis
 from step_node.clock import Clock
@@ -59,8 +59,6 @@ PROOF_ESTIMATE_BYTES: Final = 400
 RECORD_ESTIMATE_BYTES: Final = 120
 """What each takes in a backup, compressed, for looking at the disk beforehand."""
 
-PASSWORDS = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)[^/\s\"'@]+@")
-"""Who and with which password, in a URI of config.toml."""
 
 Progress: TypeAlias = Callable[[str, int, int], None]
 """Told the part that is being worked on, how much of it is done, and how much there is."""
@@ -75,8 +73,8 @@ class Created:
     """The lowest height that is new; above `manifest.height` if none is."""
     bytes_added: int
     state_copied: bool
-    passwords_left_out: bool
-    """Whether config.toml had a URI with a password, which the backup does not."""
+    left_out: tuple[str, ...]
+    """Secrets that stand in config.toml, and not in the backup, by their names."""
 
 
 async def create_backup(
@@ -133,7 +131,7 @@ class _Creation:
         self._earlier = earlier
         self._progress = progress
         self._run = 1 if earlier is None else earlier.run + 1
-        self._passwords_left_out = False
+        self._left_out: tuple[str, ...] = ()
 
     async def run(self, *, made_at: str, with_keys: bool, state_every_batches: int) -> Created:
         earlier = self._earlier
@@ -179,7 +177,7 @@ class _Creation:
             first_height=first_height,
             bytes_added=max(0, manifest.bytes - before),
             state_copied=new_state is not None,
-            passwords_left_out=self._passwords_left_out,
+            left_out=self._left_out,
         )
 
     async def _require_continuation(self, height: int) -> None:
@@ -282,16 +280,14 @@ class _Creation:
     def _copy_home(self, made_at: str, height: int, with_keys: bool) -> HomeFiles:
         """Copy the files that are the home's own into this run's directory."""
         home, folder, write = self._home, f"home/{self._run}", self._files.write
-        config = home.config.read_text(encoding="utf-8")
-        without = PASSWORDS.sub(r"\g<scheme>", config)
-        self._passwords_left_out = without != config
+        config, self._left_out = without_secrets(home.config.read_text(encoding="utf-8"))
         keys = () if self._earlier is None else self._earlier.home.keys
         if with_keys:
             keys = tuple(write(f"{folder}/keys/{path.name}", path.read_bytes()) for path in _keys(home))
         sets = home.validator_sets.read_bytes() if home.validator_sets.exists() else None
         return HomeFiles(
             genesis=write(f"{folder}/genesis.json", home.genesis.read_bytes()),
-            config=write(f"{folder}/config.toml", without.encode()),
+            config=write(f"{folder}/config.toml", config.encode()),
             validator_sets=None if sets is None else write(f"{folder}/validator_sets", sets),
             keys=keys,
             # Last of all: each signature that is in it is one less that is not.

@@ -16,7 +16,6 @@ nothing before all that the key can have signed since is final.
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,8 +24,9 @@ from typing import Final
 from consensus.commit import InvalidCommit
 from consensus.messages import Commit
 from consensus.wire import WireError, decode, encode
-from step_node.backup.files import read_file, require_space
+from step_node.backup.files import DamagedFile, read_file, require_space
 from step_node.backup.manifest import BackupError, BackupFile, Manifest, StateCopy
+from step_node.backup.settings import with_storage
 from step_node.backup.verifying import Damage, read_chunk, read_index, read_segment, state_reader, verify_backup
 from step_node.batch.batch import Batch, MalformedBatch, decode_batch
 from step_node.chain.chain import COMMIT_BYTES_MAX, Chain
@@ -34,8 +34,7 @@ from step_node.chain.genesis import Genesis, load_genesis
 from step_node.chain.judging import InvalidBatch
 from step_node.clock import Clock
 from step_node.durable.atomic_file import fsync_directory, make_directory, write_atomically
-from step_node.home.config import ConfigError, NodeConfig, StorageConfig, load_config
-from step_node.home.config_file import render_config
+from step_node.home.config import ConfigError, StorageConfig, load_config
 from step_node.home.histories import open_history
 from step_node.home.lock import HomeLock
 from step_node.home.making import check_no_home
@@ -57,6 +56,8 @@ from step_node.storage.open import MongoSettings, find_store, open_storage
 Progress = Callable[[str, int, int], None]
 
 MARK_NAME: Final = "restoring.json"
+_BEFORE_THE_MARK: Final = frozenset({"config.toml", ".config.toml.new", f".{MARK_NAME}.new"})
+"""What is written before the mark: a directory with nothing else is one that a restore had only just begun."""
 PROOF_BYTES_STORED: Final = 1_100
 RECORD_BYTES_STORED: Final = 300
 """What each takes in a store, for looking at the disk beforehand."""
@@ -115,10 +116,13 @@ async def restore_backup(
 
     making = NodeHome(home.root.with_name(f"{home.root.name}.restoring"))
     work = _Restore(folder, manifest, making, base, to_height, clock, progress, verified.damages)
-    await run_blocking(work.make_home, wishes, home)
-    with HomeLock(making.root):
-        restored = await work.fill_store()
-        await run_blocking(work.finish_home)
+    try:
+        await run_blocking(work.make_home, wishes, home)
+        with HomeLock(making.root):
+            restored = await work.fill_store()
+            await run_blocking(work.finish_home)
+    except DamagedFile as error:
+        raise BackupError(f"{folder}: has changed while it was restored: a file of it {error}") from error
     making.root.rename(home.root)  # Onto nothing, or onto an empty directory.
     fsync_directory(home.root.parent)
     return restored
@@ -148,6 +152,7 @@ class _Restore:
         self._vouched: dict[bytes, SignedProof] = {}
         """The proofs of the batch that is executed, which a quorum has signed."""
         self._was_begun = False
+        self._storage = StorageConfig()
 
     @property
     def _base_height(self) -> int:
@@ -157,15 +162,21 @@ class _Restore:
         """Write what the store needs, or find it there from an earlier run."""
         home, manifest = self._home, self._manifest
         mark = home.root / MARK_NAME
+        if home.root.exists() and not mark.exists() and not _BEFORE_THE_MARK.issuperset(_names_in(home.root)):
+            raise BackupError(f"{home.root}: is in the way: {wanted.root} is going to be made there. Move it away")
+        home.root.parent.mkdir(parents=True, exist_ok=True)
         config = self._config(wishes)
-        if config.storage.engine == "sqlite":
+        make_directory(home.root)
+        write_atomically(home.config, config.encode())
+        storage = self._storage = wishes.storage or self._storage_in_settings()
+        if storage.engine == "sqlite":
             records = 0 if self._base is None else self._base.records
             needed_bytes = manifest.proofs * PROOF_BYTES_STORED + records * RECORD_BYTES_STORED
             require_space(home.root, needed_bytes, "the store")
         what = {
             "genesis": manifest.genesis_hash,
-            "engine": config.storage.engine,
-            "database": config.storage.mongodb_database if config.storage.engine == "mongodb" else None,
+            "engine": storage.engine,
+            "database": storage.mongodb_database if storage.engine == "mongodb" else None,
             "base_height": self._base_height,
         }
         if mark.exists():
@@ -176,36 +187,37 @@ class _Restore:
                     " it, and drop its MongoDB database if it has one; or go on with the earlier one"
                 )
             self._was_begun = True
-        elif home.root.exists() and any(home.root.iterdir()):
-            raise BackupError(f"{home.root}: is in the way: {wanted.root} is going to be made there. Move it away")
-        home.root.parent.mkdir(parents=True, exist_ok=True)
-        make_directory(home.root)
+        write_atomically(mark, json.dumps(what).encode())
         make_directory(home.data)
         make_directory(home.p2p_key.parent)
         write_atomically(home.genesis, read_file(self._folder, manifest.home.genesis))
-        write_atomically(home.config, render_config(config).encode())
         sets = manifest.home.validator_sets
         usable = sets is not None and sets.path not in self._damaged
         if sets is not None and usable and self._base is not None and not home.validator_sets.exists():
             # With the batches from genesis on the links are made anew.
             write_atomically(home.validator_sets, read_file(self._folder, sets))
-        # The mark last: what has none was not begun, and may hold nothing.
-        write_atomically(mark, json.dumps(what).encode())
 
-    def _config(self, wishes: RestoreWishes) -> NodeConfig:
-        path = wishes.config or self._folder / self._manifest.home.config.path
+    def _config(self, wishes: RestoreWishes) -> str:
+        """The text of the new home's config.toml."""
+        if wishes.config is not None:
+            text = wishes.config.read_text(encoding="utf-8")
+        else:
+            text = read_file(self._folder, self._manifest.home.config).decode()
+        return text if wishes.storage is None else with_storage(text, wishes.storage)
+
+    def _storage_in_settings(self) -> StorageConfig:
+        """What the new home's settings, and the environment, say of the store."""
         try:
-            config = load_config(path) if wishes.storage is None else _without_storage(path)
+            return load_config(self._home.config).storage
         except ConfigError as error:
             raise BackupError(f"{error}. Say --engine, or give a config.toml of your own by --config") from error
-        return config if wishes.storage is None else config.model_copy(update={"storage": wishes.storage})
 
     async def fill_store(self) -> Restored:
         """Bring the store to where the backup ends. What is in it already must be of the backup."""
         genesis = load_genesis(self._home.genesis)
         if genesis.chain_id != self._manifest.chain_id or f"0x{genesis.hash.hex()}" != self._manifest.genesis_hash:
             raise BackupError(f"{self._manifest.home.genesis.path}: is not the genesis that the backup is of")
-        settings = storage_settings(self._home, load_config(self._home.config).storage)
+        settings = storage_settings(self._home, self._storage)
         if isinstance(settings, MongoSettings) and not self._was_begun:
             found = (await find_store(settings)).database
             if found is not None:
@@ -268,8 +280,10 @@ class _Restore:
         links = await ValidatorSetLinks.open(self._home.validator_sets, genesis)
         await links.begin(chain.validators)
         for segment in self._manifest.segments:
-            if segment.last_height < begin or segment.first_height > self._to_height:
+            if segment.first_height > self._to_height or segment.last_height < begin:
                 continue
+            if segment.last_height == begin == self._base_height:
+                continue  # The state that was taken over has been held against its own root.
             for height, data, encoded_commit in read_segment(self._folder, segment):
                 if height > self._to_height:
                     return
@@ -353,6 +367,10 @@ class _Restore:
         open_history(self._home, chain_id=self._manifest.chain_id, validator=validator, begin_with=begin_with).close()
 
 
+def _names_in(directory: Path) -> set[str]:
+    return {path.name for path in directory.iterdir()}
+
+
 def _validator_of(history: BackupFile) -> bytes:
     """The address of the key whose signing history the file is."""
     return bytes.fromhex(Path(history.path).stem[2:])
@@ -405,15 +423,3 @@ def _require_sound(
     in_the_way = [damage for damage in damages if damage.file in needed]
     if in_the_way:
         raise BackupError(f"{folder}: is damaged, and nothing was restored. " + " ".join(map(str, in_the_way)))
-
-
-def _without_storage(path: Path) -> NodeConfig:
-    """The settings in the file, but for its store. Raises `ConfigError`."""
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-        content.pop("storage", None)
-        return NodeConfig.model_validate_json(json.dumps(content), strict=True)
-    except (ValueError, TypeError, RecursionError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}") from error
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error

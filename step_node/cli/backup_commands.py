@@ -71,8 +71,9 @@ def create(
     )
     progress.end()
     manifest = created.manifest
-    if created.passwords_left_out:
-        typer.echo("config.toml holds a URI with a password, which the backup does not: keep it elsewhere", err=True)
+    if created.left_out:
+        names = ", ".join(created.left_out)
+        typer.echo(f"config.toml holds secrets, which the backup does not: {names}. Keep them elsewhere", err=True)
     if with_keys:
         typer.echo(
             f"THE BACKUP HOLDS KEYS ({', '.join(_names(manifest.home.keys))}): who has it and the keystore's password"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from step_node.backup.creating import Created, create_backup
 from step_node.backup.files import BackupFolder, DamagedFile, batch_record, batch_records, packed, unpacked
 from step_node.backup.manifest import MANIFEST_COPY_NAME, MANIFEST_NAME, BackupError, find_manifest, write_manifest
 from step_node.backup.restoring import Restored, RestoreWishes, restore_backup
+from step_node.backup.settings import with_storage, without_secrets
 from step_node.backup.verifying import verify_backup
 from step_node.home.config import StorageConfig, load_config
 from step_node.home.paths import NodeHome
@@ -117,17 +119,47 @@ async def test_a_key_that_comes_without_its_history_begins_in_doubt(
     assert said.doubt is not None
 
 
-async def test_a_password_in_a_uri_of_the_settings_stays_out(home: NodeHome, folder: Path) -> None:
+async def test_secrets_of_the_settings_stay_out_and_are_named(home: NodeHome, folder: Path) -> None:
     await grow_home(home, 1)
-    text = home.config.read_text()
-    home.config.write_text(
-        text.replace("# mongodb_uri = ", 'mongodb_uri = "mongodb://step:hunter2@db.example/?replicaSet=rs0" # ')
-    )
+    lines = ["[keystore]", 'password = "hunter2"', "[storage] # sqlite", 'engine = "sqlite"  # still']
+    lines += ['mongodb_uri = "mongodb://step:hunter2@db.example/?replicaSet=rs0"', "[log]", 'level = "warning"']
+    home.config.write_text("\n".join(lines), encoding="utf-8")
     created = await backed_up(home, folder)
-    copied = (folder / created.manifest.home.config.path).read_text()
-    assert created.passwords_left_out
+    copied = (folder / created.manifest.home.config.path).read_text(encoding="utf-8")
+    assert created.left_out == ("keystore.password", "storage.mongodb_uri")
     assert "hunter2" not in copied
-    assert '"mongodb://db.example/?replicaSet=rs0"' in copied
+    assert tomllib.loads(copied) == {
+        "keystore": {},
+        "storage": {"engine": "sqlite", "mongodb_uri": "mongodb://db.example/?replicaSet=rs0"},
+        "log": {"level": "warning"},
+    }
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'keystore.password = "hunter2"',
+        'keystore = { password = "hunter2" }',
+        '[keystore]\n"password" = "hunter2"',
+    ],
+)
+def test_a_secret_that_cannot_be_taken_out_of_the_settings_is_refused(text: str) -> None:
+    with pytest.raises(BackupError, match=r"keystore\.password: is a secret, and cannot be taken out"):
+        without_secrets(text)
+
+
+def test_the_store_in_the_settings_is_replaced_and_all_else_stays() -> None:
+    text = '# mine\n[api]\nport = 8601 # not 8600\n[storage]\nengine = "mongodb"\n[log]\nlevel = "debug"\n'
+    mongodb = StorageConfig(engine="mongodb", mongodb_uri="mongodb://x/", mongodb_database="other")
+    changed = with_storage(text, mongodb)
+    assert "# mine\n[api]\nport = 8601 # not 8600\n" in changed
+    assert tomllib.loads(changed) == {
+        "api": {"port": 8601},
+        "log": {"level": "debug"},
+        "storage": {"engine": "mongodb", "mongodb_uri": "mongodb://x/", "mongodb_database": "other"},
+    }
+    with pytest.raises(BackupError, match="give a file by --config"):
+        with_storage('storage.engine = "sqlite"', StorageConfig())
 
 
 async def test_a_second_run_adds_only_what_is_new(home: NodeHome, folder: Path, new_home: NodeHome) -> None:
@@ -312,7 +344,8 @@ async def test_a_damaged_backup_is_not_restored_and_what_to_do_works(
     assert "--state-only" in damage.what_to_do
     assert (await restored(folder, new_home, RestoreWishes(state_only=True))).height == 6
     other = NodeHome(new_home.root.with_name("other"))
-    assert (await restored(folder, other, RestoreWishes(to_height=third.first_height - 1))).height == 2
+    before = third.first_height - 1
+    assert (await restored(folder, other, RestoreWishes(to_height=before))).height == before
 
 
 async def test_a_forged_batch_is_found_though_every_hash_is_right(
@@ -407,6 +440,29 @@ async def test_a_restore_that_is_cut_short_at_any_batch_leaves_no_home_and_is_go
         assert (result.height, result.state_root) == (height, root)
 
 
+@pytest.mark.parametrize("at", range(1, 9))
+async def test_a_restore_that_is_killed_at_its_first_writes_is_begun_again(
+    home: NodeHome, folder: Path, new_home: NodeHome, monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
+    await grow_home(home, 1)
+    await backed_up(home, folder)
+    count, sync = 0, os.fsync
+
+    def killing(descriptor: int) -> None:
+        nonlocal count
+        count += 1
+        if count == at:
+            raise Killed
+        sync(descriptor)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", killing)
+        with pytest.raises(Killed):
+            await restored(folder, new_home)
+    assert not new_home.root.exists()
+    assert (await restored(folder, new_home)).height == 1
+
+
 async def test_what_is_left_of_a_restore_of_another_backup_is_not_gone_on_with(
     home: NodeHome, folder: Path, new_home: NodeHome
 ) -> None:
@@ -481,7 +537,7 @@ async def test_a_full_disk_is_said_before_anything_is_written(
     with pytest.raises(BackupError, match="make room, or choose another disk"):
         await restored(folder, new_home)
     assert not new_home.root.exists()
-    assert not new_home.root.with_name("new.restoring").exists()
+    assert not new_home.root.with_name("new.restoring").joinpath("data").exists()
 
 
 def test_what_is_compressed_is_read_no_further_than_it_may_go() -> None:
