@@ -55,20 +55,22 @@ def create(
 
     from step_node.backup.creating import create_backup
     from step_node.clock import SystemClock
+    from step_node.home.config import LogConfig
     from step_node.home.paths import NodeHome
+    from step_node.node.logging import logging_set_up
 
     progress = ProgressLines(quiet=as_json)
-    created = trio.run(
-        partial(
-            create_backup,
-            NodeHome(home),
-            output,
-            clock=SystemClock(),
-            with_keys=with_keys,
-            state_every_batches=state_every_batches,
-            progress=progress,
-        )
+    work = partial(
+        create_backup,
+        NodeHome(home),
+        output,
+        clock=SystemClock(),
+        with_keys=with_keys,
+        state_every_batches=state_every_batches,
+        progress=progress,
     )
+    with logging_set_up(LogConfig()):
+        created = trio.run(work)
     progress.end()
     manifest = created.manifest
     if created.left_out:
@@ -174,14 +176,16 @@ def restore(
 
     from step_node.backup.restoring import RestoreWishes, restore_backup
     from step_node.clock import SystemClock
+    from step_node.home.config import LogConfig
     from step_node.home.paths import NodeHome
+    from step_node.node.logging import logging_set_up
 
     progress = ProgressLines(quiet=as_json)
     began = time.monotonic()
     wishes = RestoreWishes(_storage(engine, mongodb_uri, mongodb_database), config, state_only, to_height)
-    restored = trio.run(
-        partial(restore_backup, directory, NodeHome(home), wishes, clock=SystemClock(), progress=progress)
-    )
+    work = partial(restore_backup, directory, NodeHome(home), wishes, clock=SystemClock(), progress=progress)
+    with logging_set_up(LogConfig()):
+        restored = trio.run(work)
     progress.end()
     seconds = time.monotonic() - began
     for damage in restored.passed_over:

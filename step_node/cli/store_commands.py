@@ -68,9 +68,10 @@ def verify(
 
     from step_node.cli.error_lines import CommandError
     from step_node.cli.progress_lines import ProgressLines
-    from step_node.home.config import load_config
+    from step_node.home.config import LogConfig, load_config
     from step_node.home.paths import NodeHome
     from step_node.home.store import storage_settings
+    from step_node.node.logging import logging_set_up
     from step_node.storage.sqlite_file import check_file
 
     node_home = NodeHome(home)
@@ -82,7 +83,8 @@ def verify(
         check_file(node_home.ledger)
         name = str(node_home.ledger)
     progress = ProgressLines(quiet=as_json)
-    facts = trio.run(_look_through, node_home, storage_settings(node_home, config), progress)
+    with logging_set_up(LogConfig()):
+        facts = trio.run(_look_through, node_home, storage_settings(node_home, config), progress)
     progress.end()
     if as_json:
         print_json({"store": name, "sound": True, **facts})
