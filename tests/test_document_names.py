@@ -37,6 +37,11 @@ MADE = {
     "moving/",
     "clients/js/node_modules",
     "data/old_store_1",
+    "backup.json",
+    "batches/FIRST-LAST.gz",
+    "states/RUN/000000.gz",
+    "home/RUN/",
+    "restored/keys",
 }
 """What tools and an operator's commands make, and the example of a fragment's name."""
 
