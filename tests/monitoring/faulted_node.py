@@ -1,0 +1,105 @@
+"""A node whose part is at fault when a test says so: `python -m tests.monitoring.faulted_node start --home DIR …`.
+
+It is the shipped node, assembled and served as ever, with one task more, which reads the words in the file `faults` of
+the home, a line each:
+
+- `leak`: memory is kept, `LEAK_BYTES_A_SECOND`, until the word is gone; then it is let go.
+- `block`: the event loop is held up, `BLOCK_SECONDS` at a time.
+- `sign N`: the key signs a pre-vote of its own for height N, past the node, with the node's own guard. So the node's
+  vote at that height is a second one.
+- `publish FILE`: the bytes in FILE are given to the gossip of consensus, as a peer would give them.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated, Final
+
+import trio
+import typer
+
+from consensus.messages import PreVote
+from step_node.cli.start_command import run_home
+from step_node.engine.signed_value import signed_value
+from step_node.network.protocols import consensus_topic
+from step_node.node.node import Node
+from step_node.node.opening import StartOptions
+from step_node.node.parts import NodeParts
+
+MODULE: Final = "tests.monitoring.faulted_node"
+FAULTS: Final = "faults"
+LOOK_SECONDS: Final = 0.1
+BLOCK_SECONDS: Final = 1.0
+LEAK_BYTES_A_SECOND: Final = 40_000_000
+LEAK_BYTES_MAX: Final = 700_000_000
+
+
+class FaultedNode(Node):
+    """See the module's docstring."""
+
+    def __init__(self, parts: NodeParts, home: Path) -> None:
+        super().__init__(parts)
+        self._given = parts
+        self._file = home / FAULTS
+        self._kept: list[bytes] = []
+        self._done: set[str] = set()
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """The node, and its faults beside it."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._have_faults)
+            await super().run(task_status=task_status)
+
+    async def _have_faults(self) -> None:
+        while True:
+            await trio.sleep(LOOK_SECONDS)
+            words = set(self._file.read_text().splitlines()) if self._file.exists() else set()
+            if "leak" in words:
+                if sum(map(len, self._kept)) < LEAK_BYTES_MAX:
+                    self._kept.append(b"\x01" * int(LEAK_BYTES_A_SECOND * LOOK_SECONDS))
+            else:
+                self._kept.clear()
+            if "block" in words:
+                time.sleep(BLOCK_SECONDS)
+            for word in words - self._done:
+                await self._do_once(word)
+            self._done = self._done & words | words
+
+    async def _do_once(self, word: str) -> None:
+        kind, _, value = word.partition(" ")
+        if kind == "sign":
+            signer = self._given.signer
+            assert signer is not None
+            vote = PreVote(int(value), 0, bytes(32), signer.address)
+            line = vote.signing_line(self._given.genesis.chain_id)
+            await trio.to_thread.run_sync(signer.sign, *_what_is_signed(vote), line)
+        elif kind == "publish":
+            topic = consensus_topic(self._given.genesis.chain_id)
+            await self._given.network.publish(topic, Path(value).read_bytes())
+
+
+def _what_is_signed(vote: PreVote) -> tuple[str, int, int, bytes]:
+    kind, value = signed_value(vote)
+    return kind, vote.height, vote.round, value
+
+
+def main(
+    command: Annotated[str, typer.Argument()],
+    home: Annotated[Path, typer.Option()],
+    password_file: Annotated[Path | None, typer.Option()] = None,
+    stop_with_stdin: Annotated[bool, typer.Option("--stop-with-stdin")] = False,
+) -> None:
+    """Run it until a signal."""
+    assert command == "start"
+    run_home(
+        home,
+        password_file,
+        options=StartOptions(),
+        stop_with_stdin=stop_with_stdin,
+        make_node=lambda _keys, parts: FaultedNode(parts, home),
+    )
+
+
+if __name__ == "__main__":
+    typer.run(main)
