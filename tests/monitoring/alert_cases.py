@@ -160,6 +160,8 @@ CASES: Final = (
         15,
         (5, 25),
     ),
+    Case("StepIntakeShed", {f"step_intake_shed{{{NODE}}}": level((0, 10), (1, 10), (0, 10))}, 15, (5, 10, 25)),
+    Case("StepIntakePaused", {f"step_intake_paused{{{NODE}}}": level((0, 10), (1, 40), (0, 10))}, 45, (5, 35, 55)),
     Case(
         "StepApiErrors",
         {

@@ -21,11 +21,11 @@ import typer
 
 from consensus.messages import PreVote
 from step_node.cli.start_command import run_home
-from step_node.engine.signed_value import signed_value
 from step_node.network.protocols import consensus_topic
 from step_node.node.node import Node
 from step_node.node.opening import StartOptions
 from step_node.node.parts import NodeParts
+from step_node.signing.signed_value import signed_value
 
 MODULE: Final = "tests.monitoring.faulted_node"
 FAULTS: Final = "faults"

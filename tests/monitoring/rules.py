@@ -1,9 +1,9 @@
 """The shipped rules, read; and the same rules shrunk, so that a test sees in seconds what takes an operator hours.
 
 What is shrunk is time alone: each duration of an expression (`[15m]`, `offset 6h`) and each `for:` is divided by
-`DIVISOR`; of an expression none becomes shorter than `WINDOW_SECONDS_MIN`, in which Prometheus must find a few samples,
-or longer than `WINDOW_SECONDS_MAX`, for which somebody would have to wait. Thresholds, labels and the expressions'
-shape are the shipped file's.
+`DIVISOR`. None becomes longer than `WINDOW_SECONDS_MAX`, for which somebody would have to wait, and of an expression
+none shorter than `WINDOW_SECONDS_MIN`, in which Prometheus must find a few samples. Thresholds, labels and the
+expressions' shape are the shipped file's.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def write_shrunk_rules(folder: Path) -> None:
             for rule in group["rules"]:
                 rule["expr"] = shrunk(rule["expr"])
                 if "for" in rule:
-                    rule["for"] = f"{max(1, _seconds(rule['for']) // DIVISOR)}s"
+                    rule["for"] = f"{min(max(_seconds(rule['for']) // DIVISOR, 1), WINDOW_SECONDS_MAX)}s"
         (folder / path.name).write_text(yaml.safe_dump({"groups": groups}, sort_keys=False), encoding="utf-8")
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import signal
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -62,7 +63,16 @@ OF_THE_FIRST = frozenset(
         "StepValidatorAbsent",
     }
 )
-OF_THE_SECOND = frozenset({"StepStoreDown", "StepStoreSlow", "StepValidatorOutOfSet", "StepValidatorSlashed"})
+OF_THE_SECOND = frozenset(
+    {
+        "StepIntakePaused",
+        "StepIntakeShed",
+        "StepStoreDown",
+        "StepStoreSlow",
+        "StepValidatorOutOfSet",
+        "StepValidatorSlashed",
+    }
+)
 
 
 def test_each_alert_is_made_to_fire_on_one_of_the_networks() -> None:
@@ -326,7 +336,11 @@ async def test_alerts_of_a_database_and_of_a_culprit_fire_and_clear(tmp_path: Pa
     settings = DevnetSettings(
         base_port=0, home=tmp_path / "network", store="mongodb", byzantine=Misbehaviour.DOUBLE_SIGN
     )
-    async with network(tmp_path, settings) as broken:
+
+    def prepared(devnet: Devnet) -> None:
+        devnet.nodes[2].environment["STEP_INTAKE__SHED_FLOOR_PER_SECOND"] = "1"
+
+    async with network(tmp_path, settings, prepared) as broken:
         devnet = broken.devnet
         mongod = devnet.mongod
         assert mongod is not None
@@ -339,6 +353,15 @@ async def test_alerts_of_a_database_and_of_a_culprit_fire_and_clear(tmp_path: Pa
         devnet.nodes[3].arguments = ("--observer",)
         await broken.restart(3)
         await broken.clears("StepValidatorOutOfSet", "StepValidatorSlashed")
+
+        # Clients that come all at once, and an operator who takes nothing from them.
+        broken.load.pause_seconds = 0.02
+        await broken.fires("StepIntakeShed", on=2)
+        broken.load.pause_seconds = 0.5
+        await tell(devnet, 1, "pause-intake", "--why", "to see whether somebody notices")
+        await broken.fires("StepIntakePaused", on=1)
+        await tell(devnet, 1, "resume")
+        await broken.clears("StepIntakePaused", "StepIntakeShed")
 
         # A database that stands still, then one that only seldom gets round to its work.
         mongod.pause()
@@ -356,6 +379,12 @@ async def test_alerts_of_a_database_and_of_a_culprit_fire_and_clear(tmp_path: Pa
         health = await devnet.clients[0].status()
         assert health.height > 0
         assert json.dumps(sorted(broken.watched.told & OF_THE_SECOND)) != "[]"
+
+
+async def tell(devnet: Devnet, index: int, *words: str) -> None:
+    """A command of the operator to a node that runs."""
+    home = str(devnet.nodes[index].home.root)
+    await trio.run_process([sys.executable, "-m", "step_node.cli.main", "admin", *words, "--home", home], cwd=ROOT)
 
 
 async def limp(pause: Callable[[], None], resume: Callable[[], None]) -> None:
