@@ -55,12 +55,12 @@ class Watched:
                 await trio.sleep(POLL_SECONDS if waiting else 0)
         assert not waiting, f"did not fire within {seconds:g} s: {sorted(waiting)}; {sorted(await self.firing())} do"
 
-    async def until_clear(self, alerts: Collection[str], *, seconds: float) -> None:
-        """Wait until none of these fires. Raises AssertionError."""
+    async def until_clear(self, alerts: Collection[str], *, instance: str | None = None, seconds: float) -> None:
+        """Wait until none of these fires, on `instance` if one is named. Raises AssertionError."""
         left = set(alerts)
         with trio.move_on_after(seconds):
             while left:
-                left = {name for name, _ in await self.firing()} & set(alerts)
+                left = {name for name, where in await self.firing() if instance in (None, where)} & set(alerts)
                 await trio.sleep(POLL_SECONDS if left else 0)
         assert not left, f"still fire after {seconds:g} s: {sorted(left)}"
 

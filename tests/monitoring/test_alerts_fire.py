@@ -8,7 +8,6 @@ still, a clock that is off; what no network does by itself is done inside a real
 
 from __future__ import annotations
 
-import json
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -41,18 +40,12 @@ MEMPOOL_PROOFS_MAX = 40
 DISK_MIB = 32
 CLOCK_OFFSET_SECONDS = 7.0
 
-OF_THE_FIRST = frozenset(
+OF_PROCESSES = frozenset(
     {
-        "StepApiErrors",
         "StepChainStalled",
-        "StepClockOff",
         "StepDescriptorsGrowing",
-        "StepDiskFull",
-        "StepDiskSoonFull",
-        "StepDoubleSignRefused",
         "StepEventLoopLagging",
         "StepFinalitySlow",
-        "StepForkSeen",
         "StepMemoryGrowing",
         "StepMempoolFull",
         "StepNoQuorum",
@@ -63,7 +56,10 @@ OF_THE_FIRST = frozenset(
         "StepValidatorAbsent",
     }
 )
-OF_THE_SECOND = frozenset(
+OF_MACHINES_AND_KEYS = frozenset(
+    {"StepApiErrors", "StepClockOff", "StepDiskFull", "StepDiskSoonFull", "StepDoubleSignRefused", "StepForkSeen"}
+)
+OF_A_DATABASE_AND_CLIENTS = frozenset(
     {
         "StepIntakePaused",
         "StepIntakeShed",
@@ -76,7 +72,8 @@ OF_THE_SECOND = frozenset(
 
 
 def test_each_alert_is_made_to_fire_on_one_of_the_networks() -> None:
-    assert {alert.name for alert in shipped_alerts()} == OF_THE_FIRST | OF_THE_SECOND
+    made = OF_PROCESSES | OF_MACHINES_AND_KEYS | OF_A_DATABASE_AND_CLIENTS
+    assert {alert.name for alert in shipped_alerts()} == made
 
 
 @dataclass
@@ -135,9 +132,10 @@ class Broken:
         instance = None if on is None else self.targets[on]
         await self.watched.until_firing(alerts, instance=instance, seconds=LONGEST_SECONDS)
 
-    async def clears(self, *alerts: str) -> None:
-        """Wait until none of these fires."""
-        await self.watched.until_clear(alerts, seconds=LONGEST_SECONDS)
+    async def clears(self, *alerts: str, on: int | None = None) -> None:
+        """Wait until none of these fires, on node `on` if it is given."""
+        instance = None if on is None else self.targets[on]
+        await self.watched.until_clear(alerts, instance=instance, seconds=LONGEST_SECONDS)
 
     async def restart(self, index: int) -> None:
         """End the node's process, if there is one, start another, and wait until Prometheus has seen it."""
@@ -233,7 +231,64 @@ async def hold_connections(devnet: Devnet, index: int, count: int, *, task_statu
 
 
 @pytest.mark.long
-async def test_alerts_of_a_network_fire_and_clear(tmp_path: Path) -> None:
+async def test_alerts_of_processes_fire_and_clear(tmp_path: Path) -> None:
+    def prepared(devnet: Devnet) -> None:
+        devnet.nodes[0].module = MODULE
+
+    async with network(tmp_path, DevnetSettings(base_port=0, home=tmp_path / "network"), prepared) as broken:
+        devnet, load = broken.devnet, broken.load
+        await broken.holds("count_over_time(up[70s]) > 65 and process_open_fds > 0")  # What growth is compared with.
+
+        # A node that needs more and more, and does not get round to its work.
+        async with trio.open_nursery() as nursery:
+            broken.fault(0, "leak")
+            await nursery.start(hold_connections, devnet, 0, 300)
+            await broken.fires("StepMemoryGrowing", "StepDescriptorsGrowing", on=0)
+            nursery.cancel_scope.cancel()
+        broken.fault(0, "block")
+        await broken.fires("StepEventLoopLagging", on=0)
+        broken.fault(0)
+        await broken.clears("StepEventLoopLagging", "StepMemoryGrowing", "StepDescriptorsGrowing")
+
+        # A validator that says nothing, and then a process that ends again and again.
+        devnet.nodes[3].misbehaviour = Misbehaviour.SILENT
+        await broken.restart(3)
+        await broken.fires("StepValidatorAbsent")
+        await broken.fires("StepOwnHeightsMissed", on=3)
+        devnet.nodes[3].misbehaviour = None
+        await broken.restart(3)
+        await broken.clears("StepValidatorAbsent", "StepOwnHeightsMissed")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(broken.fires, "StepRestartLoop")
+            while "StepRestartLoop" not in {name for name, _ in await broken.watched.firing()}:
+                await broken.restart(3)
+        await broken.clears("StepRestartLoop")
+
+        # Half of the validators are gone.
+        await devnet.kill(2)
+        await devnet.kill(3)
+        load.pause_seconds = 0.2
+        await broken.fires("StepNodeDown", "StepNoQuorum", "StepPeersLost", "StepChainStalled", "StepMempoolFull")
+        load.pause_seconds = 0.5
+        for index in (2, 3):
+            await broken.restart(index)
+        await broken.fires("StepFinalitySlow")
+        await broken.clears(
+            *(
+                "StepNodeDown",
+                "StepNoQuorum",
+                "StepPeersLost",
+                "StepChainStalled",
+                "StepMempoolFull",
+                "StepFinalitySlow",
+            )
+        )
+        assert broken.watched.fired >= OF_PROCESSES
+        assert broken.watched.told & OF_PROCESSES
+
+
+@pytest.mark.long
+async def test_alerts_of_machines_and_keys_fire_and_clear(tmp_path: Path) -> None:
     disks: list[SmallDisk] = []
 
     def prepared(devnet: Devnet) -> None:
@@ -243,9 +298,9 @@ async def test_alerts_of_a_network_fire_and_clear(tmp_path: Path) -> None:
     try:
         clock_environment(CLOCK_OFFSET_SECONDS)
         async with network(tmp_path, DevnetSettings(base_port=0, home=tmp_path / "network"), prepared) as broken:
-            await what_is_done_to_the_first(broken, disks[0], tmp_path)
-            assert broken.watched.fired >= OF_THE_FIRST
-            assert broken.watched.told & OF_THE_FIRST
+            await what_is_done_to_machines_and_keys(broken, disks[0], tmp_path)
+            assert broken.watched.fired >= OF_MACHINES_AND_KEYS
+            assert broken.watched.told & OF_MACHINES_AND_KEYS
     except Impossible as error:
         pytest.skip(str(error))
     finally:
@@ -253,47 +308,8 @@ async def test_alerts_of_a_network_fire_and_clear(tmp_path: Path) -> None:
             disk.unmount()
 
 
-async def what_is_done_to_the_first(broken: Broken, disk: SmallDisk, folder: Path) -> None:
+async def what_is_done_to_machines_and_keys(broken: Broken, disk: SmallDisk, folder: Path) -> None:
     devnet, load = broken.devnet, broken.load
-    await broken.holds("count_over_time(up[70s]) > 65 and process_open_fds > 0")  # What growth is compared with.
-
-    # A node that needs more and more, and does not get round to its work.
-    async with trio.open_nursery() as nursery:
-        broken.fault(0, "leak")
-        await nursery.start(hold_connections, devnet, 0, 300)
-        await broken.fires("StepMemoryGrowing", "StepDescriptorsGrowing", on=0)
-        nursery.cancel_scope.cancel()
-    broken.fault(0, "block")
-    await broken.fires("StepEventLoopLagging", on=0)
-    broken.fault(0)
-    await broken.clears("StepEventLoopLagging", "StepMemoryGrowing", "StepDescriptorsGrowing")
-
-    # A validator that says nothing, and then a process that ends again and again.
-    devnet.nodes[3].misbehaviour = Misbehaviour.SILENT
-    await broken.restart(3)
-    await broken.fires("StepValidatorAbsent")
-    await broken.fires("StepOwnHeightsMissed", on=3)
-    devnet.nodes[3].misbehaviour = None
-    await broken.restart(3)
-    await broken.clears("StepValidatorAbsent", "StepOwnHeightsMissed")
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(broken.fires, "StepRestartLoop")
-        while "StepRestartLoop" not in {name for name, _ in await broken.watched.firing()}:
-            await broken.restart(3)
-    await broken.clears("StepRestartLoop")
-
-    # Half of the validators are gone.
-    await devnet.kill(2)
-    await devnet.kill(3)
-    load.pause_seconds = 0.2
-    await broken.fires("StepNodeDown", "StepNoQuorum", "StepPeersLost", "StepChainStalled", "StepMempoolFull")
-    load.pause_seconds = 0.5
-    for index in (2, 3):
-        await broken.restart(index)
-    await broken.fires("StepFinalitySlow")
-    await broken.clears(
-        *("StepNodeDown", "StepNoQuorum", "StepPeersLost", "StepChainStalled", "StepMempoolFull", "StepFinalitySlow")
-    )
 
     # A disk that is full: nothing is accepted there, and clients are told so.
     await trio.to_thread.run_sync(disk.fill)
@@ -301,7 +317,7 @@ async def what_is_done_to_the_first(broken: Broken, disk: SmallDisk, folder: Pat
     await trio.to_thread.run_sync(disk.free)
     if not devnet.nodes[1].is_running:
         await broken.restart(1)
-    await broken.clears("StepDiskFull", "StepDiskSoonFull", "StepApiErrors", "StepStoreDown", "StepNodeDown")
+    await broken.clears("StepDiskFull", "StepDiskSoonFull", "StepApiErrors", "StepStoreDown", "StepNodeDown", on=1)
 
     # A clock that is off.
     honest = dict(devnet.nodes[3].environment)
@@ -375,10 +391,8 @@ async def test_alerts_of_a_database_and_of_a_culprit_fire_and_clear(tmp_path: Pa
             await broken.fires("StepStoreSlow")
             nursery.cancel_scope.cancel()
         await broken.clears("StepStoreSlow", "StepStoreDown", "StepApiErrors")
-        assert broken.watched.fired >= OF_THE_SECOND
-        health = await devnet.clients[0].status()
-        assert health.height > 0
-        assert json.dumps(sorted(broken.watched.told & OF_THE_SECOND)) != "[]"
+        assert broken.watched.fired >= OF_A_DATABASE_AND_CLIENTS
+        assert broken.watched.told & OF_A_DATABASE_AND_CLIENTS
 
 
 async def tell(devnet: Devnet, index: int, *words: str) -> None:
