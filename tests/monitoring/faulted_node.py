@@ -29,6 +29,9 @@ from step_node.signing.signed_value import signed_value
 
 MODULE: Final = "tests.monitoring.faulted_node"
 FAULTS: Final = "faults"
+DONE: Final = "faults_done"
+"""A file of the home with what has been done of `sign` and `publish`, a line each."""
+
 LOOK_SECONDS: Final = 0.1
 BLOCK_SECONDS: Final = 1.0
 LEAK_BYTES_A_SECOND: Final = 40_000_000
@@ -41,7 +44,7 @@ class FaultedNode(Node):
     def __init__(self, parts: NodeParts, home: Path) -> None:
         super().__init__(parts)
         self._given = parts
-        self._file = home / FAULTS
+        self._file, self._done_file = home / FAULTS, home / DONE
         self._kept: list[bytes] = []
         self._done: set[str] = set()
 
@@ -64,6 +67,8 @@ class FaultedNode(Node):
                 time.sleep(BLOCK_SECONDS)
             for word in words - self._done:
                 await self._do_once(word)
+                with self._done_file.open("a") as done:
+                    done.write(f"{word}\n")
             self._done = self._done & words | words
 
     async def _do_once(self, word: str) -> None:

@@ -29,7 +29,7 @@ from step_node.testing.devnet.node_client import Unavailable
 from step_node.testing.devnet.node_process import SHIPPED_MODULE
 from step_node.testing.devnet.ports import LOOPBACK, free_ports
 from step_node.testing.devnet.walkers import CITIES, PROOFS_PER_WALKER_MAX, Walker
-from tests.monitoring.faulted_node import FAULTS, MODULE
+from tests.monitoring.faulted_node import DONE, FAULTS, MODULE
 from tests.monitoring.prometheus_server import Watched, open_prometheus
 from tests.monitoring.rules import ROOT, shipped_alerts
 
@@ -159,6 +159,14 @@ class Broken:
         """Node `index`, which is a `FaultedNode`, has these faults from now on."""
         (self.devnet.nodes[index].home.root / FAULTS).write_text("\n".join(words))
 
+    async def fault_done(self, index: int, word: str) -> None:
+        """The same, of a fault that is done once; wait until it is."""
+        self.fault(index, word)
+        done = self.devnet.nodes[index].home.root / DONE
+        with trio.fail_after(LONGEST_SECONDS):
+            while not done.exists() or word not in done.read_text().splitlines():
+                await trio.sleep(0.1)
+
 
 @asynccontextmanager
 async def network(
@@ -203,7 +211,7 @@ def forged_commit(devnet: Devnet, height: int) -> Commit:
         signer = address_of(public_key_of(key))
         vote = PreCommit(height, 9, b"\x07" * 32, signer)
         signatures.append(CommitSignature(signer, sign(vote.signing_line(devnet.genesis.chain_id), key)))
-    return Commit(height, 9, b"\x07" * 32, tuple(sorted(signatures, key=lambda one: one.signer)))
+    return Commit(height, 9, b"\x07" * 32, tuple(sorted(signatures, key=lambda one: one.validator)))
 
 
 async def hold_connections(devnet: Devnet, index: int, count: int, *, task_status: trio.TaskStatus[None]) -> None:
@@ -332,14 +340,13 @@ async def what_is_done_to_machines_and_keys(broken: Broken, disk: SmallDisk, fol
     # A key that has signed something else at the height that comes.
     load.is_on = False
     await broken.holds("sum(step_mempool_proofs) == 0")
-    broken.fault(0, f"sign {await broken.height(0) + 1}")
-    await trio.sleep(1)  # Only so that the other signature is the first; were it the second, none would be refused.
+    await broken.fault_done(0, f"sign {await broken.height(0) + 1}")
     load.is_on = True
     await broken.fires("StepDoubleSignRefused", on=0)
 
     # A quorum that contradicts what is final.
     (folder / "commit").write_bytes(encode_message(forged_commit(devnet, 1)))
-    broken.fault(0, f"publish {folder / 'commit'}")
+    await broken.fault_done(0, f"publish {folder / 'commit'}")
     await broken.fires("StepForkSeen", on=1)
     broken.fault(0)
     for index in (1, 2, 3):  # What a node is told to do by its operators, once they have agreed.
