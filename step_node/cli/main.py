@@ -31,6 +31,7 @@ from step_node.cli import (
     start_command,
     status_command,
     store_commands,
+    store_past_commands,
     validator_commands,
     walk_command,
 )
@@ -91,6 +92,8 @@ app.add_typer(backup_commands.app, name="backup")
 app.add_typer(keys_commands.app, name="keys")
 app.add_typer(mesh_commands.app, name="mesh")
 app.add_typer(proof_commands.app, name="proof")
+store_commands.app.command("migrate")(store_past_commands.migrate)
+store_commands.app.command("prune")(store_past_commands.prune)
 app.add_typer(store_commands.app, name="store")
 app.add_typer(validator_commands.app, name="validator")
 

@@ -273,6 +273,10 @@ async def _check_state(storage: Storage) -> None:
     """Conservation over every stored record, once at start: later it is checked batch by batch. And the state root, of
     a state that is not too large; of a larger one `check_large_state` adds it up beside the running node."""
     totals, head = await storage.totals(), await storage.head()
+    if head.chain.height == 0 and await storage.first_height() is not None:
+        raise StorageMismatch(
+            "copying another store into this one was cut short: `step-node store migrate` goes on with it"
+        )
     stakes_ustep = sum(validator.stake_ustep for validator in head.validators)
     found_ustep = (totals.balances_ustep, stakes_ustep)
     expected_ustep = (head.chain.balances_ustep, head.chain.stakes_ustep)

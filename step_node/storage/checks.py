@@ -129,6 +129,12 @@ def already_restored(chain: ChainRecord, wanted: StateHead) -> bool:
     return False
 
 
+def require_beginning(chain: ChainRecord) -> None:
+    """Raises `ValueError` for a store that has begun: another one's past cannot be added to it."""
+    if chain.height != 0:
+        raise ValueError(f"the store stands at height {chain.height}: a past can be added at height 0 only")
+
+
 def require_restorable(head: StateHead, base: StoredBatch) -> None:
     """Raises `ValueError` when the parts of a snapshot contradict each other or do not fit 64 bits."""
     _require_same_batch(head.chain, base, "head.chain", "base")
@@ -137,9 +143,10 @@ def require_restorable(head: StateHead, base: StoredBatch) -> None:
     _require_storable_head(head)
 
 
-def kept_after_restore(base: StoredBatch) -> Kept:
-    """What of the past a store has that began with a snapshot: the batch that led to it, and not what that did."""
-    return Kept(batches_from=base.height, histories_from=base.height + 1)
+def kept_after_restore(base: StoredBatch, copied: Kept | None) -> Kept:
+    """What of the past a store has then: what was copied; after a snapshot the batch that led to it, and not what that
+    did."""
+    return copied or Kept(batches_from=base.height, histories_from=base.height + 1)
 
 
 def prune_end(chain: ChainRecord, kept: Kept, what: Prunable, below: int) -> int:

@@ -202,6 +202,31 @@ class RestoredState:
     head: StateHead
     base: StoredBatch
     pages: Callable[[], Iterable[Sequence[StoredRecord]]]
+    kept: Kept | None = None
+    """What of the past is there already, where it was copied (`History`); a snapshot comes without."""
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """A part of the past, as one store gives it to another: entries of each kind, oldest first."""
+
+    batches: Sequence[StoredBatch] = ()
+    proofs: Sequence[FinalisedProof] = ()
+    operations: Sequence[FinalisedOperation] = ()
+    slashings: Sequence[Slashing] = ()
+    validator_changes: Sequence[ValidatorChange] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryEnds:
+    """How far the past reaches in a store: the last batch's height, the last proof's and operation's ids, and the
+    places of the last slashing and validator's change; None where there is none."""
+
+    batch: int | None
+    proof_id: bytes | None
+    operation_id: bytes | None
+    slashing: Place | None
+    validator_change: Place | None
 
 
 class StorageReads(Protocol):
@@ -356,6 +381,26 @@ class Storage(StorageReads, Protocol):
         A crash leaves the store at height 0, at the latest after the next `initialise`; so does `StorageUnavailable`,
         after which this may be called again. Does nothing where the store stands at this height with this batch.
         Raises `ValueError`, with nothing changed, when it stands at any other height, or the parts do not fit.
+        """
+        ...
+
+    async def all_proofs(self, *, limit: int, after: bytes | None) -> Sequence[FinalisedProof]:
+        """Every finalised proof, oldest first, from behind the one with the id `after`."""
+        ...
+
+    async def all_operations(self, *, limit: int, after: bytes | None) -> Sequence[FinalisedOperation]:
+        """Every applied operation, oldest first, from behind the one with the id `after`."""
+        ...
+
+    async def history_ends(self) -> HistoryEnds:
+        """How far the past reaches."""
+        ...
+
+    async def take_history(self, history: History) -> None:
+        """Add a part of another store's past, behind what is there, to a store that stands at height 0; its state
+        follows by `restore`. Cut short, the part is there up to some entry of each kind (`history_ends`).
+
+        Raises `ValueError` where the store stands at any other height.
         """
         ...
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import heapq
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
 from itertools import islice, takewhile
@@ -35,6 +35,8 @@ from step_node.storage.interface import (
     FinalisedBatch,
     FinalisedOperation,
     FinalisedProof,
+    History,
+    HistoryEnds,
     Kept,
     LedgerTotals,
     Place,
@@ -123,19 +125,24 @@ class MemoryStorage(Storage):
         self._require_no_conflict(finalised)
         self._batches[stored.height] = stored
         for operation in finalised.operations:
-            self._operations[operation.operation_id] = operation
-            for address in operation.accounts:
-                self._transactions.setdefault(address, []).append(operation)
+            self._add_operation(operation)
         for proof, receipt in zip(finalised.proofs, finalised.receipts, strict=True):
-            entry = FinalisedProof(proof, receipt)
-            self._proofs[proof.proof_id] = entry
-            self._histories.setdefault(proof.account, []).append(entry)
-            self._transactions.setdefault(proof.account, []).append(entry)
-            self._triangle_proofs.setdefault(receipt.triangle, []).append(entry)
+            self._add_proof(FinalisedProof(proof, receipt))
         self._slashings.extend(finalised.slashings)
         add_counts(self._level_counts, counts_of_receipts(finalised.receipts))
         self._validator_changes.extend(finalised.validator_changes)
         self._apply(finalised.changes)
+
+    def _add_proof(self, entry: FinalisedProof) -> None:
+        self._proofs[entry.proof.proof_id] = entry
+        self._histories.setdefault(entry.proof.account, []).append(entry)
+        self._transactions.setdefault(entry.proof.account, []).append(entry)
+        self._triangle_proofs.setdefault(entry.receipt.triangle, []).append(entry)
+
+    def _add_operation(self, operation: FinalisedOperation) -> None:
+        self._operations[operation.operation_id] = operation
+        for address in operation.accounts:
+            self._transactions.setdefault(address, []).append(operation)
 
     def _require_no_conflict(self, finalised: FinalisedBatch) -> None:
         changes = finalised.changes
@@ -332,10 +339,40 @@ class MemoryStorage(Storage):
                     case NonceRecord():
                         nonces[_nonce_key(record)] = record
         self._accounts, self._triangles, self._nonces = accounts, triangles, nonces
-        self._batches = {restored.base.height: restored.base}
-        self._kept = checks.kept_after_restore(restored.base)
+        self._batches[restored.base.height] = restored.base
+        self._kept = checks.kept_after_restore(restored.base, restored.kept)
         self._head = restored.head
         self._level_counts = counts_of_triangles(triangles.values())
+
+    async def all_proofs(self, *, limit: int, after: bytes | None) -> Sequence[FinalisedProof]:
+        checks.require_limit(limit)
+        return _behind(self._proofs, after, limit)
+
+    async def all_operations(self, *, limit: int, after: bytes | None) -> Sequence[FinalisedOperation]:
+        checks.require_limit(limit)
+        return _behind(self._operations, after, limit)
+
+    async def history_ends(self) -> HistoryEnds:
+        self._required_head()
+        return HistoryEnds(
+            batch=max(self._batches, default=None),
+            proof_id=next(reversed(self._proofs), None),
+            operation_id=next(reversed(self._operations), None),
+            slashing=_place_of(self._slashings[-1]) if self._slashings else None,
+            validator_change=_place_of(self._validator_changes[-1]) if self._validator_changes else None,
+        )
+
+    async def take_history(self, history: History) -> None:
+        checks.require_beginning(self._required_head().chain)
+        self._batches.update((batch.height, batch) for batch in history.batches)
+        for entry in history.proofs:
+            self._add_proof(entry)
+        for operation in history.operations:
+            self._add_operation(operation)
+        for table in self._transactions.values():
+            table.sort(key=place_of)
+        self._slashings.extend(history.slashings)
+        self._validator_changes.extend(history.validator_changes)
 
     async def close(self) -> None:
         """There is nothing to let go of: the contents stay readable for as long as the object lives."""
@@ -348,6 +385,12 @@ class MemoryStorage(Storage):
 
 def _nonce_key(nonce: NonceRecord) -> tuple[bytes, str]:
     return nonce.account, nonce.nonce
+
+
+def _behind(in_order: Mapping[bytes, EntryT], after: bytes | None, limit: int) -> Sequence[EntryT]:
+    ids = list(in_order)
+    start = 0 if after is None else ids.index(after) + 1
+    return tuple(in_order[one] for one in ids[start : start + limit])
 
 
 def _age_of(entry: Transaction) -> tuple[int, int]:

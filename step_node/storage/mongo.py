@@ -23,6 +23,10 @@ from step_node.storage.asyncio_bridge import AsyncioThread
 from step_node.storage.interface import (
     STRANGERS_READS_MAX,
     FinalisedBatch,
+    FinalisedOperation,
+    FinalisedProof,
+    History,
+    HistoryEnds,
     LedgerTotals,
     Prunable,
     RecordSink,
@@ -32,6 +36,7 @@ from step_node.storage.interface import (
 )
 from step_node.storage.mongo_documents import Document
 from step_node.storage.mongo_driver import CONNECTIONS_MAX, Driver, settled
+from step_node.storage.mongo_history import documents_of, read_all_operations, read_all_proofs, read_history_ends
 from step_node.storage.mongo_pruning import prune_batches, prune_histories, write_kept
 from step_node.storage.mongo_reads import MongoReads
 from step_node.storage.mongo_secondaries import SecondariesFirst
@@ -206,7 +211,7 @@ class MongoStorage(MongoReads, Storage):
             update = documents.head_update(restored.head, documents.level_growth(counts))
             await settled(meta.update_one({"_id": "chain"}, update, session=session))
             await self._insert(session, documents.BATCHES, [documents.batch_document(restored.base)])
-            await write_kept(self._database, session, checks.kept_after_restore(restored.base))
+            await write_kept(self._database, session, checks.kept_after_restore(restored.base, restored.kept))
             await self._replace_validators(session, restored.head)
             await settled(meta.delete_one(documents.RESTORING, session=session))
 
@@ -214,6 +219,30 @@ class MongoStorage(MongoReads, Storage):
             await self._thread.run(lambda: self._database.retried(fill))
             await self._write(move_head)
             self._database.durable.note(restored.base.height)
+
+    async def all_proofs(self, *, limit: int, after: bytes | None) -> Sequence[FinalisedProof]:
+        checks.require_limit(limit)
+        return await self._read_chain(lambda session: read_all_proofs(self._database, session, limit, after))
+
+    async def all_operations(self, *, limit: int, after: bytes | None) -> Sequence[FinalisedOperation]:
+        checks.require_limit(limit)
+        return await self._read_chain(lambda session: read_all_operations(self._database, session, limit, after))
+
+    async def history_ends(self) -> HistoryEnds:
+        return await self._read_chain(lambda session: read_history_ends(self._database, session))
+
+    async def take_history(self, history: History) -> None:
+        """As the interface says. In one transaction, so the part must be small: `PAGE_MAX` of each kind is."""
+
+        async def work(session: Driver) -> None:
+            checks.require_beginning((await self._read_head(session)).chain)
+            for collection, new in documents_of(history).items():
+                known = await self._find_ids(session, collection, [one["_id"] for one in new if "_id" in one], {})
+                # There already where a commit's outcome was unknown, and the work is done again.
+                if not known:
+                    await self._insert(session, collection, new)
+
+        await self._write(work)
 
     async def close(self) -> None:
         """End the connections. Calls under way are cut short, and raise `trio.ClosedResourceError`."""

@@ -67,12 +67,12 @@ NONCES_BY_AGE: Final = [("timestamp_ms", ASCENDING), ("account", ASCENDING), ("n
 
 INDEXES: Final[Mapping[str, list[IndexModel]]] = {
     PROOFS: [
-        IndexModel([("height", ASCENDING)]),
+        IndexModel([("height", ASCENDING), ("index", ASCENDING)]),
         IndexModel([("account", ASCENDING), ("height", DESCENDING), ("index", DESCENDING)], unique=True),
         IndexModel([("triangle", ASCENDING), ("height", DESCENDING), ("index", DESCENDING)], unique=True),
     ],
     OPERATIONS: [
-        IndexModel([("height", ASCENDING)]),
+        IndexModel([("height", ASCENDING), ("index", ASCENDING)]),
         IndexModel([("accounts", ASCENDING), ("height", DESCENDING), ("index", DESCENDING)], unique=True),
     ],
     ACCOUNTS: [IndexModel([("balance_ustep", DESCENDING), ("_id", ASCENDING)])],

@@ -24,6 +24,10 @@ from step_node.storage import sqlite_rows as rows
 from step_node.storage.interface import (
     STRANGERS_READS_MAX,
     FinalisedBatch,
+    FinalisedOperation,
+    FinalisedProof,
+    History,
+    HistoryEnds,
     LedgerTotals,
     Prunable,
     RecordSink,
@@ -35,6 +39,12 @@ from step_node.storage.interface import (
 )
 from step_node.storage.pace import Pace
 from step_node.storage.sqlite_file import give_back_pages, meaningful_errors, open_writer, transaction
+from step_node.storage.sqlite_history import (
+    read_all_operations,
+    read_all_proofs,
+    read_history_ends,
+    write_history,
+)
 from step_node.storage.sqlite_pruning import prune_batches, prune_histories, write_kept
 from step_node.storage.sqlite_reads import SqliteReads, read_head, read_kept
 
@@ -114,6 +124,21 @@ class SqliteStorage(SqliteReads, Storage):
         """As the interface says: one transaction, so a crash leaves nothing of it."""
         checks.require_restorable(restored.head, restored.base)
         await self._write(lambda connection: _restore(connection, restored))
+
+    async def all_proofs(self, *, limit: int, after: bytes | None) -> Sequence[FinalisedProof]:
+        checks.require_limit(limit)
+        return await self._read_chain(lambda connection: read_all_proofs(connection, limit, after))
+
+    async def all_operations(self, *, limit: int, after: bytes | None) -> Sequence[FinalisedOperation]:
+        checks.require_limit(limit)
+        return await self._read_chain(lambda connection: read_all_operations(connection, limit, after))
+
+    async def history_ends(self) -> HistoryEnds:
+        return await self._read_chain(read_history_ends)
+
+    async def take_history(self, history: History) -> None:
+        """As the interface says: all of it in one transaction."""
+        await self._write(lambda connection: write_history(connection, history))
 
     async def close(self) -> None:
         """Let go of the file, once the calls under way have ended."""
@@ -220,5 +245,5 @@ def _restore(connection: sqlite3.Connection, restored: RestoredState) -> None:
         rows.write_rows(connection, "INSERT", rows.NONCES, nonces)
         _add_level_counts(connection, counts_of_triangles(one for one in page if isinstance(one, Triangle)))
     rows.write_rows(connection, "INSERT", rows.BATCHES, [rows.batch_row(restored.base)])
-    write_kept(connection, checks.kept_after_restore(restored.base))
+    write_kept(connection, checks.kept_after_restore(restored.base, restored.kept))
     _write_head(connection, restored.head)

@@ -47,9 +47,9 @@ that, and waited for the disk once more; until then most pages change again, and
 CHECKED_AT_START_BYTES_MAX = 1_000_000_000
 """A larger file is not read through at each start, which takes seconds for each GB: `step-node store verify` does."""
 
-FILE_SUFFIXES = ("", "-wal", "-shm", "-journal", "-migrating", "-migrating-journal")
+FILE_SUFFIXES = ("", "-wal", "-shm", "-journal", "-migrating", "-migrating-journal", "-copying")
 """Of the files that are one store, the third last only while its tables are made, and those after it while a store of
-an earlier schema is migrated. In this order they can be taken away one by
+an earlier schema, or of another engine, is migrated. In this order they can be taken away one by
 one: SQLite discards a log that is there without its file, whereas a file without its log may be damaged."""
 
 PROBLEMS_SHOWN_MAX = 5

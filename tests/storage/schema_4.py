@@ -144,6 +144,6 @@ def database_as_schema_4(database: Any) -> None:
     """Make a MongoDB database look as schema 4 left it."""
     database.batches.create_index([("batch_hash", ASCENDING)], unique=True)
     for name in ("proofs", "operations"):
-        database[name].drop_index("height_1")
+        database[name].drop_index("height_1_index_1")
     database.meta.delete_one({"_id": "kept"})
     database.meta.replace_one({"_id": "schema"}, {"version": 4})

@@ -170,4 +170,4 @@ async def test_a_mongodb_store_of_schema_4_is_brought_to_the_present_one_when_it
                 await assert_holds(store, chain)
         assert database.meta.find_one({"_id": "schema"})["version"] == SCHEMA_VERSION
         assert "batch_hash_1" not in database.batches.index_information()
-        assert "height_1" in database.proofs.index_information()
+        assert "height_1_index_1" in database.proofs.index_information()
