@@ -34,6 +34,7 @@ from step_node.node.admin.audit import AuditLog
 from step_node.node.admin.node_commands import Commanded, node_commands
 from step_node.node.admin.server import AdminServer
 from step_node.node.descriptors import api_connections, raise_limit
+from step_node.node.disk_forecast import DiskForecast
 from step_node.node.disk_gauges import DiskGauges
 from step_node.node.logging import keep_recent_lines
 from step_node.node.node import Node
@@ -88,6 +89,9 @@ async def run_node(
             node = make_node(parts)
             await nursery.start(node.run)
             node.registry.register(DiskGauges(home.data))
+            forecast = DiskForecast()
+            node.registry.register(forecast)
+            nursery.start_soon(forecast.run, home)
             nursery.start_soon(node.overview.run)
             nursery.start_soon(check_large_state, parts.storage)
             services = node.services(
