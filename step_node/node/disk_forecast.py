@@ -70,8 +70,8 @@ class DiskForecast(Collector):
             grown = GaugeMetricFamily(
                 "step_disk_growth_bytes_per_day", "By how much each part grows, over the last day.", labels=["part"]
             )
-            for part, size in growth.items():
-                grown.add_metric([part], size)
+            for part, bytes_per_day in growth.items():
+                grown.add_metric([part], bytes_per_day)
             yield grown
         full = self.full_seconds()
         if full is not None:
