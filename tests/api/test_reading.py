@@ -298,7 +298,7 @@ async def test_a_batch_from_before_the_snapshot_that_a_node_joined_from_is_not_t
     assert isinstance(node.storage, MemoryStorage)
     monkeypatch.delitem(node.storage._batches, 1)
     message = require_refusal(await client.get("/batch/1"), 404, "BATCH_NOT_FOUND")
-    assert "snapshot of height 2" in message
+    assert "has batches from height 2 on" in message
     assert (await read(client, "/batch/2"))["height"] == 2
     assert "the last is 2" in require_refusal(await client.get("/batch/3"), 404, "BATCH_NOT_FOUND")
 
