@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
 from typing import Protocol
@@ -39,11 +39,8 @@ class SqliteTarget:
 class MongoTarget:
     """A database of a server or a replica set. The URI may hold a password, and is in no error."""
 
-    uri: str
+    uri: str = field(repr=False)
     database: str
-
-    def __repr__(self) -> str:
-        return f"MongoTarget(database={self.database!r})"
 
 
 Target = SqliteTarget | MongoTarget
