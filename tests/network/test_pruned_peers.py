@@ -7,7 +7,8 @@ from pathlib import Path
 from p2p.memory import MemoryHub
 from step_node.chain.chain import Chain
 from step_node.storage.interface import Prunable
-from tests.network.test_snapshots import BASE, GENESIS, HEIGHT, giving_chain, shelf_at, syncing_node, until
+from tests.network.nodes import syncing_node, until
+from tests.network.test_snapshots import BASE, GENESIS, HEIGHT, giving_chain, shelf_at
 from tests.support.chains import open_chain
 
 
