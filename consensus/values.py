@@ -39,6 +39,11 @@ class TimeoutKind(StrEnum):
     PRE_COMMIT = "PRE_COMMIT"
 
 
+def quorum_of(count: int) -> int:
+    """ceil(2N/3): how many of `count` validators decide."""
+    return -(-2 * count // 3)
+
+
 @wire_type
 class Validator:
     """One member of the set: its address (20 bytes), compressed key (33 bytes) and stake in µSTEP."""
@@ -73,7 +78,7 @@ class ValidatorSet:
             if one > following:
                 raise ValueError(f"validators: must be sorted by address, but 0x{following.hex()} comes too late")
         object.__setattr__(self, "_addresses", frozenset(addresses))
-        object.__setattr__(self, "quorum", -(-2 * count // 3))
+        object.__setattr__(self, "quorum", quorum_of(count))
         object.__setattr__(self, "faults_max", (count - 1) // 3)
 
     @classmethod

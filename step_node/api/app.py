@@ -24,6 +24,7 @@ from step_node.api.routes.pages import page_routes
 from step_node.api.routes.proofs import proof_routes
 from step_node.api.routes.receipts import receipt_routes
 from step_node.api.routes.transactions import transaction_routes
+from step_node.api.routes.upgrade import upgrade_routes
 from step_node.api.routes.validators import validator_routes
 from step_node.api.routing import add_routes
 from step_node.api.services import ApiServices
@@ -81,6 +82,7 @@ def create_app(services: ApiServices, *, with_metrics: bool = True) -> FastAPI:
         ledger_routes,
         transaction_routes,
         validator_routes,
+        upgrade_routes,
         event_routes,
         geometry_routes,
         ledger_mesh_routes,

@@ -23,7 +23,7 @@ from consensus.messages import BATCH_BYTES_MAX, BatchHash, Commit, Evidence, Exh
 from consensus.values import Address
 from consensus.wire import FIELDS_MAX, UInt63, WireError, decode, encode, wire_type
 from step_node.batch.merkle import merkle_path, merkle_root
-from step_node.operations.operation import OPERATION_BYTES_MAX
+from step_node.operations.operation import OPERATION_BYTES_MAX, PROTOCOL_VERSION_MAX
 from step_node.proofs.proof import SignedProof
 from step_node.proofs.wire import MalformedProof, from_wire_fields, to_wire_fields
 
@@ -33,7 +33,7 @@ OPERATIONS_MAX = 64
 RECEIPTS_MAX = PROOFS_MAX + OPERATIONS_MAX
 """Each proof and each operation of a batch has one."""
 HEADER_BYTES_MAX = 1_024
-"""A header of the longest chain id and the greatest numbers has some 650."""
+"""A header of the longest chain id and the greatest numbers has some 670."""
 
 
 class MalformedBatch(ValueError):
@@ -44,12 +44,14 @@ class MalformedBatch(ValueError):
 class BatchHeader:
     """What is hashed into the batch's identity.
 
+    `protocol_version` names the rules by which the batch is judged and applied (protocol.md §6).
     `state_root` is the root before the batch is applied, `receipts_root` that of what applying it gives, a tree of
     `receipts_size` leaves: a root alone does not say how many, and a path is read by how many there are (RFC 9162's
     tree heads commit to both as well).
     """
 
     chain_id: Annotated[str, Field(min_length=1, max_length=64)]
+    protocol_version: Annotated[int, Field(ge=1, le=PROTOCOL_VERSION_MAX)]
     height: Annotated[UInt63, Field(ge=1)]
     round: Round
     proposer: Address

@@ -65,6 +65,7 @@ def build_batch(state: StateSlice, plan: BatchPlan) -> JudgedBatch | None:
     batch = content.with_header(
         BatchHeader(
             chain_id=plan.chain_id,
+            protocol_version=head.protocol.version,
             height=head.chain.height + 1,
             round=plan.round,
             proposer=plan.proposer,

@@ -22,7 +22,9 @@ from step_node.crypto.eip191 import address_of
 from step_node.errors import StepNodeError, describe_validation_error
 from step_node.ledger.commitment import EMPTY_LANES
 from step_node.ledger.execution import check_conservation, head_with_commitment
+from step_node.ledger.protocol_record import ProtocolRecord, Upgrade
 from step_node.ledger.records import Account, ChainRecord, ParametersRecord, Record, ValidatorRecord
+from step_node.ledger.rules import FIRST_VERSION, RULES, known_versions
 from step_node.ledger.state import StateHead
 from step_node.ledger.validators import validator_set
 from step_node.multiaddrs import MultiaddrText
@@ -86,6 +88,8 @@ class Genesis(BaseModel):
 
     chain_id: Annotated[str, Field(pattern="^[a-z0-9][a-z0-9-]{0,62}$")]
     genesis_time_ms: int
+    protocol_version: int | None = None
+    """The version of the rules that the chain begins with; without it, the first."""
     parameters: Parameters = Parameters()
     validators: Annotated[tuple[GenesisValidator, ...], Field(min_length=1, max_length=VALIDATORS_MAX)]
     allocations: dict[AddressText, AmountUstep] = Field(default_factory=dict)
@@ -104,6 +108,13 @@ class Genesis(BaseModel):
             "",
         )
         raise ValueError(f"must be in milliseconds since 1970, from the years 2020 to 2099{unit}")
+
+    @field_validator("protocol_version")
+    @classmethod
+    def _known_rules(cls, version: int | None) -> int | None:
+        if version is None or version in RULES:
+            return version
+        raise ValueError(f"must be a version that this release knows: {', '.join(map(str, known_versions()))}")
 
     @model_validator(mode="after")
     def _consistent(self) -> Genesis:
@@ -188,12 +199,14 @@ class Genesis(BaseModel):
             evidence_mark_ms=self.genesis_time_ms,
         )
         check_conservation(chain)
+        protocol = ProtocolRecord(Upgrade(self.protocol_version or FIRST_VERSION, activation_height=1))
         records: list[Record] = [
             *self.accounts(),
             *validators,
             ParametersRecord(self.parameters.canonical_json()),
+            protocol,
         ]
-        return head_with_commitment(StateHead(chain, self.parameters, validators, EMPTY_LANES), records)
+        return head_with_commitment(StateHead(chain, self.parameters, validators, protocol, EMPTY_LANES), records)
 
 
 def load_genesis(path: Path) -> Genesis:

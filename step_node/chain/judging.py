@@ -46,6 +46,7 @@ def check_header(header: BatchHeader, *, chain_id: str, head: StateHead, validat
     """Whether the header is one of the batch after `head`, by `validators`' proposer. Raises `InvalidBatch`."""
     _require_equal(
         ("chain_id", header.chain_id, chain_id),
+        ("protocol_version", header.protocol_version, head.protocol.version),
         ("height", header.height, head.chain.height + 1),
         ("proposer", header.proposer, validators.proposer(header.height, header.round).address),
         ("previous_batch_hash", header.previous_batch_hash, head.chain.batch_hash),

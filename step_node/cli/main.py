@@ -32,6 +32,7 @@ from step_node.cli import (
     status_command,
     store_commands,
     store_past_commands,
+    upgrade_commands,
     validator_commands,
     walk_command,
 )
@@ -57,8 +58,9 @@ app = typer.Typer(
 def _print_version(wanted: bool) -> None:
     if wanted:
         from step_node import __version__
+        from step_node.build import commit
 
-        typer.echo(f"step-node {__version__}")
+        typer.echo(f"step-node {__version__} (commit {commit()})")
         raise typer.Exit
 
 
@@ -95,6 +97,7 @@ app.add_typer(proof_commands.app, name="proof")
 store_commands.app.command("migrate")(store_past_commands.migrate)
 store_commands.app.command("prune")(store_past_commands.prune)
 app.add_typer(store_commands.app, name="store")
+app.add_typer(upgrade_commands.app, name="upgrade")
 app.add_typer(validator_commands.app, name="validator")
 
 

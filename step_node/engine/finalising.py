@@ -20,6 +20,7 @@ from step_node.engine.batches import Batches
 from step_node.engine.events import Decided, Restored
 from step_node.engine.hooks import ConsensusHooks
 from step_node.errors import InvariantBroken
+from step_node.ledger.rules import rules_of
 from step_node.metrics import NodeMetrics
 from step_node.storage.retry import StorageWatch
 
@@ -65,7 +66,7 @@ class Finaliser:
         decided.done.set()
 
     async def restore(self, snapshot: Restored) -> None:
-        """Go on from a verified snapshot, unless the chain has left height 0."""
+        """Go on from a verified snapshot, unless the chain has left height 0. Raises UnknownRules."""
         if self._chain.head.chain.height == 0:
             try:
                 await self._storage_watch.when_available(
@@ -77,10 +78,14 @@ class Finaliser:
                 self._begin_next_height()
                 await self._hooks.restored()
                 self._announce_height()
+                rules_of(self._chain.head.protocol)
         snapshot.done.set()
 
     async def finalise(self, batch: Batch, commit: Commit, *, rounds: int) -> None:
-        """Store the batch, which took so many rounds. Raises InvariantBroken if it is invalid: then states diverge."""
+        """Store the batch, which took so many rounds. Raises InvariantBroken if it is invalid: then states diverge.
+
+        Raises UnknownRules, with the batch stored, where this release does not know those of the next height.
+        """
         try:
             judged = await self._batches.judge_final(batch)
         except InvalidBatch as error:
@@ -102,6 +107,8 @@ class Finaliser:
         )
         await self._hooks.finalised(judged)
         self._announce_height()
+        # Whoever does not know the rules of the next height stops here, whole: it has this batch, and signs no other.
+        rules_of(self._chain.head.protocol)
 
     def _announce_height(self) -> None:
         self._height_finished.set()

@@ -23,16 +23,20 @@ from step_node.ledger.records import (
     Triangle,
     TriangleState,
 )
-from step_node.ledger.rewards import proof_reward_ustep
+from step_node.ledger.rules import rules_of
 from step_node.ledger.state import Changes, OperationReceipt, Receipt, StateHead, StateSlice
 from step_node.ledger.state_gates import LEVEL_MAX, check_state_gates, clicks_max
+from step_node.ledger.upgrades import UpgradeSheet
 from step_node.ledger.validators import ValidatorSheet
-from step_node.operations.operation import Operation, OperationCode, OperationRefused, Transfer
+from step_node.operations.operation import Operation, OperationCode, OperationRefused, Transfer, UpgradeOperation
 from step_node.proofs.proof import Refusal, SignedProof
 
 
 class LedgerExecution:
-    """One batch in the making, at `timestamp_ms`, on top of `state`."""
+    """One batch in the making, at `timestamp_ms`, on top of `state`, by the rules that are in force there.
+
+    Raises `UnknownRules`, when it is made, if this release does not know them.
+    """
 
     def __init__(self, state: StateSlice, *, timestamp_ms: int) -> None:
         self._before = state
@@ -49,6 +53,8 @@ class LedgerExecution:
         self._paid_ustep = 0
         self._operation_receipts: list[OperationReceipt] = []
         self._validators = ValidatorSheet(state.head, timestamp_ms=timestamp_ms)
+        self._upgrades = UpgradeSheet(state.head, self._validators)
+        self._rules = rules_of(state.head.protocol)
 
     @property
     def paid_ustep(self) -> int:
@@ -87,6 +93,9 @@ class LedgerExecution:
         try:
             if isinstance(operation, Transfer):
                 balance_ustep = self._send(operation, account.balance_ustep)
+            elif isinstance(operation, UpgradeOperation):
+                balance_ustep = account.balance_ustep
+                self._upgrades.apply_operation(operation)
             else:
                 balance_ustep = self._validators.apply_operation(operation, account.balance_ustep)
         except OperationRefused as refused:
@@ -129,7 +138,7 @@ class LedgerExecution:
         if refusal is not None:
             return refusal
         clicked = self._click(proof, triangle or Triangle(triangle_key))
-        reward_ustep = proof_reward_ustep(proof.triangle.level)
+        reward_ustep = self._rules.proof_reward_ustep(proof.triangle.level, clicked.clicks)
         account = account or Account(proof.account)
         # Not by `replace`, which takes twice as long: this is done for each proof.
         credited = Account(
@@ -165,6 +174,7 @@ class LedgerExecution:
     def close(self, *, batch_hash: bytes, proposer: bytes) -> Changes:
         """The changes that the batch makes, with the new head and its commitment."""
         self._validators.end_batch()
+        self._upgrades.end_batch()
         before = self._head.chain
         balances_delta_ustep = sum(
             account.balance_ustep - (old.balance_ustep if (old := self._before.accounts[address]) else 0)
@@ -194,9 +204,11 @@ class LedgerExecution:
                 evidence_mark_ms=self._timestamp_ms,
             )
         check_conservation(chain)
-        lanes = self._commit(removed=[before, *removed], added=[chain, *added])
+        old, new = self._head.protocol, self._upgrades.record
+        protocols = ([], []) if old == new else ([old], [new])
+        lanes = self._commit(removed=[before, *removed, *protocols[0]], added=[chain, *added, *protocols[1]])
         return Changes(
-            head=replace(self._head, chain=chain, validators=self._validators.records(), lanes=lanes),
+            head=replace(self._head, chain=chain, validators=self._validators.records(), protocol=new, lanes=lanes),
             accounts=tuple(self._accounts[address] for address in sorted(self._accounts)),
             triangles=tuple(self._triangles[triangle] for triangle in sorted(self._triangles)),
             nonces_added=tuple(self._nonces[key] for key in sorted(self._nonces)),

@@ -14,6 +14,8 @@ from typing import Any, Final, TypeAlias
 
 import msgpack
 
+from step_node.ledger.protocol_record import ProtocolRecord, protocol_fields
+
 
 class TriangleState(IntEnum):
     """Life of a triangle; the numbers are what is stored and committed to."""
@@ -163,7 +165,7 @@ class ParametersRecord:
     canonical_json: bytes
 
 
-Record: TypeAlias = Account | Triangle | ValidatorRecord | NonceRecord | ChainRecord | ParametersRecord
+Record: TypeAlias = Account | Triangle | ValidatorRecord | NonceRecord | ChainRecord | ParametersRecord | ProtocolRecord
 
 
 def record_bytes(record: Record) -> bytes:
@@ -240,5 +242,6 @@ _FIELDS_OF: Final[Mapping[type[Record], Callable[[Any], tuple[object, ...]]]] = 
     NonceRecord: _nonce_fields,
     ChainRecord: _chain_fields,
     ParametersRecord: _parameters_fields,
+    ProtocolRecord: protocol_fields,
 }
 """`[kind, key…, value…]` of each kind of record. Six records change for each proof, so nothing is matched on here."""

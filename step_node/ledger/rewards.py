@@ -9,11 +9,23 @@ from step_node.parameters import USTEP_PER_STEP
 BASIS_POINTS = 10_000
 
 
-def proof_reward_ustep(level: int) -> int:
-    """`round-half-up(10^6 / 2^(level-1))`: 1 STEP at level 1, 1,953 µSTEP at level 10, 1 µSTEP at level 21."""
+def rounded_reward_ustep(level: int, _click: int) -> int:
+    """`round-half-up(10^6 / 2^(level-1))`: 1 STEP at level 1, 1,953 µSTEP at level 10, 1 µSTEP at level 21.
+
+    Version 1. From level 18 on that is 4.9 % more than the halving says: 8, 4, 2 and 1 for 7.63, 3.81, 1.91 and 0.95.
+    """
     # floor(x/d + 1/2) = floor((2x + d) / 2d), with d = 2^(level-1).
     divisor = 1 << (level - 1)
     return (2 * USTEP_PER_STEP + divisor) // (2 * divisor)
+
+
+def exact_reward_ustep(level: int, click: int) -> int:
+    """What lacks to `floor(click * 10^6 / 2^(level-1))`, all that the first `click` proofs of a triangle are paid.
+
+    Version 2: a triangle never pays more than the halving says, and never a whole µSTEP less.
+    """
+    divisor = 1 << (level - 1)
+    return click * USTEP_PER_STEP // divisor - (click - 1) * USTEP_PER_STEP // divisor
 
 
 def validator_rewards_ustep(

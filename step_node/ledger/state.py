@@ -12,7 +12,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from step_node.ledger.records import Account, ChainRecord, NonceRecord, Triangle, TriangleState, ValidatorRecord
+from step_node.ledger.protocol_record import ProtocolRecord
+from step_node.ledger.records import (
+    Account,
+    ChainRecord,
+    NonceRecord,
+    ParametersRecord,
+    Record,
+    Triangle,
+    TriangleState,
+    ValidatorRecord,
+)
 from step_node.parameters import Parameters
 
 
@@ -61,7 +71,15 @@ class StateHead:
     parameters: Parameters
     validators: tuple[ValidatorRecord, ...]
     """Sorted by address."""
+    protocol: ProtocolRecord
+    """The rules of the next batch, and what is agreed on for later."""
     lanes: bytes
+
+    @property
+    def records(self) -> tuple[Record, ...]:
+        """The records of the state that the head carries, in a snapshot's order; the lanes are over these and more."""
+        parameters = ParametersRecord(self.parameters.canonical_json())
+        return (self.chain, parameters, self.protocol, *self.validators)
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ from step_node.operations.operation import (
     RotateKey,
     SetAddress,
     Unbond,
-    ValidatorOperation,
+    UpgradeOperation,
     Withdraw,
     hot_address,
 )
@@ -171,7 +171,9 @@ class ValidatorSheet:
 
     # --- operations ---------------------------------------------------------------------------------------------
 
-    def apply_operation(self, operation: ValidatorOperation, balance_ustep: int) -> int:
+    def apply_operation(
+        self, operation: Register | Unbond | Withdraw | RotateKey | SetAddress, balance_ustep: int
+    ) -> int:
         """Apply it; the owner's balance after it. `balance_ustep` is the one before.
 
         Raises OperationRefused, and then nothing has changed.
@@ -180,13 +182,13 @@ class ValidatorSheet:
             case Register():
                 return self._register(operation, balance_ustep)
             case Unbond():
-                self._unbond(self._owned(operation))
+                self._unbond(self.owned(operation))
             case Withdraw():
-                return balance_ustep + self._withdraw(self._owned(operation))
+                return balance_ustep + self._withdraw(self.owned(operation))
             case RotateKey():
-                self._rotate(self._owned(operation), operation.public_key)
+                self._rotate(self.owned(operation), operation.public_key)
             case SetAddress():
-                self._set_address(self._owned(operation), operation.p2p_address)
+                self._set_address(self.owned(operation), operation.p2p_address)
         return balance_ustep
 
     def _register(self, operation: Register, balance_ustep: int) -> int:
@@ -246,7 +248,7 @@ class ValidatorSheet:
         elif record.state is ValidatorState.WAITING:
             self._put(self._unbonding(record, active_until_height=record.active_from_height))
         else:
-            raise _wrong_state(
+            raise wrong_state(
                 record,
                 "only one that is active or waits to be can leave",
                 (ValidatorState.ACTIVE, ValidatorState.WAITING),
@@ -254,13 +256,13 @@ class ValidatorSheet:
 
     def _withdraw(self, record: ValidatorRecord) -> int:
         if record.state not in (ValidatorState.UNBONDING, ValidatorState.JAILED):
-            raise _wrong_state(
+            raise wrong_state(
                 record,
                 "only one that has left can be withdrawn",
                 (ValidatorState.UNBONDING, ValidatorState.JAILED),
             )
         if record.locked_until_ms > self._timestamp_ms:
-            raise _wrong_state(
+            raise wrong_state(
                 record, f"its stake is locked until {record.locked_until_ms}", retry_at_ms=record.locked_until_ms
             )
         for earlier in self._earlier_keys(record):
@@ -270,7 +272,7 @@ class ValidatorSheet:
 
     def _rotate(self, record: ValidatorRecord, public_key: bytes) -> None:
         if record.state is not ValidatorState.ACTIVE or record.next_public_key:
-            raise _wrong_state(
+            raise wrong_state(
                 record,
                 "only one that is active, and not changing its key already, can change it",
                 (ValidatorState.ACTIVE,),
@@ -278,22 +280,23 @@ class ValidatorSheet:
         if hot_address(public_key) in self._records or self._is_coming_key(public_key):
             raise OperationRefused(OperationCode.KEY_IN_USE, "public_key: is a validator's already", _key(public_key))
         if len(self._earlier_keys(record)) >= ROTATIONS_MAX:
-            raise _wrong_state(record, f"{ROTATIONS_MAX} keys before this one are not forgotten yet")
+            raise wrong_state(record, f"{ROTATIONS_MAX} keys before this one are not forgotten yet")
         self._put(replace(record, next_public_key=public_key))
 
     def _set_address(self, record: ValidatorRecord, p2p_address: str) -> None:
         # At once, and not at the epoch's end: the hash of the set is over addresses of keys, keys and stakes.
         if not (record.is_in_set or record.state is ValidatorState.WAITING):
-            raise _wrong_state(
+            raise wrong_state(
                 record,
                 "only one that is in the set, or waits to join it, can change its address",
                 (ValidatorState.WAITING, ValidatorState.ACTIVE, ValidatorState.LEAVING),
             )
         if record.p2p_address == p2p_address:
-            raise _wrong_state(record, "this is its p2p address already")
+            raise wrong_state(record, "this is its p2p address already")
         self._put(replace(record, p2p_address=p2p_address))
 
-    def _owned(self, operation: Unbond | Withdraw | RotateKey | SetAddress) -> ValidatorRecord:
+    def owned(self, operation: Unbond | Withdraw | RotateKey | SetAddress | UpgradeOperation) -> ValidatorRecord:
+        """The record of the validator that it names. Raises OperationRefused unless that is its owner's."""
         record = self._records.get(operation.validator)
         if record is None:
             raise OperationRefused(
@@ -378,6 +381,11 @@ class ValidatorSheet:
     def _put(self, record: ValidatorRecord) -> None:
         self._records[record.address] = record
 
+    def holder_of(self, address: bytes) -> ValidatorRecord | None:
+        """The record that has come after the one of the key with this address, or that one; None if there is none."""
+        record = self._records.get(address)
+        return None if record is None else self._holder(record)
+
     def _holder(self, record: ValidatorRecord) -> ValidatorRecord:
         """The record that has the stake that answers for `record`."""
         while record.state is ValidatorState.ROTATED:
@@ -403,9 +411,10 @@ def _key(public_key: bytes) -> Details:
     return Details(value=f"0x{public_key.hex()}")
 
 
-def _wrong_state(
+def wrong_state(
     record: ValidatorRecord, rule: str, allowed: tuple[ValidatorState, ...] = (), *, retry_at_ms: int | None = None
 ) -> OperationRefused:
+    """The refusal of what cannot be done with a validator in this state."""
     return OperationRefused(
         OperationCode.WRONG_STATE,
         f"validator: 0x{record.address.hex()} is {record.state.name.lower()}: {rule}",

@@ -17,9 +17,10 @@ import trio
 from consensus.wire import WireError, decode, encode
 from p2p.errors import NetworkError, PeerFault
 from p2p.network import Connection, Fault, Network, PeerId, Stream
-from step_node import __version__
 from step_node.api.status.node import PeerStatus
+from step_node.build import release
 from step_node.chain.chain import Chain
+from step_node.ledger.rules import known_versions
 from step_node.multiaddrs import named_peer
 from step_node.network.identities import agreed_validator
 from step_node.network.instances import SharedPeerIds
@@ -93,6 +94,7 @@ class Peers:
             address=connection.address,
             outbound=connection.outbound,
             version=None if hello is None else hello.node_version,
+            protocol_versions=() if hello is None else hello.protocol_versions,
             height=self.told(peer_id),
             validator=agreed_validator(self._chain.head.validators, peer_id, told),
         )
@@ -214,9 +216,10 @@ class Peers:
             self._chain.chain_id,
             self._chain.genesis.hash,
             head.chain.height,
-            __version__,
+            release(),
             validator,
             other_instance=self.shared.is_shared(receiver),
+            protocol_versions=known_versions(),
         )
         return encode(hello)
 

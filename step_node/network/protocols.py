@@ -35,6 +35,7 @@ from consensus.wire import UInt63, decode_union, wire_type
 from p2p.errors import NetworkError, PeerFault
 from p2p.network import Fault, Network, PeerId, Stream
 from step_node.multiaddrs import MULTIADDR_CHARACTERS_MAX
+from step_node.operations.operation import PROTOCOL_VERSION_MAX
 from step_node.proofs.proof import PROOF_ID_BYTES
 from step_node.receipts.links import LINKS_MAX, SetLink
 from step_node.snapshot.manifest import CHUNK_BYTES_MAX, CHUNKS_MAX, MANIFEST_BYTES_MAX
@@ -85,6 +86,10 @@ ANSWER_MS_PER_MESSAGE = 250
 ANSWER_BYTES_PER_SECOND_MIN = 50_000
 """The slowest that an answer of many messages may be: what each adds to the time that the peer has for all of them.
 Four batches a second are more than a chain grows by; a line slower than that many bytes cannot follow consensus."""
+
+PROTOCOL_VERSIONS_MAX = 64
+"""The most versions of the rules that a hello names: those of a release that knows all that there have been."""
+ProtocolVersion = Annotated[int, Field(ge=1, le=PROTOCOL_VERSION_MAX)]
 
 NodeVersion = Annotated[str, Field(pattern=rf"^[A-Za-z0-9.+_-]{{1,{NODE_VERSION_CHARACTERS_MAX}}}$")]
 """Of a program, as PEP 440 writes it. Strangers choose it, so it has nothing that a log or a terminal could obey."""
@@ -175,6 +180,9 @@ class Hello:
     node_version: NodeVersion | None = None
     validator: Address | None = None
     other_instance: bool = False
+    protocol_versions: Annotated[tuple[ProtocolVersion, ...], Field(max_length=PROTOCOL_VERSIONS_MAX)] = ()
+    """Of the rules that the program knows, in rising order: for whoever plans an upgrade. Nobody is turned away for
+    them, since what counts is who knows the rules in force when they change."""
 
 
 @wire_type

@@ -64,7 +64,7 @@ class Gauges(Collector):
         yield from _of_status(status)
         yield from _of_peers(status)
         yield from _of_wellbeing(self._wellbeing())
-        yield _build(status.version)
+        yield from _of_build(status)
         mempool = self._mempool.statistics()
         yield GaugeMetricFamily("step_mempool_proofs", "Proofs that wait to be finalised.", mempool.proofs)
         yield GaugeMetricFamily("step_mempool_accounts", "Accounts whose proofs wait.", mempool.accounts)
@@ -185,10 +185,18 @@ def _of_wellbeing(wellbeing: Wellbeing) -> Iterator[Metric]:
     )
 
 
-def _build(version: str) -> Metric:
-    build = GaugeMetricFamily("step_build_info", "Always 1: what runs, in the labels.", None, ("version", "python"))
-    build.add_metric((version, platform.python_version()), 1)
-    return build
+def _of_build(status: NodeStatus) -> Iterator[Metric]:
+    labels = ("version", "commit", "protocol_version", "python")
+    build = GaugeMetricFamily(
+        "step_build_info",
+        "Always 1: what runs, in the labels. protocol_version is that of the newest rules it knows.",
+        None,
+        labels,
+    )
+    newest = max(status.known_protocol_versions)
+    build.add_metric((status.version, status.commit, str(newest), platform.python_version()), 1)
+    yield build
+    yield GaugeMetricFamily("step_protocol_version", "Of the rules in force.", status.protocol_version)
 
 
 def _of_network(statistics: NetworkStatistics) -> Iterator[Metric]:

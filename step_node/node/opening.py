@@ -30,6 +30,7 @@ from step_node.home.rotation import keep_next_key
 from step_node.home.store import storage_settings
 from step_node.home.switches import Switches
 from step_node.ledger.records import ValidatorRecord
+from step_node.ledger.rules import rules_of
 from step_node.ledger.state import StateHead
 from step_node.mempool.journal import open_journal
 from step_node.network.address_book import keep_address_book
@@ -108,6 +109,7 @@ async def open_parts(
             open_libp2p_network(_network_settings(config, keys), bans=bans) as network,
         ):
             await storage.initialise(genesis.hash, genesis.head(), genesis.accounts())
+            rules_of((await storage.head()).protocol)
             await _check_state(storage)
             records = (await storage.head()).validators
             signer: Signer | None = None

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import step_node
 from consensus.state import ConsensusState
 from p2p.network import Network
-from step_node import __version__
 from step_node.api.status.node import NodeStatus, ValidatorStatus
+from step_node.build import commit
 from step_node.chain.chain import Chain
 from step_node.ledger.commitment import state_root
+from step_node.ledger.rules import known_versions
 from step_node.network.identities import agreed_validator
 from step_node.network.peers import Peers
 from step_node.storage.interface import Kept
@@ -36,7 +38,10 @@ def node_status(
     if named is not None:
         peer_ids[named] = network.peer_id
     return NodeStatus(
-        version=__version__,
+        version=step_node.__version__,
+        commit=commit(),
+        protocol_version=head.protocol.version,
+        known_protocol_versions=known_versions(),
         chain_id=chain.chain_id,
         genesis_hash=chain.genesis.hash,
         peer_id=network.peer_id,

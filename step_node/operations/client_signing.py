@@ -9,9 +9,19 @@ from dataclasses import replace
 from typing import TypeVar
 
 from step_node.crypto.eip191 import SIGNATURE_BYTES, address_of, public_key_of, sign
-from step_node.operations.operation import Register, RotateKey, SetAddress, Transfer, Unbond, Withdraw, signing_line
+from step_node.operations.operation import (
+    ApproveUpgrade,
+    CancelUpgrade,
+    Register,
+    RotateKey,
+    SetAddress,
+    Transfer,
+    Unbond,
+    Withdraw,
+    signing_line,
+)
 
-SignedByOwner = TypeVar("SignedByOwner", Unbond, Withdraw, SetAddress, Transfer)
+SignedByOne = TypeVar("SignedByOne", Unbond, Withdraw, SetAddress, Transfer, ApproveUpgrade, CancelUpgrade)
 
 _UNSIGNED = bytes(SIGNATURE_BYTES)
 
@@ -79,5 +89,29 @@ def transfer(
     return _signed(unsigned, owner_key, chain_id)
 
 
-def _signed(operation: SignedByOwner, owner_key: bytes, chain_id: str) -> SignedByOwner:
-    return replace(operation, signature=sign(signing_line(operation, chain_id), owner_key))
+def approve_upgrade(
+    *,
+    key: bytes,
+    owner: bytes,
+    chain_id: str,
+    sequence: int,
+    validator: bytes,
+    protocol_version: int,
+    activation_height: int,
+    release: str = "",
+) -> ApproveUpgrade:
+    """Have `validator` approve other rules from a height on; `key` is its owner's or its own hot key.
+
+    Raises `ValueError` for a version, a height or a release that no upgrade can have.
+    """
+    unsigned = ApproveUpgrade(owner, sequence, validator, protocol_version, activation_height, release, _UNSIGNED)
+    return _signed(unsigned, key, chain_id)
+
+
+def cancel_upgrade(*, key: bytes, owner: bytes, chain_id: str, sequence: int, validator: bytes) -> CancelUpgrade:
+    """Have `validator` take back what it has approved; `key` is its owner's or its own hot key."""
+    return _signed(CancelUpgrade(owner, sequence, validator, _UNSIGNED), key, chain_id)
+
+
+def _signed(operation: SignedByOne, key: bytes, chain_id: str) -> SignedByOne:
+    return replace(operation, signature=sign(signing_line(operation, chain_id), key))

@@ -16,9 +16,14 @@ from step_node.crypto.eip191 import with_recovery_value
 from step_node.errors import describe_validation_error, rule_of
 from step_node.explanations.details import Details, shown
 from step_node.operations.operation import (
+    ACTIVATION_HEIGHT_MAX,
     MEMO_BYTES_MAX,
     P2P_ADDRESS_PATTERN,
+    PROTOCOL_VERSION_MAX,
+    RELEASE_PATTERN,
     TRANSFER_USTEP_MAX,
+    ApproveUpgrade,
+    CancelUpgrade,
     Operation,
     OperationCode,
     OperationRefused,
@@ -132,6 +137,32 @@ class SetAddressForm(_Form):
     p2p_address: P2pAddressText
 
 
+class ApproveUpgradeForm(_Form):
+    """Approve other rules from a height on. The owner's signature or the hot key's will do."""
+
+    validator: AddressText
+    protocol_version: Annotated[
+        int, Field(ge=1, le=PROTOCOL_VERSION_MAX, description="Of the rules.", examples=[2]), BeforeValidator(_whole)
+    ]
+    activation_height: Annotated[
+        int,
+        Field(ge=1, le=ACTIVATION_HEIGHT_MAX, description="The first height of an epoch.", examples=[3001]),
+        BeforeValidator(_whole),
+    ]
+    release: str = Field(
+        default="",
+        pattern=RELEASE_PATTERN,
+        description="A release of the program that knows them, for people. May be empty.",
+        examples=["0.2.0"],
+    )
+
+
+class CancelUpgradeForm(_Form):
+    """Take back what a validator has approved. The owner's signature or the hot key's will do."""
+
+    validator: AddressText
+
+
 class TransferForm(_Form):
     """Send STEP to another account."""
 
@@ -145,7 +176,9 @@ class TransferForm(_Form):
     )
 
 
-Form: TypeAlias = RegisterForm | LeaveForm | RotateKeyForm | SetAddressForm | TransferForm
+Form: TypeAlias = (
+    RegisterForm | LeaveForm | RotateKeyForm | SetAddressForm | ApproveUpgradeForm | CancelUpgradeForm | TransferForm
+)
 
 OPERATIONS: Final[dict[str, tuple[type[Operation], type[Form]]]] = {
     "register": (Register, RegisterForm),
@@ -153,6 +186,8 @@ OPERATIONS: Final[dict[str, tuple[type[Operation], type[Form]]]] = {
     "withdraw": (Withdraw, LeaveForm),
     "rotate-key": (RotateKey, RotateKeyForm),
     "set-address": (SetAddress, SetAddressForm),
+    "approve-upgrade": (ApproveUpgrade, ApproveUpgradeForm),
+    "cancel-upgrade": (CancelUpgrade, CancelUpgradeForm),
     "transfer": (Transfer, TransferForm),
 }
 """By the name that paths and commands use."""
@@ -160,7 +195,7 @@ OPERATIONS: Final[dict[str, tuple[type[Operation], type[Form]]]] = {
 _STEP_FIELDS: Final = {"stake_ustep": "stake", "amount_ustep": "amount"}
 """What is µSTEP in the operation, and STEP in the form."""
 
-_PLAIN_FIELDS: Final = ("sequence", "p2p_address", "memo")
+_PLAIN_FIELDS: Final = ("sequence", "p2p_address", "memo", "protocol_version", "activation_height", "release")
 """What is the same in both."""
 
 

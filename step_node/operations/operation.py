@@ -1,10 +1,11 @@
-"""Operations: the five about validators and the transfer, the text that is signed for each, and their one wire form
-(protocol.md §4).
+"""Operations: the five about validators, the two about rules to come, and the transfer; the text that is signed for
+each, and their one wire form (protocol.md §4, §6).
 
 An operation is signed by its owner, the account that it spends from or that has staked (the cold key): EIP-191 over a
 line that names the kind, version, chain, sequence number and every other field. The sequence number counts the owner's
 operations from 0, so each is applied once. Where a hot key comes into use, that key signs the same line as well: nobody
-can register a key that he does not have.
+can register a key that he does not have. What rules come next may be said with either key: an owner's may be out of
+reach for longer than that can wait, and nothing is spent by it.
 """
 
 from __future__ import annotations
@@ -35,6 +36,18 @@ P2pAddress = Annotated[str, Field(pattern=P2P_ADDRESS_PATTERN)]
 TRANSFER_USTEP_MAX = 2**53 - 1
 """What one transfer can carry, some nine thousand million STEP: a number that JSON keeps exact. More is refused, and
 can be sent in two."""
+
+ACTIVATION_HEIGHT_MAX = 2**53 - 1
+"""No upgrade is asked for beyond it: a number that JSON keeps exact."""
+
+PROTOCOL_VERSION_MAX = 65_535
+"""No upgrade is asked for to a greater version, and no header has one."""
+
+RELEASE_CHARACTERS_MAX = 32
+"""Of the release that an upgrade names; a longer name is refused."""
+
+RELEASE_PATTERN: Final = rf"^[A-Za-z0-9.+_-]{{0,{RELEASE_CHARACTERS_MAX}}}$"
+"""As PEP 440 writes versions, or nothing."""
 
 MEMO_BYTES_MAX = 64
 """Of a memo's UTF-8; a longer one is refused."""
@@ -88,6 +101,8 @@ class OperationCode(StrEnum):
     """There are as many validators as there may be."""
     WRONG_STATE = "WRONG_STATE"
     """The validator is not in a state in which this can be done, or not yet."""
+    WRONG_UPGRADE = "WRONG_UPGRADE"
+    """These rules cannot be agreed on from that height on, or there is nothing to take back."""
     POOL_FULL = "POOL_FULL"
     """Too many operations wait, or one of this owner does, or one that waited had to give way."""
 
@@ -179,13 +194,42 @@ class Transfer:
     type: Literal["TRANSFER"] = field(default="TRANSFER", kw_only=True, repr=False)
 
 
-ValidatorOperation: TypeAlias = Register | Unbond | Withdraw | RotateKey | SetAddress
+@wire_type
+class ApproveUpgrade:
+    """Have the rules of another version from a height on, as far as this validator is asked (protocol.md §6)."""
+
+    owner: Address
+    sequence: UInt63
+    validator: Address
+    protocol_version: Annotated[int, Field(ge=1, le=PROTOCOL_VERSION_MAX)]
+    activation_height: Annotated[int, Field(ge=1, le=ACTIVATION_HEIGHT_MAX)]
+    release: Annotated[str, Field(pattern=RELEASE_PATTERN)]
+    """Of this program, for people: one that knows the version. May be empty. Its alphabet has no `|`."""
+    signature: FullSignature
+    """By the owner or by the validator's hot key."""
+    type: Literal["APPROVE_UPGRADE"] = field(default="APPROVE_UPGRADE", kw_only=True, repr=False)
+
+
+@wire_type
+class CancelUpgrade:
+    """Take back what this validator has approved."""
+
+    owner: Address
+    sequence: UInt63
+    validator: Address
+    signature: FullSignature
+    """By the owner or by the validator's hot key."""
+    type: Literal["CANCEL_UPGRADE"] = field(default="CANCEL_UPGRADE", kw_only=True, repr=False)
+
+
+UpgradeOperation: TypeAlias = ApproveUpgrade | CancelUpgrade
+ValidatorOperation: TypeAlias = Register | Unbond | Withdraw | RotateKey | SetAddress | UpgradeOperation
 Operation: TypeAlias = ValidatorOperation | Transfer
 OperationUnion = Annotated[Operation, Discriminator("type")]
 
 
 def signing_line(operation: Operation, chain_id: str) -> str:
-    """The text that the owner signs, and the hot key where one comes into use.
+    """The text that is signed: by the owner, and by the hot key where one comes into use.
 
     A memo stands last: all that follows `|memo:` is memo, so no other field can be made up in it.
     """
@@ -203,6 +247,11 @@ def signing_line(operation: Operation, chain_id: str) -> str:
             return f"{start}|validator:0x{operation.validator.hex()}|key:0x{operation.public_key.hex()}"
         case SetAddress():
             return f"{start}|validator:0x{operation.validator.hex()}|p2p:{operation.p2p_address}"
+        case ApproveUpgrade():
+            return (
+                f"{start}|validator:0x{operation.validator.hex()}|protocol_version:{operation.protocol_version}"
+                f"|activation_height:{operation.activation_height}|release:{operation.release}"
+            )
         case _:
             return f"{start}|validator:0x{operation.validator.hex()}"
 
@@ -230,20 +279,26 @@ def hot_address(public_key: bytes) -> bytes:
 
 
 def verify_operation(operation: Operation, chain_id: str) -> None:
-    """Raise OperationRefused unless the owner has signed, and the hot key where one comes into use. Pure."""
+    """Raise OperationRefused unless the owner has signed, and the hot key where one comes into use. Pure.
+
+    What rules come next (`UpgradeOperation`) may be signed by the validator's hot key in the owner's place.
+    """
     line = signing_line(operation, chain_id)
-    signers = [("signature", operation.signature, operation.owner)]
+    signers: list[tuple[str, bytes, tuple[bytes, ...]]] = [("signature", operation.signature, (operation.owner,))]
+    if isinstance(operation, UpgradeOperation):
+        signers = [("signature", operation.signature, (operation.owner, operation.validator))]
     if isinstance(operation, Register | RotateKey):
-        signers.append(("possession", operation.possession, hot_address(operation.public_key)))
-    for name, signature, signer in signers:
+        signers.append(("possession", operation.possession, (hot_address(operation.public_key),)))
+    for name, signature, allowed in signers:
         try:
             recovered = recover_signer(line, signature)
         except BadSignature as error:
             raise OperationRefused(OperationCode.BAD_SIGNATURE, f"{name}: {error}", _signed_by(line, None)) from error
-        if recovered != signer:
+        if recovered not in allowed:
+            wanted = " or ".join(f"0x{signer.hex()}" for signer in dict.fromkeys(allowed))
             raise OperationRefused(
                 OperationCode.BAD_SIGNATURE,
-                f"{name}: must be by 0x{signer.hex()}; it is by 0x{recovered.hex()} or over another line",
+                f"{name}: must be by {wanted}; it is by 0x{recovered.hex()} or over another line",
                 _signed_by(line, recovered),
             )
 

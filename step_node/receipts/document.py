@@ -33,6 +33,7 @@ from consensus.values import VALIDATORS_MAX
 from step_node.batch.batch import RECEIPTS_MAX
 from step_node.errors import describe_validation_error
 from step_node.ledger.records import TriangleState
+from step_node.operations.operation import PROTOCOL_VERSION_MAX
 from step_node.proofs.timestamps import parse_timestamp
 
 RECEIPT_VERSION: Final = "STEP-RECEIPT-v1"
@@ -160,6 +161,7 @@ class HeaderPart(_Part):
     """A batch's header; its fields are those of `BatchHeader`."""
 
     chain_id: Annotated[str, Field(pattern="^[a-z0-9][a-z0-9-]{0,62}$")]
+    protocol_version: Annotated[_Integer, Field(ge=1, le=PROTOCOL_VERSION_MAX)]
     height: Annotated[_Integer, Field(ge=1)]
     round: Round
     proposer: _Address

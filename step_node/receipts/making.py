@@ -140,6 +140,7 @@ def header_part(header: BatchHeader) -> HeaderPart:
     """`header` as it stands in a receipt."""
     return HeaderPart(
         chain_id=header.chain_id,
+        protocol_version=header.protocol_version,
         height=header.height,
         round=header.round,
         proposer=header.proposer,

@@ -228,6 +228,7 @@ def _entries(line: str, signatures: Iterable[bytes]) -> Iterable[CommitSignature
 def _header(part: HeaderPart) -> BatchHeader:
     return BatchHeader(
         chain_id=part.chain_id,
+        protocol_version=part.protocol_version,
         height=part.height,
         round=part.round,
         proposer=part.proposer,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from step_node.ledger.commitment import EMPTY_LANES, commit_encoded
-from step_node.ledger.records import ParametersRecord, Record, records_bytes
+from step_node.ledger.records import Record, records_bytes
 from step_node.ledger.state import StateHead
 from step_node.storage.interface import RecordSink, Storage, StorageMismatch, StoredBatch
 
@@ -26,7 +26,7 @@ class StateSum(RecordSink):
     def begin(self, head: StateHead, base: StoredBatch) -> None:
         del base
         self._head, self.lanes, self.records = head, EMPTY_LANES, 0
-        self.add([head.chain, ParametersRecord(head.parameters.canonical_json()), *head.validators])
+        self.add(head.records)
 
     def add(self, records: Sequence[Record]) -> None:
         self.lanes = commit_encoded(self.lanes, records_bytes(records))

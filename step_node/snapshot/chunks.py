@@ -13,6 +13,7 @@ from consensus.wire import decode
 from step_node.batch.batch import BatchHeader
 from step_node.chain.chain import COMMIT_BYTES_MAX
 from step_node.ledger.commitment import EMPTY_LANES, commit_encoded, state_root
+from step_node.ledger.protocol_record import ProtocolRecord
 from step_node.ledger.records import (
     Account,
     ChainRecord,
@@ -54,7 +55,7 @@ class ChunkWriter(RecordSink):
     def begin(self, head: StateHead, base: StoredBatch) -> None:
         self._restart()
         self._head, self._base = head, base
-        self.add([head.chain, ParametersRecord(head.parameters.canonical_json()), *head.validators])
+        self.add(head.records)
 
     def add(self, records: Sequence[Record]) -> None:
         """Raises `InvalidSnapshot` when the state is larger than a snapshot can be."""
@@ -106,6 +107,7 @@ class ChunkReader:
         self._lanes = EMPTY_LANES
         self._chain: ChainRecord | None = None
         self._parameters: ParametersRecord | None = None
+        self._protocol: ProtocolRecord | None = None
         self._validators: list[ValidatorRecord] = []
 
     def read(self, chunk: bytes) -> None:
@@ -122,6 +124,8 @@ class ChunkReader:
                     self._chain = record
                 case ParametersRecord():
                     self._parameters = record
+                case ProtocolRecord():
+                    self._protocol = record
                 case ValidatorRecord():
                     self._validators.append(record)
 
@@ -148,6 +152,7 @@ class ChunkReader:
             chain=chain,
             parameters=Parameters.model_validate_json(parameters.canonical_json),
             validators=tuple(self._validators),
+            protocol=protocol,
             lanes=self._lanes,
         )
 

@@ -16,10 +16,11 @@ from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
 from types import NoneType, UnionType
-from typing import Any, Final, TypeAlias, cast, get_args, get_type_hints
+from typing import Any, Final, TypeAlias, cast, get_args, get_origin, get_type_hints
 
 import msgpack
 
+from step_node.ledger.protocol_record import ProtocolRecord
 from step_node.ledger.records import (
     Account,
     ChainRecord,
@@ -48,6 +49,7 @@ class Kind:
 KINDS: Final = (
     Kind("chain", ChainRecord, 0),
     Kind("parameters", ParametersRecord, 0),
+    Kind("protocol", ProtocolRecord, 0),
     Kind("validator", ValidatorRecord, 1),
     Kind("account", Account, 1),
     Kind("triangle", Triangle, 1),
@@ -111,6 +113,8 @@ def _value(hint: Any, value: object) -> object:
         if value is None and NoneType in get_args(hint):
             return None
         (hint,) = (member for member in get_args(hint) if member is not NoneType)
+    if get_origin(hint) is tuple and isinstance(value, list):
+        return tuple(_value(get_args(hint)[0], item) for item in value)
     if dataclasses.is_dataclass(hint) and isinstance(value, list):
         return _instance(cast(type[Any], hint), value)
     if issubclass(hint, IntEnum) and type(value) is int:

@@ -16,6 +16,7 @@ from mesh import TriangleId, centroid
 from mesh.triangle_id import LEVEL_MASK
 from step_node.ledger.level_counts import CountsByLevel, LevelCounts
 from step_node.ledger.offences import OffenceKind, Slashing
+from step_node.ledger.protocol_record import protocol_record_from
 from step_node.ledger.records import (
     Account,
     ChainRecord,
@@ -25,6 +26,7 @@ from step_node.ledger.records import (
     TriangleState,
     ValidatorRecord,
     ValidatorState,
+    record_bytes,
 )
 from step_node.ledger.state import Receipt, StateHead
 from step_node.ledger.validator_changes import ValidatorChange, ValidatorChangeKind
@@ -153,7 +155,11 @@ def kept_from(document: Document | None) -> Kept:
 def head_document(head: StateHead) -> Document:
     """What the `chain` document says of the head; its validators are documents of their own."""
     fields: Document = {name: getattr(head.chain, name) for name in _CHAIN_FIELDS}
-    return fields | {"parameters": head.parameters.canonical_json(), "lanes": head.lanes}
+    return fields | {
+        "parameters": head.parameters.canonical_json(),
+        "protocol": record_bytes(head.protocol),
+        "lanes": head.lanes,
+    }
 
 
 def head_update(head: StateHead, growth: Mapping[str, int]) -> Document:
@@ -168,6 +174,7 @@ def head_from(document: Document, validators: Iterable[Document]) -> StateHead:
         chain=ChainRecord(**{name: document[name] for name in _CHAIN_FIELDS}),
         parameters=Parameters.model_validate_json(document["parameters"]),
         validators=tuple(sorted(records, key=lambda validator: validator.address)),
+        protocol=protocol_record_from(document["protocol"]),
         lanes=document["lanes"],
     )
 

@@ -22,6 +22,7 @@ from typing import Any, TypeAlias
 from mesh import TriangleId
 from step_node.ledger.level_counts import LevelCounts
 from step_node.ledger.offences import OffenceKind, Slashing
+from step_node.ledger.protocol_record import protocol_record_from
 from step_node.ledger.records import (
     Account,
     ChainRecord,
@@ -31,6 +32,7 @@ from step_node.ledger.records import (
     TriangleState,
     ValidatorRecord,
     ValidatorState,
+    record_bytes,
 )
 from step_node.ledger.state import Receipt, StateHead
 from step_node.ledger.validator_changes import ValidatorChange, ValidatorChangeKind
@@ -72,7 +74,7 @@ def _table(name: str, columns: str) -> Table:
 CHAIN = _table(
     "chain",
     "height *batch_hash timestamp_ms *proposer paid_ustep minted_ustep balances_ustep stakes_ustep burnt_ustep"
-    " evidence_floor_height evidence_mark_height evidence_mark_ms *parameters *lanes",
+    " evidence_floor_height evidence_mark_height evidence_mark_ms *parameters *protocol *lanes",
 )
 VALIDATORS = _table(
     "validators",
@@ -198,18 +200,20 @@ def chain_row(head: StateHead) -> Row:
         chain.evidence_mark_height,
         chain.evidence_mark_ms,
         head.parameters.canonical_json(),
+        record_bytes(head.protocol),
         head.lanes,
     )
 
 
 def head_from(row: Sequence[Any], validators: Iterable[Sequence[Any]]) -> StateHead:
     """From a row of CHAIN and the rows of VALIDATORS, in any order."""
-    *chain, parameters, lanes = row
+    *chain, parameters, protocol, lanes = row
     records = map(_validator_from, validators)
     return StateHead(
         chain=ChainRecord(*chain),
         parameters=Parameters.model_validate_json(parameters),
         validators=tuple(sorted(records, key=lambda validator: validator.address)),
+        protocol=protocol_record_from(protocol),
         lanes=lanes,
     )
 

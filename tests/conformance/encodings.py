@@ -23,6 +23,7 @@ from p2p.network import PeerId
 from step_node.api.app import create_app
 from step_node.api.models.events import event_text
 from step_node.ledger.commitment import EMPTY_LANES, commit_changes, state_root
+from step_node.ledger.protocol_record import ProtocolRecord, Upgrade, UpgradeVote
 from step_node.ledger.records import (
     Account,
     ChainRecord,
@@ -57,6 +58,9 @@ NOT_REPRODUCED = frozenset({"keystore", "config", "address-book", "bans", "point
 RECORDS: tuple[Record, ...] = (
     ChainRecord(7, b"\x01" * 32, START_MS, b"\x02" * 20, 1_953, 10**15, 4 * 10**14, 5 * 10**14, 10**14, 1, 5, START_MS),
     ParametersRecord(Parameters().canonical_json()),
+    ProtocolRecord(
+        Upgrade(1, 1), Upgrade(2, 3_001, "0.2.0"), (UpgradeVote(b"\x03" * 20, Upgrade(2, 3_001, "0.2.0")),)
+    ),
     ValidatorRecord(
         b"\x03" * 20, b"\x02" + b"\x04" * 32, 10**11, "/dns4/node/tcp/26600", b"\x05" * 20, ValidatorState.JAILED,
         1, 900, 899, 10**10, START_MS + 1, START_MS + 2, 3, b"\x03" + b"\x06" * 32,

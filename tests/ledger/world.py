@@ -14,7 +14,7 @@ from step_node.ledger.apply import (
 )
 from step_node.ledger.commitment import EMPTY_LANES, commit_changes, state_root
 from step_node.ledger.offences import Offence
-from step_node.ledger.records import Account, NonceRecord, ParametersRecord, Record, Triangle, ValidatorRecord
+from step_node.ledger.records import Account, NonceRecord, Record, Triangle, ValidatorRecord
 from step_node.ledger.state import StateHead, StateSlice
 from step_node.operations.operation import Operation
 from step_node.proofs.proof import SignedProof
@@ -114,9 +114,7 @@ class World:
             *self.accounts.values(),
             *self.triangles.values(),
             *self.nonces.values(),
-            *self.head.validators,
-            ParametersRecord(self.head.parameters.canonical_json()),
-            self.head.chain,
+            *self.head.records,
         ]
         return state_root(commit_changes(EMPTY_LANES, removed=(), added=records))
 

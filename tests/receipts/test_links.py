@@ -18,6 +18,7 @@ from step_node.batch.batch import RECEIPTS_MAX, BatchHeader, header_hash
 from step_node.crypto.eip191 import public_key_of
 from step_node.ledger.validators import validator_set
 from step_node.network.protocols import LINKS_BYTES_MAX, LINKS_PER_MESSAGE, SetLinks
+from step_node.operations.operation import PROTOCOL_VERSION_MAX
 from step_node.receipts.links import InvalidLink, SetLink, TrustedSets, needed_links
 from tests.snapshot.changing_chain import ChangingChain, changing_genesis, signed_vote
 from tests.support.chains import CHAIN_ID, make_genesis, validator_names
@@ -58,6 +59,7 @@ def forged(
     validators = set_of(names)
     header = BatchHeader(
         chain_id=CHAIN_ID,
+        protocol_version=1,
         height=height,
         round=0,
         proposer=validators.validators[0].address,
@@ -202,6 +204,7 @@ def test_the_largest_links_fit_into_one_message() -> None:
     link = SetLink(
         BatchHeader(
             chain_id="c" * 64,
+            protocol_version=PROTOCOL_VERSION_MAX,
             height=number_max,
             round=2**16,
             proposer=addresses[0],

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from mesh import TriangleId
 from step_node.ledger.offences import OffenceKind, Slashing
+from step_node.ledger.protocol_record import ProtocolRecord, Upgrade, UpgradeVote
 from step_node.ledger.records import (
     Account,
     ChainRecord,
@@ -46,6 +47,7 @@ class MadeUpChain:
             chain=ChainRecord(0, self.genesis_hash, START_MS, b"", 0, 30_000, 20_000, 10_000, 0),
             parameters=Parameters(proof_max_age_ms=WINDOW_MS),
             validators=self._validators(4),
+            protocol=ProtocolRecord(),
             lanes=self._random.randbytes(2_048),
         )
         self.head = self.genesis_head
@@ -75,7 +77,10 @@ class MadeUpChain:
             paid_ustep=sum(receipt.reward_ustep for receipt in receipts),
         )
         validators = self._validators(self._random.randint(1, 5)) if height % 3 == 0 else self.head.validators
-        self.head = StateHead(chain, self.head.parameters, validators, self._random.randbytes(2_048))
+        protocol = ProtocolRecord(
+            Upgrade(1, 1), Upgrade(2, height + 9, "0.2.0"), (UpgradeVote(validators[0].address, Upgrade(3, height)),)
+        )
+        self.head = StateHead(chain, self.head.parameters, validators, protocol, self._random.randbytes(2_048))
         finalised = FinalisedBatch(
             stored=StoredBatch(height, batch_hash, now_ms, self._random.randbytes(300), self._random.randbytes(400)),
             changes=Changes(

@@ -6,6 +6,7 @@ const RECEIPT_BYTES_MAX = 1_000_000;
 const LINE_BYTES_MAX = 1_024;
 const VALIDATORS_MAX = 100;
 const RECEIPTS_MAX = 1_064;
+const PROTOCOL_VERSION_MAX = 65_535;
 const ROUND_MAX = 2 ** 31 - 1;
 
 /** A type reads a value of JSON, or (`isCbor`) of CBOR, gives what JSON would have, and throws where it is none; `binary`
@@ -70,6 +71,7 @@ const signedLine = map({ line, signature: bytes(65) });
 const path = map({ index: integer(0), hashes: list(hash, 0, 16) });
 const header = map({
   chainId: text(/^[a-z0-9][a-z0-9-]{0,62}$/, "must be the name of a chain"),
+  protocolVersion: integer(1, PROTOCOL_VERSION_MAX),
   height: integer(1),
   round,
   proposer: bytes(20),

@@ -173,6 +173,7 @@ function hashOfHeader(header) {
   const form = {
     version: 1,
     chain_id: header.chainId,
+    protocol_version: header.protocolVersion,
     height: header.height,
     round: header.round,
     proposer: unhex(header.proposer),

@@ -75,6 +75,7 @@ def _answer(stored: StoredBatch) -> KeptAnswer:
         batch_hash=hex_text(stored.batch_hash),
         header=BatchHeaderAnswer(
             chain_id=header.chain_id,
+            protocol_version=header.protocol_version,
             height=header.height,
             round=header.round,
             proposer=hex_text(header.proposer),

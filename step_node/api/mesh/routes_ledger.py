@@ -8,7 +8,6 @@ from typing import Any, Final
 from fastapi import APIRouter, Request, Response
 
 from mesh import EARTH_RADIUS_M, LEVEL_MAX, LEVEL_MIN, TriangleId, locate
-from mesh.triangle_id import LEVEL_MASK
 from step_node.amounts import step_text
 from step_node.api.documentation import EVERYWHERE, refusals
 from step_node.api.errors import ApiError, RequestCode
@@ -63,7 +62,8 @@ from step_node.chain.active_triangle import Column, column_at
 from step_node.explanations.details import Details
 from step_node.ledger.level_counts import CountsByLevel, LevelCounts, existing_triangles, mesh_triangles
 from step_node.ledger.records import Account, Triangle, TriangleState
-from step_node.ledger.rewards import proof_reward_ustep
+from step_node.ledger.rewards import rounded_reward_ustep
+from step_node.ledger.rules import next_reward_ustep
 from step_node.ledger.state_gates import clicks_max
 from step_node.parameters import Parameters
 from step_node.proofs.proof import RefusalCode
@@ -82,6 +82,13 @@ def ledger_mesh_routes(services: ApiServices) -> APIRouter:
     routes = api_router("mesh", prefix="/mesh", dependencies=[unless_switched_off(services)])
     storage = services.chain.storage.for_strangers()
     parameters = services.chain.parameters
+
+    def standing_of(record: Triangle) -> dict[str, Any]:
+        return {
+            "state": _STATES[record.state],
+            "clicks": record.clicks,
+            "reward": step_text(next_reward_ustep(services.chain.head.protocol, record)),
+        }
 
     @routes.get(
         "/triangleAt",
@@ -105,7 +112,7 @@ def ledger_mesh_routes(services: ApiServices) -> APIRouter:
             active = column.active
             if active is None:
                 raise _used_up(column)
-            triangle, standing = active.triangle, _standing(active.record)
+            triangle, standing = active.triangle, standing_of(active.record)
         else:
             triangle = locate(lat, lon, number)
         answering = Answering(request, services.clock)
@@ -150,7 +157,7 @@ def ledger_mesh_routes(services: ApiServices) -> APIRouter:
                 children=None if triangle.level == LEVEL_MAX else [child.text for child in triangle.children],
             ),
             exists=found is not None,
-            **_standing(found or Triangle(triangle.integer)) | ({} if found else {"state": None}),
+            **standing_of(found or Triangle(triangle.integer)) | ({} if found else {"state": None}),
         )
         answering = Answering(request, services.clock)
         if answering.is_geo_json:
@@ -190,7 +197,7 @@ def ledger_mesh_routes(services: ApiServices) -> APIRouter:
         shown = [
             NearbyTriangle(
                 **place,
-                **_standing(record),
+                **standing_of(record),
                 distance=round(distance_m, METRES_DECIMALS),
                 **({} if account is None else _mining(found.account, record, now_ms, parameters)),
             )
@@ -233,7 +240,7 @@ def ledger_mesh_routes(services: ApiServices) -> APIRouter:
         records, following = await active_page(storage, wanted, parameters.seeded_level, answering.work)
         triangles = [TriangleId.from_int(record.id) for record in records]
         places = [place async for place in answering.places(triangles, include_polygon)]
-        shown = [LedgerTriangle(**place, **_standing(record)) for place, record in zip(places, records, strict=True)]
+        shown = [LedgerTriangle(**place, **standing_of(record)) for place, record in zip(places, records, strict=True)]
         result = ActiveResult(
             bbox=sides,
             level=level,
@@ -262,14 +269,6 @@ def ledger_mesh_routes(services: ApiServices) -> APIRouter:
     return routes
 
 
-def _standing(record: Triangle) -> dict[str, Any]:
-    return {
-        "state": _STATES[record.state],
-        "clicks": record.clicks,
-        "reward": step_text(proof_reward_ustep(record.id & LEVEL_MASK)),
-    }
-
-
 def _mining(account: Account | None, record: Triangle, now_ms: int, parameters: Parameters) -> dict[str, Any]:
     if record.state is not TriangleState.ACTIVE:
         return {"may_mine": False}
@@ -290,7 +289,7 @@ def _stats(level: int, counts: CountsByLevel, seeded_level: int) -> LevelStats:
         subdivided=of_level.subdivided,
         exhausted=of_level.exhausted,
         clicks=of_level.clicks,
-        reward=step_text(proof_reward_ustep(level)),
+        reward=step_text(rounded_reward_ustep(level, 1)),
         # Of an equilateral triangle with that area.
         estimated_side_length=round(sqrt(4 * mean_area_m2 / sqrt(3)), METRES_DECIMALS),
     )

@@ -82,6 +82,7 @@ class BatchHeaderAnswer(Answer):
     """What is hashed into the batch's identity (protocol.md §4)."""
 
     chain_id: str = Field(examples=["step-devnet"])
+    protocol_version: int = Field(description="Of the rules that the batch is judged by.", examples=[1])
     height: int = Field(examples=[42])
     round: int = Field(description="The round that the batch was built for.", examples=[0])
     proposer: AddressText

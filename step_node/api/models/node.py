@@ -22,7 +22,12 @@ class PeerAnswer(Answer):
         examples=["/ip4/192.0.2.7/tcp/26600"],
     )
     direction: Literal["inbound", "outbound"] = Field(description="Outbound: this node dialled.")
-    version: str | None = Field(description="Of its program.", examples=["0.1.0"])
+    version: str | None = Field(
+        description="Of its program, with the commit where it is known.", examples=["0.1.0+g0123456789ab"]
+    )
+    protocol_versions: list[int] = Field(
+        description="Of the rules that its program knows; empty before it has greeted.", examples=[[1, 2]]
+    )
     height: int | None = Field(description="The height it last told.", examples=[42])
     validator: AddressText | None = Field(
         description="The validator that it is: the peer says so, and the validator's record on chain names the peer."
@@ -46,6 +51,9 @@ class StatusAnswer(Answer):
 
     ok: Literal[True] = True
     version: str = Field(examples=["0.1.0"])
+    commit: str = Field(description="That the program was made of, or `unknown`.", examples=["0123456789ab"])
+    protocol_version: int = Field(description="Of the rules in force.", examples=[1])
+    known_protocol_versions: list[int] = Field(description="Of the rules that this program knows.", examples=[[1, 2]])
     chain_id: str = Field(examples=["step-devnet"])
     genesis_hash: HashText
     peer_id: str = Field(examples=["16Uiu2HAm2k8h1fV7nJ1c"])

@@ -34,7 +34,7 @@ from step_node.api.routing import api_router
 from step_node.api.services import ApiServices
 from step_node.explanations.details import Details, shown
 from step_node.ledger.records import Account, LastProof, Triangle, TriangleState
-from step_node.ledger.rewards import proof_reward_ustep
+from step_node.ledger.rules import next_reward_ustep
 from step_node.ledger.state import StateKeys
 from step_node.proofs.proof import RefusalCode
 from step_node.proofs.timestamps import format_timestamp
@@ -113,7 +113,7 @@ def ledger_routes(services: ApiServices) -> APIRouter:
             level=triangle_id.level,
             state=_STATE_NAMES[found.state],
             clicks=found.clicks,
-            reward=step_text(proof_reward_ustep(triangle_id.level)),
+            reward=step_text(next_reward_ustep(services.chain.head.protocol, found)),
             parent_id=None if parent is None else parent.text,
         )
 

@@ -143,6 +143,9 @@ def status_answer(status: NodeStatus, now_ms: int) -> StatusAnswer:
     address = status.validator_address
     return StatusAnswer(
         version=status.version,
+        commit=status.commit,
+        protocol_version=status.protocol_version,
+        known_protocol_versions=list(status.known_protocol_versions),
         chain_id=status.chain_id,
         genesis_hash=hex_text(status.genesis_hash),
         peer_id=status.peer_id,
@@ -179,6 +182,7 @@ def _peer_answer(peer: PeerStatus) -> PeerAnswer:
         address=peer.address,
         direction="outbound" if peer.outbound else "inbound",
         version=peer.version,
+        protocol_versions=list(peer.protocol_versions),
         height=peer.height,
         validator=None if peer.validator is None else hex_text(peer.validator),
     )

@@ -34,6 +34,8 @@ _SUMMARIES = {
     "withdraw": "Take back a stake that is free",
     "rotate-key": "Replace a validator's hot key",
     "set-address": "Change where a validator's node is found",
+    "approve-upgrade": "Approve other rules from a height on",
+    "cancel-upgrade": "Take back what a validator has approved",
 }
 
 
@@ -100,7 +102,8 @@ def _add_operation(routes: APIRouter, services: ApiServices, name: str) -> None:
     form_type = OPERATIONS[name][1]
 
     async def submit_operation(request: Request) -> OperationAnswer:
-        """Signed by the stake's owner, and by the hot key where one comes into use (protocol.md §4)."""
+        """Signed by the stake's owner, and by the hot key where one comes into use (protocol.md §4). What rules come
+        next may be signed by the hot key alone."""
         try:
             # None of these names is the transfer's.
             operation = cast(ValidatorOperation, parse_operation(name, parse_json(await request.body())))

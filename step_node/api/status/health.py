@@ -48,6 +48,8 @@ class HealthCode(StrEnum):
     """Far more is submitted than usual, and some or all of it is shed."""
     ROUNDS_FAIL = "ROUNDS_FAIL"
     """The present height has taken several rounds."""
+    UPGRADE_NEEDED = "UPGRADE_NEEDED"
+    """The validators have agreed on rules that this release does not know: it stops before they come into force."""
     VOTES_MISSING = "VOTES_MISSING"
     """The last commits have no vote of this validator."""
     NOT_SIGNING = "NOT_SIGNING"

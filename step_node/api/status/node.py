@@ -17,6 +17,7 @@ class PeerStatus:
     address: str
     outbound: bool
     version: str | None
+    protocol_versions: tuple[int, ...]
     height: int | None
     validator: bytes | None
 
@@ -40,6 +41,10 @@ class NodeStatus:
     """Where the node stands. `height` is the last finalised; `round` and `state` are of the height after it."""
 
     version: str
+    commit: str
+    protocol_version: int
+    """Of the rules in force."""
+    known_protocol_versions: tuple[int, ...]
     chain_id: str
     genesis_hash: bytes
     peer_id: str

@@ -26,6 +26,7 @@ from step_node.node.health.progress import ProgressWatch, patience_seconds
 from step_node.node.health.reach import reach_of
 from step_node.node.health.reason_log import ReasonLog
 from step_node.node.health.store_probe import STORE_HANGS_SECONDS, StoreProbe
+from step_node.node.health.upgrade_watch import UpgradeWatch
 from step_node.node.roles import RoleWatch
 from step_node.storage.retry import StorageWatch
 
@@ -81,6 +82,8 @@ class HealthOverview:
         self._probe = StoreProbe(chain.storage, metrics.store_answered)
         self._progress = ProgressWatch(driver)
         self._peer_log = PeerLog()
+        self.upgrades = UpgradeWatch(chain)
+        """What rules come next."""
         self._reason_log = ReasonLog(self._reason_said)
         metrics.expect_health_reasons(HealthCode)
         self.clock_watch = ClockWatch(chain, clock, own=own)
@@ -103,6 +106,7 @@ class HealthOverview:
     def look(self) -> None:
         """Take in how things are now, and say what has changed."""
         self._progress.look()
+        self.upgrades.look()
         members = frozenset(validator.address for validator in self._chain.validators)
         self._peer_log.look(self._peers.statuses(), members)
         self._reason_log.look(self.health().reasons)
@@ -131,6 +135,8 @@ class HealthOverview:
         yield from self._of_store()
         yield from intake_paused(self._intake())
         yield from self._of_chain()
+        if self.upgrades.reason is not None:
+            yield self.upgrades.reason
         yield from self._of_peers()
         yield from intake_shed(self._intake())
         yield from self._of_progress()

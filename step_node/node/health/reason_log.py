@@ -23,6 +23,7 @@ SAID_WHERE_IT_HAPPENS: Final = frozenset(
         HealthCode.SIGNER_AWAY,
         HealthCode.SIGNATURE_REFUSED,
         HealthCode.P2P_KEY_SHARED,
+        HealthCode.UPGRADE_NEEDED,
         *(code for code in HealthCode if code.startswith("KEY_")),
     }
 )

@@ -20,7 +20,7 @@ from step_node.crypto.eip191 import sign
 from step_node.home.making import new_genesis
 from step_node.ledger.commitment import commit_changes, commit_encoded
 from step_node.ledger.records import Account, LastProof, NonceRecord, Record, Triangle, record_bytes
-from step_node.ledger.rewards import proof_reward_ustep
+from step_node.ledger.rewards import rounded_reward_ustep
 from step_node.mempool.pool import Mempool
 from step_node.parameters import Parameters
 from step_node.proofs.proof import SIGNATURE_BYTES, SignedProof
@@ -75,7 +75,7 @@ class GrowthPlan:
         timestamp_ms = self.first_ms + int(number * self.nonce_spacing_ms)
         address, triangle = self.address_of(number), self.provers.triangle(number)
         lat, lon = self.provers.place(number) if number < PLACED else (0.0, 0.0)
-        account = Account(address, proof_reward_ustep(triangle.level), 1, LastProof(timestamp_ms, lat, lon))
+        account = Account(address, rounded_reward_ustep(triangle.level, 1), 1, LastProof(timestamp_ms, lat, lon))
         return account, Triangle(int(triangle), 1), NonceRecord(address, f"grown-{number}", timestamp_ms)
 
     def pages(self) -> Iterator[Sequence[StoredRecord]]:
@@ -124,7 +124,7 @@ async def grown_state(genesis: Genesis, keys: dict[bytes, bytes], plan: GrowthPl
         raise RuntimeError("the first batch cannot be built")
     await chain.finalise(judged, committed_by(judged.batch, keys))
     (base,) = await storage.batches(1, 1)
-    head, grown_ustep = chain.head, plan.accounts * proof_reward_ustep(plan.provers.level)
+    head, grown_ustep = chain.head, plan.accounts * rounded_reward_ustep(plan.provers.level, 1)
     supply = replace(
         head.chain,
         minted_ustep=head.chain.minted_ustep + grown_ustep,

@@ -19,7 +19,7 @@ from step_node.chain.chain import COMMIT_BYTES_MAX
 from step_node.chain.genesis import Genesis
 from step_node.crypto.eip191 import BadSignature, digest, recover_address
 from step_node.ledger.commitment import EMPTY_LANES, commit_changes, state_root
-from step_node.ledger.records import ChainRecord, ParametersRecord, Record
+from step_node.ledger.records import ChainRecord, Record
 from step_node.ledger.state import StateHead
 from step_node.ledger.validators import validator_set
 from step_node.operations.operation import decode_operation, signing_line
@@ -321,9 +321,7 @@ class Invariants:
             *storage._accounts.values(),
             *storage._triangles.values(),
             *storage._nonces.values(),
-            *head.validators,
-            ParametersRecord(head.parameters.canonical_json()),
-            head.chain,
+            *head.records,
         ]
         if commit_changes(EMPTY_LANES, removed=(), added=records) != head.lanes:
             self.broken("equal state roots", who, f"height {head.chain.height}: the root is not that of the records")
