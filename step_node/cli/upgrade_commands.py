@@ -160,7 +160,7 @@ def show(url: UrlOption = DEFAULT_URL, as_json: JsonOption = False) -> None:
     typer.echo(f"agreed    {'nothing' if agreed is None else _sentence(agreed)}")
     if agreed is None:
         typer.echo(
-            f"possible  from height {answer['firstPossibleHeight']} on, and every {answer['epochBatches']} heights after"
+            f"possible  from height {answer['firstPossibleHeight']} on, and each {answer['epochBatches']} heights on"
         )
     typer.echo(f"known     {', '.join(str(one['protocolVersion']) for one in _rows(answer, 'known'))}, of this node")
     approvals = {str(one["validator"]): one["upgrade"] for one in _rows(answer, "approvals")}

@@ -94,9 +94,9 @@ class Peers:
             address=connection.address,
             outbound=connection.outbound,
             version=None if hello is None else hello.node_version,
-            protocol_versions=() if hello is None else hello.protocol_versions,
             height=self.told(peer_id),
             validator=agreed_validator(self._chain.head.validators, peer_id, told),
+            protocol_versions=() if hello is None else hello.protocol_versions,
         )
 
     @property

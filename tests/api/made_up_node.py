@@ -154,6 +154,9 @@ class MadeUpNode:
         validator = eip191.address_of(eip191.public_key_of(VALIDATOR_KEY))
         return NodeStatus(
             version="0.1.0",
+            commit="0123456789ab",
+            protocol_version=1,
+            known_protocol_versions=(1, 2),
             chain_id=CHAIN_ID,
             genesis_hash=self.chain.genesis.hash,
             peer_id="16Uiu2self",
@@ -170,7 +173,7 @@ class MadeUpNode:
             earliest_height=1,
             histories_from=1,
             peers=(
-                PeerStatus("16Uiu2one", "/ip4/192.0.2.1/tcp/26600", True, "0.1.0", 3, b"\x01" * 20),
+                PeerStatus("16Uiu2one", "/ip4/192.0.2.1/tcp/26600", True, "0.1.0", 3, b"\x01" * 20, (1, 2)),
                 PeerStatus("16Uiu2two", "/ip4/192.0.2.2/tcp/40000", False, None, None, None),
             ),
             validators=(ValidatorStatus(validator, 100_000_000_000, True, "16Uiu2self"),),

@@ -12,7 +12,7 @@ from p2p.libp2p_host import peer_id_of
 from p2p.libp2p_network import open_libp2p_network
 from p2p.libp2p_settings import Libp2pSettings
 from p2p.network import Network
-from step_node import __version__
+from step_node.build import release
 from step_node.api.status.node import PeerStatus
 from step_node.node.node import Node
 from step_node.testing.devnet.ports import LOOPBACK, free_ports
@@ -89,7 +89,7 @@ async def test_two_nodes_show_each_other_rightly_and_follow_an_address_that_chan
         await until(lambda: {only_peer(node).outbound for node in nodes.values()} == {True, False})
         for name, other in ((LISTENER, DIALLER), (DIALLER, LISTENER)):
             peer = only_peer(nodes[name])
-            assert (peer.peer_id, peer.version, peer.validator) == (PEER_IDS[other], __version__, address(other))
+            assert (peer.peer_id, peer.version, peer.validator) == (PEER_IDS[other], release(), address(other))
             assert peer.height is not None
             assert peer.address == air.address(other) if peer.outbound else f"/ip4/{LOOPBACK}/tcp/" in peer.address
 

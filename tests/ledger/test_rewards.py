@@ -15,13 +15,13 @@ from step_node.ledger.rewards import rounded_reward_ustep, validator_rewards_ust
     ("level", "reward_ustep"), [(1, 1_000_000), (2, 500_000), (7, 15_625), (10, 1_953), (20, 2), (21, 1)]
 )
 def test_a_proof_pays_what_the_protocol_says(level: int, reward_ustep: int) -> None:
-    assert rounded_reward_ustep(level) == reward_ustep
+    assert rounded_reward_ustep(level, 1) == reward_ustep
 
 
 @pytest.mark.parametrize("level", range(1, 22))
 def test_a_reward_is_the_exact_fraction_rounded_half_up(level: int) -> None:
     exact = Fraction(10**6, 2 ** (level - 1))
-    assert rounded_reward_ustep(level) == (exact + Fraction(1, 2)).__floor__()
+    assert rounded_reward_ustep(level, 1) == (exact + Fraction(1, 2)).__floor__()
 
 
 def test_signers_share_alike_and_the_proposer_gets_the_remainder() -> None:

@@ -15,11 +15,12 @@ from structlog.testing import capture_logs
 from consensus.wire import WireError, decode, encode
 from p2p.memory import MemoryHub
 from p2p.network import Fault, PeerId, Stream
-from step_node import __version__
 from step_node.api.status.node import PeerStatus
+from step_node.build import release
 from step_node.chain.chain import Chain
 from step_node.chain.genesis import Genesis
 from step_node.ledger.records import ValidatorState
+from step_node.ledger.rules import known_versions
 from step_node.multiaddrs import named_peer
 from step_node.network.identities import agreed_validator
 from step_node.network.peers import Peers
@@ -76,8 +77,8 @@ async def test_two_validators_show_each_other_with_all_that_is_known() -> None:
     hub = MemoryHub()
     async with greeter(hub, "a", chain, validator=ONE) as a, greeter(hub, "b", chain, validator=TWO) as b:
         await until(lambda: greeted(a, "b") and greeted(b, "a"))
-        assert a.statuses() == (PeerStatus("b", "/memory/b", True, __version__, 0, address(TWO)),)
-        assert b.statuses() == (PeerStatus("a", "/memory/a", False, __version__, 0, address(ONE)),)
+        assert a.statuses() == (PeerStatus("b", "/memory/b", True, release(), 0, address(TWO), known_versions()),)
+        assert b.statuses() == (PeerStatus("a", "/memory/a", False, release(), 0, address(ONE), known_versions()),)
 
 
 async def test_a_peer_is_shown_before_its_hello_and_forgotten_when_it_goes() -> None:
@@ -184,7 +185,7 @@ LONGEST = Hello("c" * 64, bytes(32), 2**63 - 1, "v" * NODE_VERSION_CHARACTERS_MA
 
 def test_the_longest_hello_fits_and_this_program_s_version_can_be_told() -> None:
     assert len(encode(LONGEST)) <= HELLO_BYTES_MAX
-    assert Hello(CHAIN_ID, bytes(32), 0, __version__).node_version == __version__
+    assert Hello(CHAIN_ID, bytes(32), 0, release()).node_version == release()
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,9 @@ from step_node.proofs.proof import RefusalCode
 from tests.node.test_roles import JAILED
 
 STATUS = NodeStatus(
+    commit="0123456789ab",
+    protocol_version=1,
+    known_protocol_versions=(1, 2),
     version="0.1.0",
     chain_id="step-test",
     genesis_hash=bytes(32),

@@ -67,7 +67,16 @@ def test_v_of_0_and_1_is_taken_as_in_proofs(operation: Operation) -> None:
 
 
 def test_every_operation_has_a_name_and_a_form() -> None:
-    assert sorted(OPERATIONS) == ["register", "rotate-key", "set-address", "transfer", "unbond", "withdraw"]
+    assert sorted(OPERATIONS) == [
+        "approve-upgrade",
+        "cancel-upgrade",
+        "register",
+        "rotate-key",
+        "set-address",
+        "transfer",
+        "unbond",
+        "withdraw",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import msgpack
 import pytest
@@ -28,7 +29,18 @@ from step_node.operations.operation import (
     verify_operation,
 )
 from tests.support.chains import CHAIN_ID
-from tests.support.operations import STAKE_USTEP, register, rotate, set_address, signed, transfer, unbond, withdraw
+from tests.support.operations import (
+    STAKE_USTEP,
+    approve_upgrade,
+    cancel_upgrade,
+    register,
+    rotate,
+    set_address,
+    signed,
+    transfer,
+    unbond,
+    withdraw,
+)
 from tests.support.proofs import address, private_key
 
 REGISTER = register("cold", "hot", 7)
@@ -40,6 +52,8 @@ OPERATIONS: dict[str, Operation] = {
     "rotate": rotate("cold", "hot", "new", 7),
     "set-address": set_address("cold", "hot", 7, "/dns4/node.example/tcp/26600/p2p/16Uiu2"),
     "transfer": TRANSFER,
+    "approve-upgrade": approve_upgrade("cold", "hot", 7, height=3_001),
+    "cancel-upgrade": cancel_upgrade("cold", "hot", 7),
 }
 
 
@@ -61,13 +75,29 @@ def test_the_signed_lines() -> None:
         f"STEP-VALIDATOR-ROTATE-KEY-v1|{start}|validator:0x{hot}|key:0x{public_key_of(private_key('new')).hex()}",
         f"STEP-VALIDATOR-SET-ADDRESS-v1|{start}|validator:0x{hot}|p2p:/dns4/node.example/tcp/26600/p2p/16Uiu2",
         f"STEP-TRANSFER-v1|{start}|to:0x{address('friend').hex()}|amount_ustep:1500000|memo:rent | Zürich",
+        f"STEP-VALIDATOR-APPROVE-UPGRADE-v1|{start}|validator:0x{hot}|protocol_version:2|activation_height:3001"
+        "|release:0.2.0",
+        f"STEP-VALIDATOR-CANCEL-UPGRADE-v1|{start}|validator:0x{hot}",
     ]
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
 @pytest.mark.parametrize(
     "field",
-    ["owner", "sequence", "validator", "public_key", "stake_ustep", "p2p_address", "to", "amount_ustep", "memo"],
+    [
+        "owner",
+        "sequence",
+        "validator",
+        "public_key",
+        "stake_ustep",
+        "p2p_address",
+        "to",
+        "amount_ustep",
+        "memo",
+        "protocol_version",
+        "activation_height",
+        "release",
+    ],
 )
 def test_a_signature_covers_every_field(name: str, field: str) -> None:
     operation = OPERATIONS[name]
@@ -83,6 +113,9 @@ def test_a_signature_covers_every_field(name: str, field: str) -> None:
         "to": address("other"),
         "amount_ustep": 1_500_001,
         "memo": "rent | Zurich",
+        "protocol_version": 3,
+        "activation_height": 4_001,
+        "release": "0.2.1",
     }[field]
     changed: Operation = replace(operation, **{field: other})  # type: ignore[arg-type]  # any field of it
     with pytest.raises(OperationRefused, match="BAD_SIGNATURE: signature"):
@@ -97,6 +130,22 @@ def test_a_signature_for_another_chain_or_by_another_is_refused(name: str) -> No
         verify_operation(signed(OPERATIONS[name], cold="thief"), CHAIN_ID)
     with pytest.raises(OperationRefused, match="BAD_SIGNATURE: signature: v must be"):
         verify_operation(replace(OPERATIONS[name], signature=bytes(65)), CHAIN_ID)
+
+
+def test_what_rules_come_next_is_said_with_the_owners_key_or_with_the_hot_key_and_no_other() -> None:
+    for make in (partial(approve_upgrade, height=3_001), cancel_upgrade):
+        verify_operation(make("hot", "hot", 7, owner="cold"), CHAIN_ID)
+        with pytest.raises(OperationRefused, match=f"0x{address('cold').hex()} or 0x{address('hot').hex()}"):
+            verify_operation(make("thief", "hot", 7, owner="cold"), CHAIN_ID)
+    forged = replace(unbond("cold", "hot", 7), signature=cancel_upgrade("hot", "hot", 7, owner="cold").signature)
+    with pytest.raises(OperationRefused, match="BAD_SIGNATURE"):
+        verify_operation(forged, CHAIN_ID)
+
+
+@pytest.mark.parametrize("release", ["0.2|0", "0.2.0 ", "x" * 33, "\x1b[0m"])
+def test_a_release_is_a_name_that_any_line_or_log_can_hold(release: str) -> None:
+    with pytest.raises(ValueError, match="release"):
+        approve_upgrade("cold", "hot", 7, height=3_001, release=release)
 
 
 @pytest.mark.parametrize("name", ["register", "rotate"])

@@ -7,6 +7,8 @@ from typing import TypeVar
 
 from step_node.crypto.eip191 import public_key_of, sign
 from step_node.operations.operation import (
+    ApproveUpgrade,
+    CancelUpgrade,
     Operation,
     Register,
     RotateKey,
@@ -61,3 +63,15 @@ def set_address(cold: str, hot: str, sequence: int, p2p_address: str = "/memory/
 
 def transfer(owner: str, to: str, sequence: int, *, amount_ustep: int = 1, memo: str = "") -> Transfer:
     return signed(Transfer(address(owner), sequence, address(to), amount_ustep, memo, UNSIGNED), cold=owner)
+
+
+def approve_upgrade(
+    signer: str, hot: str, sequence: int, *, version: int = 2, height: int, release: str = "0.2.0", owner: str = ""
+) -> ApproveUpgrade:
+    """By `signer`, who is the owner unless another one is named: then the hot key of the validator."""
+    unsigned = ApproveUpgrade(address(owner or signer), sequence, address(hot), version, height, release, UNSIGNED)
+    return signed(unsigned, cold=signer)
+
+
+def cancel_upgrade(signer: str, hot: str, sequence: int, *, owner: str = "") -> CancelUpgrade:
+    return signed(CancelUpgrade(address(owner or signer), sequence, address(hot), UNSIGNED), cold=signer)

@@ -32,6 +32,7 @@ export const CODES = {
   STAKE_TOO_LOW: { status: 422, retryable: false },
   INSUFFICIENT_BALANCE: { status: 422, retryable: false },
   NO_PLACE: { status: 409, retryable: true },
+  WRONG_UPGRADE: { status: 409, retryable: false },
   WRONG_STATE: { status: 409, retryable: false },
   POOL_FULL: { status: 503, retryable: true },
   NOT_FOUND: { status: 404, retryable: false },

@@ -35,6 +35,7 @@ COSTS_MS: Final = (
     ("/events", 3.0),
     ("/status", 2.0),
     ("/consensus", 2.0),
+    ("/upgrade", 2.0),
     ("/mesh/nearby", 6.0),
     ("/mesh/active", 3.0),
     ("/mesh/info/", 3.0),

@@ -17,9 +17,10 @@ class PeerStatus:
     address: str
     outbound: bool
     version: str | None
-    protocol_versions: tuple[int, ...]
     height: int | None
     validator: bytes | None
+    protocol_versions: tuple[int, ...] = ()
+    """Of the rules that it knows; none before its hello."""
 
 
 @dataclass(frozen=True, slots=True)
