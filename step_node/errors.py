@@ -36,6 +36,7 @@ PATTERN_RULES: Final = {
     "^[A-Za-z0-9._-]{1,64}$": "must be 1 to 64 of A-Z a-z 0-9 . _ -",
     "^[A-Za-z0-9.+_-]{1,32}$": "must be 1 to 32 of A-Z a-z 0-9 . + _ -",
     "^[a-z0-9_]+(/[A-Za-z0-9_.-]+){0,3}$": "must be the path of a file of a backup, as batches/000000000001.gz",
+    "^[A-Za-z0-9.+_-]{0,32}$": "must be at most 32 of A-Z a-z 0-9 . + _ -",
     "^[a-z0-9-]{1,40}$": "must be 1 to 40 of a-z 0-9 -",
     "^STEP-TRI-v1:[A-T](?:[1-9]|1[0-9]|2[01])-[0-3]{20}-[A-Z2-7]{3}$": "must be a triangle's text form,"
     " STEP-TRI-v1:{face A to T}{level}-{20 digits 0 to 3}-{checksum}",

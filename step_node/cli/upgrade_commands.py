@@ -55,7 +55,10 @@ def _submit(
     as_json: bool,
 ) -> None:
     """Sign for the validator, with its owner's key or its own, hand it to the node, and say what follows."""
+    from pydantic import ValidationError
+
     from step_node.cli.http_calls import get_json, post_json
+    from step_node.errors import describe_validation_error
     from step_node.operations.client_signing import address_of_key
     from step_node.operations.json_form import name_of, operation_json
 
@@ -66,7 +69,10 @@ def _submit(
     record = found["validator"]
     owner = bytes.fromhex(str(record["owner"])[2:]) if isinstance(record, dict) else b""
     chain_id, sequence = chain_and_sequence(url, owner)
-    operation = make(key=key, owner=owner, chain_id=chain_id, sequence=sequence, validator=address, **fields)
+    try:
+        operation = make(key=key, owner=owner, chain_id=chain_id, sequence=sequence, validator=address, **fields)
+    except ValidationError as error:
+        raise CommandError(describe_validation_error(error)) from error
     answer = post_json(url, f"/validator/{name_of(operation)}", operation_json(operation), parameters={})
     if as_json:
         print_json(answer)

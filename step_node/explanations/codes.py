@@ -489,7 +489,7 @@ ROWS: Final = (
         "ask `step-node upgrade show` what is in force, approved and agreed on, and from which heights on rules can"
         " change",
         False,
-        ("value", "limit", "unit"),
+        (),
         "activation_height: must be the first height of an epoch, 3001 or a multiple of 1000 above it: a whole epoch"
         " lies between the agreement and the change",
         {"value": 2500, "limit": 3001, "unit": "height"},

@@ -204,11 +204,16 @@ class LedgerExecution:
                 evidence_mark_ms=self._timestamp_ms,
             )
         check_conservation(chain)
-        old, new = self._head.protocol, self._upgrades.record
-        protocols = ([], []) if old == new else ([old], [new])
-        lanes = self._commit(removed=[before, *removed, *protocols[0]], added=[chain, *added, *protocols[1]])
+        protocol = self._upgrades.record
+        changed = protocol != self._head.protocol
+        lanes = self._commit(
+            removed=[before, *removed, *([self._head.protocol] if changed else [])],
+            added=[chain, *added, *([protocol] if changed else [])],
+        )
         return Changes(
-            head=replace(self._head, chain=chain, validators=self._validators.records(), protocol=new, lanes=lanes),
+            head=replace(
+                self._head, chain=chain, validators=self._validators.records(), protocol=protocol, lanes=lanes
+            ),
             accounts=tuple(self._accounts[address] for address in sorted(self._accounts)),
             triangles=tuple(self._triangles[triangle] for triangle in sorted(self._triangles)),
             nonces_added=tuple(self._nonces[key] for key in sorted(self._nonces)),

@@ -104,7 +104,15 @@ def approve_upgrade(
 
     Raises `ValueError` for a version, a height or a release that no upgrade can have.
     """
-    unsigned = ApproveUpgrade(owner, sequence, validator, protocol_version, activation_height, release, _UNSIGNED)
+    unsigned = ApproveUpgrade(
+        owner=owner,
+        sequence=sequence,
+        validator=validator,
+        protocol_version=protocol_version,
+        activation_height=activation_height,
+        release=release,
+        signature=_UNSIGNED,
+    )
     return _signed(unsigned, key, chain_id)
 
 

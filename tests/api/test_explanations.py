@@ -171,6 +171,19 @@ async def wrong_state(case: Case) -> httpx.Response:
     return await case.operate("withdraw", withdrawal)
 
 
+async def wrong_upgrade(case: Case) -> httpx.Response:
+    approval = client_signing.approve_upgrade(
+        key=VALIDATOR_KEY,
+        owner=OWN,
+        chain_id=CHAIN_ID,
+        sequence=0,
+        validator=OWN,
+        protocol_version=2,
+        activation_height=2_500,
+    )
+    return await case.operate("approve-upgrade", approval)
+
+
 async def pool_full(case: Case) -> httpx.Response:
     leaving = client_signing.unbond(owner_key=VALIDATOR_KEY, chain_id=CHAIN_ID, sequence=0, validator=OWN)
     await case.operate("unbond", leaving)
@@ -255,6 +268,7 @@ PROVOCATIONS: Final[dict[str, Provocation]] = {
     "INSUFFICIENT_BALANCE": insufficient_balance,
     "NO_PLACE": no_place,
     "WRONG_STATE": wrong_state,
+    "WRONG_UPGRADE": wrong_upgrade,
     "POOL_FULL": pool_full,
     "NOT_FOUND": asking("GET", "/nowhere"),
     "METHOD_NOT_ALLOWED": asking("PUT", "/status"),

@@ -12,8 +12,8 @@ from p2p.libp2p_host import peer_id_of
 from p2p.libp2p_network import open_libp2p_network
 from p2p.libp2p_settings import Libp2pSettings
 from p2p.network import Network
-from step_node.build import release
 from step_node.api.status.node import PeerStatus
+from step_node.build import release
 from step_node.node.node import Node
 from step_node.testing.devnet.ports import LOOPBACK, free_ports
 from tests.p2p.worlds import private_key_of

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from step_node.ledger.protocol_record import ProtocolRecord, Upgrade, UpgradeVote
 from step_node.ledger.records import (
     Account,
     ChainRecord,
@@ -26,6 +27,7 @@ from tests.support.chains import make_genesis
 IN_ORDER: tuple[Record, ...] = (
     ChainRecord(3, b"h" * 32, 1_000, b"p" * 20, 5, 10, 6, 4, 0),
     ParametersRecord(b"{}"),
+    ProtocolRecord(Upgrade(1, 1), Upgrade(2, 9, "0.2.0"), (UpgradeVote(b"v" * 20, Upgrade(2, 9)),)),
     *make_genesis(2).head().validators,
     Account(b"a" * 20, 5, 1, LastProof(900, 47.0, -8.5)),
     Account(b"b" * 20),
@@ -53,9 +55,9 @@ def test_what_was_written_comes_back() -> None:
 
 
 def test_the_order_holds_over_chunks() -> None:
-    _, _, place = read_records(joined(IN_ORDER[:5]), None)
-    read_records(joined(IN_ORDER[5:]), place)
-    for again in (IN_ORDER[:1], IN_ORDER[4:5], IN_ORDER[3:4]):
+    _, _, place = read_records(joined(IN_ORDER[:6]), None)
+    read_records(joined(IN_ORDER[6:]), place)
+    for again in (IN_ORDER[:1], IN_ORDER[5:6], IN_ORDER[4:5]):
         with pytest.raises(InvalidSnapshot, match="in order"):
             read_records(joined(again), place)
 

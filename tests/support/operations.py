@@ -69,7 +69,15 @@ def approve_upgrade(
     signer: str, hot: str, sequence: int, *, version: int = 2, height: int, release: str = "0.2.0", owner: str = ""
 ) -> ApproveUpgrade:
     """By `signer`, who is the owner unless another one is named: then the hot key of the validator."""
-    unsigned = ApproveUpgrade(address(owner or signer), sequence, address(hot), version, height, release, UNSIGNED)
+    unsigned = ApproveUpgrade(
+        owner=address(owner or signer),
+        sequence=sequence,
+        validator=address(hot),
+        protocol_version=version,
+        activation_height=height,
+        release=release,
+        signature=UNSIGNED,
+    )
     return signed(unsigned, cold=signer)
 
 
