@@ -14,6 +14,7 @@ from step_node.testing.chaos import scenario as model
 from step_node.testing.chaos.checks import LedgerCheck, check_ledgers
 from step_node.testing.chaos.hardware import Impossible
 from step_node.testing.chaos.proxy import Weather
+from step_node.testing.chaos.upgrading import check_rules
 from step_node.testing.chaos.watch import Watch
 from step_node.testing.chaos.world import World, open_world
 from step_node.testing.devnet.verdict import Verdict, verdict_on
@@ -111,6 +112,11 @@ async def _play(scenario: model.Scenario, world: World, report: Report) -> _Play
         watching.cancel_scope.cancel()
     report("asking every node for every proof")
     played.ledgers = await check_ledgers(devnet.clients, walkers.result)
+    if expect.protocol_version is not None:
+        final = [record.proof_id for record in walkers.result.final]
+        rules = await check_rules(devnet.clients, final, version=expect.protocol_version)
+        report(f"the rules changed at {rules.changed_at}")
+        played.problems.extend(rules.problems)
     honest = [node.index for node in devnet.nodes if node.misbehaviour is None]
     for index, misbehaviour in scenario.byzantine.items():
         address = devnet.genesis.validators[index].address
@@ -156,6 +162,12 @@ async def _carry_out(action: model.Action, world: World) -> None:
             await world.kill(action.nodes)
         case model.Restart():
             await world.restart(action.nodes)
+        case model.Replace():
+            await world.replace(action.nodes, action.release)
+        case model.AwaitEnd():
+            await world.await_end(action.nodes, action.status)
+        case model.AgreeOnUpgrade():
+            await world.agree_on_upgrade(action.version)
         case model.Pause():
             await world.pause(action.nodes, action.seconds)
         case model.CutLinks():

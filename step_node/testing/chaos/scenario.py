@@ -34,6 +34,9 @@ QUICK: Final = {
 }
 """Shorter waits than the protocol's, so that a scenario has more heights and rounds in its time."""
 
+Release: TypeAlias = Literal["present", "older"]
+"""Of the program: `older` is `step_node.testing.older_release`, which lacks the newest rules."""
+
 NodeIndex = Annotated[int, Field(ge=0, lt=VALIDATORS_MAX)]
 Nodes = Annotated[tuple[NodeIndex, ...], Field(min_length=1, max_length=VALIDATORS_MAX)]
 Seconds = Annotated[float, Field(ge=0, le=600)]
@@ -158,9 +161,35 @@ class FreeDisk(_Timed):
     nodes: Nodes
 
 
+class Replace(_Timed):
+    """Stop `nodes` by SIGTERM, one after another, and start each by `release` on its home; wait until it serves."""
+
+    do: Literal["replace"]
+    nodes: Nodes
+    release: Release
+
+
+class AgreeOnUpgrade(_Timed):
+    """A quorum of the validators approves version `version` of the rules, for the first height that leaves time."""
+
+    do: Literal["agree_on_upgrade"]
+    version: Annotated[int, Field(ge=1)]
+
+
+class AwaitEnd(_Timed):
+    """Wait until each of `nodes` has ended by itself, with this exit status. Each must be one that `may_end`."""
+
+    do: Literal["await_end"]
+    nodes: Nodes
+    status: Annotated[int, Field(ge=0, le=255)]
+
+
 Action: TypeAlias = Annotated[
     Kill
     | Restart
+    | Replace
+    | AgreeOnUpgrade
+    | AwaitEnd
     | Pause
     | CutLinks
     | Heal
@@ -197,6 +226,8 @@ class NodeSection(_Section):
 
     index: NodeIndex
     byzantine: Misbehaviour | None = None
+    release: Release = "present"
+    """That it begins with."""
     clock_offset_seconds: Annotated[float, Field(ge=-3_600, le=3_600)] = 0
     """By Debian's libfaketime, under the whole process: what time it is is off, how long something takes is not."""
     disk_mib: Annotated[int, Field(ge=8, le=1_024)] | None = None
@@ -224,6 +255,8 @@ class ExpectSection(_Section):
     """For the whole scenario from the first proof to the last; a limit against hanging, not a measurement."""
     misbehaviour_seen: bool = False
     """Every honest node has counted what the Byzantine validators did."""
+    protocol_version: Annotated[int, Field(ge=1)] | None = None
+    """In force in the end: it came so at one height on every node, and each proof was paid by its height's rules."""
     slashed: bool = False
     """The Byzantine validators are out of the set, on every node."""
 
@@ -270,8 +303,12 @@ class Scenario(_Section):
             match action:
                 case Kill():
                     down.update(action.nodes)
-                case Restart():
+                case Restart() | Replace():
                     down.difference_update(action.nodes)
+                case AwaitEnd():
+                    down.update(action.nodes)
+                    if not all(self.node(index).may_end for index in action.nodes):
+                        raise ValueError(f"actions.{number}: await_end: a node must be one that may_end")
                 case FillDisk():
                     full.update(action.nodes)
                     down.update(index for index in action.nodes if self.node(index).may_end)
@@ -298,7 +335,7 @@ class Scenario(_Section):
 def _nodes_of(action: Action) -> Sequence[int]:
     if isinstance(action, CutLinks):
         return [index for group in action.groups for index in group]
-    if isinstance(action, Kill | Restart | Pause | Disconnect | FillDisk | FreeDisk):
+    if isinstance(action, Kill | Restart | Replace | AwaitEnd | Pause | Disconnect | FillDisk | FreeDisk):
         return action.nodes
     return ()
 

@@ -11,22 +11,27 @@ import secrets
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Final
 
 import trio
 from pymongo import MongoClient
 from pymongo.errors import AutoReconnect
 
+import step_node
 from step_node.testing.chaos.hardware import SmallDisk, clock_environment
 from step_node.testing.chaos.proxy import LOOPBACK, Cut, Link, Weather
-from step_node.testing.chaos.scenario import VALIDATORS_MAX, Scenario
+from step_node.testing.chaos.scenario import VALIDATORS_MAX, Release, Scenario
+from step_node.testing.chaos.upgrading import agree_on
 from step_node.testing.devnet.network import Devnet, DevnetSettings
 from step_node.testing.devnet.node_client import Unavailable
+from step_node.testing.devnet.node_process import OLDER_MODULE, SHIPPED_MODULE
 from step_node.testing.devnet.ports import PortsInUse, block_of_ports
 from step_node.testing.mongod import ThrowawayMongod
 
 PEERS_SECONDS_MAX = 30.0
 """How long nodes may take to notice that their connections are gone."""
 POLL_SECONDS = 0.1
+MODULES: Final[dict[Release, str]] = {"present": SHIPPED_MODULE, "older": OLDER_MODULE}
 STORE_CALL_MS_MAX = 5_000
 BASE_PORTS = range(10_000, 30_000, 2 * VALIDATORS_MAX)
 """Below those that Linux gives out (32768 and up)."""
@@ -52,6 +57,24 @@ class World:
         async with trio.open_nursery() as nursery:
             for index in nodes:
                 nursery.start_soon(self.devnet.restart, index)
+
+    async def replace(self, nodes: Collection[int], release: Release) -> None:
+        """Stop each by SIGTERM, and start it by this release; one after another. Raises NodeDied."""
+        for index in nodes:
+            await self.devnet.replace(index, MODULES[release])
+
+    async def await_end(self, nodes: Collection[int], status: int) -> None:
+        """Wait until each has ended by itself with this exit status. Raises NodeDied for another one."""
+        for index in nodes:
+            node = self.devnet.nodes[index]
+            while node.is_running:
+                await trio.sleep(POLL_SECONDS)
+            if node.exit_status != status:
+                raise node.death()
+
+    async def agree_on_upgrade(self, version: int) -> int:
+        """Have a quorum approve these rules; the height that they are agreed on for. Raises TooSlowError."""
+        return await agree_on(self.devnet, version, release=step_node.__version__)
 
     async def pause(self, nodes: Collection[int], seconds: float) -> None:
         """SIGSTOP, and SIGCONT after so long, whatever happens meanwhile."""
@@ -158,6 +181,7 @@ async def open_world(scenario: Scenario, home: Path) -> AsyncIterator[World]:
         await devnet.prepare()
         for node in scenario.nodes:
             devnet.nodes[node.index].misbehaviour = node.byzantine
+            devnet.nodes[node.index].module = MODULES[node.release]
             if node.disk_mib is not None:
                 folder = devnet.nodes[node.index].home.data
                 disks[node.index] = await trio.to_thread.run_sync(SmallDisk, folder, node.disk_mib)

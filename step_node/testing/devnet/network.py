@@ -210,6 +210,15 @@ class Devnet:
         """End node `index` with a signal, and wait for its end. The others go on."""
         await self.nodes[index].kill(number)
 
+    async def replace(self, index: int, module: str) -> None:
+        """Stop node `index` as an operator does, and start `module` on its home; wait until it serves.
+
+        Raises NodeDied if it does not.
+        """
+        await self.nodes[index].stop()
+        self.nodes[index].module = module
+        await self.restart(index)
+
     async def restart(self, index: int) -> None:
         """Start node `index` again on its home (killing it if it runs), and wait until it serves.
 

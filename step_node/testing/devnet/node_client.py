@@ -113,6 +113,20 @@ class NodeClient:
             raise Unavailable(f"{self.url}/batch/{height}: {status_code}")
         return [str(proof_id) for proof_id in answer["proofIds"]]
 
+    async def get(self, path: str) -> dict[str, Any]:
+        """What the node answers to a question that it can answer."""
+        status_code, answer = await self._call("GET", path)
+        if status_code != 200:
+            raise Unavailable(f"{self.url}{path}: {status_code} {answer.get('message')}")
+        return answer
+
+    async def post(self, path: str, body: object) -> dict[str, Any]:
+        """What the node answers to what it accepts."""
+        status_code, answer = await self._call("POST", path, json=body)
+        if status_code not in (200, 202):
+            raise Unavailable(f"{self.url}{path}: {status_code} {answer.get('message')}")
+        return answer
+
     async def metrics(self) -> str:
         """The node's counters, in Prometheus' text format."""
         try:

@@ -28,6 +28,8 @@ LOG_TAIL_LINES = 20
 
 
 SHIPPED_MODULE = "step_node.cli.main"
+OLDER_MODULE = "step_node.testing.older_release"
+"""The release before, as far as the rules of the protocol go."""
 
 
 class NodeDied(StepNodeError):
