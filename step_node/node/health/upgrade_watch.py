@@ -39,7 +39,8 @@ class UpgradeWatch:
     def look(self) -> None:
         """Take in how things are now, and say what has changed."""
         head = self._chain.head
-        if not self._times or self._times[-1][0] < head.chain.height:
+        # Not genesis: that is of any time before the first batch.
+        if head.chain.height > 0 and (not self._times or self._times[-1][0] < head.chain.height):
             self._times.append((head.chain.height, head.chain.timestamp_ms))
         seen, self._seen = self._seen, head.protocol
         if seen is not None and seen.in_force != head.protocol.in_force:
@@ -87,11 +88,11 @@ class UpgradeWatch:
 
     def _sentence(self, agreed: Upgrade) -> str:
         seconds = self.seconds_until(agreed)
-        when = "" if seconds is None else f", in about {_duration(seconds)} if heights go on as they do"
+        when = "" if seconds is None else f", about {_duration(seconds)} if they go on as they do"
         release = f"release {agreed.release}" if agreed.release else "a release that knows them"
         return (
             f"the validators have agreed on the rules of protocol version {agreed.protocol_version} from height"
-            f" {agreed.activation_height} on, {self._heights_left(agreed)} heights from now{when}; this release knows"
+            f" {agreed.activation_height} on (heights left: {self._heights_left(agreed)}{when}); this release knows"
             f" {', '.join(map(str, known_versions()))}, and stops before that height. Install {release} by then"
         )
 

@@ -79,7 +79,7 @@ async def check_rules(clients: Sequence[NodeClient], proof_ids: Sequence[str], *
             problems.append(f"node {index}: says that {in_force} is in force, and its batches began at {firsts[-1]}")
     paid_otherwise, by_version = [], dict.fromkeys(firsts[0], 0)
     for proof_id in proof_ids:
-        paid = await clients[0].get(f"/proof/{proof_id}")
+        paid = await clients[0].get(f"/proof/status/{proof_id}")
         of_height = max(one for one, first in firsts[0].items() if first <= int(paid["height"]))
         by_version[of_height] += 1
         level = TriangleId.parse(str(paid["triangleId"])).level
