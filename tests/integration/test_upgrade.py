@@ -7,6 +7,7 @@ from pathlib import Path
 import trio
 
 from p2p.memory import MemoryHub
+from step_node.api.status.health import HealthReason
 from step_node.errors import leaves
 from step_node.ledger.protocol_record import Upgrade
 from step_node.ledger.rules import RULES, UnknownRules
@@ -26,6 +27,10 @@ async def until_height(node: Node, height: int) -> None:
     while node.status().height < height:
         step += 1
         await finalise_one(node, account=f"step-{height}-{step}", lat=-60.0 + 3 * step)
+
+
+def reason_of(watch: UpgradeWatch) -> HealthReason | None:
+    return watch.reason
 
 
 async def test_all_nodes_change_the_rules_at_the_height_that_was_agreed_on(tmp_path: Path) -> None:
@@ -57,13 +62,13 @@ async def test_a_node_that_does_not_know_the_rules_has_the_last_batch_before_the
             chain = node.services(wait_ms_max=0).chain
             watch = UpgradeWatch(chain)
             watch.look()
-            assert watch.reason is None
+            assert reason_of(watch) is None
             assert await node.operations.submit(approve_upgrade(name, name, 0, version=unknown, height=at)) is None
             with trio.fail_after(LONGEST_SECONDS):
                 while chain.head.protocol.agreed is None:
                     await trio.sleep(0.01)
             watch.look()
-            reason = watch.reason
+            reason = reason_of(watch)
             assert reason is not None
             assert reason.figures["activation_height"] == at
             assert reason.figures["heights_left"] == at - 1 - chain.head.chain.height

@@ -22,6 +22,9 @@ KINDS_ASKED_FOR = {
     "step_down_store",
     "fill_disk",
     "free_disk",
+    "replace",
+    "agree_on_upgrade",
+    "await_end",
 }
 
 
@@ -100,3 +103,14 @@ def test_an_unknown_scenario_and_an_empty_folder_are_errors(tmp_path: Path) -> N
         load_scenarios(SCENARIOS, ["no-such"])
     with pytest.raises(ScenarioError, match="holds no scenarios"):
         load_scenarios(tmp_path)
+
+
+def test_only_a_node_that_may_end_is_waited_for(tmp_path: Path) -> None:
+    actions = """
+    actions = [
+      { after_height = 3, do = "await_end", nodes = [1], status = 5 },
+      { after_seconds = 1, do = "replace", nodes = [1], release = "present" },
+    ]
+    """
+    assert "must be one that may_end" in load(tmp_path, actions + EXPECT)
+    assert load(tmp_path, 'nodes = [{ index = 1, release = "older", may_end = true }]' + actions + EXPECT) == ""
