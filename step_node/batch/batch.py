@@ -23,7 +23,7 @@ from consensus.messages import BATCH_BYTES_MAX, BatchHash, Commit, Evidence, Exh
 from consensus.values import Address
 from consensus.wire import FIELDS_MAX, UInt63, WireError, decode, encode, wire_type
 from step_node.batch.merkle import merkle_path, merkle_root
-from step_node.operations.operation import OPERATION_BYTES_MAX, PROTOCOL_VERSION_MAX
+from step_node.operations.operation import FIRST_VERSION, OPERATION_BYTES_MAX, PROTOCOL_VERSION_MAX
 from step_node.proofs.proof import SignedProof
 from step_node.proofs.wire import MalformedProof, from_wire_fields, to_wire_fields
 
@@ -40,6 +40,11 @@ class MalformedBatch(ValueError):
     """The bytes are no batch: the message names the field and the rule."""
 
 
+def is_first_version(protocol_version: int) -> bool:
+    """Whether a header leaves it out."""
+    return protocol_version == FIRST_VERSION
+
+
 @wire_type
 class BatchHeader:
     """What is hashed into the batch's identity.
@@ -51,7 +56,6 @@ class BatchHeader:
     """
 
     chain_id: Annotated[str, Field(min_length=1, max_length=64)]
-    protocol_version: Annotated[int, Field(ge=1, le=PROTOCOL_VERSION_MAX)]
     height: Annotated[UInt63, Field(ge=1)]
     round: Round
     proposer: Address
@@ -64,6 +68,8 @@ class BatchHeader:
     receipts_root: BatchHash
     receipts_size: Annotated[int, Field(ge=0, le=RECEIPTS_MAX)]
     body_hash: BatchHash
+    protocol_version: Annotated[int, Field(ge=1, le=PROTOCOL_VERSION_MAX, exclude_if=is_first_version)] = FIRST_VERSION
+    """Not written where it is the first: headers of that version are what they were before there were others."""
 
 
 @wire_type
@@ -191,12 +197,14 @@ def identity_in(data: bytes) -> bytes:
         raise MalformedBatch(f"header: {len(header)} bytes; at most {HEADER_BYTES_MAX} are allowed")
     try:
         fields = msgpack.unpackb(header)
-        identity = header_hash(BatchHeader(**fields))
+        read = BatchHeader(**fields)
     except (TypeError, ValueError, msgpack.UnpackException) as error:
         raise MalformedBatch(f"header: cannot be read: {error}") from error
-    if msgpack.packb({name: fields[name] for name in BatchHeader.__dataclass_fields__}) != header:
+    in_order = [name for name in BatchHeader.__dataclass_fields__ if name in fields]
+    has_all = len(in_order) == len(BatchHeader.__dataclass_fields__) - is_first_version(read.protocol_version)
+    if not has_all or msgpack.packb({name: fields[name] for name in in_order}) != header:
         raise MalformedBatch("header: must be in its one form: all fields, in their order, MessagePack's shortest")
-    return identity
+    return header_hash(read)
 
 
 def _value_of(key: str, data: bytes) -> bytes:

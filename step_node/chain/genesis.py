@@ -24,10 +24,11 @@ from step_node.ledger.commitment import EMPTY_LANES
 from step_node.ledger.execution import check_conservation, head_with_commitment
 from step_node.ledger.protocol_record import ProtocolRecord, Upgrade
 from step_node.ledger.records import Account, ChainRecord, ParametersRecord, Record, ValidatorRecord
-from step_node.ledger.rules import FIRST_VERSION, RULES, known_versions
+from step_node.ledger.rules import RULES, known_versions
 from step_node.ledger.state import StateHead
 from step_node.ledger.validators import validator_set
 from step_node.multiaddrs import MultiaddrText
+from step_node.operations.operation import FIRST_VERSION
 from step_node.parameters import USTEP_PER_STEP, Parameters
 from step_node.proofs.timestamps import format_timestamp
 from step_node.receipts.verification import Trust
@@ -204,7 +205,7 @@ class Genesis(BaseModel):
             *self.accounts(),
             *validators,
             ParametersRecord(self.parameters.canonical_json()),
-            protocol,
+            *protocol.kept(),
         ]
         return head_with_commitment(StateHead(chain, self.parameters, validators, protocol, EMPTY_LANES), records)
 

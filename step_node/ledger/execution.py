@@ -207,8 +207,8 @@ class LedgerExecution:
         protocol = self._upgrades.record
         changed = protocol != self._head.protocol
         lanes = self._commit(
-            removed=[before, *removed, *([self._head.protocol] if changed else [])],
-            added=[chain, *added, *([protocol] if changed else [])],
+            removed=[before, *removed, *(self._head.protocol.kept() if changed else ())],
+            added=[chain, *added, *(protocol.kept() if changed else ())],
         )
         return Changes(
             head=replace(

@@ -42,6 +42,11 @@ class ProtocolRecord:
     agreed: Upgrade | None = None
     votes: tuple[UpgradeVote, ...] = ()
 
+    def kept(self) -> tuple[ProtocolRecord, ...]:
+        """Itself, where the state has a record for it: as of an untouched triangle, there is none of what all begin
+        with. So a chain from before there were versions is one of the first."""
+        return () if self == ProtocolRecord() else (self,)
+
     @property
     def version(self) -> int:
         """The version of the rules of the next batch."""
@@ -56,7 +61,9 @@ def protocol_fields(record: ProtocolRecord) -> tuple[object, ...]:
 
 
 def protocol_record_from(data: bytes) -> ProtocolRecord:
-    """The record whose canonical bytes a store of ours has kept."""
+    """The record whose canonical bytes a store of ours has kept; of none, what all chains begin with."""
+    if not data:
+        return ProtocolRecord()
     _, in_force, agreed, votes = msgpack.unpackb(data)
     return ProtocolRecord(
         in_force=Upgrade(*in_force),

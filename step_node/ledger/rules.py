@@ -29,9 +29,6 @@ class Rules:
     proof_reward_ustep: Callable[[int, int], int]
 
 
-FIRST_VERSION: Final = 1
-"""Of a chain whose genesis names none."""
-
 RULES: Final[Mapping[int, Rules]] = MappingProxyType(
     {
         1: Rules(1, "each proof is paid its share, rounded half up", rounded_reward_ustep),

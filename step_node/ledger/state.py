@@ -79,7 +79,7 @@ class StateHead:
     def records(self) -> tuple[Record, ...]:
         """The records of the state that the head carries, in a snapshot's order; the lanes are over these and more."""
         parameters = ParametersRecord(self.parameters.canonical_json())
-        return (self.chain, parameters, self.protocol, *self.validators)
+        return (self.chain, parameters, *self.protocol.kept(), *self.validators)
 
 
 @dataclass(frozen=True, slots=True)

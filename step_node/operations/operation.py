@@ -40,6 +40,9 @@ can be sent in two."""
 ACTIVATION_HEIGHT_MAX = 2**53 - 1
 """No upgrade is asked for beyond it: a number that JSON keeps exact."""
 
+FIRST_VERSION: Final = 1
+"""Of the rules of the protocol (protocol.md §6)."""
+
 PROTOCOL_VERSION_MAX = 65_535
 """No upgrade is asked for to a greater version, and no header has one."""
 

@@ -107,7 +107,7 @@ class ChunkReader:
         self._lanes = EMPTY_LANES
         self._chain: ChainRecord | None = None
         self._parameters: ParametersRecord | None = None
-        self._protocol: ProtocolRecord | None = None
+        self._protocol = ProtocolRecord()
         self._validators: list[ValidatorRecord] = []
 
     def read(self, chunk: bytes) -> None:
@@ -152,7 +152,7 @@ class ChunkReader:
             chain=chain,
             parameters=Parameters.model_validate_json(parameters.canonical_json),
             validators=tuple(self._validators),
-            protocol=protocol,
+            protocol=self._protocol,
             lanes=self._lanes,
         )
 

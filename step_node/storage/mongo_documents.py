@@ -174,7 +174,7 @@ def head_from(document: Document, validators: Iterable[Document]) -> StateHead:
         chain=ChainRecord(**{name: document[name] for name in _CHAIN_FIELDS}),
         parameters=Parameters.model_validate_json(document["parameters"]),
         validators=tuple(sorted(records, key=lambda validator: validator.address)),
-        protocol=protocol_record_from(document["protocol"]),
+        protocol=protocol_record_from(document.get("protocol", b"")),
         lanes=document["lanes"],
     )
 

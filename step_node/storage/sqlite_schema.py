@@ -24,6 +24,7 @@ TABLES = (
       stakes_ustep INTEGER NOT NULL, burnt_ustep INTEGER NOT NULL,
       evidence_floor_height INTEGER NOT NULL, evidence_mark_height INTEGER NOT NULL, evidence_mark_ms INTEGER NOT NULL,
       parameters BLOB NOT NULL,
+      protocol BLOB NOT NULL DEFAULT x'',
       lanes BLOB NOT NULL CHECK (length(lanes) = 2048)
     ) STRICT
     """,

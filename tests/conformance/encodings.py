@@ -58,9 +58,6 @@ NOT_REPRODUCED = frozenset({"keystore", "config", "address-book", "bans", "point
 RECORDS: tuple[Record, ...] = (
     ChainRecord(7, b"\x01" * 32, START_MS, b"\x02" * 20, 1_953, 10**15, 4 * 10**14, 5 * 10**14, 10**14, 1, 5, START_MS),
     ParametersRecord(Parameters().canonical_json()),
-    ProtocolRecord(
-        Upgrade(1, 1), Upgrade(2, 3_001, "0.2.0"), (UpgradeVote(b"\x03" * 20, Upgrade(2, 3_001, "0.2.0")),)
-    ),
     ValidatorRecord(
         b"\x03" * 20, b"\x02" + b"\x04" * 32, 10**11, "/dns4/node/tcp/26600", b"\x05" * 20, ValidatorState.JAILED,
         1, 900, 899, 10**10, START_MS + 1, START_MS + 2, 3, b"\x03" + b"\x06" * 32,
@@ -69,6 +66,9 @@ RECORDS: tuple[Record, ...] = (
     Account(b"\x08" * 20),
     Triangle(5 << 45 | 10, 11, TriangleState.SUBDIVIDED),
     NonceRecord(b"\x07" * 20, "n-1", START_MS),
+    ProtocolRecord(
+        Upgrade(1, 1), Upgrade(2, 3_001, "0.2.0"), (UpgradeVote(b"\x03" * 20, Upgrade(2, 3_001, "0.2.0")),)
+    ),
 )  # fmt: skip
 
 

@@ -173,7 +173,6 @@ function hashOfHeader(header) {
   const form = {
     version: 1,
     chain_id: header.chainId,
-    protocol_version: header.protocolVersion,
     height: header.height,
     round: header.round,
     proposer: unhex(header.proposer),
@@ -186,6 +185,8 @@ function hashOfHeader(header) {
     receipts_root: unhex(header.receiptsRoot),
     receipts_size: header.receiptsSize,
     body_hash: unhex(header.bodyHash),
+    // Left out where it is the first.
+    ...(header.protocolVersion === 1 ? {} : { protocol_version: header.protocolVersion }),
   };
   return hex(sha256(messagePack(form)));
 }
