@@ -119,7 +119,7 @@ async def drop_until_killed(settings: StorageSettings, steps: Steps) -> None:
 
 async def migrate_until_killed(settings: StorageSettings, steps: Steps) -> None:
     assert isinstance(settings, SqliteSettings)
-    chain = MadeUpChain(CHAIN_SEED)
+    chain = MadeUpChain(CHAIN_SEED, upgrades=False)
     async with open_storage(settings) as store:
         await begin(store, chain)
         for _ in range(MIGRATED_HEIGHT):

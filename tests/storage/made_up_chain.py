@@ -34,7 +34,8 @@ WINDOW_MS = 3_000
 class MadeUpChain:
     """A chain that grows by made-up batches, and remembers what it has made."""
 
-    def __init__(self, seed: int, *, accounts: int = 12) -> None:
+    def __init__(self, seed: int, *, accounts: int = 12, upgrades: bool = True) -> None:
+        self._upgrades = upgrades
         self._random = random.Random(seed)
         self._operations_random = random.Random(seed + 1)
         self.genesis_hash = self._random.randbytes(32)
@@ -77,9 +78,13 @@ class MadeUpChain:
             paid_ustep=sum(receipt.reward_ustep for receipt in receipts),
         )
         validators = self._validators(self._random.randint(1, 5)) if height % 3 == 0 else self.head.validators
-        protocol = ProtocolRecord(
-            Upgrade(1, 1), Upgrade(2, height + 9, "0.2.0"), (UpgradeVote(validators[0].address, Upgrade(3, height)),)
-        )
+        protocol = self.head.protocol
+        if self._upgrades:
+            protocol = ProtocolRecord(
+                Upgrade(1, 1),
+                Upgrade(2, height + 9, "0.2.0"),
+                (UpgradeVote(validators[0].address, Upgrade(3, height)),),
+            )
         self.head = StateHead(chain, self.head.parameters, validators, protocol, self._random.randbytes(2_048))
         finalised = FinalisedBatch(
             stored=StoredBatch(height, batch_hash, now_ms, self._random.randbytes(300), self._random.randbytes(400)),

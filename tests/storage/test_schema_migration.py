@@ -25,7 +25,7 @@ from tests.support.mongod import new_database_name
 
 
 async def store_of_schema_4(path: Path, *, batches: int = 6) -> MadeUpChain:
-    chain = MadeUpChain(seed=3)
+    chain = MadeUpChain(seed=3, upgrades=False)
     async with open_storage(SqliteSettings(path)) as store:
         await begin(store, chain)
         for _ in range(batches):
@@ -56,7 +56,7 @@ async def test_a_sqlite_store_of_schema_4_is_brought_to_the_present_one_when_it_
 
 async def test_a_store_that_joined_from_a_snapshot_is_known_by_where_it_begins(tmp_path: Path) -> None:
     path = tmp_path / "store.sqlite"
-    chain = MadeUpChain(seed=3)
+    chain = MadeUpChain(seed=3, upgrades=False)
     async with open_storage(SqliteSettings(path)) as store:
         await begin(store, chain)
         for _ in range(5):
@@ -141,7 +141,7 @@ async def test_a_newer_schema_is_refused_naming_the_release_that_is_needed(tmp_p
 async def test_sqlite_killed_at_any_statement_of_migrating_is_whole_and_goes_on(tmp_path: Path) -> None:
     points = await crash_at_every_point("migrate", "sqlite", str(tmp_path))
     assert points >= 40
-    chain = MadeUpChain(CHAIN_SEED)
+    chain = MadeUpChain(CHAIN_SEED, upgrades=False)
     for _ in range(MIGRATED_HEIGHT):
         chain.grow()
     for point in range(1, points + 1):
@@ -153,7 +153,7 @@ async def test_a_mongodb_store_of_schema_4_is_brought_to_the_present_one_when_it
     mongodb_uri: str,
 ) -> None:
     settings = MongoSettings(mongodb_uri, new_database_name())
-    chain = MadeUpChain(seed=3)
+    chain = MadeUpChain(seed=3, upgrades=False)
     async with open_storage(settings) as store:
         await begin(store, chain)
         for _ in range(6):
