@@ -17,6 +17,7 @@ from step_node.api.submissions.breaker import BreakerSettings
 from step_node.api.submissions.intake import Intake
 from step_node.engine.driver import timeouts_of
 from step_node.home.switches import Switch, Switches, Thrown
+from step_node.ledger.protocol_record import ProtocolRecord, Upgrade
 from step_node.ledger.records import ValidatorRecord
 from step_node.ledger.state import StateHead
 from step_node.ledger.validators import validator_set
@@ -170,6 +171,10 @@ class MadeUpWatch:
         """What is counted of it."""
         (figures,) = [one.figures for one in self.overview.health().reasons if one.code is code]
         return dict(figures)
+
+    def agree_on(self, upgrade: Upgrade | None) -> None:
+        """What comes after the rules in force, or nothing."""
+        self.chain.head = replace(self.chain.head, protocol=ProtocolRecord(agreed=upgrade))
 
     def set_own(self, **changes: Any) -> None:
         """Change the own validator's record."""

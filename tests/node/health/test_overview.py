@@ -12,6 +12,7 @@ import trio
 from trio.testing import MockClock
 
 from step_node.api.status.health import NOT_READY, HealthCode
+from step_node.ledger.protocol_record import Upgrade
 from step_node.ledger.records import ValidatorState
 from step_node.node.health.progress import patience_seconds
 from step_node.storage.interface import StorageUnavailable
@@ -53,6 +54,7 @@ async def test_each_reason_comes_and_goes(
     sees(HealthCode.GENESIS_AHEAD, lambda: watch.clock.advance(-120_000), lambda: watch.clock.advance(120_000))
     sees(HealthCode.BEHIND, later(syncing=True), later(syncing=False))
     sees(HealthCode.BEHIND, later(shown=2), later(shown=1))
+    sees(HealthCode.UPGRADE_NEEDED, lambda: watch.agree_on(Upgrade(99, 3_001)), lambda: watch.agree_on(None))
     sees(HealthCode.NO_QUORUM, later(peers=others[:1]), later(peers=others[:2]))
     watch.peers = others
     sees(HealthCode.ROUNDS_FAIL, later(state=replace(state, round=2)), later(state=replace(state, round=1)))
