@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from step_node.cli.output import print_json
+
+if TYPE_CHECKING:
+    from step_node.chain.genesis import Genesis
+    from step_node.home.paths import NodeHome
 
 app = typer.Typer(no_args_is_help=True, help="Keystores: make, show and import signing keys.")
 
@@ -123,78 +127,195 @@ def show(
     _print(shown, as_json)
 
 
+@app.command("list", epilog="Example: step-node keys list --home node")
+def list_keys(
+    home: Annotated[Path, typer.Option(metavar="DIR", help="The home of a node, or of a signer.")],
+    public_key: Annotated[
+        bool, typer.Option("--public-key", help="Also the public keys, which needs the keystores' password.")
+    ] = False,
+    password_file: PasswordFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Print the keys of a home: each keystore's address, and whether its signing history is here.
+
+    A private key is never printed. A history without a keystore is listed too: its key has signed in this home.
+    """
+    from step_node.cli.passwords import find_password
+    from step_node.crypto.eip191 import public_key_of
+    from step_node.home.histories import keys_with_history
+    from step_node.home.keystores import keystores_in
+    from step_node.home.paths import NodeHome
+    from step_node.signing.keystore import keystore_address, load_keystore
+
+    node_home = NodeHome(home)
+    _check_home(node_home)
+    password = find_password(password_file, purpose=f"of the keystores in {home}") if public_key else ""
+    with_history = set(keys_with_history(node_home))
+    rows: list[dict[str, object]] = []
+    for path in keystores_in(node_home):
+        address = keystore_address(path)
+        row: dict[str, object] = {
+            "address": f"0x{address.hex()}",
+            "keystore": str(path),
+            "signing_history": address in with_history,
+        }
+        if public_key:
+            row["public_key"] = f"0x{public_key_of(load_keystore(path, password)).hex()}"
+        rows.append(row)
+    listed = {row["address"] for row in rows}
+    rows += [
+        {"address": text, "keystore": None, "signing_history": True}
+        for text in sorted(f"0x{address.hex()}" for address in with_history)
+        if text not in listed
+    ]
+    if as_json:
+        print_json({"keys": rows})
+        return
+    for row in rows:
+        history = "signing history" if row["signing_history"] else "NO signing history"
+        where = row["keystore"] or "(no keystore here)"
+        typer.echo("  ".join(map(str, (row["address"], history, where, row.get("public_key", "")))).rstrip())
+
+
+@app.command(epilog="Example: step-node keys export --keystore node/keys/validator.json --output wallet.json")
+def export(
+    keystore: Annotated[Path, typer.Option(metavar="FILE", help="The keystore to take the key from.")],
+    output: Annotated[Path, typer.Option(metavar="FILE", help="The keystore to write; it must not exist.")],
+    keystore_password_file: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="File (mode 0600) with that keystore's password; otherwise a prompt."),
+    ] = None,
+    password_file: PasswordFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a key to a keystore of its own (Web3 Secret Storage, version 3) with another password, to hand it on.
+
+    A validator's key must sign in one place only: take its signing history along (`export-history`), and never start
+    the old place again.
+    """
+    from step_node.cli.passwords import ask_password
+    from step_node.signing.keystore import load_keystore, read_password
+
+    _check_new(output)
+    purpose = f"of {keystore}"
+    password = (
+        ask_password("--keystore-password-file", purpose=purpose)
+        if keystore_password_file is None
+        else read_password(keystore_password_file)
+    )
+    _write(output, load_keystore(keystore, password), password_file, as_json)
+
+
 @app.command("export-history", epilog="Example: step-node keys export-history --home node > history.json")
 def export_signing_history(
-    home: Annotated[Path, typer.Option(metavar="DIR", help="The validator's home; its node must not run.")],
+    home: Annotated[Path, typer.Option(metavar="DIR", help="The home of a node, or of a signer; it must not run.")],
 ) -> None:
-    """Print the signing history of this home's validator key as JSON, to take along to another machine.
+    """Print the signing histories of this home as JSON in the shape of EIP-3076, to take along to another machine.
 
-    It says what the key has signed and binds it, the floor below which it signs nothing, and whether the history is
-    doubtful. The node must be stopped, and must not be started here again afterwards.
+    For each key that has a history here it says what the key has signed and binds it, the floor below which it signs
+    nothing, and whether the history is doubtful. Whatever signs here must be stopped, and must not be started here
+    again afterwards.
     """
     from step_node.chain.genesis import load_genesis
     from step_node.cli.error_lines import CommandError
-    from step_node.home.histories import check_no_unnamed_history
+    from step_node.home.histories import check_no_unnamed_history, keys_with_history
     from step_node.home.lock import HomeLock
     from step_node.home.paths import NodeHome
     from step_node.signing.guard import SigningGuard
-    from step_node.signing.history_file import export_history
-    from step_node.signing.keystore import keystore_address
+    from step_node.signing.interchange import export_interchange
 
     node_home = NodeHome(home)
     genesis = load_genesis(node_home.genesis)
-    validator = keystore_address(node_home.validator_keystore)
     check_no_unnamed_history(node_home)
-    path = node_home.signing_history(validator)
-    if not path.exists():
-        raise CommandError(f"{path}: is not there: the validator's key has no signing history in this home")
-    with HomeLock(home), SigningGuard.open(path, chain_id=genesis.chain_id, validator=validator) as guard:
-        typer.echo(export_history(guard, chain_id=genesis.chain_id), nl=False)
-        if guard.doubt_reason is not None:
-            typer.echo(f"this history is doubtful, and stays so where it is imported: {guard.doubt_reason}", err=True)
+    histories = {}
+    with HomeLock(home):
+        for validator in keys_with_history(node_home):
+            path = node_home.signing_history(validator)
+            with SigningGuard.open(path, chain_id=genesis.chain_id, validator=validator) as guard:
+                histories[validator] = guard.content()
+    if not histories:
+        raise CommandError(f"{node_home.signing_histories}: has no signing history: no key has signed in this home")
+    typer.echo(export_interchange(histories, chain_id=genesis.chain_id, genesis_hash=genesis.hash), nl=False)
+    for validator, content in sorted(histories.items()):
+        if content.doubt is not None:
+            typer.echo(
+                f"this history is doubtful, and stays so where it is imported: {content.doubt} (0x{validator.hex()})",
+                err=True,
+            )
 
 
 @app.command("import-history", epilog="Example: step-node keys import-history --home node --input history.json")
 def import_signing_history(
-    home: Annotated[Path, typer.Option(metavar="DIR", help="The validator's new home; its node must not run.")],
-    history: Annotated[Path, typer.Option("--input", metavar="FILE", help="What `export-history` printed.")],
+    home: Annotated[Path, typer.Option(metavar="DIR", help="The home of a node, or of a signer; it must not run.")],
+    history: Annotated[
+        Path,
+        typer.Option("--input", metavar="FILE", help="What `export-history` printed, or another in EIP-3076's shape."),
+    ],
 ) -> None:
-    """Bind this home's validator key by its signing history from elsewhere, in addition to what is here.
+    """Bind the keys of this home by their signing histories from elsewhere, in addition to what is here.
 
-    Of the two histories the one that reaches further counts, so importing an old one does no harm; but an old one alone
-    does not say what was signed since. Refused: another key's or another chain's history, one that contradicts the one
-    here, and heights that the chain cannot have come to.
+    Taken are those of keys whose keystore is in this home; others are named and passed over. Of two histories the one
+    that reaches further counts, so importing an old one does no harm; but an old one alone does not say what was signed
+    since. Refused, all together: another chain's histories, one that contradicts the one here, and heights that the
+    chain cannot have come to.
     """
-    import trio
-
     from step_node.chain.genesis import load_genesis
-    from step_node.clock import SystemClock
-    from step_node.home.config import load_config
-    from step_node.home.histories import open_history
+    from step_node.cli.error_lines import CommandError
+    from step_node.home.histories import check_contents, open_history
+    from step_node.home.keystores import keystores_in
     from step_node.home.lock import HomeLock
     from step_node.home.paths import NodeHome
-    from step_node.node.opening import believable_height_here
-    from step_node.signing.history_file import read_history
+    from step_node.signing.interchange import read_interchange
     from step_node.signing.keystore import keystore_address
 
     node_home = NodeHome(home)
-    config = load_config(node_home.config)
     genesis = load_genesis(node_home.genesis)
-    validator = keystore_address(node_home.validator_keystore)
-    document = read_history(history)
+    here = {keystore_address(path) for path in keystores_in(node_home)}
+    document = read_interchange(history)
     node_home.data.mkdir(exist_ok=True)
     with HomeLock(home):
-        height_max = trio.run(believable_height_here, node_home, config, genesis, SystemClock())
-        document.check(chain_id=genesis.chain_id, validator=validator, height_max=height_max)
-        content = document.content
-        with open_history(node_home, chain_id=genesis.chain_id, validator=validator, begin_with=content) as guard:
-            guard.merge(content)
-            typer.echo(
-                f"the history of 0x{validator.hex()} now stands at height {guard.height} with {len(guard.history())}"
-                f" records; nothing is signed up to height {guard.floor}"
-            )
-            if guard.doubt_reason is not None:
-                typer.echo(f"it is doubtful, so the node will wait before it signs: {guard.doubt_reason}")
+        height_max = _believable_height(node_home, genesis)
+        document.check(chain_id=genesis.chain_id, genesis_hash=genesis.hash, height_max=height_max)
+        contents = document.contents()
+        taken = {validator: content for validator, content in contents.items() if validator in here}
+        if not taken:
+            names = ", ".join(f"0x{validator.hex()}" for validator in sorted(contents)) or "no key at all"
+            raise CommandError(f"{history}: is of {names}, and no keystore of it is in {home}")
+        # All are looked at before the first is changed.
+        check_contents(node_home, taken, chain_id=genesis.chain_id)
+        for validator, content in sorted(taken.items()):
+            with open_history(node_home, chain_id=genesis.chain_id, validator=validator, begin_with=content) as guard:
+                guard.merge(content)
+                typer.echo(
+                    f"the history of 0x{validator.hex()} now stands at height {guard.height} with"
+                    f" {len(guard.history())} records; nothing is signed up to height {guard.floor}"
+                )
+                if guard.doubt_reason is not None:
+                    typer.echo(f"it is doubtful, so the node will wait before it signs: {guard.doubt_reason}")
+        for validator in sorted(contents.keys() - taken.keys()):
+            typer.echo(f"passed over, since its keystore is not here: 0x{validator.hex()}")
+
+
+def _believable_height(home: NodeHome, genesis: Genesis) -> int:
+    """The greatest height that a history can have: by the store of a node's home, by genesis alone in a signer's."""
+    import trio
+
+    from step_node.clock import SystemClock
+    from step_node.home.config import load_config
+    from step_node.node.opening import believable_height_here
+    from step_node.signing.believable import believable_height_max
+
+    clock = SystemClock()
+    if home.config.exists():
+        return trio.run(believable_height_here, home, load_config(home.config), genesis, clock)
+    return believable_height_max(head_height=0, head_timestamp_ms=genesis.genesis_time_ms, now_ms=clock.now_ms())
+
+
+def _check_home(home: NodeHome) -> None:
+    from step_node.cli.error_lines import CommandError
+
+    if not home.validator_keystore.parent.is_dir():
+        raise CommandError(f"{home.validator_keystore.parent}: is no directory: {home.root} is no home")
 
 
 def load_private_key(keystore: Path | None, key_file: Path | None, password_file: Path | None) -> bytes:

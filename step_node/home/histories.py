@@ -7,12 +7,13 @@ key has never signed anything; only a key that was made a moment ago, or an oper
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from step_node.durable.atomic_file import make_directory
 from step_node.errors import StepNodeError
 from step_node.home.paths import NodeHome
 from step_node.signing.guard import SigningGuard
-from step_node.signing.history import NEVER_SIGNED, HistoryContent
+from step_node.signing.history import NEVER_SIGNED, Bound, HistoryContent
 
 _FILE_NAME = re.compile(r"0x([0-9a-f]{40})\.log")
 
@@ -33,6 +34,17 @@ def open_history(home: NodeHome, *, chain_id: str, validator: bytes, begin_with:
 def begin_history(home: NodeHome, *, chain_id: str, validator: bytes) -> None:
     """Begin the history of a key that was made just now: it has never signed. One that is there stays as it is."""
     open_history(home, chain_id=chain_id, validator=validator, begin_with=NEVER_SIGNED).close()
+
+
+def check_contents(home: NodeHome, contents: Mapping[bytes, HistoryContent], *, chain_id: str) -> None:
+    """Raise, as `SigningGuard.merge` would, if one of these contradicts its key's history here. Changes nothing."""
+    for validator, content in contents.items():
+        path = home.signing_history(validator)
+        bound = Bound()
+        if path.exists():
+            with SigningGuard.open(path, chain_id=chain_id, validator=validator) as guard:
+                bound = bound.merged_with(guard.content())
+        bound.merged_with(content)
 
 
 def keys_with_history(home: NodeHome) -> frozenset[bytes]:

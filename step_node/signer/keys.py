@@ -14,14 +14,12 @@ import structlog
 from step_node.crypto.eip191 import address_of, public_key_of
 from step_node.errors import StepNodeError
 from step_node.home.histories import keys_with_history, open_history
+from step_node.home.keystores import keystores_in
 from step_node.home.paths import NodeHome
 from step_node.signing.history import NEVER_SIGNED
 from step_node.signing.keystore import keystore_address, load_keystore
 from step_node.signing.private_file import KeystoreError
 from step_node.signing.signer import ValidatorSigner
-
-KEYSTORES_MAX = 32
-"""Keystores of one home that are looked at, in the order of their names; others are not served."""
 
 log = structlog.get_logger("signer")
 
@@ -82,9 +80,3 @@ class SignerKeys:
         for signer in self._signers.values():
             signer.guard.close()
         self._signers.clear()
-
-
-def keystores_in(home: NodeHome) -> list[Path]:
-    """The keystores of a home, in the order of their names, `KEYSTORES_MAX` at most."""
-    folder = home.validator_keystore.parent
-    return sorted(path for path in folder.glob("*.json") if path.is_file())[:KEYSTORES_MAX]

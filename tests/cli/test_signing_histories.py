@@ -16,7 +16,7 @@ from step_node.home.histories import keys_with_history
 from step_node.home.paths import NodeHome
 from step_node.signing.guard import SigningGuard
 from step_node.signing.history import SigningKind
-from step_node.signing.keystore import keystore_address
+from step_node.signing.keystore import keystore_address, load_keystore
 from tests.cli.conftest import SECONDS_MAX, Command, Start, read_until
 
 Refused = Callable[..., str]
@@ -73,14 +73,9 @@ def test_a_key_made_with_its_home_has_its_history_from_the_beginning(command: Co
     validator = keystore_address(home.validator_keystore)
     assert keys_with_history(home) == {validator}
     document = exported(command, home)
-    assert document == {
-        "format": "step-signing-history-2",
-        "chain_id": "alone",
-        "validator": f"0x{validator.hex()}",
-        "floor": 0,
-        "doubt": None,
-        "records": [],
-    }
+    assert document["data"] == [
+        {"pubkey": f"0x{validator.hex()}", "signed_blocks": [], "signed_attestations": [], "step": {}}
+    ]
 
 
 def test_a_key_made_for_a_home_has_its_history_there_and_one_made_for_none_has_not(
@@ -111,7 +106,7 @@ def test_neither_a_fresh_home_nor_one_that_has_observed_takes_a_key_without_a_wo
         assert not keys_with_history(receiver)
     errors = run_once(start, observer, password_file, "--lost-signing-history")
     assert "the signing history is doubtful: nothing is signed for now" in errors
-    assert "lost" in exported(command, observer)["doubt"]
+    assert "lost" in exported(command, observer)["data"][0]["step"]["doubt"]
 
 
 @pytest.mark.slow
@@ -160,21 +155,18 @@ def test_a_history_is_carried_to_another_home_with_its_floor_and_its_doubt(
 @pytest.mark.parametrize(
     ("change", "rule"),
     [
-        ({"floor": 2**62}, "floor: must be at most "),
-        (
-            {"records": [{"height": 2**62, "round": 0, "kind": "PRE_VOTE", "value": "0x61"}]},
-            "records.0.height: must be at most ",
-        ),
-        ({"chain_id": "another"}, "chain_id: the history is of 'another', this home of 'alone'"),
-        ({"validator": "0x" + "00" * 20}, "validator: the history is of 0x00"),
-        ({"format": "step-signing-history-1"}, "format: the document is of an older version"),
+        ({"signed_blocks": [{"slot": str(2**62)}]}, "heights must be at most "),
+        ({"pubkey": "0x" + "00" * 20}, "and no keystore of it is in"),
+        ({"pubkey": "0x00"}, "data.0.pubkey: must be 0x and 40 lower-case hex digits"),
     ],
 )
 def test_a_document_that_cannot_be_this_keys_history_changes_nothing(
     command: Command, home: NodeHome, tmp_path: Path, change: dict[str, object], rule: str
 ) -> None:
     document = tmp_path / "history.json"
-    document.write_text(json.dumps(exported(command, home) | change))
+    content = exported(command, home)
+    content["data"][0] |= change
+    document.write_text(json.dumps(content))
     imported = ("keys", "import-history", "--home", home.root, "--input", document)
     path = home.signing_history(keystore_address(home.validator_keystore))
     before = path.read_bytes()
@@ -192,8 +184,15 @@ def test_a_history_ahead_of_an_empty_store_is_taken_where_the_chain_can_have_com
 ) -> None:
     """The genesis is a few seconds old: the others may be at 1,000 by now, but not at 100,000."""
     for height, status in ((1_000, 0), (100_000, 1)):
-        record = {"height": height, "round": 0, "kind": "PRE_VOTE", "value": "0x61"}
-        (tmp_path / "history.json").write_text(json.dumps(exported(command, home) | {"records": [record]}))
+        content = exported(command, home)
+        content["data"][0]["signed_attestations"] = [
+            {
+                "source_epoch": str(height - 1),
+                "target_epoch": str(height),
+                "step": {"round": 0, "kind": "PRE_VOTE", "value": "0x61"},
+            }
+        ]
+        (tmp_path / "history.json").write_text(json.dumps(content))
         result = command("keys", "import-history", "--home", home.root, "--input", tmp_path / "history.json")
         assert result.exit_code == status, result.stderr
 
@@ -210,3 +209,66 @@ def test_a_home_with_a_history_of_an_older_version_is_refused(
     home.unnamed_signing_history.touch()
     assert "older version" in refused(home)
     assert "older version" in command("keys", "export-history", "--home", home.root).stderr
+
+
+def test_histories_of_several_keys_are_carried_in_one_document_all_or_none(
+    command: Command, home: NodeHome, observer: NodeHome, password_file: Path, tmp_path: Path
+) -> None:
+    new = ("keys", "new", "--output", home.root / "keys" / "next.json", "--home", home.root)
+    assert command(*new, "--password-file", password_file).exit_code == 0
+    keys = [keystore_address(home.validator_keystore), keystore_address(home.root / "keys" / "next.json")]
+    for number, key in enumerate(keys):
+        with begun(home, key) as guard:
+            guard.authorise(7 + number, 0, SigningKind.PRE_VOTE, bytes([number]) * 32)
+    document = tmp_path / "history.json"
+    document.write_text(json.dumps(exported(command, home)))
+    imported = ("keys", "import-history", "--home", observer.root, "--input", document)
+    assert "no keystore of it is in" in command(*imported).stderr
+    shutil.copy(home.validator_keystore, observer.validator_keystore)
+    one = command(*imported)
+    assert f"passed over, since its keystore is not here: 0x{keys[1].hex()}" in one.stdout
+    assert keys_with_history(observer) == {keys[0]}
+    shutil.copy(home.root / "keys" / "next.json", observer.root / "keys" / "next.json")
+    # One that contradicts keeps all of them out.
+    with begun(observer, keys[1]) as guard:
+        guard.authorise(8, 0, SigningKind.PRE_VOTE, b"x" * 32)
+    observer.signing_history(keys[0]).unlink()
+    refusal = command(*imported)
+    assert refusal.exit_code == 1
+    assert "this key has signed twice" in refusal.stderr
+    assert keys_with_history(observer) == {keys[1]}
+    observer.signing_history(keys[1]).unlink()
+    assert command(*imported).exit_code == 0
+    for number, key in enumerate(keys):
+        with begun(observer, key) as guard:
+            assert guard.height == 7 + number
+
+
+def test_the_keys_of_a_home_are_listed_and_handed_on_without_showing_a_private_one(
+    command: Command, home: NodeHome, password_file: Path, tmp_path: Path
+) -> None:
+    key = keystore_address(home.validator_keystore)
+    listed = json.loads(command("keys", "list", "--home", home.root, "--json").stdout)["keys"]
+    assert [(row["address"], row["signing_history"]) for row in listed] == [(f"0x{key.hex()}", True)]
+    shown = command("keys", "list", "--home", home.root, "--public-key", "--password-file", password_file)
+    assert "0x02" in shown.stdout or "0x03" in shown.stdout
+    handed = tmp_path / "wallet.json"
+    other = tmp_path / "other password"
+    other.write_text("another password\n")
+    other.chmod(0o600)
+    export = ("keys", "export", "--keystore", home.validator_keystore, "--output", handed)
+    result = command(*export, "--keystore-password-file", password_file, "--password-file", other)
+    assert result.exit_code == 0, result.stderr
+    assert load_keystore(handed, "another password") == load_keystore(
+        home.validator_keystore, password_file.read_text().strip()
+    )
+    assert "keys are never overwritten" in command(*export, "--password-file", other).stderr
+    home.validator_keystore.unlink()
+    assert "(no keystore here)" in command("keys", "list", "--home", home.root).stdout
+    assert "is no home" in command("keys", "list", "--home", tmp_path / "nowhere").stderr
+
+
+def begun(home: NodeHome, key: bytes) -> SigningGuard:
+    home.signing_histories.mkdir(parents=True, exist_ok=True)
+    chain_id = load_genesis(home.genesis).chain_id
+    return SigningGuard.open(home.signing_history(key), chain_id=chain_id, validator=key)

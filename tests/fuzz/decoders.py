@@ -119,8 +119,14 @@ from step_node.receipts.document import (
 )
 from step_node.receipts.links import SetLink, TrustedSets
 from step_node.signing.guard import SigningGuard
-from step_node.signing.history import FloorRaised, SignedRecord, SigningKind
+from step_node.signing.history import FloorRaised, HistoryContent, SignedRecord, SigningKind
 from step_node.signing.history_file import DOCUMENT_BYTES_MAX, export_history, read_history
+from step_node.signing.interchange import (
+    INTERCHANGE_BYTES_MAX,
+    InterchangeError,
+    export_interchange,
+    read_interchange,
+)
 from step_node.signing.keystore import KdfStrength, create_keystore, keystore_address
 from step_node.signing.remote import wire as signer_wire
 from step_node.signing.remote.wire import LENGTH, decode_request
@@ -661,6 +667,22 @@ def decoders() -> dict[str, Decoder]:
             ),
             signer_wire.ANSWER_BYTES_MAX,
             encode=lambda answer: signer_wire.encode_frame(answer)[LENGTH.size :],
+        ),
+        "interchange": Decoder(
+            _AsFile(here, "interchange", read_interchange),
+            (InterchangeError,),
+            (
+                export_interchange(
+                    {
+                        address("alice"): HistoryContent(
+                            (SignedRecord(8, 0, SigningKind.PRE_VOTE, HASH * 2),), 7, "lost"
+                        )
+                    },
+                    chain_id=CHAIN_ID,
+                    genesis_hash=HASH,
+                ).encode(),
+            ),
+            INTERCHANGE_BYTES_MAX,
         ),
         "signing-history": Decoder(
             _AsFile(
