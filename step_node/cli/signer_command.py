@@ -71,8 +71,8 @@ def signer(
 ) -> None:
     """Keep a validator's key, its double-sign guard and its history, and sign for one node, until a signal.
 
-    The node has no key then: its config.toml names this signer in the section "signer". Each key signs for one node at a
-    time; a second one is refused. docs/remote-signer.md tells how to move a key here.
+    The node has no key then: its config.toml names this signer in the section "signer". Each key signs for one node at
+    a time; a second one is refused. docs/remote-signer.md tells how to move a key here.
 
     Example: step-node signer --home signer --listen unix:/run/step/signer.sock
     """
