@@ -4,6 +4,7 @@ It is the shipped node, assembled and served as ever, with one task more, which 
 the home, a line each:
 
 - `leak`: memory is kept, `LEAK_BYTES_A_SECOND`, until the word is gone; then it is let go.
+- `hold`: so many files are opened, `FILES_HELD`, and closed when the word is gone.
 - `block`: the event loop is held up, `BLOCK_SECONDS` at a time.
 - `sign N`: the key signs a pre-vote of its own for height N, past the node, with the node's own guard. So the node's
   vote at that height is a second one.
@@ -12,6 +13,7 @@ the home, a line each:
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from typing import Annotated, Final
@@ -36,6 +38,7 @@ LOOK_SECONDS: Final = 0.1
 BLOCK_SECONDS: Final = 1.0
 LEAK_BYTES_A_SECOND: Final = 40_000_000
 LEAK_BYTES_MAX: Final = 700_000_000
+FILES_HELD: Final = 600
 
 
 class FaultedNode(Node):
@@ -46,6 +49,7 @@ class FaultedNode(Node):
         self._given = parts
         self._file, self._done_file = home / FAULTS, home / DONE
         self._kept: list[bytes] = []
+        self._held: list[int] = []
         self._done: set[str] = set()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -63,6 +67,11 @@ class FaultedNode(Node):
                     self._kept.append(b"\x01" * int(LEAK_BYTES_A_SECOND * LOOK_SECONDS))
             else:
                 self._kept.clear()
+            if "hold" in words and not self._held:
+                self._held = [os.open(os.devnull, os.O_RDONLY) for _ in range(FILES_HELD)]
+            elif "hold" not in words:
+                while self._held:
+                    os.close(self._held.pop())
             if "block" in words:
                 time.sleep(BLOCK_SECONDS)
             for word in words - self._done:

@@ -14,7 +14,6 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -41,10 +40,6 @@ LONGEST_SECONDS = 600.0
 MEMPOOL_PROOFS_MAX = 40
 DISK_MIB = 32
 CLOCK_OFFSET_SECONDS = 7.0
-FOLLOWERS = 300
-FOLLOWERS_PER_ADDRESS = 30
-"""Fewer than a node lets one address have."""
-
 PRESSING_CLIENTS = 8
 
 OF_PROCESSES = frozenset(
@@ -229,19 +224,6 @@ def forged_commit(devnet: Devnet, height: int) -> Commit:
     return Commit(height, 9, b"\x07" * 32, tuple(sorted(signatures, key=lambda one: one.validator)))
 
 
-async def follow_events(devnet: Devnet, index: int, *, address: str) -> None:
-    """Follow a node's events from a local address, until cancelled; again whenever the stream ends."""
-    port = int(devnet.node_url(index).rpartition(":")[2])
-    while True:
-        with suppress(trio.BrokenResourceError):
-            stream = await trio.open_tcp_stream(LOOPBACK, port, local_address=address)
-            async with stream:
-                await stream.send_all(b"GET /events HTTP/1.1\r\nHost: node\r\n\r\n")
-                while await stream.receive_some(4_096):
-                    pass
-        await trio.sleep(1)
-
-
 def nearly_fill(disk: SmallDisk) -> None:
     """Leave a hundredth and a half of the disk: a node whose disk has no byte left may end."""
     disk.fill()
@@ -259,13 +241,8 @@ async def test_alerts_of_processes_fire_and_clear(tmp_path: Path) -> None:
         await broken.holds("count_over_time(up[70s]) > 65 and process_open_fds > 0")  # What growth is compared with.
 
         # A node that needs more and more, and does not get round to its work.
-        async with trio.open_nursery() as nursery:
-            broken.fault(0, "leak")
-            for number in range(FOLLOWERS):
-                address = f"127.0.0.{2 + number // FOLLOWERS_PER_ADDRESS}"
-                nursery.start_soon(partial(follow_events, devnet, 0, address=address))
-            await broken.fires("StepMemoryGrowing", "StepDescriptorsGrowing", on=0)
-            nursery.cancel_scope.cancel()
+        broken.fault(0, "leak", "hold")
+        await broken.fires("StepMemoryGrowing", "StepDescriptorsGrowing", on=0)
         broken.fault(0, "block")
         await broken.fires("StepEventLoopLagging", on=0)
         broken.fault(0)
