@@ -40,7 +40,7 @@ from step_node.ledger.commitment import state_root
 from step_node.offload import run_blocking
 from step_node.proofs.timestamps import format_timestamp
 from step_node.signing.guard import SigningGuard
-from step_node.signing.history_file import history_text
+from step_node.signing.interchange import export_interchange
 from step_node.signing.keystore import keystore_address
 from step_node.signing.private_file import KeystoreError
 from step_node.snapshot.chunks import ChunkWriter
@@ -281,7 +281,7 @@ class _Creation:
         """Copy the files that are the home's own into this run's directory."""
         home, folder, write = self._home, f"home/{self._run}", self._files.write
         config, self._left_out = without_secrets(home.config.read_text(encoding="utf-8"))
-        keys = () if self._earlier is None else self._earlier.home.keys
+        keys = () if self._earlier is None else self._earlier.home.key_files
         if with_keys:
             keys = tuple(write(f"{folder}/keys/{path.name}", path.read_bytes()) for path in _keys(home))
         sets = home.validator_sets.read_bytes() if home.validator_sets.exists() else None
@@ -289,7 +289,7 @@ class _Creation:
             genesis=write(f"{folder}/genesis.json", home.genesis.read_bytes()),
             config=write(f"{folder}/config.toml", config.encode()),
             validator_sets=None if sets is None else write(f"{folder}/validator_sets", sets),
-            keys=keys,
+            key_files=keys,
             # Last of all: each signature that is in it is one less that is not.
             signing_histories=self._copy_histories(f"{folder}/signing_history", made_at, height),
         )
@@ -303,7 +303,9 @@ class _Creation:
         copied = []
         for validator in sorted(keys_with_history(self._home)):
             said = SigningGuard.read(self._home.signing_history(validator), chain_id=chain_id, validator=validator)
-            text = history_text(replace(said, doubt=doubt), chain_id=chain_id, validator=validator)
+            text = export_interchange(
+                {validator: replace(said, doubt=doubt)}, chain_id=chain_id, genesis_hash=self._genesis.hash
+            )
             copied.append(self._files.write(f"{folder}/0x{validator.hex()}.json", text.encode()))
         return tuple(copied)
 

@@ -82,7 +82,7 @@ class HomeFiles(_Part):
     config: BackupFile
     validator_sets: BackupFile | None
     signing_histories: tuple[BackupFile, ...]
-    keys: tuple[BackupFile, ...]
+    key_files: tuple[BackupFile, ...]
 
 
 class Manifest(_Part):
@@ -111,7 +111,7 @@ class Manifest(_Part):
         yield from (home.genesis, home.config)
         if home.validator_sets is not None:
             yield home.validator_sets
-        yield from (*home.signing_histories, *home.keys)
+        yield from (*home.signing_histories, *home.key_files)
         for segment in self.segments:
             yield segment.file
         for state in self.states:

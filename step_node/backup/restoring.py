@@ -44,7 +44,7 @@ from step_node.ledger.commitment import state_root
 from step_node.offload import run_blocking
 from step_node.proofs.proof import SignedProof
 from step_node.signing.history import HistoryContent
-from step_node.signing.history_file import read_history
+from step_node.signing.interchange import read_interchange
 from step_node.signing.key_file import create_key_file
 from step_node.signing.keystore import keystore_address, new_private_key
 from step_node.snapshot.audit import add_up_state
@@ -89,7 +89,7 @@ class Restored:
     """The height that an earlier run had come to."""
     histories: tuple[bytes, ...]
     """The keys (addresses) whose signing history is there, in doubt."""
-    keys: tuple[str, ...]
+    key_files: tuple[str, ...]
     """The files of keys that were in the backup."""
     passed_over: tuple[Damage, ...]
     """Damaged files that were not needed for the chain."""
@@ -242,7 +242,9 @@ class _Restore:
                 records=records,
                 resumed_from=resumed_from,
                 histories=tuple(map(_validator_of, self._manifest.home.signing_histories)),
-                keys=tuple(Path(file.path).name for file in self._manifest.home.keys if file.path not in self._damaged),
+                key_files=tuple(
+                    Path(file.path).name for file in self._manifest.home.key_files if file.path not in self._damaged
+                ),
                 passed_over=self._damages,
             )
 
@@ -339,7 +341,7 @@ class _Restore:
     def finish_home(self) -> None:
         """Write the signing histories and the keys, and take the mark away."""
         home, manifest = self._home, self._manifest
-        for file in manifest.home.keys:
+        for file in manifest.home.key_files:
             if file.path in self._damaged:
                 continue
             target = home.p2p_key.parent / Path(file.path).name
@@ -353,7 +355,8 @@ class _Restore:
             if file.path in self._damaged:
                 self._begin_history(validator, HistoryContent())
             else:
-                self._begin_history(validator, read_history(self._folder / file.path).content)
+                contents = read_interchange(self._folder / file.path).contents()
+                self._begin_history(validator, contents.get(validator, HistoryContent()))
         for path in sorted(home.p2p_key.parent.glob("*.json")):
             validator = keystore_address(path)
             if validator not in known:

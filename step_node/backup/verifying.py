@@ -33,7 +33,7 @@ from step_node.crypto.lines import recover_signer
 from step_node.ledger.state import StateHead
 from step_node.ledger.validators import validator_set
 from step_node.receipts.links import InvalidLink
-from step_node.signing.history_file import HistoryFileError, read_history
+from step_node.signing.interchange import InterchangeError, read_interchange
 from step_node.signing.keystore import keystore_address
 from step_node.signing.private_file import KeystoreError
 from step_node.snapshot.chunks import ChunkReader
@@ -143,8 +143,8 @@ class _Look:
             if head is not None:
                 self._prove(genesis, state, head)
         for file in manifest.home.signing_histories:
-            self._checked(file, read_history, (HistoryFileError,))
-        for file in manifest.home.keys:
+            self._checked(file, read_interchange, (InterchangeError,))
+        for file in manifest.home.key_files:
             if file.path.endswith(".json"):
                 self._checked(file, keystore_address, (KeystoreError,))
 
@@ -360,7 +360,7 @@ def _losses(manifest: Manifest) -> Iterator[tuple[BackupFile, str, str]]:
             "Restore; then start the node with --lost-signing-history, which waits until all that it can have signed is"
             " final.",
         )
-    for file in manifest.home.keys:
+    for file in manifest.home.key_files:
         yield file, "This key is lost, if it is nowhere else.", "Look for another copy of it."
     for segment in manifest.segments:
         yield segment.file, *_segment_loss(manifest, segment)

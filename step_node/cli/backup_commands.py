@@ -78,8 +78,8 @@ def create(
         typer.echo(f"config.toml holds secrets, which the backup does not: {names}. Keep them elsewhere", err=True)
     if with_keys:
         typer.echo(
-            f"THE BACKUP HOLDS KEYS ({', '.join(_names(manifest.home.keys))}): who has it and the keystore's password"
-            " can sign as this validator. Keep it where only you can read it",
+            f"THE BACKUP HOLDS KEYS ({', '.join(_names(manifest.home.key_files))}): who has it and the keystore's"
+            " password can sign as this validator. Keep it where only you can read it",
             err=True,
         )
     if as_json:
@@ -200,7 +200,7 @@ def restore(
                 "firstHeight": restored.first_height,
                 "records": restored.records,
                 "resumedFrom": restored.resumed_from,
-                "keys": list(restored.keys),
+                "keys": list(restored.key_files),
                 "signingHistories": [f"0x{address.hex()}" for address in restored.histories],
                 "passedOver": [damage.file for damage in restored.passed_over],
                 "seconds": round(seconds, 3),
@@ -211,7 +211,7 @@ def restore(
         f"{home} stands at height {restored.height}, state root 0x{restored.state_root.hex()}; batches from height"
         f" {restored.first_height} on, {restored.records} records, {seconds:.1f} s"
     )
-    if restored.histories and "validator.json" not in restored.keys:
+    if restored.histories and "validator.json" not in restored.key_files:
         typer.echo(f"the backup holds no keys: put yours into {home / 'keys'}, mode 0600")
     typer.echo(f"next: step-node start --home {home}; its key signs when all that it can have signed is final")
 
@@ -245,7 +245,7 @@ def _facts(manifest: Manifest) -> dict[str, object]:
         "proofs": manifest.proofs,
         "bytes": manifest.bytes,
         "stateHeights": [state.height for state in manifest.states],
-        "keys": _names(manifest.home.keys),
+        "keys": _names(manifest.home.key_files),
     }
 
 

@@ -94,11 +94,11 @@ async def test_a_restore_never_signs_the_past(home: NodeHome, folder: Path, new_
 async def test_keys_are_copied_only_if_asked_for_and_passwords_never(home: NodeHome, folder: Path) -> None:
     await grow_home(home, 1)
     created = await backed_up(home, folder)
-    assert created.manifest.home.keys == ()
+    assert created.manifest.home.key_files == ()
     created = await backed_up(home, folder, with_keys=True)
-    assert [Path(file.path).name for file in created.manifest.home.keys] == ["p2p.key", "validator.json"]
+    assert [Path(file.path).name for file in created.manifest.home.key_files] == ["p2p.key", "validator.json"]
     # A later run without the word does not take them away.
-    assert (await backed_up(home, folder)).manifest.home.keys == created.manifest.home.keys
+    assert (await backed_up(home, folder)).manifest.home.key_files == created.manifest.home.key_files
     assert verify_backup(folder).is_sound
     secret = home.password.read_bytes().strip()
     files = [path for path in folder.rglob("*") if path.is_file()]
