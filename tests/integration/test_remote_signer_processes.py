@@ -19,7 +19,7 @@ from step_node.testing.devnet.network import Devnet, DevnetSettings
 from step_node.testing.devnet.walkers import Walkers
 from tests.support.signers import SignerProcess, Wiretap, is_in_memory, log_lines, move_key_out
 
-LONGEST_SECONDS = 540.0
+LONGEST_SECONDS = 900.0
 QUICK = Parameters(
     batch_interval_ms=300,
     timeout_propose_ms=1_500,
@@ -29,7 +29,7 @@ QUICK = Parameters(
 )
 REMOTE = 3
 """Which of the four nodes has its key elsewhere."""
-KILLS = 16
+KILLS = 8
 POLL_SECONDS = 0.1
 
 
@@ -129,8 +129,8 @@ async def test_a_node_that_stood_still_loses_its_lease_and_has_it_again_when_it_
         await net.until_signed_above(2)
         # The node is stopped still, as a machine that hangs: its lease ends, and when it wakes it has to ask again.
         net.devnet.nodes[REMOTE].pause()
-        await trio.sleep(12)
+        while not any("no longer" in str(line.get("event")) for line in log_lines(net.signer)):
+            await trio.sleep(POLL_SECONDS)
         net.devnet.nodes[REMOTE].go_on()
         await net.until_signed_above(net.tap.height + 2)
-        assert any("no longer" in str(line.get("event")) for line in log_lines(net.signer))
         await check_nothing_signed_twice(net)
