@@ -10,7 +10,7 @@ import hashlib
 import json
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import rfc8785
 from coincurve import PublicKey
@@ -52,6 +52,7 @@ GENESIS_AHEAD_MS_MAX = 366 * 86_400_000
 
 AddressText = Annotated[str, Field(pattern="^0x[0-9a-f]{40}$")]
 AmountUstep = Annotated[int, Field(ge=0, le=AMOUNT_USTEP_MAX)]
+Document = TypeVar("Document", bound=BaseModel)
 
 
 class GenesisError(StepNodeError):
@@ -82,8 +83,8 @@ class GenesisValidator(BaseModel):
         return self
 
 
-class Genesis(BaseModel):
-    """The content of `genesis.json`. Unknown keys and impossible values are errors that name the key."""
+class GenesisPlan(BaseModel):
+    """What a chain is to begin with, all but its validators: what they declare themselves by (`declaration.py`)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -92,7 +93,6 @@ class Genesis(BaseModel):
     protocol_version: int | None = None
     """The version of the rules that the chain begins with; without it, the first."""
     parameters: Parameters = Parameters()
-    validators: Annotated[tuple[GenesisValidator, ...], Field(min_length=1, max_length=VALIDATORS_MAX)]
     allocations: dict[AddressText, AmountUstep] = Field(default_factory=dict)
 
     @field_validator("genesis_time_ms")
@@ -116,6 +116,17 @@ class Genesis(BaseModel):
         if version is None or version in RULES:
             return version
         raise ValueError(f"must be a version that this release knows: {', '.join(map(str, known_versions()))}")
+
+    @cached_property
+    def hash(self) -> bytes:
+        """SHA-256 of the canonical JSON, 32 bytes: of a genesis, the chain's genesis hash."""
+        return hashlib.sha256(rfc8785.dumps(self.model_dump(mode="json", exclude_none=True))).digest()
+
+
+class Genesis(GenesisPlan):
+    """The content of `genesis.json`. Unknown keys and impossible values are errors that name the key."""
+
+    validators: Annotated[tuple[GenesisValidator, ...], Field(min_length=1, max_length=VALIDATORS_MAX)]
 
     @model_validator(mode="after")
     def _consistent(self) -> Genesis:
@@ -158,11 +169,6 @@ class Genesis(BaseModel):
                 f" {GENESIS_AHEAD_MS_MAX // 86_400_000} are waited for. Set the clock right, or correct genesis on all"
                 " nodes"
             )
-
-    @cached_property
-    def hash(self) -> bytes:
-        """The chain's genesis hash, 32 bytes."""
-        return hashlib.sha256(rfc8785.dumps(self.model_dump(mode="json", exclude_none=True))).digest()
 
     def trust(self) -> Trust:
         """What receipts of this chain are judged by."""
@@ -212,27 +218,46 @@ class Genesis(BaseModel):
 
 def load_genesis(path: Path) -> Genesis:
     """Read `genesis.json`. Raises `GenesisError` naming the file, the key and the rule."""
-    try:
-        size_bytes = path.stat().st_size
-        if size_bytes > GENESIS_BYTES_MAX:
-            raise GenesisError(f"{path}: {size_bytes} bytes; a genesis file has at most {GENESIS_BYTES_MAX}")
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise GenesisError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise GenesisError(f"{path}: cannot be read: {error}") from error
-    return parse_genesis(text, name=str(path))
+    return load_document(path, Genesis)
 
 
 def parse_genesis(text: str, *, name: str) -> Genesis:
     """The genesis in JSON `text`; `name` is what errors call it."""
+    return parse_document(text, Genesis, name=name)
+
+
+def load_document(path: Path, model: type[Document]) -> Document:
+    """A file in JSON with what `model` says. Raises `GenesisError` naming the file, the key and the rule."""
+    return parse_document(read_text(path), model, name=str(path))
+
+
+def read_text(path: Path) -> str:
+    """A file of at most `GENESIS_BYTES_MAX`. Raises `GenesisError` naming it."""
+    try:
+        size_bytes = path.stat().st_size
+        if size_bytes > GENESIS_BYTES_MAX:
+            raise GenesisError(f"{path}: {size_bytes} bytes; a genesis file has at most {GENESIS_BYTES_MAX}")
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise GenesisError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise GenesisError(f"{path}: cannot be read: {error}") from error
+
+
+def parse_document(text: str, model: type[Document], *, name: str) -> Document:
+    """The same of JSON `text`; `name` is what errors call it."""
+    parse_json(text, name=name)
+    try:
+        return model.model_validate_json(text)
+    except ValidationError as error:
+        raise GenesisError(f"{name}: {describe_validation_error(error)}") from error
+
+
+def parse_json(text: str, *, name: str) -> object:
+    """What stands in JSON `text`, in which no key stands twice. Raises `GenesisError`; `name` is what it calls it."""
     try:
         # First a parser that bounds the nesting by itself, then one that shows keys that stand twice.
         from_json(text)
-        json.loads(text, object_pairs_hook=unique_keys)
+        return json.loads(text, object_pairs_hook=unique_keys)
     except ValueError as error:
         raise GenesisError(f"{name}: is not JSON: {error}") from error
-    try:
-        return Genesis.model_validate_json(text)
-    except ValidationError as error:
-        raise GenesisError(f"{name}: {describe_validation_error(error)}") from error

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from step_node.cli.genesis_commands import AllocationsOption, ParametersOption
 from step_node.cli.keys_commands import PasswordFileOption
 
 if TYPE_CHECKING:
     from step_node.chain.genesis import Genesis
-    from step_node.home.keys import NodeKeys
     from step_node.home.paths import NodeHome
 
 P2P_PORT_DEFAULT = 26_600
@@ -50,14 +50,22 @@ def init(
     """Make the home of one node: keys, config.toml and genesis.json.
 
     With --genesis the node joins that chain; with --validator but without --genesis it begins a new chain, of which it
-    is the only validator.
+    is the only validator. A home that `genesis add-validator` has begun keeps its keys.
 
     Example: step-node init --home node --chain-id my-chain --validator --password-file password
     """
     from step_node.cli.passwords import find_password
     from step_node.clock import SystemClock
     from step_node.home.keys import NodeKeys
-    from step_node.home.making import NetworkNode, check_no_home, new_config, new_genesis, write_home
+    from step_node.home.making import (
+        NetworkNode,
+        check_no_home,
+        complete_home,
+        is_begun,
+        new_config,
+        new_genesis,
+        write_home,
+    )
     from step_node.home.paths import NodeHome
 
     if genesis is None and not validator:
@@ -65,9 +73,16 @@ def init(
     if genesis is None and chain_id is None:
         raise typer.BadParameter("is needed for a new chain", param_hint="--chain-id")
     node_home = NodeHome(home)
+    config = new_config(api_port=api_port, p2p_port=p2p_port, bootstrap=bootstrap or ())
+    if genesis is not None and is_begun(node_home):
+        if validator:
+            raise typer.BadParameter(f"{home} has its keys already", param_hint="--validator")
+        chain = _given_genesis(genesis, chain_id)
+        complete_home(node_home, genesis=chain, config=config)
+        _tell(node_home, chain)
+        return
     check_no_home(node_home)
     keys = NodeKeys.new(is_validator=validator)
-    config = new_config(api_port=api_port, p2p_port=p2p_port, bootstrap=bootstrap or ())
     address = NetworkNode(keys, api_port, p2p_port).p2p_address
     if genesis is not None:
         chain = _given_genesis(genesis, chain_id)
@@ -79,15 +94,25 @@ def init(
         )
     password = find_password(password_file, purpose="for the validator's keystore", confirm=True) if validator else ""
     write_home(node_home, keys=keys, genesis=chain, config=config, password=password)
-    _tell(node_home, chain, keys)
+    _tell(node_home, chain)
 
 
 def make_test_network(
     output: Annotated[Path, typer.Option(metavar="DIR", help="Directory for the homes node0, node1, …")],
-    validators: Annotated[int, typer.Option(min=1, max=VALIDATORS_MAX, help="How many nodes.")] = VALIDATORS_DEFAULT,
+    validators: Annotated[
+        int, typer.Option(min=1, max=VALIDATORS_MAX, help="How many validators.")
+    ] = VALIDATORS_DEFAULT,
+    observers: Annotated[
+        int, typer.Option(min=0, max=VALIDATORS_MAX, help="How many nodes without a validator's key, after those.")
+    ] = 0,
+    owners: Annotated[
+        bool, typer.Option("--owners", help="Give each validator an owner's (cold) key, under DIR/owners.")
+    ] = False,
+    parameters: ParametersOption = None,
+    allocations: AllocationsOption = None,
     chain_id: Annotated[str, typer.Option(help="The chain's name: 1 to 63 of a-z 0-9 -.")] = "step-testnet",
     base_port: Annotated[
-        int, typer.Option(min=1, max=PORT_MAX, help="Node i: API at base + i, libp2p at base + validators + i.")
+        int, typer.Option(min=1, max=PORT_MAX, help="Node i: API at base + i, libp2p at base + nodes + i.")
     ] = BASE_PORT_DEFAULT,
     hosts: Annotated[
         str | None,
@@ -100,7 +125,7 @@ def make_test_network(
         str | None, typer.Option(metavar="URI", help="Replica set for --store mongodb; a database for each node.")
     ] = None,
 ) -> None:
-    """Make the homes of a test network: one genesis, N validators that know each other.
+    """Make the homes of a test network: one genesis, N validators that know each other, and observers that know them.
 
     The keystores' password stands beside each of them (keys/password, mode 0600): such a network guards nothing.
     With --hosts the nodes are on machines (or in containers) of their own: they listen on all interfaces, all at the
@@ -110,6 +135,7 @@ def make_test_network(
     """
     import secrets
 
+    from step_node.chain.ceremony.inputs import load_allocations, load_parameters
     from step_node.clock import SystemClock
     from step_node.home.config import StorageConfig
     from step_node.home.keys import NodeKeys
@@ -120,45 +146,60 @@ def make_test_network(
         network_homes,
         new_genesis,
         write_network_homes,
+        write_owners,
     )
+    from step_node.operations.client_signing import address_of_key
+    from step_node.signing.keystore import new_private_key
 
     _check_store(store, mongodb_uri)
+    count = validators + observers
     names = [name.strip() for name in hosts.split(",")] if hosts else None
-    if names is not None and (len(names) != validators or len(set(names)) != validators or not all(names)):
-        raise typer.BadParameter(f"must be {validators} different names, one for each node", param_hint="--hosts")
+    if names is not None and (len(names) != count or len(set(names)) != count or not all(names)):
+        raise typer.BadParameter(f"must be {count} different names, one for each node", param_hint="--hosts")
     for name in names or ():
         try:
             check_host(name)
         except HomeError as error:
             raise typer.BadParameter(str(error), param_hint="--hosts") from error
-    if base_port + (1 if names else 2 * validators - 1) > PORT_MAX:
+    if base_port + (1 if names else 2 * count - 1) > PORT_MAX:
         raise typer.BadParameter(f"the last node's port would be above {PORT_MAX}", param_hint="--base-port")
+    keys = [NodeKeys.new(is_validator=index < validators) for index in range(count)]
     nodes = [
-        NetworkNode(NodeKeys.new(is_validator=True), base_port, base_port + 1, names[index])
+        NetworkNode(keys[index], base_port, base_port + 1, names[index])
         if names
-        else NetworkNode(NodeKeys.new(is_validator=True), base_port + index, base_port + validators + index)
-        for index in range(validators)
+        else NetworkNode(keys[index], base_port + index, base_port + count + index)
+        for index in range(count)
     ]
+    owner_keys = [new_private_key() for _ in range(validators)] if owners else []
     genesis = new_genesis(
         chain_id=chain_id,
         genesis_time_ms=SystemClock().now_ms(),
-        validators=[(node.keys.validator or b"", node.p2p_address) for node in nodes],
+        validators=[(node.keys.validator, node.p2p_address) for node in nodes if node.keys.validator is not None],
+        parameters=None if parameters is None else load_parameters(parameters),
+        owner=[f"0x{address_of_key(key).hex()}" for key in owner_keys] or None,
+        allocations=None if allocations is None else load_allocations(allocations),
     )
-    homes = network_homes(output, validators)
+    homes = network_homes(output, count)
+    password = secrets.token_hex(16)
+    if owners:
+        write_owners(output / "owners", owner_keys, password=password)
     write_network_homes(
         homes,
         nodes=nodes,
         genesis=genesis,
         storage=[
             StorageConfig(engine=store.value, mongodb_uri=mongodb_uri, mongodb_database=f"step_node{index}")
-            for index in range(validators)
+            for index in range(count)
         ],
         listen_host="0.0.0.0" if names else "127.0.0.1",
-        password=secrets.token_hex(16),
+        password=password,
     )
-    typer.echo(f"{validators} homes of the chain {genesis.chain_id} (genesis 0x{genesis.hash.hex()}):")
+    typer.echo(f"{count} homes of the chain {genesis.chain_id} (genesis 0x{genesis.hash.hex()}):")
     for home, node in zip(homes, nodes, strict=True):
-        typer.echo(f"  {home.root}  API http://{node.host}:{node.api_port}  {node.p2p_address}")
+        kind = "" if node.keys.validator is not None else "  observer"
+        typer.echo(f"  {home.root}  API http://{node.host}:{node.api_port}  {node.p2p_address}{kind}")
+    if owners:
+        typer.echo(f"  {output / 'owners'}  the owners' keystores, and their password")
     typer.echo(f"\nStart each with: step-node start --home {homes[0].root}")
 
 
@@ -185,21 +226,22 @@ def _check_store(store: StoreChoice, mongodb_uri: str | None) -> None:
         check_mongodb_uri(mongodb_uri)
 
 
-def _tell(home: NodeHome, genesis: Genesis, keys: NodeKeys) -> None:
+def _tell(home: NodeHome, genesis: Genesis) -> None:
     from p2p.libp2p_host import peer_id_of
     from step_node.clock import SystemClock
-    from step_node.crypto.eip191 import address_of, public_key_of
+    from step_node.signing.key_file import load_key_file
+    from step_node.signing.keystore import keystore_address
 
     typer.echo(f"home       {home.root}")
     typer.echo(f"chain      {genesis.chain_id} (genesis 0x{genesis.hash.hex()})")
     waits = genesis.told_to_wait(SystemClock().now_ms())
     if waits is not None:
         typer.echo(f"           {waits}")
-    typer.echo(f"peer id    {peer_id_of(keys.p2p)}")
-    if keys.validator is None:
+    typer.echo(f"peer id    {peer_id_of(load_key_file(home.p2p_key))}")
+    if not home.validator_keystore.exists():
         typer.echo("validator  none: this node observes")
     else:
-        address = f"0x{address_of(public_key_of(keys.validator)).hex()}"
+        address = f"0x{keystore_address(home.validator_keystore).hex()}"
         typer.echo(f"validator  {address}")
         if address not in {validator.address for validator in genesis.validators}:
             typer.echo("           (not among the validators of this genesis: it observes until it is one of the set)")

@@ -21,6 +21,7 @@ from step_node.cli import (
     consensus_command,
     curves_command,
     devnet_command,
+    genesis_commands,
     home_commands,
     keys_commands,
     load_command,
@@ -91,6 +92,7 @@ app.add_typer(account_commands.app, name="account")
 app.add_typer(config_commands.app, name="config")
 app.add_typer(admin_commands.app, name="admin")
 app.add_typer(backup_commands.app, name="backup")
+app.add_typer(genesis_commands.app, name="genesis")
 app.add_typer(keys_commands.app, name="keys")
 app.add_typer(mesh_commands.app, name="mesh")
 app.add_typer(proof_commands.app, name="proof")

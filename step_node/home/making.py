@@ -21,7 +21,7 @@ from step_node.durable.atomic_file import write_atomically
 from step_node.errors import StepNodeError, describe_validation_error
 from step_node.home.config import ApiConfig, ConfigError, IntakeConfig, LogConfig, NodeConfig, P2pConfig, StorageConfig
 from step_node.home.config_file import render_config
-from step_node.home.histories import begin_history
+from step_node.home.histories import begin_history, keys_with_history
 from step_node.home.keys import NodeKeys
 from step_node.home.paths import NodeHome
 from step_node.parameters import USTEP_PER_STEP, Parameters
@@ -63,23 +63,27 @@ def new_genesis(
     genesis_time_ms: int,
     validators: Sequence[tuple[bytes, str]],
     parameters: Parameters | None = None,
-    owner: str | None = None,
+    owner: str | Sequence[str] | None = None,
     allocations: Mapping[str, int] | None = None,
 ) -> Genesis:
     """A genesis with these (private key, P2P multiaddr), each staking just the minimum.
 
-    `owner` is the address that all of them belong to; None makes each its own. `allocations`, micro-STEP by address,
-    are none by default.
+    `owner` is the address that all of them belong to, or one for each; None makes each its own. `allocations`,
+    micro-STEP by address, are none by default.
 
     Raises GenesisError naming the field for a chain id or a time that the protocol does not allow.
     """
     parameters = Parameters() if parameters is None else parameters
+    owners = [owner] * len(validators) if owner is None or isinstance(owner, str) else owner
     try:
         return Genesis(
             chain_id=chain_id,
             genesis_time_ms=genesis_time_ms,
             parameters=parameters,
-            validators=tuple(_validator(key, address, parameters, owner) for key, address in validators),
+            validators=tuple(
+                _validator(key, address, parameters, belongs_to)
+                for (key, address), belongs_to in zip(validators, owners, strict=True)
+            ),
             allocations=dict(allocations or {}),
         )
     except ValidationError as error:
@@ -149,10 +153,31 @@ def write_home(
     strength: KdfStrength = KdfStrength.STANDARD,
     keep_password: bool = False,
 ) -> None:
-    """Make a home for `keys` that were made just now: the validator's has never signed, so its history is begun.
+    """Make a home for `keys` that were made just now: `begin_home`, `complete_home`."""
+    begin_home(
+        home,
+        keys=keys,
+        chain_id=genesis.chain_id,
+        password=password,
+        strength=strength,
+        keep_password=keep_password,
+    )
+    complete_home(home, genesis=genesis, config=config)
+
+
+def begin_home(
+    home: NodeHome,
+    *,
+    keys: NodeKeys,
+    chain_id: str,
+    password: str,
+    strength: KdfStrength = KdfStrength.STANDARD,
+    keep_password: bool = False,
+) -> None:
+    """Make a home that lacks genesis and settings, for `keys` that were made just now and have never signed: the
+    validator's history is begun.
 
     `password` encrypts the validator's keystore, if there is one; `keep_password` writes it beside it.
-
     Raises HomeError if the home is there already, KeystoreError for a password that cannot be used, OSError.
     """
     check_no_home(home)
@@ -164,9 +189,36 @@ def write_home(
             create_private_file(home.password, password.encode() + b"\n")
     home.data.mkdir(mode=0o700)
     if keys.validator_address is not None:
-        begin_history(home, chain_id=genesis.chain_id, validator=keys.validator_address)
+        begin_history(home, chain_id=chain_id, validator=keys.validator_address)
+
+
+def is_begun(home: NodeHome) -> bool:
+    """Whether this is a home that `begin_home` has made and nobody has completed."""
+    return home.p2p_key.exists() and not home.genesis.exists() and not home.config.exists()
+
+
+def complete_home(home: NodeHome, *, genesis: Genesis, config: NodeConfig) -> None:
+    """Give a begun home its genesis and its settings.
+
+    Raises StepNodeError if a validator's history there is of another chain, FileExistsError, OSError.
+    """
+    for validator in keys_with_history(home):
+        begin_history(home, chain_id=genesis.chain_id, validator=validator)
     write_atomically(home.genesis, genesis.model_dump_json(indent=2, exclude_none=True).encode() + b"\n", replace=False)
     write_atomically(home.config, render_config(config).encode(), replace=False)
+
+
+def write_owners(directory: Path, keys: Sequence[bytes], *, password: str) -> None:
+    """Keystores owner0.json, owner1.json, … of a test network's owners (32 bytes each), their password beside them.
+
+    Raises HomeError before anything is written if the directory is there already.
+    """
+    if directory.exists():
+        raise HomeError(f"{directory}: exists already; keys are never overwritten")
+    directory.mkdir(parents=True, mode=0o700)
+    create_private_file(directory / "password", password.encode() + b"\n")
+    for index, key in enumerate(keys):
+        create_keystore(directory / f"owner{index}.json", key, password, KdfStrength.DEVNET)
 
 
 def network_homes(root: Path, count: int) -> list[NodeHome]:

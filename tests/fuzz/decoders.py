@@ -53,8 +53,10 @@ from step_node.api.submissions.batch import JSON, LINES, MESSAGEPACK, parse_subm
 from step_node.batch.batch import BatchHeader, MalformedBatch, decode_batch, encode_batch, identity_in
 from step_node.batch.outline import decode_outline, outline_of
 from step_node.batch.summary import stored_summary
+from step_node.chain.ceremony.declaration import Declaration, declare
+from step_node.chain.ceremony.inputs import load_allocations, load_parameters
 from step_node.chain.chain import COMMIT_BYTES_MAX, Chain
-from step_node.chain.genesis import load_genesis
+from step_node.chain.genesis import Genesis, GenesisPlan, load_document, load_genesis
 from step_node.cli.error_lines import CommandError
 from step_node.cli.points_csv import locate_points
 from step_node.cli.track_files import TrackError, parse_track
@@ -253,6 +255,22 @@ class _AsFile:
         self._path.touch(mode=0o600)
         self._path.write_bytes(data)
         return self._read(self._path)
+
+
+def _planned(genesis: GenesisPlan) -> GenesisPlan:
+    return GenesisPlan(chain_id=genesis.chain_id, genesis_time_ms=genesis.genesis_time_ms)
+
+
+def _declaration(genesis: Genesis) -> Declaration:
+    name = NAMES[0]
+    validator = next(one for one in genesis.validators if one.address == f"0x{address(name).hex()}")
+    dialled = validator.model_copy(update={"p2p_address": PEER_ADDRESS})
+    return declare(_planned(genesis), dialled, hot_key=private_key(name))
+
+
+def _checked(declaration: Declaration, genesis: Genesis) -> Declaration:
+    declaration.check(_planned(genesis))
+    return declaration
 
 
 def _open_and_close(log: Any) -> None:
@@ -724,6 +742,27 @@ def decoders() -> dict[str, Decoder]:
             (StepNodeError,),
             (genesis.model_dump_json().encode(), genesis.model_dump_json(indent=2).encode()),
             1_000_000,
+        ),
+        "genesis-plan": Decoder(
+            _AsFile(here, "plan.json", lambda path: load_document(path, GenesisPlan)),
+            (StepNodeError,),
+            (genesis.model_dump_json(exclude={"validators"}).encode(),),
+            100_000,
+        ),
+        "genesis-declaration": Decoder(
+            _AsFile(here, "declaration.json", lambda path: _checked(load_document(path, Declaration), genesis)),
+            (StepNodeError,),
+            (_declaration(genesis).model_dump_json(exclude_none=True).encode(),),
+            100_000,
+        ),
+        "genesis-parameters": Decoder(
+            _AsFile(here, "parameters.toml", load_parameters), (StepNodeError,), (b"speed_limit_mps = 20\n",), 100_000
+        ),
+        "genesis-allocations": Decoder(
+            _AsFile(here, "allocations.csv", load_allocations),
+            (StepNodeError,),
+            (b"address,amount\n0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed,1.5\n",),
+            100_000,
         ),
         "config": Decoder(
             _AsFile(here, "config.toml", lambda path: load_config(path, read=_no_secret)),
