@@ -42,6 +42,9 @@ MADE = {
     "states/RUN/000000.gz",
     "home/RUN/",
     "restored/keys",
+    "plan.json",
+    "anna.json",
+    "owner0.json",
 }
 """What tools and an operator's commands make, and the example of a fragment's name."""
 
