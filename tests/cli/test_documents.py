@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent.parent
 PAGES = [
     str(path.relative_to(ROOT)) for pattern in ("*.md", "docs/**/*.md", "configs/*.md") for path in ROOT.glob(pattern)
 ]
-GROUPS = ("admin", "backup", "config", "keys", "mesh", "proof", "store", "upgrade", "validator")
+GROUPS = ("admin", "backup", "config", "genesis", "keys", "mesh", "proof", "store", "upgrade", "validator")
 
 
 @pytest.mark.parametrize("page", PAGES)
