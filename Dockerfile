@@ -29,12 +29,13 @@ LABEL org.opencontainers.image.title="step-node" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${COMMIT}"
-RUN useradd --create-home --uid 10001 step && install -d -o step -g step /home/step/node /home/step/network
+RUN useradd --create-home --uid 10001 step && install -d -o step -g step /home/step/node
 COPY --from=build /opt/step /opt/step
 ENV PATH=/opt/step/bin:$PATH PYTHONUNBUFFERED=1
+# Inside a container loopback reaches nobody; what is published of it is said by `docker run --publish`.
+ENV STEP_API__HOST=0.0.0.0
 USER step
 WORKDIR /home/step
-VOLUME /home/step/node
 EXPOSE 8600 26600
 # Whether the process is up, and no more: whoever restarts what is unhealthy must not restart a node for its store's sake.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
