@@ -18,6 +18,8 @@ PATTERN_RULES: Final = {
     "^(0x)?[0-9a-fA-F]{64}$": "must be 64 hex digits",
     "^(0x)?[0-9a-fA-F]{32}$": "must be 32 hex digits",
     "^(0x)?([0-9a-fA-F]{2}){1,64}$": "must be 1 to 64 bytes as hex digits",
+    "^0x[0-9a-f]{64}$": "must be 0x and 64 lower-case hex digits",
+    "^(0|[1-9][0-9]{0,18})$": "must be a whole number as text, of at most 19 digits",
     "^0x([0-9a-f]{2})*$": "must be 0x and two lower-case hex digits for each byte",
     "^0x0[23][0-9a-f]{64}$": "must be a compressed public key: 0x02 or 0x03 and 64 lower-case hex digits",
     "^[a-z0-9][a-z0-9-]{0,62}$": "must be 1 to 63 of a-z 0-9 -, and not begin with -",

@@ -150,8 +150,8 @@ def test_every_path_named_exists(page: str) -> None:
 
 
 def test_a_path_that_is_not_there_is_noticed() -> None:
-    line = "`consensus/machine.py`, `votes.py`, `nowhere.py` and `data/journal.sqlite`, not `data/nothing`, `p2p/x.py`"
-    assert _missing_paths("README.md", line) == ["nowhere.py", "data/nothing", "p2p/x.py"]
+    line = "`consensus/machine.py`, `votes.py`, `nowhere.py` and `data/journal.sqlite`, not `data/absent`, `p2p/x.py`"
+    assert _missing_paths("README.md", line) == ["nowhere.py", "data/absent", "p2p/x.py"]
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -53,7 +53,7 @@ def test_the_site_is_made_without_a_warning_and_asks_nobody_for_anything(tmp_pat
     assert [found for page in pages for found in LOADED.findall(page.read_text(encoding="utf-8"))] == []
     assert [found for sheet in tmp_path.rglob("*.css") for found in IMPORTED.findall(sheet.read_text("utf-8"))] == []
     assert "class step_node.client.StepClient" in re.sub(
-        r"<[^>]+>", "", (tmp_path / "docs/site/reference.html").read_text()
+        r"<[^>]+>", "", (tmp_path / "docs" / "site" / "reference.html").read_text()
     )
 
 
