@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,6 +16,7 @@ from pydantic import BaseModel
 from step_node.backup.manifest import BackupError
 from step_node.home.config import NodeConfig, StorageConfig
 from step_node.home.secrets import SECRET
+from step_node.strict_toml import TomlError, parse_toml
 
 _SECTION = re.compile(r"^\s*\[\s*([A-Za-z0-9_-]+)\s*\]\s*(#.*)?$")
 _KEY = re.compile(r"^\s*([A-Za-z0-9_-]+)\s*=")
@@ -91,6 +91,6 @@ def _lines(text: str) -> Iterator[tuple[str, str, str]]:
 
 def _parsed(text: str) -> dict[str, Any]:
     try:
-        return tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise BackupError(f"config.toml: is not TOML: {error}") from error
+        return parse_toml(text)
+    except TomlError as error:
+        raise BackupError(f"config.toml: {error}") from error

@@ -11,7 +11,6 @@ import difflib
 import json
 import re
 import stat
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -23,14 +22,12 @@ from pydantic.fields import FieldInfo
 
 from step_node.errors import StepNodeError, broken_rules
 from step_node.home.secrets import SECRET, ReadSecret, SecretCommand, SecretError, SecretFile
+from step_node.strict_toml import TomlError, parse_toml
 
 ENVIRONMENT_PREFIX: Final = "STEP_"
 """`STEP_API__PORT=8601` overrides `port` under `[api]`."""
 
 CONFIG_BYTES_MAX: Final = 65_536
-LINE_DOTS_MAX: Final = 32
-"""Dots of one line outside of quotes. Python's TOML parser takes gigabytes for a key of some ten thousand parts."""
-_STRING = re.compile(r"\"[^\"]*\"|'[^']*'")
 
 PROBLEMS_SHOWN_MAX: Final = 5
 """Of one error's message; `step-node config check` tells all."""
@@ -278,16 +275,13 @@ def _read_toml(path: Path) -> dict[str, Any]:
         if path.stat().st_size > CONFIG_BYTES_MAX:
             raise ConfigError(f"{path}: must be at most {CONFIG_BYTES_MAX} bytes")
         text = path.read_text(encoding="utf-8")
-        for number, line in enumerate(text.splitlines(), start=1):
-            if _STRING.sub("", line).partition("#")[0].count(".") > LINE_DOTS_MAX:
-                raise ConfigError(f"{path}: line {number}: at most {LINE_DOTS_MAX} dots may stand outside of quotes")
-        return tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        return parse_toml(text)
+    except TomlError as error:
+        raise ConfigError(f"{path}: {error}") from error
+    except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: is not TOML: {error}") from error
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
-    except RecursionError as error:
-        raise ConfigError(f"{path}: is nested too deeply") from error
 
 
 # --- the environment ------------------------------------------------------------------------------------------------

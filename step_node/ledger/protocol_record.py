@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import msgpack
 
@@ -60,20 +60,43 @@ def protocol_fields(record: ProtocolRecord) -> tuple[object, ...]:
     return "protocol", _upgrade_fields(record.in_force), agreed, votes
 
 
+class MalformedProtocolRecord(ValueError):
+    """The bytes that a store has kept are no record of the protocol: it is damaged."""
+
+
 def protocol_record_from(data: bytes) -> ProtocolRecord:
-    """The record whose canonical bytes a store of ours has kept; of none, what all chains begin with."""
+    """The record whose canonical bytes a store of ours has kept; of none, what all chains begin with.
+
+    Raises `MalformedProtocolRecord`.
+    """
     if not data:
         return ProtocolRecord()
-    _, in_force, agreed, votes = msgpack.unpackb(data)
-    return ProtocolRecord(
-        in_force=Upgrade(*in_force),
-        agreed=None if agreed is None else Upgrade(*agreed),
-        votes=tuple(UpgradeVote(validator, _upgrade(upgrade)) for validator, upgrade in votes),
-    )
+    try:
+        _, in_force, agreed, votes = msgpack.unpackb(data)
+        record = ProtocolRecord(
+            in_force=_upgrade(in_force),
+            agreed=None if agreed is None else _upgrade(agreed),
+            votes=tuple(UpgradeVote(_of_type(validator, bytes), _upgrade(upgrade)) for validator, upgrade in votes),
+        )
+    except (msgpack.UnpackException, ValueError, TypeError) as error:
+        raise MalformedProtocolRecord("the record of the protocol's version in the store cannot be read") from error
+    if msgpack.packb(protocol_fields(record)) != data:
+        raise MalformedProtocolRecord("the record of the protocol's version in the store is not in its one form")
+    return record
 
 
 def _upgrade(fields: Sequence[Any]) -> Upgrade:
-    return Upgrade(*fields)
+    protocol_version, activation_height, release = fields
+    return Upgrade(_of_type(protocol_version, int), _of_type(activation_height, int), _of_type(release, str))
+
+
+_Field = TypeVar("_Field", bytes, int, str)
+
+
+def _of_type(value: object, wanted: type[_Field]) -> _Field:
+    if not isinstance(value, wanted) or isinstance(value, bool):
+        raise TypeError(f"must be of type {wanted.__name__}")
+    return value
 
 
 def _upgrade_fields(upgrade: Upgrade) -> tuple[object, ...]:

@@ -73,6 +73,14 @@ from step_node.home.config import NodeConfig, load_config
 from step_node.home.config_file import render_config
 from step_node.home.config_sources import CONFIG_BYTES_MAX
 from step_node.home.secrets import SecretCommand, SecretError, SecretFile
+from step_node.ledger.protocol_record import (
+    MalformedProtocolRecord,
+    ProtocolRecord,
+    Upgrade,
+    UpgradeVote,
+    protocol_record_from,
+)
+from step_node.ledger.records import record_bytes
 from step_node.network.address_book import keep_address_book
 from step_node.network.bans import keep_bans
 from step_node.network.consensus_judge import ConsensusJudge, Refused
@@ -179,6 +187,7 @@ FUZZED_AS = {
     "step_node/batch/summary.py msgpack": "batch-summary",
     "step_node/engine/wal.py msgpack": "consensus-log",
     "step_node/ledger/evidence.py msgpack": "consensus-gossip",
+    "step_node/ledger/protocol_record.py msgpack": "protocol-record",
     "step_node/proofs/wire.py msgpack": "proof-bundle",
     "step_node/signing/history.py msgpack": "signing-history",
     "step_node/snapshot/records.py msgpack": "snapshot-records",
@@ -186,6 +195,9 @@ FUZZED_AS = {
 """Every place in the code that decodes (as `test_every_decoder_in_the_code_is_fuzzed` finds them), and its decoder."""
 
 GOSSIP_MESSAGE_BYTES_MAX = 1_000_000
+
+_NEXT = Upgrade(3, 27, "0.3.0")
+PROTOCOL_RECORD = ProtocolRecord(Upgrade(2, 9), _NEXT, (UpgradeVote(b"v" * 20, _NEXT),))
 
 
 @dataclass(frozen=True)
@@ -559,6 +571,12 @@ def decoders() -> dict[str, Decoder]:
             lambda data: decode(SnapshotChunk, data, bytes_max=SNAPSHOT_BYTES_MAX),
             SNAPSHOT_BYTES_MAX,
             SnapshotChunk(snapshot.chunks[0]),
+        ),
+        "protocol-record": Decoder(
+            protocol_record_from,
+            (MalformedProtocolRecord,),
+            (record_bytes(PROTOCOL_RECORD), record_bytes(replace(PROTOCOL_RECORD, agreed=None, votes=()))),
+            10_000,
         ),
         "snapshot-records": Decoder(
             lambda data: read_records(data, None), (InvalidSnapshot,), snapshot.chunks[:1], CHUNK_BYTES_MAX

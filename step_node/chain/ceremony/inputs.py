@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import re
-import tomllib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
@@ -20,6 +19,7 @@ from step_node.crypto.checksum import has_wrong_checksum
 from step_node.errors import describe_validation_error
 from step_node.operations.json_form import STEP_PATTERN
 from step_node.parameters import USTEP_PER_STEP, Parameters
+from step_node.strict_toml import TomlError, parse_toml
 
 ERRORS_SHOWN_MAX: Final = 20
 CSV_COLUMNS: Final = ["address", "amount"]
@@ -62,9 +62,9 @@ def load_allocations(path: Path) -> dict[str, int]:
 def _structured(path: Path, text: str) -> object:
     if path.suffix == ".toml":
         try:
-            return tomllib.loads(text)
-        except (tomllib.TOMLDecodeError, RecursionError) as error:
-            raise GenesisError(f"{path}: is not TOML: {error}") from error
+            return parse_toml(text)
+        except TomlError as error:
+            raise GenesisError(f"{path}: {error}") from error
     if path.suffix == ".json":
         return parse_json(text, name=str(path))
     raise GenesisError(f"{path}: its name must end in .toml or .json, or .csv for allocations")
