@@ -42,8 +42,9 @@ SCHEMA_VERSION = 2
 APPLICATION_ID = 0x53544A4C  # "STJL"
 DROPPED_KEPT_MS = 7 * 86_400_000
 """How long a client can ask why its proof was dropped."""
-PAGE_BYTES = 512
-"""Of a new file: a proof changes some bytes on a few pages, and the log takes whole pages."""
+PAGE_BYTES = 1_024
+"""Of a new file: a proof changes some bytes on a few pages, and the log takes whole pages. On smaller ones a proof has
+no room, and what overflows is on pages whose damage SQLite does not notice."""
 BUSY_TIMEOUT_S = 0.5
 """How long another process's lock on the file, a backup's, is waited for before the journal counts as failing."""
 OWED_MAX = 100_000

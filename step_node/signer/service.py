@@ -74,7 +74,8 @@ class SignerService:
     async def serve(self, stream: trio.abc.Stream, *, origin: str) -> None:
         """Serve one connection to its end. Raises OSError if a history's disk fails: then nothing may be signed."""
         if self._connections >= CONNECTIONS_MAX:
-            self._say("too many connections: one is closed", origin=origin, connections=self._connections)
+            if self._may_say("connections"):
+                log.error("too many connections: one is closed", origin=origin, connections=self._connections)
             await trio.aclose_forcefully(stream)
             return
         self._connections += 1
@@ -187,25 +188,25 @@ class SignerService:
     async def _refuse(
         self, stream: trio.abc.Stream, request: Open, origin: str, code: RefusalCode, message: str
     ) -> None:
-        self._say(
-            "a second node asks for a key that signs for another" if code == "LEASED" else "a node is refused",
-            code=code,
-            reason=message,
-            node=request.node,
-            origin=origin,
-        )
+        if self._may_say(code):
+            refused = {"code": code, "reason": message, "node": request.node, "origin": origin}
+            if code == "LEASED":
+                log.error("a second node asks for a key that signs for another", **refused)
+            else:
+                log.error("a node is refused", **refused)
         await self._answer(stream, Refused(0, code, message[:MESSAGE_CHARACTERS_MAX]))
 
     async def _answer(self, stream: trio.abc.Stream, answer: Answer) -> None:
         with trio.fail_after(LEASE_SECONDS):
             await stream.send_all(encode_frame(answer))
 
-    def _say(self, event: str, **fields: object) -> None:
+    def _may_say(self, subject: str) -> bool:
         """Not every half second, as a node asks that is refused."""
         now = trio.current_time()
-        if now - self._said_at.get(event, -SAY_AGAIN_SECONDS) >= SAY_AGAIN_SECONDS:
-            self._said_at[event] = now
-            log.error(event, **fields)
+        if now - self._said_at.get(subject, -SAY_AGAIN_SECONDS) < SAY_AGAIN_SECONDS:
+            return False
+        self._said_at[subject] = now
+        return True
 
 
 def _entries(key: ValidatorSigner) -> list[Entry]:

@@ -12,7 +12,7 @@ import structlog
 import trio
 
 from step_node.mempool import journal as journal_module
-from step_node.mempool.journal import DROPPED_KEPT_MS, DroppedProof, JournalError, open_journal
+from step_node.mempool.journal import DROPPED_KEPT_MS, PAGE_BYTES, DroppedProof, JournalError, open_journal
 from step_node.proofs.proof import Refusal, RefusalCode
 from tests.support.proofs import START_MS, signed_proof
 
@@ -174,7 +174,6 @@ async def test_a_journal_locked_by_another_process_promises_nothing_and_settles_
 
 
 MANY = [signed_proof("many", nonce=f"nonce-{number}") for number in range(60)]
-PAGE_BYTES = 4_096
 
 
 @pytest.fixture(scope="module")

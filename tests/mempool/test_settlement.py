@@ -89,13 +89,13 @@ def test_what_is_refused_for_good_no_later_batch_can_hold_and_what_is_let_live_o
 
 
 def promises_broken(parts: Parts) -> dict[str, float]:
-    """By code, what the metric counts."""
+    """By code, what the metric has counted."""
     return {
         sample.labels["code"]: sample.value
         for family in parts.metrics.collect()
         if family.name == "step_promises_broken"
         for sample in family.samples
-        if sample.name.endswith("_total")
+        if sample.name.endswith("_total") and sample.value
     }
 
 
