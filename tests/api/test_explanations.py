@@ -16,8 +16,11 @@ import pytest
 import trio
 
 from mesh import locate
+from step_node.api.app import create_app
 from step_node.api.middleware import body
+from step_node.api.submissions.breaker import BreakerSettings
 from step_node.explanations.codes import BY_CODE, ROWS, CodeRow
+from step_node.home.switches import Switch, Thrown
 from step_node.ledger import validators
 from step_node.mempool import backlog
 from step_node.operations import client_signing
@@ -234,6 +237,29 @@ async def headers_too_large(case: Case) -> httpx.Response:
     return await case.raw(b"GET / HTTP/1.1\r\nHost: node\r\n" + b"a:\r\n" * 101 + b"\r\n")
 
 
+def switched_off(switch: Switch, method: str, path: str) -> Provocation:
+    """A request while an operator has turned off what it is for."""
+
+    async def ask(case: Case) -> httpx.Response:
+        case.node.switches.throw(switch, Thrown(is_on=False, who="somebody", when_ms=0, why="a bad night"))
+        return await case.http.request(method, path, content=b"{}" if method == "POST" else None)
+
+    return ask
+
+
+async def intake_shed(case: Case) -> httpx.Response:
+    case.node.breaker = BreakerSettings(factor=3.0, floor_per_second=1.0)
+    services = case.node.services()
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(create_app(services)), base_url="http://node") as client:
+        services.intake.state()
+        case.node.seconds += 120
+        services.intake.count(1)
+        case.node.seconds += 1
+        services.intake.count(30)
+        case.node.seconds += 1
+        return await client.post("/proof/submit", content=b"{}")
+
+
 def asking(method: str, path: str, **rest: Any) -> Provocation:
     """A single request."""
     return lambda case: case.http.request(method, path, **rest)
@@ -252,6 +278,9 @@ PROVOCATIONS: Final[dict[str, Provocation]] = {
     "MORATORIUM": moratorium,
     "RATE_LIMITED": rate_limited,
     "MEMPOOL_FULL": mempool_full,
+    "INTAKE_PAUSED": switched_off(Switch.INTAKE, "POST", "/proof/submit"),
+    "INTAKE_SHED": intake_shed,
+    "SWITCHED_OFF": switched_off(Switch.MAPS, "GET", "/mesh/nearest?lat=47.3769&lon=8.5417&level=10"),
     "NOT_READY": not_ready,
     "INTERNAL_ERROR": internal_error,
     "PROOF_NOT_FOUND": asking("GET", f"/proof/status/{HASH}"),

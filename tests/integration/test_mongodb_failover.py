@@ -29,6 +29,7 @@ def check(result: Failover) -> None:
     assert all(result.finality_ms().values()), {name: len(found) for name, found in result.finality_ms().items()}
 
 
+@pytest.mark.long
 @pytest.mark.slow
 async def test_a_killed_primary_costs_a_pause_and_nothing_else() -> None:
     settings = FailoverSettings(blow=Blow.KILL, answers_from="secondaries", parameters=QUICK)

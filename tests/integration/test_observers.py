@@ -103,6 +103,7 @@ async def account_as_of(http: httpx.AsyncClient, url: str, account: str, height:
         await trio.sleep(POLL_SECONDS)
 
 
+@pytest.mark.long
 async def test_proofs_handed_to_observers_become_final_and_are_read_at_any_of_them(tmp_path: Path) -> None:
     async with (
         network(tmp_path) as (devnet, observers, http),

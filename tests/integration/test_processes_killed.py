@@ -85,6 +85,7 @@ async def test_three_nodes_go_on_when_one_is_killed_and_it_catches_up_after_its_
             await check_ledgers(devnet, walkers)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 async def test_all_four_killed_at_once_lose_nothing_that_they_accepted() -> None:
     with trio.fail_after(LONGEST_SECONDS):

@@ -20,6 +20,7 @@ SECONDS_MAX = 150.0
 PROGRAMS = ROOT / "tests" / "javascript"
 
 
+@pytest.mark.long
 @pytest.mark.slow
 async def test_a_proof_is_followed_to_its_end_when_the_node_that_accepted_it_is_killed() -> None:
     with trio.fail_after(SECONDS_MAX):

@@ -90,6 +90,7 @@ def test_a_collection_that_is_not_there_is_an_error_that_says_how_to_make_it(com
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.long
 @pytest.mark.slow
 async def test_interrupted_and_killed_it_is_gone_on_with(start: Start, command: Command, tmp_path: Path) -> None:
     path = tmp_path / "mesh.sqlite"

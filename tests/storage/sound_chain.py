@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 from step_node.ledger.commitment import EMPTY_LANES, commit_changes
-from step_node.ledger.records import ParametersRecord
 from step_node.storage.interface import FinalisedBatch
 from tests.storage.made_up_chain import MadeUpChain
 from tests.storage.made_up_snapshot import records_of
@@ -17,12 +16,7 @@ class SoundChain(MadeUpChain):
     def grow(self, proofs: int = 5) -> FinalisedBatch:
         batch = super().grow(proofs)
         head = self.head
-        records = [
-            head.chain,
-            ParametersRecord(head.parameters.canonical_json()),
-            *head.validators,
-            *records_of(self),
-        ]
+        records = [*head.records, *records_of(self)]
         self.head = replace(head, lanes=commit_changes(EMPTY_LANES, removed=(), added=records))
         sound = replace(batch, changes=replace(batch.changes, head=self.head))
         self.batches[-1] = sound

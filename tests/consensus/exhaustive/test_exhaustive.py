@@ -53,6 +53,7 @@ def test_no_interleaving_in_which_two_rounds_begin_and_logs_are_lost_is_unsafe()
     assert figures.decided > 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
 def test_a_planted_bug_is_found_with_a_history_that_shows_it(bug: Bug) -> None:
     with bug.planted():

@@ -15,6 +15,7 @@ from step_node.testing.wan.world import WideSettings
 from tests.testing.wan.test_search import report
 
 
+@pytest.mark.long
 @pytest.mark.slow
 async def test_the_row_says_what_a_world_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gossip_costs_module, "SMALL_MESSAGES", 30)

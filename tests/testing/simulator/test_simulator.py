@@ -77,6 +77,7 @@ def test_no_promise_is_broken_under_all_faults(validators: int, seeds: range) ->
     assert summary.batches_finalised > len(seeds)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_command_runs_seeds_on_two_processes_and_ends_with_one_line_of_json() -> None:
     command = [sys.executable, "-m", "step_node.cli.main", "simulate", "--seeds", "4", "--workers", "2", "--json"]

@@ -51,6 +51,7 @@ async def test_every_cost_of_a_node_is_measured(tmp_path: Path) -> None:
     assert {field.name for field in fields(proof_costs)} < {field.name for field in fields(costs)}
 
 
+@pytest.mark.long
 @pytest.mark.slow
 async def test_what_gossip_costs_is_measured_between_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gossip_costs_module, "SMALL_MESSAGES", 30)

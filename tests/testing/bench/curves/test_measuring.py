@@ -31,6 +31,7 @@ def test_every_curve_is_described_in_its_order() -> None:
     assert re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE) == [plan.name for plan in CURVES]
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.usefixtures("in_seconds")
 async def test_a_point_is_a_network_that_was_asked_how_much_and_how_soon(tmp_path: Path) -> None:
