@@ -28,6 +28,8 @@ from step_node.api.server.limits import EventLimits
 from tests.api.made_up_node import START_MS, Walker, open_node
 from tests.api.serving import serve
 
+pytestmark = pytest.mark.long
+
 CODES = {code.value: status for code, status in HTTP_STATUS.items()}
 
 steady = settings(

@@ -22,7 +22,7 @@ from tests.cli.conftest import STEP_NODE, Command
 Started: TypeAlias = subprocess.Popen[bytes]
 StartWith: TypeAlias = Callable[..., Started]
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 SECONDS_MAX = 600.0
 """A start and a stop take seconds, and minutes on a machine with much else to do."""
 

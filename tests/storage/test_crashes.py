@@ -163,6 +163,7 @@ class KillsMongod(monitoring.CommandListener):
             self._trio_token.run_sync_soon(self.killed.set)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 async def test_mongod_killed_after_any_command_loses_nothing_and_applies_nothing_twice(
     monkeypatch: pytest.MonkeyPatch,

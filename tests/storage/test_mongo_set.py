@@ -19,7 +19,7 @@ from tests.storage.made_up_chain import MadeUpChain, assert_holds, begin
 from tests.support.mongo_commands import SentCommands
 from tests.support.mongod import new_database_name
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 QUICK_ELECTION_MS = 2_500
 LONGEST_SECONDS = 120.0

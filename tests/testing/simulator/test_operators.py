@@ -11,6 +11,8 @@ from step_node.testing.simulator.campaign import quiet
 from step_node.testing.simulator.settings import OPERATORS_ACTS, FaultKind, RunKind, SimulationSettings
 from step_node.testing.simulator.world import History, simulate_seed
 
+pytestmark = pytest.mark.long
+
 LIVENESS_SEEDS = (1, 3, 5)
 """Odd seeds are liveness runs: whatever an operator has begun must end in them."""
 
