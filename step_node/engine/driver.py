@@ -9,8 +9,9 @@ Log first, then act: an input is appended before its effects, and the log is syn
 restart the logged inputs are replayed with all effects ignored, and `resume` says what is still to be done.
 
 A validator that is not at the head *follows*: batches that others have finalised are applied, and the machine stands
-still. Only at the head it takes part (`participation`): first the machine is given what it lacks of what was signed
-before, then it goes on.
+still. A height that a commit shows to be final it finalises itself, if nobody delivers it (`overheard`). Only at the
+head it takes part (`participation`): first the machine is given what it lacks of what was signed before, then it goes
+on.
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ from step_node.engine.evidence_pool import EvidencePool
 from step_node.engine.finalising import Finaliser
 from step_node.engine.hooks import ConsensusHooks
 from step_node.engine.lock_file import LockFile
+from step_node.engine.overheard import Overheard
 from step_node.engine.own_key import OwnKey
 from step_node.engine.participant import Participant
 from step_node.engine.wal import WriteAheadLog, as_logged
@@ -124,6 +126,8 @@ class ConsensusDriver:
             self._take_key(signer, listens=follows_first)
         self._events = EventQueue(metrics)
         self._later = LaterMessages()
+        self._overheard: Overheard | None = None
+        """While this validator follows."""
         self._timers: trio.Nursery | None = None
         self._tasks: trio.Nursery | None = None
         self._finaliser = Finaliser(
@@ -264,19 +268,39 @@ class ConsensusDriver:
         if self._state.phase is Phase.DECIDED:
             # It was when the node stopped: to finalise it needs no signature.
             await self._resume()
+        self._overheard = heard = Overheard(self._state)
+        for message in sorted(self._later.take(height), key=lambda message: not isinstance(message, Commit)):
+            self._overhear(heard, message)
         while self._state.height == height:
+            await self._finalise_overheard(heard)
             match await self._events.next():
                 case Decided() as decided:
                     await self._finaliser.finalise_decided(decided, self._state)
                 case Restored() as restored:
                     await self._finaliser.restore(restored)
                 case event.MessageReceived(message) if message_height(message) == height:
-                    self._later.keep(message)
+                    self._overhear(heard, message)
+                case Repeat() if heard.commit is not None:
+                    # Who has the batch but not the commit needs nothing else.
+                    await self._hooks.broadcast(heard.commit)
+                    self._hooks.request_batch(height, heard.commit.batch_hash)
                 case LookAround():
                     if await participant.look():
                         return
                 case _:
                     pass  # Timers and reminders are the machine's, which stands still: `resume` sets them anew.
+
+    def _overhear(self, heard: Overheard, message: Message) -> None:
+        self._later.keep(message)
+        heard.hear(message)
+
+    async def _finalise_overheard(self, heard: Overheard) -> None:
+        commit, encoded = heard.commit, heard.final_batch
+        if commit is not None and encoded is not None:
+            batch = self._batches.decoded(commit.batch_hash, encoded)
+            log.info("the commit of a height is heard, and its batch found", height=commit.height)
+            await self._finaliser.finalise_decided(Decided(batch, commit, trio.Event()), self._state)
+            await self._hooks.broadcast(commit)
 
     async def _take_part(self, height: int) -> None:
         """Run the machine, until the height moves on or this validator falls behind."""
@@ -332,6 +356,13 @@ class ConsensusDriver:
                 elif due_in_ms is not None:
                     pause_ms = min(pause_ms, due_in_ms)
 
+    @property
+    def _is_under_way(self) -> bool:
+        """Whether anything of this height is worth saying, or asking for, again."""
+        if self.takes_part or self._overheard is None:
+            return not self.is_idle
+        return self._overheard.commit is not None
+
     async def _repeat(self) -> None:
         """Have own messages said again while a height goes on. What was said within the last pause is left out: nobody
         has had the time to miss it, and a proposal costs all who hear it again."""
@@ -339,7 +370,7 @@ class ConsensusDriver:
         pauses, passed = 1, 0
         while True:
             await trio.sleep(REPEAT_MS / 1000)
-            under_way = None if self.is_idle else self._state.height
+            under_way = self._state.height if self._is_under_way else None
             if under_way is None or under_way != seen:
                 seen, pauses, passed = under_way, 1, 0
                 continue

@@ -133,9 +133,15 @@ class LaterMessages:
 
     def __init__(self) -> None:
         self._kept: deque[Message] = deque(maxlen=LATER_MESSAGES_MAX)
+        self._commit: Commit | None = None
+        """One of the latest height: what a quorum has signed finds a place whatever else is said."""
 
     def keep(self, message: Message) -> None:
         """Until `take`; peers repeat what finds no place."""
+        if isinstance(message, Commit):
+            if self._commit is None or self._commit.height < message.height:
+                self._commit = message
+            return
         proposals = sum(isinstance(kept, ProofBatch) for kept in self._kept)
         if not isinstance(message, ProofBatch) or proposals < LATER_PROPOSALS_MAX:
             self._kept.append(message)
@@ -143,6 +149,10 @@ class LaterMessages:
     def take(self, height: int) -> list[Message]:
         """Those of this height, in the order in which they came. Those of earlier ones are dropped."""
         taken = [message for message in self._kept if message_height(message) == height]
+        if self._commit is not None and self._commit.height == height:
+            taken.append(self._commit)
+        if self._commit is not None and self._commit.height <= height:
+            self._commit = None
         later = (message for message in self._kept if message_height(message) > height)
         self._kept = deque(later, maxlen=LATER_MESSAGES_MAX)
         return taken

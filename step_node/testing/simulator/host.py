@@ -146,6 +146,8 @@ class Host:
         """Whether the last start was refused for want of such a word."""
         self.has_old_history = False
         """Whether its operator has put back a history that lacks what the key has signed since."""
+        self.has_lost_store = False
+        """Whether what was final here may have to become so again."""
         self.is_misused = False
         """Whether its operator has done what nobody may do: from then on it is held to no promise about its key."""
         self.has_noticed = False
@@ -241,6 +243,7 @@ class Host:
         """Move the store away, and the consensus log with it, as docs/operators.md says."""
         self.lose_consensus_log(with_proof_of_lock=False)
         self.note(f"has lost its store of height {self.storage.height}")
+        self.has_lost_store = True
         self.storage = WatchedStorage(self)
 
     def lose_all_but(self, kept: Sequence[Path]) -> None:

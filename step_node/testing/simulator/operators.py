@@ -70,6 +70,7 @@ class Operators:
         self._busy: dict[str, str] = {}
         """Host -> the procedure that its operator is about."""
         self._leaving: set[str] = set()
+        self._changing_keys: set[str] = set()
         """Hosts whose validator is about to leave the set, or to be jailed."""
         self._keys_made = 0
         self._newcomers = 0
@@ -127,12 +128,13 @@ class Operators:
         """Whether a validator with whose key nothing is about to happen knows this one to be in that state.
 
         One node alone may be the only one to know how an epoch has ended. Were it stopped then for good, with the keys
-        of others, nobody could come so far any more.
+        of others, nobody could come so far any more. Who changes its key comes back with its store: were they not
+        counted, all could wait for one another.
         """
         return any(
             record.address == address and record.state is state
             for host in self._hosts
-            if host.is_held_to_promises and host.name not in self._busy
+            if host.is_held_to_promises and (host.name not in self._busy or host.name in self._changing_keys)
             for record in host.storage.records().validators
         )
 
@@ -243,6 +245,7 @@ class Operators:
     def _ends(self, host: Host) -> None:
         self._note(f"the operator of {host.name} is done: {self._busy.pop(host.name)}")
         self._leaving.discard(host.name)
+        self._changing_keys.discard(host.name)
         self.done += 1
 
     async def _join(self) -> None:
@@ -297,6 +300,7 @@ class Operators:
         is_early = self._rng.random() < 0.5 and self._can_be_spared()
         host = self._rng.choice(hosts)
         self._busy[host.name] = f"to change its key {'early' if is_early else 'late'}"
+        self._changing_keys.add(host.name)
         owner, old, key = owner_key(host.name), host.address, self._new_key(host)
 
         def is_asked() -> bool:

@@ -321,7 +321,9 @@ class _World:
                 self._judge_outcome(host, proof_id, outcome)
 
     def _judge_outcome(self, host: Host, proof_id: bytes, outcome: Outcome | None) -> None:
-        if outcome is None:
+        if outcome is None and host.has_lost_store and proof_id in self._invariants.agreed_proofs():
+            pass  # It was final here, and is elsewhere: the new store comes to that batch again.
+        elif outcome is None:
             self._invariants.broken("accepted proofs are never forgotten", host.name, proof_id.hex()[:8])
         elif isinstance(outcome, Dropped) and proof_id not in self._contested:
             self._invariants.broken(
