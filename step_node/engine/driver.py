@@ -272,7 +272,9 @@ class ConsensusDriver:
         for message in sorted(self._later.take(height), key=lambda message: not isinstance(message, Commit)):
             self._overhear(heard, message)
         while self._state.height == height:
-            await self._finalise_overheard(heard)
+            if heard.commit is not None and heard.final_batch is not None:
+                await self._finalise_overheard(heard.commit, heard.final_batch)
+                return
             match await self._events.next():
                 case Decided() as decided:
                     await self._finaliser.finalise_decided(decided, self._state)
@@ -294,13 +296,11 @@ class ConsensusDriver:
         self._later.keep(message)
         heard.hear(message)
 
-    async def _finalise_overheard(self, heard: Overheard) -> None:
-        commit, encoded = heard.commit, heard.final_batch
-        if commit is not None and encoded is not None:
-            batch = self._batches.decoded(commit.batch_hash, encoded)
-            log.info("the commit of a height is heard, and its batch found", height=commit.height)
-            await self._finaliser.finalise_decided(Decided(batch, commit, trio.Event()), self._state)
-            await self._hooks.broadcast(commit)
+    async def _finalise_overheard(self, commit: Commit, encoded: bytes) -> None:
+        log.info("the commit of a height is heard, and its batch found", height=commit.height)
+        batch = self._batches.decoded(commit.batch_hash, encoded)
+        await self._finaliser.finalise_decided(Decided(batch, commit, trio.Event()), self._state)
+        await self._hooks.broadcast(commit)
 
     async def _take_part(self, height: int) -> None:
         """Run the machine, until the height moves on or this validator falls behind."""

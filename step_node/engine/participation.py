@@ -111,12 +111,12 @@ def look(before: Participation, now: Situation) -> Participation:
 
 def behind(now: Situation) -> str | None:
     """Why this node is not known to be at the head; None if it is."""
-    if now.members == 1:
-        return None
     if now.shown > now.head:
         return f"is at height {now.head}, and height {now.shown} is final: signs nothing until it is there"
     if now.is_catching_up:
         return "is catching up: signs nothing until it is at the head"
+    if now.members == 1:
+        return None  # What is not shown, nobody else can have made.
     if now.told.peers == 0:
         return "has heard of no peer how far the chain has come: signs nothing until one tells"
     if now.told.promised > now.head:

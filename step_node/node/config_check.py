@@ -21,6 +21,7 @@ from step_node.signing.keystore import (
     load_keystore,
     read_password,
 )
+from step_node.storage.mongo_driver import options_in
 
 Check: TypeAlias = Callable[[NodeHome, NodeConfig], None]
 """Raises StepNodeError, naming the setting or the file and the rule."""
@@ -94,6 +95,12 @@ def _certificate(home: NodeHome, config: NodeConfig) -> None:
         load_tls(home.root / certificate, home.root / key, now_ms=SystemClock().now_ms())
 
 
+def _mongodb_uri(_home: NodeHome, config: NodeConfig) -> None:
+    """Its form and its options, not whether anybody answers."""
+    if config.storage.engine == "mongodb" and config.storage.mongodb_uri is not None:
+        options_in(config.storage.mongodb_uri)
+
+
 def _log_file(home: NodeHome, config: NodeConfig) -> None:
     if config.log.file is None:
         return
@@ -102,5 +109,5 @@ def _log_file(home: NodeHome, config: NodeConfig) -> None:
         raise StepNodeError(f"log.file: {path} cannot be written; make its directory, or give it to the node's user")
 
 
-CHECKS: Final[Sequence[Check]] = (_genesis, _p2p_key, _keystore, _certificate, _log_file)
+CHECKS: Final[Sequence[Check]] = (_genesis, _p2p_key, _keystore, _certificate, _mongodb_uri, _log_file)
 """What is looked at besides the settings themselves."""

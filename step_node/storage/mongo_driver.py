@@ -102,14 +102,35 @@ def new_client(uri: str, **options: Any) -> Driver:
         "socketTimeoutMS": SOCKET_TIMEOUT_MS,
         "maxPoolSize": CONNECTIONS_MAX,
     }
+    in_uri = options_in(uri)
+    unnamed = {name: value for name, value in defaults.items() if name.lower() not in in_uri}
     try:
-        in_uri = {name.lower(): value for name, value in parse_uri(uri)["options"].items()}
-        _require_transactions(in_uri)
-        unnamed = {name: value for name, value in defaults.items() if name.lower() not in in_uri}
         return AsyncClient(uri, **(unnamed | options))
     except (InvalidURI, ConfigurationError, ValueError) as error:
-        # Not the URI itself: it may hold a password.
-        raise StorageMismatch(f"the MongoDB URI cannot be used: {error}") from error
+        raise _unusable(error) from error
+
+
+def parsed(uri: str) -> Mapping[str, Any]:
+    """What a URI says: its `nodelist`, `options` and so on. One of `mongodb+srv` is looked up in the DNS.
+
+    Raises `StorageMismatch` for one that is none.
+    """
+    try:
+        return parse_uri(uri)
+    except (InvalidURI, ConfigurationError, ValueError) as error:
+        raise _unusable(error) from error
+
+
+def options_in(uri: str) -> Mapping[str, Any]:
+    """The options that a URI names, in small letters. Raises `StorageMismatch` as `new_client` does."""
+    options = {name.lower(): value for name, value in parsed(uri)["options"].items()}
+    _require_transactions(options)
+    return options
+
+
+def _unusable(error: Exception) -> StorageMismatch:
+    # Not the URI itself: it may hold a password.
+    return StorageMismatch(f"the MongoDB URI (storage.mongodb_uri) cannot be used: {error}")
 
 
 def _require_transactions(options: Mapping[str, Any]) -> None:

@@ -11,12 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote_plus
 
-from pymongo.errors import ConfigurationError, ConnectionFailure, InvalidURI, OperationFailure
-from pymongo.uri_parser import parse_uri
+from pymongo.errors import ConnectionFailure, OperationFailure
 
 from step_node.storage.asyncio_bridge import AsyncioThread
 from step_node.storage.interface import StorageMismatch, StorageUnavailable
-from step_node.storage.mongo_driver import Driver, meaningful_errors, new_client, settled
+from step_node.storage.mongo_driver import Driver, meaningful_errors, new_client, parsed, settled
 
 DEFAULT_NAME = "step"
 """The set's name where the URI gives none (`?replicaSet=`)."""
@@ -59,7 +58,7 @@ def require_all_members(hello: Mapping[str, Any], uri: str) -> None:
     It would not follow the set to its next primary, and all reads would go to that member whatever it has become.
     """
     others = len(hello.get("hosts", ())) + len(hello.get("passives", ())) - 1
-    if others > 0 and parse_uri(uri)["options"].get("directConnection"):
+    if others > 0 and parsed(uri)["options"].get("directConnection"):
         raise StorageMismatch(
             f"the MongoDB URI (storage.mongodb_uri): its option directConnection: must be left out: the set has"
             f" {others} members more, and the node has to follow whichever is the primary"
@@ -68,11 +67,7 @@ def require_all_members(hello: Mapping[str, Any], uri: str) -> None:
 
 def nodes_of(uri: str) -> Sequence[tuple[str, int]]:
     """The URI's servers. Raises `StorageMismatch` for a URI that is not one."""
-    try:
-        return [(host, int(port)) for host, port in parse_uri(uri)["nodelist"]]
-    except (InvalidURI, ConfigurationError, ValueError) as error:
-        # Not the URI itself: it may hold a password.
-        raise StorageMismatch(f"the MongoDB URI cannot be used: {error}") from error
+    return [(host, int(port)) for host, port in parsed(uri)["nodelist"]]
 
 
 def where_is(uri: str) -> str:
@@ -165,10 +160,10 @@ async def _step_towards_primary(client: Driver, uri: str, members: Sequence[str]
 
 
 async def _send_initiate(client: Driver, uri: str, members: Sequence[str]) -> None:
-    parsed = parse_uri(uri)
+    said = parsed(uri)
     hosts = list(members) or [f"{host}:{port}" for host, port in nodes_of(uri)]
     configuration = {
-        "_id": parsed["options"].get("replicaSet") or DEFAULT_NAME,
+        "_id": said["options"].get("replicaSet") or DEFAULT_NAME,
         "members": [{"_id": index, "host": host} for index, host in enumerate(hosts)],
     }
     try:
@@ -189,10 +184,10 @@ def _credentials(parsed: Mapping[str, Any]) -> str:
 
 def _direct_client(uri: str, host: str, port: int) -> Driver:
     """A client of this one server, with the URI's other options, whatever set it is of."""
-    parsed = parse_uri(uri)
+    said = parsed(uri)
     return new_client(
-        f"mongodb://{_credentials(parsed)}{host}:{port}/",
-        **{name: value for name, value in parsed["options"].items() if name.lower() in _KEPT_OPTIONS},
+        f"mongodb://{_credentials(said)}{host}:{port}/",
+        **{name: value for name, value in said["options"].items() if name.lower() in _KEPT_OPTIONS},
         directConnection=True,
         serverSelectionTimeoutMS=PROBE_TIMEOUT_MS,
         connectTimeoutMS=PROBE_TIMEOUT_MS,

@@ -33,7 +33,7 @@ __all__ = ["mongodb_uri"]
 def test_what_is_no_uri_is_an_error(command: Command, uri: str) -> None:
     result = command("store", "init", "--uri", uri)
     assert result.exit_code == 1
-    assert result.stderr.startswith("error: the MongoDB URI cannot be used: ")
+    assert result.stderr.startswith("error: the MongoDB URI (storage.mongodb_uri) cannot be used: ")
 
 
 def test_a_server_that_is_not_there_is_an_error_that_names_it(command: Command) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from step_node.engine.participation import (
     HISTORY_AHEAD_MAX,
@@ -36,6 +38,8 @@ TABLE: list[tuple[str, Participation, Situation, str]] = [
     ("nobody has told anything", STARTED, replace(AT_HEAD, told=Told()), "behind"),
     ("one stranger's height at or below the own is enough", STARTED, replace(AT_HEAD, told=Told(1)), "takes part"),
     ("a set of one needs nobody", STARTED, replace(AT_HEAD, told=Told(), members=1, quorum=1), "takes part"),
+    ("a set of one that catches up follows", STARTED, replace(AT_HEAD, members=1, is_catching_up=True), "behind"),
+    ("what is shown above a set of one is fetched", STARTED, replace(AT_HEAD, members=1, shown=11), "behind"),
     ("a promise is looked into first", STARTED, replace(AT_HEAD, told=Told(3, 3, promised=11)), "behind"),
     ("a promise stops nobody who takes part", TAKES_PART, replace(AT_HEAD, told=Told(3, 3, promised=99)), "takes part"),
     ("one shown height is waited for at first", STARTED, replace(AT_HEAD, shown=11), "behind"),
@@ -106,3 +110,29 @@ def test_one_height_that_is_shown_and_not_here_is_no_reason_to_follow(
     head: int, shown: int, is_catching_up: bool, follows: bool
 ) -> None:
     assert must_follow(head=head, shown=shown, is_catching_up=is_catching_up) is follows
+
+
+situations = st.builds(
+    Situation,
+    head=st.integers(0, 5),
+    members=st.integers(0, 4),
+    quorum=st.integers(1, 3),
+    shown=st.integers(0, 8),
+    is_catching_up=st.booleans(),
+    told=st.builds(Told, peers=st.integers(0, 3), members=st.integers(0, 3), promised=st.integers(0, 8)),
+    signed_height=st.integers(0, 8),
+    floor=st.integers(0, 8),
+    is_doubtful=st.booleans(),
+    signer_absence=st.sampled_from([None, "does not answer"]),
+    listens=st.booleans(),
+)
+
+
+@given(situations, situations)
+def test_who_takes_part_need_not_follow_in_the_same_breath(before: Situation, now: Situation) -> None:
+    """Else the driver would go from the one to the other and back, and nothing else would ever be done."""
+    decided = look(look(STARTED, before), now)
+    if decided.takes_part and not decided.observes:
+        assert not must_follow(head=now.head, shown=now.shown, is_catching_up=now.is_catching_up)
+        assert not now.is_doubtful
+        assert now.signer_absence is None

@@ -70,10 +70,10 @@ async def test_a_server_that_is_not_there_is_unavailable() -> None:
 
 @pytest.mark.parametrize("uri", ["http://localhost/", "mongodb://", "mongodb://user:secret@host:99999/"])
 async def test_a_uri_that_is_none_is_refused_without_showing_its_password(uri: str) -> None:
-    with pytest.raises(StorageMismatch, match="MongoDB URI cannot be used") as refusal:
+    with pytest.raises(StorageMismatch, match=r"MongoDB URI.* cannot be used") as refusal:
         await MongoStorage.open(uri, "any")
     assert "secret" not in str(refusal.value)
-    with pytest.raises(StorageMismatch, match="MongoDB URI cannot be used"):
+    with pytest.raises(StorageMismatch, match=r"MongoDB URI.* cannot be used"):
         await initiate_replica_set(uri)
 
 
