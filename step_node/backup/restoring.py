@@ -225,7 +225,7 @@ class _Restore:
                     f"{found}, is there already, and a restore does not write over a store: drop it, or name another"
                     " one with --mongodb-database"
                 )
-        async with open_storage(settings) as storage:
+        async with open_storage(settings, alone=True) as storage:
             await storage.initialise(genesis.hash, genesis.head(), genesis.accounts())
             resumed_from = (await storage.head()).chain.height or None
             if self._base is not None and resumed_from is None:

@@ -115,7 +115,7 @@ async def _prune(settings: StorageSettings, retentions: dict[Prunable, Retention
     from step_node.storage.open import open_storage
     from step_node.storage.retention import prune_past
 
-    async with open_storage(settings) as storage:
+    async with open_storage(settings, alone=True) as storage:
         return await prune_past(storage, retentions, after_step=trio.lowlevel.checkpoint)
 
 
@@ -166,11 +166,11 @@ async def _copy(home: NodeHome, config: NodeConfig, target: StorageSettings, dry
     from step_node.storage.open import MongoSettings, SqliteSettings, open_storage
 
     genesis = load_genesis(home.genesis)
-    async with open_storage(storage_settings(home, config.storage)) as source:
+    async with open_storage(storage_settings(home, config.storage), alone=True) as source:
         if dry_run:
             typer.echo(f"would copy {await CopyPlan.of(source)}")
             return
-        async with open_storage(target) as copied:
+        async with open_storage(target, alone=True) as copied:
             await copied.initialise(genesis.hash, genesis.head(), genesis.accounts())
             plan = await copy_store(source, copied, lambda line: typer.echo(line, err=True))
     match target:

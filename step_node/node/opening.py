@@ -102,7 +102,7 @@ async def open_parts(
         else:
             check_history(home, validator=keys.validator_address, word=options.word, is_observer=options.observer)
         async with (
-            open_storage(storage_settings(home, config.storage)) as storage,
+            open_storage(storage_settings(home, config.storage), alone=True) as storage,
             open_journal(home.journal, genesis.hash) as journal,
             keep_bans(home.bans, clock) as bans,
             keep_address_book(home.address_book, clock) as address_book,
@@ -260,7 +260,7 @@ async def believable_height_here(home: NodeHome, config: NodeConfig, genesis: Ge
 
     The home must be locked. Raises `StepNodeError` if the store cannot be used.
     """
-    async with open_storage(storage_settings(home, config.storage)) as storage:
+    async with open_storage(storage_settings(home, config.storage), alone=True) as storage:
         await storage.initialise(genesis.hash, genesis.head(), genesis.accounts())
         return _believable_height(await storage.head(), clock)
 

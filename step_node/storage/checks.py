@@ -20,6 +20,7 @@ from step_node.storage.interface import (
     RANGE_RECORDS_MAX,
     RANGES_MAX,
     SCHEMA_VERSION,
+    EarlierSchema,
     FinalisedBatch,
     Kept,
     NoChain,
@@ -70,7 +71,8 @@ def require_same_genesis(stored: bytes, wanted: bytes) -> None:
 
 
 def require_same_schema(stored: int, where: str, *, release: str | None = None) -> None:
-    """Raises `StorageMismatch` naming both versions when the store was written by another schema than this one.
+    """Raises `StorageMismatch` naming both versions when the store was written by another schema than this one, and
+    `EarlierSchema` if that is one from which it can be brought to this one.
 
     `release` is the program's version that wrote it, as far as the store says.
     """
@@ -83,9 +85,9 @@ def require_same_schema(stored: int, where: str, *, release: str | None = None) 
             f" {SCHEMA_VERSION}: use {newer}"
         )
     if MIGRATED_FROM <= stored < SCHEMA_VERSION:
-        raise StorageMismatch(
-            f"{where} has schema version {stored}, and this program needs {SCHEMA_VERSION}: the next start brings it"
-            " there, and so does `step-node store migrate`"
+        raise EarlierSchema(
+            f"{where} has schema version {stored}, and this program needs {SCHEMA_VERSION}: stop the node; the next"
+            " start with this program brings the store there, and so does `step-node store migrate`"
         )
     if stored != SCHEMA_VERSION:
         raise StorageMismatch(

@@ -69,6 +69,10 @@ class StorageMismatch(StorageError):
     """
 
 
+class EarlierSchema(StorageMismatch):
+    """The store has an earlier schema that this program could bring to the present one, if nobody else had it open."""
+
+
 class NoChain(StorageMismatch):
     """The store holds no chain yet."""
 

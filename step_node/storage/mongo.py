@@ -9,6 +9,7 @@ many proofs it holds.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
 from typing import Literal, TypeAlias, TypeVar
 
 import trio
@@ -22,6 +23,7 @@ from step_node.storage import mongo_documents as documents
 from step_node.storage.asyncio_bridge import AsyncioThread
 from step_node.storage.interface import (
     STRANGERS_READS_MAX,
+    EarlierSchema,
     FinalisedBatch,
     FinalisedOperation,
     FinalisedProof,
@@ -37,6 +39,7 @@ from step_node.storage.interface import (
 from step_node.storage.mongo_documents import Document
 from step_node.storage.mongo_driver import CONNECTIONS_MAX, Driver, settled
 from step_node.storage.mongo_history import documents_of, read_all_operations, read_all_proofs, read_history_ends
+from step_node.storage.mongo_migration import migrate_database
 from step_node.storage.mongo_pruning import prune_batches, prune_histories, write_kept
 from step_node.storage.mongo_reads import MongoReads
 from step_node.storage.mongo_secondaries import SecondariesFirst
@@ -67,14 +70,20 @@ class MongoStorage(MongoReads, Storage):
 
     @classmethod
     async def open(
-        cls, uri: str, database: str, *, retry_max_s: float = RETRY_MAX_S, answers_from: AnswersFrom = "primary"
+        cls,
+        uri: str,
+        database: str,
+        *,
+        alone: bool = False,
+        retry_max_s: float = RETRY_MAX_S,
+        answers_from: AnswersFrom = "primary",
     ) -> MongoStorage:
         """Connect to the replica set at `uri`, and make the collections' indexes where there are none.
 
         `answers_from` is where `for_strangers` reads.
 
-        Raises `StorageMismatch` for a standalone server, a set that has not been initiated, another schema version
-        or an unusable URI; `StorageUnavailable` when there is no primary.
+        Raises `StorageMismatch` for a standalone server, a set that has not been initiated, another schema version (of
+        earlier ones see `open_storage`) or an unusable URI; `StorageUnavailable` when there is no primary.
         """
         thread = AsyncioThread()
         opened: MongoDatabase | None = None
@@ -85,7 +94,16 @@ class MongoStorage(MongoReads, Storage):
 
         try:
             opened = await thread.run(begin)
-            await thread.run(opened.prepare)
+            try:
+                await thread.run(partial(opened.prepare, alone=alone))
+            except EarlierSchema:
+                if not alone:
+                    raise
+                # This connection is a node's, and there must be none of those.
+                await thread.run(opened.close)
+                await thread.run(lambda: migrate_database(uri, database))
+                opened = await thread.run(begin)
+                await thread.run(partial(opened.prepare, alone=alone))
             ready = True
         finally:
             if not ready:

@@ -65,6 +65,7 @@ _TRY_AGAIN_CODES = frozenset(
         246,  # SnapshotUnavailable: an index was made a moment ago
         251,  # NoSuchTransaction
         262,  # ExceededTimeLimit
+        11_601,  # Interrupted: somebody has ended the session or the operation
         14_031,  # OutOfDiskSpace
     }
 )

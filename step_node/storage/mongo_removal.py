@@ -7,7 +7,6 @@ and its lock is not ours to see.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -21,10 +20,6 @@ from step_node.storage.mongo_session import RETRY_MAX_S, MongoDatabase
 
 APPLICATION = "step-node store rebuild"
 """What this is connected as, so that it does not take itself for a node."""
-
-LEAVING_MAX_S = 5.0
-"""How long connections of a node that has ended may still be there; after that a node uses the database."""
-POLL_S = 0.1
 
 SYSTEM_PREFIX = "system."
 """Of collections that are the server's own, such as its profiler's."""
@@ -72,7 +67,7 @@ async def find_database(uri: str, name: str) -> FoundDatabase | None:
                 f"the database {name} on {where} is not known to be a STEP store: it names no schema version; nothing"
                 " was dropped. Put storage.mongodb_database right, or drop the database yourself"
             )
-        await _require_no_node(database, name, where)
+        await database.require_no_node()
         chain = await settled(meta.find_one({"_id": "chain"}, {"height": True}))
         return FoundDatabase(name, where, None if chain is None else chain["height"])
 
@@ -85,18 +80,6 @@ async def drop_database(uri: str, name: str) -> None:
     Raises `StorageUnavailable` when there is no primary for `RETRY_MAX_S`. Called from trio.
     """
     await _with_database(uri, name, MongoDatabase.drop)
-
-
-async def _require_no_node(database: MongoDatabase, name: str, where: str) -> None:
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + LEAVING_MAX_S
-    while clients := await database.clients_of_nodes():
-        if loop.time() >= deadline:
-            raise StorageMismatch(
-                f"the database {name} on {where} is in use by the node that is connected from {clients[0]}: stop it"
-                " first, or give this node a database of its own in storage.mongodb_database"
-            )
-        await asyncio.sleep(POLL_S)
 
 
 async def _with_database(uri: str, name: str, work: Callable[[MongoDatabase], Awaitable[ResultT]]) -> ResultT:

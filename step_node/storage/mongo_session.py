@@ -27,7 +27,7 @@ from pymongo.write_concern import WriteConcern
 from step_node import __version__
 from step_node.storage import mongo_documents as documents
 from step_node.storage.checks import require_same_schema
-from step_node.storage.interface import MIGRATED_FROM, SCHEMA_VERSION, StorageMismatch, StorageUnavailable
+from step_node.storage.interface import SCHEMA_VERSION, StorageMismatch, StorageUnavailable
 from step_node.storage.mongo_driver import (
     Driver,
     SnapshotBehind,
@@ -37,7 +37,6 @@ from step_node.storage.mongo_driver import (
     settled,
     worth_retrying,
 )
-from step_node.storage.mongo_migration import migrate_database
 from step_node.storage.mongo_replica_set import (
     explain_missing_primary,
     require_all_members,
@@ -55,6 +54,10 @@ DURABLE_TIMEOUT_MS = 10_000
 """How long a commit waits for a majority of the set; then its outcome is unknown, and it is tried again."""
 
 DURABLE = WriteConcern("majority", j=True, wtimeout=DURABLE_TIMEOUT_MS)
+
+LEAVING_MAX_S = 5.0
+"""How long connections of a node that has ended may still be there; after that a node uses the database."""
+POLL_S = 0.1
 
 NODE_APPLICATION = "step-node"
 """What a node is connected as, with the database's name after it."""
@@ -110,13 +113,14 @@ class MongoDatabase:
             raise SnapshotBehind(f"its snapshot is of height {found}, and a majority has height {wanted}")
         self.durable.note(found)
 
-    async def prepare(self) -> None:
+    async def prepare(self, *, alone: bool) -> None:
         """Check the server and the schema, and make the indexes in a database that has none yet.
 
+        `alone`: no node of the home runs, so a transaction that is open is what a killed one has left, and is ended.
         A database that was being dropped when something cut that short is dropped to the end first.
 
         Raises `StorageMismatch` for a standalone server, a set that has not been initiated, or another schema
-        version; `StorageUnavailable` when there is no primary.
+        version (`EarlierSchema`: see `mongo_migration`); `StorageUnavailable` when there is no primary.
         """
         with meaningful_errors():
             try:
@@ -126,22 +130,25 @@ class MongoDatabase:
                 raise
             require_replica_set(hello, where_is(self._uri))
             require_all_members(hello, self._uri)
-            await self._end_leftover_transactions()
+            if alone:
+                await self._end_leftover_transactions()
             meta = self.collection(documents.META)
             if await settled(meta.find_one(documents.REMOVING)) is not None:
                 await self.drop()
             schema = await settled(meta.find_one({"_id": "schema"}))
-            if schema is not None and MIGRATED_FROM <= schema["version"] < SCHEMA_VERSION:
-                await migrate_database(self.collection)
-            elif schema is not None:
+            if schema is not None:
                 where = f"the database {self._name} on {where_is(self._uri)}"
                 require_same_schema(schema["version"], where, release=schema.get("release"))
-            # Those that are there cost a round trip; a store of an earlier version may lack one.
-            for collection, indexes in documents.INDEXES.items():
-                await settled(self.collection(collection).create_indexes(indexes))
-            # An upsert, since two nodes may come here at once.
-            written = {"version": SCHEMA_VERSION, "release": __version__}
-            await settled(meta.update_one({"_id": "schema"}, {"$set": written}, upsert=True))
+            await self.sign()
+
+    async def sign(self) -> None:
+        """Make the indexes, and then say which schema the store has. Raises what PyMongo does."""
+        # Those that are there cost a round trip.
+        for collection, indexes in documents.INDEXES.items():
+            await settled(self.collection(collection).create_indexes(indexes))
+        # An upsert, since two nodes may come here at once.
+        written = {"version": SCHEMA_VERSION, "release": __version__}
+        await settled(self.collection(documents.META).update_one({"_id": "schema"}, {"$set": written}, upsert=True))
 
     async def transaction(self, work: Callable[[Driver], Awaitable[ResultT]]) -> ResultT:
         """What `work(session)` returns, once its transaction is durable on a majority.
@@ -204,6 +211,18 @@ class MongoDatabase:
         cursor = await settled(self._client.admin.aggregate(connected))
         return sorted({one["client"] for one in await settled(cursor.to_list(length=None))})
 
+    async def require_no_node(self) -> None:
+        """Raise `StorageMismatch` if a node is connected for this database; this itself must not be one."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + LEAVING_MAX_S
+        while clients := await self.clients_of_nodes():
+            if loop.time() >= deadline:
+                raise StorageMismatch(
+                    f"the database {self._name} on {where_is(self._uri)} is in use by the node that is connected from"
+                    f" {clients[0]}: stop it first, or give this node a database of its own in storage.mongodb_database"
+                )
+            await asyncio.sleep(POLL_S)
+
     async def close(self) -> None:
         await settled(self._client.close())
 
@@ -230,7 +249,8 @@ class MongoDatabase:
         """End the transactions that a killed predecessor of this node has left open.
 
         The server keeps them for a minute (`transactionLifetimeLimitSeconds`), and until then every write to what
-        they have touched is a conflict. If it was a live opener's, that one tries again.
+        they have touched is a conflict. Of a node that runs they must not be ended, for it is in the midst of them; one
+        of another home that names the same database begins anew (`worth_retrying`).
         """
         leftover = [
             {"$currentOp": {"idleSessions": True}},

@@ -48,27 +48,33 @@ StorageSettings: TypeAlias = MemorySettings | SqliteSettings | MongoSettings
 
 
 @asynccontextmanager
-async def open_storage(settings: StorageSettings) -> AsyncIterator[Storage]:
+async def open_storage(settings: StorageSettings, *, alone: bool = False) -> AsyncIterator[Storage]:
     """The store, open for as long as the context lasts.
 
-    Raises `StorageMismatch` when what is there is not a store that this program can use, and `StorageUnavailable`
-    when it cannot be reached.
+    `alone`: the caller holds the lock of the home that the store belongs to, so no node can have it open. Only then is
+    a store of an earlier schema brought to the present one (a node of the earlier release that ran beside it would go
+    on with a file that is not the store any more), and only then are transactions ended that were left open.
+
+    Raises `StorageMismatch` when what is there is not a store that this program can use (`EarlierSchema` where `alone`
+    would help), and `StorageUnavailable` when it cannot be reached.
     """
-    store = await _opened(settings)
+    store = await _opened(settings, alone=alone)
     try:
         yield store
     finally:
         await store.close()
 
 
-async def _opened(settings: StorageSettings) -> Storage:
+async def _opened(settings: StorageSettings, *, alone: bool) -> Storage:
     match settings:
         case MemorySettings():
             return MemoryStorage()
         case SqliteSettings(path):
-            return await SqliteStorage.open(path)
+            return await SqliteStorage.open(path, alone=alone)
         case MongoSettings(uri, database, retry_max_s, answers_from):
-            return await MongoStorage.open(uri, database, retry_max_s=retry_max_s, answers_from=answers_from)
+            return await MongoStorage.open(
+                uri, database, alone=alone, retry_max_s=retry_max_s, answers_from=answers_from
+            )
 
 
 @dataclass(frozen=True, slots=True)

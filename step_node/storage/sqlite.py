@@ -11,6 +11,7 @@ import json
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -71,13 +72,13 @@ class SqliteStorage(SqliteReads, Storage):
         return self._strangers
 
     @classmethod
-    async def open(cls, path: Path) -> SqliteStorage:
+    async def open(cls, path: Path, *, alone: bool = False) -> SqliteStorage:
         """Open the file, making it where there is none.
 
-        Raises `StorageMismatch` for a file that is not this program's, is damaged, or has another schema version;
-        `StorageUnavailable` when it cannot be opened.
+        Raises `StorageMismatch` for a file that is not this program's, is damaged, or has another schema version (of
+        earlier ones see `open_storage`); `StorageUnavailable` when it cannot be opened.
         """
-        return cls(path, await trio.to_thread.run_sync(open_writer, path))
+        return cls(path, await trio.to_thread.run_sync(partial(open_writer, path, alone=alone)))
 
     async def initialise(self, genesis_hash: bytes, head: StateHead, accounts: Sequence[Account]) -> None:
         checks.require_initial_state(genesis_hash, head, accounts)

@@ -56,8 +56,10 @@ PROBLEMS_SHOWN_MAX = 5
 """Of what a check finds; there may be thousands."""
 
 
-def open_writer(path: Path) -> sqlite3.Connection:
+def open_writer(path: Path, *, alone: bool = False) -> sqlite3.Connection:
     """The connection that writes; makes the file and its tables where there are none.
+
+    `alone`: the caller holds the lock of the home, so a store of an earlier schema is brought to the present one first.
 
     The pages of a file that is not too large are looked through: a damaged one must be found before the node answers
     for what is in it, not when a batch happens to touch the page.
@@ -66,7 +68,7 @@ def open_writer(path: Path) -> sqlite3.Connection:
     `StorageUnavailable` when it cannot be opened or is locked by another process.
     """
     with meaningful_errors(path):
-        if path.exists():
+        if alone and path.exists():
             migrate_file(path)
         connection = _connect(path, "rwc", pages_cached_kib=PAGES_WRITTEN_CACHED_KIB)
         opened = False

@@ -309,7 +309,7 @@ def test_a_store_of_another_version_is_dropped_too(command: Command, used_home: 
 def test_a_database_that_a_node_of_another_home_uses_is_not_dropped(
     command: Command, used_home: NodeHome, settings: MongoSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("step_node.storage.mongo_removal.LEAVING_MAX_S", 0.0)
+    monkeypatch.setattr("step_node.storage.mongo_session.LEAVING_MAX_S", 0.0)
     with pymongo.MongoClient[dict[str, Any]](settings.uri, appname=f"step-node {settings.database}") as node:
         assert node[settings.database]["meta"].find_one({"_id": "chain"})
         refused = command("store", "rebuild", "--home", used_home.root, "--yes")

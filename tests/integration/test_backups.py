@@ -143,14 +143,23 @@ async def root_after(devnet: Devnet, height: int) -> str:
 
 
 async def agree(devnet: Devnet) -> None:
-    """Wait until all four nodes stand at one height, and hold their ledgers against each other."""
-    while len({(await client.status()).height for client in devnet.clients}) > 1:
+    """Wait until all four nodes stand at one height, and hold their ledgers against each other.
+
+    Height and root are of one answer each: the chain goes on between two requests.
+    """
+    roots: dict[int, set[str]] = {}
+    at_once = False
+    while not at_once:
+        stand = []
+        for index in range(len(devnet.nodes)):
+            async with httpx.AsyncClient(base_url=devnet.node_url(index), trust_env=False) as http:
+                answer = (await http.get("/status")).json()
+            stand.append((answer["height"], answer["stateRoot"]))
+        for height, root in stand:
+            roots.setdefault(height, set()).add(root)
+            assert len(roots[height]) == 1, f"the ledgers differ at height {height}"
+        at_once = len({height for height, _ in stand}) == 1
         await trio.sleep(0.1)
-    roots = set()
-    for index in range(len(devnet.nodes)):
-        async with httpx.AsyncClient(base_url=devnet.node_url(index), trust_env=False) as http:
-            roots.add((await http.get("/status")).json()["stateRoot"])
-    assert len(roots) == 1
 
 
 def killed_at_line(number: int, *arguments: object) -> bool:

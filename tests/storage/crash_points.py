@@ -3,7 +3,7 @@
 `python -m tests.storage.crash_points WHAT sqlite FOLDER` and `… WHAT mongodb URI PREFIX` fork one child for each k. A
 child opens the k-th store (`FOLDER/k.sqlite`, the database `PREFIXk`) and begins the chain of `CHAIN_SEED`. WHAT is
 `finalise`: it stores one batch, and sends itself SIGKILL at the k-th step of finalising the second; `restore`: it
-does so while it restores a snapshot of height `SNAPSHOT_HEIGHT` over genesis; `migrate` (SQLite): while it opens a
+does so while it restores a snapshot of height `SNAPSHOT_HEIGHT` over genesis; `migrate`: while it opens a
 store of the previous schema, of height `MIGRATED_HEIGHT`; or `drop`: it stores one batch, and does
 so while it drops the database. A step is a statement about to run, for
 SQLite; for MongoDB a command about to be sent, or one that has just been answered. Prints how many points there were.
@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Final
 
 import trio
-from pymongo import monitoring
+from pymongo import MongoClient, monitoring
 
 from step_node.storage.open import (
     MongoSettings,
@@ -33,7 +33,7 @@ from step_node.storage.open import (
 )
 from tests.storage.made_up_chain import MadeUpChain, begin
 from tests.storage.made_up_snapshot import restored_of
-from tests.storage.schema_4 import as_schema_4
+from tests.storage.schema_4 import as_schema_4, database_as_schema_4
 
 CHAIN_SEED = 7
 SNAPSHOT_HEIGHT = 6
@@ -118,15 +118,20 @@ async def drop_until_killed(settings: StorageSettings, steps: Steps) -> None:
 
 
 async def migrate_until_killed(settings: StorageSettings, steps: Steps) -> None:
-    assert isinstance(settings, SqliteSettings)
     chain = MadeUpChain(CHAIN_SEED, upgrades=False)
     async with open_storage(settings) as store:
         await begin(store, chain)
         for _ in range(MIGRATED_HEIGHT):
             await store.finalise(chain.grow())
-    as_schema_4(settings.path)
+    match settings:
+        case SqliteSettings(path):
+            as_schema_4(path)
+        case MongoSettings(uri, database):
+            client: MongoClient[dict[str, object]] = MongoClient(uri)
+            with client:
+                database_as_schema_4(client[database])
     steps.armed = True
-    async with open_storage(settings):
+    async with open_storage(settings, alone=True):
         steps.armed = False
 
 

@@ -33,7 +33,7 @@ async def height_after_crash(settings: StorageSettings) -> int:
     """Opens what a killed process has left, checks that it is whole, and completes it."""
     chain = MadeUpChain(CHAIN_SEED)
     first = chain.grow()
-    async with open_storage(settings) as store:
+    async with open_storage(settings, alone=True) as store:
         height = (await store.head()).chain.height
         assert height in (1, 2)
         if height == 1:
@@ -74,7 +74,7 @@ async def test_mongodb_client_killed_at_any_command_holds_all_or_nothing(mongodb
 async def height_after_a_restore_that_crashed(settings: StorageSettings) -> int:
     """Opens what a killed process has left, as a node does, and restores once more."""
     chain = MadeUpChain(CHAIN_SEED)
-    async with open_storage(settings) as store:
+    async with open_storage(settings, alone=True) as store:
         await begin(store, chain)
         height = (await store.head()).chain.height
         assert height in (0, SNAPSHOT_HEIGHT)
@@ -124,7 +124,7 @@ async def test_mongodb_client_killed_at_any_command_of_dropping_leaves_the_whole
     heights = []
     for point in range(1, points + 2):
         chain = MadeUpChain(CHAIN_SEED)
-        async with open_storage(MongoSettings(mongodb_uri, f"{prefix}{point}")) as store:
+        async with open_storage(MongoSettings(mongodb_uri, f"{prefix}{point}"), alone=True) as store:
             await begin(store, chain)
             heights.append((await store.head()).chain.height)
             batch = chain.grow()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pymongo
+import pymongo.errors
 import pytest
 import trio.testing
 
@@ -17,6 +18,7 @@ from step_node.storage.mongo import MongoStorage
 from step_node.storage.mongo_documents import triangle_centroid
 from step_node.storage.mongo_driver import SOCKET_TIMEOUT_MS
 from step_node.storage.mongo_replica_set import initiate_replica_set
+from step_node.storage.mongo_session import NODE_APPLICATION
 from step_node.storage.open import MongoSettings, open_storage
 from step_node.testing import mongod as throwaway
 from tests.storage.made_up_chain import MadeUpChain, assert_holds, begin
@@ -130,7 +132,7 @@ async def test_a_database_that_goes_away_is_unavailable_and_comes_back() -> None
             with pytest.raises(StorageUnavailable):
                 await store.head()
             await mongod.restart()
-            async with open_storage(MongoSettings(mongod.uri, "any")) as reopened:
+            async with open_storage(MongoSettings(mongod.uri, "any"), alone=True) as reopened:
                 await reopened.finalise(batch)
                 await assert_holds(reopened, chain)
 
@@ -178,6 +180,52 @@ async def test_two_openers_of_one_database_apply_a_height_once(mongodb_uri: str)
         await second.finalise(batch)
         await second.finalise(chain.grow())
         await assert_holds(first, chain)
+
+
+@pytest.mark.parametrize("alone", [False, True])
+async def test_a_node_goes_on_while_others_open_its_store(mongodb_uri: str, alone: bool) -> None:
+    """Backups and audits of a running node do, and so does a node of another home that names its database.
+
+    Opening ended the transactions that it found open; the node's then failed in a way that was not tried again, and the
+    node ended. The one that is `alone` still ends them.
+    """
+    chain = MadeUpChain(seed=1)
+    settings = MongoSettings(mongodb_uri, new_database_name())
+    opened = 0
+    async with open_storage(settings) as store, trio.open_nursery() as nursery:
+        await begin(store, chain)
+
+        async def open_for_ever() -> None:
+            nonlocal opened
+            while True:
+                async with open_storage(settings, alone=alone):
+                    opened += 1
+
+        nursery.start_soon(open_for_ever)
+        nursery.start_soon(open_for_ever)
+        while opened < 40:
+            await store.finalise(chain.grow())
+        nursery.cancel_scope.cancel()
+        with trio.CancelScope(shield=True):
+            await assert_holds(store, chain)
+
+
+async def test_only_who_is_alone_ends_transactions_that_are_open(mongodb_uri: str) -> None:
+    settings = MongoSettings(mongodb_uri, new_database_name())
+    async with open_storage(settings):
+        pass
+    node: Any = pymongo.MongoClient(mongodb_uri, appname=f"{NODE_APPLICATION} {settings.database}")
+    with node, node.start_session() as session:
+        for alone in (False, True):
+            session.start_transaction()
+            node[settings.database].meta.insert_one({"_id": f"of a node, {alone}"}, session=session)
+            async with open_storage(settings, alone=alone):
+                pass
+            if alone:
+                with pytest.raises(pymongo.errors.OperationFailure):
+                    session.commit_transaction()
+            else:
+                session.commit_transaction()
 
 
 async def test_the_promised_indexes_are_there(mongodb_uri: str, database: Any) -> None:

@@ -111,7 +111,7 @@ async def test_a_store_goes_on_with_the_next_primary_and_has_lost_nothing(replic
             await assert_holds(store, chain)
             primary.start()
             assert await replica_set.settled() is not primary
-        async with open_storage(settings) as reopened:
+        async with open_storage(settings, alone=True) as reopened:
             await begin(reopened, chain)
             await assert_holds(reopened, chain)
 
