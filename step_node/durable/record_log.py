@@ -6,8 +6,13 @@ normal and is cut off, from damage, which is never skipped: losing a record in t
 what it has signed or promised.
 
     file   = "STEPLOG1" frame(header) frame(records)*
-    frame  = "STPF" length:u32 content_crc:u32 frame_crc:u32 content       (little-endian; frame_crc covers 12 bytes)
-    content = (length:u32 record)*                                         (of a header frame: the header itself)
+    frame  = kind length:u32 content_crc:u32 frame_crc:u32 content         (little-endian; frame_crc covers 12 bytes)
+    kind   = "STPF" | "STPB"
+    content = (length:u32 record)*                                         (of the first frame: the header itself)
+
+A frame of the kind "STPB" begins anew: its first record is another header, and everything before it is forgotten. A
+log whose subject changes often is not replaced each time so: a new file of a page costs the disk five pages, with what
+the file system writes of it, and two fsyncs (docs/adr/0055-bytes-written.md).
 
 Reading, at each frame:
 - whole and right: go on;
@@ -16,8 +21,8 @@ Reading, at each frame:
   file systems leave after a crash, is such a case): torn;
 - everything else: damage. The head has a CRC of its own so that a damaged length is not taken for a torn tail.
 
-The header says whose file it is; a log with another header is refused. The file is created, and `reset`, by atomic
-replacement, so its beginning is never torn.
+The header says whose file it is; a log with another header, the last one in it, is refused. The file is created, and
+`reset`, by atomic replacement, so its beginning is never torn.
 """
 
 from __future__ import annotations
@@ -26,6 +31,7 @@ import struct
 import zlib
 from collections.abc import Iterable
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
@@ -39,8 +45,13 @@ FRAME_BYTES_MAX = 16 * 1024 * 1024
 LOG_BYTES_MAX = 256 * 1024 * 1024
 """`sync` raises LogFull rather than let the file pass it: the owner has to `reset`."""
 
+FORGOTTEN_BYTES_MAX = 1024 * 1024
+"""`begin` replaces a file in which more is forgotten; so much is read at a start for nothing."""
+
 _MAGIC = b"STEPLOG1"
 _FRAME_MAGIC = b"STPF"
+_BEGIN_MAGIC = b"STPB"
+_ANY_MAGIC = b"STP"
 _FRAME_HEAD = struct.Struct("<4sIII")
 _FRAME_HEAD_CHECKED_BYTES = 12
 _LENGTH = struct.Struct("<I")
@@ -83,18 +94,22 @@ class RecordLog:
     """One open log, with one owner: not for several threads at once, nor for two processes (`HomeLock`)."""
 
     def __init__(
-        self, path: Path, header: bytes, files: FileSystem, file: OpenFile, size_bytes: int, torn_bytes: int
+        self, path: Path, found: _Found, files: FileSystem, file: OpenFile, *, size_bytes: int, torn_bytes: int
     ) -> None:
         self.path = path
-        self.header = header
+        self.header = found.header
         self.size_bytes = size_bytes
         """What is on disk; what waits for `sync` is not counted."""
+        self.forgotten_bytes = found.forgotten_bytes
+        """How much of it is what `begin` has forgotten."""
         self.torn_bytes = torn_bytes
         """How much was cut off at opening: more than 0 after a crash during a `sync`."""
         self._files = files
         self._file: OpenFile | None = file
         self._waiting: list[bytes] = []
         self._waiting_bytes = 0
+        self._begins = False
+        """Whether the first of what waits is a header."""
         self._failed = False
 
     @classmethod
@@ -117,14 +132,16 @@ class RecordLog:
             if size_bytes > LOG_BYTES_MAX:
                 raise DamagedLog(path, LOG_BYTES_MAX, f"{size_bytes} bytes, more than is ever written")
             data = files.read(path)
-            found, records, sound_bytes = _read(path, data)
-            if found != header:
-                raise ForeignLog(path, found, header)
-            if sound_bytes < len(data):
-                file.truncate(sound_bytes)
+            found = _read(path, data)
+            if found.header != header:
+                raise ForeignLog(path, found.header, header)
+            torn_bytes = len(data) - found.sound_bytes
+            if torn_bytes:
+                file.truncate(found.sound_bytes)
                 file.sync()
             on_failure.pop_all()
-        return cls(path, header, files, file, sound_bytes, len(data) - sound_bytes), records
+        log = cls(path, found, files, file, size_bytes=found.sound_bytes, torn_bytes=torn_bytes)
+        return log, found.records
 
     @staticmethod
     def read(path: Path, header: bytes) -> list[bytes]:
@@ -132,10 +149,10 @@ class RecordLog:
 
         Raises DamagedLog, ForeignLog, OSError.
         """
-        found, records, _ = _read(path, DISK.read(path))
-        if found != header:
-            raise ForeignLog(path, found, header)
-        return records
+        found = _read(path, DISK.read(path))
+        if found.header != header:
+            raise ForeignLog(path, found.header, header)
+        return found.records
 
     def append(self, record: bytes) -> None:
         """Add a record to those that the next `sync` makes durable; until then a crash loses it.
@@ -159,7 +176,7 @@ class RecordLog:
         file = self._usable_file()
         if not self._waiting:
             return
-        frame = _frame(b"".join(self._waiting))
+        frame = _frame(b"".join(self._waiting), _BEGIN_MAGIC if self._begins else _FRAME_MAGIC)
         if self.size_bytes + len(frame) > LOG_BYTES_MAX:
             raise LogFull(f"{self.path}: must be at most {LOG_BYTES_MAX} bytes")
         self._failed = True
@@ -167,8 +184,23 @@ class RecordLog:
         file.sync()
         self._failed = False
         self.size_bytes += len(frame)
-        self._waiting.clear()
-        self._waiting_bytes = 0
+        self._nothing_waits()
+
+    def begin(self, header: bytes) -> None:
+        """Forget all records, those that wait too, and go on under another header: durably with the next `sync`.
+
+        Until then a crash leaves the log as it is on disk, under the header that it has there. Where much is forgotten
+        already, it is a `reset`, and raises what that does.
+        """
+        if self.size_bytes > FORGOTTEN_BYTES_MAX:
+            self.reset(header)
+            return
+        self._usable_file()
+        self._nothing_waits()
+        self.append(header)
+        self.header = header
+        self.forgotten_bytes = self.size_bytes
+        self._begins = True
 
     def reset(self, header: bytes, records: Iterable[bytes] = ()) -> None:
         """Replace the whole log by one with `header` and `records`, durably and atomically; what waits is dropped.
@@ -185,8 +217,8 @@ class RecordLog:
         self._failed = False
         self.header = header
         self.size_bytes = len(data)
-        self._waiting.clear()
-        self._waiting_bytes = 0
+        self.forgotten_bytes = 0
+        self._nothing_waits()
 
     def close(self) -> None:
         """Close the file. What was appended and not synced is lost, as in a crash."""
@@ -201,6 +233,11 @@ class RecordLog:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+    def _nothing_waits(self) -> None:
+        self._waiting.clear()
+        self._waiting_bytes = 0
+        self._begins = False
 
     def _usable_file(self) -> OpenFile:
         if self._file is None:
@@ -223,58 +260,88 @@ def _whole(path: Path, header: bytes, records: Iterable[bytes]) -> bytes:
     return data
 
 
-def _frame(content: bytes) -> bytes:
-    head = _FRAME_MAGIC + _LENGTH.pack(len(content)) + _LENGTH.pack(zlib.crc32(content))
+def _frame(content: bytes, magic: bytes = _FRAME_MAGIC) -> bytes:
+    head = magic + _LENGTH.pack(len(content)) + _LENGTH.pack(zlib.crc32(content))
     return head + _LENGTH.pack(zlib.crc32(head)) + content
 
 
-def _frame_head(data: bytes, offset: int) -> tuple[int, int] | None:
-    """Length and CRC of the content of the frame at `offset`, or None if there is no right frame head."""
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """What stands before the content of a frame."""
+
+    length: int
+    content_crc: int
+    begins: bool
+
+
+def _frame_head(data: bytes, offset: int) -> _Head | None:
+    """The head of the frame at `offset`, or None if there is no right one."""
     if len(data) - offset < _FRAME_HEAD.size:
         return None
     magic, length, content_crc, frame_crc = _FRAME_HEAD.unpack_from(data, offset)
-    if magic != _FRAME_MAGIC or zlib.crc32(data[offset : offset + _FRAME_HEAD_CHECKED_BYTES]) != frame_crc:
+    if magic not in (_FRAME_MAGIC, _BEGIN_MAGIC):
         return None
-    return length, content_crc
+    if zlib.crc32(data[offset : offset + _FRAME_HEAD_CHECKED_BYTES]) != frame_crc:
+        return None
+    return _Head(length, content_crc, magic == _BEGIN_MAGIC)
 
 
-def _read(path: Path, data: bytes) -> tuple[bytes, list[bytes], int]:
-    """Header, records, and how many bytes of `data` are sound (the rest is a torn tail). Raises DamagedLog."""
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What a file holds: the last header and the records after it; how much stands before that; and how many bytes are
+    sound (the rest is a torn tail)."""
+
+    header: bytes
+    records: list[bytes]
+    forgotten_bytes: int
+    sound_bytes: int
+
+
+def _read(path: Path, data: bytes) -> _Found:
+    """Raises DamagedLog."""
     if not data.startswith(_MAGIC):
         raise DamagedLog(path, 0, f"it must begin with {_MAGIC!r}: it is no record log, or of another version")
-    header, offset = _read_frame(path, data, len(_MAGIC))
-    if header is None:
+    head, header, offset = _read_frame(path, data, len(_MAGIC))
+    if head is None or head.begins:
         # The file is only ever created whole.
         raise DamagedLog(path, len(_MAGIC), "the header is incomplete or wrong")
     records: list[bytes] = []
+    forgotten_bytes = 0
     while offset < len(data):
-        content, end = _read_frame(path, data, offset)
-        if content is None:
+        head, content, end = _read_frame(path, data, offset)
+        if head is None:
             break
-        records += _split(path, offset, content)
+        of_frame = _split(path, offset, content)
+        if head.begins:
+            if not of_frame:
+                raise DamagedLog(path, offset, "a frame that begins anew has no header")
+            header, *records = of_frame
+            forgotten_bytes = offset
+        else:
+            records += of_frame
         offset = end
-    return header, records, offset
+    return _Found(header, records, forgotten_bytes, offset)
 
 
-def _read_frame(path: Path, data: bytes, offset: int) -> tuple[bytes | None, int]:
-    """The content of the frame at `offset`, None if it is torn, and where it ends. Raises DamagedLog."""
+def _read_frame(path: Path, data: bytes, offset: int) -> tuple[_Head | None, bytes, int]:
+    """Head and content of the frame at `offset`, None if it is torn, and where it ends. Raises DamagedLog."""
     head = _frame_head(data, offset)
     if head is None:
-        following = data.find(_FRAME_MAGIC, offset + 1)
+        following = data.find(_ANY_MAGIC, offset + 1)
         while following >= 0:
             if _frame_head(data, following) is not None:
                 raise DamagedLog(path, offset, f"no frame begins here, but one begins at byte {following}")
-            following = data.find(_FRAME_MAGIC, following + 1)
-        return None, offset
-    length, content_crc = head
-    start, end = offset + _FRAME_HEAD.size, offset + _FRAME_HEAD.size + length
+            following = data.find(_ANY_MAGIC, following + 1)
+        return None, b"", offset
+    start = offset + _FRAME_HEAD.size
+    end = start + head.length
     if end > len(data):
-        return None, offset
+        return None, b"", offset
     content = data[start:end]
-    if zlib.crc32(content) == content_crc:
-        return content, end
+    if zlib.crc32(content) == head.content_crc:
+        return head, content, end
     if end == len(data):
-        return None, offset
+        return None, b"", offset
     raise DamagedLog(path, offset, "the CRC of a frame is wrong, and more was written after it")
 
 

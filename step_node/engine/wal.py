@@ -9,7 +9,7 @@ A height that lasts does not fill the disk: from `COMPACTED_AT_BYTES` on the inp
 that they have led to (`consensus.checkpoint`), in one atomic step. What the machine keeps of a height is bounded, and
 so then is the log.
 
-The log holds one height at a time, and is replaced when the next height has its first input. Its header names the chain
+The log holds one height at a time, and begins anew when the next height has its first input. Its header names the chain
 and the height, so that a log left over from a height that the store has finalised meanwhile is recognised, and
 discarded.
 """
@@ -113,8 +113,8 @@ class WriteAheadLog:
 
     @property
     def size_bytes(self) -> int:
-        """What is on disk."""
-        return self._log.size_bytes
+        """What is on disk of this height."""
+        return self._log.size_bytes - self._log.forgotten_bytes
 
     @property
     def torn_bytes(self) -> int:
@@ -130,15 +130,16 @@ class WriteAheadLog:
         self._log.sync()
 
     def begin(self, height: int) -> None:
-        """Forget the old height's inputs: it is in the store."""
-        self._log.reset(_header(self._chain_id, height))
+        """Forget the old height's inputs: it is in the store. On disk that is with the next `sync`: until then a crash
+        leaves a log of the old height, which is recognised as such. Raises OSError: the node must stop."""
+        self._log.begin(_header(self._chain_id, height))
         self._height = height
         self._checkpoint_bytes = 0
 
     @property
     def is_long(self) -> bool:
         """Whether it is time to `compact`."""
-        return self._log.size_bytes - self._checkpoint_bytes >= self._compacted_at_bytes
+        return self.size_bytes - self._checkpoint_bytes >= self._compacted_at_bytes
 
     def compact(self, state: ConsensusState) -> None:
         """Put `state`, to which all appended inputs have led, in their place, durably; their effects must have been

@@ -6,7 +6,9 @@ marks are kept for `DROPPED_KEPT_MS`, so that a client can still ask. After a re
 mempool. The file stands beside the store whichever engine that is, and belongs to one node on one chain: it carries
 the genesis hash, and is refused on another chain.
 
-Many proofs are accepted in one transaction ("group commit"): one fsync serves them all.
+Many proofs are accepted in one transaction ("group commit"): one fsync serves them all. That a proof is finalised is no
+promise of the journal's, since the store says so too; it is written with the next acceptance, or after
+`FINALISED_LATER_MS`, and what a crash loses of it is found again by the store at the next start.
 
 Nothing of it is needed for consensus, so a journal that fails (locked, full, unreadable, damaged) never ends the node,
 and holds a batch up once, for `BUSY_TIMEOUT_S` at most. Until it works again nothing new is promised; what was promised
@@ -47,8 +49,10 @@ PAGE_BYTES = 1_024
 no room, and what overflows is on pages whose damage SQLite does not notice."""
 BUSY_TIMEOUT_S = 0.5
 """How long another process's lock on the file, a backup's, is waited for before the journal counts as failing."""
+FINALISED_LATER_MS = 60_000
+"""How long the file is not told that proofs are finalised, unless it is written to anyway."""
 OWED_MAX = 100_000
-"""Decisions of the chain that a failing journal still has to be told; the oldest goes first. What is forgotten so is
+"""Decisions of the chain that the journal still has to be told; the oldest goes first. What is forgotten so is
 found again at the next start, by the store or by the gates."""
 
 _DAMAGED = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
@@ -107,6 +111,8 @@ class Journal:
         """What is promised and not settled: what the file has under `waiting`, once that has been read."""
         self._owed: dict[bytes, tuple[Refusal, int] | None] = {}
         """What the file has still to be told: None for a finalised proof, else why it was dropped, and when."""
+        self._owed_since_ms: int | None = None
+        """When the first of `_owed` came; None if there are none."""
         self.trouble = trouble
         """Why the journal failed, until something can be written again; None while it works. Told in /health."""
         self.is_read = False
@@ -147,7 +153,8 @@ class Journal:
     async def settle(self, *, finalised: Sequence[bytes], dropped: Sequence[DroppedProof], now_ms: int) -> None:
         """Forget the waiting proofs that are finalised, and mark those of them that are dropped.
 
-        Consensus calls this, so it never raises: a journal that fails is told later.
+        What is dropped is on disk when this returns, what is finalised later. Consensus calls this, so it never raises:
+        a journal that fails is told later.
         """
         for proof_id in finalised:
             self._owed[proof_id] = None
@@ -159,7 +166,9 @@ class Journal:
             self._held.pop(proof_id, None)
         while len(self._owed) > OWED_MAX:
             del self._owed[next(iter(self._owed))]
-        if self._owed and self.trouble is None:
+        if self._owed and self._owed_since_ms is None:
+            self._owed_since_ms = now_ms
+        if self.trouble is None and (dropped or self._is_late(now_ms)):
             await self.write_owed(now_ms)
 
     async def dropped(self, proof_ids: Sequence[bytes]) -> dict[bytes, Refusal]:
@@ -179,6 +188,14 @@ class Journal:
             await self._run(read)
         return found
 
+    async def mend(self, now_ms: int) -> None:
+        """See whether a journal that has failed works again, and tell it what it is owed for long. Never raises."""
+        if self.trouble is not None or self._is_late(now_ms):
+            await self.write_owed(now_ms)
+
+    def _is_late(self, now_ms: int) -> bool:
+        return self._owed_since_ms is not None and now_ms - self._owed_since_ms >= FINALISED_LATER_MS
+
     async def write_owed(self, now_ms: int) -> None:
         """Tell the file what it has not been told; while that fails, `trouble` says why. Never raises."""
         try:
@@ -187,7 +204,9 @@ class Journal:
             return
 
     async def close(self) -> None:
-        """Let go of the file."""
+        """Let go of the file, once it is told what it is owed."""
+        if self._owed_since_ms is not None and self.trouble is None:
+            await self.write_owed(self._owed_since_ms)
         if self._connection is not None:
             await trio.to_thread.run_sync(self._connection.close)
 
@@ -204,6 +223,7 @@ class Journal:
             # Two writes may overlap, and a later decision may have come meanwhile.
             if proof_id in self._owed and self._owed[proof_id] is decision:
                 del self._owed[proof_id]
+        self._owed_since_ms = now_ms if self._owed else None
         # Reading is no sign that writing is possible: a full disk can be read.
         if self.trouble is not None:
             self.trouble = None

@@ -545,10 +545,9 @@ class Node:
         return len(self._network.peers()) >= self._chain.validators.quorum - 1
 
     async def _mend_journal(self) -> None:
-        """See whether a journal that has failed works again, and let in what it holds if that could not be read yet."""
+        """Tell the journal what it is owed, and let in what it holds if that could not be read yet."""
         journal = self._parts.journal
-        if journal.trouble is not None:
-            await journal.write_owed(self._parts.clock.now_ms())
+        await journal.mend(self._parts.clock.now_ms())
         if not journal.is_read:
             await self.admission.restore()
 

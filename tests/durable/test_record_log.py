@@ -1,4 +1,5 @@
 import errno
+import itertools
 import os
 from pathlib import Path
 
@@ -256,6 +257,99 @@ def test_a_reset_that_fails_at_any_step_leaves_the_old_log(
     log.close()
     assert read(path) == RECORDS
     assert os.listdir(path.parent) == ["log"]  # noqa: PTH208 - the names alone
+
+
+SECOND = b"second header"
+
+
+def write_anew(path: Path) -> tuple[int, int]:
+    """A log of `RECORDS` that begins anew with two records; the sizes before and after the frame that does so."""
+    before = write_frames(path, RECORDS)[-1]
+    log, _ = RecordLog.open(path, HEADER)
+    with log:
+        log.append(b"never synced")
+        log.begin(SECOND)
+        log.append(b"new")
+        log.append(b"newer")
+        log.sync()
+        assert (log.header, log.forgotten_bytes, log.size_bytes) == (SECOND, before, path.stat().st_size)
+    return before, path.stat().st_size
+
+
+def read_second(path: Path) -> list[bytes]:
+    log, records = RecordLog.open(path, SECOND)
+    log.close()
+    return records
+
+
+def test_a_log_that_begins_anew_has_forgotten_what_was_before(path: Path) -> None:
+    before, _ = write_anew(path)
+    log, records = RecordLog.open(path, SECOND)
+    with log:
+        assert records == [b"new", b"newer"]
+        assert log.forgotten_bytes == before
+        log.append(b"newest")
+        log.sync()
+    assert RecordLog.read(path, SECOND) == [b"new", b"newer", b"newest"]
+    with pytest.raises(ForeignLog, match=r"begins with b'second header', not with b'test log'"):
+        RecordLog.open(path, HEADER)
+
+
+def test_beginning_anew_writes_nothing_until_sync_and_a_crash_leaves_the_old_log(path: Path, calls: Calls) -> None:
+    write_frames(path, RECORDS)
+    log, _ = RecordLog.open(path, HEADER)
+    calls.clear()
+    with log:
+        log.begin(SECOND)
+        log.append(b"new")
+        assert calls == []
+        assert read(path) == RECORDS
+        log.sync()
+        assert calls == ["write", "fsync"]
+    assert read_second(path) == [b"new"]
+
+
+def test_a_beginning_torn_at_any_byte_leaves_the_old_log_whole(path: Path) -> None:
+    before, size = write_anew(path)
+    whole = path.read_bytes()
+    for torn_size in range(before, size):
+        path.write_bytes(whole[:torn_size])
+        assert read(path) == RECORDS
+
+
+def test_any_wrong_byte_of_a_beginning_that_something_follows_is_damage(path: Path) -> None:
+    _, size = write_anew(path)
+    log, _ = RecordLog.open(path, SECOND)
+    with log:
+        log.append(b"last")
+        log.sync()
+    whole = path.read_bytes()
+    for position in range(size):
+        path.write_bytes(whole[:position] + bytes((whole[position] ^ 0x80,)) + whole[position + 1 :])
+        with pytest.raises(DamagedLog):
+            RecordLog.open(path, SECOND)
+
+
+def test_a_file_in_which_much_is_forgotten_is_replaced(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(record_log, "FORGOTTEN_BYTES_MAX", 1_000)
+    log, _ = RecordLog.open(path, HEADER)
+    sizes = []
+    with log:
+        for number in range(40):
+            log.begin(b"%d" % number)
+            log.append(bytes(100))
+            log.sync()
+            sizes.append(path.stat().st_size)
+            assert RecordLog.read(path, b"%d" % number) == [bytes(100)]
+    assert 1_000 < max(sizes) < 1_200
+    assert sum(after < before for before, after in itertools.pairwise(sizes)) >= 3
+
+
+def test_a_beginning_without_a_header_is_damage(path: Path) -> None:
+    write_frames(path, RECORDS)
+    path.write_bytes(path.read_bytes() + record_log._frame(b"", record_log._BEGIN_MAGIC))
+    with pytest.raises(DamagedLog, match="begins anew has no header"):
+        RecordLog.open(path, HEADER)
 
 
 def test_a_closed_log_is_an_error_to_use(path: Path) -> None:

@@ -68,7 +68,7 @@ async def _play(seat: Seat, crash_at: int | None) -> None:
                 proposal, _ = await proposal_of(elsewhere, PROOF)
                 running.deliver(proposal)
             await running.work()
-            await until(lambda: running.chain.next_height == 2 and running.driver.is_idle)
+            await until(lambda: running.driver.state.height == 2)
             await settle()
     except* Crash:
         assert seat.points.crash_at is not None

@@ -12,6 +12,7 @@ from consensus.machine import apply
 from consensus.messages import PreVote
 from consensus.state import ConsensusState
 from consensus.values import TimeoutKind, Timeouts, Validator, ValidatorSet
+from step_node.durable import record_log
 from step_node.durable.record_log import DamagedLog, ForeignLog, RecordLog
 from step_node.engine.wal import LogAhead, WriteAheadLog
 
@@ -87,6 +88,35 @@ def test_a_new_height_begins_with_an_empty_log(tmp_path: Path) -> None:
     log.sync()
     log.close()
     assert read(tmp_path / "log", height=8) == [INPUTS[4]]
+
+
+def test_a_height_that_has_begun_and_has_nothing_on_disk_leaves_the_log_of_the_one_before(tmp_path: Path) -> None:
+    write(tmp_path / "log", INPUTS, height=7)
+    for stored in (7, 8):
+        log, _ = WriteAheadLog.open(tmp_path / "log", chain_id=CHAIN_ID, height=7)
+        log.begin(8)
+        log.append(INPUTS[0])
+        log.close()  # As in a crash: nothing was synced, so nothing was signed.
+        if stored == 7:
+            # The store has not got the batch of height 7 either: its inputs are still there.
+            assert read(tmp_path / "log", height=7) == INPUTS
+    assert read(tmp_path / "log", height=8) == []
+
+
+def test_heights_by_the_hundred_leave_a_log_of_the_last_one_that_stays_small(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    log, _ = WriteAheadLog.open(path, chain_id=CHAIN_ID, height=1)
+    inodes = set()
+    for height in range(2, 300):
+        log.begin(height)
+        log.append(BatchBuilt(0, bytes(32), bytes(10_000)))
+        log.sync()
+        inodes.add(path.stat().st_ino)
+        assert log.size_bytes < 11_000
+        assert path.stat().st_size < record_log.FORGOTTEN_BYTES_MAX + 22_000
+    log.close()
+    assert len(inodes) <= 4
+    assert read(path, height=299) == [BatchBuilt(0, bytes(32), bytes(10_000))]
 
 
 def test_a_log_ahead_of_the_store_stops_the_node_and_stays(tmp_path: Path) -> None:

@@ -12,7 +12,14 @@ import structlog
 import trio
 
 from step_node.mempool import journal as journal_module
-from step_node.mempool.journal import DROPPED_KEPT_MS, PAGE_BYTES, DroppedProof, JournalError, open_journal
+from step_node.mempool.journal import (
+    DROPPED_KEPT_MS,
+    FINALISED_LATER_MS,
+    PAGE_BYTES,
+    DroppedProof,
+    JournalError,
+    open_journal,
+)
 from step_node.proofs.proof import Refusal, RefusalCode
 from tests.support.proofs import START_MS, signed_proof
 
@@ -51,6 +58,34 @@ async def test_settled_proofs_wait_no_more_and_dropped_ones_keep_their_code(tmp_
     async with open_journal(path, GENESIS_HASH) as journal:
         assert await journal.waiting() == [waiting]
         assert await journal.dropped([proof.proof_id for proof in PROOFS]) == {dropped.proof_id: TOO_FAST}
+
+
+def rows_waiting(path: Path) -> int:
+    with contextlib.closing(sqlite3.connect(path)) as other:
+        count: int = other.execute("SELECT count(*) FROM waiting").fetchone()[0]
+        return count
+
+
+async def test_finalised_proofs_cost_no_transaction_of_their_own(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    first, second, third = (proof.proof_id for proof in PROOFS)
+    async with open_journal(path, GENESIS_HASH) as journal:
+        await journal.waiting()
+        await journal.accept(PROOFS[:2], now_ms=START_MS)
+        await journal.settle(finalised=[first], dropped=[], now_ms=START_MS)
+        assert not journal.holds(first)
+        assert rows_waiting(path) == 2
+        assert await journal.waiting() == [PROOFS[1]]
+        await journal.accept(PROOFS[2:], now_ms=START_MS)  # Tells the file of the first as well.
+        assert rows_waiting(path) == 2
+        await journal.settle(finalised=[second], dropped=[], now_ms=START_MS + 1)
+        await journal.mend(START_MS + FINALISED_LATER_MS)
+        assert rows_waiting(path) == 2
+        await journal.mend(START_MS + 1 + FINALISED_LATER_MS)
+        assert rows_waiting(path) == 1
+        await journal.settle(finalised=[third], dropped=[], now_ms=START_MS + 2 + FINALISED_LATER_MS)
+        assert rows_waiting(path) == 1
+    assert rows_waiting(path) == 0  # It was closed as it should be.
 
 
 async def test_only_what_was_promised_is_marked_as_dropped(tmp_path: Path) -> None:
