@@ -94,8 +94,10 @@ FOREIGN_WORDS = {
     "writeConcern",
     "maxStalenessSeconds",
     "lockedUntil",
+    "trusted_proxies",
+    "set_real_ip_from",
 }
-"""The paper's, MongoDB's, and what the API makes of `locked_until`."""
+"""The paper's, MongoDB's, those of proxies, and what the API makes of `locked_until`."""
 
 
 def _slugs(page: str) -> set[str]:
