@@ -26,6 +26,21 @@ def require_multiaddr(value: str) -> str:
 MultiaddrText = Annotated[str, AfterValidator(require_multiaddr)]
 
 
+def require_peer_id(value: str) -> str:
+    """`value`, if it is the id of a peer in base58. Raises ValueError."""
+    rule = "must be a peer id such as 16Uiu2HAm… (`step-node keys show` prints it)"
+    if "/" in value:
+        raise ValueError(f"{rule}, without an address")
+    try:
+        require_multiaddr(f"/p2p/{value}")
+    except ValueError as error:
+        raise ValueError(rule) from error
+    return value
+
+
+PeerIdText = Annotated[str, AfterValidator(require_peer_id)]
+
+
 def named_peer(address: str) -> str | None:
     """The peer id (base58) that a multiaddr ends in, `…/p2p/<peer id>`; None if it names none.
 

@@ -27,7 +27,7 @@ from step_node.home.config_sources import (
 from step_node.home.log_levels import LogLevelName, check_levels
 from step_node.home.secrets import SECRET, ReadSecret, read_secret
 from step_node.mempool.pool import PROOFS_MAX
-from step_node.multiaddrs import MultiaddrText
+from step_node.multiaddrs import MultiaddrText, PeerIdText
 from step_node.signing.remote.address import SignerAddressError, parse_signer_address
 from step_node.storage.retention import Retention
 
@@ -111,6 +111,12 @@ class P2pConfig(_Section):
     external_address: Annotated[tuple[MultiaddrText, ...], Field(max_length=4)] = ()
     """Where others can dial this node, if not at `listen`: behind a NAT, or in a container. With or without
     /p2p/<peer id>."""
+    private_peers: Annotated[
+        tuple[PeerIdText, ...],
+        Field(max_length=16, examples=[["16Uiu2HAmCJNMn6k4ecyzgGxbKM9wN3PKABtKhKXGMgWiZZR8AGp2"]]),
+    ] = ()
+    """Peer ids of nodes whose addresses are kept out of the address book, and told to nobody: of a sentry, its
+    validator."""
     connections_max: Annotated[int, Field(ge=1, le=1_000)] = 100
     """More connections than this are refused; validators and bootstrap peers get in before all others."""
     strangers_per_address_max: Annotated[int, Field(ge=1, le=1_000)] = 8

@@ -63,7 +63,7 @@ class Discovery:
     """See the module's docstring. Construct before `network.start`, `run` after it.
 
     `records` gives the validators of the chain's head; `external_addresses` is what the node tells of itself, in place
-    of where it listens.
+    of where it listens. Where the `private_peers` are is neither kept in the book nor told: a sentry's validator.
     """
 
     def __init__(
@@ -73,11 +73,15 @@ class Discovery:
         records: Callable[[], Iterable[ValidatorRecord]],
         book: AddressBook,
         external_addresses: Sequence[str] = (),
+        private_peers: Iterable[PeerId] = (),
     ) -> None:
         self._network = network
         self._records = records
         self._book = book
         self._external_addresses = tuple(external_addresses)
+        self._private_peers = frozenset(private_peers)
+        for peer_id in self._private_peers:
+            book.forget(peer_id)  # It may be there from before it was private.
         self._followed: tuple[str, ...] | None = None
         self._unusable: frozenset[str] = frozenset()
         self._asked: set[PeerId] = set()
@@ -131,7 +135,7 @@ class Discovery:
         for peer_id, connection in connections.items():
             if connection.outbound and self._noted.get(peer_id) != connection.began_at:
                 address = _parsed(f"{connection.address}/p2p/{peer_id}")
-                if address is not None:
+                if address is not None and peer_id not in self._private_peers:
                     self._book.note_answer(address)
         self._noted = {peer_id: connection.began_at for peer_id, connection in connections.items()}
 
@@ -238,8 +242,8 @@ class Discovery:
         await stream.send_message(encode(PeersAnswer(tuple(map(str, told)))))
 
     def _hear(self, address: PeerAddress, narrowest: Scope, source: PeerId) -> None:
-        is_own = address.peer_id == self._network.peer_id
-        if not is_own and _may_be_told(address, narrowest) and not self._network.is_banned(address.peer_id):
+        is_unwanted = address.peer_id == self._network.peer_id or address.peer_id in self._private_peers
+        if not is_unwanted and _may_be_told(address, narrowest) and not self._network.is_banned(address.peer_id):
             self._book.hear(Heard(address, narrowest), source)
 
     def _told_of_itself(self, peer_id: PeerId) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ lies between, and which file of the home each part keeps, is the same for all of
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import structlog
@@ -50,6 +50,7 @@ async def assemble(
     clock: Clock,
     address_book: AddressBook | None = None,
     external_addresses: Sequence[str] = (),
+    private_peers: Iterable[PeerId] = (),
     discovers: bool = True,
     mempool: MempoolConfig | None = None,
     sync: SyncConfig | None = None,
@@ -117,6 +118,7 @@ async def assemble(
         listen_first_seconds=listen_first_seconds,
         address_book=address_book or AddressBook(clock, rng=random.Random(0)),
         external_addresses=tuple(external_addresses),
+        private_peers=frozenset(private_peers),
         discovers=discovers,
         evidence=EvidencePool.open(home.evidence, chain_id=genesis.chain_id, parameters=chain.parameters, files=files),
         snapshots=snapshots,

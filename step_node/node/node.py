@@ -144,6 +144,7 @@ class Node:
                 records=lambda: parts.chain.head.validators,
                 book=parts.address_book,
                 external_addresses=parts.external_addresses,
+                private_peers=parts.private_peers,
             )
             if parts.discovers
             else None

@@ -134,6 +134,7 @@ async def open_parts(
                 clock=clock,
                 address_book=address_book,
                 external_addresses=_external_addresses(config, keys),
+                private_peers=map(PeerId, config.p2p.private_peers),
                 discovers=config.p2p.discovery,
                 mempool=config.mempool,
                 sync=config.sync,

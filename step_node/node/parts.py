@@ -77,6 +77,8 @@ class NodeParts:
     replayed: list[LogEntry]
     external_addresses: tuple[str, ...] = ()
     """Where others can dial this node, if not where it listens: full multiaddrs."""
+    private_peers: frozenset[PeerId] = frozenset()
+    """Whose addresses are told to nobody."""
     discovers: bool = True
     """Whether it finds peers by the chain and by other peers."""
     doppelganger: DoppelgangerWatch | None = None

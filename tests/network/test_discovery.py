@@ -41,7 +41,9 @@ def no_validators() -> list[ValidatorRecord]:
 
 
 @asynccontextmanager
-async def finding(name: str, *bootstrap: str, book: AddressBook | None = None) -> AsyncIterator[Libp2pNetwork]:
+async def finding(
+    name: str, *bootstrap: str, book: AddressBook | None = None, private_peers: Sequence[PeerId] = ()
+) -> AsyncIterator[Libp2pNetwork]:
     """A libp2p network with its discovery, on loopback."""
     settings = Libp2pSettings(
         private_key=private_key_of(name),
@@ -51,7 +53,12 @@ async def finding(name: str, *bootstrap: str, book: AddressBook | None = None) -
     )
     with trio.fail_after(TEST_TIMEOUT_SECONDS):
         async with open_libp2p_network(settings) as network, trio.open_nursery() as nursery:
-            discovery = Discovery(network=network, records=no_validators, book=book or AddressBook(SetClock(NOW_MS)))
+            discovery = Discovery(
+                network=network,
+                records=no_validators,
+                book=AddressBook(SetClock(NOW_MS)) if book is None else book,
+                private_peers=private_peers,
+            )
             await network.start()
             nursery.start_soon(discovery.run)
             yield network
@@ -92,6 +99,27 @@ async def test_an_address_that_leads_to_somebody_else_or_nowhere_is_not_told(mon
             await eventually(lambda: len(book.known()) == 1 and not book.heard() and len(tried) == 2)
             assert [str(known.address) for known in book.known()] == [honest.listen_addresses[0]]
             assert await ask(liar, hub) == {honest.listen_addresses[0]}
+
+
+@pytest.mark.usefixtures("quick")
+async def test_where_a_private_peer_is_found_is_neither_kept_nor_told() -> None:
+    async with finding("validator") as validator, finding("other") as other:
+        address, book = validator.listen_addresses[0], AddressBook(SetClock(NOW_MS))
+        book.note_answer(parse_peer_address(address))  # As from before it was private.
+        dialled = (address, *other.listen_addresses)
+        async with finding("sentry", *dialled, book=book, private_peers=[validator.peer_id]) as sentry:
+            await connected(sentry, 2)
+            await eventually(lambda: [str(known.address) for known in book.known()] == [other.listen_addresses[0]])
+            # Whoever guesses the address is not told either whether it is right.
+            settings = Libp2pSettings(
+                private_key=private_key_of("curious"), bootstrap_addresses=sentry.listen_addresses
+            )
+            async with open_libp2p_network(settings) as curious:
+                await curious.start()
+                await connected(curious, 1)
+                sentry_hears = [f"{address.partition('/p2p/')[0]}/p2p/{validator.peer_id}"]
+                assert await ask(curious, sentry, sentry_hears) == {other.listen_addresses[0]}
+            assert not book.heard()
 
 
 async def ask(near: Any, far: Any, own: Sequence[str] = ()) -> set[str] | None:
