@@ -28,6 +28,9 @@ def main() -> int:
     parser.add_argument("--proofs-per-second", type=float, default=defaults.proofs_per_second)
     parser.add_argument("--peers-per-minute", type=float, default=defaults.peers_per_minute)
     parser.add_argument("--clients-per-minute", type=float, default=defaults.clients_per_minute)
+    parser.add_argument(
+        "--retention", metavar="HOW MUCH", help='what nodes keep of the past, as "1000 batches": then stores stay level'
+    )
     parser.add_argument("--json", action="store_true", help="everything, samples too, as one line of JSON")
     arguments = vars(parser.parse_args())
     as_json = arguments.pop("json")

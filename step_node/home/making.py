@@ -19,7 +19,16 @@ from step_node.chain.genesis import Genesis, GenesisError, GenesisValidator
 from step_node.crypto.eip191 import address_of, public_key_of
 from step_node.durable.atomic_file import write_atomically
 from step_node.errors import StepNodeError, describe_validation_error
-from step_node.home.config import ApiConfig, ConfigError, IntakeConfig, LogConfig, NodeConfig, P2pConfig, StorageConfig
+from step_node.home.config import (
+    ApiConfig,
+    ConfigError,
+    IntakeConfig,
+    LogConfig,
+    NodeConfig,
+    P2pConfig,
+    RetentionConfig,
+    StorageConfig,
+)
 from step_node.home.config_file import render_config
 from step_node.home.histories import begin_history, keys_with_history
 from step_node.home.keys import NodeKeys
@@ -98,6 +107,7 @@ def new_config(
     listen_host: str | None = None,
     storage: StorageConfig | None = None,
     log: LogConfig | None = None,
+    retention: RetentionConfig | None = None,
     has_quotas: bool = True,
 ) -> NodeConfig:
     """Settings of a node; with `listen_host` both servers listen there, otherwise the API only on loopback. Without
@@ -116,6 +126,7 @@ def new_config(
             storage=storage or StorageConfig(),
             intake=IntakeConfig(shed=has_quotas),
             log=log or LogConfig(),
+            retention=retention or RetentionConfig(),
         )
     except ValidationError as error:
         raise ConfigError(f"new config.toml: {describe_validation_error(error)}") from error
@@ -234,6 +245,7 @@ def write_network_homes(
     storage: Sequence[StorageConfig],
     listen_host: str = LOOPBACK,
     log: LogConfig | None = None,
+    retention: RetentionConfig | None = None,
     password: str,
     bootstrap_at_first_only: bool = False,
 ) -> None:
@@ -254,6 +266,7 @@ def write_network_homes(
             listen_host=listen_host,
             storage=storage[index],
             log=log,
+            retention=retention,
             has_quotas=False,
         )
         write_home(

@@ -13,7 +13,7 @@ def signed_in(path: Path) -> set[SignedRecord]:
     """All that the file of a signing history still has; nothing where there is none. Its node may run."""
     if not path.exists():
         return set()
-    _, entries, _ = _read(path, path.read_bytes())
+    entries = _read(path, path.read_bytes()).records
     return {entry for entry in map(decode_entry, entries) if isinstance(entry, SignedRecord)}
 
 

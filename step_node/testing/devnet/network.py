@@ -19,7 +19,7 @@ import trio
 from step_node.chain.genesis import Genesis, load_genesis
 from step_node.clock import SystemClock
 from step_node.errors import StepNodeError
-from step_node.home.config import LogConfig, NodeConfig, StorageConfig, load_config
+from step_node.home.config import LogConfig, NodeConfig, RetentionConfig, StorageConfig, load_config
 from step_node.home.keys import NodeKeys
 from step_node.home.making import (
     HomeError,
@@ -54,7 +54,8 @@ class DevnetSettings:
 
     `home` keeps the data; None is a temporary directory that is removed. `base_port` None takes the usual ports where
     they are free, others where they are not; 0 takes any free ones. `mongodb_uri` None, with the engine mongodb, is a
-    throw-away replica set. `parameters` are those of a new chain. `byzantine` is how the last validator misbehaves.
+    throw-away replica set. `parameters` are those of a new chain, `retention` is how much its nodes keep (None: all).
+    `byzantine` is how the last validator misbehaves.
     `host` is where the APIs listen (libp2p stays on loopback); `tls` has them speak TLS, by a certificate made for it.
     `bootstrap_at_first_only` has all others know node 0 alone. `owner` is the address to which the validators of a new
     chain belong, None for each to itself; `allocations` are its balances at genesis, micro-STEP by address.
@@ -68,6 +69,7 @@ class DevnetSettings:
     home: Path | None = None
     parameters: Parameters | None = None
     log: LogConfig | None = None
+    retention: RetentionConfig | None = None
     byzantine: Misbehaviour | None = None
     bootstrap_at_first_only: bool = False
     host: str = LOOPBACK
@@ -310,6 +312,7 @@ class Devnet:
             genesis=self._genesis,
             storage=storage,
             log=self.settings.log,
+            retention=self.settings.retention,
             password=self.settings.password or secrets.token_hex(16),
             bootstrap_at_first_only=self.settings.bootstrap_at_first_only,
         )

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Final
 
 import trio
 
+from step_node.home.config import RetentionConfig
+from step_node.parameters import Parameters
 from step_node.testing.devnet.network import Devnet, DevnetSettings
 from step_node.testing.devnet.node_client import Unavailable
 from step_node.testing.devnet.walkers import Walkers
@@ -20,6 +22,9 @@ from step_node.testing.soak.slopes import Growth, as_json, growth_of
 
 SETTLE_MINUTES: Final = 10.0
 """What of a soak is left out at its beginning, a third of a short one."""
+PRUNING_PARAMETERS: Final = Parameters(batch_interval_ms=400)
+"""Of the chain where nodes prune: more batches, so that the 1,000 that every node keeps are there within ten minutes,
+and SQLite's log has had its 64 MiB within half an hour."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +37,14 @@ class SoakSettings:
     peers_per_minute: float = 20.0
     clients_per_minute: float = 60.0
     sample_seconds: float = 15.0
+    retention: str | None = None
+    """How much the nodes keep of batches and of histories, as in the settings; None: all."""
 
     @property
     def settled_seconds(self) -> float:
-        """From when on samples count."""
+        """From when on samples count: half of the time where nodes prune, since they must have something to prune."""
+        if self.retention is not None:
+            return 60 * self.minutes / 2
         return 60 * min(SETTLE_MINUTES, self.minutes / 3)
 
 
@@ -53,7 +62,10 @@ class Soaked:
 
     def faults(self) -> list[str]:
         """What grew and must not, or did not happen at all."""
-        faults = [f"{name}: {fault}" for name, growth in self.growth.items() for fault in growth.faults()]
+        prunes = self.settings.retention is not None
+        faults = [
+            f"{name}: {fault}" for name, growth in self.growth.items() for fault in growth.faults(is_level=prunes)
+        ]
         if not self.proofs_finalised:
             faults.append("no proof became final: this was no load")
         if self.peers_failed > self.peers_visited / 2:
@@ -72,7 +84,7 @@ class Soaked:
                 "peers_visited": self.peers_visited,
                 "peers_failed": self.peers_failed,
                 "peers_last_failure": self.peers_last_failure,
-                "growth": as_json(self.growth),
+                "growth": as_json(self.growth, is_level=self.settings.retention is not None),
                 "faults": self.faults(),
                 "samples": {
                     name: [{"seconds": round(sample.seconds, 1), **sample.figures} for sample in samples]
@@ -85,9 +97,14 @@ class Soaked:
 async def soak(settings: SoakSettings, *, report: Callable[[str], None]) -> Soaked:
     """Run the network, and measure. `report` gets a line at each sample.
 
-    Raises StepNodeError if a node ends or the network does not come up, ValueError if it was too short for a slope.
+    Raises StepNodeError if a node ends or the network does not come up, ValueError if it was too short for a slope, or
+    for a retention that is none.
     """
-    async with Devnet(DevnetSettings(validators=settings.validators, base_port=0), report=report) as devnet:
+    devnet_settings = DevnetSettings(validators=settings.validators, base_port=0)
+    if settings.retention is not None:
+        kept = RetentionConfig(batches=settings.retention, histories=settings.retention)
+        devnet_settings = replace(devnet_settings, retention=kept, parameters=PRUNING_PARAMETERS)
+    async with Devnet(devnet_settings, report=report) as devnet:
         samples: dict[str, list[Sample]] = {node.name: [] for node in devnet.nodes}
         proofs = max(1, round(settings.minutes * 60 * settings.proofs_per_second))
         walkers = Walkers(devnet.clients, devnet.genesis.parameters, proofs=proofs, rate=settings.proofs_per_second)

@@ -22,6 +22,9 @@ COUNT_PER_MINUTE_MAX: Final = 0.5
 """What each figure of `COUNTS` may grow by: far less than come and go."""
 COUNTS: Final = ("descriptors", "tasks", "streams_kept", "entries_by_peer", "api_connections")
 """What is counted in pieces, and returns to where it was when the visitors leave."""
+STORE_BYTES_PER_MINUTE_MAX: Final = 20_000.0
+"""What the store of a node that prunes may grow by: a tenth of what one that keeps all did (docs/soak.md). Accounts and
+triangles, of which nothing goes, are that."""
 CHANCE_ERRORS: Final = 2.0
 """How many standard errors of such a slope may be chance."""
 SAMPLES_MIN: Final = 3
@@ -51,8 +54,8 @@ class Growth:
     consensus_log_bytes_per_batch: float | None
     node_log_bytes_per_batch: float | None
 
-    def faults(self) -> list[str]:
-        """What grows and must not, in words."""
+    def faults(self, *, is_level: bool = False) -> list[str]:
+        """What grows and must not, in words; the store too where it `is_level`, as pruning has it."""
         rss = self.slopes["rss_kib"]
         growing = [("rss_kib", rss, RSS_KIB_PER_MINUTE_MAX)] if rss.per_minute > RSS_KIB_PER_MINUTE_MAX else []
         # Visitors come and go at every moment, so that a count goes up and down around what it stays at.
@@ -61,6 +64,9 @@ class Growth:
             for figure, slope in self.slopes.items()
             if figure in COUNTS and slope.per_minute - CHANCE_ERRORS * slope.error_per_minute > COUNT_PER_MINUTE_MAX
         ]
+        store = self.slopes["store_bytes"]
+        if is_level and store.per_minute - CHANCE_ERRORS * store.error_per_minute > STORE_BYTES_PER_MINUTE_MAX:
+            growing.append(("store_bytes", store, STORE_BYTES_PER_MINUTE_MAX))
         return [
             f"{figure} grows by {slope.per_minute:.1f} a minute; {limit:g} are allowed"
             for figure, slope, limit in growing
@@ -125,9 +131,9 @@ def table(nodes: Mapping[str, Growth]) -> str:
     return "\n".join(lines)
 
 
-def as_json(nodes: Mapping[str, Growth]) -> dict[str, object]:
+def as_json(nodes: Mapping[str, Growth], *, is_level: bool = False) -> dict[str, object]:
     """The same for programs."""
-    return {name: {**asdict(growth), "faults": growth.faults()} for name, growth in nodes.items()}
+    return {name: {**asdict(growth), "faults": growth.faults(is_level=is_level)} for name, growth in nodes.items()}
 
 
 def _bytes(value: float | None) -> str:

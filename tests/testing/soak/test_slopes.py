@@ -9,7 +9,15 @@ import pytest
 
 from step_node.testing.soak.run import Soaked, SoakSettings
 from step_node.testing.soak.samples import FIGURES, Sample
-from step_node.testing.soak.slopes import COUNTS, RSS_KIB_PER_MINUTE_MAX, Growth, growth_of, slope_of, table
+from step_node.testing.soak.slopes import (
+    COUNTS,
+    RSS_KIB_PER_MINUTE_MAX,
+    STORE_BYTES_PER_MINUTE_MAX,
+    Growth,
+    growth_of,
+    slope_of,
+    table,
+)
 
 
 def samples(**per_minute: float) -> list[Sample]:
@@ -53,6 +61,22 @@ def test_what_came_before_a_node_had_settled_does_not_count() -> None:
 def test_a_node_that_keeps_to_its_bounds_is_not_at_fault() -> None:
     assert growth(rss_kib=RSS_KIB_PER_MINUTE_MAX - 1, height=30, store_bytes=9e6, node_log_bytes=100).faults() == []
     assert growth(rss_kib=-500, tasks=-3).faults() == []
+
+
+def test_the_store_of_a_node_that_prunes_must_stay_level_and_only_of_such_a_node() -> None:
+    most = STORE_BYTES_PER_MINUTE_MAX
+    assert growth(store_bytes=most + 1_000).faults() == []
+    assert growth(store_bytes=most - 1_000).faults(is_level=True) == []
+    (fault,) = growth(store_bytes=most + 1_000).faults(is_level=True)
+    assert fault == "store_bytes grows by 21000.0 a minute; 20000 are allowed"
+    soaked = Soaked(SoakSettings(retention="1000 batches"), {}, {"node-0": growth(store_bytes=most + 1_000)}, 9, 0, 0)
+    assert soaked.faults() == [f"node-0: {fault}"]
+    assert json.loads(soaked.to_json())["growth"]["node-0"]["faults"] == [fault]
+
+
+def test_where_nodes_prune_the_second_half_counts() -> None:
+    assert SoakSettings(minutes=60).settled_seconds == 600
+    assert SoakSettings(minutes=60, retention="1000 batches").settled_seconds == 1_800
 
 
 @pytest.mark.parametrize(
