@@ -27,7 +27,7 @@ export PIP_ROOT_USER_ACTION := ignore
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo setup setup-dev test test-fast long test-python coverage explore simulate bench-join check lint docs docs-links lock clean \
-  bench curves load setup-js test-js compose-check chaos hostile soak api-check fuzz fuzz-consensus nightly changelog
+  bench curves load sizing setup-js test-js compose-check chaos hostile soak api-check fuzz fuzz-consensus nightly changelog
 
 help: ## List what can be done
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -65,6 +65,9 @@ curves: setup-dev ## How rate and finality change as one thing grows, drawn in d
 
 load: setup-dev ## 1,000 proofs a second for a minute and 10,000 for 5 s, on four nodes: writes docs/load-baseline.md
 	@$(BIN)/python -m scripts.load_baseline --out docs/load-baseline.md
+
+sizing: setup-dev ## CPU, memory and disk of a node at 1 to 1,000 proofs a second: writes docs/sizing.md, half an hour
+	@$(BIN)/python -m scripts.measure_sizing --out docs/sizing.md
 
 soak: setup-dev ## A network with visitors that come and go, for an hour: does a node grow (MINUTES=60)?
 	@$(BIN)/python -m scripts.soak --minutes $(MINUTES)

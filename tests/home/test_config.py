@@ -195,3 +195,14 @@ def test_a_directory_in_the_place_of_the_file_is_told(tmp_path: Path) -> None:
     path = tmp_path / "config.toml"
     path.mkdir()
     assert error_of(path).startswith(f"{path}: is a directory")
+
+
+def test_a_private_peer_is_named_by_its_id(tmp_path: Path) -> None:
+    for text in ("16Uiu2HAm", "/ip4/10.0.0.1/tcp/26600", "", "16Uiu2HAmCJNMn6k4ecyzgGxbKM9wN3PKABtKhKXGMgWiZZR8AGp2/x"):
+        path = tmp_path / "config.toml"
+        path.write_text(f'[p2p]\nprivate_peers = ["{text}"]\n')
+        path.chmod(0o600)
+        with pytest.raises(ConfigError, match=r"p2p\.private_peers.*must be a peer id such as 16Uiu2HAm"):
+            load_config(path)
+    path.write_text('[p2p]\nprivate_peers = ["16Uiu2HAmCJNMn6k4ecyzgGxbKM9wN3PKABtKhKXGMgWiZZR8AGp2"]\n')
+    assert len(load_config(path).p2p.private_peers) == 1
