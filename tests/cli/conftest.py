@@ -8,6 +8,8 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -15,8 +17,9 @@ from typer.testing import CliRunner, Result
 from step_node.cli.main import app
 from step_node.home.paths import NodeHome
 from step_node.node.logging import Log
+from step_node.signing import keystore
 from step_node.signing.key_file import create_key_file
-from step_node.signing.keystore import PASSWORD_ENVIRONMENT_VARIABLE
+from step_node.signing.keystore import PASSWORD_ENVIRONMENT_VARIABLE, KdfStrength
 from step_node.signing.private_file import create_private_file
 from step_node.testing.devnet.ports import free_ports
 
@@ -28,6 +31,20 @@ STEP_NODE = (sys.executable, "-m", "step_node.cli.main")
 SECONDS_MAX = 120.0
 
 Start = Callable[..., subprocess.Popen[str]]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def quick_keystores() -> Iterator[None]:
+    """Keystores that are made in this process open in milliseconds: the strength for a stake takes half a second at
+    each making and each start, and is held by the keystore's own tests."""
+    original = keystore.create_keyfile_json
+
+    def weak(private_key: bytes, password: bytes, *, version: int, kdf: Any, iterations: int) -> Any:
+        strength = min(iterations, KdfStrength.DEVNET)
+        return original(private_key, password, version=version, kdf=kdf, iterations=strength)
+
+    with patch.object(keystore, "create_keyfile_json", weak):
+        yield
 
 
 @pytest.fixture
