@@ -14,7 +14,8 @@ from step_node.cli.output import plain, print_json, print_table
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Command a running node, by the socket in its home. Each command is recorded there, in data/admin_audit.log.",
+    help="Command a running node, by the socket in its home. Each command but log is recorded there, in"
+    " data/admin_audit.log.",
 )
 
 HomeOption = Annotated[Path, typer.Option("--home", metavar="DIR", help="The home of the running node.")]
@@ -249,6 +250,25 @@ def consensus(home: HomeOption, as_json: JsonOption = False) -> None:
         print_json(answer)
     else:
         print_consensus(answer)
+
+
+@app.command("log")
+def log(
+    home: HomeOption,
+    lines: Annotated[int, typer.Option(metavar="N", min=1, max=1_000, help="How many of the last lines.")] = 50,
+    as_json: JsonOption = False,
+) -> None:
+    """Print the last lines of the node's log, of those that it keeps in memory ([admin] log_lines), without secrets.
+    As it changes nothing, it is the one command that is not recorded.
+
+    Example: step-node admin log --home node --lines 20
+    """
+    answer = command_node(home, "log", {"lines": lines})
+    if as_json:
+        print_json(answer)
+        return
+    for line in answer["lines"]:
+        typer.echo(plain(line))
 
 
 @app.command("debug-bundle")

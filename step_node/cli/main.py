@@ -33,6 +33,7 @@ from step_node.cli import (
     status_command,
     store_commands,
     store_past_commands,
+    top_command,
     upgrade_commands,
     validator_commands,
     walk_command,
@@ -87,6 +88,7 @@ app.command("curves")(curves_command.curves)
 app.command("simulate")(simulate_command.simulate)
 app.command("status")(status_command.status)
 app.command("consensus")(consensus_command.consensus)
+app.command("top")(top_command.top)
 app.command("walk")(walk_command.walk)
 app.add_typer(account_commands.app, name="account")
 app.add_typer(config_commands.app, name="config")

@@ -57,6 +57,8 @@ COMMANDS = (
     "proof submit",
     "proof check",
     "store verify",
+    "top",
+    "admin log",
     "store init",
     "store rebuild",
     "validator register",
@@ -77,6 +79,7 @@ HEAVY_MODULES = (
     "shapely",
     "rich.table",
     "matplotlib",
+    "textual",
 )
 
 

@@ -71,6 +71,7 @@ Run = Callable[[A, Order], Awaitable[BaseModel]]
 class _Command:
     asked: type[Asked]
     run: Callable[[Any, Order], Awaitable[BaseModel]]
+    is_recorded: bool
 
 
 class Commands:
@@ -79,16 +80,25 @@ class Commands:
     def __init__(self) -> None:
         self._commands: dict[str, _Command] = {}
 
-    def add(self, name: str, asked: type[A], run: Run[A]) -> None:
-        """Have `run` do the command of that name, given what it asks for and by whom it is ordered."""
+    def add(self, name: str, asked: type[A], run: Run[A], *, is_recorded: bool = True) -> None:
+        """Have `run` do the command of that name, given what it asks for and by whom it is ordered.
+
+        Without `is_recorded` it leaves no trace in the record: only for what changes nothing and a screen asks for all
+        the time, above all the log itself, which such traces would fill.
+        """
         if name in self._commands or len(name) > NAME_CHARACTERS_MAX:
             raise ValueError(f"{name!r} is a command already, or too long")
-        self._commands[name] = _Command(asked, run)
+        self._commands[name] = _Command(asked, run, is_recorded)
 
     @property
     def names(self) -> tuple[str, ...]:
         """Of all commands."""
         return tuple(sorted(self._commands))
+
+    def is_recorded(self, name: str) -> bool:
+        """Whether this command is written into the record; one that there is not is, too."""
+        command = self._commands.get(name)
+        return command is None or command.is_recorded
 
     async def run(self, request: Request, caller: Caller) -> BaseModel:
         """Do it. Raises `CommandRefused`, saying what to do."""

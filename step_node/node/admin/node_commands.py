@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Final
 
 from prometheus_client import generate_latest
 from pydantic import Field
@@ -30,6 +30,9 @@ from step_node.node.reload import Reloader
 from step_node.offload import run_blocking
 from step_node.snapshot.records import InvalidSnapshot
 from step_node.storage.interface import StorageUnavailable
+
+LOG_LINES_TOLD_MAX: Final = 1_000
+"""Of the log, in one answer; a request for more is refused."""
 
 
 class LevelsAsked(Asked):
@@ -66,6 +69,18 @@ class SnapshotAnswer(Answer):
     chunks: int
 
 
+class LogAsked(Asked):
+    """How many of the last lines; of those there are, if there are fewer."""
+
+    lines: Annotated[int, Field(ge=1, le=LOG_LINES_TOLD_MAX)] = 50
+
+
+class LogAnswer(Answer):
+    """Lines of the log, the latest last."""
+
+    lines: list[str]
+
+
 class BundleAnswer(Answer):
     """The texts of a debug bundle, by the names of its files."""
 
@@ -97,6 +112,7 @@ def node_commands(commanded: Commanded) -> Commands:
     commands.add("reload", Nothing, partial(_reload, commanded.reloader))
     commands.add("prune", Nothing, partial(_prune, node.pruner))
     commands.add("snapshot", Nothing, partial(_snapshot, node.snapshot_server))
+    commands.add("log", LogAsked, partial(_log, commanded), is_recorded=False)
     commands.add("debug-bundle", Nothing, partial(_bundle, commanded, peers, switching))
     return commands
 
@@ -145,6 +161,16 @@ async def _snapshot(server: SnapshotServer | None, _: Nothing, _order: Order) ->
     except (StorageUnavailable, OSError, InvalidSnapshot) as error:
         raise CommandRefused(f"no snapshot could be taken: {error}") from error
     return SnapshotAnswer(height=index.height, records=index.records, chunks=len(index.chunks))
+
+
+async def _log(commanded: Commanded, asked: LogAsked, _order: Order) -> LogAnswer:
+    secrets = (*secrets_of(commanded.config), *commanded.secrets)
+    return LogAnswer(lines=await run_blocking(_last_lines, asked.lines, secrets))
+
+
+def _last_lines(count: int, secrets: Sequence[str]) -> list[str]:
+    last = "\n".join(recent_lines().splitlines()[-count:])
+    return without_secrets({"log": last}, secrets)["log"].splitlines()
 
 
 async def _bundle(

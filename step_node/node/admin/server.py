@@ -103,8 +103,10 @@ class AdminServer:
             outcome = f"refused: {refused}"
             raise
         finally:
-            with trio.CancelScope(shield=True):
-                await self._audit.tell(caller, request, outcome)
+            # What was refused is recorded in any case.
+            if self._commands.is_recorded(request.command) or outcome != "done":
+                with trio.CancelScope(shield=True):
+                    await self._audit.tell(caller, request, outcome)
         return answer
 
     def _check(self, caller: Caller) -> None:

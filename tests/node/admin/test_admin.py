@@ -206,6 +206,21 @@ async def test_the_record_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyP
         assert 0 < older.stat().st_size <= 600
 
 
+async def test_the_last_lines_of_the_log_are_told_without_secrets_and_leave_no_trace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = f"a line\nthe key is {SECRET}\nmongodb://step:{PASSWORD}@192.0.2.1/\n"
+    monkeypatch.setattr("step_node.node.admin.node_commands.recent_lines", lambda: text)
+    async with served(tmp_path) as here:
+        answer = await here.command("log", lines=2)
+        assert answer["lines"] == [f"the key is {HIDDEN}", f"mongodb://{HIDDEN}@192.0.2.1/"]
+        assert not here.home.admin_audit_log.exists()
+        with pytest.raises(CommandError, match="lines"):
+            await here.command("log", lines=0)
+        (refused,) = here.records
+        assert refused["outcome"].startswith("refused: ")
+
+
 async def test_a_bundle_shows_what_the_node_does_and_no_secret(tmp_path: Path) -> None:
     async with served(tmp_path) as here:
         (here.home.data / SECRET).touch()
