@@ -20,6 +20,7 @@ from step_node.home.switches import Switches
 from step_node.mempool.admission import Admission
 from step_node.mempool.operations import OperationDesk
 from step_node.metrics import NodeMetrics
+from step_node.proof_traces import ProofTraces
 from step_node.receipts.links import SetLink
 
 
@@ -51,3 +52,4 @@ class ApiServices:
     wait_ms_max: int = 30_000
     account_quotas: Quotas = field(default_factory=lambda: Quotas(0))
     event_limits: EventLimits = EVENT_LIMITS
+    traces: ProofTraces | None = None

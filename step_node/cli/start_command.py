@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from step_node.home.config import NodeConfig
     from step_node.home.keys import NodeKeys
     from step_node.home.paths import NodeHome
+    from step_node.node.logging import TellError
     from step_node.node.node import Node
     from step_node.node.opening import StartOptions
     from step_node.node.parts import NodeParts
@@ -128,10 +129,13 @@ def run_home(
     from step_node.clock import SystemClock
     from step_node.home.config import load_settings
     from step_node.home.paths import NodeHome
+    from step_node.node.admin.bundle import secrets_of
+    from step_node.node.error_reports import error_reports
     from step_node.node.line_writer import STANDARD_OUTPUT, LineWriter, hold_standard_descriptors
     from step_node.node.logging import LOG_SETTINGS, logging_set_up
     from step_node.node.memory import share_heaps
     from step_node.node.reload import Reloader
+    from step_node.node.start import node_secrets
 
     share_heaps()
     hold_standard_descriptors()
@@ -150,7 +154,13 @@ def run_home(
             reloader = Reloader(config, lambda: load_settings(node_home.config, sets=sets).config)
             reloader.register(LOG_SETTINGS, log.prepare)
             parts = (node_home, config, genesis, keys, options, stop_with_stdin, make_node, reloader)
-            trio.run(_run_until_signal, log.writer.close, say, *parts)
+
+            def follow(tell: TellError | None) -> None:
+                log.tell_error = tell
+
+            known = (*secrets_of(config), *node_secrets(node_home, keys))
+            with error_reports(config.telemetry.errors_dsn, secrets=known, follow=follow):
+                trio.run(_run_until_signal, log.writer.close, say, *parts)
         say("stopped")
 
 

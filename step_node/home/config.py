@@ -257,6 +257,21 @@ class SignerConfig(_Section):
     """For tls://: the signer's own certificate, in PEM; no other is taken."""
 
 
+class TelemetryConfig(_Section):
+    """Traces and errors, told to programs elsewhere; nothing is, unless a setting says where: docs/telemetry.md."""
+
+    traces_endpoint: Annotated[
+        str | None, Field(pattern="^https?://[^@ ]+$", max_length=1_000, examples=["http://127.0.0.1:4318/v1/traces"])
+    ] = None
+    """Where traces of proofs are sent: OTLP over HTTP. Needs the extra `telemetry`."""
+    traces_ratio: Annotated[float, Field(ge=0, le=1)] = 0.01
+    """The share of proofs that are traced, the same ones on all nodes whose ratio is the same."""
+    errors_dsn: Annotated[str | None, Field(repr=False, examples=[{"file": "/run/credentials/errors_dsn"}]), SECRET] = (
+        None
+    )
+    """Where errors are told: a DSN, as Sentry calls it. Needs the extra `errors`."""
+
+
 class NodeConfig(_Section):
     """Everything in `config.toml`."""
 
@@ -272,6 +287,7 @@ class NodeConfig(_Section):
     admin: AdminConfig = AdminConfig()
     log: LogConfig = LogConfig()
     signer: SignerConfig = SignerConfig()
+    telemetry: TelemetryConfig = TelemetryConfig()
 
 
 @dataclass(frozen=True, slots=True)

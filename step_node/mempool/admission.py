@@ -30,6 +30,7 @@ from step_node.mempool.refusals import STOPPING, check_time_left, queue_full, to
 from step_node.mempool.try_instead import needs_triangle, with_triangles
 from step_node.mempool.verdicts import refusal_at, refusal_for_good
 from step_node.metrics import NodeMetrics
+from step_node.proof_traces import ProofTraces
 from step_node.proofs.proof import Refusal, RefusalCode, SignedProof
 from step_node.storage.interface import StorageReads, StorageUnavailable
 
@@ -48,6 +49,8 @@ class _Submission:
     proof: SignedProof
     source: str
     done: trio.Event
+    began_ns: int = 0
+    """When it was put in line, by the wall clock; 0 if nothing is traced."""
     answer: Refusal | Outcome | None = None
     is_new: bool = False
     """Whether the proof waits here because of this submission."""
@@ -84,6 +87,7 @@ class Admission:
         clock: Clock,
         metrics: NodeMetrics,
         tell_accepted: Callable[[Sequence[SignedProof]], None] = lambda _: None,
+        traces: ProofTraces | None = None,
     ) -> None:
         self._chain = chain
         self._mempool = mempool
@@ -93,6 +97,7 @@ class Admission:
         self._clock = clock
         self._metrics = metrics
         self._tell_accepted = tell_accepted
+        self._traces = traces
         self._send, self._receive = trio.open_memory_channel[_Submission](QUEUE_SUBMISSIONS_MAX)
         self._accepted_send, self.accepted = trio.open_memory_channel[tuple[SignedProof, ...]](QUEUE_SUBMISSIONS_MAX)
         """Chunks that were accepted from clients, for the gossip; when nobody takes them they are dropped: peers ask
@@ -122,7 +127,8 @@ class Admission:
         if begins_in_ms:
             early = too_early(begins_in_ms, self._clock.now_ms())
             return [early] * len(proofs)
-        submissions = [_Submission(proof, source, trio.Event()) for proof in proofs]
+        began_ns = 0 if self._traces is None else self._traces.now_ns()
+        submissions = [_Submission(proof, source, trio.Event(), began_ns) for proof in proofs]
         self._enqueue(submissions)
         for submission in submissions:
             # Chunks are served in turn, so nearly all of a chunk are done when its first is.
@@ -282,6 +288,7 @@ class Admission:
 
         A stateless refusal is the peer's fault; the others may only mean that it is ahead or behind.
         """
+        began_ns = 0 if self._traces is None else self._traces.now_ns()
         verdicts = await self._verify(proofs)
         fresh = [
             proof
@@ -297,7 +304,10 @@ class Admission:
                 if proof.proof_id not in receipts
             }
             verdicts = [verdict or refused.get(proof.proof_id) for proof, verdict in zip(proofs, verdicts, strict=True)]
-            self._tell_accepted([proof for proof in unheard if proof.proof_id in self._mempool])
+            taken = [proof for proof in unheard if proof.proof_id in self._mempool]
+            self._tell_accepted(taken)
+            if self._traces is not None:
+                self._traces.heard([proof.proof_id for proof in taken], began_ns, peer_id)
         return verdicts
 
     def _not_here(self, proofs: Sequence[SignedProof]) -> list[SignedProof]:
@@ -363,6 +373,9 @@ class Admission:
             submission.answer = Pending()
             submission.is_new = promised[submission.proof.proof_id] is submission
         self._tell_accepted([proof for proof in unheard if proof.proof_id in self._mempool])
+        if self._traces is not None:
+            for proof_id, submission in promised.items():
+                self._traces.admitted([proof_id], submission.began_ns)
         if new_proofs:
             try:
                 self._accepted_send.send_nowait(new_proofs)

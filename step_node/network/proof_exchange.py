@@ -36,6 +36,7 @@ from step_node.network.protocols import (
     asked,
 )
 from step_node.network.track_record import TrackRecords
+from step_node.proof_traces import ProofTraces
 from step_node.proofs.proof import STATELESS_CODES, RefusalCode, SignedProof
 from step_node.proofs.wire import BUNDLE_PROOFS_MAX, CheckedBundle, MalformedProof, decode_bundle, encode_bundle
 from step_node.storage.interface import StorageUnavailable
@@ -95,12 +96,14 @@ class ProofExchange:
         mempool: Mempool,
         admission: Admission,
         metrics: NodeMetrics,
+        traces: ProofTraces | None = None,
     ) -> None:
         self._network = network
         self._topic = topic
         self._mempool = mempool
         self._admission = admission
         self._metrics = metrics
+        self._traces = traces
         self._settled: OrderedDict[bytes, float] = OrderedDict()
         """Proof id -> when it was settled."""
         self._refused: OrderedDict[bytes, None] = OrderedDict()
@@ -170,6 +173,8 @@ class ProofExchange:
             while gathered:
                 bundle = gathered[:BUNDLE_PROOFS_MAX]
                 await self._topic.publish(encode_bundle(bundle))
+                if self._traces is not None:
+                    self._traces.sent(proof.proof_id for proof in bundle)
                 self._note_fresh(bundle, trio.current_time() + FRESH_SECONDS)
                 del gathered[:BUNDLE_PROOFS_MAX]
             self._gossiped_at = trio.current_time()

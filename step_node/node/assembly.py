@@ -31,6 +31,7 @@ from step_node.network.address_book import AddressBook
 from step_node.network.proposals import OUTLINED_PROOFS_MIN
 from step_node.node.parts import NodeHooks, NodeParts
 from step_node.node.succession import Succession
+from step_node.proof_traces import ProofTraces
 from step_node.signing.signer import Signer
 from step_node.snapshot.store import SnapshotStore
 from step_node.snapshot.validator_sets import ValidatorSetLinks
@@ -68,6 +69,7 @@ async def assemble(
     outlined_from: int = OUTLINED_PROOFS_MIN,
     switches: Switches | None = None,
     breaker: BreakerSettings | None = None,
+    traces: ProofTraces | None = None,
 ) -> NodeParts:
     """The parts of the node in `home`, over a store that has been initialised with `genesis`.
 
@@ -136,6 +138,7 @@ async def assemble(
         outlined_from=outlined_from,
         switches=switches or Switches(),
         breaker=breaker or BreakerSettings(),
+        traces=traces,
     )
 
 

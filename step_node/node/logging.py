@@ -20,7 +20,7 @@ from functools import partial
 from logging.handlers import QueueHandler
 from pathlib import Path
 from traceback import TracebackException
-from typing import Any, Final, cast
+from typing import Any, Final, TypeAlias, cast
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
@@ -45,6 +45,9 @@ _THROUGH_STRUCTLOG: Final = OWN_PARTS - _OWN_IN_THE_LIBRARY
 _CRITICAL: Final = "critical"
 
 _NUMBERS: Final = logging.getLevelNamesMapping()
+
+TellError: TypeAlias = Callable[[str, str, str, BaseException | None], None]
+"""Told of a line's part, level, text and error."""
 
 LOG_SETTINGS: Final = ("log.level", "log.levels", "log.libraries", "log.file_bytes_max", "log.file_count")
 """What `Log.prepare` takes."""
@@ -139,6 +142,8 @@ class Log:
         self.file = file
         self.recent = RecentLines()
         """The last lines, once somebody has said how many."""
+        self.tell_error: TellError | None = None
+        """Who is told of errors besides (`node.error_reports`)."""
         self.writer = LineWriter(
             descriptor if file is None else file.descriptor,
             name="log",
@@ -155,6 +160,8 @@ class Log:
         """
         error = error_of(event.pop("exc_info", None))
         level, said = str(event["level"]), plain_text(str(event["event"]))
+        if self.tell_error is not None:
+            self.tell_error(logger, level, said, error)
         if logger in OWN_LOGGERS or level == _CRITICAL:
             self.writer.put(partial(self._rendered, *_taken_down(event, error)))
         elif self._limits.admits((logger, place), level, said):

@@ -105,6 +105,7 @@ class Node:
             clock=parts.clock,
             metrics=self._metrics,
             tell_accepted=lambda proofs: self.feed.accepted(proofs, clock.now_ms()),
+            traces=parts.traces,
         )
         self._signer = parts.signer
         self._tasks: trio.Nursery | None = None
@@ -125,6 +126,7 @@ class Node:
             mempool=parts.mempool,
             admission=self.admission,
             metrics=self._metrics,
+            traces=parts.traces,
         )
         self._settlement = Settlement(
             chain=parts.chain,
@@ -310,6 +312,7 @@ class Node:
             event_limits=event_limits,
             intake=self.intake,
             switches=self.switches,
+            traces=self._parts.traces,
         )
 
     @property
@@ -458,6 +461,10 @@ class Node:
     # --- what the parts tell one another --------------------------------------------------------------------------
 
     async def _broadcast(self, message: Message) -> None:
+        if self._parts.traces is not None and isinstance(message, ProofBatch):
+            own = self.driver.judged_batch(message.batch_hash)
+            if own is not None:
+                self._trace_proposal(message, own)
         for outgoing in self._parts.hooks.outgoing(message):
             await self._consensus.broadcast(outgoing)
 
@@ -465,7 +472,13 @@ class Node:
         self._diary.applied(before, item, transition)
         self._parts.hooks.applied(before, item, transition)
 
+    def _trace_proposal(self, proposal: ProofBatch, batch: Batch) -> None:
+        if self._parts.traces is not None:
+            proof_ids = [proof.proof_id for proof in batch.proofs]
+            self._parts.traces.proposed(proof_ids, proposal.height, proposal.round)
+
     def _proposal_heard(self, proposal: ProofBatch, batch: Batch) -> None:
+        self._trace_proposal(proposal, batch)
         self.overview.clock_watch.note(
             proposal.proposer,
             height=proposal.height,
@@ -502,6 +515,9 @@ class Node:
     async def _finalised(self, judged: JudgedBatch) -> None:
         self._diary.height_begins()
         self.feed.finalised(judged)
+        if self._parts.traces is not None:
+            batch = judged.batch
+            self._parts.traces.finalised([one.proof_id for one in batch.proofs], batch.header.height, batch.hash)
         if self._parts.doppelganger is not None and self._chain.last_commit is not None:
             self._parts.doppelganger.hear(self._chain.last_commit)
         self._follow_set()

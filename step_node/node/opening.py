@@ -45,6 +45,7 @@ from step_node.node.signing_history import (
     open_own_history,
 )
 from step_node.node.succession import Succession, present_key
+from step_node.node.trace_export import open_traces
 from step_node.offload import run_blocking
 from step_node.signing.believable import believable_height_max
 from step_node.signing.history import NEVER_SIGNED
@@ -107,6 +108,7 @@ async def open_parts(
             keep_bans(home.bans, clock) as bans,
             keep_address_book(home.address_book, clock) as address_book,
             open_libp2p_network(_network_settings(config, keys), bans=bans) as network,
+            open_traces(config.telemetry, peer_id=network.peer_id, chain_id=genesis.chain_id) as traces,
         ):
             await storage.initialise(genesis.hash, genesis.head(), genesis.accounts())
             rules_of((await storage.head()).protocol)
@@ -146,6 +148,7 @@ async def open_parts(
                 succession=None if signer is None else succession,
                 switches=switches,
                 breaker=breaker_settings(config.intake),
+                traces=traces,
             )
             try:
                 yield parts

@@ -27,6 +27,7 @@ from step_node.mempool.pool import Mempool
 from step_node.network.address_book import AddressBook
 from step_node.network.proposals import OUTLINED_PROOFS_MIN
 from step_node.node.succession import Succession
+from step_node.proof_traces import ProofTraces
 from step_node.signing.signer import Signer
 from step_node.snapshot.store import SnapshotStore
 from step_node.snapshot.validator_sets import ValidatorSetLinks
@@ -106,6 +107,8 @@ class NodeParts:
     """Who looks for the key that takes over from this one; None: nobody does."""
     switches: Switches = field(default_factory=Switches)
     breaker: BreakerSettings = field(default_factory=BreakerSettings)
+    traces: ProofTraces | None = None
+    """None: no proof is traced."""
 
     def close(self) -> None:
         """Close the files that `assemble` opened; store, journal and network are their openers'."""

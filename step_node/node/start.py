@@ -118,7 +118,7 @@ async def run_node(
             reloading.register(["p2p.bootstrap"], partial(_reload_bootstrap, parts.network))
             if config.admin.socket:
                 keep_recent_lines(config.admin.log_lines)
-                commanded = Commanded(node, home, config, services.clock, reloading, secrets=_secrets(home, keys))
+                commanded = Commanded(node, home, config, services.clock, reloading, secrets=node_secrets(home, keys))
                 audit = AuditLog(home.admin_audit_log, services.clock)
                 await nursery.start(AdminServer(home.admin_socket, node_commands(commanded), audit).run)
             started = NodeStarted(
@@ -156,8 +156,8 @@ async def _serve_metrics(nursery: trio.Nursery, config: NodeConfig, services: Ap
     return f"http://{config.metrics.host}:{port}"
 
 
-def _secrets(home: NodeHome, keys: NodeKeys) -> tuple[str, ...]:
-    """What no debug bundle may show: the keys, and the keystore's password where the environment or the home has it."""
+def node_secrets(home: NodeHome, keys: NodeKeys) -> tuple[str, ...]:
+    """What nobody may be shown: the keys, and the keystore's password where the environment or the home has it."""
     try:
         password = home.password.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError):

@@ -20,6 +20,7 @@ from step_node.node.assembly import assemble
 from step_node.node.node import Node
 from step_node.node.parts import NodeHooks
 from step_node.node.succession import Succession
+from step_node.proof_traces import ProofTraces
 from step_node.signing.guard import SigningGuard
 from step_node.signing.signer import Signer, ValidatorSigner
 from step_node.storage.interface import Storage
@@ -61,6 +62,7 @@ async def running_node(
     outlined_from: int = OUTLINED_PROOFS_MIN,
     signer: Signer | None = None,
     succession: Succession | None = None,
+    traces: ProofTraces | None = None,
 ) -> AsyncIterator[Node]:
     """The node of validator `name`, with its files in `home`; it is stopped, as in a crash, at the end.
 
@@ -90,6 +92,7 @@ async def running_node(
             outlined_from=outlined_from,
             sync=sync or SyncConfig(snapshot=False, snapshot_every_batches=0),
             hooks=hooks,
+            traces=traces,
             # Their peer ids are their names, which no address of theirs can hold.
             bootstrap=frozenset(PeerId(one.p2p_address.split("/")[2]) for one in genesis.validators) - {PeerId(name)},
             watches_for_doppelganger=watches_for_doppelganger,

@@ -76,6 +76,9 @@ class Submitting:
         Raises `ApiError` where the intake sheds them. What is over the quota of the address, or of its account, is
         refused in its place.
         """
+        traces = self._services.traces
+        began_ns = 0 if traces is None else traces.now_ns()
+        new: list[SignedProof] = []
         self._services.intake.count(submissions)
         bill = bill_of(scope)
         quota = bill["quota"]
@@ -88,6 +91,7 @@ class Submitting:
         def count(taken: TakenIn) -> None:
             bill["give_back"](len(taken.new) / submissions)
             quota.give_back(taken.known)
+            new.extend(taken.new)
             for proof in taken.new:
                 self._accounts.take(proof.account, 1)
 
@@ -99,6 +103,8 @@ class Submitting:
                 taken_in=count,
             )
         )
+        if traces is not None:
+            traces.submitted([proof.proof_id for proof in new], began_ns)
         return [next(answers) if refusal is None else refusal for refusal in refused]
 
     def _over_account_quota(self, proof: SignedProof) -> Refusal | None:
