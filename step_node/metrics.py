@@ -125,6 +125,10 @@ class NodeMetrics:
             "step_own_votes_missed",
             "Commits without the vote of this node's validator, while it was in the set, in batches finalised here.",
         )
+        self._own_rewards = counter(
+            "step_own_rewards_ustep",
+            "What this node's validator has earned for its owner in batches finalised here, in µSTEP.",
+        )
         self._rounds = Histogram(
             "step_consensus_rounds", "Rounds that a height took.", registry=registry, buckets=_ROUNDS
         )
@@ -221,6 +225,10 @@ class NodeMetrics:
     def own_vote_missed(self) -> None:
         """A batch has shown a commit without the own validator's vote."""
         self._own_votes_missed.inc()
+
+    def own_validator_earned(self, reward_ustep: int) -> None:
+        """A batch has paid so much to the owner of this node's validator."""
+        self._own_rewards.inc(reward_ustep)
 
     def event_loop_late(self, seconds: float) -> None:
         """The event loop has come to a task so much later than it was due."""

@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
-from step_node.cli.error_lines import CommandError
 from step_node.cli.keys_commands import PasswordFileOption, load_private_key
 from step_node.cli.output import plain, print_json, print_table
 from step_node.cli.owner_calls import (
     DEFAULT_URL,
+    WAIT_SECONDS_DEFAULT,
     JsonOption,
     UrlOption,
+    WaitSecondsOption,
     chain_and_sequence,
     end_refused,
     parse_address,
+    send_and_wait,
 )
 
 app = typer.Typer(no_args_is_help=True, help="Accounts: send STEP, show balance and history.")
-
-LOOK_SECONDS: Final = 0.5
-"""How often a transfer that waits is asked for."""
 
 
 @app.command(
@@ -43,9 +41,7 @@ def transfer(
     ] = None,
     password_file: PasswordFileOption = None,
     url: UrlOption = DEFAULT_URL,
-    wait_seconds: Annotated[
-        float, typer.Option(min=0, max=3_600, metavar="SECONDS", help="How long to wait until it is applied.")
-    ] = 30.0,
+    wait_seconds: WaitSecondsOption = WAIT_SECONDS_DEFAULT,
     offline: Annotated[
         bool,
         typer.Option(
@@ -88,7 +84,7 @@ def transfer(
         typer.echo(json.dumps(body, ensure_ascii=False))
         typer.echo(f"signed, not sent: hand it to POST /account/transfer; GET /operation/{name} follows it", err=True)
         return
-    answer = _send_and_wait(url, body, name, wait_seconds)
+    answer = send_and_wait(url, "/account/transfer", body, name, wait_seconds)
     if as_json:
         print_json(answer)
     if answer.get("status") == "dropped" or not answer.get("ok"):
@@ -138,22 +134,3 @@ def show(
                 if isinstance(one, dict)
             ],
         )
-
-
-def _send_and_wait(url: str, body: dict[str, object], name: str, wait_seconds: float) -> dict[str, object]:
-    """What became of it: the node's last answer. It is handed in again where the node has forgotten it."""
-    from step_node.cli.http_calls import get_json, post_json
-
-    until = time.monotonic() + wait_seconds
-    answer = post_json(url, "/account/transfer", body, parameters={})
-    if answer.get("operationId") not in (None, name):
-        raise CommandError(f"{url}: speaks of another operation than the one it was sent; is it of this chain?")
-    while answer.get("status") == "pending" and time.monotonic() < until:
-        time.sleep(LOOK_SECONDS)
-        found = get_json(url, f"/operation/{name}")
-        if found.get("code") == "OPERATION_NOT_FOUND":
-            found = post_json(url, "/account/transfer", body, parameters={})
-        if found.get("code") in ("RATE_LIMITED", "NOT_READY"):
-            continue
-        answer = found
-    return answer

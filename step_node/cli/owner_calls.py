@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, NoReturn
+import time
+from typing import Annotated, Final, NoReturn
 
 import typer
 
@@ -13,6 +14,13 @@ DEFAULT_URL = "http://127.0.0.1:8600"
 
 UrlOption = Annotated[str, typer.Option(help="Address of any node's API.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the node's answer as it is, one JSON object.")]
+WaitSecondsOption = Annotated[
+    float, typer.Option(min=0, max=3_600, metavar="SECONDS", help="How long to wait until it is applied.")
+]
+
+WAIT_SECONDS_DEFAULT: Final = 30.0
+LOOK_SECONDS: Final = 0.5
+"""How often what is waited for is asked for."""
 
 
 def chain_and_sequence(url: str, owner: bytes) -> tuple[str, int]:
@@ -25,6 +33,26 @@ def chain_and_sequence(url: str, owner: bytes) -> tuple[str, int]:
     if not isinstance(chain_id, str) or not isinstance(sequence, int):
         raise CommandError(f"{url}: does not tell its chain and the account's next sequence number")
     return chain_id, sequence
+
+
+def send_and_wait(url: str, path: str, body: dict[str, object], name: str, wait_seconds: float) -> dict[str, object]:
+    """What became of the operation with the id `name`: the node's last answer. It is handed in again where the node has
+    forgotten it."""
+    from step_node.cli.http_calls import get_json, post_json
+
+    until = time.monotonic() + wait_seconds
+    answer = post_json(url, path, body, parameters={})
+    if answer.get("operationId") not in (None, name):
+        raise CommandError(f"{url}: speaks of another operation than the one it was sent; is it of this chain?")
+    while answer.get("status") == "pending" and time.monotonic() < until:
+        time.sleep(LOOK_SECONDS)
+        found = get_json(url, f"/operation/{name}")
+        if found.get("code") == "OPERATION_NOT_FOUND":
+            found = post_json(url, path, body, parameters={})
+        if found.get("code") in ("RATE_LIMITED", "NOT_READY"):
+            continue
+        answer = found
+    return answer
 
 
 def end_refused(answer: dict[str, object]) -> NoReturn:

@@ -7,21 +7,33 @@ from typing import Annotated
 
 import typer
 
+from step_node.cli.catching_up import wait_until_caught_up
 from step_node.cli.output import plain, print_json, print_table
 
 
 def status(
     url: Annotated[str, typer.Option(help="Address of the node's API.")] = "http://127.0.0.1:8600",
+    wait_seconds: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            max=1_000_000,
+            metavar="SECONDS",
+            help="First wait for so long until it is ready and has its peers' height, saying how far it has come.",
+        ),
+    ] = 0.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the node's answer as it is, one JSON object.")] = False,
 ) -> None:
     """Ask a running node for its health, its height and state, who its peers are, and which validators are connected.
 
-    Exit status 0 if it is healthy or degraded, 1 if it is down or cannot be reached.
+    Exit status 0 if it is healthy or degraded, 1 if it is down or cannot be reached, or not ready after --wait-seconds.
 
     Example: step-node status --url http://127.0.0.1:8600
     """
     from step_node.cli.http_calls import get_json
 
+    if wait_seconds:
+        wait_until_caught_up(url, wait_seconds)
     answer = get_json(url, "/status")
     health = get_json(url, "/health")
     if as_json:

@@ -11,18 +11,22 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol
 import typer
 
 from step_node.cli.keys_commands import PasswordFileOption, load_private_key
-from step_node.cli.output import print_json, print_table
+from step_node.cli.output import plain, print_json, print_table
 from step_node.cli.owner_calls import (
     DEFAULT_URL,
+    WAIT_SECONDS_DEFAULT,
     JsonOption,
     UrlOption,
+    WaitSecondsOption,
     chain_and_sequence,
     end_refused,
     parse_address,
+    send_and_wait,
 )
+from step_node.cli.validator_watch import StateChoice, watch_until, what_next
 
 if TYPE_CHECKING:
-    from step_node.operations.operation import Operation
+    from step_node.operations.operation import ValidatorOperation
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -56,7 +60,7 @@ ValidatorOption = Annotated[str, typer.Option("--validator", metavar="ADDRESS", 
 class _Sign(Protocol):
     """Makes an operation of what its command line says and what the chain says."""
 
-    def __call__(self, *, owner_key: bytes, chain_id: str, sequence: int) -> Operation: ...
+    def __call__(self, *, owner_key: bytes, chain_id: str, sequence: int) -> ValidatorOperation: ...
 
 
 def _submit(
@@ -66,23 +70,39 @@ def _submit(
     owner_keystore: OwnerKeystoreOption = None,
     owner_key_file: OwnerKeyFileOption = None,
     password_file: PasswordFileOption = None,
+    wait_seconds: WaitSecondsOption = WAIT_SECONDS_DEFAULT,
     as_json: JsonOption = False,
 ) -> None:
-    """Sign the operation with the owner's key, hand it to the node, and say what follows. All operations end here."""
-    from step_node.cli.http_calls import post_json
+    """Sign the operation with the owner's key, hand it to the node, wait until it is applied, and say what follows.
+
+    All operations end here.
+    """
     from step_node.operations.client_signing import address_of_key
     from step_node.operations.json_form import name_of, operation_json
+    from step_node.operations.operation import operation_id
 
     owner_key = load_private_key(owner_keystore, owner_key_file, password_file)
     chain_id, sequence = chain_and_sequence(url, address_of_key(owner_key))
     operation = sign(owner_key=owner_key, chain_id=chain_id, sequence=sequence)
-    answer = post_json(url, f"/validator/{name_of(operation)}", operation_json(operation), parameters={})
+    name = f"0x{operation_id(operation, chain_id).hex()}"
+    body = operation_json(operation)
+    answer = send_and_wait(url, f"/validator/{name_of(operation)}", body, name, wait_seconds)
     if as_json:
         print_json(answer)
-    if not answer.get("ok"):
+    if answer.get("status") == "dropped" or not answer.get("ok"):
         end_refused(answer)
-    if not as_json:
-        typer.echo(f"accepted; `step-node validator show --url {url} --validator {answer.get('validator')}` follows it")
+    if as_json:
+        return
+    if answer.get("status") == "applied":
+        typer.echo(f"applied in batch {plain(answer.get('height'))}")
+    else:
+        typer.echo(
+            "accepted, and in no batch yet: an idle chain makes one when a proof comes;"
+            f" {url.rstrip('/')}/operation/{name} tells what becomes of it"
+        )
+    if name_of(operation) != "withdraw":
+        validator = f"0x{_validator_of(operation).hex()}"
+        typer.echo(f"`step-node validator show --url {url} --validator {validator}` says what comes next")
 
 
 def _operation(sign_of: Callable[..., _Sign]) -> Callable[..., None]:
@@ -193,20 +213,48 @@ def show(
     validator: Annotated[
         str | None, typer.Option("--validator", metavar="ADDRESS", help="Only this one.  [default: all]")
     ] = None,
+    until: Annotated[
+        StateChoice | None,
+        typer.Option(
+            "--until",
+            help="Wait until the validator is in this state; meanwhile standard error says what it waits for.",
+        ),
+    ] = None,
+    wait_seconds: Annotated[
+        float, typer.Option(min=0, max=1_000_000, metavar="SECONDS", help="How long to wait, with --until.")
+    ] = 3_600.0,
     as_json: JsonOption = False,
 ) -> None:
-    """Print the validators: who votes, who waits, who is jailed, each one's stake, and where its node is."""
+    """Print the validators: who votes, who waits, who is jailed, each one's stake, and where its node is.
+
+    Of a single one it also says what comes next, and what its owner can do.
+    """
     from step_node.cli.http_calls import get_json
 
+    if until is not None:
+        if validator is None:
+            raise typer.BadParameter("needs --validator", param_hint="--until")
+        watch_until(url, parse_address(validator, "--validator"), until, wait_seconds)
     path = "/validators" if validator is None else f"/validators/{validator}"
     answer = get_json(url, path)
     if as_json:
         print_json(answer)
     if not answer.get("ok"):
         end_refused(answer)
-    if not as_json:
-        entries = answer.get("validators", [answer.get("validator")])
-        _print_table(entries if isinstance(entries, list) else [])
+    if as_json:
+        return
+    entries = answer.get("validators", [answer.get("validator")])
+    _print_table(entries if isinstance(entries, list) else [])
+    entry = answer.get("validator")
+    if isinstance(entry, dict):
+        typer.echo(f"\nnext: {what_next(entry, get_json(url, '/status'))}")
+
+
+def _validator_of(operation: ValidatorOperation) -> bytes:
+    """The address of the validator that an operation is about."""
+    from step_node.operations.operation import Register, hot_address
+
+    return hot_address(operation.public_key) if isinstance(operation, Register) else operation.validator
 
 
 def _p2p_address(text: str) -> str:

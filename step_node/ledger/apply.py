@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from step_node.ledger.execution import LedgerExecution
 from step_node.ledger.offences import Offence, Slashing
@@ -47,6 +47,8 @@ class LedgerTransition:
     slashings: tuple[Slashing, ...] = ()
     operation_receipts: tuple[OperationReceipt, ...] = ()
     validator_changes: tuple[ValidatorChange, ...] = ()
+    validator_rewards_ustep: Mapping[bytes, int] = field(default_factory=dict)
+    """What the validators have earned from the batch before, by address, paid to their owners."""
 
     @classmethod
     def of(
@@ -54,7 +56,14 @@ class LedgerTransition:
     ) -> LedgerTransition:
         """What `execution` of a batch on top of `before` has come to; `changes` closed it."""
         lives = validator_changes(before.validators, changes.head.validators, height=changes.head.chain.height)
-        return cls(changes, tuple(receipts), execution.slashings, execution.operation_receipts, lives)
+        return cls(
+            changes,
+            tuple(receipts),
+            execution.slashings,
+            execution.operation_receipts,
+            lives,
+            execution.validator_rewards_ustep,
+        )
 
 
 class BatchRefused(ValueError):

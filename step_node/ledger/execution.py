@@ -52,6 +52,7 @@ class LedgerExecution:
         self._minted_ustep = 0
         self._paid_ustep = 0
         self._operation_receipts: list[OperationReceipt] = []
+        self._validator_rewards_ustep: Mapping[bytes, int] = {}
         self._validators = ValidatorSheet(state.head, timestamp_ms=timestamp_ms)
         self._upgrades = UpgradeSheet(state.head, self._validators)
         self._rules = rules_of(state.head.protocol)
@@ -71,8 +72,14 @@ class LedgerExecution:
         """What the operations applied so far have left their owners, in order."""
         return tuple(self._operation_receipts)
 
+    @property
+    def validator_rewards_ustep(self) -> Mapping[bytes, int]:
+        """What was minted to the owners for the batch before, by validator."""
+        return self._validator_rewards_ustep
+
     def begin(self, signers: Sequence[bytes], rewards: Mapping[bytes, int]) -> None:
         """What the last commit means: `rewards` (by validator) are minted to the owners, absences are counted."""
+        self._validator_rewards_ustep = rewards
         for address in sorted(rewards):
             self.mint(self._validators.owner_of(address), rewards[address])
         self._validators.note_signers(signers)

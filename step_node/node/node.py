@@ -529,8 +529,10 @@ class Node:
             self._slashed(slashing)
         self._roles.look(self._chain.head.validators)
         own = self.overview.own_record
-        if own is not None and own.is_in_set and own.absent_batches > 0:
-            self._metrics.own_vote_missed()
+        if own is not None:
+            self._metrics.own_validator_earned(judged.transition.validator_rewards_ustep.get(own.address, 0))
+            if own.is_in_set and own.absent_batches > 0:
+                self._metrics.own_vote_missed()
         if self._chain.last_commit is not None:
             await self._set_links.after_batch(judged.batch, self._chain.last_commit, self._chain.validators)
 

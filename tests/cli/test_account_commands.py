@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from step_node.cli import account_commands
+from step_node.cli import owner_calls
 from step_node.operations import client_signing
 from step_node.operations.json_form import operation_json, parse_operation
 from step_node.operations.operation import operation_id, verify_operation
@@ -58,7 +58,7 @@ def node(monkeypatch: pytest.MonkeyPatch) -> Node:
 
         monkeypatch.setattr("step_node.cli.http_calls.get_json", get_json)
         monkeypatch.setattr("step_node.cli.http_calls.post_json", post_json)
-        monkeypatch.setattr(account_commands, "LOOK_SECONDS", 0)
+        monkeypatch.setattr(owner_calls, "LOOK_SECONDS", 0)
         return sent
 
     return answering

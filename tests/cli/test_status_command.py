@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from step_node.cli import catching_up
+from step_node.cli.catching_up import what_is_lacking
 from tests.cli.conftest import Command
 
 OWN, OTHER, AWAY = ("0x" + digit * 40 for digit in "123")
@@ -128,3 +130,56 @@ def test_a_node_without_peers_and_validators_is_shown(command: Command, answers:
 def test_a_node_that_is_down_is_exit_status_1(command: Command, answers: dict[str, dict[str, Any]]) -> None:
     answers["/health"]["status"] = "down"
     assert command("status").exit_code == 1
+
+
+def peer(height: int | None) -> dict[str, Any]:
+    return {"peerId": PEER_ID, "height": height}
+
+
+READY: dict[str, Any] = {"status": "ok", "ready": True, "reasons": []}
+
+
+@pytest.mark.parametrize(
+    ("status", "health", "lacking"),
+    [
+        ({"height": 42, "syncing": False, "peers": [peer(43), peer(42), peer(None)]}, READY, None),
+        ({"height": 42, "syncing": False, "peers": []}, READY, None),
+        ({"height": 42, "syncing": False, "peers": [peer(9_000), peer(42), peer(41)]}, READY, None),  # One lies.
+        ({"height": 0, "syncing": False, "peers": [peer(1_204)]}, READY, "catching up: height 0 of 1204, with 1 peers"),
+        ({"height": 42, "syncing": True, "peers": [peer(41)]}, READY, "catching up: height 42 of 42, with 1 peers"),
+        ({"height": 42, "syncing": False, "peers": [peer(42)]}, HEALTH, "not ready: NO_QUORUM: 1 of 4 validators"),
+        ({"code": "NOT_READY", "message": "it starts"}, READY, "NOT_READY: it starts"),
+    ],
+)
+def test_a_node_is_waited_for_until_it_is_ready_where_most_of_its_peers_are(
+    status: dict[str, Any], health: dict[str, Any], lacking: str | None
+) -> None:
+    assert what_is_lacking(status, health) == lacking
+
+
+def test_whoever_waits_is_told_how_far_the_node_has_come(
+    command: Command, answers: dict[str, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catching_up, "LOOK_SECONDS", 0)
+    heights = iter([0, 0, 41])
+    answers["/health"] = deepcopy(READY)
+
+    def get_json(_url: str, path: str) -> dict[str, Any]:
+        if path == "/status" and (height := next(heights, None)) is not None:
+            answers["/status"]["height"] = height
+        return answers[path]
+
+    monkeypatch.setattr("step_node.cli.http_calls.get_json", get_json)
+    result = command("status", "--wait-seconds", "600")
+    assert result.exit_code == 0
+    assert result.stderr == "catching up: height 0 of 41, with 2 peers\n"
+    assert "height            41" in result.stdout
+
+
+@pytest.mark.usefixtures("answers")
+def test_a_wait_that_is_over_says_what_is_lacking(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(catching_up, "LOOK_SECONDS", 0)
+    result = command("status", "--wait-seconds", "0.001")
+    assert result.exit_code == 1
+    assert "error: not ready after 0.001 s; not ready: NO_QUORUM: 1 of 4 validators" in result.stderr
+    assert result.stdout == ""

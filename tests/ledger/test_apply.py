@@ -212,9 +212,10 @@ def test_validators_are_rewarded_with_the_batch_after_theirs() -> None:
     world.apply(signed_proof("gina", level=1))
     assert world.head.chain.paid_ustep == 1_000_000
     minted_before_ustep = world.head.chain.minted_ustep
-    world.apply(signed_proof("hugo", level=10))
+    transition = world.apply(signed_proof("hugo", level=10))
     shares = [world.accounts[validator.address].balance_ustep for validator in world.head.validators[:3]]
     assert shares == [16_668, 16_666, 16_666]  # 5 % of 1 STEP among three; the first proposed and gets the remainder
+    assert [transition.validator_rewards_ustep[one.address] for one in world.head.validators[:3]] == shares
     assert world.head.chain.minted_ustep == minted_before_ustep + 50_000 + 1_953
 
 

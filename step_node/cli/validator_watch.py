@@ -1,0 +1,105 @@
+"""What comes next for a validator, in a sentence, and waiting until it has come: for its owner, at the command line."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Final
+
+import typer
+
+from step_node.cli.error_lines import CommandError
+from step_node.cli.output import plain
+from step_node.cli.owner_calls import LOOK_SECONDS, end_refused
+
+TELL_SECONDS: Final = 10.0
+"""How often a change of the sentence is told at most, while the state is the same."""
+
+TRANSIENT: Final = frozenset({"VALIDATOR_NOT_FOUND", "RATE_LIMITED", "NOT_READY"})
+"""Refusals that pass: the node asked may not have the batch of the registration yet."""
+
+
+class StateChoice(StrEnum):
+    """A validator's state, as the API calls it."""
+
+    WAITING = "waiting"
+    ACTIVE = "active"
+    LEAVING = "leaving"
+    UNBONDING = "unbonding"
+    JAILED = "jailed"
+    ROTATED = "rotated"
+
+
+def what_next(entry: Mapping[str, object], status: Mapping[str, object]) -> str:
+    """What the validator waits for and what its owner can do, by a node's answers about it and about itself."""
+    match entry.get("state"):
+        case StateChoice.WAITING:
+            joins, height = entry.get("activeFromHeight"), status.get("height")
+            if not isinstance(joins, int) or not isinstance(height, int):
+                return "it waits for its epoch"
+            batches = max(joins - 1 - height, 0)
+            return (
+                f"it joins the set with batch {joins}, after {batches} more; an idle chain makes none. Let its node"
+                " run: it signs by itself from then on"
+            )
+        case StateChoice.ACTIVE:
+            return f"nothing, while its node runs; what it earns is in its owner's account, {plain(entry.get('owner'))}"
+        case StateChoice.LEAVING:
+            return "it leaves the set when the epoch ends; its node must run until then"
+        case StateChoice.UNBONDING:
+            return _locked(entry, "`step-node validator withdraw` takes the stake back")
+        case StateChoice.JAILED:
+            return _locked(
+                entry,
+                "`step-node validator register` with the same key brings it back, or `step-node validator withdraw`"
+                " takes what is left of the stake; `GET /evidence` says what it did",
+            )
+        case StateChoice.ROTATED:
+            return "nothing: another key has taken its place, and has the stake"
+        case other:
+            return f"this program does not know the state {plain(other)}"
+
+
+def _locked(entry: Mapping[str, object], then: str) -> str:
+    until = entry.get("lockedUntil")
+    if isinstance(until, str) and _is_to_come(until):
+        return f"its stake is locked until {plain(until)}; from then on {then}"
+    return f"its stake is free: {then}"
+
+
+def _is_to_come(timestamp: str) -> bool:
+    try:
+        return datetime.fromisoformat(timestamp) > datetime.now(UTC)
+    except (ValueError, TypeError):
+        return True
+
+
+def watch_until(url: str, validator: bytes, state: StateChoice, wait_seconds: float) -> None:
+    """Return once the validator is in `state`, telling on standard error what it waits for.
+
+    Raises CommandError after `wait_seconds`.
+    """
+    from step_node.cli.http_calls import get_json
+
+    until = time.monotonic() + wait_seconds
+    told, told_state, told_at = "", "", 0.0
+    while True:
+        answer = get_json(url, f"/validators/0x{validator.hex()}")
+        if not answer.get("ok") and answer.get("code") not in TRANSIENT:
+            end_refused(answer)
+        entry = answer.get("validator")
+        sentence, now_in = f"{plain(answer.get('code'))}: {plain(answer.get('message'))}", ""
+        if isinstance(entry, dict):
+            if entry.get("state") == state:
+                return
+            now_in = plain(entry.get("state"))
+            sentence = f"{now_in}: {what_next(entry, get_json(url, '/status'))}"
+        now = time.monotonic()
+        if now >= until:
+            raise CommandError(f"not {state} after {wait_seconds:g} s; {sentence}")
+        if sentence != told and (now_in != told_state or now - told_at >= TELL_SECONDS):
+            typer.echo(sentence, err=True)
+            told, told_state, told_at = sentence, now_in, now
+        time.sleep(LOOK_SECONDS)
