@@ -13,7 +13,7 @@ from step_node.cli.output import print_json
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from step_node.chain.genesis import GenesisPlan, GenesisValidator
+    from step_node.chain.genesis import Genesis, GenesisPlan, GenesisValidator
     from step_node.home.keys import NodeKeys
     from step_node.home.paths import NodeHome
 
@@ -165,6 +165,9 @@ def check(
     mine: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Your declaration, which it must hold unchanged.")
     ] = None,
+    url: Annotated[
+        str | None, typer.Option(help="The API of a node that somebody else runs: its chain must begin with this.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Check a genesis before starting with it, and print the hash that all must have, and what may not be meant."""
@@ -181,6 +184,8 @@ def check(
     declared = None if mine is None else load_document(mine, Declaration)
     if declared is not None:
         check_mine(collected, declared)
+    if url is not None:
+        _check_same_chain(url, collected)
     now_ms = SystemClock().now_ms()
     collected.check_time(now_ms)
     found = list(warnings(collected, now_ms=now_ms))
@@ -204,8 +209,23 @@ def check(
     if declared is not None:
         typer.echo(f"mine       {declared.validator.address} is in it, as declared")
     typer.echo(f"hash       {_aloud(collected.hash)}")
+    if url is not None:
+        typer.echo(f"           the node at {url} has the same")
     for warning in found:
         typer.echo(f"warning: {warning}", err=True)
+
+
+def _check_same_chain(url: str, genesis: Genesis) -> None:
+    from step_node.cli.error_lines import CommandError
+    from step_node.cli.http_calls import get_json
+    from step_node.cli.output import plain
+
+    theirs = get_json(url, "/status").get("genesisHash")
+    if theirs != f"0x{genesis.hash.hex()}":
+        raise CommandError(
+            f"the node at {url} has the genesis {plain(theirs)}, and this file is 0x{genesis.hash.hex()}: one of you"
+            " has another chain's; ask others before you start"
+        )
 
 
 def _check_new(output: Path) -> None:

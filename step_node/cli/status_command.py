@@ -52,6 +52,8 @@ def _print(answer: dict[str, object], health: dict[str, object]) -> None:
     for name, value in answer.items():
         if isinstance(value, list) and name not in ("peers", "validators"):
             lines.extend((name, item) for item in value)
+        elif isinstance(value, dict):
+            lines.extend((name, f"{key}: {'on' if is_on else 'off'}") for key, is_on in value.items())
         elif not isinstance(value, list) and name != "ok":
             lines.append((name, value))
     width = max(len(name) for name, _ in lines)

@@ -72,6 +72,20 @@ def test_a_declared_home_is_completed_by_the_genesis_it_is_in(
     assert "never overwritten" in command("init", "--home", home.root, "--genesis", genesis).stderr
 
 
+def test_a_genesis_is_held_against_that_of_a_node(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    genesis = Path(__file__).parents[2] / "configs" / "genesis.json"
+    said = {"genesisHash": f"0x{load_genesis(genesis).hash.hex()}"}
+    monkeypatch.setattr("step_node.cli.http_calls.get_json", lambda _url, path: {"/status": said}[path])
+    checking = ("genesis", "check", "--genesis", genesis, "--url", "http://node")
+    same = command(*checking)
+    assert same.exit_code == 0, same.stderr
+    assert "the node at http://node has the same" in same.stdout
+    said["genesisHash"] = "0x" + "00" * 32
+    other = command(*checking)
+    assert other.exit_code == 1
+    assert f"the node at http://node has the genesis 0x{'00' * 32}, and this file is 0x" in other.stderr
+
+
 def test_a_begun_home_does_not_join_another_chain(
     command: Command, plan: Path, password_file: Path, tmp_path: Path
 ) -> None:

@@ -26,6 +26,7 @@ def answer() -> dict[str, Any]:
         "validatorAddress": OWN,
         "height": 42,
         "syncing": False,
+        "switches": {"intake": True, "maps": False},
         "peers": [
             {
                 "peerId": PEER_ID,
@@ -81,6 +82,8 @@ def test_people_get_lines_and_two_tables(command: Command) -> None:
         f"validatorAddress  {OWN}",
         "height            42",
         "syncing           no",
+        "switches          intake: on",
+        "switches          maps: off",
         "",
         "2 peers",
         f"  {'peer id':<53}  direction  version  height  {'validator':<42}  address",

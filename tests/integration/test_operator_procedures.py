@@ -1,4 +1,4 @@
-"""Each procedure of docs/operators.md, by its own commands, with real processes under load.
+"""Each procedure of docs/operators.md, and those after a jail, by their own commands, with real processes under load.
 
 What must hold after each: nobody has contradicted himself, the chain goes on, and the validator's signatures are in its
 commits (or no more, if it has left).
@@ -34,7 +34,7 @@ from step_node.testing.devnet.node_client import NodeClient
 from step_node.testing.devnet.ports import LOOPBACK, NodePorts, free_ports
 from step_node.testing.devnet.verdict import metric_sum
 from step_node.testing.devnet.walkers import Walkers
-from tests.support.operator import Machine, blocks_under, names_of_the_page
+from tests.support.operator import LIFE_PAGE, Machine, blocks_under, names_of_the_page
 from tests.support.signatures import contradictions, signed_in
 
 LONGEST_SECONDS = 900.0
@@ -63,15 +63,14 @@ JAIL_SWIFT = Parameters(
 )
 """Away for 100 batches in some ten seconds, and in jail for as long."""
 
-BECOMING = "Becoming a validator"
-LEAVING = "Leaving"
+LEAVING = "Leave"
+REJOINING = "Come back from jail"
+"""These two of the page about a validator's life, which tests/guides/test_becoming_a_validator.py follows whole."""
 BACKUP = "Backup"
 MOVING = "Moving a validator to another machine"
 RESTORING = "Restoring a validator from its keys alone"
 REBUILDING = "Rebuilding a store"
-ROTATING = "Changing a validator's hot key"
 CHANGING_ADDRESS = "Changing a validator's address"
-REJOINING = "Coming back from jail"
 
 
 class Network:
@@ -92,8 +91,7 @@ class Network:
         """Those of the page that are the same for every operator here. Node 0 is the one that everybody may ask."""
         return {
             "URL": self.devnet.node_url(0),
-            "PEER": self.devnet.genesis.validators[0].p2p_address,
-            "STAKE": str(STAKE_STEP),
+            "OTHER": self.devnet.node_url(0),
         }
 
     async def get(self, path: str, *, url: str | None = None) -> dict[str, Any]:
@@ -198,7 +196,7 @@ async def network_of(
 
     `byzantine` is how node 3 misbehaves, until it is stopped.
     """
-    await desk.follow(blocks_under(BECOMING)[0])
+    await desk.follow(["step-node keys new --output cold.json"])
     owner = f"0x{keystore_address(desk.directory / 'cold.json').hex()}"
     settings = DevnetSettings(
         base_port=0,
@@ -285,89 +283,35 @@ def test_a_key_that_has_signed_two_things_in_two_homes_is_found_out(tmp_path: Pa
 
 
 def test_the_page_says_what_each_name_in_its_commands_is() -> None:
-    headings = (BECOMING, LEAVING, BACKUP, MOVING, RESTORING, REBUILDING, ROTATING, CHANGING_ADDRESS, REJOINING)
+    headings = (BACKUP, MOVING, RESTORING, REBUILDING, CHANGING_ADDRESS)
     commands = "\n".join(command for heading in headings for block in blocks_under(heading) for command in block)
     assert set(re.findall(r"\$\{?(\w+)", commands)) == set(names_of_the_page())
 
 
 @pytest.mark.long
-async def test_a_validators_life_it_joins_changes_its_key_and_its_address_and_leaves(tmp_path: Path) -> None:
-    swift = Parameters(batch_interval_ms=300, epoch_batches=5, unbonding_ms=20_000)
+async def test_a_validator_is_found_at_another_address_once_its_owner_has_said_so(tmp_path: Path) -> None:
     with trio.fail_after(LONGEST_SECONDS):
-        async with machine_in(tmp_path / "operator") as machine, network_of(machine, swift, rate=4) as network:
-            await become_a_validator(network, machine)
-            await change_the_key(network, machine)
+        async with (
+            machine_in(tmp_path / "desk") as desk,
+            network_of(desk, Parameters(batch_interval_ms=300), rate=4) as network,
+            machine_in(tmp_path / "operator") as machine,
+        ):
+            await machine_of(network, 3, machine)
+            shutil.copy(desk.directory / "cold.json", machine.directory)
             await change_the_address(network, machine)
-            await leave(network, machine)
             await network.check_all_is_well()
-
-
-async def become_a_validator(network: Network, machine: Machine) -> None:
-    _, make_home, register, show = blocks_under(BECOMING)
-    shutil.copy(network.devnet.nodes[0].home.genesis, machine.directory)
-    machine.names = network.names
-    await machine.follow(make_home)
-    machine.names |= {"VALIDATOR": address_of(machine.home), "ADDRESS": p2p_address_of(machine)}
-    shown = [(await machine.run(command)).text for command in make_home if " keys show " in command]
-    assert machine.names["VALIDATOR"] in shown[0]
-    assert machine.names["ADDRESS"].rpartition("/")[2] in shown[1]
-    network.urls["operator's"] = machine.url
-    await network.until_caught_up(machine)
-    await network.until_health(machine, "degraded")
-    await machine.follow(register)
-    await network.until_state(machine.names["VALIDATOR"], "active")
-    await machine.look_until(show, "active")
-    await network.until_it_signs(machine.names["VALIDATOR"])
-    await network.until_health(machine, "ok")
-    await network.check_no_fault()
-
-
-async def change_the_key(network: Network, machine: Machine) -> None:
-    rotate, show = blocks_under(ROTATING)
-    before = machine.names["VALIDATOR"]
-    await machine.follow(rotate)
-    await network.until_state(before, "rotated")
-    await machine.look_until(show, "rotated")
-    while address_of(machine.home) == before:
-        await trio.sleep(POLL_SECONDS)
-    machine.names["VALIDATOR"] = address_of(machine.home)
-    assert machine.names["VALIDATOR"] != before
-    height = await network.until_it_signs(machine.names["VALIDATOR"])
-    assert before not in await network.signers(height)
-    await network.check_no_fault()
-    for validator in (before, machine.names["VALIDATOR"]):
-        check_histories(validator, [machine.home])
 
 
 async def change_the_address(network: Network, machine: Machine) -> None:
     say_it, show = blocks_under(CHANGING_ADDRESS)
-    await machine.stop()
     machine.move_to(new_ports())
-    network.urls["operator's"] = machine.url
+    network.urls["node3"] = machine.url
     machine.names["ADDRESS"] = p2p_address_of(machine)
     await machine.follow(["step-node start --home node"])
     await machine.follow(say_it)
     await machine.look_until(show, "active", machine.names["ADDRESS"])
     await network.until_it_signs(machine.names["VALIDATOR"])
     await network.check_no_fault()
-
-
-async def leave(network: Network, machine: Machine) -> None:
-    unbond, show, withdraw = blocks_under(LEAVING)
-    validator = machine.names["VALIDATOR"]
-    owner = f"/account/0x{keystore_address(machine.directory / 'cold.json').hex()}"
-    await machine.follow(unbond)
-    await network.until_state(validator, "unbonding")
-    await machine.look_until(show, "unbonding")
-    await network.check_it_signs_no_more(validator)
-    await machine.stop()
-    del network.urls["operator's"]
-    before = float((await network.get(owner))["balance"])
-    await machine.until_accepted(withdraw, refused_with="WRONG_STATE")
-    while await network.get(f"/validators/{validator}"):
-        await trio.sleep(POLL_SECONDS)
-    assert float((await network.get(owner))["balance"]) >= before + STAKE_STEP
-    check_histories(validator, [machine.home])
 
 
 @pytest.mark.long
@@ -512,21 +456,22 @@ async def test_the_owner_of_a_validator_in_jail_takes_what_is_left_of_the_stake(
 
 
 async def withdraw_from_jail(network: Network, machine: Machine, *, left_step: int) -> None:
-    start, show, *_, withdraw = blocks_under(REJOINING)
+    _evidence, start, look, _register = blocks_under(REJOINING, LIFE_PAGE)
+    _unbond, (withdraw, show_account) = blocks_under(LEAVING, LIFE_PAGE)
     validator = machine.names["VALIDATOR"]
-    owner = f"/account/0x{keystore_address(machine.directory / 'cold.json').hex()}"
+    machine.names |= {"OWNER": f"0x{keystore_address(machine.directory / 'cold.json').hex()}", "URL": machine.url}
+    owner = f"/account/{machine.names['OWNER']}"
     await machine.follow(start)
-    await network.until_caught_up(machine)
-    await machine.look_until(show, "jailed")
+    await machine.follow(look)
     before = float((await network.get(owner))["balance"])
     record = (await network.get(f"/validators/{validator}"))["validator"]
     was_locked = str(record["lockedUntil"]) > format_timestamp(SystemClock().now_ms() + COMMAND_MS_MAX)
-    refusals = await machine.until_accepted(withdraw, refused_with="WRONG_STATE")
+    refusals = await machine.until_accepted([withdraw], refused_with="WRONG_STATE")
     assert refusals or not was_locked
     while await network.get(f"/validators/{validator}"):
         await trio.sleep(POLL_SECONDS)
-    (command,) = show
-    shown = await machine.run(command)
+    await machine.follow([show_account])
+    shown = await machine.run(look[-1])
     assert shown.status == 1
     assert "VALIDATOR_NOT_FOUND" in shown.text
     assert float((await network.get(owner))["balance"]) >= before + left_step
@@ -556,15 +501,16 @@ async def test_a_validator_that_signed_twice_comes_back_from_jail_once_it_is_hon
 
 async def come_back_from_jail(network: Network, machine: Machine, *, burnt_step: int) -> None:
     """Register again with what was burnt of the stake, and as much is missing."""
-    start, show_jailed, register, show_active, _withdraw = blocks_under(REJOINING)
+    evidence, start, look, (register, until_active) = blocks_under(REJOINING, LIFE_PAGE)
     validator = machine.names["VALIDATOR"]
-    machine.names["STAKE"] = str(burnt_step)
+    machine.names["URL"] = machine.url
+    await machine.follow(evidence)
     await machine.follow(start)
-    await network.until_caught_up(machine)
-    await machine.look_until(show_jailed, "jailed")
-    await machine.until_accepted(register, refused_with="KEY_IN_USE")
-    await network.until_state(validator, "active")
-    await machine.look_until(show_active, "active")
+    await machine.follow(look)
+    assert "--stake 10000 " in register
+    register = register.replace("--stake 10000 ", f"--stake {burnt_step} ")
+    await machine.until_accepted([register], refused_with="KEY_IN_USE")
+    await machine.follow([until_active])
     await network.until_it_signs(validator)
     await network.until_health(machine, "ok")
     record = (await network.get(f"/validators/{validator}"))["validator"]

@@ -23,6 +23,7 @@ from step_node.testing.devnet.ports import LOOPBACK, NodePorts
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "operators.md"
+LIFE_PAGE = ROOT / "docs" / "becoming-a-validator.md"
 POLL_SECONDS = 0.5
 STOP_SECONDS_MAX = 60.0
 
@@ -30,12 +31,12 @@ Block = list[str]
 """The commands of one block of a page, each as it stands there, its continued lines joined and its comment gone."""
 
 
-def blocks_under(heading: str) -> list[Block]:
+def blocks_under(heading: str, page: Path = PAGE) -> list[Block]:
     """The ```sh blocks of the page's section with this heading, in their order; LookupError if there is none."""
-    sections = re.split(r"^## (.*)\n", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    sections = re.split(r"^## (.*)\n", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
     text = dict(zip(sections[1::2], sections[2::2], strict=True)).get(heading)
     if text is None:
-        raise LookupError(f"{PAGE}: has no section {heading!r}")
+        raise LookupError(f"{page}: has no section {heading!r}")
     return [_commands(block) for block in re.findall(r"^```sh\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)]
 
 
