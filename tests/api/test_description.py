@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
+from scripts.http_reference import PAGE, reference
 from step_node.api.documentation import refusals
 from step_node.api.models.schema import EXAMPLE_ADDRESS, EXAMPLE_PROOF_ID, EXAMPLE_SUBMISSION, EXAMPLE_TRIANGLE
 from step_node.parameters import Parameters
@@ -73,6 +74,10 @@ async def test_every_route_of_the_protocol_is_described(description: dict[str, A
         "GET /metrics",
         "GET /",
     }
+
+
+async def test_the_reference_in_the_documents_is_made_of_it(description: dict[str, Any]) -> None:
+    assert PAGE.read_text(encoding="utf-8") == reference(description), "run `python -m scripts.http_reference`"
 
 
 async def test_every_route_has_a_summary_a_tag_a_name_and_described_answers(description: dict[str, Any]) -> None:
