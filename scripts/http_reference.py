@@ -23,8 +23,8 @@ ROOT: Final = Path(__file__).parents[1]
 PAGE: Final = ROOT / "docs" / "http-api.md"
 HEAD: Final = """# Reference of the HTTP API
 
-What `/docs` and `/openapi.json` of a node say, to be read without one; made by `python -m scripts.http_reference`. How it
-is used: [clients.md](clients.md) for proofs, [endpoints.md](endpoints.md) for the rest. Codes of refusals:
+What `/docs` and `/openapi.json` of a node say, to be read without one; made by `python -m scripts.http_reference`. How
+it is used: [clients.md](clients.md) for proofs, [endpoints.md](endpoints.md) for the rest. Codes of refusals:
 [codes.md](codes.md). Amounts are decimal strings of STEP, hashes and addresses `0x` and hex digits.
 """
 

@@ -7,15 +7,12 @@ the network busy, has the validator be away for too long, and waits where the pa
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 import shutil
-import subprocess
 import sys
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,16 +20,18 @@ import httpx
 import pytest
 import trio
 
+from step_node.home.paths import NodeHome
 from step_node.parameters import USTEP_PER_STEP, Parameters
 from step_node.proofs.timestamps import parse_timestamp
-from step_node.signing.keystore import PASSWORD_ENVIRONMENT_VARIABLE, create_keystore, new_private_key
+from step_node.signing.keystore import create_keystore, new_private_key
 from step_node.testing.devnet.network import Devnet, DevnetSettings
 from step_node.testing.devnet.ports import LOOPBACK, free_ports
 from step_node.testing.devnet.walkers import Walkers
+from tests.support.signatures import contradictions, signed_in
+from tests.support.typist import Step, Typist, missing_lines, steps_of
 
 ROOT: Final = Path(__file__).parents[2]
 PAGE: Final = ROOT / "docs" / "becoming-a-validator.md"
-BLOCK: Final = re.compile(r"^```(sh|text)\n(.*?)^```|^## (.*?)$", re.DOTALL | re.MULTILINE)
 PASSWORD: Final = "one password for all keystores of the guide"
 FRIENDS_STEP: Final = 1_000_000
 SECONDS_MAX: Final = 1_200.0
@@ -54,130 +53,14 @@ SWIFT: Final = Parameters(
 )
 
 
-@dataclass(frozen=True)
-class Step:
-    """A block of commands, in its section, and the lines that it prints, `…` for what differs."""
-
-    section: str
-    commands: str
-    printed: tuple[str, ...]
-
-
-def steps() -> list[Step]:
-    """The page's blocks, in order; the first one is the reader's own."""
-    found: list[Step] = []
-    section = ""
-    for language, text, heading in BLOCK.findall(PAGE.read_text(encoding="utf-8")):
-        if heading:
-            section = heading
-        elif language == "sh":
-            found.append(Step(section, text, ()))
-        else:
-            found[-1] = Step(section, found[-1].commands, tuple(text.splitlines()))
-    return found
-
-
-def missing_lines(expected: tuple[str, ...], printed: str) -> list[str]:
-    """Those of the expected lines that do not come in `printed`, each after the one before."""
-    missing = []
-    left = printed.splitlines()
-    for line in expected:
-        pattern = re.compile(r"\s*" + ".*".join(re.escape(part.strip()) for part in line.split("…")))
-        at = next((index for index, one in enumerate(left) if pattern.match(one)), None)
-        if at is None:
-            missing.append(line)
-        else:
-            left = left[at + 1 :]
-    return missing
-
-
-class Newcomer:
-    """Somebody with a terminal in an empty directory. The shell's variables stay from block to block."""
-
-    def __init__(self, directory: Path, names: dict[str, str]) -> None:
-        self._directory = directory
-        self._state = directory.parent / "variables"
-        self._state.write_text("")
-        self._environment = {
-            name: value for name, value in os.environ.items() if not name.startswith(("STEP_", "PYTHON"))
-        } | {
-            PASSWORD_ENVIRONMENT_VARIABLE: PASSWORD,
-            "STEP_SYNC__SNAPSHOT_DISTANCE_BATCHES": "20",
-            # A node that others reach from elsewhere dials nobody on loopback, and there the others are.
-            "STEP_P2P__LISTEN": f'["/ip4/{LOOPBACK}/tcp/{names["P2P_PORT"]}"]',
-            "TERM": "dumb",
-            **names,
-        }
-        self._node: trio.Process | None = None
-        self._log_path = directory.parent / "node.log"
-
-    @property
-    def log(self) -> str:
-        """What the node has printed."""
-        return self._log_path.read_text(encoding="utf-8") if self._log_path.exists() else ""
-
-    def variable(self, name: str) -> str:
-        """A variable of the shell, as the last block has left it."""
-        command = ["bash", "-c", f'. {shlex.quote(str(self._state))}; printf %s "${name}"']
-        return subprocess.run(command, capture_output=True, text=True, check=True, env=self._environment).stdout
-
-    async def type(self, commands: str) -> str:
-        """What the block prints; it must succeed."""
-        state = shlex.quote(str(self._state))
-        ended = await trio.run_process(
-            ["bash", "-c", f". {state}\nset -aeuo pipefail\n{commands}\nset +aeu\nexport -p > {state}"],
-            cwd=self._directory,
-            env=self._environment,
-            capture_stdout=True,
-            stderr=subprocess.STDOUT,
-            stdin=b"",
-            check=False,
-        )
-        printed = ended.stdout.decode()
-        assert ended.returncode == 0, f"{commands}\n{printed}\n{self.log[-4_000:]}"
-        return printed
-
-    async def start_node(self, command: str, *, said: str) -> str:
-        """Run the page's command in the background until it has said this; what it has printed."""
-        assert self._node is None
-        before = len(self.log)
-        state = shlex.quote(str(self._state))
-        with self._log_path.open("ab") as log:
-            self._node = await trio.lowlevel.open_process(
-                # That it ends with this test is all that is added.
-                ["bash", "-c", f". {state}\nexec {command.strip()} --stop-with-stdin"],
-                cwd=self._directory,
-                env=self._environment,
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        while said not in self.log[before:]:
-            assert self._node.poll() is None, self.log[-4_000:]
-            await trio.sleep(POLL_SECONDS)
-        return self.log[before:]
-
-    async def stop_node(self) -> None:
-        """As an operator does, with SIGTERM."""
-        node, self._node = self._node, None
-        if node is None:
-            return
-        with trio.CancelScope(shield=True):
-            node.terminate()
-            with trio.move_on_after(60):
-                await node.wait()
-            node.kill()
-            await node.wait()
-
-
 class Guide:
     """The newcomer, the network, and what the test has to do between the page's blocks."""
 
-    def __init__(self, newcomer: Newcomer, http: httpx.AsyncClient, other: str) -> None:
+    def __init__(self, newcomer: Typist, http: httpx.AsyncClient, other: str) -> None:
         self.newcomer = newcomer
         self.seconds: dict[str, float] = {}
         self.printed: list[str] = []
+        self.validators: set[str] = set()
         self._http = http
         self._other = other
 
@@ -195,6 +78,7 @@ class Guide:
 
     async def _before(self, step: Step) -> None:
         validator = self.newcomer.variable("VALIDATOR")
+        self.validators |= {validator} - {""}
         if step.section == "See what it earns":
             await self._until_it_earns()
         elif step.section == "Come back from jail" and "evidence" in step.commands:
@@ -231,7 +115,7 @@ def test_lines_that_were_not_printed_or_in_another_order_are_missed() -> None:
 
 
 def test_the_page_sets_every_name_that_it_uses() -> None:
-    commands = "\n".join(step.commands for step in steps())
+    commands = "\n".join(step.commands for step in steps_of(PAGE))
     used = set(re.findall(r"\$\{?([A-Z][A-Z_0-9]+)", commands)) - {"PWD", "PATH"}
     assert used == set(re.findall(r"^([A-Z_0-9]+)=", commands, re.MULTILINE)) - {"PATH"}
 
@@ -240,7 +124,7 @@ def test_the_page_sets_every_name_that_it_uses() -> None:
 async def test_a_newcomer_becomes_the_fifth_validator_and_leaves_again_by_the_guide_alone(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    own, install, *others = steps()
+    own, install, *others = steps_of(PAGE)
     (ports,) = free_ports(1)
     names = {
         "REPOSITORY": str(ROOT),
@@ -259,7 +143,7 @@ async def test_a_newcomer_becomes_the_fifth_validator_and_leaves_again_by_the_gu
     with trio.fail_after(SECONDS_MAX):
         # Before the network is there, which would have to share this machine with it.
         began_at = time.monotonic()
-        version = await Newcomer(directory, names).type(install.commands)
+        version = await Typist(directory, names, password=PASSWORD).type(install.commands)
         assert missing_lines(install.printed, version) == []
         minutes_to_install = (time.monotonic() - began_at) / 60
         devnet = Devnet(
@@ -278,7 +162,7 @@ async def test_a_newcomer_becomes_the_fifth_validator_and_leaves_again_by_the_gu
         async with devnet, httpx.AsyncClient(trust_env=False, timeout=30.0) as http, trio.open_nursery() as nursery:
             shutil.copy(devnet.nodes[0].home.genesis, directory)
             names |= {"OTHER": devnet.node_url(0), "PEER": devnet.genesis.validators[0].p2p_address}
-            newcomer = Newcomer(directory, names)
+            newcomer = Typist(directory, names, password=PASSWORD)
             walkers = Walkers([devnet.clients[1], devnet.clients[2]], SWIFT, proofs=100_000, rate=PROOFS_PER_SECOND)
             nursery.start_soon(walkers.run)
             while (await http.get(f"{devnet.node_url(0)}/status")).json()["height"] < LONG_CHAIN_BATCHES:
@@ -296,6 +180,11 @@ async def test_a_newcomer_becomes_the_fifth_validator_and_leaves_again_by_the_gu
             assert gone.json()["code"] == "VALIDATOR_NOT_FOUND"
             slashings = (await http.get(f"{devnet.node_url(0)}/evidence")).json()["slashings"]
             assert [one["kind"] for one in slashings] == ["OFFLINE"]
+            assert len(guide.validators) == 2
+            for validator in guide.validators:
+                signed = signed_in(NodeHome(directory / "node").signing_history(bytes.fromhex(validator[2:])))
+                assert signed
+                assert contradictions(signed) == []
             nursery.cancel_scope.cancel()
     to_active = ("Two keys", "Join", "Get the stake", "Register")
     minutes = sum(guide.seconds[section] for section in to_active) / 60
