@@ -44,6 +44,7 @@ from step_node.signing.interchange import export_interchange
 from step_node.signing.keystore import keystore_address
 from step_node.signing.private_file import KeystoreError
 from step_node.snapshot.chunks import ChunkWriter
+from step_node.snapshot.initial_state import check_initial_state
 from step_node.storage.interface import Storage, StoredBatch
 from step_node.storage.open import SqliteSettings, open_storage
 
@@ -287,12 +288,22 @@ class _Creation:
         sets = home.validator_sets.read_bytes() if home.validator_sets.exists() else None
         return HomeFiles(
             genesis=write(f"{folder}/genesis.json", home.genesis.read_bytes()),
+            initial_state=self._copy_initial_state(folder),
             config=write(f"{folder}/config.toml", config.encode()),
             validator_sets=None if sets is None else write(f"{folder}/validator_sets", sets),
             key_files=keys,
             # Last of all: each signature that is in it is one less that is not.
             signing_histories=self._copy_histories(f"{folder}/signing_history", made_at, height),
         )
+
+    def _copy_initial_state(self, folder: str) -> BackupFile | None:
+        """The file of the initial state, which is the same for good: an earlier run's, if there is one."""
+        if self._genesis.initial_state is None:
+            return None
+        if self._earlier is not None and self._earlier.home.initial_state is not None:
+            return self._earlier.home.initial_state
+        check_initial_state(self._home.initial_state, self._genesis)
+        return self._files.write(f"{folder}/initial_state.bin", self._home.initial_state.read_bytes())
 
     def _copy_histories(self, folder: str, made_at: str, height: int) -> tuple[BackupFile, ...]:
         doubt = (

@@ -79,6 +79,8 @@ class HomeFiles(_Part):
     """What of a home is the node's own."""
 
     genesis: BackupFile
+    initial_state: BackupFile | None = None
+    """Left out of the manifest where genesis names none."""
     config: BackupFile
     validator_sets: BackupFile | None
     signing_histories: tuple[BackupFile, ...]
@@ -109,6 +111,8 @@ class Manifest(_Part):
         """Every file that it names."""
         home = self.home
         yield from (home.genesis, home.config)
+        if home.initial_state is not None:
+            yield home.initial_state
         if home.validator_sets is not None:
             yield home.validator_sets
         yield from (*home.signing_histories, *home.key_files)
@@ -180,6 +184,8 @@ def find_manifest(folder: Path) -> FoundManifest | None:
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Make it what the backup in `folder` holds; all files that it names must be on disk. Raises OSError."""
     content = manifest.model_dump(mode="json")
+    if manifest.home.initial_state is None:
+        del content["home"]["initial_state"]
     document = {"digest": _digest(content), "manifest": content}
     encoded = json.dumps(document, indent=1).encode() + b"\n"
     for name in (MANIFEST_COPY_NAME, MANIFEST_NAME):

@@ -49,6 +49,7 @@ from step_node.signing.key_file import create_key_file
 from step_node.signing.keystore import keystore_address, new_private_key
 from step_node.snapshot.audit import add_up_state
 from step_node.snapshot.chunks import stored_records
+from step_node.snapshot.initial_state import initialise_store
 from step_node.snapshot.validator_sets import ValidatorSetLinks
 from step_node.storage.interface import RestoredState, Storage, StoredBatch
 from step_node.storage.open import MongoSettings, find_store, open_storage
@@ -191,6 +192,8 @@ class _Restore:
         make_directory(home.data)
         make_directory(home.p2p_key.parent)
         write_atomically(home.genesis, read_file(self._folder, manifest.home.genesis))
+        if manifest.home.initial_state is not None:
+            write_atomically(home.initial_state, read_file(self._folder, manifest.home.initial_state))
         sets = manifest.home.validator_sets
         usable = sets is not None and sets.path not in self._damaged
         if sets is not None and usable and self._base is not None and not home.validator_sets.exists():
@@ -226,7 +229,7 @@ class _Restore:
                     " one with --mongodb-database"
                 )
         async with open_storage(settings, alone=True) as storage:
-            await storage.initialise(genesis.hash, genesis.head(), genesis.accounts())
+            await initialise_store(storage, genesis, self._home.initial_state)
             resumed_from = (await storage.head()).chain.height or None
             if self._base is not None and resumed_from is None:
                 await self._take_state(self._base, storage)
@@ -413,6 +416,8 @@ def _require_sound(
     """Raise `BackupError`, naming every damaged file that this restore needs."""
     base_height = 0 if base is None else base.height
     needed = {manifest.home.genesis.path}
+    if manifest.home.initial_state is not None:
+        needed.add(manifest.home.initial_state.path)
     if wishes.config is None:
         needed.add(manifest.home.config.path)
     if base is not None:

@@ -342,6 +342,12 @@ def _losses(manifest: Manifest) -> Iterator[tuple[BackupFile, str, str]]:
         "Nothing can be restored without it, but it is the same on every node of the chain.",
         f"Copy the chain's genesis.json over it, byte for byte. Or: {again}",
     )
+    if manifest.home.initial_state is not None:
+        yield (
+            manifest.home.initial_state,
+            "Nothing can be restored without it, but it is the same on every node of the chain.",
+            f"Copy the chain's initial_state.bin over it, byte for byte. Or: {again}",
+        )
     yield (
         manifest.home.config,
         "The settings are lost, and nothing else.",

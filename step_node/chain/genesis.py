@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pydantic_core import from_json
 
 from consensus.values import VALIDATORS_MAX
+from step_node.chain.initial_state import AMOUNT_USTEP_MAX, InitialState
 from step_node.crypto.eip191 import address_of
 from step_node.errors import StepNodeError, describe_validation_error
 from step_node.ledger.commitment import EMPTY_LANES
@@ -35,9 +36,6 @@ from step_node.receipts.verification import Trust
 from step_node.strict_json import unique_keys
 
 GENESIS_BYTES_MAX = 16_000_000
-AMOUNT_USTEP_MAX = 2**53 - 1
-"""Amounts are JSON integers, which are exact up to here everywhere (RFC 8785 §3.2.2.3)."""
-
 NO_PROPOSER = bytes(20)
 """Who "proposed" height 0."""
 
@@ -94,6 +92,8 @@ class GenesisPlan(BaseModel):
     """The version of the rules that the chain begins with; without it, the first."""
     parameters: Parameters = Parameters()
     allocations: dict[AddressText, AmountUstep] = Field(default_factory=dict)
+    initial_state: InitialState | None = None
+    """Records in a file of their own that the chain begins with as well; without it, there are none."""
 
     @field_validator("genesis_time_ms")
     @classmethod
@@ -143,13 +143,20 @@ class Genesis(GenesisPlan):
                     f" {minimum_ustep} µSTEP"
                 )
         if self.supply_ustep > AMOUNT_USTEP_MAX:
-            raise ValueError(f"allocations and stakes together must not pass {AMOUNT_USTEP_MAX} µSTEP")
+            also = "" if self.initial_state is None else " and initial_state.balances_ustep"
+            raise ValueError(f"allocations and stakes{also} together must not pass {AMOUNT_USTEP_MAX} µSTEP")
         return self
 
     @property
     def supply_ustep(self) -> int:
         """Everything that exists at height 0, in micro-STEP."""
-        return sum(self.allocations.values()) + sum(validator.stake_ustep for validator in self.validators)
+        return self.balances_ustep + sum(validator.stake_ustep for validator in self.validators)
+
+    @property
+    def balances_ustep(self) -> int:
+        """What all accounts hold at height 0, in micro-STEP."""
+        initial_ustep = 0 if self.initial_state is None else self.initial_state.balances_ustep
+        return sum(self.allocations.values()) + initial_ustep
 
     def told_to_wait(self, now_ms: int) -> str | None:
         """For people: when the chain begins, if by this clock it has not begun."""
@@ -200,7 +207,7 @@ class Genesis(GenesisPlan):
             proposer=NO_PROPOSER,
             paid_ustep=0,
             minted_ustep=self.supply_ustep,
-            balances_ustep=sum(self.allocations.values()),
+            balances_ustep=self.balances_ustep,
             stakes_ustep=sum(validator.stake_ustep for validator in validators),
             burnt_ustep=0,
             evidence_mark_ms=self.genesis_time_ms,
@@ -213,7 +220,8 @@ class Genesis(GenesisPlan):
             ParametersRecord(self.parameters.canonical_json()),
             *protocol.kept(),
         ]
-        return head_with_commitment(StateHead(chain, self.parameters, validators, protocol, EMPTY_LANES), records)
+        lanes = EMPTY_LANES if self.initial_state is None else self.initial_state.lanes_bytes
+        return head_with_commitment(StateHead(chain, self.parameters, validators, protocol, lanes), records)
 
 
 def load_genesis(path: Path) -> Genesis:

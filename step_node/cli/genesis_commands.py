@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from step_node.cli.genesis_import_command import import_
 from step_node.cli.keys_commands import PasswordFileOption, load_private_key
 from step_node.cli.output import print_json
 
@@ -168,6 +169,9 @@ def check(
     url: Annotated[
         str | None, typer.Option(help="The API of a node that somebody else runs: its chain must begin with this.")
     ] = None,
+    initial_state: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The initial state, which must be the one that genesis names.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Check a genesis before starting with it, and print the hash that all must have, and what may not be meant."""
@@ -177,6 +181,7 @@ def check(
     from step_node.chain.genesis import GenesisPlan, load_document, load_genesis
     from step_node.clock import SystemClock
     from step_node.proofs.timestamps import format_timestamp
+    from step_node.snapshot.initial_state import check_initial_state
 
     collected = load_genesis(genesis)
     if plan is not None:
@@ -186,6 +191,9 @@ def check(
         check_mine(collected, declared)
     if url is not None:
         _check_same_chain(url, collected)
+    if initial_state is not None:
+        check_initial_state(initial_state, collected)
+    named = collected.initial_state
     now_ms = SystemClock().now_ms()
     collected.check_time(now_ms)
     found = list(warnings(collected, now_ms=now_ms))
@@ -198,6 +206,7 @@ def check(
                 "validators": len(collected.validators),
                 "allocations": len(collected.allocations),
                 "supply": step_text(collected.supply_ustep),
+                "initialStateRoot": None if named is None else f"0x{named.root.hex()}",
                 "mine": None if declared is None else declared.validator.address,
                 "warnings": found,
             }
@@ -206,6 +215,12 @@ def check(
     typer.echo(f"chain      {collected.chain_id}, begins at {format_timestamp(collected.genesis_time_ms)}")
     typer.echo(f"validators {len(collected.validators)}")
     typer.echo(f"supply     {step_text(collected.supply_ustep)} STEP, {len(collected.allocations)} allocations")
+    if named is not None:
+        looked = "as in the file" if initial_state is not None else "not looked at: give --initial-state FILE"
+        typer.echo(
+            f"state      {named.accounts} accounts, {named.triangles} triangles, {named.nonces} nonces ({looked})"
+        )
+        typer.echo(f"state root {_aloud(named.root)}")
     if declared is not None:
         typer.echo(f"mine       {declared.validator.address} is in it, as declared")
     typer.echo(f"hash       {_aloud(collected.hash)}")
@@ -226,6 +241,13 @@ def _check_same_chain(url: str, genesis: Genesis) -> None:
             f"the node at {url} has the genesis {plain(theirs)}, and this file is 0x{genesis.hash.hex()}: one of you"
             " has another chain's; ask others before you start"
         )
+
+
+app.command(
+    "import",
+    epilog="Example: step-node genesis import --plan plan.json --mongodb-uri mongodb://127.0.0.1:27017/step"
+    " --report report.ndjson --dry-run",
+)(import_)
 
 
 def _check_new(output: Path) -> None:

@@ -38,6 +38,10 @@ def init(
     genesis: Annotated[
         Path | None, typer.Option(metavar="FILE", help="genesis.json of the chain to join; without it, a new chain.")
     ] = None,
+    initial_state: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The initial state, if this genesis names one (docs/import.md)."),
+    ] = None,
     validator: Annotated[bool, typer.Option("--validator", help="Make a validator's key, in a keystore.")] = False,
     bootstrap: Annotated[
         list[str] | None,
@@ -70,6 +74,8 @@ def init(
 
     if genesis is None and not validator:
         raise typer.BadParameter("give --genesis FILE to join a chain, or --validator to begin one")
+    if genesis is None and initial_state is not None:
+        raise typer.BadParameter("goes with --genesis", param_hint="--initial-state")
     if genesis is None and chain_id is None:
         raise typer.BadParameter("is needed for a new chain", param_hint="--chain-id")
     node_home = NodeHome(home)
@@ -78,7 +84,8 @@ def init(
         if validator:
             raise typer.BadParameter(f"{home} has its keys already", param_hint="--validator")
         chain = _given_genesis(genesis, chain_id)
-        complete_home(node_home, genesis=chain, config=config)
+        _check_initial_state(chain, initial_state)
+        complete_home(node_home, genesis=chain, config=config, initial_state=initial_state)
         _tell(node_home, chain)
         return
     check_no_home(node_home)
@@ -86,6 +93,7 @@ def init(
     address = NetworkNode(keys, api_port, p2p_port).p2p_address
     if genesis is not None:
         chain = _given_genesis(genesis, chain_id)
+        _check_initial_state(chain, initial_state)
     else:
         chain = new_genesis(
             chain_id=chain_id or "",
@@ -93,7 +101,7 @@ def init(
             validators=[(keys.validator or b"", address)],
         )
     password = find_password(password_file, purpose="for the validator's keystore", confirm=True) if validator else ""
-    write_home(node_home, keys=keys, genesis=chain, config=config, password=password)
+    write_home(node_home, keys=keys, genesis=chain, config=config, password=password, initial_state=initial_state)
     _tell(node_home, chain)
 
 
@@ -213,6 +221,19 @@ def _given_genesis(path: Path, chain_id: str | None) -> Genesis:
     if chain_id is not None and chain_id != genesis.chain_id:
         raise CommandError(f"--chain-id: {path} is of the chain {genesis.chain_id!r}, not {chain_id!r}")
     return genesis
+
+
+def _check_initial_state(genesis: Genesis, initial_state: Path | None) -> None:
+    """Raise before anything is made unless `initial_state` is what genesis names, or neither is there."""
+    from step_node.snapshot.initial_state import check_initial_state
+
+    if initial_state is not None:
+        check_initial_state(initial_state, genesis)
+    elif genesis.initial_state is not None:
+        raise typer.BadParameter(
+            f"is needed: genesis names a state of {genesis.initial_state.accounts} accounts to begin with",
+            param_hint="--initial-state",
+        )
 
 
 def _check_store(store: StoreChoice, mongodb_uri: str | None) -> None:

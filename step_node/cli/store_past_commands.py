@@ -163,6 +163,7 @@ async def _copy(home: NodeHome, config: NodeConfig, target: StorageSettings, dry
     from step_node.durable.atomic_file import fsync_directory
     from step_node.home.store import storage_settings
     from step_node.snapshot.copying import CopyPlan, copy_store
+    from step_node.snapshot.initial_state import initialise_store
     from step_node.storage.open import MongoSettings, SqliteSettings, open_storage
 
     genesis = load_genesis(home.genesis)
@@ -171,7 +172,7 @@ async def _copy(home: NodeHome, config: NodeConfig, target: StorageSettings, dry
             typer.echo(f"would copy {await CopyPlan.of(source)}")
             return
         async with open_storage(target, alone=True) as copied:
-            await copied.initialise(genesis.hash, genesis.head(), genesis.accounts())
+            await initialise_store(copied, genesis, home.initial_state)
             plan = await copy_store(source, copied, lambda line: typer.echo(line, err=True))
     match target:
         case SqliteSettings(path):

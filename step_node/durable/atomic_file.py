@@ -7,7 +7,11 @@ directory is fsynced, because the name is the directory's data and not the file'
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 PRIVATE_MODE = 0o600
 """Read and written by the owner alone."""
@@ -20,17 +24,26 @@ def write_atomically(path: Path, content: bytes, mode: int = PRIVATE_MODE, repla
     Raises OSError as the system gives it; the path then holds the old content or, if only the directory could not be
     fsynced, the new one.
     """
+    with written_atomically(path, mode, replace) as file:
+        write_fully(file.fileno(), content)
+
+
+@contextmanager
+def written_atomically(path: Path, mode: int = PRIVATE_MODE, replace: bool = True) -> Iterator[BinaryIO]:
+    """The same for a content that is too large for memory: what is written to the file in this block.
+
+    If the block raises, the path is as it was.
+    """
     new = path.with_name(f".{path.name}.new")
     # What a crash left half-written; made anew, so that its permissions are `mode` from the first byte.
     new.unlink(missing_ok=True)
     try:
         descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-        try:
+        with open(descriptor, "wb") as file:  # noqa: PTH123 (of a descriptor, which a Path cannot open)
             os.fchmod(descriptor, mode)
-            write_fully(descriptor, content)
+            yield file
+            file.flush()
             os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
         if replace:
             new.replace(path)
         else:
@@ -38,6 +51,12 @@ def write_atomically(path: Path, content: bytes, mode: int = PRIVATE_MODE, repla
     finally:
         new.unlink(missing_ok=True)
     fsync_directory(path.parent)
+
+
+def copy_durably(source: Path, target: Path, mode: int = PRIVATE_MODE) -> None:
+    """Durably make a copy of a file, which may be too large for memory. Raises FileExistsError, OSError."""
+    with source.open("rb") as original, written_atomically(target, mode, replace=False) as file:
+        shutil.copyfileobj(original, file)
 
 
 def write_fully(descriptor: int, content: bytes) -> None:

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from p2p.libp2p_host import peer_id_of
 from step_node.chain.genesis import Genesis, GenesisError, GenesisValidator
 from step_node.crypto.eip191 import address_of, public_key_of
-from step_node.durable.atomic_file import write_atomically
+from step_node.durable.atomic_file import copy_durably, write_atomically
 from step_node.errors import StepNodeError, describe_validation_error
 from step_node.home.config import (
     ApiConfig,
@@ -37,6 +37,7 @@ from step_node.parameters import USTEP_PER_STEP, Parameters
 from step_node.signing.key_file import create_key_file
 from step_node.signing.keystore import KdfStrength, create_keystore
 from step_node.signing.private_file import create_private_file
+from step_node.snapshot.initial_state import check_initial_state
 
 LOOPBACK = "127.0.0.1"
 ALL_INTERFACES = "0.0.0.0"
@@ -163,6 +164,7 @@ def write_home(
     password: str,
     strength: KdfStrength = KdfStrength.STANDARD,
     keep_password: bool = False,
+    initial_state: Path | None = None,
 ) -> None:
     """Make a home for `keys` that were made just now: `begin_home`, `complete_home`."""
     begin_home(
@@ -173,7 +175,7 @@ def write_home(
         strength=strength,
         keep_password=keep_password,
     )
-    complete_home(home, genesis=genesis, config=config)
+    complete_home(home, genesis=genesis, config=config, initial_state=initial_state)
 
 
 def begin_home(
@@ -208,11 +210,15 @@ def is_begun(home: NodeHome) -> bool:
     return home.p2p_key.exists() and not home.genesis.exists() and not home.config.exists()
 
 
-def complete_home(home: NodeHome, *, genesis: Genesis, config: NodeConfig) -> None:
-    """Give a begun home its genesis and its settings.
+def complete_home(home: NodeHome, *, genesis: Genesis, config: NodeConfig, initial_state: Path | None = None) -> None:
+    """Give a begun home its genesis, a copy of the initial state that genesis names, and its settings.
 
-    Raises StepNodeError if a validator's history there is of another chain, FileExistsError, OSError.
+    Raises StepNodeError if a validator's history there is of another chain, or the initial state is not the one that
+    genesis names; FileExistsError, OSError.
     """
+    if initial_state is not None:
+        check_initial_state(initial_state, genesis)
+        copy_durably(initial_state, home.initial_state)
     for validator in keys_with_history(home):
         begin_history(home, chain_id=genesis.chain_id, validator=validator)
     write_atomically(home.genesis, genesis.model_dump_json(indent=2, exclude_none=True).encode() + b"\n", replace=False)
@@ -248,6 +254,7 @@ def write_network_homes(
     retention: RetentionConfig | None = None,
     password: str,
     bootstrap_at_first_only: bool = False,
+    initial_state: Path | None = None,
 ) -> None:
     """Write one home for each node: one genesis, each knowing all the others; or all knowing the first one alone.
 
@@ -277,6 +284,7 @@ def write_network_homes(
             password=password,
             strength=KdfStrength.DEVNET,
             keep_password=True,
+            initial_state=initial_state,
         )
 
 

@@ -23,6 +23,11 @@ class NodeHome:
         return self.root / "genesis.json"
 
     @property
+    def initial_state(self) -> Path:
+        """The records that the chain begins with, where its genesis names any; read once, to fill the store."""
+        return self.root / "initial_state.bin"
+
+    @property
     def validator_keystore(self) -> Path:
         """The validator's hot key, encrypted. A node without it only observes."""
         return self.root / "keys" / "validator.json"

@@ -53,6 +53,7 @@ from step_node.signing.remote.address import PinnedTls, TlsAddress, parse_signer
 from step_node.signing.remote.client import RemoteSigner
 from step_node.signing.signer import Signer, ValidatorSigner
 from step_node.snapshot.audit import add_up_state
+from step_node.snapshot.initial_state import initialise_store
 from step_node.storage.interface import BACKGROUND_SHARE, Storage, StorageMismatch, StorageUnavailable
 from step_node.storage.open import open_storage
 
@@ -110,7 +111,7 @@ async def open_parts(
             open_libp2p_network(_network_settings(config, keys), bans=bans) as network,
             open_traces(config.telemetry, peer_id=network.peer_id, chain_id=genesis.chain_id) as traces,
         ):
-            await storage.initialise(genesis.hash, genesis.head(), genesis.accounts())
+            await initialise_store(storage, genesis, home.initial_state)
             rules_of((await storage.head()).protocol)
             await _check_state(storage)
             records = (await storage.head()).validators
@@ -265,7 +266,7 @@ async def believable_height_here(home: NodeHome, config: NodeConfig, genesis: Ge
     The home must be locked. Raises `StepNodeError` if the store cannot be used.
     """
     async with open_storage(storage_settings(home, config.storage), alone=True) as storage:
-        await storage.initialise(genesis.hash, genesis.head(), genesis.accounts())
+        await initialise_store(storage, genesis, home.initial_state)
         return _believable_height(await storage.head(), clock)
 
 

@@ -37,7 +37,7 @@ BUNDLE_BYTES_MAX = 200_000
 _CheckedFields = tuple[bytes, TriangleId, float, float, float, int, str, bytes]
 """`WIRE_FIELDS` that have passed every rule."""
 
-_NONCE_FORM = re.compile(f"[A-Za-z0-9._-]{{1,{NONCE_CHARACTERS_MAX}}}")
+NONCE_FORM = re.compile(f"[A-Za-z0-9._-]{{1,{NONCE_CHARACTERS_MAX}}}")
 
 
 class MalformedProof(ValueError):
@@ -157,7 +157,7 @@ def _check_fields(fields: object) -> _CheckedFields:
         raise MalformedProof("accuracy_m: must be a finite float above 0")
     if type(timestamp_ms) is not int or not TIMESTAMP_MIN_MS <= timestamp_ms <= TIMESTAMP_MAX_MS:
         raise MalformedProof(f"timestamp_ms: must be an integer from {TIMESTAMP_MIN_MS} to {TIMESTAMP_MAX_MS}")
-    if type(nonce) is not str or _NONCE_FORM.fullmatch(nonce) is None:
+    if type(nonce) is not str or NONCE_FORM.fullmatch(nonce) is None:
         raise MalformedProof(f"nonce: must be 1 to {NONCE_CHARACTERS_MAX} characters out of A-Z a-z 0-9 . _ -")
     if type(signature) is not bytes or len(signature) != SIGNATURE_BYTES:
         raise MalformedProof(f"signature: must be {SIGNATURE_BYTES} bytes")

@@ -196,6 +196,15 @@ StoredRecord: TypeAlias = Account | Triangle | NonceRecord
 """A record of which there are many. The others are in `StateHead`."""
 
 
+InitialPages: TypeAlias = Callable[[], Iterable[Sequence[StoredRecord]]]
+"""Gives every record of an initial state, each once, in pages, from the first on whenever it is called."""
+
+
+def no_initial_pages() -> Iterable[Sequence[StoredRecord]]:
+    """For a chain that begins with its allocations alone."""
+    return ()
+
+
 @dataclass(frozen=True, slots=True)
 class RestoredState:
     """The whole state of one height, as `Storage.restore` takes it. `base` is the batch that led to it.
@@ -340,8 +349,17 @@ class Storage(StorageReads, Protocol):
         """The same store for whoever asks from outside: the node's own calls never wait behind theirs."""
         ...
 
-    async def initialise(self, genesis_hash: bytes, head: StateHead, accounts: Sequence[Account]) -> None:
-        """Write the genesis state into an empty store.
+    async def initialise(
+        self,
+        genesis_hash: bytes,
+        head: StateHead,
+        accounts: Sequence[Account],
+        initial_pages: InitialPages = no_initial_pages,
+    ) -> None:
+        """Write the genesis state into an empty store: its accounts, and what `initial_pages` gives besides.
+
+        `initial_pages` is asked only where the store needs them, from any thread, perhaps more than once; what it
+        raises leaves the store without a chain.
 
         A store that already holds this genesis is left as it is, at whatever height it stands.
         Raises `StorageMismatch` when it holds another chain (naming both hashes) or a newer schema (naming both).

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import heapq
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
 from itertools import islice, takewhile
@@ -37,6 +37,7 @@ from step_node.storage.interface import (
     FinalisedProof,
     History,
     HistoryEnds,
+    InitialPages,
     Kept,
     LedgerTotals,
     Place,
@@ -46,7 +47,9 @@ from step_node.storage.interface import (
     Storage,
     StorageReads,
     StoredBatch,
+    StoredRecord,
     Transaction,
+    no_initial_pages,
 )
 from step_node.storage.transactions import place_of
 
@@ -79,14 +82,20 @@ class MemoryStorage(Storage):
         """This store: nobody waits for it."""
         return self
 
-    async def initialise(self, genesis_hash: bytes, head: StateHead, accounts: Sequence[Account]) -> None:
+    async def initialise(
+        self,
+        genesis_hash: bytes,
+        head: StateHead,
+        accounts: Sequence[Account],
+        initial_pages: InitialPages = no_initial_pages,
+    ) -> None:
         checks.require_initial_state(genesis_hash, head, accounts)
         if self._genesis_hash is not None:
             checks.require_same_genesis(self._genesis_hash, genesis_hash)
             return
+        self._take_state([accounts, *initial_pages()])
         self._genesis_hash = genesis_hash
         self._head = head
-        self._accounts = {account.address: account for account in accounts}
 
     async def head(self) -> StateHead:
         return self._required_head()
@@ -326,10 +335,17 @@ class MemoryStorage(Storage):
         checks.require_restorable(restored.head, restored.base)
         if checks.already_restored(self._required_head().chain, restored.head):
             return
+        self._take_state(restored.pages())
+        self._batches[restored.base.height] = restored.base
+        self._kept = checks.kept_after_restore(restored.base, restored.kept)
+        self._head = restored.head
+
+    def _take_state(self, pages: Iterable[Sequence[StoredRecord]]) -> None:
+        """Make these records all that there are."""
         accounts: dict[bytes, Account] = {}
         triangles: dict[int, Triangle] = {}
         nonces: dict[tuple[bytes, str], NonceRecord] = {}
-        for page in restored.pages():
+        for page in pages:
             for record in page:
                 match record:
                     case Account():
@@ -339,9 +355,6 @@ class MemoryStorage(Storage):
                     case NonceRecord():
                         nonces[_nonce_key(record)] = record
         self._accounts, self._triangles, self._nonces = accounts, triangles, nonces
-        self._batches[restored.base.height] = restored.base
-        self._kept = checks.kept_after_restore(restored.base, restored.kept)
-        self._head = restored.head
         self._level_counts = counts_of_triangles(triangles.values())
 
     async def all_proofs(self, *, limit: int, after: bytes | None) -> Sequence[FinalisedProof]:

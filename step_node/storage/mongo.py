@@ -29,12 +29,15 @@ from step_node.storage.interface import (
     FinalisedProof,
     History,
     HistoryEnds,
+    InitialPages,
     LedgerTotals,
     Prunable,
     RecordSink,
     RestoredState,
     Storage,
     StorageReads,
+    StoredRecord,
+    no_initial_pages,
 )
 from step_node.storage.mongo_documents import Document
 from step_node.storage.mongo_driver import CONNECTIONS_MAX, Driver, settled
@@ -110,28 +113,53 @@ class MongoStorage(MongoReads, Storage):
                 await _end(thread, opened)
         return cls(thread, opened, answers_from=answers_from)
 
-    async def initialise(self, genesis_hash: bytes, head: StateHead, accounts: Sequence[Account]) -> None:
+    async def initialise(
+        self,
+        genesis_hash: bytes,
+        head: StateHead,
+        accounts: Sequence[Account],
+        initial_pages: InitialPages = no_initial_pages,
+    ) -> None:
+        """As the interface says. An initial state goes in as a restored one does: under a mark, before the head."""
         checks.require_initial_state(genesis_hash, head, accounts)
-        # In a transaction: a snapshot may be of a moment before the mark was set.
-        restored_half = await self._write(self._is_restored_half)
-        if restored_half:
-            await self._thread.run(lambda: self._database.retried(lambda: clear_state(self._database)))
+        counts: CountsByLevel = {}
 
-        async def work(session: Driver) -> None:
+        async def find_chain(session: Driver) -> Document | None:
             meta = self._database.collection(documents.META)
-            stored = await settled(meta.find_one({"_id": "chain"}, session=session))
+            stored: Document | None = await settled(meta.find_one({"_id": "chain"}, session=session))
             if stored is not None:
                 checks.require_same_genesis(stored["genesis_hash"], genesis_hash)
                 self._database.durable.note(stored["height"])
-                if restored_half and await self._is_restored_half(session):
-                    await self._insert(session, documents.ACCOUNTS, map(documents.account_document, accounts))
-                    await settled(meta.delete_one(documents.RESTORING, session=session))
-                return
-            chain = {"_id": "chain", "genesis_hash": genesis_hash} | documents.head_document(head)
-            await settled(meta.insert_one(chain, session=session))
-            await self._insert(session, documents.VALIDATORS, map(documents.validator_document, head.validators))
-            await self._insert(session, documents.ACCOUNTS, map(documents.account_document, accounts))
+            return stored
 
+        async def must_be_filled(session: Driver) -> bool:
+            if await self._is_marked(session):
+                await find_chain(session)
+                return True
+            if await find_chain(session) is not None or initial_pages is no_initial_pages:
+                return False
+            await self._insert(session, documents.META, [{**documents.RESTORING, "height": 0}])
+            return True
+
+        async def fill() -> None:
+            await self._replace_records(initial_pages(), counts)
+
+        async def work(session: Driver) -> None:
+            stored = await find_chain(session)
+            if stored is not None and not await self._is_marked(session):
+                return
+            meta = self._database.collection(documents.META)
+            if stored is None:
+                levels = {"levels": documents.level_counts_document(counts)} if counts else {}
+                chain = {"_id": "chain", "genesis_hash": genesis_hash} | documents.head_document(head) | levels
+                await settled(meta.insert_one(chain, session=session))
+                await self._insert(session, documents.VALIDATORS, map(documents.validator_document, head.validators))
+            await self._insert(session, documents.ACCOUNTS, map(documents.account_document, accounts))
+            await settled(meta.delete_one(documents.RESTORING, session=session))
+
+        # In a transaction: a snapshot may be of a moment before the mark was set.
+        if await self._write(must_be_filled):
+            await self._thread.run(lambda: self._database.retried(fill))
         await self._write(work)
 
     async def finalise(self, finalised: FinalisedBatch) -> None:
@@ -216,17 +244,14 @@ class MongoStorage(MongoReads, Storage):
         async def fill() -> None:
             meta = self._database.collection(documents.META)
             await settled(meta.update_one(documents.RESTORING, {"$set": {"height": restored.base.height}}, upsert=True))
-            await clear_state(self._database)
-            counts.clear()
-            for page in restored.pages():
-                await insert_records(self._database, page)
-                add_counts(counts, counts_of_triangles(one for one in page if isinstance(one, Triangle)))
+            await self._replace_records(restored.pages(), counts)
 
         async def move_head(session: Driver) -> None:
             if await is_done(session):
                 return
             meta = self._database.collection(documents.META)
-            update = documents.head_update(restored.head, documents.level_growth(counts))
+            levels = {"levels": documents.level_counts_document(counts)}
+            update = {"$set": documents.head_document(restored.head) | levels}
             await settled(meta.update_one({"_id": "chain"}, update, session=session))
             await self._insert(session, documents.BATCHES, [documents.batch_document(restored.base)])
             await write_kept(self._database, session, checks.kept_after_restore(restored.base, restored.kept))
@@ -269,7 +294,15 @@ class MongoStorage(MongoReads, Storage):
     async def _write(self, work: Callable[[Driver], Awaitable[ResultT]]) -> ResultT:
         return await self._thread.run(lambda: self._database.transaction(work))
 
-    async def _is_restored_half(self, session: Driver) -> bool:
+    async def _replace_records(self, pages: Iterable[Sequence[StoredRecord]], counts: CountsByLevel) -> None:
+        """Make these records all that there are, and `counts` those of their levels. Outside of any transaction."""
+        await clear_state(self._database)
+        counts.clear()
+        for page in pages:
+            await insert_records(self._database, page)
+            add_counts(counts, counts_of_triangles(one for one in page if isinstance(one, Triangle)))
+
+    async def _is_marked(self, session: Driver) -> bool:
         meta = self._database.collection(documents.META)
         return await settled(meta.find_one(documents.RESTORING, session=session)) is not None
 

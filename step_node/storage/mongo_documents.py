@@ -40,7 +40,7 @@ Document: TypeAlias = dict[str, Any]
 META = "meta"
 """`schema` (written when the indexes exist), `chain` (the genesis hash and the head); at times the two below."""
 RESTORING: Final[Mapping[str, str]] = {"_id": "restoring"}
-"""In META while a snapshot is being restored: the records are those of no height."""
+"""In META while a snapshot, or an initial state, is being written: the records are those of no height."""
 REMOVING: Final[Mapping[str, str]] = {"_id": "removing"}
 """In META while the database is being dropped, collection by collection: what is still there is no store."""
 KEPT: Final[Mapping[str, str]] = {"_id": "kept"}
@@ -262,6 +262,11 @@ def level_growth(counts: CountsByLevel) -> dict[str, int]:
     return {
         f"levels.{level}.{name}": getattr(of_level, name) for level, of_level in counts.items() for name in _COUNTED
     }
+
+
+def level_counts_document(counts: CountsByLevel) -> Document:
+    """The `levels` of a `chain` document: what `level_counts_from` reads."""
+    return {str(level): {name: getattr(of_level, name) for name in _COUNTED} for level, of_level in counts.items()}
 
 
 def level_counts_from(document: Document) -> CountsByLevel:

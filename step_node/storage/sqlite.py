@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -29,6 +29,7 @@ from step_node.storage.interface import (
     FinalisedProof,
     History,
     HistoryEnds,
+    InitialPages,
     LedgerTotals,
     Prunable,
     RecordSink,
@@ -37,6 +38,7 @@ from step_node.storage.interface import (
     StorageReads,
     StoredBatch,
     StoredRecord,
+    no_initial_pages,
 )
 from step_node.storage.pace import Pace
 from step_node.storage.sqlite_file import give_back_pages, meaningful_errors, open_writer, transaction
@@ -80,7 +82,13 @@ class SqliteStorage(SqliteReads, Storage):
         """
         return cls(path, await trio.to_thread.run_sync(partial(open_writer, path, alone=alone)))
 
-    async def initialise(self, genesis_hash: bytes, head: StateHead, accounts: Sequence[Account]) -> None:
+    async def initialise(
+        self,
+        genesis_hash: bytes,
+        head: StateHead,
+        accounts: Sequence[Account],
+        initial_pages: InitialPages = no_initial_pages,
+    ) -> None:
         checks.require_initial_state(genesis_hash, head, accounts)
 
         def work(connection: sqlite3.Connection) -> None:
@@ -95,6 +103,7 @@ class SqliteStorage(SqliteReads, Storage):
             )
             rows.write_rows(connection, "INSERT", rows.VALIDATORS, map(rows.validator_row, head.validators))
             rows.write_rows(connection, "INSERT", rows.ACCOUNTS, map(rows.account_row, accounts))
+            _write_records(connection, initial_pages())
 
         await self._write(work)
 
@@ -235,9 +244,18 @@ def _record_pages(connection: sqlite3.Connection) -> Iterator[list[StoredRecord]
 def _restore(connection: sqlite3.Connection, restored: RestoredState) -> None:
     if checks.already_restored(read_head(connection).chain, restored.head):
         return
-    # Genesis is all that a store at height 0 holds: its allocations.
-    connection.execute("DELETE FROM accounts")
-    for page in restored.pages():
+    # Genesis is all that a store at height 0 holds: its allocations, and its initial state.
+    for table in (rows.ACCOUNTS, rows.TRIANGLES, rows.NONCES, rows.LEVELS):
+        connection.execute(f"DELETE FROM {table.name}")
+    _write_records(connection, restored.pages())
+    rows.write_rows(connection, "INSERT", rows.BATCHES, [rows.batch_row(restored.base)])
+    write_kept(connection, checks.kept_after_restore(restored.base, restored.kept))
+    _write_head(connection, restored.head)
+
+
+def _write_records(connection: sqlite3.Connection, pages: Iterable[Sequence[StoredRecord]]) -> None:
+    """Write records that are not there yet, and count what has happened at their levels."""
+    for page in pages:
         accounts = (rows.account_row(one) for one in page if isinstance(one, Account))
         triangles = (rows.triangle_row(one) for one in page if isinstance(one, Triangle))
         nonces = (rows.nonce_row(one) for one in page if isinstance(one, NonceRecord))
@@ -245,6 +263,3 @@ def _restore(connection: sqlite3.Connection, restored: RestoredState) -> None:
         rows.write_rows(connection, "INSERT", rows.TRIANGLES, triangles)
         rows.write_rows(connection, "INSERT", rows.NONCES, nonces)
         _add_level_counts(connection, counts_of_triangles(one for one in page if isinstance(one, Triangle)))
-    rows.write_rows(connection, "INSERT", rows.BATCHES, [rows.batch_row(restored.base)])
-    write_kept(connection, checks.kept_after_restore(restored.base, restored.kept))
-    _write_head(connection, restored.head)

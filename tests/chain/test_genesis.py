@@ -12,13 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from step_node.chain.genesis import (
-    AMOUNT_USTEP_MAX,
     GENESIS_AHEAD_MS_MAX,
     GENESIS_BYTES_MAX,
     GenesisError,
     load_genesis,
     parse_genesis,
 )
+from step_node.chain.initial_state import AMOUNT_USTEP_MAX
 from step_node.parameters import USTEP_PER_STEP
 from tests.support.chains import make_genesis
 from tests.support.proofs import address

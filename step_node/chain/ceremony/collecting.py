@@ -39,6 +39,7 @@ def collect(plan: GenesisPlan, declarations: Mapping[str, Declaration]) -> Genes
             protocol_version=plan.protocol_version,
             parameters=plan.parameters,
             allocations=plan.allocations,
+            initial_state=plan.initial_state,
             validators=tuple(validators),
         )
     except ValidationError as error:

@@ -14,7 +14,8 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from step_node.chain.genesis import AMOUNT_USTEP_MAX, GenesisError, parse_json, read_text
+from step_node.chain.genesis import GenesisError, parse_json, read_text
+from step_node.chain.initial_state import AMOUNT_USTEP_MAX
 from step_node.crypto.checksum import has_wrong_checksum
 from step_node.errors import describe_validation_error
 from step_node.operations.json_form import STEP_PATTERN
