@@ -26,6 +26,11 @@ EVENTS: Final = "triangle_events"
 
 PAGE_DOCUMENTS: Final = 1_000
 SERVER_SELECTION_TIMEOUT_MS: Final = 5_000
+DOCUMENT_OPTIONS: Final[CodecOptions[dict[str, Any]]] = CodecOptions(
+    tz_aware=True, datetime_conversion=DatetimeConversion.DATETIME_AUTO, unicode_decode_error_handler="replace"
+)
+"""Dates out of Python's range, and text that is no UTF-8, are a document's fault and not the end."""
+
 _FIELDS: Final = {
     ACCOUNTS: ("balance",),
     TRIANGLES: ("level", "state", "clicks", "childrenIds", "lastClickAt"),
@@ -62,10 +67,6 @@ class MongoSource:
     """A database of MongoDB, standalone or a replica set. Raises `ImportFailed`."""
 
     def __init__(self, uri: str, database: str | None) -> None:
-        # Dates out of Python's range, and text that is no UTF-8, are a document's fault and not the end.
-        options: CodecOptions[dict[str, Any]] = CodecOptions(
-            tz_aware=True, datetime_conversion=DatetimeConversion.DATETIME_AUTO, unicode_decode_error_handler="replace"
-        )
         with _meaningful_errors():
             name = database or parse_uri(uri)["database"]
             if name is None:
@@ -73,7 +74,7 @@ class MongoSource:
             self._client: MongoClient[dict[str, Any]] = MongoClient(
                 uri, serverSelectionTimeoutMS=SERVER_SELECTION_TIMEOUT_MS, appname="step-node genesis import"
             )
-            self._database = self._client.get_database(name, codec_options=options)
+            self._database = self._client.get_database(name, codec_options=DOCUMENT_OPTIONS)
 
     def __enter__(self) -> MongoSource:
         return self

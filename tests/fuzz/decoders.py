@@ -12,12 +12,15 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import bson
 import msgpack
 import trio
+from bson.errors import InvalidBSON
 from libp2p.io.abc import Reader
 from libp2p.pubsub.pb import rpc_pb2
 from libp2p.utils.varint import encode_varint_prefixed
@@ -43,6 +46,7 @@ from consensus.messages import (
 from consensus.state import ConsensusState
 from consensus.values import TimeoutKind, Timeouts, Validator, ValidatorSet
 from consensus.wire import WireError, decode, decode_union, encode
+from mesh import locate
 from p2p.addresses import parse_peer_address
 from p2p.libp2p_faults import LIBP2P_ERRORS
 from p2p.libp2p_negotiation import read_line
@@ -73,6 +77,9 @@ from step_node.home.config import NodeConfig, load_config
 from step_node.home.config_file import render_config
 from step_node.home.config_sources import CONFIG_BYTES_MAX
 from step_node.home.secrets import SecretCommand, SecretError, SecretFile
+from step_node.importing.documents import read_account, read_event, read_triangle, remarks_about
+from step_node.importing.mongo_source import DOCUMENT_OPTIONS
+from step_node.importing.report import Unusable
 from step_node.ledger.protocol_record import (
     MalformedProtocolRecord,
     ProtocolRecord,
@@ -80,7 +87,7 @@ from step_node.ledger.protocol_record import (
     UpgradeVote,
     protocol_record_from,
 )
-from step_node.ledger.records import record_bytes
+from step_node.ledger.records import Account, LastProof, NonceRecord, Triangle, TriangleState, record_bytes
 from step_node.network.address_book import keep_address_book
 from step_node.network.bans import keep_bans
 from step_node.network.consensus_judge import ConsensusJudge, Refused
@@ -140,6 +147,7 @@ from step_node.signing.interchange import (
 from step_node.signing.keystore import KdfStrength, create_keystore, keystore_address
 from step_node.signing.remote import wire as signer_wire
 from step_node.signing.remote.wire import LENGTH, decode_request
+from step_node.snapshot.initial_state import read_initial_state, write_initial_state
 from step_node.snapshot.manifest import (
     CHUNK_BYTES_MAX,
     SnapshotIndex,
@@ -267,6 +275,41 @@ class _AsFile:
         self._path.touch(mode=0o600)
         self._path.write_bytes(data)
         return self._read(self._path)
+
+
+INITIAL_RECORDS = (
+    Account(b"\1" * 20, 1_000_000, 3, LastProof(START_MS - 90_000, 47.0, 8.0)),
+    Triangle(locate(47.0, 8.0, 10).integer, 11, TriangleState.SUBDIVIDED),
+    Triangle(min(locate(47.0, 8.0, 10).children).integer, 2),
+    NonceRecord(b"\1" * 20, "used", START_MS - 90_000),
+)
+OLD_ACCOUNT = {"_id": "0x" + "ab" * 20, "balance": "1953"}
+OLD_TRIANGLE = {
+    "_id": locate(47.0, 8.0, 10).text,
+    "level": 10,
+    "state": "subdivided",
+    "clicks": 11,
+    "childrenIds": [child.text for child in locate(47.0, 8.0, 10).children],
+    "lastClickAt": "2025-10-09T08:53:20.000Z",
+}
+OLD_EVENT = {
+    "account": "0x" + "ab" * 20,
+    "nonce": "n-1",
+    "timestamp": datetime(2025, 10, 9, tzinfo=UTC),
+    "eventType": "click",
+    "triangleId": locate(47.0, 8.0, 10).text,
+    "payload": {"lat": 47.0, "lon": 8, "reward": "1953"},
+}
+
+
+def _old_document(read: Callable[[dict[str, Any]], Any]) -> Callable[[bytes], Any]:
+    """Reads a document of the old database from MongoDB's form of it."""
+    return lambda data: read(bson.decode(data, DOCUMENT_OPTIONS))
+
+
+def _old_triangle(document: dict[str, Any]) -> Any:
+    triangle = read_triangle(document)
+    return triangle, list(remarks_about(document, triangle))
 
 
 def _planned(genesis: GenesisPlan) -> GenesisPlan:
@@ -413,6 +456,10 @@ def decoders() -> dict[str, Decoder]:
     genesis = make_genesis(4, allocations={"alice": 5})
     config = NodeConfig()
     here = _files()
+    initial_path = here / "initial-state-sample"
+    with initial_path.open("wb") as file:
+        named = write_initial_state(file, [INITIAL_RECORDS])
+    initial = make_genesis(1)
     operations = (
         register("carol", "carol-hot", 0),
         unbond("alice", "alice", 1),
@@ -445,6 +492,10 @@ def decoders() -> dict[str, Decoder]:
 
     gossip = rpc_pb2.Message(data=b"x", topicIDs=["/t"], from_id=b"\x00\x01", seqno=b"1", key=b"k", signature=b"s")
     control = rpc_pb2.ControlMessage(iwant=[rpc_pb2.ControlIWant(messageIDs=[b"00ff"])])
+
+    def old(read: Callable[[dict[str, Any]], Any], sample: dict[str, Any]) -> Decoder:
+        return Decoder(_old_document(read), (Unusable, InvalidBSON), (bson.encode(sample),), 10_000)
+
     return {
         # What peers send.
         "consensus-message": Decoder(
@@ -767,6 +818,15 @@ def decoders() -> dict[str, Decoder]:
             (genesis.model_dump_json(exclude={"validators"}).encode(),),
             100_000,
         ),
+        "initial-state": Decoder(
+            _AsFile(here, "initial_state.bin", lambda path: list(read_initial_state(path, initial, named))),
+            (StepNodeError,),
+            (initial_path.read_bytes(),),
+            100_000,
+        ),
+        "old-account": old(read_account, OLD_ACCOUNT),
+        "old-triangle": old(_old_triangle, OLD_TRIANGLE),
+        "old-event": old(read_event, OLD_EVENT),
         "genesis-declaration": Decoder(
             _AsFile(here, "declaration.json", lambda path: _checked(load_document(path, Declaration), genesis)),
             (StepNodeError,),

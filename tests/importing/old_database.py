@@ -27,7 +27,6 @@ LEVEL_FIRST = 9
 """Where everybody clicks first."""
 
 EVENTS_EACH = 5
-STEP_MS = 60_000
 WRITTEN_AT_ONCE = 10_000
 
 
@@ -35,14 +34,14 @@ WRITTEN_AT_ONCE = 10_000
 class OldServer:
     """A server that has been clicked; its documents as MongoDB would give them."""
 
-    begins_ms: int
+    level_first: int = LEVEL_FIRST
     accounts: dict[str, dict[str, Any]] = field(default_factory=dict)
     triangles: dict[str, dict[str, Any]] = field(default_factory=dict)
     events: list[dict[str, Any]] = field(default_factory=list)
 
     def click(self, account: str, lat: float, lon: float, *, timestamp_ms: int, nonce: str) -> TriangleId | None:
         """One click in the active triangle there; None where all of them are exhausted."""
-        level = LEVEL_FIRST
+        level = self.level_first
         while self._document(place := locate(lat, lon, level))["state"] != "active":
             if level == LEVEL_MAX:
                 return None
@@ -108,7 +107,7 @@ def moment(timestamp_ms: int) -> datetime:
 def clicked_server(accounts: int, *, ends_ms: int, events_each: int = EVENTS_EACH, seed: int = 0) -> OldServer:
     """A server that so many accounts have clicked, the last time at `ends_ms`; the same whenever it is made."""
     numbers = random.Random(seed)
-    server = OldServer(begins_ms=ends_ms - accounts * events_each * STEP_MS)
+    server = OldServer()
     clicks = accounts * events_each
     for index in range(clicks):
         holder = index % accounts

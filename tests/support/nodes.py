@@ -23,6 +23,7 @@ from step_node.node.succession import Succession
 from step_node.proof_traces import ProofTraces
 from step_node.signing.guard import SigningGuard
 from step_node.signing.signer import Signer, ValidatorSigner
+from step_node.snapshot.initial_state import initialise_store
 from step_node.storage.interface import Storage
 from step_node.storage.open import SqliteSettings, open_storage
 from tests.support.proofs import address, private_key
@@ -76,7 +77,7 @@ async def running_node(
         hub.join(name) as network,
     ):
         store = storage or own_storage
-        await store.initialise(genesis.hash, genesis.head(), genesis.accounts())
+        await initialise_store(store, genesis, NodeHome(home).initial_state)
         if signer is None:
             guard = SigningGuard.open(home / "signing_history.log", chain_id=genesis.chain_id, validator=address(name))
             signer = ValidatorSigner(private_key(name), guard)
