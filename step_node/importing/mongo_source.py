@@ -74,7 +74,11 @@ class MongoSource:
             self._client: MongoClient[dict[str, Any]] = MongoClient(
                 uri, serverSelectionTimeoutMS=SERVER_SELECTION_TIMEOUT_MS, appname="step-node genesis import"
             )
-            self._database = self._client.get_database(name, codec_options=DOCUMENT_OPTIONS)
+            try:
+                self._database = self._client.get_database(name, codec_options=DOCUMENT_OPTIONS)
+            except InvalidName:
+                self._client.close()
+                raise
 
     def __enter__(self) -> MongoSource:
         return self

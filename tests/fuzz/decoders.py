@@ -460,6 +460,7 @@ def decoders() -> dict[str, Decoder]:
     with initial_path.open("wb") as file:
         named = write_initial_state(file, [INITIAL_RECORDS])
     initial = make_genesis(1)
+    with_state = initial.model_copy(update={"initial_state": named})
     operations = (
         register("carol", "carol-hot", 0),
         unbond("alice", "alice", 1),
@@ -809,13 +810,17 @@ def decoders() -> dict[str, Decoder]:
         "genesis": Decoder(
             _AsFile(here, "genesis.json", load_genesis),
             (StepNodeError,),
-            (genesis.model_dump_json().encode(), genesis.model_dump_json(indent=2).encode()),
+            (
+                genesis.model_dump_json(exclude={"initial_state"}).encode(),
+                genesis.model_dump_json(indent=2, exclude={"initial_state"}).encode(),
+                with_state.model_dump_json(exclude_none=True).encode(),
+            ),
             1_000_000,
         ),
         "genesis-plan": Decoder(
             _AsFile(here, "plan.json", lambda path: load_document(path, GenesisPlan)),
             (StepNodeError,),
-            (genesis.model_dump_json(exclude={"validators"}).encode(),),
+            (genesis.model_dump_json(exclude={"validators", "initial_state"}).encode(),),
             100_000,
         ),
         "initial-state": Decoder(
