@@ -18,6 +18,7 @@ PATTERN_RULES: Final = {
     "^(0x)?[0-9a-fA-F]{64}$": "must be 64 hex digits",
     "^(0x)?[0-9a-fA-F]{32}$": "must be 32 hex digits",
     "^(0x)?([0-9a-fA-F]{2}){1,64}$": "must be 1 to 64 bytes as hex digits",
+    "^0x[0-9a-f]{4096}$": "must be 0x and 4096 lower-case hex digits",
     "^0x[0-9a-f]{64}$": "must be 0x and 64 lower-case hex digits",
     "^(0|[1-9][0-9]{0,18})$": "must be a whole number as text, of at most 19 digits",
     "^0x([0-9a-f]{2})*$": "must be 0x and two lower-case hex digits for each byte",

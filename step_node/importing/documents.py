@@ -6,12 +6,14 @@ Whoever wrote the database is trusted with nothing: a document may have any fiel
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeAlias, TypeGuard
 
-from mesh import TriangleId, TriangleIdError, contains
+import numpy as np
+
+from mesh import TriangleId, TriangleIdError, contains_array
 from step_node.chain.initial_state import AMOUNT_USTEP_MAX
 from step_node.importing.report import Kind, Unusable, cut
 from step_node.ledger.records import TriangleState
@@ -60,10 +62,18 @@ class OldEvent:
     made_up: str | None
     reward_ustep: int | None
 
-    @property
-    def is_outside(self) -> bool:
-        """Whether it names a triangle that does not hold its position."""
-        return self.triangle is not None and not contains(self.triangle, self.lat, self.lon)
+
+def are_outside(events: Sequence[OldEvent]) -> list[bool]:
+    """Of each event, whether it names a triangle that does not hold its position. At once: one by one takes longer than
+    all the rest of an import."""
+    placed = [one for one in events if one.triangle is not None]
+    inside = contains_array(
+        np.array([one.triangle.integer for one in placed if one.triangle is not None], dtype=np.int64),
+        np.array([one.lat for one in placed], dtype=np.float64),
+        np.array([one.lon for one in placed], dtype=np.float64),
+    )
+    answers = iter(inside.tolist())
+    return [one.triangle is not None and not next(answers) for one in events]
 
 
 def read_account(document: Document) -> OldAccount:

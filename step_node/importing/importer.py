@@ -23,6 +23,7 @@ from step_node.importing.documents import (
     OldAccount,
     OldEvent,
     OldTriangle,
+    are_outside,
     read_account,
     read_event,
     read_triangle,
@@ -155,28 +156,32 @@ class _Import:
         self._scratch.add_triangles(triangles)
 
     def _read_events(self, page: Sequence[Document]) -> None:
-        clicks: list[OldEvent] = []
-        late: list[OldEvent] = []
+        read: list[tuple[Document, OldEvent]] = []
         for document in page:
             if not self._is_click(document):
                 continue
             try:
-                event = read_event(document)
+                read.append((document, read_event(document)))
             except Unusable as unusable:
                 self._note(EVENTS, document, unusable)
-                continue
-            self._remark(document, event)
-            (late if event.timestamp_ms > self._plan.genesis_time_ms else clicks).append(event)
-        self.totals.events_read += len(page)
-        self.totals.clicks_read += len(clicks) + len(late)
-        self.totals.rewards_read_ustep += sum(one.reward_ustep or 0 for one in (*clicks, *late))
-        if self.totals.rewards_read_ustep > AMOUNT_USTEP_MAX:
+        events = [event for _, event in read]
+        outside = are_outside(events)
+        for (document, event), is_outside in zip(read, outside, strict=True):
+            self._remark(document, event, is_outside=is_outside)
+        totals, scratch = self.totals, self._scratch
+        totals.events_read += len(page)
+        totals.clicks_read += len(events)
+        totals.rewards_read_ustep += sum(one.reward_ustep or 0 for one in events)
+        if totals.rewards_read_ustep > AMOUNT_USTEP_MAX:
             raise ImportFailed(f"triangle_events: payload.reward: together more than {AMOUNT_USTEP_MAX} µSTEP")
-        self._scratch.add_clicks(clicks)
-        self._scratch.add_rewards(clicks, taken=True)
-        self._scratch.add_rewards(late, taken=False)
-        self._scratch.add_places([one for one in clicks if one.made_up is None and not one.is_outside])
-        self._scratch.add_nonces(clicks)
+        begins_ms = self._plan.genesis_time_ms
+        taken = [pair for pair in zip(events, outside, strict=True) if pair[0].timestamp_ms <= begins_ms]
+        clicks = [one for one, _ in taken]
+        scratch.add_rewards([one for one in events if one.timestamp_ms > begins_ms], taken=False)
+        scratch.add_rewards(clicks, taken=True)
+        scratch.add_nonces(clicks)
+        scratch.add_clicks(taken)
+        scratch.add_places([one for one, is_outside in taken if one.made_up is None and not is_outside])
 
     def _is_click(self, document: Document) -> bool:
         kind = document.get("eventType")
@@ -186,7 +191,7 @@ class _Import:
         known[name if name in known or len(known) < EVENT_TYPES_MAX else "…"] += 1
         return False
 
-    def _remark(self, document: Document, event: OldEvent) -> None:
+    def _remark(self, document: Document, event: OldEvent, *, is_outside: bool) -> None:
         if event.reward_ustep is None:
             rule = "must be whole micro-STEP, a number or a string of digits"
             self._note(EVENTS, document, Unusable(Kind.REWARD_UNREADABLE, "payload.reward", rule))
@@ -197,7 +202,7 @@ class _Import:
             self._note(EVENTS, document, Unusable(Kind.TRIANGLE_MADE_UP, "triangleId", event.made_up))
         elif event.triangle is None:
             self.totals.events_naming_no_triangle += 1
-        elif event.is_outside:
+        elif is_outside and event.triangle is not None:
             rule = f"{event.lat}, {event.lon} is not within {event.triangle.text}"
             self._note(EVENTS, document, Unusable(Kind.EVENT_OUTSIDE, "payload.lat, payload.lon", rule))
 

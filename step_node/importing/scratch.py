@@ -6,7 +6,7 @@ A database may be larger than memory. Nothing here is durable, and every sum is 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -58,16 +58,15 @@ class Scratch:
             [(one.place.level, one.place.integer, one.clicks, int(one.state)) for one in triangles],
         )
 
-    def add_clicks(self, events: Sequence[OldEvent]) -> None:
-        """What events say of the triangles that they name."""
+    def add_clicks(self, events: Iterable[tuple[OldEvent, bool]]) -> None:
+        """What events say of the triangles that they name; with each, whether its position is outside."""
         self._write(
             "INSERT INTO clicks VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET inside = inside + excluded.inside,"
             " outside = outside + excluded.outside",
             [
-                (one.triangle.integer, int(not outside), int(outside))
-                for one in events
+                (one.triangle.integer, int(not is_outside), int(is_outside))
+                for one, is_outside in events
                 if one.triangle is not None
-                for outside in [one.is_outside]
             ],
         )
 
