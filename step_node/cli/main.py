@@ -33,6 +33,7 @@ from step_node.cli import (
     status_command,
     store_commands,
     store_past_commands,
+    store_stats_command,
     top_command,
     upgrade_commands,
     validator_commands,
@@ -98,6 +99,7 @@ app.add_typer(genesis_commands.app, name="genesis")
 app.add_typer(keys_commands.app, name="keys")
 app.add_typer(mesh_commands.app, name="mesh")
 app.add_typer(proof_commands.app, name="proof")
+store_commands.app.command("stats")(store_stats_command.stats)
 store_commands.app.command("migrate")(store_past_commands.migrate)
 store_commands.app.command("prune")(store_past_commands.prune)
 app.add_typer(store_commands.app, name="store")

@@ -8,13 +8,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
+import trio
+
 from step_node.storage.interface import Storage
 from step_node.storage.memory import MemoryStorage
 from step_node.storage.mongo import AnswersFrom, MongoStorage
 from step_node.storage.mongo_removal import FoundDatabase, drop_database, find_database
 from step_node.storage.mongo_session import RETRY_MAX_S
+from step_node.storage.mongo_sizes import measure_database
+from step_node.storage.sizes import StoreSizes
 from step_node.storage.sqlite import SqliteStorage
 from step_node.storage.sqlite_file import FILE_SUFFIXES
+from step_node.storage.sqlite_sizes import measure_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +80,20 @@ async def _opened(settings: StorageSettings, *, alone: bool) -> Storage:
             return await MongoStorage.open(
                 uri, database, alone=alone, retry_max_s=retry_max_s, answers_from=answers_from
             )
+
+
+async def measure_store(settings: StorageSettings) -> StoreSizes | None:
+    """How large the store is; None for one in memory. A node may run on it.
+
+    Raises `StorageMismatch` when what is there is not a store of the present schema, `StorageUnavailable`.
+    """
+    match settings:
+        case MemorySettings():
+            return None
+        case SqliteSettings(path):
+            return await trio.to_thread.run_sync(measure_file, path)
+        case MongoSettings(uri, database):
+            return await measure_database(uri, database)
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,7 +109,7 @@ def check_file(path: Path) -> None:
         connection = _connect(path, "rw")
         try:
             connection.execute("PRAGMA query_only = ON")
-            _require_ours(connection, path)
+            require_ours(connection, path)
             _require_sound(connection, path, "integrity_check")
         finally:
             connection.close()
@@ -189,10 +189,11 @@ def _recognise(connection: sqlite3.Connection, path: Path) -> None:
             make_tables(connection)
             sign(connection)
         else:
-            _require_ours(connection, path)
+            require_ours(connection, path)
 
 
-def _require_ours(connection: sqlite3.Connection, path: Path) -> None:
+def require_ours(connection: sqlite3.Connection, path: Path) -> None:
+    """Raise `StorageMismatch` unless it is a store of the present schema."""
     (application_id,) = connection.execute("PRAGMA application_id").fetchone()
     if application_id != APPLICATION_ID:
         raise StorageMismatch(
