@@ -75,3 +75,14 @@ def test_a_node_may_open_more_files_than_it_uses() -> None:
 def test_no_secret_is_an_argument_or_a_variable_of_the_unit() -> None:
     assert _setting("Environment") == ["STEP_KEYSTORE__PASSWORD_FILE=%d/keystore-password"]
     assert _setting("LoadCredential") == ["keystore-password:/etc/step-node/keystore-password"]
+
+
+def test_all_units_run_the_program_that_the_page_installs() -> None:
+    page = (ROOT / "docs" / "deployment.md").read_text(encoding="utf-8")
+    programs = {
+        program
+        for path in UNITS.iterdir()
+        for program in re.findall(r"^ExecStart=(\S+)", path.read_text(), re.MULTILINE)
+    }
+    assert programs == {"/opt/step-node/bin/step-node"}
+    assert "python3 -m venv /opt/step-node\n" in page
