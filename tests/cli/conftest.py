@@ -12,12 +12,12 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
+from eth_keyfile import create_keyfile_json
 from typer.testing import CliRunner, Result
 
 from step_node.cli.main import app
 from step_node.home.paths import NodeHome
 from step_node.node.logging import Log
-from step_node.signing import keystore
 from step_node.signing.key_file import create_key_file
 from step_node.signing.keystore import PASSWORD_ENVIRONMENT_VARIABLE, KdfStrength
 from step_node.signing.private_file import create_private_file
@@ -37,13 +37,12 @@ Start = Callable[..., subprocess.Popen[str]]
 def quick_keystores() -> Iterator[None]:
     """Keystores that are made in this process open in milliseconds: the strength for a stake takes half a second at
     each making and each start, and is held by the keystore's own tests."""
-    original = keystore.create_keyfile_json
 
     def weak(private_key: bytes, password: bytes, *, version: int, kdf: Any, iterations: int) -> Any:
         strength = min(iterations, KdfStrength.DEVNET)
-        return original(private_key, password, version=version, kdf=kdf, iterations=strength)
+        return create_keyfile_json(private_key, password, version=version, kdf=kdf, iterations=strength)
 
-    with patch.object(keystore, "create_keyfile_json", weak):
+    with patch("step_node.signing.keystore.create_keyfile_json", weak):
         yield
 
 
