@@ -12,7 +12,7 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
-from eth_keyfile import create_keyfile_json
+from eth_keyfile.keyfile import create_keyfile_json
 from typer.testing import CliRunner, Result
 
 from step_node.cli.main import app
