@@ -70,6 +70,28 @@ async def test_four_nodes_finalise_the_same_ledger(tmp_path: Path) -> None:
             assert all(isinstance(outcome, Finalised) for outcome in outcomes)
 
 
+async def test_each_node_counts_what_its_validator_has_earned(tmp_path: Path) -> None:
+    genesis, hub = make_genesis(4, **QUICK), MemoryHub()
+    async with AsyncExitStack() as stack:
+        nodes = [
+            await stack.enter_async_context(running_node(hub, name, genesis, tmp_path / name))
+            for name in validator_names(4)
+        ]
+        await submit_all(nodes, fresh_proofs(4, prefix="first"))
+        await submit_all(nodes, fresh_proofs(4, prefix="second"))
+        for node in nodes:
+            address = node.status().validator_address
+            assert address is not None
+            with trio.fail_after(LONGEST_SECONDS):
+                # Its own owner, whose account has nothing else; the head moves a moment before it is counted.
+                while True:
+                    account = await node._chain.storage.account(address)
+                    earned = node.registry.get_sample_value("step_own_rewards_ustep_total")
+                    if account is not None and 0 < account.balance_ustep == earned:
+                        break
+                    await trio.sleep(0.05)
+
+
 def outlines(node: Node, outcome: str) -> float:
     """How many proposals have come to it in outline, with this outcome."""
     found = node.registry.get_sample_value("step_proposal_outlines_total", {"outcome": outcome})
