@@ -48,8 +48,8 @@ SWIFT: Final = Parameters(
     timeout_delta_ms=200,
     epoch_batches=60,
     offline_ms=1_000,
-    jail_ms=20_000,
-    unbonding_ms=20_000,
+    jail_ms=90_000,
+    unbonding_ms=60_000,
 )
 
 
