@@ -6,8 +6,10 @@ is about: it kills the node and takes its store away, and stops the node where t
 
 from __future__ import annotations
 
+import os
 import re
 import signal
+import sys
 from pathlib import Path
 from typing import Final
 
@@ -81,7 +83,8 @@ async def test_the_page_brings_back_a_lost_store_and_replaces_leaked_keys(tmp_pa
             nursery.start_soon(Walkers(devnet.clients[:2], SWIFT, proofs=100_000, rate=PROOFS_PER_SECOND).run)
             await devnet.kill(OURS, signal.SIGTERM)
             (directory / "node").symlink_to(home.root)
-            operator = Typist(directory, names, password=PASSWORD)
+            programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+            operator = Typist(directory, names | {"PATH": programs}, password=PASSWORD)
             try:
                 await operator.start_node("step-node start --home node", said="Running.")
                 while (await http.get(f"{devnet.node_url(OURS)}/status")).json()["height"] < BATCHES:
@@ -107,7 +110,7 @@ async def _follow(operator: Typist, step: Step, home: NodeHome) -> None:
         await operator.stop_node(signal.SIGKILL)
         for path in home.data.glob("ledger.sqlite*"):
             path.unlink()
-        refused = await operator.type("step-node start --home node --stop-with-stdin || echo status $?")
+        refused = await operator.type("timeout 120 step-node start --home node || echo status $?")
         assert "the store has lost finalised batches" in refused
         assert "status 1" in refused
     elif step.commands.startswith("mv node/keys/p2p.key"):
