@@ -33,6 +33,7 @@ PATTERN_RULES: Final = {
     "^(0|[1-9][0-9]{0,12})(\\.[0-9]{1,6})?$": "must be an amount of STEP with at most 6 decimals, such as 100000.5",
     "^(0|[1-9][0-9]{0,11})\\.[0-9]{6}$": "must be an amount of STEP with exactly 6 decimals, no needless zero in front",
     "^[0-9]+\\.[0-9]{6}$": "must be an amount of STEP with 6 decimals",
+    "^https?://[^@ ]+$": "must be http:// or https:// and an address, with no user in it",
     "^/[A-Za-z0-9/._:%-]{1,255}$": "must be a multiaddr: / and 1 to 255 of A-Z a-z 0-9 / . _ : % -",
     "^[A-Za-z0-9]{1,128}$": "must be a peer id: 1 to 128 of A-Z a-z 0-9",
     "^[A-Za-z0-9_-]{1,63}$": "must be 1 to 63 of A-Z a-z 0-9 _ -",

@@ -19,7 +19,7 @@ import step_node
 from step_node.home.keys import NodeKeys
 
 SECRET = re.compile(r"private|secret|password|(^|_)keys?$|token|mongodb_uri|^uri$")
-PUBLIC = frozenset({"public_key", "next_public_key"})
+PUBLIC = frozenset({"public_key", "next_public_key", "private_peers"})
 HOLDS_KEYS = frozenset({NodeKeys})
 """Classes whose every field is a secret. A field of such a type shows what their own repr shows."""
 
