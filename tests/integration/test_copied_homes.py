@@ -98,7 +98,8 @@ async def signers_of(devnet: Devnet, height: int) -> set[str]:
     for index in range(len(devnet.nodes)):
         if index != COPIED:
             async with httpx.AsyncClient(base_url=devnet.node_url(index), trust_env=False) as http:
-                signers.update((await http.get(f"/batch/{height}")).json()["commit"]["signers"])
+                commit = (await http.get(f"/batch/{height}")).json()["commit"]
+                signers.update(one["validator"] for one in commit["signatures"])
     return signers
 
 

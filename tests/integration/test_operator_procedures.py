@@ -131,7 +131,7 @@ class Network:
     async def signers(self, height: int) -> set[str]:
         """Whose pre-commits stand in the commits of this height, as the nodes keep them."""
         answers = [await self.get(f"/batch/{height}", url=url) for url in self.urls.values()]
-        return {signer for answer in answers if answer for signer in answer["commit"]["signers"]}
+        return {one["validator"] for answer in answers if answer for one in answer["commit"]["signatures"]}
 
     async def until_it_signs(self, validator: str) -> int:
         """Wait for a commit with the validator's signature, of a height that is not final yet; that height."""
