@@ -4,7 +4,7 @@
 `polygon`, `outline`, `centroid`, `area_m2`, `side_lengths_m`, the regions and the searches are for display.
 """
 
-from mesh.descendants import descendants, descendants_corners
+from mesh.descendants import descendants, descendants_corners, descendants_text
 from mesh.descent import corners
 from mesh.distance import EARTH_RADIUS_M, within_distance
 from mesh.geometry import area_m2, centroid, polygon, side_lengths_m
@@ -46,6 +46,7 @@ __all__ = [
     "corners",
     "descendants",
     "descendants_corners",
+    "descendants_text",
     "locate",
     "locate_array",
     "nearest_triangles",

@@ -1,4 +1,4 @@
-"""All descendants of a triangle some levels down, as arrays: their names and their corners.
+"""All descendants of a triangle some levels down at once: their names and their corners.
 
 The same operations as in descent.py, in the same order, for whole arrays: NumPy's additions, multiplications, divisions
 and square roots are IEEE 754's as Python's are, so the corners are the same to the last bit. A test compares them all.
@@ -6,13 +6,22 @@ and square roots are IEEE 754's as Python's are, so the corners are the same to 
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Final
 
 import numpy as np
 
 from mesh.barycentric_tables import IntegerArray
 from mesh.descent import corners
-from mesh.triangle_id import FACE_SHIFT, LEVEL_BITS, LEVEL_MAX, TriangleId
+from mesh.triangle_id import (
+    CHECKSUM_LENGTH,
+    FACE_SHIFT,
+    LEVEL_BITS,
+    LEVEL_MAX,
+    TEXT_PREFIX,
+    TriangleId,
+    checksum_of,
+)
 from mesh.trigonometry import FloatArray
 
 LEVELS_BELOW_MAX: Final = 10
@@ -27,6 +36,20 @@ def descendants(triangle: TriangleId, levels: int) -> IntegerArray:
     level = _checked_level(triangle, levels)
     paths = (triangle.path << 2 * levels) + np.arange(1 << 2 * levels, dtype=np.int64)
     return triangle.face << FACE_SHIFT | paths << (2 * (LEVEL_MAX - level) + LEVEL_BITS) | level
+
+
+def descendants_text(triangle: TriangleId, levels: int) -> list[str]:
+    """The text forms of `descendants(triangle, levels)`.
+
+    Raises ValueError when there is no such level.
+    """
+    level = _checked_level(triangle, levels)
+    first = TriangleId(triangle.face, level, triangle.path << 2 * levels).text
+    # Face, level and the digits that all share; then theirs, and the zeros after them.
+    head = first[len(TEXT_PREFIX) : -(LEVEL_MAX - triangle.level) - len("-") - CHECKSUM_LENGTH]
+    padding = "0" * (LEVEL_MAX - level)
+    checked = [f"{head}{''.join(digits)}{padding}" for digits in product("0123", repeat=levels)]
+    return [f"{TEXT_PREFIX}{one}-{checksum_of(one)}" for one in checked]
 
 
 def descendants_corners(triangle: TriangleId, levels: int) -> FloatArray:

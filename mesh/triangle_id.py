@@ -36,7 +36,7 @@ _FIVE_DIGITS: Final = tuple("".join(str(number >> shift & 3) for shift in (8, 6,
 """The base-4 digits of ten bits."""
 _LEVELS: Final = {str(level): level for level in range(LEVEL_MIN, LEVEL_MAX + 1)}
 _CHECKSUM_ALPHABET: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
-_CHECKSUM_LENGTH: Final = 3
+CHECKSUM_LENGTH: Final = 3
 _TWO_CHECKSUM_LETTERS: Final = tuple(one + other for one in _CHECKSUM_ALPHABET for other in _CHECKSUM_ALPHABET)
 """The two letters of ten bits."""
 
@@ -102,9 +102,9 @@ class TriangleId:
         face = _parse_face(head[:1])
         level = _parse_level(head[1:])
         path = _parse_digits(digits, level)
-        if len(checksum) != _CHECKSUM_LENGTH:
-            raise TriangleIdError(f"checksum: {len(checksum)} characters, exactly {_CHECKSUM_LENGTH} are required")
-        if checksum != _checksum(body[: -_CHECKSUM_LENGTH - 1]):
+        if len(checksum) != CHECKSUM_LENGTH:
+            raise TriangleIdError(f"checksum: {len(checksum)} characters, exactly {CHECKSUM_LENGTH} are required")
+        if checksum != checksum_of(body[: -CHECKSUM_LENGTH - 1]):
             raise TriangleIdError(f"checksum: {checksum!r} does not match the face, level and digits")
         return cls(face, level, path)
 
@@ -147,7 +147,7 @@ class TriangleId:
             f"{_FIVE_DIGITS[path >> 10 & 1023]}{_FIVE_DIGITS[path & 1023]}"
         )
         checked = f"{_FACE_LETTERS[self.face]}{self.level}-{digits}"
-        return f"{TEXT_PREFIX}{checked}-{_checksum(checked)}"
+        return f"{TEXT_PREFIX}{checked}-{checksum_of(checked)}"
 
     @property
     def parent(self) -> TriangleId | None:
@@ -240,7 +240,8 @@ def _parse_digits(digits: str, level: int) -> int:
     return int(digits[: level - 1] or "0", 4)
 
 
-def _checksum(checked: str) -> str:
+def checksum_of(checked: str) -> str:
+    """The three letters that end a text form, of what stands between its prefix and their dash (protocol.md §1)."""
     # ASCII is certain: every part has been checked, or built, from ASCII alphabets.
     digest = sha256(checked.encode("ascii")).digest()
     value = digest[0] << 7 | digest[1] >> 1

@@ -22,7 +22,8 @@ from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError
 
 from step_node.seeding.collection import LevelSize, LookUp
 from step_node.seeding.levels import CHUNKS_AT_ONCE, ChunkOf, SeedingError, triangle_at, triangle_count
-from step_node.seeding.triangles import Record, records
+from step_node.seeding.packed_documents import packed_documents
+from step_node.seeding.triangles import Record
 
 PREFIX: Final = "mesh_level_"
 LEVELS: Final = "mesh_levels"
@@ -156,7 +157,7 @@ class MongoCollection:
         return -1 if found is None else int(found["written"])
 
     def _insert(self, triangles: MongoTriangles[Document], chunk: ChunkOf) -> None:
-        triangles.insert_many([record.document() for record in records(chunk)], ordered=False)
+        triangles.insert_many(packed_documents(chunk), ordered=False)
 
     def _make_index(self, triangles: MongoTriangles[Document], level: int) -> None:
         finest = max(0, level - 2)

@@ -14,12 +14,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+
 from step_node.seeding.collection import LevelSize, LookUp
 from step_node.seeding.levels import ChunkOf, SeedingError, triangle_count
-from step_node.seeding.triangles import Record, boxes, records
+from step_node.seeding.packed_boxes import PAGE_BYTES, append_boxes
+from step_node.seeding.triangles import Record, boxes, columns, links
 
 APPLICATION_ID: Final = 0x5354454D
 """`STEM`: what says that a file is a display collection."""
+
+FORMAT: Final = 2
+"""Of what is in it; in the first one SQLite itself had made the R-trees, to which nothing packed can be added."""
 
 BUSY_TIMEOUT_S: Final = 5.0
 CACHE_KIB: Final = 65_536
@@ -31,7 +37,7 @@ _DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqli
 _SCHEMA: Final = (
     "CREATE TABLE levels (level INTEGER PRIMARY KEY, written INTEGER NOT NULL) STRICT",
     f"PRAGMA application_id = {APPLICATION_ID}",
-    "PRAGMA user_version = 1",
+    f"PRAGMA user_version = {FORMAT}",
 )
 _COLUMNS: Final = "id, triangle_id, parent, longitude, latitude, outline"
 _HOLDING: Final = "west <= :east AND east >= :west AND south <= :latitude AND north >= :latitude"
@@ -77,10 +83,8 @@ class SqliteCollection:
             for chunk in chunks:
                 if self._written(level) != chunk.first:
                     raise SeedingError(f"{self.name}: level {level} is being seeded by another program; let it finish")
-                self._connection.executemany(
-                    f"INSERT INTO {_table(level)} VALUES (?, ?, ?, ?, ?, ?)", map(_row, records(chunk))
-                )
-                self._connection.executemany(f"INSERT INTO {_boxes(level)} VALUES (?, ?, ?, ?, ?)", _box_rows(chunk))
+                self._connection.executemany(f"INSERT INTO {_table(level)} VALUES (?, ?, ?, ?, ?, ?)", _rows(chunk))
+                self._append_boxes(chunk)
                 self._connection.execute(
                     "UPDATE levels SET written = ? WHERE level = ?", (chunk.first + chunk.count, level)
                 )
@@ -155,6 +159,12 @@ class SqliteCollection:
         with _meaningful_errors(self._path):
             self._connection.close()
 
+    def _append_boxes(self, chunk: ChunkOf) -> None:
+        numbers, sides = boxes(chunk)
+        numbers[1:] += np.where(numbers[1:] == numbers[:-1], BEYOND, 0)
+        index, chunk_count = chunk.first // chunk.count, triangle_count(chunk.level) // chunk.count
+        append_boxes(self._connection, _boxes(chunk.level), index, chunk_count, numbers, sides)
+
     def _written(self, level: int) -> int:
         row = self._connection.execute("SELECT written FROM levels WHERE level = ?", (level,)).fetchone()
         written = -1 if row is None else int(row[0])
@@ -166,6 +176,8 @@ class SqliteCollection:
         (application_id,) = self._connection.execute("PRAGMA application_id").fetchone()
         (objects,) = self._connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
         if application_id == 0 and objects == 0:
+            # An R-tree's nodes are as large as a page lets them be.
+            self._connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
             self._connection.execute("BEGIN IMMEDIATE")
             for statement in _SCHEMA:
                 self._connection.execute(statement)
@@ -175,6 +187,10 @@ class SqliteCollection:
                 f"{self.name}: is not a display collection of the mesh but another program's file, perhaps a node's"
                 " ledger; name a file of its own"
             )
+        else:
+            (form,) = self._connection.execute("PRAGMA user_version").fetchone()
+            if form != FORMAT:
+                raise SeedingError(f"{self.name}: has format {form}, must be {FORMAT}; delete it and seed anew")
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -202,25 +218,20 @@ def _boxes(level: int) -> str:
     return f"boxes_{level}"
 
 
-def _row(record: Record) -> tuple[object, ...]:
-    (a, b), (c, d), (e, f), _ = record.ring
-    first = f"[{a},{b}]"
-    outline = f'{{"type":"Polygon","coordinates":[[{first},[{c},{d}],[{e},{f}],{first}]]}}'
-    return record.triangle, record.triangle_id, record.parent, *record.centroid, outline
+def _rows(chunk: ChunkOf) -> Iterator[tuple[object, ...]]:
+    found = columns(chunk)
+    # Writing a number shortly takes longer than all else, so it is done once for each vertex.
+    places = [f"[{longitude},{latitude}]" for longitude, latitude in found.positions.tolist()]
+    rows = zip(links(chunk), found.texts, found.centroids.tolist(), found.corners.tolist(), strict=True)
+    for (number, parent), text, (longitude, latitude), (first, second, third) in rows:
+        ring = f"{places[first]},{places[second]},{places[third]},{places[first]}"
+        yield number, text, parent, longitude, latitude, f'{{"type":"Polygon","coordinates":[[{ring}]]}}'
 
 
 def _record(level: int, row: tuple[int, str, int | None, float, float, str]) -> Record:
     number, text, parent, longitude, latitude, outline = row
     (ring,) = json.loads(outline)["coordinates"]
     return Record(number, level, parent, [longitude, latitude], ring, text)
-
-
-def _box_rows(chunk: ChunkOf) -> Iterator[tuple[int, float, float, float, float]]:
-    previous = -1
-    for number, *sides in boxes(chunk):
-        west, east, south, north = sides
-        yield number + (BEYOND if number == previous else 0), west, east, south, north
-        previous = number
 
 
 @contextmanager

@@ -11,12 +11,13 @@ two.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from mesh import TriangleId, descendants, descendants_corners
+from mesh import TriangleId, descendants, descendants_corners, descendants_text
 from step_node.seeding.levels import ChunkOf
 
 DECIMALS: Final = 9
@@ -26,9 +27,8 @@ BOX_MARGIN_DEGREES: Final = 1e-6
 """What a box has more than its triangle needs, for the rounding of the sines near the poles."""
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
+IntegerArray: TypeAlias = npt.NDArray[np.int64]
 Position: TypeAlias = list[float]
-Box: TypeAlias = tuple[int, float, float, float, float]
-"""The triangle's integer form; west, east, south, north."""
 
 
 class Record(NamedTuple):
@@ -57,33 +57,65 @@ class Record(NamedTuple):
         }
 
 
+class Columns(NamedTuple):
+    """What is written of a chunk's triangles, in the order of their ids, with each vertex that they share once."""
+
+    numbers: IntegerArray
+    """The integer forms of their ids."""
+    parents: IntegerArray | None
+    """Those of their parents; None at level 1."""
+    texts: list[str]
+    """The text forms of their ids."""
+    centroids: FloatArray
+    positions: FloatArray
+    """Of the vertices."""
+    corners: IntegerArray
+    """Three for each triangle: which of `positions`."""
+
+
+def columns(chunk: ChunkOf) -> Columns:
+    """All triangles of a chunk."""
+    depth = chunk.level - chunk.root.level
+    vectors = descendants_corners(chunk.root, depth)
+    vertices, corners = _shared_vertices(vectors, depth)
+    return Columns(
+        descendants(chunk.root, depth),
+        _parents(chunk),
+        descendants_text(chunk.root, depth),
+        _longitude_latitude(vectors.sum(axis=1)),
+        _longitude_latitude(vertices),
+        corners,
+    )
+
+
 def records(chunk: ChunkOf) -> list[Record]:
     """All triangles of a chunk, in the order of their ids."""
-    corners = descendants_corners(chunk.root, chunk.level - chunk.root.level)
-    positions = _longitude_latitude(corners)
-    rings = np.concatenate([positions, positions[:, :1]], axis=1).tolist()
-    centroids = _longitude_latitude(corners.sum(axis=1)).tolist()
+    found = columns(chunk)
+    rings = found.positions[found.corners[:, [0, 1, 2, 0]]].tolist()
     return [
-        Record(number, chunk.level, parent, centroid, ring, TriangleId.from_int(number).text)
-        for (number, parent), centroid, ring in zip(links(chunk), centroids, rings, strict=True)
+        Record(number, chunk.level, parent, centroid, ring, text)
+        for (number, parent), centroid, ring, text in zip(
+            links(chunk), found.centroids.tolist(), rings, found.texts, strict=True
+        )
     ]
 
 
 def links(chunk: ChunkOf) -> list[tuple[int, int | None]]:
     """The integer forms of a chunk's triangles and their parents, in the order of the ids."""
-    depth = chunk.level - chunk.root.level
-    numbers = descendants(chunk.root, depth).tolist()
-    if depth == 0:
-        return [(number, chunk.root.parent_integer) for number in numbers]
-    return list(zip(numbers, np.repeat(descendants(chunk.root, depth - 1), 4).tolist(), strict=True))
+    numbers = descendants(chunk.root, chunk.level - chunk.root.level).tolist()
+    parents = _parents(chunk)
+    return list(zip(numbers, [None] * len(numbers) if parents is None else parents.tolist(), strict=True))
 
 
-def boxes(chunk: ChunkOf) -> list[Box]:
-    """The boxes of a chunk's triangles, west of the antimeridian first where there are two."""
+def boxes(chunk: ChunkOf) -> tuple[IntegerArray, FloatArray]:
+    """The boxes of a chunk's triangles: the integer form that each belongs to; west, east, south, north.
+
+    In the order of the ids, and west of the antimeridian first where there are two.
+    """
     depth = chunk.level - chunk.root.level
-    numbers = descendants(chunk.root, depth)
     corners = descendants_corners(chunk.root, depth)
-    longitudes = np.degrees(np.arctan2(corners[..., 1], corners[..., 0]))
+    vertices, shared = _shared_vertices(corners, depth)
+    longitudes = np.degrees(np.arctan2(vertices[:, 1], vertices[:, 0]))[shared]
     middle = np.degrees(np.arctan2(corners[..., 1].sum(axis=1), corners[..., 0].sum(axis=1)))
     # No triangle has a pole in its interior, so all of it is within a quarter turn of its middle. At a pole the
     # longitude is free.
@@ -91,17 +123,45 @@ def boxes(chunk: ChunkOf) -> list[Box]:
     offsets[(corners[..., 0] == 0.0) & (corners[..., 1] == 0.0)] = 0.0
     west, east = middle + offsets.min(axis=1), middle + offsets.max(axis=1)
     west, east = west - BOX_MARGIN_DEGREES, east + BOX_MARGIN_DEGREES
-    south, north = _latitudes(corners)
-    found: list[Box] = []
-    for row in zip(numbers.tolist(), west.tolist(), east.tolist(), south.tolist(), north.tolist(), strict=True):
-        number, begin, end, low, high = row
-        if begin < -180.0:
-            found += [(number, begin + 360.0, 180.0, low, high), (number, -180.0, end, low, high)]
-        elif end > 180.0:
-            found += [(number, begin, 180.0, low, high), (number, -180.0, end - 360.0, low, high)]
-        else:
-            found.append(row)
-    return found
+    beyond_west = west < -180.0
+    beyond_east = ~beyond_west & (east > 180.0)
+    crossing = beyond_west | beyond_east
+    of = np.repeat(np.arange(len(west)), 1 + crossing)
+    second = np.zeros(len(of), dtype=bool)
+    second[1:] = of[1:] == of[:-1]
+    first = crossing[of] & ~second
+    sides = np.stack([west, east, *_latitudes(corners)], axis=1)[of]
+    sides[first & beyond_west[of], 0] += 360.0
+    sides[first, 1] = 180.0
+    sides[second, 0] = -180.0
+    sides[second & beyond_east[of], 1] -= 360.0
+    return descendants(chunk.root, depth)[of], sides
+
+
+def _parents(chunk: ChunkOf) -> IntegerArray | None:
+    depth = chunk.level - chunk.root.level
+    if depth > 0:
+        return np.repeat(descendants(chunk.root, depth - 1), 4)
+    parent = chunk.root.parent_integer
+    return None if parent is None else np.array([parent], dtype=np.int64)
+
+
+def _shared_vertices(corners: FloatArray, depth: int) -> tuple[FloatArray, IntegerArray]:
+    """The vertices of all descendants `depth` levels down, each once, and which of them each triangle's corners are."""
+    first, which = _sharing(depth)
+    return corners.reshape(-1, 3)[first], which
+
+
+@cache
+def _sharing(depth: int) -> tuple[IntegerArray, IntegerArray]:
+    """Where each vertex stands first among the corners, and which vertex each corner is.
+
+    The same below each triangle: where two triangles meet, both make the midpoint of the same two ends, and `a + b` has
+    the bits of `b + a`, so a vertex has the same bits in all triangles around it.
+    """
+    some = descendants_corners(TriangleId(0, 1, 0), depth).reshape(-1, 3)
+    _, first, which = np.unique(some, axis=0, return_index=True, return_inverse=True)
+    return first, which.reshape(-1, 3)
 
 
 def _longitude_latitude(vectors: FloatArray) -> FloatArray:

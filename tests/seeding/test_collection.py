@@ -238,6 +238,16 @@ def test_a_file_that_is_damaged_is_told(tmp_path: Path) -> None:
         SqliteCollection(path, create=True)
 
 
+def test_a_file_of_the_first_format_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "mesh.sqlite"
+    SqliteCollection(path, create=True).close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA user_version = 1")
+    connection.close()
+    with pytest.raises(SeedingError, match="has format 1, must be 2; delete it and seed anew"):
+        SqliteCollection(path, create=True)
+
+
 def test_two_that_seed_at_once_are_told(collection: Collection) -> None:
     collection.begin(3)
     collection.append(3, [chunk_at(3, 0)])
@@ -261,7 +271,8 @@ def test_every_box_holds_its_triangle_and_hardly_more() -> None:
         margin = 8.0 * 0.5**level  # An outline is drawn to a thousandth of its side, and near a pole that is far.
         for first in range(0, triangle_count(level), 4 ** (level - 1)):
             found: dict[int, list[shapely.Polygon]] = {}
-            for number, west, east, south, north in boxes(chunk_at(level, first)):
+            numbers, sides = boxes(chunk_at(level, first))
+            for number, (west, east, south, north) in zip(numbers.tolist(), sides.tolist(), strict=True):
                 found.setdefault(number, []).append(shapely.box(west, south, east, north))
             for number, its in found.items():
                 drawn, covered = outline(TriangleId.from_int(number)), shapely.union_all(its)
