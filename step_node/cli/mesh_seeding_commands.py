@@ -280,7 +280,7 @@ def _plan_json(plan: LevelPlan) -> dict[str, object]:
         "triangles": plan.triangles,
         "present": plan.present,
         "estimated_bytes": plan.bytes,
-        "estimated_seconds": round(plan.seconds, 3),
+        "estimated_seconds": round(plan.seconds, 6),
     }
 
 

@@ -20,6 +20,7 @@ from step_node.seeding.levels import (
 )
 from step_node.seeding.mongo_collection import MongoCollection
 from step_node.seeding.sqlite_collection import SqliteCollection
+from step_node.seeding.triangles import columns
 
 Timer = Callable[[], float]
 """Seconds, from anywhere."""
@@ -94,6 +95,7 @@ def plan(target: Target, levels: Sequence[int], *, timer: Timer = perf_counter) 
     """
     present = _present(target)
     sample = chunk_at(max(max(levels), SAMPLE_LEVEL_MIN), 0)
+    columns(sample)  # What is made once for all chunks is not what a chunk takes.
     begun = timer()
     size = _sample_size(target, sample)
     seconds_each = (timer() - begun) / sample.count

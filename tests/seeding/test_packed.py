@@ -47,7 +47,8 @@ def _alone(found: list[Record]) -> list[Record]:
 def _positions(vectors: FloatArray) -> FloatArray:
     x, y, z = (vectors[..., axis] + 0.0 for axis in range(3))
     degrees = np.degrees(np.stack([np.arctan2(y, x), np.arctan2(z, np.hypot(x, y))], axis=-1))
-    return degrees.round(9) + 0.0
+    rounded: FloatArray = degrees.round(9) + 0.0
+    return rounded
 
 
 @pytest.mark.parametrize("level", WHOLE_LEVELS)
