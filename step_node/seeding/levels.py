@@ -20,7 +20,7 @@ SEEDED_LEVEL_MAX: Final = 12
 CHUNK_LEVELS: Final = 6
 """How far above its triangles a chunk's root lies: 4,096 triangles a chunk."""
 
-CHUNKS_AT_ONCE: Final = 2
+CHUNKS_AT_ONCE: Final = 4
 """How many of them are written before they are counted."""
 
 
