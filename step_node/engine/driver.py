@@ -186,6 +186,10 @@ class ConsensusDriver:
             self._participant.listens = False
         self._events.remind(LookAround())
 
+    def look_around(self) -> None:
+        """Something may have come without which this validator could not take part: its next key, say."""
+        self._events.remind(LookAround())
+
     async def wait_for_height(self) -> None:
         """Wait until the present height is finalised."""
         await self._finaliser.wait_for_height()
@@ -256,8 +260,8 @@ class ConsensusDriver:
                     timers.cancel_scope.cancel()
 
     async def _run_height(self) -> None:
-        height = self._state.height
-        while self._state.height == height:
+        height, own_address = self._state.height, self._own_address
+        while self._state.height == height and self._own_address == own_address:
             if self._participant is None or await self._participant.look():
                 await self._take_part(height)
             else:
@@ -287,7 +291,7 @@ class ConsensusDriver:
                     await self._hooks.broadcast(heard.commit)
                     self._hooks.request_batch(height, heard.commit.batch_hash)
                 case LookAround():
-                    if await participant.look():
+                    if await self._has_begun_again() or await participant.look():
                         return
                 case _:
                     pass  # Timers and reminders are the machine's, which stands still: `resume` sets them anew.
@@ -337,7 +341,8 @@ class ConsensusDriver:
                 case event.MessageReceived() as item:
                     await self._take_in(item)
                 case LookAround():
-                    pass
+                    if await self._has_begun_again():
+                        return
 
     # --- events -------------------------------------------------------------------------------------------------
 
@@ -535,12 +540,30 @@ class ConsensusDriver:
         self._own_address = self._batches.proposer = signer.address
 
     def _begin_next_height(self) -> None:
-        successor = self._hooks.successor()
-        if successor is not None:
-            # Between two heights: nothing of the last is signed any more, and nothing of the next is signed yet.
-            self._locks = None if self._locks is None else self._locks.of_key(successor.address)
-            self._take_key(successor, listens=self._participant is not None and self._participant.listens)
+        # Between two heights: nothing of the last is signed any more, and nothing of the next is signed yet.
+        self._goes_on_with_successor()
         self._replayed = []  # Of the height that is over, if it was only followed.
+        self._begin_anew()
+
+    def _goes_on_with_successor(self) -> bool:
+        successor = self._hooks.successor()
+        if successor is None:
+            return False
+        self._locks = None if self._locks is None else self._locks.of_key(successor.address)
+        self._take_key(successor, listens=self._participant is not None and self._participant.listens)
+        return True
+
+    async def _has_begun_again(self) -> bool:
+        """Whether the height begins again, with a key that was replaced before it and has come only now: without it the
+        chain may not get to the next height. The old one had no vote here. What was heard is said again by its peers.
+        """
+        if self._state.phase is Phase.DECIDED or not self._goes_on_with_successor():
+            return False
+        self._begin_anew()
+        await run_blocking(self._log.begin, self._state.height)
+        return True
+
+    def _begin_anew(self) -> None:
         self._state = self._begin_height()
         self._batches.begin_height()
         self._accuser.begin_height()

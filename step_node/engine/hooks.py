@@ -55,8 +55,8 @@ class ConsensusHooks:
     `request_batch(height, batch_hash)` has peers asked for a proposal; `outlook` says whether others are ahead;
     `restored` runs after a snapshot is stored. `taking_in` surrounds the work on a peer's message; without
     `gives_proposals` no peer is given a proposal; `applied(before, input, transition)` is shown every step of the
-    machine. `successor`, asked
-    between two heights, gives the signer of the key that takes over from the present one, if it does now."""
+    machine. `successor`, asked between two heights and when that key comes late, gives the signer of the key that takes
+    over from the present one, if it does now."""
 
     broadcast: Callable[[Message], Awaitable[None]]
     finalised: Callable[[JudgedBatch], Awaitable[None]]

@@ -283,7 +283,8 @@ class Node:
             if self._parts.signer is not None:
                 nursery.start_soon(self._parts.signer.run)
             if self._parts.succession is not None:
-                nursery.start_soon(self._parts.succession.run, self._own_key, lambda: self._chain.head.validators)
+                succession = partial(self._parts.succession.run, is_late=self.driver.look_around)
+                nursery.start_soon(succession, self._own_key, lambda: self._chain.head.validators)
             nursery.start_soon(self.driver.run)
 
     def services(

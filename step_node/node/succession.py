@@ -3,8 +3,8 @@
 The owner names the next key on chain (`rotate-key`), and it takes over at the epoch's end, with the stake. A node that
 has it goes on with it by itself: at the border between two heights the one signer is exchanged for the other, each with
 the guard and the history of its own key. A key that is not ready by then can be brought later: it is looked for while
-the chain knows of it, and taken at the next border. Which key counts, the chain alone says: so a node that is killed in
-the middle of this does the same again when it starts.
+the chain knows of it, and taken at once, since the chain may stand still for want of it. Which key counts, the chain
+alone says: so a node that is killed in the middle of this does the same again when it starts.
 """
 
 from __future__ import annotations
@@ -109,10 +109,16 @@ class Succession:
                 reason=str(error),
             )
 
-    async def run(self, own: Callable[[], bytes], records: Callable[[], Sequence[ValidatorRecord]]) -> None:
-        """Look for it until cancelled."""
+    async def run(
+        self, own: Callable[[], bytes], records: Callable[[], Sequence[ValidatorRecord]], *, is_late: Callable[[], None]
+    ) -> None:
+        """Look for it until cancelled. `is_late` is told while it is ready and counts already: no border needs to be
+        waited for."""
         while True:
             await self.prepare(own(), records())
+            present = present_key(own(), records())
+            if present != own() and self.is_ready(present):
+                is_late()
             await trio.sleep(LOOK_SECONDS)
 
     def close(self) -> None:

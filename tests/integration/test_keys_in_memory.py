@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ from step_node.signing.remote.client import RemoteSigner
 from step_node.signing.signer import Signer, ValidatorSigner
 from tests.integration.test_validator_life import NAMES, all_have, finalise_one
 from tests.signer.homes import make_home, put_key, remote, serving
-from tests.support.chains import CHAIN_ID, make_genesis
+from tests.support.chains import CHAIN_ID, make_genesis, validator_names
 from tests.support.nodes import QUICK, equal_roots, running_node
 from tests.support.operations import rotate
 from tests.support.proofs import address, private_key
@@ -112,6 +113,32 @@ async def test_a_key_changes_at_the_epochs_end_in_a_node_that_runs(genesis: Gene
         SigningGuard.open(tmp_path / "next.log", chain_id=CHAIN_ID, validator=address(NEXT)) as new,
     ):
         assert 0 < old.height < min(new.height, new.floor + 1), "each key signs on its own side of the border"
+
+
+async def test_a_key_that_comes_late_is_taken_where_the_chain_stands_still_for_want_of_it(tmp_path: Path) -> None:
+    """The only validator: no height ends, and so no border comes, before its next key is here."""
+    (name,), is_here = validator_names(1), False
+
+    def open_signer(wanted: bytes) -> Signer | None:
+        if not is_here:
+            return None
+        guard = SigningGuard.open(tmp_path / "next.log", chain_id=CHAIN_ID, validator=wanted)
+        return ValidatorSigner(private_key(NEXT), guard)
+
+    genesis, succession = make_genesis(1, epoch_batches=3, **QUICK), Succession(open_signer)
+    with trio.fail_after(LONGEST_SECONDS):
+        async with running_node(MemoryHub(), name, genesis, tmp_path / name, succession=succession) as node:
+            assert await node.operations.submit(rotate(name, name, NEXT, 0)) is None
+            while node.status().height < genesis.parameters.epoch_batches:
+                await finalise_one(node, account=f"border-{node.status().height}", lat=12.0 + node.status().height)
+            await all_have([node], name, ValidatorState.ROTATED)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(partial(finalise_one, node, account="after", lat=20.0))
+                await trio.sleep(0.5)
+                assert node.status().height == 3
+                is_here = True
+            assert node.status().validator_address == address(NEXT)
+            assert node.status().height == 4
 
 
 async def test_a_node_with_a_remote_signer_goes_on_without_it_and_signs_again_with_it(
