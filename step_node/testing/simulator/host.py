@@ -33,6 +33,8 @@ from step_node.engine.wal import COMPACTED_AT_BYTES
 from step_node.errors import StepNodeError, leaves
 from step_node.home.config import SyncConfig
 from step_node.home.paths import NodeHome
+from step_node.ledger.records import ValidatorRecord
+from step_node.ledger.rules import UnknownRules, rules_of
 from step_node.ledger.state import StateHead
 from step_node.mempool.journal import Journal
 from step_node.network.protocols import consensus_topic
@@ -40,10 +42,11 @@ from step_node.node.assembly import assemble
 from step_node.node.node import Node
 from step_node.node.parts import NodeHooks
 from step_node.node.signing_history import LOST_REASON
+from step_node.node.succession import Succession, present_key
 from step_node.offload import offload_of_task
 from step_node.signing.guard import DoubleSignRefused, SigningGuard
 from step_node.signing.history import NEVER_SIGNED, HistoryContent, SigningKind
-from step_node.signing.signer import ValidatorSigner
+from step_node.signing.signer import Signer, ValidatorSigner
 from step_node.storage.interface import FinalisedBatch, RestoredState, StorageUnavailable, StoredBatch
 from step_node.storage.memory import MemoryStorage
 from step_node.testing.simulator.byzantine import ByzantineValidator, GuardlessSigner, forged
@@ -52,6 +55,7 @@ from step_node.testing.simulator.coverage import Coverage
 from step_node.testing.simulator.disk import Mount, NodeCrashed, SimulatedDisk
 from step_node.testing.simulator.invariants import Invariants
 from step_node.testing.simulator.network import Air, SimulatedNetwork, message_in
+from step_node.testing.simulator.releases import NEWEST_RULES, newest_rules_of_task
 from step_node.testing.simulator.schedules import Plot
 from step_node.testing.simulator.settings import Tactic
 from step_node.testing.simulator.trace import Trace
@@ -115,6 +119,8 @@ class Host:
         self.promised: dict[bytes, float] = {}
         """Proofs that a client was told are accepted here, in that order, and when."""
         self._private_key = private_key
+        self._next_key: bytes | None = None
+        """What is in the place of the next key's keystore."""
         self._sync = sync
         self._log_compacted_at_bytes = log_compacted_at_bytes
         self._coverage = coverage
@@ -154,6 +160,10 @@ class Host:
         """Whether it has stopped because somebody else signs with its key."""
         self.is_retired = False
         """Whether its operator has taken it away for good, as documented."""
+        self.newest_rules = NEWEST_RULES
+        """The newest version of the rules that the release knows which is installed; the next life runs it."""
+        self.waits_for_release = False
+        """Whether it has stopped before rules that its release does not know."""
         self.changed_at = 0.0
         """When its operator, or a fault, has last changed anything about the machine."""
 
@@ -263,7 +273,7 @@ class Host:
     def begin_history_of(self, address: bytes) -> None:
         """The home was another validator's before, and has that key's history still."""
         path = HOME.signing_history(address)
-        files = Mount(self.disk, self._rng)
+        files = OperatorsMount(self.disk, self._rng)
         SigningGuard.open(path, chain_id=self.genesis.chain_id, validator=address, files=files).close()
 
     def copy_from(self, original: Host) -> None:
@@ -282,6 +292,30 @@ class Host:
         self.note(f"has the key of 0x{self.address.hex()[:8]}")
         if self.is_honest:
             self.invariants.honest.add(self.address)
+
+    def bring_next_key(self, private_key: bytes) -> None:
+        """Make the next key in the home, with its history, whether the node runs or not: it goes on with it by itself
+        once it counts. The disk must not be full."""
+        address = address_of(public_key_of(private_key))
+        self.begin_history_of(address)
+        self._next_key = private_key
+        self.note(f"has the next key, of 0x{address.hex()[:8]}")
+        self.invariants.honest.add(address)
+
+    def go_on_with_next_key(self) -> None:
+        """The next key counts from here on: its keystore takes the place of the old one."""
+        if self._next_key is not None:
+            self._private_key, self._next_key = self._next_key, None
+            self.note(f"goes on with the key of 0x{self.address.hex()[:8]}")
+
+    def install(self) -> None:
+        """Put the newest release on the machine. If the last one has ended for want of it, it is started again."""
+        self.note("has the newest release")
+        self.newest_rules = NEWEST_RULES
+        if self.waits_for_release:
+            self.waits_for_release = False
+            self.changed_at = trio.current_time()
+            self.restart()
 
     # --- its lives ----------------------------------------------------------------------------------------------
 
@@ -338,7 +372,12 @@ class Host:
         for error in unexpected:
             self.note(f"stops: {type(error).__name__}: {error}")
             self.has_noticed |= isinstance(error, DoppelgangerFound)
-            if self.is_misused and isinstance(error, DoppelgangerFound):
+            if isinstance(error, UnknownRules) and self._is_left_behind():
+                # A service manager does not restart what ended so; with the right release it may.
+                self.waits_for_release = self.newest_rules == newest_rules_of_task.get()
+                if self.waits_for_release:
+                    self._may_start = trio.Event()
+            elif self.is_misused and isinstance(error, DoppelgangerFound):
                 self._is_held = True
                 self._may_start = trio.Event()
             elif isinstance(error, NoWordSaid):
@@ -347,20 +386,31 @@ class Host:
             elif self.is_honest:
                 self.invariants.broken("an honest node goes on", self.name, f"{type(error).__name__}: {error}")
 
+    def _is_left_behind(self) -> bool:
+        """Whether the release of this life does not know the rules of the next height."""
+        return self.storage.records().protocol.version > newest_rules_of_task.get()
+
     def _is_expected(self, error: BaseException) -> bool:
         """A dead process, or a disk that is full: the operator starts it again."""
         return isinstance(error, NodeCrashed) or (self.disk.is_full and isinstance(error, OSError | StepNodeError))
 
     async def _live(self) -> None:
         genesis, mount = self.genesis, self.mount
+        newest_rules_of_task.set(self.newest_rules)
         self.storage.forges = False
         await self.storage.initialise(genesis.hash, genesis.head(), genesis.accounts())
+        rules_of(self.storage.records().protocol)
         network = self._network = SimulatedNetwork(self._air, self.name)
         network.banned = self._banned
         signer: ValidatorSigner | None = None
+        succession: Succession | None = None
         if self.is_honest:
             if self._private_key is not None:
+                # Replaced while the node was away: as `node.opening` has it.
+                if self._is_next(present_key(self.address, self.storage.records().validators)):
+                    self.go_on_with_next_key()
                 signer = WatchedSigner(self._private_key, self._open_guard(), self)
+                succession = WatchedSuccession(self)
             hooks = NodeHooks(taking_in=self._taking_in, applied=self._applied)
         else:
             signer = GuardlessSigner(self.key(), self._open_guard())
@@ -378,6 +428,7 @@ class Host:
             watches_for_doppelganger=self.is_honest,
             hooks=hooks,
             bootstrap=self._others,
+            succession=succession,
             files=mount,
             log_compacted_at_bytes=self._log_compacted_at_bytes,
             # A liar bends whole proposals (`byzantine`).
@@ -433,6 +484,21 @@ class Host:
             self.invariants.opened(self.name, self.address, guard)
         return guard
 
+    def _is_next(self, address: bytes) -> bool:
+        return self._next_key is not None and address_of(public_key_of(self._next_key)) == address
+
+    def next_signer(self, address: bytes) -> ValidatorSigner | None:
+        """The signer of the next key, if it is the one of this address."""
+        key = self._next_key
+        if key is None or not self._is_next(address):
+            return None
+        guard = SigningGuard.open(
+            HOME.signing_history(address), chain_id=self.genesis.chain_id, validator=address, files=self.mount
+        )
+        if self.is_held_to_promises:
+            self.invariants.opened(self.name, address, guard)
+        return WatchedSigner(key, guard, self)
+
     def refused(self, kind: str, round_number: int) -> None:
         """The guard has refused a signature."""
         self.note(f"is refused a signature: {kind} of round {round_number}")
@@ -448,13 +514,22 @@ class Host:
         if self._coverage is not None:
             self._coverage.applied(self.name, before, item, transition)
 
-    def signed(self, kind: str, height: int, round_number: int, line: str) -> None:
-        """The node has used its key."""
+    def signed(self, address: bytes, kind: str, height: int, round_number: int, line: str) -> None:
+        """The node has used its key, of that address."""
         if self.is_misused:
             return
         # What is shown while a slow disk writes the signature down comes too late to keep it back.
         shown = self._shown_when_asked
-        self.invariants.signed(self.name, self.address, kind, height, round_number, line, shown=shown)
+        self.invariants.signed(
+            self.name,
+            address,
+            kind,
+            height,
+            round_number,
+            line,
+            shown=shown,
+            newest_rules=newest_rules_of_task.get(),
+        )
 
     @contextmanager
     def _taking_in(self, message: Message) -> Iterator[None]:
@@ -477,6 +552,13 @@ class Host:
             self.invariants.sent(self.name, self.address, message, self.disk.durable(HOME.consensus_log))
 
 
+class OperatorsMount(Mount):
+    """The disk as a command has it that an operator runs beside the node: whoever dies is the node."""
+
+    def act(self) -> None:
+        """See `Mount.act`."""
+
+
 class WatchedSigner(ValidatorSigner):
     """The shipped signer, with somebody who looks at what it signs."""
 
@@ -491,8 +573,23 @@ class WatchedSigner(ValidatorSigner):
         except DoubleSignRefused:
             self._host.refused(str(kind), round)
             raise
-        self._host.signed(str(kind), height, round, line)
+        self._host.signed(self.address, str(kind), height, round, line)
         return signature
+
+
+class WatchedSuccession(Succession):
+    """The shipped one, over a home whose keystores are the host's."""
+
+    def __init__(self, host: Host) -> None:
+        super().__init__(host.next_signer)
+        self._host = host
+
+    def take(self, own: bytes, records: Sequence[ValidatorRecord]) -> Signer | None:
+        """See `Succession.take`."""
+        signer = super().take(own, records)
+        if signer is not None:
+            self._host.go_on_with_next_key()
+        return signer
 
 
 class WatchedStorage(MemoryStorage):
@@ -514,7 +611,7 @@ class WatchedStorage(MemoryStorage):
         is_new = self._head is not None and finalised.stored.height > self._head.chain.height
         await super().finalise(finalised)
         if is_new and host.is_honest:
-            host.invariants.finalised(host.name, finalised, self)
+            host.invariants.finalised(host.name, finalised, self, newest_rules=newest_rules_of_task.get())
         host.on_finalised(host.name, finalised.stored.height)
         host.mount.act()
 

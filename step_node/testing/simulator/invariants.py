@@ -22,12 +22,13 @@ from step_node.ledger.commitment import EMPTY_LANES, commit_changes, state_root
 from step_node.ledger.records import ChainRecord, Record
 from step_node.ledger.state import StateHead
 from step_node.ledger.validators import validator_set
-from step_node.operations.operation import decode_operation, signing_line
+from step_node.operations.operation import UpgradeOperation, decode_operation, signing_line
 from step_node.proofs.proof import SignedProof
 from step_node.signing.guard import SigningGuard
 from step_node.storage.interface import FinalisedBatch
 from step_node.storage.memory import MemoryStorage
 from step_node.testing.simulator.clock import SimulatedClock
+from step_node.testing.simulator.rules_checker import RulesChecker
 from step_node.testing.simulator.slashing_checker import SlashingChecker
 from step_node.testing.simulator.trace import Trace
 
@@ -81,6 +82,7 @@ class Invariants:
         self._nonces: set[tuple[bytes, str]] = set()
         self._last_proofs: dict[bytes, int] = {}
         self.slashing_checker = SlashingChecker(genesis, honest, lambda promise, what: self.broken(promise, "", what))
+        self._rules_checker = RulesChecker(genesis, self.broken)
         self.honest_clocks: list[SimulatedClock] = []
         """The clocks of all honest machines."""
         self.violations: list[Violation] = []
@@ -111,9 +113,21 @@ class Invariants:
 
     # --- signing ------------------------------------------------------------------------------------------------
 
-    def signed(self, who: str, key: bytes, kind: str, height: int, round_number: int, line: str, *, shown: int) -> None:
+    def signed(
+        self,
+        who: str,
+        key: bytes,
+        kind: str,
+        height: int,
+        round_number: int,
+        line: str,
+        *,
+        shown: int,
+        newest_rules: int,
+    ) -> None:
         """The honest node `who` has used the key of the validator `key`; to it had been shown that height `shown` is
-        final."""
+        final, and it knows the rules up to version `newest_rules`."""
+        self._rules_checker.used(who, height, newest_rules, "signs")
         if height <= shown:
             self.broken("an honest validator signs only at the head", who, f"{line!r}; {shown} is final")
         self._highest_signed[key] = max(height, self._highest_signed.get(key, 0))
@@ -153,8 +167,8 @@ class Invariants:
 
     # --- finalising ---------------------------------------------------------------------------------------------
 
-    def finalised(self, who: str, finalised: FinalisedBatch, storage: MemoryStorage) -> None:
-        """An honest node has stored a batch."""
+    def finalised(self, who: str, finalised: FinalisedBatch, storage: MemoryStorage, *, newest_rules: int) -> None:
+        """An honest node, which knows the rules up to version `newest_rules`, has stored a batch."""
         stored = finalised.stored
         height = stored.height
         self._trace.note(who, f"finalises {height} {stored.batch_hash.hex()[:8]}")
@@ -163,7 +177,8 @@ class Invariants:
             agreed = self._first_to_finalise(who, finalised)
             if agreed is None:
                 return
-        elif agreed.batch.hash != stored.batch_hash:
+        self._rules_checker.used(who, height, newest_rules, "finalises")
+        if agreed.batch.hash != stored.batch_hash:
             self.broken(
                 "agreement",
                 who,
@@ -214,6 +229,9 @@ class Invariants:
             members_before=() if before is None else self._members(stored.height - 1),
             members=self._members(stored.height),
         )
+        self._rules_checker.finalised(
+            who, batch, finalised.changes.head, finalised.receipts, self._members(stored.height)
+        )
         self._agreed[stored.height] = agreed
         return agreed
 
@@ -240,8 +258,9 @@ class Invariants:
             faults.extend(self._faults_of_proof(proof, header.timestamp_ms))
         for operation in map(decode_operation, batch.operations):
             line = signing_line(operation, self._genesis.chain_id)
-            if _signer_of(line, operation.signature) != operation.owner:
-                faults.append("an operation is not signed by its owner")
+            may_sign = [operation.owner, *([operation.validator] if isinstance(operation, UpgradeOperation) else [])]
+            if _signer_of(line, operation.signature) not in may_sign:
+                faults.append("an operation is not signed by its owner, nor, of an upgrade, by its validator")
         if not (batch.proofs or batch.evidence or batch.operations):
             faults.append("it is empty")
         return faults

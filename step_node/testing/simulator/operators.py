@@ -28,15 +28,20 @@ from step_node.testing.simulator.chain import NEWCOMERS, STAKE_USTEP, newcomer_k
 from step_node.testing.simulator.disk import NodeCrashed
 from step_node.testing.simulator.host import Host, Word
 from step_node.testing.simulator.settings import FaultKind
+from step_node.testing.simulator.upgrade_procedure import UpgradeProcedure
 
 LOOK_SECONDS = 0.3
 """How often an operator looks whether what it waits for has happened."""
 GIVE_IN_SECONDS = 1.0
 """After so long an operation that has not shown in the records is given in again."""
 ABSENCE_SECONDS_MAX = 12.0
+LATE_KEY_SECONDS_MAX = 4.0
+"""After so long at most a key is brought that was named on chain before it was there."""
 HANDED_ON_USTEP = 1
 """Of a stake that was taken back: the least, since slashes may have left next to nothing."""
 CLOCK_STEP_MS_MAX = 60_000
+UPGRADE_SECONDS_MAX = 2.0
+"""How late the one upgrade of a history may begin: it takes epochs."""
 PROCEDURES_MAX = 4
 """Procedures of one history."""
 
@@ -89,13 +94,29 @@ class Operators:
             FaultKind.COPY: (self._copy,),
             FaultKind.CLOCK_STEP: (self._set_clocks,),
         }
-        self._procedures = [one for act in sorted(acts) for one in procedures[act]]
+        self._procedures = [one for act in sorted(acts - {FaultKind.UPGRADE}) for one in procedures[act]]
+        self._upgrade: UpgradeProcedure | None = None
+        if FaultKind.UPGRADE in acts:
+            self._upgrade = UpgradeProcedure(
+                genesis=genesis,
+                hosts=hosts,
+                rng=rng,
+                note=note,
+                head=self._head,
+                give_in=self._give_in,
+                may_be_away=lambda host: self._can_be_spared_beside(host) and self._may_shrink(),
+                busy=self._busy,
+                leaving=self._leaving,
+                peace=self._peace,
+            )
 
     def begin(self, nursery: trio.Nursery, seconds: float) -> None:
         """Start procedures in `nursery`, at times within `seconds` from now."""
-        for _ in range(self._rng.randint(1, PROCEDURES_MAX)):
+        for _ in range(self._rng.randint(1, PROCEDURES_MAX) if self._procedures else 0):
             procedure = self._rng.choice(self._procedures)
             nursery.start_soon(self._later, self._rng.random() * seconds * 0.8, procedure)
+        if self._upgrade is not None:
+            nursery.start_soon(self._later, self._rng.random() * UPGRADE_SECONDS_MAX, self._come_to_other_rules)
 
     def end_faults(self) -> None:
         """From now on nobody is away any longer than its procedure needs, and nothing new begins."""
@@ -293,15 +314,26 @@ class Operators:
         self._ends(host)
 
     async def _rotate(self) -> None:
-        """Replace the hot key: the home gets it before the epoch's end, or after."""
+        """Replace the hot key: of a node that runs, which goes on with it by itself; or the home gets it while the node
+        is stopped, before the epoch's end, or after."""
         hosts = self._idle_members()
         if not hosts:
             return
-        is_early = self._rng.random() < 0.5 and self._can_be_spared()
+        is_running, is_early = self._rng.random() < 0.5, self._rng.random() < 0.5
+        if not is_running:
+            is_early = is_early and self._can_be_spared()
         host = self._rng.choice(hosts)
-        self._busy[host.name] = f"to change its key {'early' if is_early else 'late'}"
+        how = "while it runs" if is_running else "early" if is_early else "late"
+        self._busy[host.name] = f"to change its key {how}"
         self._changing_keys.add(host.name)
         owner, old, key = owner_key(host.name), host.address, self._new_key(host)
+
+        async def bring_next_key() -> None:
+            await self._until(lambda: not host.disk.is_full)
+            host.bring_next_key(key)
+
+        if is_running and is_early:
+            await bring_next_key()
 
         def is_asked() -> bool:
             record = self._record(old)
@@ -314,6 +346,13 @@ class Operators:
             ),
             is_asked,
         )
+        if is_running:
+            if not is_early:
+                await trio.sleep(self._rng.uniform(0, LATE_KEY_SECONDS_MAX))
+                await bring_next_key()
+            await self._until(lambda: host.address != old or self._state(old) is ValidatorState.JAILED)
+            self._ends(host)
+            return
         if not is_early:
             await self._until(
                 lambda: (
@@ -435,6 +474,12 @@ class Operators:
             one.is_retired = True
             await one.stop("it was copied")
         self._ends(host)
+
+    async def _come_to_other_rules(self) -> None:
+        """All of them together; see `upgrade_procedure`."""
+        if self._upgrade is not None:
+            await self._upgrade.run()
+            self.done += 1
 
     async def _observe(self) -> None:
         """An observer with an empty home."""

@@ -53,6 +53,8 @@ class FaultKind(StrEnum):
     """A whole home is copied, and started beside the original: no procedure, but a mistake that must be noticed."""
     CLOCK_STEP = "clock-step"
     """One clock, or all of them, is set forward or back by up to a minute."""
+    UPGRADE = "upgrade"
+    """All nodes begin with an older release; the validators agree on rules that it does not know."""
 
 
 OPERATORS_ACTS = frozenset(
@@ -66,6 +68,7 @@ OPERATORS_ACTS = frozenset(
         FaultKind.OLD_HISTORY,
         FaultKind.COPY,
         FaultKind.CLOCK_STEP,
+        FaultKind.UPGRADE,
     }
 )
 """Those in which operators do something with their nodes."""
@@ -206,6 +209,8 @@ def plan_of(seed: int, settings: SimulationSettings, rng: random.Random, operato
         # Drawn last: what was drawn before it stays as it was.
         lost_log_rate=rng.uniform(0.05, 0.3) * calm if chosen(FaultKind.LOST_LOG) else 0.0,
     )
+    if settings.acts is None and operators and operators_rng.random() < 0.3 and FaultKind.UPGRADE in settings.faults:
+        plan = replace(plan, operators=operators | {FaultKind.UPGRADE})
     return replace(plan, tactics=tactics | {Tactic.AHEAD}) if rng.random() < 0.2 else plan
 
 
@@ -213,7 +218,7 @@ def _acts_of(settings: SimulationSettings, rng: random.Random) -> frozenset[Faul
     if settings.acts is not None:
         return settings.acts
     is_lively = rng.random() < 0.4
-    chosen = {act for act in sorted(OPERATORS_ACTS) if rng.random() < 0.3}
+    chosen = {act for act in sorted(OPERATORS_ACTS - {FaultKind.UPGRADE}) if rng.random() < 0.3}
     return frozenset(chosen & settings.faults) if is_lively else frozenset()
 
 

@@ -32,6 +32,7 @@ from step_node.testing.simulator.host import Host
 from step_node.testing.simulator.invariants import Invariants, Violation
 from step_node.testing.simulator.network import Air, LinkQuality
 from step_node.testing.simulator.operators import Operators
+from step_node.testing.simulator.releases import rules_by_release
 from step_node.testing.simulator.schedules import Plot, draw_plot
 from step_node.testing.simulator.settings import FaultKind, RunKind, SeedPlan, SimulationSettings, Tactic, plan_of
 from step_node.testing.simulator.trace import Trace
@@ -96,7 +97,7 @@ def simulate_seed(
 
     async def run() -> History:
         world = _World(schedule, settings, keep_lines=keep_lines, coverage=coverage)
-        with quick_absence(FaultKind.ABSENCE in world.plan.operators):
+        with quick_absence(FaultKind.ABSENCE in world.plan.operators), rules_by_release():
             return await world.run()
 
     return run_deterministically(run, seed=tasks)

@@ -52,6 +52,7 @@ from step_node.testing.simulator.campaign import quiet
 from step_node.testing.simulator.settings import OPERATORS_ACTS, FaultKind, SimulationSettings
 from step_node.testing.simulator.world import History, simulate_seed
 from tests.testing.simulator import planted_signing_bugs as signing
+from tests.testing.simulator import planted_upgrade_bugs as upgrades
 
 SEEDS_MAX = 1_000
 """A bug that so many seeds do not find counts as not found."""
@@ -61,6 +62,8 @@ WITHOUT_OPERATORS = SimulationSettings(
 )
 ONLY_RESTORING = SimulationSettings(faults=frozenset(), acts=frozenset({FaultKind.RESTORE}))
 ONLY_COPYING = SimulationSettings(faults=frozenset(), acts=frozenset({FaultKind.COPY}))
+ONLY_UPGRADING = SimulationSettings(faults=frozenset(), acts=frozenset({FaultKind.UPGRADE}))
+ONLY_ROTATING = SimulationSettings(faults=frozenset(), acts=frozenset({FaultKind.ROTATION}))
 ONLY_SETTING_A_CLOCK = SimulationSettings(validators=1, faults=frozenset(), acts=frozenset({FaultKind.CLOCK_STEP}))
 LOSING_LOGS = SimulationSettings(faults=frozenset({FaultKind.PLOT, FaultKind.LOST_LOG, FaultKind.BYZANTINE}))
 """Logs are lost, at the worst moments too."""
@@ -500,6 +503,13 @@ BUGS = (
     PlantedBug("the watch for a second process is deaf", signing.deaf_watch, 2, ONLY_COPYING),
     PlantedBug("a duration is measured by the wall clock (H13)", duration_by_wall_clock, 1, ONLY_SETTING_A_CLOCK),
     PlantedBug("a ban depends on the height (P1)", ban_by_height, 6, APART),
+    PlantedBug("a node changes its rules a height early", upgrades.a_node_changes_rules_early, 1, ONLY_UPGRADING),
+    PlantedBug("a node changes its rules a height late", upgrades.a_node_changes_rules_late, 1, ONLY_UPGRADING),
+    PlantedBug("all nodes change their rules a height late", upgrades.all_change_rules_late, 1, ONLY_UPGRADING),
+    PlantedBug(
+        "a node goes on under rules that it does not know", upgrades.goes_on_under_unknown_rules, 1, ONLY_UPGRADING
+    ),
+    PlantedBug("the next key is not taken by a node that runs", upgrades.next_key_not_taken, 2, ONLY_ROTATING),
 )
 
 

@@ -58,3 +58,24 @@ def test_whoever_is_away_for_long_is_jailed_and_comes_back() -> None:
 def test_a_newcomer_joins_from_a_snapshot_on_the_simulated_disk() -> None:
     lines = [line for one in on_a_good_day(FaultKind.JOIN) for line in one.lines]
     assert any("from a snapshot" in line for line in lines)
+
+
+def test_a_node_that_runs_goes_on_with_its_next_key_by_itself() -> None:
+    lines = [line for one in on_a_good_day(FaultKind.ROTATION) for line in one.lines]
+    assert any("is done: to change its key while it runs" in line for line in lines)
+
+
+def test_rules_change_and_a_node_that_was_left_behind_goes_on_with_the_new_release() -> None:
+    lines = [line for one in on_a_good_day(FaultKind.UPGRADE) for line in one.lines]
+    assert any("stops: UnknownRules" in line for line in lines)
+    assert any("all operators are done: to come to other rules; version 2 is in force" in line for line in lines)
+
+
+CALLED_OFF_SEEDS = (2, 6)
+"""Those in which an agreed upgrade is called off."""
+
+
+def test_an_upgrade_is_called_off_and_agreed_on_again() -> None:
+    lines = [line for one in on_a_good_day(FaultKind.UPGRADE, CALLED_OFF_SEEDS) for line in one.lines]
+    assert sum("is proposed from height" in line for line in lines) > len(CALLED_OFF_SEEDS)
+    assert any("the upgrade is called off" in line for line in lines)
