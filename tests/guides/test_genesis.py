@@ -1,6 +1,7 @@
 """docs/genesis.md, run to the letter: three operators make a genesis, and the network that begins with it finalises.
 
-What stands for the reader's own is replaced, and nothing else: the beginning, the hosts and the ports.
+What stands for the reader's own is replaced, and nothing else: the beginning, the hosts and the ports. All hosts are
+this one, so the nodes listen on its loopback: one that listens to the network dials nobody there.
 """
 
 from __future__ import annotations
@@ -86,6 +87,9 @@ async def _finalises(directory: Path, ports: list[NodePorts]) -> None:
     nodes = [NodeProcess(index, NodeHome(directory / name)) for index, name in enumerate(OPERATORS)]
     for name, node in zip(OPERATORS, nodes, strict=True):
         create_private_file(node.home.password, (directory / f"{name}-password").read_bytes())
+        config = node.home.config.read_text(encoding="utf-8")
+        assert "/ip4/0.0.0.0/" in config
+        node.home.config.write_text(config.replace("/ip4/0.0.0.0/", "/ip4/127.0.0.1/"), encoding="utf-8")
     async with httpx.AsyncClient(trust_env=False) as http:
         clients = [NodeClient(http, f"http://127.0.0.1:{own.api}") for own in ports]
         try:
