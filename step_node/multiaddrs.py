@@ -27,15 +27,16 @@ MultiaddrText = Annotated[str, AfterValidator(require_multiaddr)]
 
 
 def require_peer_id(value: str) -> str:
-    """`value`, if it is the id of a peer in base58. Raises ValueError."""
+    """The id of a peer in base58, if `value` is one, in whatever form: as text it is compared. Raises ValueError."""
     rule = "must be a peer id such as 16Uiu2HAm… (`step-node keys show` prints it)"
     if "/" in value:
         raise ValueError(f"{rule}, without an address")
     try:
-        require_multiaddr(f"/p2p/{value}")
+        address = require_multiaddr(f"/p2p/{value}")
     except ValueError as error:
         raise ValueError(rule) from error
-    return value
+    # What stands there as a CID, or with a space after it, names the same peer.
+    return str(Multiaddr(address)).removeprefix("/p2p/")
 
 
 PeerIdText = Annotated[str, AfterValidator(require_peer_id)]

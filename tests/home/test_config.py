@@ -13,6 +13,8 @@ from step_node.home.paths import NodeHome
 from step_node.home.store import storage_settings
 from step_node.storage.open import MongoSettings
 
+PEER_ID = "16Uiu2HAmCJNMn6k4ecyzgGxbKM9wN3PKABtKhKXGMgWiZZR8AGp2"
+
 
 @pytest.fixture(autouse=True)
 def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -206,3 +208,13 @@ def test_a_private_peer_is_named_by_its_id(tmp_path: Path) -> None:
             load_config(path)
     path.write_text('[p2p]\nprivate_peers = ["16Uiu2HAmCJNMn6k4ecyzgGxbKM9wN3PKABtKhKXGMgWiZZR8AGp2"]\n')
     assert len(load_config(path).p2p.private_peers) == 1
+
+
+@pytest.mark.parametrize(
+    "text", [PEER_ID, f"{PEER_ID} ", "bafzaajiiaijccax2w6ycdef2ukequ5nktkgxyhrdkokc6dkohl525p4y45ze3zk4tm"]
+)
+def test_in_whatever_form_a_private_peer_is_named_it_is_known_by_its_id(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(f'[p2p]\nprivate_peers = ["{text}"]\n')
+    path.chmod(0o600)
+    assert load_config(path).p2p.private_peers == (PEER_ID,)
