@@ -6,8 +6,10 @@ documents for the same plan gets the same state, to the last bit.
 
 from __future__ import annotations
 
+import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -96,14 +98,17 @@ def import_database(source: Source, plan: GenesisPlan, folder: Path, report: Rep
 
     Raises `ImportFailed`, `InitialStateError`, OSError.
     """
-    scratch = Scratch(folder / "scratch.sqlite")
     try:
-        work = _Import(source, plan, scratch, report, progress)
-        work.read()
-        work.settle()
-        state = work.write(folder / "state.bin")
-    finally:
-        scratch.close()
+        with closing(Scratch(folder / "scratch.sqlite")) as scratch:
+            work = _Import(source, plan, scratch, report, progress)
+            work.read()
+            work.settle()
+            state = work.write(folder / "state.bin")
+    except sqlite3.Error as error:
+        raise ImportFailed(
+            f"{folder}: the scratch file cannot be used: {error}. It needs about as much room as the old database: make"
+            " room there, or name an --initial-state on a larger disk"
+        ) from error
     imported = plan.model_copy(update={"initial_state": state})
     progress("checking", 0, 1)
     check_initial_state(folder / "state.bin", imported)

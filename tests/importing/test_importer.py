@@ -12,6 +12,7 @@ import pytest
 
 from mesh import TriangleId, locate
 from step_node.chain.initial_state import AMOUNT_USTEP_MAX
+from step_node.importing import scratch
 from step_node.importing.importer import import_database, unaccepted
 from step_node.importing.mongo_source import ACCOUNTS, EVENTS, TRIANGLES, ImportFailed
 from step_node.importing.report import EXAMPLES_MAX, Kind, Report
@@ -303,6 +304,14 @@ def test_a_database_that_changes_meanwhile_ends_the_import(tmp_path: Path, colle
 
     with pytest.raises(ImportFailed, match=r"accounts: .* the old server still writes to it"):
         import_database(Living(collections), PLAN, tmp_path, Report(None), lambda _what, _done, _total: None)
+
+
+def test_a_full_disk_ends_the_import_saying_which_and_that_it_needs_room(
+    do_import: Importing, collections: Collections, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scratch, "_SCHEMA", f"{scratch._SCHEMA}PRAGMA max_page_count = 10;")
+    with pytest.raises(ImportFailed, match=r"scratch file cannot be used: database or disk is full\..*make room there"):
+        do_import(collections)
 
 
 def test_of_a_million_discrepancies_a_few_are_kept_and_all_are_counted() -> None:
