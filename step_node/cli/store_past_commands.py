@@ -56,16 +56,24 @@ def migrate(
     from step_node.home.config import load_config
     from step_node.home.lock import HomeLock
     from step_node.home.paths import NodeHome
+    from step_node.home.store import storage_settings
 
     node_home = NodeHome(home)
     config = load_config(node_home.config)
     with HomeLock(home):
         if config.storage.engine == "sqlite" and not node_home.ledger.exists():
             raise CommandError(f"{node_home.ledger}: is not there; the node has not been started yet")
-        _schema(node_home, config, dry_run=dry_run)
-        if to is not None:
-            target = _target(node_home, config, to, mongodb_uri, mongodb_database)
+        if config.storage.engine == "sqlite":
+            is_present = _file_schema(node_home, dry_run=dry_run)
+        else:
+            is_present = trio.run(_database_schema, storage_settings(node_home, config.storage), dry_run)
+        if to is None:
+            return
+        target = _target(node_home, config, to, mongodb_uri, mongodb_database)
+        if is_present:
             trio.run(_copy, node_home, config, target, dry_run)
+        else:
+            typer.echo("would copy it then; how much that is can be said when it has that schema")
 
 
 def prune(
@@ -119,25 +127,49 @@ async def _prune(settings: StorageSettings, retentions: dict[Prunable, Retention
         return await prune_past(storage, retentions, after_step=trio.lowlevel.checkpoint)
 
 
-def _schema(home: NodeHome, config: NodeConfig, *, dry_run: bool) -> None:
-    """Bring a SQLite store to the present schema, or say what that would be; MongoDB's is brought there by opening."""
+def _file_schema(home: NodeHome, *, dry_run: bool) -> bool:
+    """Bring a SQLite store to the present schema, or say what that would be; whether it has that schema now."""
     from step_node.storage.interface import SCHEMA_VERSION
     from step_node.storage.sqlite_file import meaningful_errors
     from step_node.storage.sqlite_migration import migrate_file, schema_step
 
-    if config.storage.engine != "sqlite":
-        return
     with meaningful_errors(home.ledger):
         step = schema_step(home.ledger)
         if step is None:
             typer.echo(f"{home.ledger} needs no other schema")
-            return
+            return True
         what = f"{home.ledger} from schema version {step.found} to {SCHEMA_VERSION}"
         if dry_run:
             typer.echo(f"would bring {what}: {step.size_bytes} bytes, and as much room again until it is done")
-            return
+            return False
         migrate_file(home.ledger)
     typer.echo(f"brought {what}")
+    return True
+
+
+async def _database_schema(settings: StorageSettings, dry_run: bool) -> bool:
+    """The same of a store in MongoDB, which is brought there in place, by who opens it alone."""
+    from step_node.storage.checks import require_same_schema
+    from step_node.storage.interface import SCHEMA_VERSION, EarlierSchema
+    from step_node.storage.open import MongoSettings, measure_store, open_storage
+
+    sizes = await measure_store(settings)
+    if sizes is None or not isinstance(settings, MongoSettings):
+        return True  # One in memory is made anew at each start.
+    what = f"the database {settings.database}"
+    try:
+        require_same_schema(sizes.schema_version, what)
+    except EarlierSchema:
+        what += f" from schema version {sizes.schema_version} to {SCHEMA_VERSION}"
+    else:
+        typer.echo(f"{what} needs no other schema")
+        return True
+    if dry_run:
+        typer.echo(f"would bring {what}, in its place")
+        return False
+    async with open_storage(settings, alone=True):
+        typer.echo(f"brought {what}")
+    return True
 
 
 def _target(home: NodeHome, config: NodeConfig, to: Engine, uri: str | None, database: str | None) -> StorageSettings:
@@ -167,7 +199,7 @@ async def _copy(home: NodeHome, config: NodeConfig, target: StorageSettings, dry
     from step_node.storage.open import MongoSettings, SqliteSettings, open_storage
 
     genesis = load_genesis(home.genesis)
-    async with open_storage(storage_settings(home, config.storage), alone=True) as source:
+    async with open_storage(storage_settings(home, config.storage), alone=not dry_run) as source:
         if dry_run:
             typer.echo(f"would copy {await CopyPlan.of(source)}")
             return
