@@ -10,12 +10,15 @@ The collection is for displays alone: nothing that decides validity reads it, an
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from step_node.seeding.levels import ChunkOf
 from step_node.seeding.triangles import Record
+
+Timer = Callable[[], float]
+"""Seconds, from anywhere."""
 
 
 @dataclass(frozen=True, slots=True)

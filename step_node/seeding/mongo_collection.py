@@ -6,7 +6,7 @@ own side name it as well, for 32 microseconds and 44 bytes, so each level's inde
 
 Order of writing. A batch's triangles are written first and counted then, both journalled by the server in this order;
 what a killed run left uncounted is deleted before the level is gone on with. No transactions, so a standalone mongod
-does. Two chunks are on the way at a time, for which the server uses two of its cores.
+does. Four chunks are on the way at a time, for which the server uses as many of its cores.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pymongo import ASCENDING, GEOSPHERE, MongoClient
 from pymongo.collection import Collection as MongoTriangles
 from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError
 
-from step_node.seeding.collection import LevelSize, LookUp
+from step_node.seeding.collection import LevelSize, LookUp, Timer
 from step_node.seeding.levels import CHUNKS_AT_ONCE, ChunkOf, SeedingError, triangle_at, triangle_count
 from step_node.seeding.packed_documents import packed_documents
 from step_node.seeding.triangles import Record
@@ -76,7 +76,7 @@ class MongoCollection:
             if self._written(level) != first.first:
                 raise self._seeded_by_another(level)
             try:
-                list(self._pool.map(lambda chunk: self._insert(self._triangles(level), chunk), chunks))
+                self._insert(self._triangles(level), chunks)
             except BulkWriteError as error:
                 if any(one.get("code") == DUPLICATE_KEY for one in error.details.get("writeErrors", ())):
                     raise self._seeded_by_another(level) from error
@@ -137,15 +137,17 @@ class MongoCollection:
         self._pool.shutdown()
         self._client.close()
 
-    def try_out(self, chunk: ChunkOf) -> LevelSize:
-        """Write a chunk into a collection that is dropped again, and say what it took."""
+    def try_out(self, chunks: Sequence[ChunkOf], timer: Timer) -> tuple[LevelSize, float]:
+        """Write chunks of a level into a collection that is dropped again; what they took, and how many seconds."""
         sample = self._database[SAMPLE]
         with _meaningful_errors():
             sample.drop()
             try:
-                self._make_index(sample, chunk.level)
-                self._insert(sample, chunk)
-                return self._size_of(sample)
+                self._make_index(sample, chunks[0].level)
+                begun = timer()
+                self._insert(sample, chunks)
+                seconds = timer() - begun
+                return self._size_of(sample), seconds
             finally:
                 sample.drop()
 
@@ -156,8 +158,8 @@ class MongoCollection:
         found = self._database[LEVELS].find_one({"_id": level})
         return -1 if found is None else int(found["written"])
 
-    def _insert(self, triangles: MongoTriangles[Document], chunk: ChunkOf) -> None:
-        triangles.insert_many(packed_documents(chunk), ordered=False)
+    def _insert(self, triangles: MongoTriangles[Document], chunks: Sequence[ChunkOf]) -> None:
+        list(self._pool.map(lambda chunk: triangles.insert_many(packed_documents(chunk), ordered=False), chunks))
 
     def _make_index(self, triangles: MongoTriangles[Document], level: int) -> None:
         finest = max(0, level - 2)

@@ -9,7 +9,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Protocol
 
-from step_node.seeding.collection import Collection, LevelSize
+from step_node.seeding.collection import Collection, LevelSize, Timer
 from step_node.seeding.levels import (
     CHUNKS_AT_ONCE,
     ChunkOf,
@@ -21,9 +21,6 @@ from step_node.seeding.levels import (
 from step_node.seeding.mongo_collection import MongoCollection
 from step_node.seeding.sqlite_collection import SqliteCollection
 from step_node.seeding.triangles import columns
-
-Timer = Callable[[], float]
-"""Seconds, from anywhere."""
 
 SAMPLE_LEVEL_MIN = 7
 """A sample is taken at this level at least, where a chunk is as large as it ever is."""
@@ -94,12 +91,12 @@ def plan(target: Target, levels: Sequence[int], *, timer: Timer = perf_counter) 
     Nothing stays behind; a SQLite file that is not there is not made.
     """
     present = _present(target)
-    sample = chunk_at(max(max(levels), SAMPLE_LEVEL_MIN), 0)
-    columns(sample)  # What is made once for all chunks is not what a chunk takes.
-    begun = timer()
-    size = _sample_size(target, sample)
-    seconds_each = (timer() - begun) / sample.count
-    bytes_each = ((size.data_bytes or 0) + (size.index_bytes or 0)) / sample.count
+    sample = _next_chunks(max(max(levels), SAMPLE_LEVEL_MIN), 0)
+    columns(sample[0])  # What is made once for all chunks is not what a chunk takes.
+    size, seconds = _tried_out(target, sample, timer)
+    triangles = sum(chunk.count for chunk in sample)
+    seconds_each = seconds / triangles
+    bytes_each = ((size.data_bytes or 0) + (size.index_bytes or 0)) / triangles
     plans = []
     for level in levels:
         there = present.get(level, 0)
@@ -152,21 +149,24 @@ def _present(target: Target) -> dict[int, int]:
         collection.close()
 
 
-def _sample_size(target: Target, sample: ChunkOf) -> LevelSize:
+def _tried_out(target: Target, sample: Sequence[ChunkOf], timer: Timer) -> tuple[LevelSize, float]:
+    """What the chunks take on disk, and the seconds in which they were written."""
     match target:
         case SqliteTarget(path):
             with tempfile.TemporaryDirectory(prefix=".mesh-sample-", dir=path.parent) as folder:
                 file = Path(folder) / "sample.sqlite"
                 trial = SqliteCollection(file, create=True)
                 try:
-                    trial.begin(sample.level)
-                    trial.append(sample.level, [sample])
+                    trial.begin(sample[0].level)
+                    begun = timer()
+                    trial.append(sample[0].level, sample)
+                    seconds = timer() - begun
                 finally:
                     trial.close()
-                return LevelSize(file.stat().st_size, 0)
+                return LevelSize(file.stat().st_size, 0), seconds
         case MongoTarget(uri, database):
             server = MongoCollection(uri, database)
             try:
-                return server.try_out(sample)
+                return server.try_out(sample, timer)
             finally:
                 server.close()

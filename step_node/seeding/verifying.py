@@ -15,9 +15,8 @@ from time import perf_counter
 from typing import Final
 
 from mesh import TriangleId, centroid, locate, polygon
-from step_node.seeding.collection import Collection
+from step_node.seeding.collection import Collection, Timer
 from step_node.seeding.levels import chunk_at, chunk_size, triangle_at, triangle_count
-from step_node.seeding.seeder import Timer
 from step_node.seeding.triangles import Position, Record, links
 
 SAMPLES: Final = 200
