@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from math import ceil
 from pathlib import Path
 
 import bson
@@ -12,8 +13,8 @@ import numpy as np
 import pytest
 
 from mesh import TriangleId, corners
-from step_node.seeding.levels import ChunkOf, chunk_at, chunk_size, triangle_count
-from step_node.seeding.packed_boxes import CELLS_MAX, append_boxes
+from step_node.seeding.levels import CHUNK_LEVELS, SEEDED_LEVEL_MAX, ChunkOf, chunk_at, chunk_size, triangle_count
+from step_node.seeding.packed_boxes import CELLS_MAX, CHUNK_NODES, UPPER_NODES, append_boxes
 from step_node.seeding.packed_documents import packed_documents
 from step_node.seeding.sqlite_collection import BEYOND, SqliteCollection
 from step_node.seeding.triangles import FloatArray, Record, boxes, records
@@ -102,6 +103,17 @@ def test_boxes_are_those_of_sqlites_own_insertion(level: int, tmp_path: Path) ->
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute(f"SELECT * FROM boxes_{level} ORDER BY id").fetchall() == _inserted(chunks)
         assert connection.execute("SELECT rtreecheck(?)", (f"boxes_{level}",)).fetchone() == ("ok",)
+
+
+def test_there_are_numbers_enough_for_all_nodes_of_the_deepest_level() -> None:
+    chunk_count = triangle_count(SEEDED_LEVEL_MAX) // chunk_size(SEEDED_LEVEL_MAX)
+    lower = ceil(chunk_count / CELLS_MAX)
+    assert lower <= UPPER_NODES
+    assert ceil(lower / CELLS_MAX) <= CELLS_MAX, "two heights below the root"
+    # The antimeridian enters a triangle where it crosses a line, and the lines of a chunk have three directions.
+    box_count = chunk_size(SEEDED_LEVEL_MAX) + 3 * 2**CHUNK_LEVELS
+    leaves = ceil(box_count / CELLS_MAX)
+    assert leaves + ceil(leaves / CELLS_MAX) + 1 <= CHUNK_NODES
 
 
 def test_a_packed_tree_is_whole_after_each_chunk_and_sqlite_can_change_it() -> None:
