@@ -37,18 +37,32 @@ def chain_and_sequence(url: str, owner: bytes) -> tuple[str, int]:
 
 def send_and_wait(url: str, path: str, body: dict[str, object], name: str, wait_seconds: float) -> dict[str, object]:
     """What became of the operation with the id `name`: the node's last answer. It is handed in again where the node has
-    forgotten it."""
+    forgotten it. A node that does not answer meanwhile is asked again: whoever took that for a failure would sign, and
+    pay, a second time."""
     from step_node.cli.http_calls import get_json, post_json
 
     until = time.monotonic() + wait_seconds
-    answer = post_json(url, path, body, parameters={})
+    try:
+        answer = post_json(url, path, body, parameters={})
+    except CommandError as error:
+        raise CommandError(
+            f"{error}. It may have been taken in all the same: before you sign it again, ask"
+            f" {url.rstrip('/')}/operation/{name}"
+        ) from error
     if answer.get("operationId") not in (None, name):
         raise CommandError(f"{url}: speaks of another operation than the one it was sent; is it of this chain?")
+    told = ""
     while answer.get("status") == "pending" and time.monotonic() < until:
         time.sleep(LOOK_SECONDS)
-        found = get_json(url, f"/operation/{name}")
-        if found.get("code") == "OPERATION_NOT_FOUND":
-            found = post_json(url, path, body, parameters={})
+        try:
+            found = get_json(url, f"/operation/{name}")
+            if found.get("code") == "OPERATION_NOT_FOUND":
+                found = post_json(url, path, body, parameters={})
+        except CommandError as error:
+            if str(error) != told:
+                told = str(error)
+                typer.echo(f"it is in the node's hands, and is asked for again: {told}", err=True)
+            continue
         if found.get("code") in ("RATE_LIMITED", "NOT_READY"):
             continue
         answer = found

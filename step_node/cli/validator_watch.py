@@ -77,7 +77,8 @@ def _is_to_come(timestamp: str) -> bool:
 
 
 def watch_until(url: str, validator: bytes, state: StateChoice, wait_seconds: float) -> None:
-    """Return once the validator is in `state`, telling on standard error what it waits for.
+    """Return once the validator is in `state`, telling on standard error what it waits for. A node that has answered is
+    asked again when it does not: it may be starting anew.
 
     Raises CommandError after `wait_seconds`.
     """
@@ -85,17 +86,25 @@ def watch_until(url: str, validator: bytes, state: StateChoice, wait_seconds: fl
 
     until = time.monotonic() + wait_seconds
     told, told_state, told_at = "", "", 0.0
+    has_answered = False
     while True:
-        answer = get_json(url, f"/validators/0x{validator.hex()}")
-        if not answer.get("ok") and answer.get("code") not in TRANSIENT:
-            end_refused(answer)
-        entry = answer.get("validator")
-        sentence, now_in = f"{plain(answer.get('code'))}: {plain(answer.get('message'))}", ""
-        if isinstance(entry, dict):
-            if entry.get("state") == state:
-                return
-            now_in = plain(entry.get("state"))
-            sentence = f"{now_in}: {what_next(entry, get_json(url, '/status'))}"
+        now_in = ""
+        try:
+            answer = get_json(url, f"/validators/0x{validator.hex()}")
+            has_answered = True
+            if not answer.get("ok") and answer.get("code") not in TRANSIENT:
+                end_refused(answer)
+            entry = answer.get("validator")
+            sentence = f"{plain(answer.get('code'))}: {plain(answer.get('message'))}"
+            if isinstance(entry, dict):
+                if entry.get("state") == state:
+                    return
+                now_in = plain(entry.get("state"))
+                sentence = f"{now_in}: {what_next(entry, get_json(url, '/status'))}"
+        except CommandError as error:
+            if not has_answered:
+                raise
+            sentence = str(error)
         now = time.monotonic()
         if now >= until:
             raise CommandError(f"not {state} after {wait_seconds:g} s; {sentence}")

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from step_node.cli import owner_calls
+from step_node.cli.error_lines import CommandError
 from step_node.operations import client_signing
 from step_node.operations.json_form import operation_json, parse_operation
 from step_node.operations.operation import operation_id, verify_operation
@@ -31,20 +32,29 @@ PENDING: dict[str, object] = {"ok": True, "status": "pending", "operationId": ID
 APPLIED = PENDING | {"status": "applied", "height": 42}
 NOT_FOUND: dict[str, object] = {"ok": False, "code": "OPERATION_NOT_FOUND", "message": "operationId: …"}
 
+Said = dict[str, object] | CommandError
+"""What a node answers, or why it does not."""
+
 Node = Callable[..., list[tuple[str, object]]]
+
+
+def said(answer: Said) -> dict[str, object]:
+    if isinstance(answer, CommandError):
+        raise answer
+    return answer
 
 
 @pytest.fixture
 def node(monkeypatch: pytest.MonkeyPatch) -> Node:
     """A node that answers so to what is posted, and to each question for the operation; what was posted."""
 
-    def answering(posted: dict[str, object], *looks: dict[str, object]) -> list[tuple[str, object]]:
+    def answering(posted: Said, *looks: Said) -> list[tuple[str, object]]:
         sent: list[tuple[str, object]] = []
         remaining = list(looks)
 
         def get_json(_url: str, path: str) -> dict[str, object]:
             if path == f"/operation/{ID}":
-                return remaining.pop(0)
+                return said(remaining.pop(0))
             answers: dict[str, dict[str, object]] = {
                 "/status": {"chainId": CHAIN_ID},
                 f"/account/{OWNER}": {"nextSequence": SEQUENCE},
@@ -54,7 +64,7 @@ def node(monkeypatch: pytest.MonkeyPatch) -> Node:
         def post_json(_url: str, path: str, body: object, *, parameters: dict[str, str]) -> dict[str, object]:
             assert parameters == {}
             sent.append((path, body))
-            return posted
+            return said(posted)
 
         monkeypatch.setattr("step_node.cli.http_calls.get_json", get_json)
         monkeypatch.setattr("step_node.cli.http_calls.post_json", post_json)
@@ -78,6 +88,29 @@ def test_one_that_the_node_has_forgotten_is_handed_in_again(command: Command, ke
     sent = node(PENDING, NOT_FOUND, APPLIED)
     assert command("account", "transfer", "--from-key-file", key_file, *OPTIONS).exit_code == 0
     assert sent == [("/account/transfer", operation_json(SENT))] * 2
+
+
+def test_a_node_that_is_away_meanwhile_is_asked_again_since_a_second_transfer_would_pay_twice(
+    command: Command, key_file: Path, node: Node
+) -> None:
+    away = CommandError("http://node: cannot be reached")
+    sent = node(PENDING, away, away, APPLIED)
+    result = command("account", "transfer", "--from-key-file", key_file, *OPTIONS)
+    assert result.exit_code == 0
+    assert result.stderr.count("asked for again: http://node: cannot be reached") == 1
+    assert len(sent) == 1
+
+
+def test_where_the_answer_to_the_transfer_is_lost_it_is_said_that_it_may_have_been_taken_in(
+    command: Command, key_file: Path, node: Node
+) -> None:
+    node(CommandError("http://node: no answer within 10 s"))
+    result = command("account", "transfer", "--from-key-file", key_file, *OPTIONS, "--url", "http://node/")
+    assert result.exit_code == 1
+    assert (
+        f"no answer within 10 s. It may have been taken in all the same: before you sign it again, ask http://node/operation/{ID}"
+        in result.stderr
+    )
 
 
 def test_whoever_does_not_wait_is_told_where_to_ask(command: Command, key_file: Path, node: Node) -> None:

@@ -9,6 +9,7 @@ from typing import Any, cast
 import pytest
 
 from step_node.cli import owner_calls, validator_watch
+from step_node.cli.error_lines import CommandError
 from step_node.operations import client_signing
 from step_node.operations.json_form import operation_json, parse_operation
 from step_node.operations.operation import Operation, operation_id
@@ -191,7 +192,7 @@ Watch = Callable[..., list[str]]
 def watched(monkeypatch: pytest.MonkeyPatch) -> Watch:
     """Have a node answer about the validator with these, one after another, the last for ever; the paths asked."""
 
-    def answering(*said: dict[str, object]) -> list[str]:
+    def answering(*said: dict[str, object] | CommandError) -> list[str]:
         asked: list[str] = []
         left = list(said)
 
@@ -199,7 +200,10 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> Watch:
             asked.append(path)
             if path == "/status":
                 return {"height": 42}
-            return left.pop(0) if len(left) > 1 else left[0]
+            answer = left.pop(0) if len(left) > 1 else left[0]
+            if isinstance(answer, CommandError):
+                raise answer
+            return answer
 
         monkeypatch.setattr("step_node.cli.http_calls.get_json", get_json)
         monkeypatch.setattr(validator_watch, "LOOK_SECONDS", 0)
@@ -221,6 +225,18 @@ def test_a_state_is_waited_for_and_what_it_waits_for_is_told_once(command: Comma
     assert status == 0
     assert "active" in shown
     assert meanwhile.count("waiting: it joins the set with batch 50, after 7 more") == 1
+
+
+def test_a_node_that_is_away_for_a_while_does_not_end_the_wait_and_one_that_never_answers_does(
+    command: Command, watched: Watch
+) -> None:
+    away = CommandError("http://node: cannot be reached")
+    watched(NOT_FOUND, away, {"ok": True, "validator": entry("active")})
+    assert until_active(command)[0] == 0
+    asked = watched(away)
+    status, _, error = until_active(command)
+    assert (status, len(asked)) == (1, 1)
+    assert "error: http://node: cannot be reached" in error
 
 
 def test_a_wait_ends_with_what_is_still_waited_for(command: Command, watched: Watch) -> None:
