@@ -317,7 +317,7 @@ class ConsensusDriver:
         for message in self._later.take(height):
             if self._state.height == height:
                 await self._take_in(event.MessageReceived(message))
-        # It costs two fsyncs: better now than when the first proof of the height waits for them.
+        # At times it replaces the file: better now than when the first proof of the height waits for that.
         await self._begin_log()
         if self.is_idle and self._batches.wanted_in_ms() == 0:
             self._events.remind(event.WorkAvailable())

@@ -115,8 +115,8 @@ class P2pConfig(_Section):
         tuple[PeerIdText, ...],
         Field(max_length=16, examples=[["16Uiu2HAmCJNMn6k4ecyzgGxbKM9wN3PKABtKhKXGMgWiZZR8AGp2"]]),
     ] = ()
-    """Peer ids of nodes whose addresses are kept out of the address book, and told to nobody: of a sentry, its
-    validator."""
+    """Peer ids of nodes whose addresses are kept out of the address book, and told to no peer: of a sentry, its
+    validator. `GET /status` shows them all the same."""
     connections_max: Annotated[int, Field(ge=1, le=1_000)] = 100
     """More connections than this are refused; validators and bootstrap peers get in before all others."""
     strangers_per_address_max: Annotated[int, Field(ge=1, le=1_000)] = 8

@@ -79,7 +79,7 @@ class NodeParts:
     external_addresses: tuple[str, ...] = ()
     """Where others can dial this node, if not where it listens: full multiaddrs."""
     private_peers: frozenset[PeerId] = frozenset()
-    """Whose addresses are told to nobody."""
+    """Whose addresses are told to no peer."""
     discovers: bool = True
     """Whether it finds peers by the chain and by other peers."""
     doppelganger: DoppelgangerWatch | None = None
