@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from math import isfinite
 from typing import Annotated, Final, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -141,9 +142,12 @@ class Finality:
     def of(cls, metrics: str) -> Self:
         """Out of the text of `GET /metrics`; empty if it is not there."""
         try:
-            return cls({float(bound): float(count) for bound, count in _BUCKET.findall(metrics)})
+            counts = {float(bound): float(count) for bound, count in _BUCKET.findall(metrics)}
         except ValueError as error:
             raise UnreadableReading(f"metrics: step_proof_finality_seconds: {error}") from error
+        if not all(map(isfinite, counts.values())):
+            raise UnreadableReading("metrics: step_proof_finality_seconds: a count must be finite")
+        return cls(counts)
 
     def since(self, earlier: Finality) -> Finality:
         """Of the proofs since `earlier`; of all, where the node has begun anew meanwhile."""

@@ -184,6 +184,9 @@ def test_metrics_of_another_program_are_none() -> None:
     assert Finality.of("up 1\n") == Finality()
     with pytest.raises(UnreadableReading):
         mempool_places("step_mempool_proofs_max 1.2.3\n")
+    # No JSON has a place for what would be computed of it.
+    with pytest.raises(UnreadableReading, match="a count must be finite"):
+        Finality.of('step_proof_finality_seconds_bucket{le="1.0"} 1e999\n')
 
 
 async def test_programs_get_everything_as_one_object() -> None:
