@@ -214,13 +214,18 @@ def complete_home(home: NodeHome, *, genesis: Genesis, config: NodeConfig, initi
     """Give a begun home its genesis, a copy of the initial state that genesis names, and its settings.
 
     Raises StepNodeError if a validator's history there is of another chain, or the initial state is not the one that
-    genesis names; FileExistsError, OSError.
+    genesis names; FileExistsError, OSError. Cut short, it can be done again.
     """
     if initial_state is not None:
         check_initial_state(initial_state, genesis)
-        copy_durably(initial_state, home.initial_state)
     for validator in keys_with_history(home):
         begin_history(home, chain_id=genesis.chain_id, validator=validator)
+    if initial_state is not None:
+        if home.initial_state.exists():
+            # An attempt that was cut short has left it.
+            check_initial_state(home.initial_state, genesis)
+        else:
+            copy_durably(initial_state, home.initial_state)
     write_atomically(home.genesis, genesis.model_dump_json(indent=2, exclude_none=True).encode() + b"\n", replace=False)
     write_atomically(home.config, render_config(config).encode(), replace=False)
 
