@@ -50,7 +50,7 @@ no room, and what overflows is on pages whose damage SQLite does not notice."""
 BUSY_TIMEOUT_S = 0.5
 """How long another process's lock on the file, a backup's, is waited for before the journal counts as failing."""
 FINALISED_LATER_MS = 60_000
-"""How long the file is not told that proofs are finalised, unless it is written to anyway."""
+"""How long the file is not told that proofs are finalised, unless it is written to anyway, or they are many."""
 OWED_MAX = 100_000
 """Decisions of the chain that the journal still has to be told; the oldest goes first. What is forgotten so is
 found again at the next start, by the store or by the gates."""
@@ -168,7 +168,8 @@ class Journal:
             del self._owed[next(iter(self._owed))]
         if self._owed and self._owed_since_ms is None:
             self._owed_since_ms = now_ms
-        if self.trouble is None and (dropped or self._is_late(now_ms)):
+        is_due = self._is_late(now_ms) or len(self._owed) >= OWED_MAX // 2
+        if self.trouble is None and (dropped or is_due):
             await self.write_owed(now_ms)
 
     async def dropped(self, proof_ids: Sequence[bytes]) -> dict[bytes, Refusal]:

@@ -88,6 +88,20 @@ async def test_finalised_proofs_cost_no_transaction_of_their_own(tmp_path: Path)
     assert rows_waiting(path) == 0  # It was closed as it should be.
 
 
+async def test_many_finalised_proofs_are_told_before_the_oldest_would_be_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_module, "OWED_MAX", 6)
+    path = tmp_path / "journal"
+    async with open_journal(path, GENESIS_HASH) as journal:
+        await journal.accept(PROOFS[:1], now_ms=START_MS)
+        await journal.settle(finalised=[PROOFS[0].proof_id], dropped=[], now_ms=START_MS)
+        assert rows_waiting(path) == 1
+        for index in range(6):  # Other nodes' clients'.
+            await journal.settle(finalised=[bytes([index]) * 32], dropped=[], now_ms=START_MS)
+        assert rows_waiting(path) == 0
+
+
 async def test_only_what_was_promised_is_marked_as_dropped(tmp_path: Path) -> None:
     async with open_journal(tmp_path / "journal", GENESIS_HASH) as journal:
         await journal.settle(finalised=[], dropped=[DroppedProof(PROOFS[0].proof_id, TOO_FAST)], now_ms=START_MS)
