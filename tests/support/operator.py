@@ -12,6 +12,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import httpx
 import trio
@@ -37,7 +38,7 @@ def blocks_under(heading: str, page: Path = PAGE) -> list[Block]:
     text = dict(zip(sections[1::2], sections[2::2], strict=True)).get(heading)
     if text is None:
         raise LookupError(f"{page}: has no section {heading!r}")
-    return [_commands(block) for block in re.findall(r"^```sh\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)]
+    return [_commands(block) for block in re.findall(r"^ *```sh\n(.*?)^ *```", text, flags=re.MULTILINE | re.DOTALL)]
 
 
 def names_of_the_page() -> list[str]:
@@ -75,6 +76,10 @@ class Machine:
         self._process: trio.Process | None = None
         self._log_path = directory / "node.log"
         self.move_to(ports)
+
+    def set_password(self, password: str) -> None:
+        """Have the commands to come be given another password for keystores."""
+        self._password = password
 
     def move_to(self, ports: NodePorts) -> None:
         """Have the node listen elsewhere from its next start on."""
@@ -132,6 +137,12 @@ class Machine:
             check=False,
         )
         return Ended(done.returncode, done.stdout.decode())
+
+    async def background(self, command: str, log: IO[bytes]) -> trio.Process:
+        """Start one command that goes on running, and prints into `log`; whoever calls this ends it."""
+        return await trio.lowlevel.open_process(
+            ["sh", "-euc", f"exec {command}"], cwd=self.directory, env=self._environment(), stdout=log, stderr=log
+        )
 
     async def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
         """Stop the node, if it runs, as an operator does (or kill it), and wait for its end."""
