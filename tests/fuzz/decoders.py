@@ -137,7 +137,6 @@ from step_node.receipts.document import (
 from step_node.receipts.links import SetLink, TrustedSets
 from step_node.signing.guard import SigningGuard
 from step_node.signing.history import FloorRaised, HistoryContent, SignedRecord, SigningKind
-from step_node.signing.history_file import DOCUMENT_BYTES_MAX, export_history, read_history
 from step_node.signing.interchange import (
     INTERCHANGE_BYTES_MAX,
     InterchangeError,
@@ -426,14 +425,6 @@ def _write_history(path: Path) -> None:
     guard.settle(2)
     guard.authorise(3, 0, SigningKind.PRE_VOTE, HASH)
     guard.doubt("a copy was put back again")
-    guard.close()
-
-
-def _write_exported(path: Path) -> None:
-    history = path.with_suffix(".log")
-    _write_history(history)
-    guard = SigningGuard.open(history, chain_id=CHAIN_ID, validator=address("alice"))
-    path.write_text(export_history(guard, chain_id=CHAIN_ID))
     guard.close()
 
 
@@ -781,12 +772,6 @@ def decoders() -> dict[str, Decoder]:
             (StepNodeError,),
             (_bytes_of(here, "history-sample", _write_history),),
             65_536,
-        ),
-        "exported-history": Decoder(
-            _AsFile(here, "exported", read_history),
-            (StepNodeError,),
-            (_bytes_of(here, "exported-sample", _write_exported),),
-            DOCUMENT_BYTES_MAX,
         ),
         "keystore": Decoder(
             _AsFile(here, "keystore", keystore_address),
