@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from step_node.cli.common_ending import ending_in
 from step_node.cli.error_lines import CommandError
 from step_node.cli.keys_commands import PasswordFileOption, load_private_key
 from step_node.cli.output import print_json, print_table
@@ -45,16 +47,28 @@ KeyFileOption = Annotated[
 SignUpgrade = Callable[..., "UpgradeOperation"]
 
 
+@dataclass(frozen=True, slots=True)
+class _Vote:
+    """What is to be signed: `fields` gives, for the node's URL, those that neither the key nor the chain says."""
+
+    sign: SignUpgrade
+    fields: Callable[[str], dict[str, Any]]
+
+
 def _submit(
-    make: SignUpgrade,
-    fields: dict[str, Any],
+    vote: _Vote,
     *,
-    url: str,
-    validator: str | None,
-    key: bytes,
-    as_json: bool,
+    url: UrlOption = DEFAULT_URL,
+    validator: ValidatorOption = None,
+    keystore: KeystoreOption = None,
+    key_file: KeyFileOption = None,
+    password_file: PasswordFileOption = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """Sign for the validator, with its owner's key or its own, hand it to the node, and say what follows."""
+    """Sign for the validator, with its owner's key or its own, hand it to the node, and say what follows.
+
+    All votes end here.
+    """
     from pydantic import ValidationError
 
     from step_node.cli.http_calls import get_json, post_json
@@ -62,6 +76,7 @@ def _submit(
     from step_node.operations.client_signing import address_of_key
     from step_node.operations.json_form import name_of, operation_json
 
+    fields, key = vote.fields(url), load_private_key(keystore, key_file, password_file)
     address = address_of_key(key) if validator is None else parse_address(validator, "--validator")
     found = get_json(url, f"/validators/0x{address.hex()}")
     if not found.get("ok"):
@@ -70,7 +85,7 @@ def _submit(
     owner = bytes.fromhex(str(record["owner"])[2:]) if isinstance(record, dict) else b""
     chain_id, sequence = chain_and_sequence(url, owner)
     try:
-        operation = make(key=key, owner=owner, chain_id=chain_id, sequence=sequence, validator=address, **fields)
+        operation = vote.sign(key=key, owner=owner, chain_id=chain_id, sequence=sequence, validator=address, **fields)
     except ValidationError as error:
         raise CommandError(describe_validation_error(error)) from error
     answer = post_json(url, f"/validator/{name_of(operation)}", operation_json(operation), parameters={})
@@ -82,10 +97,14 @@ def _submit(
         typer.echo(f"accepted; `step-node upgrade show --url {url}` follows it")
 
 
+_ending_in_a_vote = ending_in(_submit)
+
+
 @app.command(
     epilog="Example: step-node upgrade propose --protocol-version 2 --height 3001 --release 0.2.0"
     " --keystore node/keys/validator.json"
 )
+@_ending_in_a_vote
 def propose(
     protocol_version: Annotated[int, typer.Option("--protocol-version", metavar="NUMBER", help="Of the rules.")],
     height: Annotated[
@@ -94,60 +113,42 @@ def propose(
     release: Annotated[
         str, typer.Option("--release", metavar="VERSION", help="Of the program: one that knows them, for the others.")
     ],
-    url: UrlOption = DEFAULT_URL,
-    validator: ValidatorOption = None,
-    keystore: KeystoreOption = None,
-    key_file: KeyFileOption = None,
-    password_file: PasswordFileOption = None,
-    as_json: JsonOption = False,
-) -> None:
+) -> _Vote:
     """Be the first to approve an upgrade. It is agreed on once a quorum with over two thirds of the stake approves."""
     from step_node.operations import client_signing
 
     fields = {"protocol_version": protocol_version, "activation_height": height, "release": release}
-    key = load_private_key(keystore, key_file, password_file)
-    _submit(client_signing.approve_upgrade, fields, url=url, validator=validator, key=key, as_json=as_json)
+    return _Vote(client_signing.approve_upgrade, lambda _url: fields)
 
 
 @app.command(epilog="Example: step-node upgrade approve --protocol-version 2 --keystore node/keys/validator.json")
+@_ending_in_a_vote
 def approve(
     protocol_version: Annotated[
         int, typer.Option("--protocol-version", metavar="NUMBER", help="What you have read about, and agree to.")
     ],
-    url: UrlOption = DEFAULT_URL,
-    validator: ValidatorOption = None,
-    keystore: KeystoreOption = None,
-    key_file: KeyFileOption = None,
-    password_file: PasswordFileOption = None,
-    as_json: JsonOption = False,
-) -> None:
+) -> _Vote:
     """Approve what others have proposed: the same version, height and release. Ask `show` what that is."""
     from step_node.operations import client_signing
 
-    wanted = _proposed(url, protocol_version)
-    fields = {
-        "protocol_version": protocol_version,
-        "activation_height": wanted["activationHeight"],
-        "release": wanted["release"],
-    }
-    key = load_private_key(keystore, key_file, password_file)
-    _submit(client_signing.approve_upgrade, fields, url=url, validator=validator, key=key, as_json=as_json)
+    def fields(url: str) -> dict[str, Any]:
+        wanted = _proposed(url, protocol_version)
+        return {
+            "protocol_version": protocol_version,
+            "activation_height": wanted["activationHeight"],
+            "release": wanted["release"],
+        }
+
+    return _Vote(client_signing.approve_upgrade, fields)
 
 
 @app.command(epilog="Example: step-node upgrade cancel --keystore node/keys/validator.json")
-def cancel(
-    url: UrlOption = DEFAULT_URL,
-    validator: ValidatorOption = None,
-    keystore: KeystoreOption = None,
-    key_file: KeyFileOption = None,
-    password_file: PasswordFileOption = None,
-    as_json: JsonOption = False,
-) -> None:
+@_ending_in_a_vote
+def cancel() -> _Vote:
     """Take back what a validator has approved. An agreed upgrade is off once too few are left that approve it."""
     from step_node.operations import client_signing
 
-    key = load_private_key(keystore, key_file, password_file)
-    _submit(client_signing.cancel_upgrade, {}, url=url, validator=validator, key=key, as_json=as_json)
+    return _Vote(client_signing.cancel_upgrade, lambda _url: {})
 
 
 @app.command(epilog="Example: step-node upgrade show --url http://127.0.0.1:8600")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable
-from functools import partial, wraps
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Protocol
+from typing import TYPE_CHECKING, Annotated, Protocol
 
 import typer
 
+from step_node.cli.common_ending import ending_in
 from step_node.cli.keys_commands import PasswordFileOption, load_private_key
 from step_node.cli.output import plain, print_json, print_table
 from step_node.cli.owner_calls import (
@@ -105,23 +104,8 @@ def _submit(
         typer.echo(f"`step-node validator show --url {url} --validator {validator}` says what comes next")
 
 
-def _operation(sign_of: Callable[..., _Sign]) -> Callable[..., None]:
-    """The command that submits what `sign_of` makes of its own options: it has those, and the ones of `_submit`.
-
-    Typer reads a command's options from its signature, which is put together here.
-    """
-    own = inspect.signature(sign_of, eval_str=True).parameters
-    _, *shared = inspect.signature(_submit, eval_str=True).parameters.values()
-
-    @wraps(sign_of)
-    def command(**options: Any) -> None:
-        sign = sign_of(**{name: options.pop(name) for name in own})
-        _submit(sign, **options)
-
-    command.__signature__ = inspect.Signature(  # type: ignore[attr-defined]  # what `inspect.signature` looks for
-        [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in (*own.values(), *shared)]
-    )
-    return command
+_operation = ending_in(_submit)
+"""The command that submits what the function below it makes of its own options."""
 
 
 @app.command(
