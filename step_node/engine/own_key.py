@@ -176,6 +176,8 @@ class OwnKey:
             # Then nothing else is signed either before the next session, which begins with this.
             log.warning("what this key has signed is not signed again", height=height, reason=str(error))
             return None
+        if messages is None:
+            return None
         log.warning(
             "the consensus log lacks what this key has signed; it goes on from its signing history",
             height=height,
@@ -184,9 +186,12 @@ class OwnKey:
         )
         return event.OwnMessagesRecovered(messages, proof)
 
-    def _sign_again(self, messages: list[SignedMessage]) -> tuple[SignedMessage, ...]:
+    def _sign_again(self, messages: list[SignedMessage]) -> tuple[SignedMessage, ...] | None:
+        """None where the height has been shown to be final meanwhile: then nobody needs them."""
         signed: list[SignedMessage] = []
         for message in messages:
+            if self._outlook.shown >= message.height:
+                return None
             kind, value = signed_value(message)
             line = message.signing_line(self._chain.chain_id)
             signature = self._signer.sign(kind, message.height, message.round, value, line)

@@ -118,6 +118,34 @@ async def test_a_validator_whose_log_is_lost_says_again_what_it_has_signed_and_s
     assert not contradictions(seat)
 
 
+async def test_what_was_signed_is_not_signed_again_where_the_height_turns_out_to_be_final(
+    tmp_path: Path, mock_clock: MockClock
+) -> None:
+    seat = Seat(tmp_path, mock_clock)
+    async with seat.running(PROOF) as running:
+        await running.work()
+        await until(lambda: bool(seat.said_of(PreVote)))
+        (vote,) = seat.said_of(PreVote)
+        running.deliver(*pre_votes(peers_of(PROPOSER)[:2], vote.batch_hash))  # type: ignore[union-attr]
+        await until(lambda: bool(seat.said_of(PreCommit)))
+    lose_log(seat)
+    seat.said.clear()
+    asked: list[str] = []
+
+    def final_meanwhile(kind: str) -> None:
+        asked.append(kind)
+        seat.outlook.shown = 1
+
+    async with seat.running(PROOF) as running:
+        assert running.signer is not None
+        running.signer.before_signing = final_meanwhile
+        await until(lambda: bool(asked))
+        await running.work()
+        await settle()
+        assert len(asked) == 1, "two messages had been signed"
+        assert seat.said == []
+
+
 async def test_a_round_that_was_left_is_not_voted_in_again(tmp_path: Path, mock_clock: MockClock) -> None:
     seat = Seat(tmp_path, mock_clock, OTHER, hears=agreeing)
     async with seat.running(PROOF) as running:
