@@ -134,15 +134,43 @@ def test_growth_that_lasts_becomes_usual_and_ends_the_shedding() -> None:
 
 
 def test_many_that_come_together_are_taken_whole_or_not_at_all() -> None:
-    driven = Driven()
-    driven.offer(10, 200)
-    driven.offer(400, 1)
-    driven.offer(0, OPEN_SECONDS)
-    assert driven.breaker.offer(1_000, driven.now), "the first of a second, or a full body would never get in"
+    driven = half_open()
+    assert driven.breaker.offer(40, driven.now), "or a body above the limit would never get in"
+    assert not driven.breaker.offer(1, driven.now)
+    driven.now += 1
+    assert driven.breaker.offer(20, driven.now), "what is left of the second's 30, since the 40 were 10 too many"
     assert not driven.breaker.offer(1, driven.now)
     driven.now += 1
     assert driven.breaker.offer(20, driven.now)
     assert not driven.breaker.offer(20, driven.now)
+
+
+def test_bodies_above_the_limit_do_not_pass_one_in_each_second() -> None:
+    driven = half_open()
+    taken = 0
+    for _ in range(WINDOW_SECONDS):
+        taken += 60 if driven.breaker.offer(60, driven.now) else 0
+        driven.now += 1
+    assert 60 < taken <= driven.limit * WINDOW_SECONDS
+
+
+def test_after_a_body_above_the_limit_it_says_when_there_is_room_again() -> None:
+    driven = half_open()
+    assert driven.breaker.offer(100, driven.now)
+    driven.now += 1
+    wait = driven.breaker.retry_seconds(driven.now)
+    assert not driven.breaker.offer(1, driven.now + wait - 1)
+    assert driven.breaker.offer(1, driven.now + wait)
+
+
+def half_open() -> Driven:
+    """A breaker whose limit is 30 a second, at the first moment at which it takes something again."""
+    driven = Driven()
+    driven.offer(10, 200)
+    driven.offer(400, 1)
+    driven.offer(0, OPEN_SECONDS)
+    assert driven.is_now(BreakerState.HALF_OPEN)
+    return driven
 
 
 def test_hours_without_a_question_are_hours_without_submissions() -> None:

@@ -23,6 +23,7 @@ Pure: times are handed in.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass
 from enum import StrEnum
@@ -89,6 +90,8 @@ class IntakeBreaker:
         self._state = BreakerState.CLOSED
         self._since = self._second
         """The second with which the state began."""
+        self._taken_ahead = 0.0
+        """What was taken half open beyond the limits of the seconds until now."""
 
     def offer(self, count: int, now: float) -> bool:
         """Count so many submissions that come together; whether they are taken, all or none."""
@@ -104,7 +107,8 @@ class IntakeBreaker:
         self._advance(now)
         if self._state is BreakerState.OPEN:
             return max(1, self._since + OPEN_SECONDS - self._second)
-        return 0 if self._has_room(1) else 1
+        beyond = self._taken_ahead + self._present.taken + 1 - self._limit()
+        return 0 if self._has_room(1) else max(1, math.ceil(beyond / self._limit()))
 
     def figures(self, now: float) -> BreakerFigures:
         """Where it stands at the end of the last whole second."""
@@ -120,10 +124,12 @@ class IntakeBreaker:
     def _has_room(self, count: int) -> bool:
         if self._state is BreakerState.CLOSED:
             return True
-        # The first of a second gets in however many come together, so that a full body is not shed for good.
-        return self._state is BreakerState.HALF_OPEN and (
-            self._present.taken == 0 or self._present.taken + count <= self._limit()
-        )
+        if self._state is BreakerState.OPEN:
+            return False
+        # The first gets in however many come together, so that a full body is not shed for good; what it takes beyond
+        # the limit is taken off the seconds that follow, or a full body in each of them would get in.
+        taken = self._taken_ahead + self._present.taken
+        return taken == 0 or taken + count <= self._limit()
 
     def _advance(self, now: float) -> None:
         second = int(now)
@@ -138,6 +144,8 @@ class IntakeBreaker:
             self._look()
 
     def _end_second(self) -> None:
+        if self._state is BreakerState.HALF_OPEN:
+            self._taken_ahead = max(0.0, self._taken_ahead + self._present.taken - self._limit())
         if len(self._past) == _SECONDS_KEPT_MAX:
             self._taken_before -= self._past[0].taken
         self._past.append(self._present)
@@ -170,7 +178,7 @@ class IntakeBreaker:
                     self._turn(BreakerState.CLOSED)
 
     def _turn(self, state: BreakerState) -> None:
-        self._state, self._since = state, self._second
+        self._state, self._since, self._taken_ahead = state, self._second, 0.0
 
     def _rate(self) -> float:
         return self._offered_in_window / WINDOW_SECONDS
