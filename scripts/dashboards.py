@@ -36,7 +36,7 @@ Query: TypeAlias = tuple[str, str]
 """An expression, in which `@` stands for the nodes that are chosen, and the legend of what it gives."""
 
 CHOSEN: Final = '{job="step-node", instance=~"$instance"'
-"""The nodes that are chosen above the dashboard; the brace is closed by what follows."""
+"""The nodes that are chosen above the dashboard; what follows adds labels, or closes the brace."""
 
 
 @dataclass(frozen=True)
@@ -233,6 +233,20 @@ INTERNALS: Final = DashboardPlan(
             "figure",
         ),
         PanelPlan(
+            "Upgrade needed",
+            "1: the validators have agreed on rules that this release does not know.",
+            "none",
+            (('step_health_reason@{code="UPGRADE_NEEDED"}', "{{instance}}"),),
+            "figure",
+        ),
+        PanelPlan(
+            "Rules in force",
+            "The version of the protocol's rules, by which batches are judged.",
+            "none",
+            (("step_protocol_version@", "{{instance}}"),),
+            "figure",
+        ),
+        PanelPlan(
             "Processor",
             "Seconds of a processor, a second.",
             "percentunit",
@@ -361,6 +375,24 @@ STORAGE: Final = DashboardPlan(
             (("predict_linear(step_disk_free_bytes@[6h], 4 * 86400)", "{{instance}}"),),
         ),
         PanelPlan(
+            "Full in",
+            "By how the home's files grew in the last day; nothing while they do not grow.",
+            "s",
+            (("step_disk_full_seconds@ < Inf", "{{instance}}"),),
+        ),
+        PanelPlan(
+            "Used",
+            "By each part of the home.",
+            "bytes",
+            (("sum by (instance, part) (step_disk_used_bytes@)", "{{instance}} {{part}}"),),
+        ),
+        PanelPlan(
+            "Growth",
+            "Of each part of the home, a day.",
+            "bytes",
+            (("sum by (instance, part) (step_disk_growth_bytes_per_day@)", "{{instance}} {{part}}"),),
+        ),
+        PanelPlan(
             "Journal fails",
             "1: nothing is accepted from clients.",
             "none",
@@ -456,8 +488,8 @@ DASHBOARDS: Final = (NETWORK, VALIDATOR, INTERNALS, STORAGE, API)
 
 
 def expression(text: str) -> str:
-    """The query with the chosen nodes put in: `metric@` and `metric@[5m]`."""
-    return text.replace("@", CHOSEN + "}")
+    """The query with the chosen nodes put in: `metric@`, `metric@[5m]` and `metric@{label="value"}`."""
+    return text.replace("@{", CHOSEN + ", ").replace("@", CHOSEN + "}")
 
 
 def dashboard_text(plan: DashboardPlan) -> str:

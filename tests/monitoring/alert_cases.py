@@ -151,6 +151,13 @@ CASES: Final = (
         30,
         (15, 50),
     ),
+    Case(  # 40 days, then 20 for a day and a half; then somebody makes room.
+        "StepDiskFullForecast",
+        {f"step_disk_full_seconds{{{NODE}}}": level((40 * 86_400, 120), (20 * 86_400, 2_160), (60 * 86_400, 120))},
+        2_000,
+        (100, 1_400, 2_380),
+    ),
+    Case("StepUpgradeNeeded", _reason("UPGRADE_NEEDED", (0, 10), (1, 30), (0, 10)), 30, (5, 18, 45)),
     Case(
         "StepMempoolFull",
         {
@@ -223,6 +230,8 @@ HEALTHY: Final = {
     f"step_clock_ahead_seconds{{{NODE}}}": level((0.05, 900)),
     f"step_disk_size_bytes{{{NODE}}}": level((100e9, 900)),
     f"step_disk_free_bytes{{{NODE}}}": growing((-2e5, 900), start=45e9),
+    f"step_disk_full_seconds{{{NODE}}}": level((float("inf"), 100), (400 * 86_400, 800)),
+    **_reason("UPGRADE_NEEDED", (0, 900)),
     f"step_mempool_proofs{{{NODE}}}": level(*[(10, 30), (700, 30)] * 15),
     f"step_mempool_proofs_max{{{NODE}}}": level((1_000, 900)),
     f'step_api_request_duration_seconds_count{{{NODE}, status="2xx"}}': growing((100, 900)),

@@ -5,6 +5,8 @@ the home, a line each:
 
 - `leak`: memory is kept, `LEAK_BYTES_A_SECOND`, until the word is gone; then it is let go.
 - `hold`: so many files are opened, `FILES_HELD`, and closed when the word is gone.
+- `grow`: a file of the home, which is there from the start, grows, `GROWTH_BYTES_A_SECOND`, until the word is gone;
+  then it is removed. It is sparse: the disk keeps its room.
 - `block`: the event loop is held up, `BLOCK_SECONDS` at a time.
 - `sign N`: the key signs a pre-vote of its own for height N, past the node, with the node's own guard. So the node's
   vote at that height is a second one.
@@ -24,6 +26,7 @@ import typer
 from consensus.messages import PreVote
 from step_node.cli.start_command import run_home
 from step_node.network.protocols import consensus_topic
+from step_node.node import disk_forecast
 from step_node.node.node import Node
 from step_node.node.opening import StartOptions
 from step_node.node.parts import NodeParts
@@ -43,6 +46,14 @@ LEAK_BYTES_A_SECOND: Final = 40_000_000
 LEAK_BYTES_MAX: Final = 700_000_000
 FILES_HELD: Final = 600
 
+GROWN: Final = "grown"
+GROWTH_BYTES_A_SECOND: Final = 1_000_000
+GROWN_BYTES_AT_FIRST: Final = 200_000_000
+"""So much that the home has become smaller when it is removed, whatever else has grown."""
+
+DISK_SAMPLED_EVERY_SECONDS: Final = 2.0
+"""Instead of ten minutes: the forecast of a full disk needs two samples."""
+
 
 class FaultedNode(Node):
     """See the module's docstring."""
@@ -51,6 +62,9 @@ class FaultedNode(Node):
         super().__init__(parts)
         self._given = parts
         self._file, self._done_file = home / FAULTS, home / DONE
+        self._grown = home / GROWN
+        with self._grown.open("wb") as grown:
+            grown.truncate(GROWN_BYTES_AT_FIRST)
         self._kept: list[bytes] = []
         self._held: list[int] = []
         self._done: set[str] = set()
@@ -75,6 +89,7 @@ class FaultedNode(Node):
             elif "hold" not in words:
                 while self._held:
                     os.close(self._held.pop())
+            self._grow("grow" in words)
             if "block" in words:
                 time.sleep(BLOCK_SECONDS)
                 await trio.sleep(BLOCK_PAUSE_SECONDS)
@@ -83,6 +98,13 @@ class FaultedNode(Node):
                 with self._done_file.open("a") as done:
                     done.write(f"{word}\n")
             self._done = self._done & words | words
+
+    def _grow(self, is_wanted: bool) -> None:
+        if is_wanted:
+            with self._grown.open("ab") as grown:
+                grown.truncate(grown.tell() + int(GROWTH_BYTES_A_SECOND * LOOK_SECONDS))
+        elif self._grown.exists() and self._grown.stat().st_size > GROWN_BYTES_AT_FIRST:
+            self._grown.unlink()
 
     async def _do_once(self, word: str) -> None:
         kind, _, value = word.partition(" ")
@@ -110,6 +132,7 @@ def main(
 ) -> None:
     """Run it until a signal."""
     assert command == "start"
+    vars(disk_forecast)["SAMPLED_EVERY_SECONDS"] = DISK_SAMPLED_EVERY_SECONDS
     run_home(
         home,
         password_file,

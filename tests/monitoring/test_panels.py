@@ -10,7 +10,7 @@ import trio
 from scripts.dashboards import DASHBOARDS, expression
 from step_node.testing.devnet.network import DevnetSettings
 from tests.monitoring.prometheus_server import is_number
-from tests.monitoring.test_alerts_fire import LONGEST_SECONDS, network
+from tests.monitoring.watched_network import LONGEST_SECONDS, watched_network
 
 
 def as_grafana_asks(expr: str) -> str:
@@ -24,7 +24,7 @@ async def test_every_query_of_every_panel_has_data(tmp_path: Path) -> None:
         (plan.name, panel.title, expr): "" for plan in DASHBOARDS for panel in plan.panels for expr, _ in panel.queries
     }
     assert len(empty) > 70
-    async with network(tmp_path, DevnetSettings(base_port=0, home=tmp_path / "network")) as running:
+    async with watched_network(tmp_path, DevnetSettings(base_port=0, home=tmp_path / "network")) as running:
         # Until each has shown a number, all at different times: a submission is not made in every interval.
         with trio.move_on_after(LONGEST_SECONDS):
             while empty:
@@ -37,6 +37,8 @@ async def test_every_query_of_every_panel_has_data(tmp_path: Path) -> None:
 
 @pytest.mark.long
 async def test_a_query_of_nothing_has_no_data(tmp_path: Path) -> None:
-    async with network(tmp_path, DevnetSettings(validators=1, base_port=0, home=tmp_path / "network")) as running:
+    async with watched_network(
+        tmp_path, DevnetSettings(validators=1, base_port=0, home=tmp_path / "network")
+    ) as running:
         await running.holds("step_height")
         assert await running.watched.query(as_grafana_asks("step_heights@")) == []
