@@ -169,14 +169,18 @@ CASES: Final = (
     ),
     Case("StepIntakeShed", {f"step_intake_shed{{{NODE}}}": level((0, 10), (1, 10), (0, 10))}, 15, (5, 10, 25)),
     Case("StepIntakePaused", {f"step_intake_paused{{{NODE}}}": level((0, 10), (1, 40), (0, 10))}, 45, (5, 35, 55)),
-    Case(
+    Case(  # Errors, and half an hour later what is refused while the intake is paused.
         "StepApiErrors",
         {
-            f'step_api_request_duration_seconds_count{{{NODE}, status="2xx"}}': growing((100, 80)),
-            f'step_api_request_duration_seconds_count{{{NODE}, status="5xx"}}': growing((0.1, 20), (10, 30), (0.1, 30)),
+            f'step_api_request_duration_seconds_count{{{NODE}, status="2xx"}}': growing((100, 140)),
+            f'step_api_request_duration_seconds_count{{{NODE}, status="5xx"}}': growing(
+                (0.1, 20), (10, 30), (0.1, 30), (100, 30), (0.1, 30)
+            ),
+            f"step_intake_paused{{{NODE}}}": level((0, 80), (1, 30), (0, 30)),
+            f"step_intake_shed{{{NODE}}}": level((0, 140)),
         },
         40,
-        (15, 70),
+        (15, 70, 95, 108, 118, 130),
     ),
     Case(
         "StepRestartLoop",

@@ -1,4 +1,7 @@
-"""Every query of every dashboard, asked of a real Prometheus with the data of a network: each shows something."""
+"""Every query of every dashboard, asked of a real Prometheus with the data of a network: each shows something.
+
+The first node is a `FaultedNode`, which looks every two seconds how its disk fills, and not every ten minutes.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ import trio
 
 from scripts.dashboards import DASHBOARDS, expression
 from step_node.testing.devnet.network import DevnetSettings
+from tests.monitoring.faults import prepare
 from tests.monitoring.prometheus_server import is_number
 from tests.monitoring.watched_network import LONGEST_SECONDS, watched_network
 
@@ -24,7 +28,8 @@ async def test_every_query_of_every_panel_has_data(tmp_path: Path) -> None:
         (plan.name, panel.title, expr): "" for plan in DASHBOARDS for panel in plan.panels for expr, _ in panel.queries
     }
     assert len(empty) > 70
-    async with watched_network(tmp_path, DevnetSettings(base_port=0, home=tmp_path / "network")) as running:
+    settings = DevnetSettings(base_port=0, home=tmp_path / "network")
+    async with watched_network(tmp_path, settings, lambda devnet: prepare("sqlite", devnet)) as running:
         # Until each has shown a number, all at different times: a submission is not made in every interval.
         with trio.move_on_after(LONGEST_SECONDS):
             while empty:
