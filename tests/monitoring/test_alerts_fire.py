@@ -54,6 +54,7 @@ def test_each_alert_is_made_to_fire_on_one_of_the_networks() -> None:
 @pytest.fixture(scope="module")
 def rehearse(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rehearse]:
     """Plays a fault on a network that runs beside the tests, or tells what came of it when it was played before."""
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # It would log a line for each look.
     name: str = request.param
     folder = tmp_path_factory.mktemp(name)
     opened = watched_network(folder, STORES[name](folder / "network"), lambda devnet: prepare(name, devnet))
@@ -98,4 +99,4 @@ def test_the_alert_fires_and_clears(rehearse: Rehearse, fault: Fault, alert: str
         pytest.skip(outcome.impossible)
     assert alert in outcome.fired, outcome.problem or f"it has not fired within {LONGEST_SECONDS:g} s"
     assert alert in outcome.cleared, outcome.problem or f"it has not cleared within {LONGEST_SECONDS:g} s"
-    log.warning("%s fired after %.0f s, cleared after %.0f s", alert, outcome.fired[alert], outcome.cleared[alert])
+    log.info("%s fired after %.0f s, cleared after %.0f s", alert, outcome.fired[alert], outcome.cleared[alert])
