@@ -38,6 +38,10 @@ DISK_MIB = 200
 """So large that what the node keeps from then on is little of it."""
 
 CLOCK_OFFSET_SECONDS = 7.0
+ASKERS, ASKED_APART_SECONDS = 10, 1.5
+"""Clients, and how long after one another they begin: an answer of a node whose store stands still takes some fifteen
+seconds, and without any answer there is no share of errors."""
+
 EPOCH_BATCHES = 100
 """Rules that are agreed on come into force so many batches later or more: time for an alert, and short to agree in."""
 
@@ -246,7 +250,11 @@ async def a_database_that_stands_still(network: WatchedNetwork) -> AsyncIterator
     assert mongod is not None
     mongod.pause()
     try:
-        yield
+        async with trio.open_nursery() as nursery:
+            for number in range(ASKERS):
+                nursery.start_soon(network.load.ask, 1, number * ASKED_APART_SECONDS)
+            yield
+            nursery.cancel_scope.cancel()
     finally:
         mongod.resume()
 
@@ -306,7 +314,7 @@ FAULTS: Final = (
         afterwards={"StepFinalitySlow": None},
     ),
     Fault("sqlite", a_quorum_that_contradicts_what_is_final, {"StepForkSeen": 1}),
-    Fault("mongodb", a_database_that_stands_still, {"StepStoreDown": None, "StepApiErrors": None}),
+    Fault("mongodb", a_database_that_stands_still, {"StepStoreDown": None, "StepApiErrors": 1}),
     Fault("mongodb", a_database_that_seldom_gets_to_work, {"StepStoreSlow": None}),
     Fault("mongodb", a_validator_that_votes_twice, {"StepValidatorSlashed": None, "StepValidatorOutOfSet": 3}),
 )

@@ -62,6 +62,15 @@ class Load:
                     await http.post(f"{self.devnet.node_url(index)}/proof/submit-batch", json=body)
                 await trio.sleep(PRESSED_EVERY_SECONDS)
 
+    async def ask(self, index: int, after_seconds: float) -> None:
+        """A client that asks one node for a balance, again and again, until cancelled."""
+        await trio.sleep(after_seconds)
+        async with httpx.AsyncClient(trust_env=False, timeout=LONGEST_SECONDS) as http:
+            while True:
+                with suppress(httpx.HTTPError):
+                    await http.get(f"{self.devnet.node_url(index)}/account/0x{'11' * 20}")
+                await trio.sleep(0.5)
+
     async def send(self) -> None:
         """One proof, of one of thirty people; who has made as many as a walk has is followed by a new one."""
         nodes = [node for node in self.devnet.nodes if node.is_running]
