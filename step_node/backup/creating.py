@@ -213,6 +213,8 @@ class _Creation:
         needed_bytes = batches * BATCH_ESTIMATE_BYTES + proofs * PROOF_ESTIMATE_BYTES
         if state_is_due:
             needed_bytes += (totals.accounts + totals.triangles) * RECORD_ESTIMATE_BYTES
+        if self._lacks_initial_state and self._home.initial_state.exists():
+            needed_bytes += self._home.initial_state.stat().st_size
         require_space(self._files.root, needed_bytes, "this backup")
 
     async def _copy_state(self) -> StateCopy:
@@ -296,12 +298,16 @@ class _Creation:
             signing_histories=self._copy_histories(f"{folder}/signing_history", made_at, height),
         )
 
+    @property
+    def _lacks_initial_state(self) -> bool:
+        """Whether genesis names one, and no earlier run has copied it."""
+        copied = None if self._earlier is None else self._earlier.home.initial_state
+        return self._genesis.initial_state is not None and copied is None
+
     def _copy_initial_state(self, folder: str) -> BackupFile | None:
         """The file of the initial state, which is the same for good: an earlier run's, if there is one."""
-        if self._genesis.initial_state is None:
-            return None
-        if self._earlier is not None and self._earlier.home.initial_state is not None:
-            return self._earlier.home.initial_state
+        if not self._lacks_initial_state:
+            return None if self._earlier is None else self._earlier.home.initial_state
         check_initial_state(self._home.initial_state, self._genesis)
         return self._files.write(f"{folder}/initial_state.bin", self._home.initial_state.read_bytes())
 

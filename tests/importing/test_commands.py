@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +14,8 @@ import trio
 from pymongo import MongoClient
 
 from step_node.backup.creating import create_backup
-from step_node.backup.manifest import find_manifest
+from step_node.backup.files import FREE_BYTES_KEPT
+from step_node.backup.manifest import BackupError, find_manifest
 from step_node.backup.restoring import RestoreWishes, restore_backup
 from step_node.backup.verifying import verify_backup
 from step_node.chain.genesis import Genesis, GenesisPlan, load_document
@@ -200,6 +202,19 @@ async def test_a_chain_with_an_imported_state_is_backed_up_destroyed_and_restore
     (tmp_path / "backup" / again.manifest.home.initial_state.path).write_bytes(b"damaged")
     damaged = await trio.to_thread.run_sync(verify_backup, tmp_path / "backup")
     assert any("initial_state.bin" in str(one) for one in damaged.damages)
+
+
+async def test_a_backup_needs_room_for_the_initial_state(
+    home: NodeHome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await grow(home, StorageConfig(), 0)
+    usage = shutil.disk_usage(tmp_path)
+    free = FREE_BYTES_KEPT + home.initial_state.stat().st_size - 1
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage._replace(free=free))
+    with pytest.raises(BackupError, match="make room, or choose another disk"):
+        await create_backup(home, tmp_path / "backup", clock=SetClock(START_MS))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage._replace(free=free + 1))
+    await create_backup(home, tmp_path / "backup", clock=SetClock(START_MS))
 
 
 @pytest.mark.parametrize("batches", [0, 3])
