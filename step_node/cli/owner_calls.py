@@ -29,6 +29,9 @@ def chain_and_sequence(url: str, owner: bytes) -> tuple[str, int]:
 
     status = get_json(url, "/status")
     account = get_json(url, f"/account/0x{owner.hex()}")
+    for answer in (status, account):
+        if answer.get("ok") is False:
+            end_refused(answer)
     chain_id, sequence = status.get("chainId"), account.get("nextSequence")
     if not isinstance(chain_id, str) or not isinstance(sequence, int):
         raise CommandError(f"{url}: does not tell its chain and the account's next sequence number")

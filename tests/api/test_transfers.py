@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import httpx
 import pytest
 
+from step_node.api.models.transactions import OperationType, TransactionType, type_of
 from step_node.explanations.details import Details
 from step_node.mempool import operations as pool_module
 from step_node.operations import client_signing
 from step_node.operations.json_form import operation_json
-from step_node.operations.operation import OperationCode, OperationRefused, operation_id
+from step_node.operations.operation import OperationCode, OperationRefused, OperationUnion, Transfer, operation_id
 from tests.api.made_up_node import CHAIN_ID, START_MS, VALIDATOR_KEY, MadeUpNode, Walker
 from tests.support.proofs import address, private_key
 
@@ -254,3 +255,14 @@ async def test_a_page_that_is_none_names_the_parameter(client: httpx.AsyncClient
     answer = await client.get(f"/account/{FRIEND}/transactions?{query}")
     assert (answer.status_code, answer.json()["code"]) == (400, "INVALID_PAYLOAD")
     assert query.partition("=")[0] in answer.json()["message"]
+
+
+@pytest.mark.parametrize("kind", get_args(get_args(OperationUnion)[0]), ids=lambda kind: kind.__name__)
+def test_every_kind_of_operation_has_its_name_in_a_history_and_in_answers(kind: type[Any]) -> None:
+    """One that has none would make its owner's account fail to answer."""
+    name = kind.__dataclass_fields__["type"].default
+    assert name in get_args(OperationType)
+    if kind is not Transfer:
+        operation = object.__new__(kind)
+        object.__setattr__(operation, "type", name)
+        assert type_of(operation, b"") in get_args(TransactionType)

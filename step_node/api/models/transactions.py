@@ -15,10 +15,21 @@ from step_node.operations.operation import Operation, OperationRefused, Register
 from step_node.proofs.timestamps import format_timestamp
 from step_node.storage.interface import FinalisedOperation, FinalisedProof, Transaction
 
-OperationType: TypeAlias = Literal["REGISTER", "UNBOND", "WITHDRAW", "ROTATE_KEY", "SET_ADDRESS", "TRANSFER"]
+OperationType: TypeAlias = Literal[
+    "REGISTER", "UNBOND", "WITHDRAW", "ROTATE_KEY", "SET_ADDRESS", "APPROVE_UPGRADE", "CANCEL_UPGRADE", "TRANSFER"
+]
 
 TransactionType: TypeAlias = Literal[
-    "proof", "transfer_in", "transfer_out", "register", "unbond", "withdraw", "rotate_key", "set_address"
+    "proof",
+    "transfer_in",
+    "transfer_out",
+    "register",
+    "unbond",
+    "withdraw",
+    "rotate_key",
+    "set_address",
+    "approve_upgrade",
+    "cancel_upgrade",
 ]
 
 
@@ -50,7 +61,7 @@ class TransactionEntry(Answer):
             )
         operation = transaction.operation
         entry = cls(
-            type=_type_of(operation, account),
+            type=type_of(operation, account),
             id=hex_text(transaction.operation_id),
             height=transaction.height,
             timestamp=format_timestamp(transaction.timestamp_ms),
@@ -148,7 +159,8 @@ class DroppedOperation(Answer):
         return cls(operation_id=hex_text(operation_id), code=why.code, message=why.message, details=details)
 
 
-def _type_of(operation: Operation, account: bytes) -> TransactionType:
+def type_of(operation: Operation, account: bytes) -> TransactionType:
+    """What the history of `account` calls it."""
     if isinstance(operation, Transfer):
         return "transfer_out" if operation.owner == account else "transfer_in"
     names: dict[str, TransactionType] = {
@@ -157,5 +169,7 @@ def _type_of(operation: Operation, account: bytes) -> TransactionType:
         "WITHDRAW": "withdraw",
         "ROTATE_KEY": "rotate_key",
         "SET_ADDRESS": "set_address",
+        "APPROVE_UPGRADE": "approve_upgrade",
+        "CANCEL_UPGRADE": "cancel_upgrade",
     }
     return names[operation.type]
