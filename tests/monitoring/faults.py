@@ -42,6 +42,9 @@ ASKERS, ASKED_APART_SECONDS = 10, 1.5
 """Clients, and how long after one another they begin: an answer of a node whose store stands still takes some fifteen
 seconds, and without any answer there is no share of errors."""
 
+PAUSED_SECONDS, AT_WORK_SECONDS = 3.0, 0.3
+"""A node asks its store two seconds after the last answer, which falls into the pause, a second before its end."""
+
 EPOCH_BATCHES = 100
 """Rules that are agreed on come into force so many batches later or more: time for an alert, and short to agree in."""
 
@@ -273,9 +276,9 @@ async def _limp(network: WatchedNetwork) -> None:
     try:
         while True:
             mongod.pause()
-            await trio.sleep(1.5)
+            await trio.sleep(PAUSED_SECONDS)
             mongod.resume()
-            await trio.sleep(0.5)
+            await trio.sleep(AT_WORK_SECONDS)
     finally:
         mongod.resume()
 
