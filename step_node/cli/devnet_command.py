@@ -210,6 +210,9 @@ def _print_banner(screen: Console, network: Devnet) -> None:
     line("\n[bold]Test accounts[/bold]  [red]everyone knows these keys: never use them for anything of value[/red]")
     for index, account in enumerate(dev_accounts()):
         line(f"  {index}  {account.address}  key 0x{account.private_key.hex()}")
+    if network.certificate is None:
+        line("\n[bold]Watch it[/bold] in another terminal")
+        line(f"  step-node top --home {network.root}")
     line("\n[bold]Try it[/bold]  (valid for the next five minutes)")
     request = example_request(
         network.urls[0],
