@@ -229,9 +229,7 @@ class Invariants:
             members_before=() if before is None else self._members(stored.height - 1),
             members=self._members(stored.height),
         )
-        self._rules_checker.finalised(
-            who, batch, finalised.changes.head, finalised.receipts, self._members(stored.height)
-        )
+        self._rules_checker.finalised(who, batch, finalised.changes.head, finalised.receipts)
         self._agreed[stored.height] = agreed
         return agreed
 

@@ -7,7 +7,7 @@ have had the approvals of a quorum, and must be what comes into force.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from math import floor
 
@@ -43,10 +43,8 @@ class RulesChecker:
                 f"{what} at height {height}, whose rules are of version {version}: it knows {newest_rules}",
             )
 
-    def finalised(
-        self, who: str, batch: Batch, after: StateHead, receipts: Sequence[Receipt], members: Collection[bytes]
-    ) -> None:
-        """A batch is finalised, and leaves the state `after`; `members` is the set of its own height."""
+    def finalised(self, who: str, batch: Batch, after: StateHead, receipts: Sequence[Receipt]) -> None:
+        """A batch is finalised, and leaves the state `after`."""
         height, before, record = batch.header.height, self._before, after.protocol
         version = self._versions[height]
         if batch.header.protocol_version != version:
@@ -61,7 +59,7 @@ class RulesChecker:
         is_any_cancelled = self._count(batch)
         self._check_change(who, height, record, is_any_cancelled)
         if record.agreed not in (None, before.agreed):
-            self._check_agreement(who, height, record.agreed, members)
+            self._check_agreement(who, height, record.agreed, after)
         self._versions[height + 1] = record.version
         self._before = record
 
@@ -90,7 +88,9 @@ class RulesChecker:
         elif not is_due or record.in_force != agreed:
             self._broken(PROMISE, who, f"height {height + 1}: {record.in_force} holds, and {agreed} was agreed on")
 
-    def _check_agreement(self, who: str, height: int, agreed: Upgrade | None, members: Collection[bytes]) -> None:
+    def _check_agreement(self, who: str, height: int, agreed: Upgrade | None, after: StateHead) -> None:
+        # The evidence of a batch comes before its operations: whom it puts out of the set has no voice any more.
+        members = [record for record in after.validators if record.is_in_set]
         approving = sum(1 for upgrade in self._approvals.values() if upgrade == agreed)
         if 3 * approving < 2 * len(members):
             what = f"{agreed} counts as agreed on with {approving} approvals in a set of {len(members)}"
