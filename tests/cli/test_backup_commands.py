@@ -60,7 +60,7 @@ def test_the_commands_of_the_page_work_in_their_order(command: Command, grown: N
 
 def test_the_units_call_what_there_is(command: Command, grown: NodeHome) -> None:
     text = (UNITS / "step-backup.service").read_text(encoding="utf-8")
-    lines = re.findall(r"^ExecStart=/usr/bin/step-node (.*)$", text, flags=re.MULTILINE)
+    lines = re.findall(r"^ExecStart=/opt/step-node/bin/step-node (.*)$", text, flags=re.MULTILINE)
     assert len(lines) == 2
     for line in lines:
         here = line.replace("/var/lib/step-node", str(grown.root)).replace("/var/backups/step-node", "made")
