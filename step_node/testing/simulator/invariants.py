@@ -229,7 +229,9 @@ class Invariants:
             members_before=() if before is None else self._members(stored.height - 1),
             members=self._members(stored.height),
         )
-        self._rules_checker.finalised(who, batch, finalised.changes.head, finalised.receipts)
+        self._rules_checker.finalised(
+            who, batch, finalised.changes.head, finalised.receipts, self._members(stored.height)
+        )
         self._agreed[stored.height] = agreed
         return agreed
 

@@ -7,7 +7,7 @@ have had the approvals of a quorum, and must be what comes into force.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from fractions import Fraction
 from math import floor
 
@@ -43,8 +43,10 @@ class RulesChecker:
                 f"{what} at height {height}, whose rules are of version {version}: it knows {newest_rules}",
             )
 
-    def finalised(self, who: str, batch: Batch, after: StateHead, receipts: Sequence[Receipt]) -> None:
-        """A batch is finalised, and leaves the state `after`."""
+    def finalised(
+        self, who: str, batch: Batch, after: StateHead, receipts: Sequence[Receipt], members: Collection[bytes]
+    ) -> None:
+        """A batch is finalised, and leaves the state `after`; `members` is the set of its own height."""
         height, before, record = batch.header.height, self._before, after.protocol
         version = self._versions[height]
         if batch.header.protocol_version != version:
@@ -59,7 +61,8 @@ class RulesChecker:
         is_any_cancelled = self._count(batch)
         self._check_change(who, height, record, is_any_cancelled)
         if record.agreed not in (None, before.agreed):
-            self._check_agreement(who, height, record.agreed, after)
+            in_set_after = sum(1 for one in after.validators if one.is_in_set)
+            self._check_agreement(who, height, record.agreed, min(len(members), in_set_after))
         self._versions[height + 1] = record.version
         self._before = record
 
@@ -88,12 +91,12 @@ class RulesChecker:
         elif not is_due or record.in_force != agreed:
             self._broken(PROMISE, who, f"height {height + 1}: {record.in_force} holds, and {agreed} was agreed on")
 
-    def _check_agreement(self, who: str, height: int, agreed: Upgrade | None, after: StateHead) -> None:
-        # The evidence of a batch comes before its operations: whom it puts out of the set has no voice any more.
-        members = [record for record in after.validators if record.is_in_set]
+    def _check_agreement(self, who: str, height: int, agreed: Upgrade | None, members: int) -> None:
+        """`members` counts the set of the height or the one after it, whichever is smaller: the evidence of a batch
+        comes before its operations, and whom it puts out has no voice any more; who comes in comes after them."""
         approving = sum(1 for upgrade in self._approvals.values() if upgrade == agreed)
-        if 3 * approving < 2 * len(members):
-            what = f"{agreed} counts as agreed on with {approving} approvals in a set of {len(members)}"
+        if 3 * approving < 2 * members:
+            what = f"{agreed} counts as agreed on with {approving} approvals in a set of {members}"
             self._broken("what rules come next is approved by a quorum", who, f"height {height}: {what}")
         whole_epoch_after = height + self._epoch_batches
         first = 0 if agreed is None else agreed.activation_height
