@@ -358,7 +358,7 @@ class Libp2pNetwork(BaseNetwork):
     async def _connect(self, address: PeerAddress, narrowest: Scope = Scope.LOOPBACK) -> None:
         """Connect to a peer, unless it is connected. Raises `PeerUnreachable`, saying why it is not."""
         peer_id = address.peer_id
-        if peer_id in self._dialling:
+        while peer_id in self._dialling:
             await self._dialling[peer_id].wait()
         if peer_id in self._peers:
             return

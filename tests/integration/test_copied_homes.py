@@ -51,7 +51,7 @@ async def copy_of(devnet: Devnet, root: Path, *, is_observer: bool) -> NodeProce
     """The home of the stopped node, copied whole and given ports of its own. The original is started again."""
     await devnet.kill(COPIED)
     original = devnet.nodes[COPIED].home
-    shutil.copytree(original.root, root, ignore=shutil.ignore_patterns("lock", "node.log"))
+    shutil.copytree(original.root, root, ignore=shutil.ignore_patterns("lock", "node.log", "admin.sock"))
     home = NodeHome(root)
     if is_observer:
         home.validator_keystore.unlink()

@@ -393,7 +393,7 @@ async def rebuild(network: Network, machine: Machine, *, answered: bool = False)
     await machine_of(network, 3, machine)
     await machine.follow([commands[-1]])
     refused = await machine.run(f"{take_away} --yes")
-    assert "this node home is in use by process" in refused.text
+    assert "this node home is in use by process" in refused.text, (refused.text, machine.log[-4_000:])
     await machine.stop()
     await machine.follow(commands, replaced={take_away: f"{take_away} --yes"} if answered else None)
     await network.until_caught_up(machine)

@@ -177,6 +177,23 @@ async def test_a_node_does_not_dial_itself() -> None:
         assert network.peers() == (other.peer_id,)
 
 
+async def test_any_number_of_tasks_may_dial_one_peer_at_once_and_fail() -> None:
+    async with running("a") as a:
+        address = f"/ip4/127.0.0.1/tcp/1/p2p/{peer_id_of(private_key_of('nobody'))}"
+        failures: list[PeerUnreachable] = []
+
+        async def dial() -> None:
+            try:
+                await a.connect(address)
+            except PeerUnreachable as error:
+                failures.append(error)
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(4):
+                nursery.start_soon(dial)
+        assert len(failures) == 4
+
+
 async def test_of_two_connections_that_cross_both_sides_keep_the_one_dialled_by_the_lesser_peer_id() -> None:
     async with gossiping("one") as (one, heard_by_one), gossiping("two") as (two, heard_by_two):
         both_are_open = Meeting(2)
