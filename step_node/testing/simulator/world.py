@@ -121,6 +121,9 @@ class _World:
         self._air = Air(self._rng("air"))
         self._plot: Plot | None = None
         self._plots_sprung = 0
+        self._logs_lost_at = -1
+        """The height at which somebody has lost a log last, and at which somebody a proof of lock with it."""
+        self._proof_of_lock_lost_at = -1
         self._stuck: str | None = None
         self._contested: set[bytes] = set()
         """Proofs with a twin of the same nonce: at most one of the two can be finalised, and the other is dropped."""
@@ -478,8 +481,15 @@ class _World:
             with trio.move_on_after(LOCK_WAIT_SECONDS):
                 while not any(host.is_locked for host in losers):
                     await trio.sleep(0.01)
+        height = max(host.storage.height for host in self._hosts)
+        with_proof_of_lock = len(losers) <= faults_max and height != self._logs_lost_at
+        if height == self._proof_of_lock_lost_at:
+            return  # Somebody needs what the others' logs hold.
+        self._logs_lost_at = height
+        if with_proof_of_lock:
+            self._proof_of_lock_lost_at = height
         for host in losers:
-            self._in_background(self._lose_log, host, rng.uniform(0.05, 1), len(losers) <= faults_max)
+            self._in_background(self._lose_log, host, rng.uniform(0.05, 1), with_proof_of_lock)
 
     async def _lose_log(self, host: Host, seconds: float, with_proof_of_lock: bool) -> None:
         host.crash("its consensus log is lost")
