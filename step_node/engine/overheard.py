@@ -18,16 +18,12 @@ class Overheard:
 
     def __init__(self, state: ConsensusState) -> None:
         self.commit: Commit | None = state.commit
-        self._encoded: dict[bytes, bytes] = {} if state.commit is None else dict(state.batches)
+        self.final_batch: bytes | None = None if state.commit is None else state.batches.get(state.commit.batch_hash)
+        """The encoded batch that the commit makes final; None if the one or the other is missing."""
 
     def hear(self, message: Message) -> None:
         """A message of this height, whose signatures have been checked."""
         if isinstance(message, Commit) and self.commit is None:
             self.commit = message
         elif isinstance(message, ProofBatch) and self.commit and message.batch_hash == self.commit.batch_hash:
-            self._encoded[message.batch_hash] = message.batch
-
-    @property
-    def final_batch(self) -> bytes | None:
-        """The encoded batch that the commit makes final; None if the one or the other is missing."""
-        return None if self.commit is None else self._encoded.get(self.commit.batch_hash)
+            self.final_batch = message.batch
