@@ -26,6 +26,7 @@ from step_node.api.routes.receipts import receipt_routes
 from step_node.api.routes.transactions import transaction_routes
 from step_node.api.routes.upgrade import upgrade_routes
 from step_node.api.routes.validators import validator_routes
+from step_node.api.routes.web_app import web_app_routes
 from step_node.api.routing import add_routes
 from step_node.api.services import ApiServices
 from step_node.api.submissions.submitting import ShortWay, Submitting
@@ -90,7 +91,8 @@ def create_app(services: ApiServices, *, with_metrics: bool = True) -> FastAPI:
         *((metrics_routes,) if with_metrics else ()),
     )
     routers = (routes(services) for routes in of_services)
-    add_routes(app, (proof_routes(services, submitting), *routers, page_routes(services, app.openapi)))
+    pages = (page_routes(services, app.openapi), web_app_routes())
+    add_routes(app, (proof_routes(services, submitting), *routers, *pages))
     return app
 
 

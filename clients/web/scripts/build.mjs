@@ -1,0 +1,103 @@
+// Make the web app that nodes serve, of src/ and the packages that package-lock.json pins: into step_node/api/web, which is
+// in the wheel, so that nobody who runs a node needs Node. With --check nothing is written, and it fails if what is there
+// is not what src/ gives. `made-of.json` has the SHA-256 of what it was made of, so that a test can tell without npm that it
+// is stale.
+import { createHash } from "node:crypto";
+import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { join, relative } from "node:path";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const repository = join(root, "../..");
+const client = join(root, "../js");
+const target = join(repository, "step_node/api/web");
+
+const files = async (folder) =>
+  (await readdir(folder, { recursive: true, withFileTypes: true }))
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name))
+    .sort();
+
+const sha256 = (content) => createHash("sha256").update(content).digest("hex");
+
+async function sourcesHash() {
+  const of = [...(await files(join(root, "src"))), ...(await files(join(root, "static"))), ...(await files(join(client, "src")))];
+  const hash = createHash("sha256");
+  for (const path of [...of, join(root, "package-lock.json"), join(root, "scripts/build.mjs")]) {
+    hash.update(`${relative(repository, path)}\n`).update(await readFile(path));
+  }
+  return hash.digest("hex");
+}
+
+const common = {
+  absWorkingDir: root,
+  bundle: true,
+  format: "esm",
+  minify: true,
+  target: "es2022",
+  legalComments: "none",
+  jsx: "automatic",
+  jsxImportSource: "preact",
+  // One copy of noble, also for what the client takes of it.
+  alias: {
+    "step-client": join(client, "src/index.js"),
+    "@noble/hashes": join(root, "node_modules/@noble/hashes"),
+    "@noble/secp256k1": join(root, "node_modules/@noble/secp256k1"),
+  },
+  write: false,
+};
+
+/** Every file that is served, by its name. What changes name when it changes lies in `parts/`, and may be kept for ever. */
+async function made() {
+  const served = new Map();
+  const app = await build({
+    ...common,
+    entryPoints: { app: "src/main.tsx" },
+    splitting: true,
+    outdir: target,
+    entryNames: "parts/[name]-[hash]",
+    chunkNames: "parts/[name]-[hash]",
+    assetNames: "parts/[name]-[hash]",
+    loader: { ".css": "css" },
+    metafile: true,
+  });
+  for (const file of app.outputFiles) served.set(relative(target, file.path), Buffer.from(file.contents));
+  for (const path of await files(join(root, "static"))) served.set(relative(join(root, "static"), path), await readFile(path));
+
+  const entry = [...served.keys()].find((name) => /^parts\/app-.*\.js$/.test(name));
+  const style = [...served.keys()].find((name) => /^parts\/app-.*\.css$/.test(name));
+  const page = served.get("index.html").toString().replaceAll("{{script}}", entry).replaceAll("{{style}}", style);
+  served.set("index.html", Buffer.from(page));
+
+  // The service worker keeps what it is told here; its version is a hash of it all.
+  const kept = [...served.keys()].sort();
+  const version = sha256(kept.map((name) => sha256(served.get(name))).join()).slice(0, 16);
+  const worker = await build({
+    ...common,
+    entryPoints: ["src/service-worker/worker.ts"],
+    format: "iife",
+    outdir: target,
+    define: { FILES: JSON.stringify(kept), VERSION: JSON.stringify(version) },
+  });
+  served.set("service-worker.js", Buffer.from(worker.outputFiles[0].contents));
+  served.set("made-of.json", Buffer.from(`${JSON.stringify({ sha256: await sourcesHash() })}\n`));
+  return served;
+}
+
+const served = await made();
+if (process.argv.includes("--check")) {
+  const there = new Map();
+  for (const path of await files(target).catch(() => [])) there.set(relative(target, path), await readFile(path));
+  const differing = [...new Set([...served.keys(), ...there.keys()])].filter((name) => !there.get(name)?.equals(served.get(name)));
+  if (differing.length) {
+    console.error(`step_node/api/web is not what src/ gives (${differing.join(", ")}): run \`npm run build\``);
+    process.exit(1);
+  }
+} else {
+  await rm(target, { recursive: true, force: true });
+  for (const [name, content] of served) {
+    await mkdir(join(target, name, ".."), { recursive: true });
+    await writeFile(join(target, name), content);
+  }
+}

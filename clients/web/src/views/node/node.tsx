@@ -1,0 +1,5 @@
+import type { Place } from "../../shell/router.ts";
+
+export default function Node({ place }: { place: Place }) {
+  return <p>{place.parts.join("/")}</p>;
+}

@@ -1,0 +1,107 @@
+"""The web app at `/app/`: a wallet, a map and an explorer, as files of the package (`clients/web`, ADR 56).
+
+Everything comes from the package and every request goes to this node, or to those that its operator names: the content
+security policy says so to the browser.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from typing import Final
+
+from fastapi import APIRouter, Request, Response
+
+from step_node.api.errors import ApiError, RequestCode
+from step_node.api.routing import api_router
+from step_node.explanations.details import Details, shown
+from step_node.offload import run_blocking
+
+_MEDIA_TYPES: Final[Mapping[str, str]] = {
+    "css": "text/css; charset=utf-8",
+    "html": "text/html; charset=utf-8",
+    "js": "text/javascript; charset=utf-8",
+    "json": "application/json",
+    "png": "image/png",
+    "svg": "image/svg+xml",
+    "webmanifest": "application/manifest+json",
+}
+"""By what a file's name ends in: what ends otherwise is not of the app."""
+
+_POLICY: Final = (
+    "default-src 'self'; img-src 'self' data: blob:; style-src 'self'; script-src 'self'; connect-src 'self'{nodes};"
+    " worker-src 'self'; manifest-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none';"
+    " frame-ancestors 'none'"
+)
+
+_FOR_EVER: Final = "public, max-age=31536000, immutable"
+"""For files whose names change with their content."""
+_ASK_AGAIN: Final = "no-cache"
+
+_PERMISSIONS: Final = "geolocation=(self), camera=(self), publickey-credentials-get=(self), microphone=(), payment=()"
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    plain: bytes
+    packed: bytes
+    tag: str
+    media_type: str
+
+
+def web_app_routes() -> APIRouter:
+    """`/app/` and its files."""
+    routes = api_router("node")
+
+    @routes.get("/app", include_in_schema=False)
+    async def without_slash() -> Response:
+        # Relative: a proxy may serve the node under a path of its own.
+        return Response(status_code=308, headers={"Location": "app/"})
+
+    @routes.get("/app/{path:path}", include_in_schema=False)
+    async def file(path: str, request: Request) -> Response:
+        found = (await run_blocking(_files)).get(path or "index.html")
+        if found is None:
+            raise ApiError(
+                RequestCode.NOT_FOUND,
+                "path: there is no such file of the web app, which begins at /app/",
+                details=Details(value=shown(request.url.path)),
+            )
+        headers = {
+            "ETag": found.tag,
+            "Cache-Control": _FOR_EVER if path.startswith("parts/") else _ASK_AGAIN,
+            "Content-Security-Policy": _POLICY.format(nodes=""),
+            "Cross-Origin-Opener-Policy": "same-origin",
+            "Permissions-Policy": _PERMISSIONS,
+            "Referrer-Policy": "no-referrer",
+            "Vary": "Accept-Encoding",
+            "X-Content-Type-Options": "nosniff",
+        }
+        if "gzip" in request.headers.get("accept-encoding", ""):
+            headers["Content-Encoding"] = "gzip"
+            return Response(found.packed, headers=headers, media_type=found.media_type)
+        return Response(found.plain, headers=headers, media_type=found.media_type)
+
+    return routes
+
+
+@lru_cache(maxsize=1)
+def _files() -> dict[str, _File]:
+    """Every file of the app by its path: a few hundred kilobytes, read and packed once."""
+    return dict(_read(files("step_node.api").joinpath("web"), ""))
+
+
+def _read(folder: Traversable, before: str) -> Iterator[tuple[str, _File]]:
+    for entry in folder.iterdir():
+        if entry.is_dir():
+            yield from _read(entry, f"{before}{entry.name}/")
+        elif media_type := _MEDIA_TYPES.get(entry.name.rpartition(".")[2]):
+            plain = entry.read_bytes()
+            packed = gzip.compress(plain, mtime=0)
+            tag = f'W/"{hashlib.sha256(plain).hexdigest()[:16]}"'
+            yield before + entry.name, _File(plain, packed, tag, media_type)
