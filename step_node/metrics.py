@@ -265,10 +265,10 @@ class NodeMetrics:
             )
         self._tls_expiry.set(timestamp_seconds)
 
-    def show_event_streams(self, count: Callable[[], int], streams_max: int, ends: Iterable[str]) -> None:
-        """Look the number of streams up with `count` from now on; `ends` are the reasons for which they end."""
+    def show_event_streams(self, count: Callable[[], int], streams_max: Callable[[], int], ends: Iterable[str]) -> None:
+        """Look the number of streams, and how many there may be, up from now on; `ends` are why they end."""
         self._event_streams.set_function(count)
-        self._event_streams_max.set(streams_max)
+        self._event_streams_max.set_function(streams_max)
         for reason in ends:
             self._event_streams_ended.labels(reason)
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry
 
-from step_node.api.server.limits import EVENT_LIMITS, EventLimits
+from step_node.api.events.places import StreamPlaces
+from step_node.api.server.limits import EVENT_LIMITS
 from step_node.api.server.quotas import Quotas
 from step_node.api.status.consensus import ConsensusStatus
 from step_node.api.status.health import Health
@@ -51,5 +52,5 @@ class ApiServices:
     switches: Switches = field(default_factory=Switches)
     wait_ms_max: int = 30_000
     account_quotas: Quotas = field(default_factory=lambda: Quotas(0))
-    event_limits: EventLimits = EVENT_LIMITS
+    event_places: StreamPlaces = field(default_factory=lambda: StreamPlaces(EVENT_LIMITS))
     traces: ProofTraces | None = None

@@ -64,10 +64,10 @@ class ApiConfig(_Section):
     the longest gives way."""
     connections_per_address_max: Annotated[int, Field(ge=1, le=10_000), RELOADABLE] = 128
     """Of them from one address, of IPv6 from one network of 64 bits; one more is closed at once."""
-    event_streams_max: Annotated[int, Field(ge=0, le=5_000)] = 1_000
+    event_streams_max: Annotated[int, Field(ge=0, le=5_000), RELOADABLE] = 1_000
     """Streams of GET /events, which may be open for an hour, and half of the connections at most; one more is
     refused."""
-    event_streams_per_address_max: Annotated[int, Field(ge=1, le=5_000)] = 32
+    event_streams_per_address_max: Annotated[int, Field(ge=1, le=5_000), RELOADABLE] = 32
     """Of them from one address."""
     cost_ms_per_second: Annotated[int, Field(ge=10, le=10_000), RELOADABLE] = 400
     """How many milliseconds of a second answering may take, for all clients together; a request costs 1 to 10. Beyond,
@@ -183,9 +183,10 @@ class RetentionConfig(_Section):
 class MempoolConfig(_Section):
     """Proofs that wait."""
 
-    proofs_max: Annotated[int, Field(ge=1, le=10_000_000)] = PROOFS_MAX
+    proofs_max: Annotated[int, Field(ge=1, le=10_000_000), RELOADABLE] = PROOFS_MAX
     """Proofs that may wait to be finalised; when it is full, more are answered MEMPOOL_FULL. A quarter of the places is
-    for accounts that are in the ledger, and a quarter for those that are not."""
+    for accounts that are in the ledger, and a quarter for those that are not. What waits stays when this is
+    lowered."""
 
 
 class IntakeConfig(_Section):

@@ -86,6 +86,11 @@ class Mempool:
         """The ids of all waiting proofs, longest-waiting first."""
         return iter(self._by_id)
 
+    def set_places(self, proofs_max: int) -> None:
+        """Have another bound from now on. What waits stays, also where it is more."""
+        self._proofs_max = proofs_max
+        self._turns.set_places(proofs_max)
+
     def statistics(self) -> MempoolStatistics:
         """Counts for operators."""
         return MempoolStatistics(len(self._by_id), len(self._by_account), self._proofs_max)

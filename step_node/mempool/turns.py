@@ -33,8 +33,7 @@ class Turns:
     """See the module's docstring. Every operation but `in_turn` takes the same time however many wait."""
 
     def __init__(self, places: int) -> None:
-        self._side_places = ceil(places * SIDE_PLACES)
-        self._source_places = ceil(places * SOURCE_PLACES)
+        self.set_places(places)
         self._proofs = 0
         self._known: OrderedDict[bytes, int] = OrderedDict()
         """How many proofs of each account with a history wait; whose turn is next comes first."""
@@ -45,6 +44,11 @@ class Turns:
         self._source_of: dict[bytes, str] = {}
         """Through whom each newcomer's proof has come, by proof id; not always its account's first."""
         self._by_source: Counter[str] = Counter()
+
+    def set_places(self, places: int) -> None:
+        """There are so many places from now on, for those that come."""
+        self._side_places = ceil(places * SIDE_PLACES)
+        self._source_places = ceil(places * SOURCE_PLACES)
 
     @property
     def newcomers(self) -> int:

@@ -13,6 +13,7 @@ from consensus.machine import Transition
 from consensus.messages import Message, ProofBatch
 from consensus.state import ConsensusState
 from p2p.network import Network, PeerId
+from step_node.api.events.places import StreamPlaces
 from step_node.api.server.limits import EVENT_LIMITS, EventLimits
 from step_node.api.server.quotas import Quotas
 from step_node.api.services import ApiServices
@@ -310,7 +311,7 @@ class Node:
             account_quotas=Quotas(account_submissions_per_minute),
             counters=self._metrics,
             feed=self.feed,
-            event_limits=event_limits,
+            event_places=StreamPlaces(event_limits),
             intake=self.intake,
             switches=self.switches,
             traces=self._parts.traces,

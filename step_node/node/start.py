@@ -17,7 +17,6 @@ from p2p.network import Network
 from step_node.api.app import create_app, create_metrics_app
 from step_node.api.middleware.cors import Cors
 from step_node.api.server.limits import ApiLimits, EventLimits
-from step_node.api.server.quotas import Quotas
 from step_node.api.server.served import ServedApi
 from step_node.api.server.serving import serve_api
 from step_node.api.server.tls import Tls, load_tls
@@ -30,6 +29,7 @@ from step_node.errors import StepNodeError, leaves
 from step_node.home.config import NodeConfig
 from step_node.home.keys import NodeKeys
 from step_node.home.paths import NodeHome
+from step_node.mempool.pool import Mempool
 from step_node.node.admin.audit import AuditLog
 from step_node.node.admin.node_commands import Commanded, node_commands
 from step_node.node.admin.server import AdminServer
@@ -110,11 +110,12 @@ async def run_node(
                     metrics=services.counters,
                     tls=tls,
                     cors=Cors(frozenset(config.api.cors_origins)),
-                    on_serving=partial(_reload_api, reloading, home, files_max, services.account_quotas),
+                    on_serving=partial(_reload_api, reloading, home, files_max, services),
                     on_stopping=services.feed.stop,
                 )
             )
             reloading.register(INTAKE_SETTINGS, partial(_reload_intake, node.intake))
+            reloading.register(["mempool.proofs_max"], partial(_reload_mempool, parts.mempool))
             reloading.register(["p2p.bootstrap"], partial(_reload_bootstrap, parts.network))
             if config.admin.socket:
                 keep_recent_lines(config.admin.log_lines)
@@ -193,7 +194,11 @@ def _reload_intake(intake: Intake, config: NodeConfig) -> Change:
     return partial(intake.set, breaker_settings(config.intake))
 
 
-def _reload_api(reloader: Reloader, home: NodeHome, files_max: int, accounts: Quotas, served: ServedApi) -> None:
+def _reload_mempool(mempool: Mempool, config: NodeConfig) -> Change:
+    return partial(mempool.set_places, config.mempool.proofs_max)
+
+
+def _reload_api(reloader: Reloader, home: NodeHome, files_max: int, services: ApiServices, served: ServedApi) -> None:
     """Have the API that is served take new bounds, origins and certificates."""
 
     def prepare(config: NodeConfig) -> Callable[[], None]:
@@ -201,7 +206,8 @@ def _reload_api(reloader: Reloader, home: NodeHome, files_max: int, accounts: Qu
 
         def change() -> None:
             served.change(limits, cors, tls)
-            accounts.limit = config.api.account_submissions_per_minute
+            services.account_quotas.limit = config.api.account_submissions_per_minute
+            services.event_places.limits = _event_limits(config, limits.connections_max)
 
         return change
 
@@ -211,6 +217,8 @@ def _reload_api(reloader: Reloader, home: NodeHome, files_max: int, accounts: Qu
         "connections_per_address_max",
         "cors_origins",
         "cost_ms_per_second",
+        "event_streams_max",
+        "event_streams_per_address_max",
         "proxies",
         "submissions_per_minute",
         "tls_certificate",

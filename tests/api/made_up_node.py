@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry
 
 from consensus.messages import Commit, CommitSignature, PreCommit
 from mesh import TriangleId, locate
+from step_node.api.events.places import StreamPlaces
 from step_node.api.server.limits import EVENT_LIMITS, EventLimits
 from step_node.api.server.quotas import Quotas
 from step_node.api.services import ApiServices
@@ -139,7 +140,7 @@ class MadeUpNode:
             counters=self.metrics,
             links_to=lambda _validator_set_hash: (),
             feed=self.feed,
-            event_limits=event_limits,
+            event_places=StreamPlaces(event_limits),
             intake=Intake(self.switches, self.breaker, now=lambda: self.seconds),
             switches=self.switches,
             operations=OperationDesk(chain=self.chain, pool=self.operation_pool, publish=self._publish),

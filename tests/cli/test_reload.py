@@ -13,9 +13,10 @@ from typing import Any
 import httpx
 import pytest
 
-from step_node.home.config import LogConfig, load_config
+from step_node.home.config import LogConfig, MempoolConfig, load_config
 from step_node.home.config_file import render_config
 from step_node.home.paths import NodeHome
+from step_node.mempool.pool import PROOFS_MAX
 from tests.cli.conftest import STEP_NODE
 
 pytestmark = pytest.mark.slow
@@ -92,6 +93,37 @@ def test_settings_are_read_again_at_a_hang_up(running: Running, home: NodeHome) 
     running.process.send_signal(signal.SIGTERM)
     assert running.line("stopped")["level"] == "info"
     assert running.process.wait(120) == 0
+
+
+def test_bounds_of_the_mempool_and_of_the_feed_hold_at_once_and_take_nothing_away(
+    running: Running, home: NodeHome
+) -> None:
+    url = running.line("serving")["api"]
+
+    def shown(*names: str) -> list[float]:
+        lines = dict(line.rsplit(" ", 1) for line in httpx.get(f"{url}/metrics", timeout=60).text.splitlines())
+        return [float(lines[f"step_{name}"]) for name in names]
+
+    bounds = ("mempool_proofs_max", "event_streams_max", "event_streams")
+    with httpx.stream("GET", f"{url}/events", timeout=60) as open_before:
+        assert open_before.status_code == 200
+        assert shown(*bounds)[0] == PROOFS_MAX
+        config = load_config(home.config)
+        api = config.api.model_copy(update={"event_streams_max": 0})
+        new = config.model_copy(update={"api": api, "mempool": MempoolConfig(proofs_max=7)})
+        home.config.write_text(render_config(new))
+        running.process.send_signal(signal.SIGHUP)
+        assert running.line("the settings have been read again")["need_restart"] == 0
+        assert shown(*bounds) == [7, 0, 1]
+        refused = httpx.get(f"{url}/events", timeout=60)
+        assert (refused.status_code, refused.json()["code"]) == (503, "NOT_READY")
+    api = config.api.model_copy(update={"event_streams_per_address_max": 1})
+    home.config.write_text(render_config(config.model_copy(update={"api": api})))
+    running.process.send_signal(signal.SIGHUP)
+    assert running.line("the settings have been read again")["changed"] == 3
+    with httpx.stream("GET", f"{url}/events", timeout=60) as first:
+        assert first.status_code == 200
+        assert httpx.get(f"{url}/events", timeout=60).status_code == 429
 
 
 def test_wrong_settings_are_told_in_json_to_whoever_reads_json(home: NodeHome, password_file: Path) -> None:

@@ -53,6 +53,16 @@ def test_a_full_mempool_refuses_newcomers_and_evicts_nobody() -> None:
     assert code_of(mempool, WALKS["carol"][0]) is None
 
 
+def test_a_bound_that_is_lowered_takes_nothing_away_and_one_that_is_raised_lets_more_in() -> None:
+    mempool = filled([WALKS["alice"][0], WALKS["bob"][0]], proofs_max=2)
+    mempool.set_places(1)
+    assert (len(mempool), mempool.statistics().proofs_max) == (2, 1)
+    mempool.remove(WALKS["alice"][0].proof_id)
+    assert code_of(mempool, WALKS["carol"][0]) is RefusalCode.MEMPOOL_FULL
+    mempool.set_places(8)
+    assert code_of(mempool, WALKS["carol"][0]) is None
+
+
 def test_a_waiting_proof_is_no_reason_to_refuse_itself_even_when_full() -> None:
     proof = WALKS["alice"][0]
     mempool = filled([proof], proofs_max=1)

@@ -53,6 +53,22 @@ def fill_with_newcomers(mempool: Mempool, sources: int, each: int) -> Counter[Re
     )
 
 
+def test_the_shares_are_those_of_the_bound_that_holds() -> None:
+    mempool = empty(40)
+
+    def until_refused(source: str) -> tuple[int, RefusalCode | None]:
+        before = len(mempool)
+        answers = (let_in(mempool, proof_of(f"{source} {number}"), source) for number in count(before))
+        return next((len(mempool) - before, code) for code in answers if code is not None)
+
+    assert until_refused("a") == (10, RefusalCode.RATE_LIMITED)
+    mempool.set_places(80)
+    assert until_refused("a") == (10, RefusalCode.RATE_LIMITED)
+    mempool.set_places(22)
+    assert until_refused("b") == (0, RefusalCode.MEMPOOL_FULL)
+    assert [let_in(mempool, proof_of(f"resident {number}"), None) for number in range(2)] == [None, None]
+
+
 def test_newcomers_of_any_number_of_sources_leave_a_quarter_of_the_places_and_every_other_turn() -> None:
     mempool = empty(40)
     answers = fill_with_newcomers(mempool, sources=20, each=5)

@@ -7,9 +7,7 @@ its own stream: what it takes at once is bounded, paid for by its address like a
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Final
 
@@ -20,14 +18,12 @@ from starlette.types import Receive, Scope, Send
 from step_node.api.errors import ApiError
 from step_node.api.events.client_presence import is_gone
 from step_node.api.events.follower import FarAhead, Follower, TooSlow
+from step_node.api.events.places import StreamPlaces
 from step_node.api.events.texts import EventTexts
 from step_node.api.middleware.methods import is_head
 from step_node.api.server.bill import bill_of
-from step_node.api.server.limits import EventLimits
-from step_node.explanations.details import Details
 from step_node.feed.feed import Feed
 from step_node.metrics import NodeMetrics
-from step_node.proofs.proof import RefusalCode
 from step_node.storage.interface import StorageUnavailable
 
 HEARTBEAT_SECONDS: Final = 15.0
@@ -71,50 +67,6 @@ _END_MESSAGES: Final = {
     StreamEnd.SWITCHED_OFF: "the operator has turned the feed of this node off; go on from this id at another node",
     StreamEnd.FAR_AHEAD: "the id is of a height far ahead of this node's; go on from it at another node",
 }
-
-
-class StreamPlaces:
-    """How many streams there are, in all and by address."""
-
-    def __init__(self, limits: EventLimits) -> None:
-        self._limits = limits
-        self._by_address: Counter[str] = Counter()
-
-    def __len__(self) -> int:
-        return self._by_address.total()
-
-    def refuse_if_full(self, address: str) -> None:
-        """Raise `ApiError` unless there is a place for one more."""
-        if self._by_address[address] >= self._limits.streams_per_address_max:
-            raise ApiError(
-                RefusalCode.RATE_LIMITED,
-                f"address: has {self._limits.streams_per_address_max} streams of events already; close one, or put"
-                " what you want into one filter",
-                details=Details(
-                    gate="event_streams",
-                    value=self._by_address[address],
-                    limit=self._limits.streams_per_address_max,
-                    unit="streams",
-                ),
-            )
-        if len(self) >= self._limits.streams_max:
-            raise ApiError(
-                RefusalCode.NOT_READY,
-                f"{self._limits.streams_max} streams of events are open, and there is no place for another; try again"
-                " later, or another node",
-                details=Details(gate="event_streams", value=len(self), limit=self._limits.streams_max, unit="streams"),
-            )
-
-    @contextmanager
-    def taken(self, address: str) -> Iterator[None]:
-        """Surrounds a stream."""
-        self._by_address[address] += 1
-        try:
-            yield
-        finally:
-            self._by_address[address] -= 1
-            if not self._by_address[address]:
-                del self._by_address[address]
 
 
 class EventStream(Response):

@@ -10,7 +10,7 @@ from mesh import TriangleId, TriangleIdError
 from step_node.api.documentation import EVERYWHERE, refusals
 from step_node.api.errors import ApiError, RequestCode
 from step_node.api.events.follower import Follower
-from step_node.api.events.stream import EventStream, StreamEnd, StreamPlaces, address_of
+from step_node.api.events.stream import EventStream, StreamEnd, address_of
 from step_node.api.events.texts import EventTexts
 from step_node.api.models.schema import BBOX_FORMAT, BBOX_PATTERN, EXAMPLE_ADDRESS, EXAMPLE_TRIANGLE, TRIANGLE_FORMAT
 from step_node.api.parameters import parse_box
@@ -68,10 +68,9 @@ def event_routes(services: ApiServices) -> APIRouter:
     routes = api_router("events")
     feed = services.feed
     texts = EventTexts(feed, services.chain.storage.for_strangers())
-    limits = services.event_limits
-    places = StreamPlaces(limits)
-    duration_ms_max = limits.stream_ms_max
-    services.counters.show_event_streams(lambda: len(places), limits.streams_max, StreamEnd)
+    places = services.event_places
+    duration_ms_max = places.limits.stream_ms_max
+    services.counters.show_event_streams(lambda: len(places), lambda: places.limits.streams_max, StreamEnd)
 
     @routes.get(
         "/events",
