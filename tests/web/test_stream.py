@@ -94,7 +94,7 @@ def test_who_listens_learns_that_no_node_gives_the_feed() -> None:
     told = evaluate(
         "shell/stream.ts",
         """(async () => {
-          const feed = new web.Feed(async function* () { throw new web.step.StepError("NO_ANSWER", "nobody is there"); });
+          const feed = new web.Feed(async function* () { throw new web.step.StepError("NO_ANSWER", "gone"); });
           const states = [];
           feed.watchers.add(() => states.push(feed.state));
           const stop = feed.follow(["batch"], () => {});
