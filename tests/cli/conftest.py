@@ -12,13 +12,13 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
-from eth_keyfile.keyfile import create_keyfile_json
 from typer.testing import CliRunner, Result
 
 from step_node.cli.main import app
 from step_node.home.paths import NodeHome
 from step_node.node.logging import Log
 from step_node.signing.key_file import create_key_file
+from step_node.signing.keyfile_format import create_keyfile_json
 from step_node.signing.keystore import PASSWORD_ENVIRONMENT_VARIABLE, KdfStrength
 from step_node.signing.private_file import create_private_file
 from step_node.testing.devnet.ports import free_ports
@@ -33,7 +33,7 @@ SECONDS_MAX = 120.0
 Start = Callable[..., subprocess.Popen[str]]
 
 
-@pytest.fixture(autouse=True, scope="session")
+@pytest.fixture(autouse=True, scope="package")
 def quick_keystores() -> Iterator[None]:
     """Keystores that are made in this process open in milliseconds: the strength for a stake takes half a second at
     each making and each start, and is held by the keystore's own tests."""

@@ -1,6 +1,7 @@
 import hashlib
 import json
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -235,3 +236,16 @@ def test_reading_keystores_leaves_the_recursion_limit_as_it_was() -> None:
         "sys.exit(sys.getrecursionlimit() != before)"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_nothing_else_imports_the_library_that_raises_the_limit_not_even_a_test() -> None:
+    """Who imports it first leaves the raised limit for `keyfile_format` to find, and a nested text ends the process."""
+    root = Path(__file__).parents[2]
+    importing = re.compile(r"^\s*(?:from|import) eth_keyfile\b", re.MULTILINE)
+    found = [
+        path.relative_to(root)
+        for package in ("consensus", "mesh", "p2p", "scripts", "step_node", "tests")
+        for path in (root / package).rglob("*.py")
+        if importing.search(path.read_text())
+    ]
+    assert found == [Path("step_node/signing/keyfile_format.py")]
