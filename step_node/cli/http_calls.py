@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import ssl
 from collections.abc import Mapping
 
 import httpx
 
+from step_node.cli.certificates import distrust, trust_of_this_machine
 from step_node.cli.error_lines import CommandError
 from step_node.cli.output import plain
 
@@ -65,7 +65,7 @@ def _fetch(
             headers={"accept": accept, "accept-encoding": "identity"},
             timeout=timeout_seconds,
             trust_env=False,
-            verify=_trusted(address),
+            verify=trust_of_this_machine() if address.startswith("https:") else True,
         ) as response:
             return response.status_code, _body_of(response, address)
     except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
@@ -73,6 +73,8 @@ def _fetch(
     except httpx.TimeoutException as error:
         raise CommandError(f"{address}: no answer within {timeout_seconds:g} s") from error
     except httpx.HTTPError as error:
+        if (reason := distrust(error)) is not None:
+            raise CommandError(f"{address}: {reason}") from error
         raise CommandError(f"{address}: cannot be reached ({error}); is the node running, and --url right?") from error
 
 
@@ -85,11 +87,6 @@ def _object_in(body: bytes, url: str, path: str) -> dict[str, object]:
     if not isinstance(answer, dict):
         raise CommandError(f"{address}: the answer is not a JSON object; is this a STEP node?")
     return answer
-
-
-def _trusted(address: str) -> ssl.SSLContext | bool:
-    """The authorities of this machine, or those in the file that SSL_CERT_FILE names, as of a devnet."""
-    return ssl.create_default_context() if address.startswith("https:") else True
 
 
 def _body_of(response: httpx.Response, address: str) -> bytes:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -70,14 +71,41 @@ def top(
     """
     if home is not None and (urls or nodes > 1):
         raise CommandError("--home: names the nodes by itself; leave out --url and --nodes")
-    homes = {} if home is None else _homes(home)
-    addresses = list(homes) or _addresses(urls or [URL_DEFAULT], nodes)
+    asked = _Asked(_addresses(urls or [URL_DEFAULT], nodes)) if home is None else _at_homes(home)
     if once or as_json:
-        _print_once(addresses, as_json)
+        _print_once(asked, as_json)
         return
     if not (sys.stdin.isatty() and sys.stdout.isatty()) or os.environ.get("TERM", "dumb") == "dumb":
         raise CommandError("top: needs a terminal (over ssh: `ssh -t`); --once and --json print one reading without")
-    _show(addresses, homes, every_seconds)
+    _show(asked, every_seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """The addresses of the nodes; of those that are named by their homes, also the homes and the certificates."""
+
+    addresses: Sequence[str]
+    homes: Mapping[str, Path] = field(default_factory=dict)
+    certificates: Sequence[Path] = ()
+
+    def trusted(self) -> ssl.SSLContext | None:
+        """A node that is named by its home is known by the certificate there; others, as by every command."""
+        if not any(one.startswith("https:") for one in self.addresses):
+            return None
+        from step_node.cli.certificates import trust_in, trust_of_this_machine
+
+        return trust_in(self.certificates) if self.certificates else trust_of_this_machine()
+
+
+def _at_homes(root: Path) -> _Asked:
+    from step_node.cli.top.homes import homes_in
+
+    homes = homes_in(root, NODES_MAX)
+    return _Asked(
+        [one.url for one in homes],
+        {one.url: one.root for one in homes},
+        [one.certificate for one in homes if one.certificate is not None],
+    )
 
 
 def _addresses(urls: Sequence[str], nodes: int) -> list[str]:
@@ -100,38 +128,12 @@ def _addresses(urls: Sequence[str], nodes: int) -> list[str]:
     return list(found)
 
 
-def _homes(root: Path) -> dict[str, Path]:
-    """Address of the API -> home, of the node in `root` or of all nodes of the devnet there. Raises CommandError."""
-    from step_node.home.making import network_homes
-    from step_node.home.paths import NodeHome
-
-    candidates = [NodeHome(root), *network_homes(root, NODES_MAX)]
-    homes = [one for one in candidates if one.config.is_file()]
-    if not homes:
-        raise CommandError(f"--home: {root}: is neither a node's home, which has a config.toml, nor a devnet's")
-    return {_address_of(one.config): one.root for one in homes}
-
-
-def _address_of(config: Path) -> str:
-    from step_node.home.config import load_config
-    from step_node.home.secrets import HIDDEN
-
-    # No secret is wanted here, so no file of one is opened, and no command run.
-    api = load_config(config, read=lambda _place, _home: HIDDEN).api
-    if api.port == 0:
-        raise CommandError(f"{config}: api.port is 0, a port that the system chooses; name the node by --url")
-    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(api.host, api.host)
-    if ":" in host and not host.startswith("["):
-        host = f"[{host}]"
-    return f"{'http' if api.tls_certificate is None else 'https'}://{host}:{api.port}"
-
-
-def _print_once(addresses: Sequence[str], as_json: bool) -> None:
+def _print_once(asked: _Asked, as_json: bool) -> None:
     import anyio
 
     from step_node.cli.top.rows import as_json as document
 
-    seen = anyio.run(_look_once, addresses)
+    seen = anyio.run(_look_once, asked)
     if as_json:
         print_json(document(seen))
     else:
@@ -140,7 +142,7 @@ def _print_once(addresses: Sequence[str], as_json: bool) -> None:
         raise typer.Exit(1)
 
 
-async def _look_once(addresses: Sequence[str]) -> NetworkSeen:
+async def _look_once(asked: _Asked) -> NetworkSeen:
     import time
 
     import httpx
@@ -149,8 +151,8 @@ async def _look_once(addresses: Sequence[str]) -> NetworkSeen:
     from step_node.cli.top.readings import HEIGHTS_WATCHED_MAX
     from step_node.client.transport import options
 
-    async with httpx.AsyncClient(**options(_trusted(addresses))) as http:
-        return await Asker(addresses, http, time.monotonic).look(batches_max=HEIGHTS_WATCHED_MAX)
+    async with httpx.AsyncClient(**options(asked.trusted())) as http:
+        return await Asker(asked.addresses, http, time.monotonic).look(batches_max=HEIGHTS_WATCHED_MAX)
 
 
 def _print_tables(seen: NetworkSeen) -> None:
@@ -172,7 +174,7 @@ def _print_tables(seen: NetworkSeen) -> None:
     print_table(rows.PEER_HEADINGS, rows.peer_rows(first), indent=2)
 
 
-def _show(addresses: Sequence[str], homes: dict[str, Path], every_seconds: float) -> None:
+def _show(asked: _Asked, every_seconds: float) -> None:
     import asyncio
 
     try:
@@ -181,10 +183,10 @@ def _show(addresses: Sequence[str], homes: dict[str, Path], every_seconds: float
         raise CommandError(
             "top: the package textual is not installed; install it with `pip install 'textual>=8.2'`, or use --once"
         ) from None
-    asyncio.run(_run_screen(addresses, {url: _log_reader(path) for url, path in homes.items()}, every_seconds))
+    asyncio.run(_run_screen(asked, every_seconds))
 
 
-async def _run_screen(addresses: Sequence[str], logs: dict[str, ReadLog], every_seconds: float) -> None:
+async def _run_screen(asked: _Asked, every_seconds: float) -> None:
     import time
 
     import httpx
@@ -193,9 +195,10 @@ async def _run_screen(addresses: Sequence[str], logs: dict[str, ReadLog], every_
     from step_node.cli.top.screen import TopScreen
     from step_node.client.transport import options
 
-    async with httpx.AsyncClient(**options(_trusted(addresses))) as http:
-        asker = Asker(addresses, http, time.monotonic)
-        await TopScreen(asker, addresses, every_seconds=every_seconds, logs=logs).run_async()
+    async with httpx.AsyncClient(**options(asked.trusted())) as http:
+        asker = Asker(asked.addresses, http, time.monotonic)
+        logs = {url: _log_reader(path) for url, path in asked.homes.items()}
+        await TopScreen(asker, asked.addresses, every_seconds=every_seconds, logs=logs).run_async()
 
 
 def _log_reader(home: Path) -> ReadLog:
@@ -214,12 +217,3 @@ def _log_reader(home: Path) -> ReadLog:
         return await anyio.to_thread.run_sync(read)
 
     return read_on_thread
-
-
-def _trusted(addresses: Sequence[str]) -> ssl.SSLContext | None:
-    """As of every command: the authorities of this machine, or those in the file that SSL_CERT_FILE names."""
-    if not any(one.startswith("https:") for one in addresses):
-        return None
-    import ssl
-
-    return ssl.create_default_context()

@@ -17,6 +17,8 @@ from typing import Final
 import anyio
 import httpx
 
+from step_node.cli.certificates import distrust
+from step_node.cli.output import plain
 from step_node.cli.top.readings import (
     HEIGHTS_WATCHED_MAX,
     Consensus,
@@ -49,6 +51,7 @@ _WINDOW_READINGS_MAX: Final = 120
 """Readings of the metrics that are kept; with more in a minute, the window is shorter."""
 
 _MISSING: Final = 404
+_REFUSAL_LETTERS_MAX: Final = 200
 _SHOWN_KINDS: Final = "batch,validator,triangle_subdivided,triangle_exhausted,proof_dropped,operation_applied"
 """Of the feed: accepted and finalised proofs, which may be hundreds a second, are counted in `batch`."""
 
@@ -112,8 +115,7 @@ class Asker:
     async def _ask(self, watched: _Watched) -> NodeReading:
         url = watched.url
         try:
-            # `/health` of a node that is down has a status of its own, and its reasons all the same.
-            health = read_part(Health, _parsed(url, (await self._get(url, "/health"))[1]))
+            health = read_part(Health, await self._health(url))
             status = read_part(Status, await self._json(url, "/status"))
             consensus = read_part(Consensus, await self._json(url, "/consensus"))
             code, body = await self._get(url, "/metrics")
@@ -122,6 +124,15 @@ class Asker:
             return NodeReading(status, consensus, health, finality, mempool_places(metrics))
         except UnreadableReading as error:
             raise NoAnswer(f"what answers is no STEP node: {error}") from error
+
+    async def _health(self, url: str) -> object:
+        code, body = await self._get(url, "/health")
+        answer = _parsed("/health", body)
+        # A node that is down has a status of its own, and its reasons all the same. A refusal has words, such as that
+        # it speaks TLS.
+        if code == httpx.codes.BAD_REQUEST and isinstance(answer, dict):
+            raise NoAnswer(f"/health: status {code}: {plain(answer.get('message'))[:_REFUSAL_LETTERS_MAX]}")
+        return answer
 
     async def _read_commits(self, nodes: Sequence[NodeSeen], batches_max: int) -> Participation:
         """Whose votes stand in the last commits, of the chain of the node that is the furthest.
@@ -171,7 +182,7 @@ class Asker:
                         body.add(part)
                 return response.status_code, body.reply(response).body
         except FAILURES as error:
-            raise NoAnswer(no_reply(error, ANSWER_SECONDS_MAX).reason) from error
+            raise NoAnswer(distrust(error) or no_reply(error, ANSWER_SECONDS_MAX).reason) from error
 
     async def events(self, url: str) -> AsyncGenerator[Event, None]:
         """What happens at the node, until its feed ends. Raises NoAnswer."""
@@ -188,7 +199,7 @@ class Asker:
                         for event in parser.feed(part):
                             yield event
         except FAILURES as error:
-            raise NoAnswer(no_reply(error, SILENCE_SECONDS_MAX).reason) from error
+            raise NoAnswer(distrust(error) or no_reply(error, SILENCE_SECONDS_MAX).reason) from error
         except UnreadableAnswer as error:
             raise NoAnswer(str(error)) from error
 

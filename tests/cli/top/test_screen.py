@@ -164,7 +164,7 @@ def test_without_textual_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setitem(sys.modules, "textual", None)
     with pytest.raises(CommandError, match=r"pip install 'textual>=8\.2'"):
-        top_command._show([URL], {}, 1.0)
+        top_command._show(top_command._Asked([URL]), 1.0)
 
 
 def test_one_reading_where_nobody_answers_is_status_1(command: Command) -> None:
