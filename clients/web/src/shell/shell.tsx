@@ -1,6 +1,7 @@
 // The frame around every page: the bar, the title, and the page that the address names.
 import { useEffect, useState } from "preact/hooks";
 import { shell } from "../texts/shell.ts";
+import { useQuestion } from "../wallet/asking.ts";
 import { link, usePlace } from "./router.ts";
 import { say } from "./texts.ts";
 import { IN_THE_BAR, PAGES, type Page, type View } from "./views.ts";
@@ -24,6 +25,7 @@ export function Shell() {
       <main id="content" tabIndex={-1}>
         {page ? <Loaded key={page.load} page={page} place={place} /> : <Missing />}
       </main>
+      <Unlocking />
     </>
   );
 }
@@ -39,6 +41,17 @@ function Loaded({ page, place }: { page: Page; place: ReturnType<typeof usePlace
     };
   }, [page]);
   return loaded ? <loaded.View place={place} /> : <p role="status">{say(shell.loading)}</p>;
+}
+
+/** The dialog that asks for what opens a key; loaded when somebody first wants one. */
+function Unlocking() {
+  const question = useQuestion();
+  const [loaded, setLoaded] = useState<{ Dialog: typeof import("./unlock-dialog.tsx").default }>();
+  const isWanted = question !== null;
+  useEffect(() => {
+    if (isWanted) void import("./unlock-dialog.tsx").then(({ default: Dialog }) => setLoaded({ Dialog }));
+  }, [isWanted]);
+  return question && loaded ? <loaded.Dialog question={question} /> : null;
 }
 
 function Missing() {
