@@ -27,7 +27,7 @@ export PIP_ROOT_USER_ACTION := ignore
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo setup setup-dev test test-fast long test-python coverage explore simulate bench-join check lint docs docs-links lock clean \
-  bench curves load sizing setup-js test-js compose-check chaos hostile soak api-check fuzz fuzz-consensus nightly changelog
+  bench curves load sizing setup-js test-js test-web web compose-check chaos hostile soak api-check fuzz fuzz-consensus nightly changelog
 
 help: ## List what can be done
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -89,10 +89,16 @@ api-check: setup-dev ## Ask a node all that its OpenAPI description allows and f
 nightly: setup-dev ## What takes hours, one after another; failures are gathered (NIGHTLY="docs long api-check hostile simulate fuzz explore chaos soak")
 	@$(BIN)/python -m scripts.nightly $(NIGHTLY)
 
-setup-js: $(VENV)/.js-installed ## What clients/js is built and checked with, by npm, into its node_modules
+setup-js: $(VENV)/.js-installed $(VENV)/.web-installed ## What clients/js and clients/web are built and checked with, by npm
 
 test-js: setup-js ## The JavaScript client: its types, its one file, and its tests
 	@$(BIN)/python -m pytest tests/javascript
+
+web: setup-js ## The web app that nodes serve: step_node/api/web, of clients/web
+	@cd clients/web && $(NODE) scripts/build.mjs
+
+test-web: web ## The web app in a real Chromium, on networks of real processes, with the tests that take long
+	@$(BIN)/python -m pytest -m "not simulate" tests/web tests/api/test_web_app.py
 
 coverage: setup-dev ## Which lines the tests run that are neither slow nor costly: a table here, pages in htmlcov/
 	@$(TRACED)
@@ -151,6 +157,11 @@ $(VENV)/.fuzz-installed: requirements/fuzz.txt | $(BIN)/python
 # The lock file has their hashes.
 $(VENV)/.js-installed: clients/js/package-lock.json $(VENV)/.dev-installed
 	@cd clients/js && $(NODE) $(dir $(NODE))../lib/node_modules/npm/bin/npm-cli.js ci --no-progress --ignore-scripts
+	@touch $@
+
+# The same for the web app: its packages end up in step_node/api/web, made by `make web`.
+$(VENV)/.web-installed: clients/web/package-lock.json $(VENV)/.dev-installed
+	@cd clients/web && $(NODE) $(dir $(NODE))../lib/node_modules/npm/bin/npm-cli.js ci --no-progress --ignore-scripts
 	@touch $@
 
 # Sphinx and its theme; only `make docs` wants them. The reference is read off the code, so it lies beside the node's parts.

@@ -5,12 +5,10 @@
 import { createHash } from "node:crypto";
 import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join, relative } from "node:path";
-import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
+import { client, common, root } from "./bundling.mjs";
 
-const root = fileURLToPath(new URL("..", import.meta.url));
 const repository = join(root, "../..");
-const client = join(root, "../js");
 const target = join(repository, "step_node/api/web");
 
 const files = async (folder) =>
@@ -24,35 +22,18 @@ const sha256 = (content) => createHash("sha256").update(content).digest("hex");
 async function sourcesHash() {
   const of = [...(await files(join(root, "src"))), ...(await files(join(root, "static"))), ...(await files(join(client, "src")))];
   const hash = createHash("sha256");
-  for (const path of [...of, join(root, "package-lock.json"), join(root, "scripts/build.mjs")]) {
+  for (const path of [...of, join(root, "package-lock.json"), join(root, "scripts/build.mjs"), join(root, "scripts/bundling.mjs")]) {
     hash.update(`${relative(repository, path)}\n`).update(await readFile(path));
   }
   return hash.digest("hex");
 }
-
-const common = {
-  absWorkingDir: root,
-  bundle: true,
-  format: "esm",
-  minify: true,
-  target: "es2022",
-  legalComments: "none",
-  jsx: "automatic",
-  jsxImportSource: "preact",
-  // One copy of noble, also for what the client takes of it.
-  alias: {
-    "step-client": join(client, "src/index.js"),
-    "@noble/hashes": join(root, "node_modules/@noble/hashes"),
-    "@noble/secp256k1": join(root, "node_modules/@noble/secp256k1"),
-  },
-  write: false,
-};
 
 /** Every file that is served, by its name. What changes name when it changes lies in `parts/`, and may be kept for ever. */
 async function made() {
   const served = new Map();
   const app = await build({
     ...common,
+    write: false,
     entryPoints: { app: "src/main.tsx" },
     splitting: true,
     outdir: target,
@@ -75,6 +56,7 @@ async function made() {
   const version = sha256(kept.map((name) => sha256(served.get(name))).join()).slice(0, 16);
   const worker = await build({
     ...common,
+    write: false,
     entryPoints: ["src/service-worker/worker.ts"],
     format: "iife",
     outdir: target,

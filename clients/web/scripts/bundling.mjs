@@ -1,0 +1,23 @@
+// How esbuild bundles what is in src/: for the app, and for its tests.
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+export const root = fileURLToPath(new URL("..", import.meta.url));
+export const client = join(root, "../js");
+
+export const common = {
+  absWorkingDir: root,
+  bundle: true,
+  format: "esm",
+  minify: true,
+  target: "es2022",
+  legalComments: "none",
+  jsx: "automatic",
+  jsxImportSource: "preact",
+  // One copy of noble, also for what the client takes of it.
+  alias: {
+    "step-client": join(client, "src/index.js"),
+    "@noble/hashes": join(root, "node_modules/@noble/hashes"),
+    "@noble/secp256k1": join(root, "node_modules/@noble/secp256k1"),
+  },
+};
