@@ -309,7 +309,7 @@ class _Creation:
         if not self._lacks_initial_state:
             return None if self._earlier is None else self._earlier.home.initial_state
         check_initial_state(self._home.initial_state, self._genesis)
-        return self._files.write(f"{folder}/initial_state.bin", self._home.initial_state.read_bytes())
+        return self._files.copy(f"{folder}/initial_state.bin", self._home.initial_state)
 
     def _copy_histories(self, folder: str, made_at: str, height: int) -> tuple[BackupFile, ...]:
         doubt = (

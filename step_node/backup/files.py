@@ -1,5 +1,8 @@
 """The files of a backup: written whole, hashed, and read back under check.
 
+Files that this program makes are small enough to be held in memory. That of an initial state may be as large as a disk,
+so it passes through in pieces, both ways.
+
 Batches, and the records of a state, are compressed (gzip, so that any tool can look into them), always to the same
 bytes; what is in it is read no further than the manifest says that it goes.
 """
@@ -7,6 +10,7 @@ bytes; what is in it is read no further than the manifest says that it goes.
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 import shutil
 import struct
@@ -16,8 +20,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final
 
-from step_node.backup.manifest import BackupError, BackupFile, hash_text
-from step_node.durable.atomic_file import make_directory, write_atomically
+from step_node.backup.manifest import BackupError, BackupFile, digest_text, hash_text
+from step_node.durable.atomic_file import make_directory, write_atomically, written_atomically
 
 LOCK_NAME: Final = "lock"
 _GZIP: Final = 31
@@ -25,6 +29,8 @@ _GZIP: Final = 31
 _COMPRESSION_LEVEL: Final = 4
 """Signatures do not get any smaller: 9 takes four times as long for two hundredths less."""
 _LENGTH: Final = struct.Struct("<I")
+PIECE_BYTES: Final = 1_048_576
+"""Of a file that is not held in memory as a whole, so much is."""
 FREE_BYTES_KEPT: Final = 100_000_000
 """What must be free on a disk beyond what is going to be written."""
 
@@ -56,11 +62,25 @@ class BackupFolder:
 
     def write(self, path: str, content: bytes) -> BackupFile:
         """Durably write a file, and say what it is. Raises OSError."""
+        write_atomically(self._place(path), content)
+        return BackupFile(path=path, bytes=len(content), sha256=hash_text(content))
+
+    def copy(self, path: str, source: Path) -> BackupFile:
+        """Durably write a file with the content of `source`, in pieces, and say what it is. Raises OSError."""
+        size_bytes, digest = 0, hashlib.sha256()
+        with source.open("rb") as original, written_atomically(self._place(path)) as copy:
+            while piece := original.read(PIECE_BYTES):
+                digest.update(piece)
+                size_bytes += len(piece)
+                copy.write(piece)
+        return BackupFile(path=path, bytes=size_bytes, sha256=digest_text(digest))
+
+    def _place(self, path: str) -> Path:
+        """Where a file goes, in a directory that is there."""
         target = self.root / path
         for parent in reversed(target.relative_to(self.root).parents[:-1]):
             make_directory(self.root / parent)
-        write_atomically(target, content)
-        return BackupFile(path=path, bytes=len(content), sha256=hash_text(content))
+        return target
 
     def keep_only(self, kept: frozenset[str]) -> None:
         """Delete every file of a backup's own directories whose path is not in `kept`. Raises OSError."""
@@ -75,19 +95,40 @@ class BackupFolder:
 
 def read_file(root: Path, file: BackupFile) -> bytes:
     """Its content, found to be what the manifest says. Raises `DamagedFile`."""
-    path = root / file.path
+    return b"".join(_pieces(root, file))
+
+
+def check_file(root: Path, file: BackupFile) -> None:
+    """Find it to be what the manifest says, in pieces. Raises `DamagedFile`."""
+    for _ in _pieces(root, file):
+        pass
+
+
+def copy_file(root: Path, file: BackupFile, target: Path) -> None:
+    """Durably make its content, in pieces, the content of `target`. Raises `DamagedFile`, and `target` is as it was."""
+    with written_atomically(target) as copy:
+        for piece in _pieces(root, file):
+            copy.write(piece)
+
+
+def _pieces(root: Path, file: BackupFile) -> Iterator[bytes]:
+    """Its content; not before the end is it found to be what the manifest says. Raises `DamagedFile`."""
+    path, remaining_bytes, digest = root / file.path, file.bytes, hashlib.sha256()
     try:
         with path.open("rb") as opened:
-            content = opened.read(file.bytes + 1)
+            while piece := opened.read(min(PIECE_BYTES, remaining_bytes)):
+                digest.update(piece)
+                remaining_bytes -= len(piece)
+                yield piece
+            is_longer = bool(opened.read(1))
     except FileNotFoundError as error:
         raise DamagedFile("is not there") from error
     except OSError as error:
         raise DamagedFile(f"cannot be read: {error.strerror}") from error
-    if len(content) != file.bytes:
+    if remaining_bytes or is_longer:
         raise DamagedFile(f"must have {file.bytes} bytes, and has {path.stat().st_size}")
-    if hash_text(content) != file.sha256:
+    if digest_text(digest) != file.sha256:
         raise DamagedFile("its content has changed: the hash is another one")
-    return content
 
 
 def packed(content: bytes) -> bytes:

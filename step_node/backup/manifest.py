@@ -153,7 +153,12 @@ class FoundManifest:
 
 def hash_text(data: bytes) -> str:
     """A hash as the manifest writes it."""
-    return f"0x{hashlib.sha256(data).hexdigest()}"
+    return digest_text(hashlib.sha256(data))
+
+
+def digest_text(digest: hashlib._Hash) -> str:
+    """The hash of what was added up in `digest`, written so."""
+    return f"0x{digest.hexdigest()}"
 
 
 def find_manifest(folder: Path) -> FoundManifest | None:

@@ -24,7 +24,7 @@ from typing import Final
 from consensus.commit import InvalidCommit
 from consensus.messages import Commit
 from consensus.wire import WireError, decode, encode
-from step_node.backup.files import DamagedFile, read_file, require_space
+from step_node.backup.files import DamagedFile, copy_file, read_file, require_space
 from step_node.backup.manifest import BackupError, BackupFile, Manifest, StateCopy
 from step_node.backup.settings import with_storage
 from step_node.backup.verifying import Damage, read_chunk, read_index, read_segment, state_reader, verify_backup
@@ -193,7 +193,7 @@ class _Restore:
         make_directory(home.p2p_key.parent)
         write_atomically(home.genesis, read_file(self._folder, manifest.home.genesis))
         if manifest.home.initial_state is not None:
-            write_atomically(home.initial_state, read_file(self._folder, manifest.home.initial_state))
+            copy_file(self._folder, manifest.home.initial_state, home.initial_state)
         sets = manifest.home.validator_sets
         usable = sets is not None and sets.path not in self._damaged
         if sets is not None and usable and self._base is not None and not home.validator_sets.exists():
@@ -339,7 +339,7 @@ class _Restore:
                     f"{self._folder}: its batches lead to the state {found[1]}, and the node that was backed up had"
                     f" {manifest.state_root} at height {manifest.height}: one of the two was not right"
                 )
-        return await add_up_state(storage, lambda records: self._progress("records", records, records))
+        return (await add_up_state(storage, lambda records: self._progress("records", records, records))).records
 
     def finish_home(self) -> None:
         """Write the signing histories and the keys, and take the mark away."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from consensus.commit import InvalidCommit, verify_commit
 from consensus.values import ValidatorSet
 from consensus.wire import WireError, decode
-from step_node.backup.files import DamagedFile, batch_records, read_file, unpacked
+from step_node.backup.files import DamagedFile, batch_records, check_file, read_file, unpacked
 from step_node.backup.manifest import (
     MANIFEST_COPY_NAME,
     MANIFEST_NAME,
@@ -124,7 +124,7 @@ class _Look:
         total, done = self._manifest.bytes, 0
         for file in self._manifest.files():
             try:
-                read_file(self._folder, file)
+                check_file(self._folder, file)
             except DamagedFile as error:
                 self._damaged(file, str(error))
             done += file.bytes

@@ -58,7 +58,7 @@ def verify(
 ) -> None:
     """Look through the store of a home, with either engine: a SQLite file for damage, page by page and index by index;
     all batches, whether each follows the one before, is signed, and has the receipts that it commits to; and all
-    records, whether they add up to the state root.
+    records, whether they add up to the state root; at height 0 to that of genesis.
 
     `start` does the quicker part of it by itself. A large store takes a minute or more for each GB.
 
@@ -93,7 +93,8 @@ def verify(
     if facts:
         found = (
             f": {facts['batches']} batches up to height {facts['height']}, {facts['commitsWithKnownValidators']}"
-            f" commits held against their validators, {facts['proofs']} receipts, {facts['records']} records"
+            f" commits held against their validators, {facts['proofs']} receipts, {facts['records']} records, of which"
+            f" {facts['accounts']} accounts hold {facts['balances']} STEP"
         )
     typer.echo(f"{name} is sound{found}")
 
@@ -151,6 +152,7 @@ def _agreed(question: str) -> bool:
 
 async def _look_through(home: NodeHome, settings: StorageSettings, progress: ProgressLines) -> dict[str, object]:
     """What was found; nothing of a store that holds no chain yet."""
+    from step_node.amounts import step_text
     from step_node.chain.genesis import load_genesis
     from step_node.snapshot.audit import add_up_state
     from step_node.snapshot.chain_audit import audit_chain
@@ -164,7 +166,7 @@ async def _look_through(home: NodeHome, settings: StorageSettings, progress: Pro
         except NoChain:
             return {}
         some = totals.accounts + totals.triangles
-        records = await add_up_state(storage, lambda done: progress("records", done, max(done, some)))
+        state = await add_up_state(storage, lambda done: progress("records", done, max(done, some)))
         genesis = load_genesis(home.genesis)
         links = await ValidatorSetLinks.open(home.validator_sets, genesis)
         found = await audit_chain(storage, genesis, links.sets(), lambda done, total: progress("batches", done, total))
@@ -174,5 +176,9 @@ async def _look_through(home: NodeHome, settings: StorageSettings, progress: Pro
         "batches": found.batches,
         "commitsWithKnownValidators": found.quorums,
         "proofs": found.proofs,
-        "records": records,
+        "records": state.records,
+        "accounts": state.sum.accounts,
+        "balances": step_text(state.sum.balances_ustep),
+        "triangles": state.sum.triangles,
+        "nonces": state.sum.nonces,
     }

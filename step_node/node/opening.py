@@ -53,6 +53,7 @@ from step_node.signing.remote.address import PinnedTls, TlsAddress, parse_signer
 from step_node.signing.remote.client import RemoteSigner
 from step_node.signing.signer import Signer, ValidatorSigner
 from step_node.snapshot.audit import add_up_state
+from step_node.snapshot.copying import require_not_half_copied
 from step_node.snapshot.initial_state import initialise_store
 from step_node.storage.interface import BACKGROUND_SHARE, Storage, StorageMismatch, StorageUnavailable
 from step_node.storage.open import open_storage
@@ -280,10 +281,7 @@ async def _check_state(storage: Storage) -> None:
     """Conservation over every stored record, once at start: later it is checked batch by batch. And the state root, of
     a state that is not too large; of a larger one `check_large_state` adds it up beside the running node."""
     totals, head = await storage.totals(), await storage.head()
-    if head.chain.height == 0 and await storage.first_height() is not None:
-        raise StorageMismatch(
-            "copying another store into this one was cut short: `step-node store migrate` goes on with it"
-        )
+    require_not_half_copied(head, await storage.first_height())
     stakes_ustep = sum(validator.stake_ustep for validator in head.validators)
     found_ustep = (totals.balances_ustep, stakes_ustep)
     expected_ustep = (head.chain.balances_ustep, head.chain.stakes_ustep)
@@ -306,7 +304,7 @@ async def check_large_state(storage: Storage) -> None:
         if totals.accounts + totals.triangles <= ADDED_UP_AT_START_MAX:
             return
         log.info("adding up the state root beside the running node", accounts=totals.accounts)
-        records = await add_up_state(storage, share=BACKGROUND_SHARE)
+        records = (await add_up_state(storage, share=BACKGROUND_SHARE)).records
     except StorageUnavailable as error:
         log.warning("the state root is not added up; `step-node store verify` does it too", reason=str(error))
         return

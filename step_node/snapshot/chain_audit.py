@@ -20,6 +20,7 @@ from step_node.offload import run_blocking
 from step_node.operations.operation import decode_operation
 from step_node.receipts.balances import unpack_balances
 from step_node.receipts.leaves import operation_receipt_leaves, receipts_tree
+from step_node.snapshot.copying import require_not_half_copied
 from step_node.storage.interface import Storage, StorageMismatch, StoredBatch
 
 READ_BATCHES = 16
@@ -50,8 +51,13 @@ async def audit_chain(
     """
     head = await storage.head()
     height, first = head.chain.height, await storage.first_height()
-    if first is None:
+    if height == 0:
+        require_not_half_copied(head, first if (await storage.head()).chain.height == 0 else None)
+        if head != genesis.head():
+            raise _damaged(0, "it is not where genesis begins")
         return ChainAudited(1, 0, 0, 0, 0)
+    if first is None:
+        raise _damaged(height, "all batches are missing")
     present = (validator_set(head.validators, height=height), validator_set(head.validators))
     sets = {one.hash: one for one in (*present, validator_set(genesis.head().validators), *linked_sets)}
     audit = ChainAudit(chain_id=genesis.chain_id, find_set=sets.get, after=(0, genesis.hash) if first == 1 else None)

@@ -52,7 +52,10 @@ class ChunkWriter(RecordSink):
         """The commitment of the records so far, 2,048 bytes."""
         return self._lanes
 
-    def begin(self, head: StateHead, base: StoredBatch) -> None:
+    def begin(self, head: StateHead, base: StoredBatch | None) -> None:
+        """Raises `ValueError` at height 0."""
+        if base is None:
+            raise ValueError("the chain stands at height 0: there is no batch that a snapshot could be checked against")
         self._restart()
         self._head, self._base = head, base
         self.add(head.records)

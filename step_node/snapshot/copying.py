@@ -112,6 +112,14 @@ async def _copy_entries(source: Storage, target: Storage, ends: HistoryEnds, pro
         change = changes[-1].height, changes[-1].index
 
 
+def require_not_half_copied(head: StateHead, first_height: int | None) -> None:
+    """Raises `StorageMismatch` for a store that has the past of another one, and not yet its state."""
+    if head.chain.height == 0 and first_height is not None:
+        raise StorageMismatch(
+            "copying another store into this one was cut short: `step-node store migrate` goes on with it"
+        )
+
+
 class _Records(RecordSink):
     """Keeps the records of an export."""
 
@@ -120,7 +128,7 @@ class _Records(RecordSink):
         self.base: StoredBatch | None = None
         self.pages: list[Sequence[StoredRecord]] = []
 
-    def begin(self, head: StateHead, base: StoredBatch) -> None:
+    def begin(self, head: StateHead, base: StoredBatch | None) -> None:
         self.head, self.base, self.pages = head, base, []
 
     def add(self, records: Sequence[Record]) -> None:

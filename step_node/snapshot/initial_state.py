@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -17,11 +16,11 @@ from typing import BinaryIO, Final
 from step_node.chain.genesis import Genesis, GenesisPlan
 from step_node.chain.initial_state import InitialState
 from step_node.errors import StepNodeError
-from step_node.ledger.commitment import EMPTY_LANES, commit_encoded
-from step_node.ledger.records import Account, Record, Triangle, records_bytes
+from step_node.ledger.records import records_bytes
 from step_node.offload import run_blocking
 from step_node.snapshot.initial_rules import InitialRules
 from step_node.snapshot.records import InvalidSnapshot, Place, read_records
+from step_node.snapshot.sums import RecordSum
 from step_node.storage.interface import NoChain, Storage, StoredRecord
 
 MAGIC: Final = b"STEP-INITIAL-STATE-1\n"
@@ -35,51 +34,25 @@ class InitialStateError(StepNodeError):
     """The file of the initial state cannot be used; the message names the file and the rule."""
 
 
-@dataclass(slots=True)
-class _Sum:
-    """What passes by, added up."""
-
-    accounts: int = 0
-    balances_ustep: int = 0
-    triangles: int = 0
-    nonces: int = 0
-    lanes: bytes = EMPTY_LANES
-
-    def add(self, records: Iterable[Record], encoded: Iterable[bytes]) -> None:
-        self.lanes = commit_encoded(self.lanes, encoded)
-        for record in records:
-            match record:
-                case Account():
-                    self.accounts += 1
-                    self.balances_ustep += record.balance_ustep
-                case Triangle():
-                    self.triangles += 1
-                case _:
-                    self.nonces += 1
-
-    def named(self) -> InitialState:
-        return InitialState(
-            accounts=self.accounts,
-            balances_ustep=self.balances_ustep,
-            triangles=self.triangles,
-            nonces=self.nonces,
-            lanes=f"0x{self.lanes.hex()}",
-        )
-
-
 def write_initial_state(file: BinaryIO, pages: Iterable[Sequence[StoredRecord]]) -> InitialState:
     """Write the records, which come in a snapshot's order in pages of up to `PAGE_RECORDS`; what genesis says of them.
 
     Raises pydantic's `ValidationError` if they are more, or hold more, than a chain can begin with; OSError.
     """
     file.write(MAGIC)
-    total = _Sum()
+    total = RecordSum()
     for page in pages:
         encoded = records_bytes(page)
         total.add(page, encoded)
         content = b"".join(encoded)
         file.write(len(content).to_bytes(_LENGTH_BYTES, "big") + content)
-    return total.named()
+    return InitialState(
+        accounts=total.accounts,
+        balances_ustep=total.balances_ustep,
+        triangles=total.triangles,
+        nonces=total.nonces,
+        lanes=f"0x{total.lanes.hex()}",
+    )
 
 
 def read_initial_state(path: Path, plan: GenesisPlan, named: InitialState) -> Iterator[list[StoredRecord]]:
@@ -89,7 +62,7 @@ def read_initial_state(path: Path, plan: GenesisPlan, named: InitialState) -> It
     may be believed before the end has come.
     """
     rules = InitialRules(plan)
-    total = _Sum()
+    total = RecordSum()
     after: Place | None = None
     try:
         with path.open("rb") as file:
@@ -106,7 +79,7 @@ def read_initial_state(path: Path, plan: GenesisPlan, named: InitialState) -> It
             f"{path}: cannot be read: {error.strerror or error}. Genesis names an initial state: copy its file there"
             " from another node of this chain, or from who has imported it"
         ) from error
-    found = _Sum(named.accounts, named.balances_ustep, named.triangles, named.nonces, named.lanes_bytes)
+    found = RecordSum(named.accounts, named.balances_ustep, named.triangles, named.nonces, named.lanes_bytes)
     for name in ("accounts", "triangles", "nonces", "balances_ustep"):
         if getattr(total, name) != getattr(found, name):
             raise InitialStateError(

@@ -26,6 +26,7 @@ from step_node.storage.interface import (
     NoChain,
     Prunable,
     StorageMismatch,
+    StorageUnavailable,
     StoredBatch,
 )
 
@@ -176,9 +177,12 @@ def step_end(heights: Sequence[int], end: int) -> int:
     return min(end, max(heights[PRUNED_ENTRIES_MAX], heights[0] + 1))
 
 
-def no_snapshot_of_genesis() -> ValueError:
-    """The error for exporting at height 0."""
-    return ValueError("the chain stands at height 0: there is no batch that a snapshot could be checked against")
+def half_filled() -> StorageUnavailable:
+    """The error for exporting what is only a part of a state."""
+    return StorageUnavailable(
+        "the store is being filled with a state, or that was cut short: wait until the node has caught up; if it does"
+        " not run, its next start clears away what is there and goes on"
+    )
 
 
 def require_consistent(finalised: FinalisedBatch) -> None:

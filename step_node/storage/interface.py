@@ -183,8 +183,11 @@ they kept four validators from finalising more than 90 proofs a second meanwhile
 class RecordSink(Protocol):
     """Where `Storage.export` puts the records of one height. Called from the engine's thread, so it may block."""
 
-    def begin(self, head: StateHead, base: StoredBatch) -> None:
-        """The state's head, and the batch that led to it. Called a second time, it means: again from the start."""
+    def begin(self, head: StateHead, base: StoredBatch | None) -> None:
+        """The state's head, and the batch that led to it; none has at height 0.
+
+        Called a second time, it means: again from the start.
+        """
         ...
 
     def add(self, records: Sequence[Record]) -> None:
@@ -393,7 +396,8 @@ class Storage(StorageReads, Protocol):
         `share` is the greatest part of a core that this may take: beside a running node it must be a small one, since
         all that a node does shares one interpreter (`BACKGROUND_SHARE`).
 
-        Raises `ValueError` at height 0, which genesis describes, and whatever the sink raises.
+        Raises `StorageUnavailable` also while `initialise` or `restore` has left but a part of a state, and whatever
+        the sink raises.
         """
         ...
 

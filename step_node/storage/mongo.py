@@ -221,10 +221,10 @@ class MongoStorage(MongoReads, Storage):
 
         async def work(session: Driver) -> None:
             head = await self._read_head(session)
-            if head.chain.height == 0:
-                raise checks.no_snapshot_of_genesis()
-            (base,) = await self._find_ids(session, documents.BATCHES, [head.chain.height])
-            sink.begin(head, documents.batch_from(base))
+            if await self._is_marked(session):
+                raise checks.half_filled()
+            base = await self._find_ids(session, documents.BATCHES, [head.chain.height])
+            sink.begin(head, documents.batch_from(base[0]) if base else None)
             await export_records(self._database, session, sink, share)
 
         await self._read(work)

@@ -221,10 +221,9 @@ def _write_head(connection: sqlite3.Connection, head: StateHead) -> None:
 
 def _export(connection: sqlite3.Connection, sink: RecordSink, share: float) -> None:
     head = read_head(connection)
-    if head.chain.height == 0:
-        raise checks.no_snapshot_of_genesis()
     query = f"SELECT {rows.BATCHES.column_list} FROM batches WHERE height = ?"
-    sink.begin(head, StoredBatch(*connection.execute(query, (head.chain.height,)).fetchone()))
+    row = connection.execute(query, (head.chain.height,)).fetchone()
+    sink.begin(head, None if row is None else StoredBatch(*row))
     pace = Pace(share)
     for page in _record_pages(connection):
         sink.add(page)

@@ -18,7 +18,7 @@ class Exported:
         self.base: StoredBatch | None = None
         self.records: list[Record] = []
 
-    def begin(self, head: StateHead, base: StoredBatch) -> None:
+    def begin(self, head: StateHead, base: StoredBatch | None) -> None:
         self.head, self.base, self.records = head, base, []
 
     def add(self, records: Sequence[Record]) -> None:

@@ -7,7 +7,14 @@ from collections.abc import Callable, Iterator, Sequence
 import pytest
 
 from step_node.ledger.level_counts import counts_of_triangles
-from step_node.storage.interface import InitialPages, NoChain, Storage, StorageMismatch, StoredRecord
+from step_node.storage.interface import (
+    InitialPages,
+    NoChain,
+    Storage,
+    StorageMismatch,
+    StorageUnavailable,
+    StoredRecord,
+)
 from step_node.storage.open import MongoSettings, StorageSettings, open_storage
 from tests.storage.made_up_chain import MadeUpChain, assert_holds
 from tests.storage.made_up_snapshot import Exported, records_of, restored_of
@@ -105,7 +112,7 @@ async def test_a_snapshot_takes_the_place_of_the_initial_state(
 
 
 async def test_a_restore_that_is_cut_short_leaves_the_initial_state_after_the_next_start(
-    store: Storage, chain: MadeUpChain, initial: MadeUpChain
+    settings: StorageSettings, store: Storage, chain: MadeUpChain, initial: MadeUpChain
 ) -> None:
     await begin_with(store, chain, restored_of(initial).pages)
     genesis = MadeUpChain(seed=1)
@@ -114,6 +121,13 @@ async def test_a_restore_that_is_cut_short_leaves_the_initial_state_after_the_ne
     cut = restored_of(chain)
     with pytest.raises(OSError, match="the disk is gone"):
         await store.restore(type(cut)(cut.head, cut.base, cut_short(chain)))
+    exported = Exported()
+    if isinstance(settings, MongoSettings):
+        with pytest.raises(StorageUnavailable, match="is being filled with a state, or that was cut short"):
+            await store.export(exported)
+    else:
+        await store.export(exported)
+        assert exported.records == records_of(initial), "one transaction: nothing of it is left"
     await begin_with(store, genesis, restored_of(initial).pages)
     await assert_began_with(store, initial, genesis)
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 import trio
 
+from step_node.snapshot.chunks import ChunkWriter
 from step_node.storage import mongo_snapshot, sqlite
 from step_node.storage.interface import Storage, StorageMismatch, StoredRecord
 from step_node.storage.open import MemorySettings, MongoSettings, SqliteSettings, StorageSettings, open_storage
@@ -79,9 +80,16 @@ async def test_an_export_is_of_one_moment_while_the_chain_goes_on(
         assert one.records == expected[one.base.height]
 
 
-async def test_genesis_is_not_exported(started: Storage) -> None:
+async def test_genesis_is_exported_without_a_batch(started: Storage, chain: MadeUpChain) -> None:
+    exported = Exported()
+    await started.export(exported)
+    assert (exported.head, exported.base) == (chain.head, None)
+    assert exported.records == records_of(chain)
+
+
+async def test_no_snapshot_is_made_of_genesis(started: Storage) -> None:
     with pytest.raises(ValueError, match="height 0"):
-        await started.export(Exported())
+        await started.export(ChunkWriter(lambda _number, _chunk: None))
 
 
 async def test_an_empty_store_has_no_export_and_takes_no_snapshot(store: Storage, chain: MadeUpChain) -> None:
