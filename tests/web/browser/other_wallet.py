@@ -1,0 +1,63 @@
+"""A wallet of another program (EIP-6963) with a key of the test's, for pages that sign: nobody has to unlock anything."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+from eth_account import Account
+from eth_account.messages import encode_defunct
+from playwright.sync_api import BrowserContext, Page
+
+_ANNOUNCES: Final = """
+  const provider = { request: ({ method, params }) => window.askOtherWallet(JSON.stringify({ method, params })).then(JSON.parse) };
+  const info = { uuid: "0b4ce9f6-1f2a-4d0e-9c55-8b6f1d1f8a11", name: "Other wallet", rdns: "test.other.wallet", icon: "data:image/png," };
+  const announce = () =>
+    dispatchEvent(new CustomEvent("eip6963:announceProvider", { detail: Object.freeze({ info, provider }) }));
+  addEventListener("eip6963:requestProvider", announce);
+  announce();
+"""
+
+_CHOOSES: Final = """
+  (account) => new Promise((resolve, reject) => {
+    const request = indexedDB.open("step", 1);
+    request.onupgradeneeded = () => request.result.createObjectStore("kept");
+    request.onerror = () => reject(request.error);
+    request.onsuccess = () => {
+      const database = request.result;
+      const writing = database.transaction("kept", "readwrite");
+      writing.objectStore("kept").put({ accounts: [account], current: account.address }, "wallet.accounts");
+      writing.oncomplete = () => (database.close(), resolve());
+      writing.onerror = () => reject(writing.error);
+    };
+  })
+"""
+
+
+class OtherWallet:
+    """Signs what pages of `context` ask, as long as `is_willing`. `lines` has what was signed."""
+
+    def __init__(self, context: BrowserContext) -> None:
+        self._account = Account.create()
+        self.address: str = self._account.address.lower()
+        self.lines: list[str] = []
+        self.is_willing = True
+        context.expose_function("askOtherWallet", self._answer)
+        context.add_init_script(_ANNOUNCES)
+
+    def choose(self, page: Page) -> None:
+        """Make it the app's current account, as if the person had connected it; the page is loaded anew."""
+        account = {"address": self.address, "name": "Other", "addedAtMs": 0, "kind": "injected"}
+        page.evaluate(_CHOOSES, {**account, "wallet": "test.other.wallet"})
+        page.reload()
+
+    def _answer(self, request: str) -> str:
+        asked: dict[str, Any] = json.loads(request)
+        if asked["method"] in ("eth_accounts", "eth_requestAccounts"):
+            return json.dumps([self.address])
+        assert asked["method"] == "personal_sign", asked
+        data = asked["params"][0]
+        line = bytes.fromhex(data[2:]).decode() if data.startswith("0x") else data
+        self.lines.append(line)
+        signed = Account.sign_message(encode_defunct(text=line), self._account.key)
+        return json.dumps("0x" + bytes(signed.signature).hex())
