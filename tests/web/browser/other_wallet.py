@@ -1,4 +1,4 @@
-"""A wallet of another program (EIP-6963) with a key of the test's, for pages that sign: nobody has to unlock anything."""
+"""A wallet of another program (EIP-6963) with a key of the test's, for pages that sign: nothing is to be unlocked."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from eth_account.messages import encode_defunct
 from playwright.sync_api import BrowserContext, Page
 
 _ANNOUNCES: Final = """
-  const provider = { request: ({ method, params }) => window.askOtherWallet(JSON.stringify({ method, params })).then(JSON.parse) };
-  const info = { uuid: "0b4ce9f6-1f2a-4d0e-9c55-8b6f1d1f8a11", name: "Other wallet", rdns: "test.other.wallet", icon: "data:image/png," };
-  const announce = () =>
-    dispatchEvent(new CustomEvent("eip6963:announceProvider", { detail: Object.freeze({ info, provider }) }));
+  const request = ({ method, params }) => window.askOtherWallet(JSON.stringify({ method, params })).then(JSON.parse);
+  const uuid = "0b4ce9f6-1f2a-4d0e-9c55-8b6f1d1f8a11";
+  const info = { uuid, name: "Other wallet", rdns: "test.other.wallet", icon: "data:image/png," };
+  const detail = Object.freeze({ info, provider: { request } });
+  const announce = () => dispatchEvent(new CustomEvent("eip6963:announceProvider", { detail }));
   addEventListener("eip6963:requestProvider", announce);
   announce();
 """
