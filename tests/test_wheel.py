@@ -39,8 +39,13 @@ def test_the_chaos_scenarios_are_in_the_wheel_and_found_from_anywhere(tmp_path: 
         capture_output=True,
         text=True,
     )
-    viewer = tmp_path / "installed" / "step_node" / "api" / "viewer"
-    assert {path.name for path in viewer.iterdir()} == {path.name for path in (ROOT / "step_node/api/viewer").iterdir()}
+    installed = tmp_path / "installed"
+    for folder in ("step_node/api/viewer", "step_node/api/web"):
+        assert _files(installed / folder) == _files(ROOT / folder) != set()
     names = [line.split()[0] for line in listed.stdout.splitlines()]
     assert names
     assert set(names) == {path.stem for path in SCENARIOS.glob("*.toml")}
+
+
+def _files(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}

@@ -17,6 +17,7 @@ from step_node.api.middleware.caching import Caching
 from step_node.api.middleware.compression import Compression
 from step_node.api.middleware.methods import HeadAndOptions
 from step_node.api.routes.events import event_routes
+from step_node.api.routes.genesis import genesis_routes
 from step_node.api.routes.histories import history_routes
 from step_node.api.routes.ledger import ledger_routes
 from step_node.api.routes.node import metrics_routes, node_routes
@@ -85,13 +86,14 @@ def create_app(services: ApiServices, *, with_metrics: bool = True) -> FastAPI:
         validator_routes,
         upgrade_routes,
         event_routes,
+        genesis_routes,
         geometry_routes,
         ledger_mesh_routes,
         node_routes,
         *((metrics_routes,) if with_metrics else ()),
     )
     routers = (routes(services) for routes in of_services)
-    pages = (page_routes(services, app.openapi), web_app_routes())
+    pages = (page_routes(services, app.openapi), web_app_routes(services.web_app))
     add_routes(app, (proof_routes(services, submitting), *routers, *pages))
     return app
 

@@ -14,6 +14,7 @@ from step_node.api.status.consensus import ConsensusStatus
 from step_node.api.status.health import Health
 from step_node.api.status.node import NodeStatus
 from step_node.api.submissions.intake import Intake
+from step_node.api.web_app import WebApp
 from step_node.chain.chain import Chain
 from step_node.clock import Clock
 from step_node.feed.feed import Feed
@@ -34,7 +35,8 @@ class ApiServices:
     `counters` are told how each submission was answered, and `metrics` is what `/metrics` shows. `wait_ms_max` is the
     longest that a client may have a request wait for finality (`api.wait_ms_max` of the configuration), and of one
     account so many proofs are taken in in a minute as `account_quotas` say. `feed` is what happens. `switches` are what
-    the operator can turn off, and `intake` is the gate in front of what clients hand in.
+    the operator can turn off, and `intake` is the gate in front of what clients hand in. `web_app` is what is said of
+    the app at `/app/`.
     """
 
     chain: Chain
@@ -54,3 +56,4 @@ class ApiServices:
     account_quotas: Quotas = field(default_factory=lambda: Quotas(0))
     event_places: StreamPlaces = field(default_factory=lambda: StreamPlaces(EVENT_LIMITS))
     traces: ProofTraces | None = None
+    web_app: WebApp = field(default_factory=WebApp)

@@ -120,7 +120,11 @@ class GenesisPlan(BaseModel):
     @cached_property
     def hash(self) -> bytes:
         """SHA-256 of the canonical JSON, 32 bytes: of a genesis, the chain's genesis hash."""
-        return hashlib.sha256(rfc8785.dumps(self.model_dump(mode="json", exclude_none=True))).digest()
+        return hashlib.sha256(self.canonical_json()).digest()
+
+    def canonical_json(self) -> bytes:
+        """By RFC 8785, with the defaults written out: what the hash is of."""
+        return rfc8785.dumps(self.model_dump(mode="json", exclude_none=True))
 
 
 class Genesis(GenesisPlan):

@@ -38,6 +38,15 @@ Origin = Annotated[
 ]
 """An origin as browsers write it, in small letters and without a path; `*` for all."""
 
+NodeOrigin = Annotated[
+    str,
+    Field(pattern=r"^https?://([a-z0-9.-]{1,253}|\[[0-9a-f:.]+\])(:[0-9]{1,5})?$", examples=["https://node.example"]),
+]
+"""Where a node is asked, without a path."""
+
+WEB_APP_NODES_MAX: Final = 32
+"""They stand in a header of every file of the app."""
+
 Port = Annotated[int, Field(ge=0, le=65_535)]
 
 
@@ -84,6 +93,11 @@ class ApiConfig(_Section):
     cors_origins: Annotated[tuple[Origin, ...], Field(max_length=100), RELOADABLE] = ("*",)
     """Origins whose pages may use the API from a browser, as "https://app.example"; "*" is all, [] none. /metrics is
     closed to all of them."""
+    web_app: Annotated[bool, RELOADABLE] = True
+    """Serve the web app at /app/: a map, a wallet and an explorer."""
+    web_app_nodes: Annotated[tuple[NodeOrigin, ...], Field(max_length=WEB_APP_NODES_MAX), RELOADABLE] = ()
+    """Other nodes of the chain, as "https://node.example", which the web app asks when this one does not answer; its
+    content security policy lets it ask no others."""
 
 
 class MetricsConfig(_Section):

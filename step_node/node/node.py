@@ -20,6 +20,7 @@ from step_node.api.services import ApiServices
 from step_node.api.status.consensus import ConsensusStatus
 from step_node.api.status.node import NodeStatus
 from step_node.api.submissions.intake import Intake
+from step_node.api.web_app import WebApp
 from step_node.batch.batch import Batch
 from step_node.chain.judging import JudgedBatch
 from step_node.engine.doppelganger import DoppelgangerWatch
@@ -294,6 +295,7 @@ class Node:
         wait_ms_max: int,
         account_submissions_per_minute: int = 0,
         event_limits: EventLimits = EVENT_LIMITS,
+        web_app: WebApp | None = None,
     ) -> ApiServices:
         """What the HTTP API needs. `wait_ms_max` bounds how long a request may wait for finality,
         `account_submissions_per_minute` how many submissions an account may make (0: no bound)."""
@@ -315,6 +317,7 @@ class Node:
             intake=self.intake,
             switches=self.switches,
             traces=self._parts.traces,
+            web_app=web_app or WebApp(),
         )
 
     @property

@@ -23,6 +23,7 @@ from step_node.api.server.tls import Tls, load_tls
 from step_node.api.services import ApiServices
 from step_node.api.status.node import NodeStatus
 from step_node.api.submissions.intake import Intake
+from step_node.api.web_app import WebApp
 from step_node.chain.genesis import Genesis
 from step_node.clock import SystemClock
 from step_node.errors import StepNodeError, leaves
@@ -98,6 +99,7 @@ async def run_node(
                 wait_ms_max=config.api.wait_ms_max,
                 account_submissions_per_minute=config.api.account_submissions_per_minute,
                 event_limits=_event_limits(config, limits.connections_max),
+                web_app=WebApp(config.api.web_app, config.api.web_app_nodes),
             )
             port = await nursery.start(
                 partial(
@@ -207,6 +209,7 @@ def _reload_api(reloader: Reloader, home: NodeHome, files_max: int, services: Ap
         def change() -> None:
             served.change(limits, cors, tls)
             services.account_quotas.limit = config.api.account_submissions_per_minute
+            services.web_app.is_served, services.web_app.nodes = config.api.web_app, config.api.web_app_nodes
             services.event_places.limits = _event_limits(config, limits.connections_max)
 
         return change
@@ -223,6 +226,8 @@ def _reload_api(reloader: Reloader, home: NodeHome, files_max: int, services: Ap
         "submissions_per_minute",
         "tls_certificate",
         "tls_key",
+        "web_app",
+        "web_app_nodes",
     )
     reloader.register([f"api.{name}" for name in names], prepare)
 

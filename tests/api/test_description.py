@@ -73,6 +73,7 @@ async def test_every_route_of_the_protocol_is_described(description: dict[str, A
         "GET /consensus",
         "GET /metrics",
         "GET /",
+        "GET /genesis",
     }
 
 

@@ -42,6 +42,8 @@ configs = st.builds(
         cors_origins=st.lists(st.sampled_from(["*", "https://app.example", "http://[::1]:8080"]), max_size=3).map(
             tuple
         ),
+        web_app=st.booleans(),
+        web_app_nodes=st.lists(st.sampled_from(["https://node.example", "http://[::1]:8600"]), max_size=3).map(tuple),
     ),
     p2p=st.builds(
         P2pConfig,

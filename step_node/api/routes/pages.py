@@ -10,7 +10,7 @@ import gzip
 import hashlib
 import html
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
@@ -38,6 +38,9 @@ _VIEWER_POLICY: Final = (
     " connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 """Swagger UI puts styles into its elements; scripts are files of this origin alone."""
+
+_APP_LINK: Final = {"app": ("/app/", "the web app: a map, a wallet and an explorer")}
+"""Where it is served."""
 
 _LINKS: Final = {
     "documentation": ("/docs", "every request, to read and to try"),
@@ -101,17 +104,20 @@ def page_routes(services: ApiServices, describe: Callable[[], dict[str, Any]]) -
         height = services.chain.head.chain.height
         headers = {"Link": _RELATIONS, "Vary": "Accept"}
         if _prefers_html(request.headers.get("accept", "")):
-            page = _index_page(services.chain.chain_id, height)
+            page = _index_page(services.chain.chain_id, height, links())
             return Response(page, headers={**headers, "Content-Security-Policy": _INDEX_POLICY}, media_type=_HTML)
         answer = IndexAnswer(
             name="STEP node",
             version=step_node.__version__,
             chain_id=services.chain.chain_id,
             height=height,
-            links={name: path for name, (path, _) in _LINKS.items()},
+            links={name: path for name, (path, _) in links().items()},
             timestamp=format_timestamp(services.clock.now_ms()),
         )
         return Response(answer.model_dump_json(by_alias=True), headers=headers, media_type=_JSON)
+
+    def links() -> dict[str, tuple[str, str]]:
+        return {**(_APP_LINK if services.web_app.is_served else {}), **_LINKS}
 
     @lru_cache(maxsize=1)
     def description() -> tuple[bytes, str]:
@@ -152,10 +158,10 @@ def _prefers_html(accept: str) -> bool:
     return found >= 0 and (wanted < 0 or found < wanted)
 
 
-def _index_page(chain_id: str, height: int) -> str:
+def _index_page(chain_id: str, height: int, links: Mapping[str, tuple[str, str]]) -> str:
     rows = "".join(
         f'<li><a href="{html.escape(path.removeprefix("/"))}">{html.escape(path)}</a> {html.escape(what)}</li>'
-        for path, what in _LINKS.values()
+        for path, what in links.values()
     )
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,7 +19,9 @@ from typing import Final
 from fastapi import APIRouter, Request, Response
 
 from step_node.api.errors import ApiError, RequestCode
+from step_node.api.middleware.compression import accepts_gzip
 from step_node.api.routing import api_router
+from step_node.api.web_app import WebApp
 from step_node.explanations.details import Details, shown
 from step_node.offload import run_blocking
 
@@ -54,17 +57,25 @@ class _File:
     media_type: str
 
 
-def web_app_routes() -> APIRouter:
+NODES_FILE: Final = "nodes.json"
+"""Which other nodes the app may ask: the one file that the operator's settings make."""
+
+
+def web_app_routes(web_app: WebApp) -> APIRouter:
     """`/app/` and its files."""
     routes = api_router("node")
 
     @routes.get("/app", include_in_schema=False)
     async def without_slash() -> Response:
+        _check_served(web_app, "/app")
         # Relative: a proxy may serve the node under a path of its own.
         return Response(status_code=308, headers={"Location": "app/"})
 
     @routes.get("/app/{path:path}", include_in_schema=False)
     async def file(path: str, request: Request) -> Response:
+        _check_served(web_app, request.url.path)
+        if path == NODES_FILE:
+            return _told_nodes(web_app)
         found = (await run_blocking(_files)).get(path or "index.html")
         if found is None:
             raise ApiError(
@@ -75,19 +86,34 @@ def web_app_routes() -> APIRouter:
         headers = {
             "ETag": found.tag,
             "Cache-Control": _FOR_EVER if path.startswith("parts/") else _ASK_AGAIN,
-            "Content-Security-Policy": _POLICY.format(nodes=""),
+            "Content-Security-Policy": _POLICY.format(nodes="".join(f" {node}" for node in web_app.nodes)),
             "Cross-Origin-Opener-Policy": "same-origin",
             "Permissions-Policy": _PERMISSIONS,
             "Referrer-Policy": "no-referrer",
             "Vary": "Accept-Encoding",
             "X-Content-Type-Options": "nosniff",
         }
-        if "gzip" in request.headers.get("accept-encoding", ""):
+        if accepts_gzip(request.headers.getlist("accept-encoding")):
             headers["Content-Encoding"] = "gzip"
             return Response(found.packed, headers=headers, media_type=found.media_type)
         return Response(found.plain, headers=headers, media_type=found.media_type)
 
     return routes
+
+
+def _check_served(web_app: WebApp, path: str) -> None:
+    if not web_app.is_served:
+        raise ApiError(
+            RequestCode.NOT_FOUND,
+            "path: this node does not serve the web app (its setting api.web_app is off)",
+            details=Details(value=shown(path)),
+        )
+
+
+def _told_nodes(web_app: WebApp) -> Response:
+    body = json.dumps(web_app.nodes).encode()
+    tag = f'W/"{hashlib.sha256(body).hexdigest()[:16]}"'
+    return Response(body, headers={"ETag": tag, "Cache-Control": _ASK_AGAIN}, media_type="application/json")
 
 
 @lru_cache(maxsize=1)

@@ -44,6 +44,8 @@ COSTS_MS: Final = (
     ("/mesh/stats", 2.0),
     ("/mesh/", 1.5),
     ("/metrics", 6.0),
+    ("/genesis", 1.5),
+    ("/app", 1.0),
     ("/openapi.json", 3.0),
     ("/docs", 2.0),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 import shutil
 import signal
@@ -19,7 +20,14 @@ import trio
 from step_node.chain.genesis import Genesis, load_genesis
 from step_node.clock import SystemClock
 from step_node.errors import StepNodeError
-from step_node.home.config import LogConfig, NodeConfig, RetentionConfig, StorageConfig, load_config
+from step_node.home.config import (
+    WEB_APP_NODES_MAX,
+    LogConfig,
+    NodeConfig,
+    RetentionConfig,
+    StorageConfig,
+    load_config,
+)
 from step_node.home.keys import NodeKeys
 from step_node.home.making import (
     HomeError,
@@ -137,6 +145,11 @@ class Devnet:
             return [self._url(address, index) for address in self._machine if host == "::" or ":" not in address]
         return [] if host in (LOOPBACK, "::1", "localhost") else [self._url(host, index)]
 
+    @property
+    def app_nodes(self) -> list[str]:
+        """Where the web app asks the nodes, by index: at an address that phones reach too, if there is one."""
+        return [(self.addresses(index) or [self.node_url(index)])[0] for index in range(len(self.nodes))]
+
     def _url(self, host: str, index: int) -> str:
         scheme = "https" if self.settings.tls else "http"
         return f"{scheme}://{f'[{host}]' if ':' in host else host}:{self._ports[index].api}"
@@ -174,7 +187,9 @@ class Devnet:
 
     def _environment(self) -> dict[str, str]:
         """What the nodes are told of this run alone: homes that are kept may be started otherwise next time."""
-        environment = {} if self.settings.host == LOOPBACK else {"STEP_API__HOST": self.settings.host}
+        environment = {"STEP_API__WEB_APP_NODES": json.dumps(self.app_nodes[:WEB_APP_NODES_MAX])}
+        if self.settings.host != LOOPBACK:
+            environment["STEP_API__HOST"] = self.settings.host
         if self.certificate is not None:
             environment["STEP_API__TLS_CERTIFICATE"] = str(self.certificate.certificate.resolve())
             environment["STEP_API__TLS_KEY"] = str(self.certificate.key.resolve())

@@ -1,0 +1,168 @@
+"""The web app as a node serves it: its files, what browsers are told of them, and what the operator may say."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import httpx
+import trio
+
+from step_node.api.app import create_app
+from step_node.api.server.limits import COST_MS_DEFAULT, cost_ms_of
+from step_node.api.web_app import WebApp
+from tests.api.made_up_node import MadeUpNode
+from tests.api.serving import serve
+from tests.web.app import SERVED
+
+FILES = sorted(path.relative_to(SERVED).as_posix() for path in SERVED.rglob("*") if path.is_file())
+TYPES = {
+    "css": "text/css; charset=utf-8",
+    "html": "text/html; charset=utf-8",
+    "js": "text/javascript; charset=utf-8",
+    "json": "application/json",
+    "png": "image/png",
+    "svg": "image/svg+xml",
+    "webmanifest": "application/manifest+json",
+}
+
+
+@asynccontextmanager
+async def told(node: MadeUpNode, web_app: WebApp) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of a node whose operator says this of the app."""
+    app = create_app(replace(node.services(), web_app=web_app))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://node") as client:
+        yield client
+
+
+def test_there_is_an_app_to_serve() -> None:
+    assert "index.html" in FILES, "step_node/api/web is empty: make web"
+
+
+async def test_every_file_is_served_whole_packed_and_only_once(client: httpx.AsyncClient) -> None:
+    for path in FILES:
+        content = (SERVED / path).read_bytes()
+        plain = await client.get(f"/app/{path}", headers={"Accept-Encoding": "identity"})
+        assert (plain.status_code, plain.content) == (200, content), path
+        assert plain.headers["content-type"] == TYPES[path.rpartition(".")[2]]
+        assert plain.headers["x-content-type-options"] == "nosniff"
+        async with client.stream("GET", f"/app/{path}", headers={"Accept-Encoding": "gzip"}) as packed:
+            assert packed.headers["content-encoding"] == "gzip"
+            assert gzip.decompress(b"".join([some async for some in packed.aiter_raw()])) == content
+        is_for_ever = path.startswith("parts/")
+        assert ("immutable" in plain.headers["cache-control"]) is is_for_ever
+        assert is_for_ever or plain.headers["cache-control"] == "no-cache"
+        again = await client.get(f"/app/{path}", headers={"If-None-Match": plain.headers["etag"]})
+        assert (again.status_code, again.content) == (304, b"")
+        head = await client.head(f"/app/{path}", headers={"Accept-Encoding": "identity"})
+        assert (head.status_code, head.content) == (200, b"")
+        assert head.headers["content-length"] == str(len(content))
+
+
+async def test_who_refuses_gzip_gets_the_file_as_it_is(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/app/", headers={"Accept-Encoding": "gzip;q=0, identity"})
+    assert "content-encoding" not in answer.headers
+
+
+async def test_the_page_is_at_the_slash_and_leads_there_under_any_path(client: httpx.AsyncClient) -> None:
+    page = await client.get("/app/")
+    assert page.content == (SERVED / "index.html").read_bytes()
+    without = await client.get("/app")
+    assert (without.status_code, without.headers["location"]) == (308, "app/")
+    # A proxy may serve the node under a path of its own: nothing in the page begins at the root.
+    assert re.findall(r'(?:src|href)="(/|[a-z]+:)', page.text) == []
+
+
+async def test_everything_that_the_page_loads_is_there(client: httpx.AsyncClient) -> None:
+    loaded = re.findall(r'(?:src|href)="([^".][^"]*)"', (SERVED / "index.html").read_text())
+    manifest = json.loads((SERVED / "manifest.webmanifest").read_text())
+    icons = [icon["src"] for icon in manifest["icons"]]
+    assert len(loaded) >= 4
+    assert icons
+    for path in (*loaded, *icons):
+        assert (await client.get(f"/app/{path}")).status_code == 200, path
+
+
+async def test_the_policy_lets_the_page_ask_this_node_alone(client: httpx.AsyncClient) -> None:
+    headers = (await client.get("/app/")).headers
+    policy = dict(part.strip().partition(" ")[::2] for part in headers["content-security-policy"].split(";"))
+    assert policy["default-src"] == "'self'"
+    assert policy["connect-src"] == policy["script-src"] == policy["style-src"] == "'self'"
+    assert policy["frame-ancestors"] == policy["base-uri"] == policy["object-src"] == "'none'"
+    assert "unsafe" not in headers["content-security-policy"]
+    assert headers["referrer-policy"] == "no-referrer"
+
+
+async def test_nodes_that_the_operator_names_may_be_asked_and_the_app_is_told(node: MadeUpNode) -> None:
+    others = ("https://other.example", "http://[::1]:8600")
+    async with told(node, WebApp(nodes=others)) as client:
+        answer = await client.get("/app/nodes.json")
+        assert tuple(answer.json()) == others
+        assert answer.headers["cache-control"] == "no-cache"
+        same = await client.get("/app/nodes.json", headers={"If-None-Match": answer.headers["etag"]})
+        assert same.status_code == 304
+        policy = (await client.get("/app/")).headers["content-security-policy"]
+        assert f"connect-src 'self' {' '.join(others)};" in policy
+    async with told(node, WebApp()) as client:
+        assert (await client.get("/app/nodes.json")).json() == []
+
+
+async def test_what_the_operator_says_holds_at_once(node: MadeUpNode) -> None:
+    web_app = WebApp()
+    async with told(node, web_app) as client:
+        assert (await client.get("/")).json()["links"]["app"] == "/app/"
+        web_app.is_served = False
+        for path in ("/app", "/app/", "/app/index.html", "/app/nodes.json"):
+            answer = await client.get(path)
+            assert (answer.status_code, answer.json()["code"]) == (404, "NOT_FOUND")
+            assert "api.web_app" in answer.json()["message"]
+        assert "app" not in (await client.get("/")).json()["links"]
+        web_app.is_served = True
+        assert (await client.get("/app/")).status_code == 200
+
+
+NOWHERE = (
+    "nowhere.js",
+    "parts/",
+    "parts",
+    "/index.html",
+    "../pages.py",
+    "%2e%2e/pages.py",
+    "..%2fpages.py",
+    "parts/../index.html",
+    "parts/%2e%2e/index.html",
+    "./index.html",
+    "%2Fetc%2Fpasswd",
+    "..%5c..%5cpages.py",
+    "index.html%00.js",
+    "INDEX.HTML",
+    "__init__.py",
+    "index.html/",
+)
+"""Sent as they stand, which clients of HTTP do not: they tidy paths up."""
+
+
+async def test_nothing_else_is_served(node: MadeUpNode) -> None:
+    async with trio.open_nursery() as nursery:
+        port = await nursery.start(serve, node)
+        for path in NOWHERE:
+            stream = await trio.open_tcp_stream("127.0.0.1", port)
+            async with stream:
+                await stream.send_all(f"GET /app/{path} HTTP/1.1\r\nHost: node\r\nConnection: close\r\n\r\n".encode())
+                answer = b"".join([some async for some in stream])
+            assert answer.startswith((b"HTTP/1.1 400", b"HTTP/1.1 404")), (path, answer)
+            assert b'"ok":false' in answer
+        nursery.cancel_scope.cancel()
+
+
+async def test_the_page_of_the_node_leads_to_the_app(client: httpx.AsyncClient) -> None:
+    page = await client.get("/", headers={"Accept": "text/html"})
+    assert '<a href="app/">' in page.text
+
+
+def test_a_file_costs_less_than_a_question() -> None:
+    assert 0 < cost_ms_of("/app/") <= cost_ms_of("/app/parts/app.js") < COST_MS_DEFAULT
