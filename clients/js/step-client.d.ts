@@ -217,6 +217,11 @@ export interface VerifiedReceipt {
  * `signature`, `path`, `chain`, `links`, `commit`, and what was `expected` and `found`.
  */
 export function verifyReceipt(receipt: string | Uint8Array, genesis: string | object): VerifiedReceipt;
+/**
+ * Both forms of a receipt that is given in either: CBOR is some 40 % shorter, for a QR code. Only its form is looked at;
+ * throws as `verifyReceipt` does where that is wrong.
+ */
+export function receiptForms(receipt: string | Uint8Array): { json: string; cbor: Uint8Array };
 /** The chain's identity: SHA-256 of the genesis file's canonical form. */
 export function genesisHash(genesis: string | object): string;
 

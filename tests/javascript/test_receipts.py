@@ -65,6 +65,24 @@ def test_every_receipt_that_holds_proves_what_it_says() -> None:
         assert document["outcome"].items() <= found[0].items()
 
 
+def test_each_form_of_a_receipt_gives_both() -> None:
+    forms = """
+    given.flatMap((pair) => [pair.json, Uint8Array.from(Buffer.from(pair.cbor, "hex"))]
+      .map((data) => step.receiptForms(data))
+      .map(({ json, cbor }) => ({ json, cbor: Buffer.from(cbor).toString("hex") })))
+    """
+    pairs = [{"json": receipt["json"], "cbor": receipt["cbor"]} for receipt in VECTORS["valid"]]
+    assert evaluate(forms, pairs) == [pair for pair in pairs for _ in range(2)]
+
+
+def test_what_is_no_receipt_has_no_other_form() -> None:
+    attempt = """
+    (() => { try { return step.receiptForms(given); } catch (error) { return [error.code, error.details.step]; } })()
+    """
+    for data in ("{}", "", "{ }", VECTORS["valid"][0]["json"] + " "):
+        assert evaluate(attempt, data) == ["RECEIPT_REFUSED", "form"]
+
+
 def test_every_receipt_that_does_not_hold_is_refused_at_its_step() -> None:
     found = verdicts(VECTORS["wrong"])
     assert all(found)

@@ -100,6 +100,17 @@ const operationReceipt = map({ version, genesisHash: hash, operation: signedLine
 /** The receipt as JSON has it. Throws an Error whose message names the field and the rule.
  * @param {string | Uint8Array} data */
 export function readReceipt(data) {
+  return readStrictly(data).receipt;
+}
+
+/** Both forms of a receipt that is given in either. @param {string | Uint8Array} data */
+export function formsOf(data) {
+  const { receipt, type } = readStrictly(data);
+  return { json: JSON.stringify(receipt), cbor: cbor(type.binary(receipt)) };
+}
+
+/** @param {string | Uint8Array} data */
+function readStrictly(data) {
   const encoded = typeof data === "string" ? new TextEncoder().encode(data) : data;
   if (encoded.length > RECEIPT_BYTES_MAX) fail("receipt", `must have at most ${RECEIPT_BYTES_MAX} bytes`);
   const isCbor = encoded[0] !== 0x7b; // A brace.
@@ -109,7 +120,7 @@ export function readReceipt(data) {
   const receipt = type.read(fields, isCbor, "receipt");
   const isOneForm = isCbor ? isSame(cbor(type.binary(receipt)), encoded) : JSON.stringify(receipt) === written;
   if (!isOneForm) fail("receipt", `must be in its one form, ${isCbor ? "deterministic CBOR" : "compact JSON, its fields in order"}`);
-  return receipt;
+  return { receipt, type };
 }
 
 /** @type {(one: Uint8Array, other: Uint8Array) => boolean} */

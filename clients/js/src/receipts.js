@@ -5,7 +5,7 @@ import { concat, hex, messagePack, unhex } from "./bytes.js";
 import { StepError } from "./errors.js";
 import { PARAMETERS } from "./parameters.js";
 import { digestOf, recoverFrom } from "./proof.js";
-import { readReceipt } from "./receipt-form.js";
+import { formsOf, readReceipt } from "./receipt-form.js";
 import { triangleIntegerOf } from "./triangle.js";
 
 /** @typedef {{address: string, publicKey: string, stake: bigint}} Validator */
@@ -75,11 +75,23 @@ function canonicalJson(value) {
   return `{${keys.sort().map((key) => `${JSON.stringify(key)}:${canonicalJson(value[key])}`).join()}}`;
 }
 
+/** @type {typeof import("../step-client.js").receiptForms} */
+export function receiptForms(data) {
+  return inForm(() => formsOf(data));
+}
+
 /** @param {string | Uint8Array} data */
 function formed(data) {
-  try {
+  return inForm(() => {
     const receipt = readReceipt(data);
     return { receipt, claim: claimOf(receipt) };
+  });
+}
+
+/** @template T @param {() => T} read @returns {T} */
+function inForm(read) {
+  try {
+    return read();
   } catch (error) {
     return refuse("form", "a receipt in its one form", error instanceof Error ? error.message : String(error));
   }
