@@ -87,7 +87,8 @@ def devnet(
 
     Without --proofs it runs until Ctrl-C, and simulated people walk about in cities and prove it: the web app, whose
     link comes first, shows them. With --proofs N simulated walkers submit N valid proofs, spread over the nodes; then
-    every node is asked for every proof, and for its state root, and the network stops. The exit status is 0 only if all N are final on every node and the state roots are equal; 1 if not; 130 if interrupted before that.
+    every node is asked for every proof, and for its state root, and the network stops. The exit status is 0 only if all
+    N are final on every node and the state roots are equal; 1 if not; 130 if interrupted before that.
 
     With --json the last line of standard output is one JSON object: submitted, finalised, rejected, proofs_per_second,
     finality_ms, height, state_roots_equal, validators; and byzantine, with --byzantine.
