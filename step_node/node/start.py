@@ -96,6 +96,7 @@ async def run_node(
             node.registry.register(forecast)
             nursery.start_soon(forecast.run, home)
             nursery.start_soon(node.overview.run)
+            nursery.start_soon(node.load.run)
             nursery.start_soon(check_large_state, parts.storage)
             services = node.services(
                 wait_ms_max=config.api.wait_ms_max,
