@@ -56,6 +56,21 @@ export async function providerOf(account: ForeignAccount): Promise<Provider> {
 
 let adapter: Promise<FoundWallet> | undefined;
 
+/** By a variable, so that the bundler leaves it alone: the file is the operator's. */
+function adapterAddress(): string {
+  return new URL("wallet-adapter.js", document.baseURI).href;
+}
+
+/** Whether the operator of this node has added an adapter. */
+export async function hasAdapter(): Promise<boolean> {
+  try {
+    return (await fetch(adapterAddress())).ok;
+  } catch (error) {
+    if (error instanceof TypeError) return false; // Offline.
+    throw error;
+  }
+}
+
 /** The wallet of the operator's adapter: a module whose `connect()` gives a name and an EIP-1193 provider. */
 export function adapterWallet(): Promise<FoundWallet> {
   adapter ??= loadAdapter().catch((error: unknown) => {
@@ -66,9 +81,7 @@ export function adapterWallet(): Promise<FoundWallet> {
 }
 
 async function loadAdapter(): Promise<FoundWallet> {
-  // By a variable, so that the bundler leaves it alone: the file is the operator's.
-  const address = new URL("wallet-adapter.js", document.baseURI).href;
-  const module: unknown = await import(address);
+  const module: unknown = await import(adapterAddress());
   const connectsBy = (module as { connect?: unknown }).connect;
   if (typeof connectsBy !== "function") throw new WalletError("ADAPTER_BROKEN");
   const given: unknown = await connectsBy();

@@ -1,0 +1,30 @@
+// A list that grows at both ends: older entries by the cursor of the last page, newer ones by the cursor of what is known.
+export interface History<Entry> {
+  /** Newest first. */
+  entries: readonly Entry[];
+  /** For older ones, as `before`; null where there are none. */
+  older: string | null;
+  /** For newer ones, as `after`. */
+  newer: string;
+}
+
+export interface PageOf<Entry> {
+  entries: readonly Entry[];
+  nextCursor: string | null;
+  latestCursor: string;
+}
+
+/** After a page that was asked for with neither. */
+export function begun<Entry>(page: PageOf<Entry>): History<Entry> {
+  return { entries: page.entries, older: page.nextCursor, newer: page.latestCursor };
+}
+
+/** After a page that was asked for with `before`. */
+export function withOlder<Entry>(history: History<Entry>, page: PageOf<Entry>): History<Entry> {
+  return { entries: [...history.entries, ...page.entries], older: page.nextCursor, newer: history.newer };
+}
+
+/** After a page that was asked for with `after`, which is oldest first. */
+export function withNewer<Entry>(history: History<Entry>, page: PageOf<Entry>): History<Entry> {
+  return { entries: [...page.entries].reverse().concat(history.entries), older: history.older, newer: page.latestCursor };
+}
