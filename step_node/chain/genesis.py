@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -226,6 +227,37 @@ class Genesis(GenesisPlan):
         ]
         lanes = EMPTY_LANES if self.initial_state is None else self.initial_state.lanes_bytes
         return head_with_commitment(StateHead(chain, self.parameters, validators, protocol, lanes), records)
+
+
+def new_plan(
+    *,
+    chain_id: str,
+    genesis_time_ms: int,
+    parameters: Parameters | None = None,
+    allocations: Mapping[str, int] | None = None,
+) -> GenesisPlan:
+    """A plan with these; `allocations`, micro-STEP by address, are none by default.
+
+    Raises `GenesisError` naming the field for a chain id or a time that the protocol does not allow.
+    """
+    try:
+        return GenesisPlan(
+            chain_id=chain_id,
+            genesis_time_ms=genesis_time_ms,
+            parameters=Parameters() if parameters is None else parameters,
+            allocations=dict(allocations or {}),
+        )
+    except ValidationError as error:
+        raise GenesisError(f"new chain: {describe_validation_error(error)}") from error
+
+
+def genesis_of(plan: GenesisPlan, validators: Sequence[GenesisValidator]) -> Genesis:
+    """What is planned, with its validators. Raises `GenesisError` naming the field."""
+    planned = {name: getattr(plan, name) for name in GenesisPlan.model_fields}
+    try:
+        return Genesis(**planned, validators=tuple(validators))
+    except ValidationError as error:
+        raise GenesisError(f"genesis: {describe_validation_error(error)}") from error
 
 
 def load_genesis(path: Path) -> Genesis:

@@ -47,12 +47,8 @@ def new(
     allocations: AllocationsOption = None,
 ) -> None:
     """Plan a chain: its name, its beginning, its parameters and balances. Send the plan to all who are to validate."""
-    from pydantic import ValidationError
-
     from step_node.chain.ceremony.inputs import load_allocations, load_parameters
-    from step_node.chain.genesis import GenesisError, GenesisPlan
-    from step_node.errors import describe_validation_error
-    from step_node.parameters import Parameters
+    from step_node.chain.genesis import new_plan
     from step_node.proofs.timestamps import parse_timestamp
 
     try:
@@ -60,15 +56,12 @@ def new(
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--begins-at") from error
     _check_new(output)
-    try:
-        plan = GenesisPlan(
-            chain_id=chain_id,
-            genesis_time_ms=begins_ms,
-            parameters=Parameters() if parameters is None else load_parameters(parameters),
-            allocations={} if allocations is None else load_allocations(allocations),
-        )
-    except ValidationError as error:
-        raise GenesisError(f"new plan: {describe_validation_error(error)}") from error
+    plan = new_plan(
+        chain_id=chain_id,
+        genesis_time_ms=begins_ms,
+        parameters=None if parameters is None else load_parameters(parameters),
+        allocations=None if allocations is None else load_allocations(allocations),
+    )
     _write(output, plan)
     typer.echo(f"plan       {output}, of the chain {plan.chain_id}")
     typer.echo(f"hash       {_aloud(plan.hash)}")

@@ -12,7 +12,7 @@ from step_node.cli.genesis_commands import AllocationsOption, ParametersOption
 from step_node.cli.keys_commands import PasswordFileOption
 
 if TYPE_CHECKING:
-    from step_node.chain.genesis import Genesis
+    from step_node.chain.genesis import Genesis, GenesisPlan
     from step_node.home.paths import NodeHome
 
 P2P_PORT_DEFAULT = 26_600
@@ -21,6 +21,11 @@ VALIDATORS_DEFAULT = 4
 VALIDATORS_MAX = 100
 """That of `consensus.values`, which is too heavy to be imported for a help text."""
 PORT_MAX = 65_535
+CHAIN_ID_DEFAULT = "step-testnet"
+
+InitialStateOption = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="The initial state, if genesis names one (docs/import.md).")
+]
 
 
 class StoreChoice(StrEnum):
@@ -38,10 +43,7 @@ def init(
     genesis: Annotated[
         Path | None, typer.Option(metavar="FILE", help="genesis.json of the chain to join; without it, a new chain.")
     ] = None,
-    initial_state: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="The initial state, if this genesis names one (docs/import.md)."),
-    ] = None,
+    initial_state: InitialStateOption = None,
     validator: Annotated[bool, typer.Option("--validator", help="Make a validator's key, in a keystore.")] = False,
     bootstrap: Annotated[
         list[str] | None,
@@ -118,7 +120,17 @@ def make_test_network(
     ] = False,
     parameters: ParametersOption = None,
     allocations: AllocationsOption = None,
-    chain_id: Annotated[str, typer.Option(help="The chain's name: 1 to 63 of a-z 0-9 -.")] = "step-testnet",
+    plan: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="A plan, of `genesis new` or `genesis import`, for --chain-id, --parameters, --allocations.",
+        ),
+    ] = None,
+    initial_state: InitialStateOption = None,
+    chain_id: Annotated[
+        str | None, typer.Option(help="The chain's name: 1 to 63 of a-z 0-9 -.  [default: step-testnet]")
+    ] = None,
     base_port: Annotated[
         int, typer.Option(min=1, max=PORT_MAX, help="Node i: API at base + i, libp2p at base + nodes + i.")
     ] = BASE_PORT_DEFAULT,
@@ -143,7 +155,6 @@ def make_test_network(
     """
     import secrets
 
-    from step_node.chain.ceremony.inputs import load_allocations, load_parameters
     from step_node.clock import SystemClock
     from step_node.home.config import StorageConfig
     from step_node.home.keys import NodeKeys
@@ -152,7 +163,7 @@ def make_test_network(
         NetworkNode,
         check_host,
         network_homes,
-        new_genesis,
+        planned_genesis,
         write_network_homes,
         write_owners,
     )
@@ -160,6 +171,7 @@ def make_test_network(
     from step_node.signing.keystore import new_private_key
 
     _check_store(store, mongodb_uri)
+    planned = _testnet_plan(plan, chain_id, parameters, allocations)
     count = validators + observers
     names = [name.strip() for name in hosts.split(",")] if hosts else None
     if names is not None and (len(names) != count or len(set(names)) != count or not all(names)):
@@ -179,14 +191,13 @@ def make_test_network(
         for index in range(count)
     ]
     owner_keys = [new_private_key() for _ in range(validators)] if owners else []
-    genesis = new_genesis(
-        chain_id=chain_id,
-        genesis_time_ms=SystemClock().now_ms(),
+    genesis = planned_genesis(
+        planned,
         validators=[(node.keys.validator, node.p2p_address) for node in nodes if node.keys.validator is not None],
-        parameters=None if parameters is None else load_parameters(parameters),
         owner=[f"0x{address_of_key(key).hex()}" for key in owner_keys] or None,
-        allocations=None if allocations is None else load_allocations(allocations),
     )
+    genesis.check_time(SystemClock().now_ms())
+    _check_initial_state(genesis, initial_state)
     homes = network_homes(output, count)
     password = secrets.token_hex(16)
     if owners:
@@ -201,6 +212,7 @@ def make_test_network(
         ],
         listen_host="0.0.0.0" if names else "127.0.0.1",
         password=password,
+        initial_state=initial_state,
     )
     typer.echo(f"{count} homes of the chain {genesis.chain_id} (genesis 0x{genesis.hash.hex()}):")
     for home, node in zip(homes, nodes, strict=True):
@@ -208,7 +220,31 @@ def make_test_network(
         typer.echo(f"  {home.root}  API http://{node.host}:{node.api_port}  {node.p2p_address}{kind}")
     if owners:
         typer.echo(f"  {output / 'owners'}  the owners' keystores, and their password")
+    waits = genesis.told_to_wait(SystemClock().now_ms())
+    if waits is not None:
+        typer.echo(waits)
     typer.echo(f"\nStart each with: step-node start --home {homes[0].root}")
+
+
+def _testnet_plan(
+    path: Path | None, chain_id: str | None, parameters: Path | None, allocations: Path | None
+) -> GenesisPlan:
+    """The plan in the file, or one of what is said in its place, which begins now."""
+    from step_node.chain.ceremony.inputs import load_allocations, load_parameters
+    from step_node.chain.genesis import GenesisPlan, load_document, new_plan
+    from step_node.clock import SystemClock
+
+    if path is not None:
+        said = {"--chain-id": chain_id, "--parameters": parameters, "--allocations": allocations}
+        for option in (option for option, value in said.items() if value is not None):
+            raise typer.BadParameter("stands in the plan already", param_hint=option)
+        return load_document(path, GenesisPlan)
+    return new_plan(
+        chain_id=CHAIN_ID_DEFAULT if chain_id is None else chain_id,
+        genesis_time_ms=SystemClock().now_ms(),
+        parameters=None if parameters is None else load_parameters(parameters),
+        allocations=None if allocations is None else load_allocations(allocations),
+    )
 
 
 def _given_genesis(path: Path, chain_id: str | None) -> Genesis:

@@ -15,7 +15,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from p2p.libp2p_host import peer_id_of
-from step_node.chain.genesis import Genesis, GenesisError, GenesisValidator
+from step_node.chain.genesis import Genesis, GenesisPlan, GenesisValidator, genesis_of, new_plan
 from step_node.crypto.eip191 import address_of, public_key_of
 from step_node.durable.atomic_file import copy_durably, write_atomically
 from step_node.errors import StepNodeError, describe_validation_error
@@ -76,28 +76,33 @@ def new_genesis(
     owner: str | Sequence[str] | None = None,
     allocations: Mapping[str, int] | None = None,
 ) -> Genesis:
-    """A genesis with these (private key, P2P multiaddr), each staking just the minimum.
+    """A genesis with these (private key, P2P multiaddr), as `planned_genesis` makes it of a plan.
 
-    `owner` is the address that all of them belong to, or one for each; None makes each its own. `allocations`,
-    micro-STEP by address, are none by default.
+    `allocations`, micro-STEP by address, are none by default.
 
     Raises GenesisError naming the field for a chain id or a time that the protocol does not allow.
     """
-    parameters = Parameters() if parameters is None else parameters
+    plan = new_plan(chain_id=chain_id, genesis_time_ms=genesis_time_ms, parameters=parameters, allocations=allocations)
+    return planned_genesis(plan, validators=validators, owner=owner)
+
+
+def planned_genesis(
+    plan: GenesisPlan, *, validators: Sequence[tuple[bytes, str]], owner: str | Sequence[str] | None = None
+) -> Genesis:
+    """What is planned, with these (private key, P2P multiaddr), each staking just the minimum.
+
+    `owner` is the address that all of them belong to, or one for each; None makes each its own.
+
+    Raises GenesisError naming the field.
+    """
     owners = [owner] * len(validators) if owner is None or isinstance(owner, str) else owner
-    try:
-        return Genesis(
-            chain_id=chain_id,
-            genesis_time_ms=genesis_time_ms,
-            parameters=parameters,
-            validators=tuple(
-                _validator(key, address, parameters, belongs_to)
-                for (key, address), belongs_to in zip(validators, owners, strict=True)
-            ),
-            allocations=dict(allocations or {}),
-        )
-    except ValidationError as error:
-        raise GenesisError(f"new genesis: {describe_validation_error(error)}") from error
+    return genesis_of(
+        plan,
+        [
+            _validator(key, address, plan.parameters, belongs_to)
+            for (key, address), belongs_to in zip(validators, owners, strict=True)
+        ],
+    )
 
 
 def new_config(

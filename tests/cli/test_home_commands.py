@@ -8,13 +8,16 @@ from pathlib import Path
 import pytest
 
 from p2p.libp2p_host import peer_id_of
-from step_node.chain.genesis import load_genesis
+from step_node.chain.genesis import genesis_of, load_genesis
 from step_node.crypto.eip191 import address_of, public_key_of
 from step_node.home.config import load_config
+from step_node.home.making import network_homes
 from step_node.home.paths import NodeHome
 from step_node.signing.key_file import load_key_file
 from step_node.signing.keystore import load_keystore, read_password
 from tests.cli.conftest import Command
+from tests.snapshot.test_initial_state import with_state
+from tests.support.chains import make_genesis
 
 VALIDATORS = 4
 
@@ -62,7 +65,7 @@ def test_a_genesis_of_another_chain_than_the_one_named_is_refused(
     [
         ((), 2, "--genesis FILE to join a chain"),
         (("--validator",), 2, "--chain-id"),
-        (("--validator", "--chain-id", "No Chain"), 1, "error: new genesis: chain_id:"),
+        (("--validator", "--chain-id", "No Chain"), 1, "error: new chain: chain_id:"),
         (("--validator", "--chain-id", "a", "--bootstrap", "nowhere"), 1, "bootstrap.0: must be a multiaddr"),
         (("--genesis", "/nowhere/genesis.json"), 1, "error: /nowhere/genesis.json: cannot be read"),
     ],
@@ -143,6 +146,34 @@ def test_a_test_network_overwrites_no_home_and_then_writes_none(command: Command
     assert result.exit_code == 1
     assert str(taken) in result.stderr
     assert not (tmp_path / "net" / "node0").exists()
+
+
+def test_a_test_network_of_a_plan_has_its_chain_and_the_state_that_it_names(command: Command, tmp_path: Path) -> None:
+    state, plan = tmp_path / "state", tmp_path / "plan.json"
+    named = with_state(state, genesis=make_genesis(allocations={"alice": 5}))
+    plan.write_text(named.model_dump_json(exclude_none=True, exclude={"validators"}))
+    options = ("--validators", 2, "--observers", 1, "--owners", "--output", tmp_path / "net", "--plan", plan)
+    for wrong in ((), ("--initial-state", plan), ("--initial-state", state, "--chain-id", "another")):
+        assert command("testnet", *options, *wrong).exit_code in (1, 2)
+        assert not (tmp_path / "net").exists()
+    result = command("testnet", *options, "--initial-state", state)
+    assert result.exit_code == 0, result.stderr
+    homes = network_homes(tmp_path / "net", 3)
+    genesis = load_genesis(homes[0].genesis)
+    assert genesis_of(named, genesis.validators) == genesis
+    assert len({validator.owner for validator in genesis.validators}) == 2
+    assert len(genesis.validators) == 2
+    for home in homes:
+        assert load_genesis(home.genesis) == genesis
+        assert home.initial_state.read_bytes() == state.read_bytes()
+
+
+def test_a_test_network_without_a_state_to_begin_with_takes_none(command: Command, tmp_path: Path) -> None:
+    with_state(tmp_path / "state")
+    result = command("testnet", "--output", tmp_path / "net", "--initial-state", tmp_path / "state")
+    assert result.exit_code == 1
+    assert "this genesis names no initial state" in result.stderr
+    assert not (tmp_path / "net").exists()
 
 
 @pytest.mark.parametrize(

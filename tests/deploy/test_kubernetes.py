@@ -6,6 +6,7 @@ No cluster is here. What a pod's first container does is tried, since it is a sc
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -20,9 +21,11 @@ import yaml
 from step_node.home.config import load_config
 from step_node.home.histories import keys_with_history
 from step_node.home.paths import NodeHome
+from tests.snapshot.test_initial_state import with_state
 
 ROOT: Final = Path(__file__).parents[2]
 KUBERNETES: Final = ROOT / "deploy" / "kubernetes"
+PAGE: Final = ROOT / "docs" / "kubernetes.md"
 PARTS: Final = ("kustomization.yaml", "keystore.yaml")
 """What kustomize reads, and makes manifests of."""
 MANIFESTS: Final = sorted(path for path in KUBERNETES.rglob("*.yaml") if path.name not in PARTS)
@@ -59,11 +62,18 @@ def test_the_checker_refuses_what_kubernetes_does_not_know() -> None:
         kubernetes_validate.validate(wrong, VERSIONS[0], strict=True)
 
 
+@pytest.mark.parametrize("of_a_large_state", [False, True])
 @pytest.mark.parametrize("overlay", ["validator", "observers"])
-def test_kustomize_makes_a_whole_of_an_overlay(overlay: str, tmp_path: Path) -> None:
+def test_kustomize_makes_a_whole_of_an_overlay(overlay: str, of_a_large_state: bool, tmp_path: Path) -> None:
     kustomize = _kustomize()
     shutil.copytree(KUBERNETES, tmp_path, dirs_exist_ok=True)
     shutil.copy(ROOT / "configs" / "genesis.json", tmp_path / overlay)
+    if of_a_large_state:
+        (patch,) = re.findall(r"^```yaml\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+        kustomization = tmp_path / overlay / "kustomization.yaml"
+        text = kustomization.read_text(encoding="utf-8")
+        begun = text if "\npatches:\n" in text else f"{text}patches:\n"
+        kustomization.write_text(begun + patch, encoding="utf-8")
     made = subprocess.run([*kustomize, str(tmp_path / overlay)], capture_output=True, text=True, check=False)
     assert made.returncode == 0, made.stderr
     documents = _documents(made.stdout)
@@ -74,6 +84,15 @@ def test_kustomize_makes_a_whole_of_an_overlay(overlay: str, tmp_path: Path) -> 
     assert stateful_set["spec"]["replicas"] == (1 if overlay == "validator" else 3)
     pod = stateful_set["spec"]["template"]["spec"]
     volumes = {volume["name"] for volume in pod["volumes"]} | {"home"}
+    (state,) = (volume for volume in pod["volumes"] if volume["name"] == "initial-state")
+    assert state == {
+        "name": "initial-state",
+        **(
+            {"persistentVolumeClaim": {"claimName": "step-initial-state", "readOnly": True}}
+            if of_a_large_state
+            else {"configMap": {"name": "step-initial-state", "optional": True}}
+        ),
+    }
     for container in (*pod["initContainers"], *pod["containers"]):
         mounted = {mount["name"] for mount in container["volumeMounts"]}
         assert mounted <= volumes
@@ -175,17 +194,29 @@ def test_the_settings_are_the_nodes(overlay: str, tmp_path: Path, monkeypatch: p
 # What the pod's first container does.
 
 
-def _prepare(volume: Path, keystore: Path | None = None) -> NodeHome:
+GENESIS: Final = ROOT / "configs" / "genesis.json"
+
+
+def _prepare(
+    volume: Path, keystore: Path | None = None, *, genesis: Path = GENESIS, initial_state: Path | None = None
+) -> NodeHome:
+    done = _run_script(volume, keystore, genesis, initial_state)
+    assert done.returncode == 0, done.stderr
+    return NodeHome(volume / "node")
+
+
+def _run_script(
+    volume: Path, keystore: Path | None, genesis: Path, initial_state: Path | None
+) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "NODE_HOME": str(volume / "node"),
-        "NODE_GENESIS": str(ROOT / "configs" / "genesis.json"),
+        "NODE_GENESIS": str(genesis),
         "NODE_KEYSTORE": str(keystore or volume / "there is none"),
+        "NODE_INITIAL_STATE": str(initial_state or volume / "there is none"),
     }
     script = KUBERNETES / "base" / "prepare-home"
-    done = subprocess.run(["/bin/sh", str(script)], env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return NodeHome(volume / "node")
+    return subprocess.run(["/bin/sh", str(script)], env=environment, capture_output=True, text=True, check=False)
 
 
 def _secret(folder: Path, **content: bytes) -> Path:
@@ -244,3 +275,29 @@ def test_keys_made_elsewhere_come_without_a_history(tmp_path: Path) -> None:
     assert home.p2p_key.read_bytes() == p2p_key
     # So the node does not sign with it before it has been told what is so.
     assert not keys_with_history(home)
+
+
+def test_the_initial_state_is_where_the_script_looks_for_it() -> None:
+    script = (KUBERNETES / "base" / "prepare-home").read_text(encoding="utf-8")
+    (place,) = re.findall(r"\$\{NODE_INITIAL_STATE:-(.*)\}", script)
+    (mounted,) = (mount["mountPath"] for mount in NODE["volumeMounts"] if mount["name"] == "initial-state")
+    (file,) = re.findall(r"configmap step-initial-state --from-file=(\S+)", PAGE.read_text(encoding="utf-8"))
+    assert place == f"{mounted}/{file}"
+
+
+@pytest.mark.long
+def test_each_home_of_a_chain_with_an_initial_state_has_a_copy_of_it(tmp_path: Path) -> None:
+    state, genesis = tmp_path / "state", tmp_path / "genesis.json"
+    genesis.write_text(with_state(state).model_dump_json(exclude_none=True))
+    secret = _secret(tmp_path / "secret", password=PASSWORD.encode())
+    for name, keystore in (("observer", None), ("validator", secret)):
+        (tmp_path / name).mkdir()
+        home = _prepare(tmp_path / name, keystore, genesis=genesis, initial_state=state)
+        assert home.initial_state.read_bytes() == state.read_bytes()
+        assert home.validator_keystore.exists() == (keystore is not None)
+    # Without the file nothing is made that would look complete.
+    (tmp_path / "without").mkdir()
+    refused = _run_script(tmp_path / "without", None, genesis, None)
+    assert refused.returncode != 0
+    assert "--initial-state: is needed" in refused.stderr.replace("\n", " ")
+    assert not (tmp_path / "without" / "node").exists()

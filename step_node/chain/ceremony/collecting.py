@@ -6,11 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import groupby
 from typing import Final
 
-from pydantic import ValidationError
-
 from step_node.chain.ceremony.declaration import Declaration, DeclarationError
-from step_node.chain.genesis import Genesis, GenesisError, GenesisPlan
-from step_node.errors import describe_validation_error
+from step_node.chain.genesis import Genesis, GenesisError, GenesisPlan, genesis_of
 from step_node.multiaddrs import named_peer
 
 _UNIQUE: Final[Mapping[str, Callable[[Declaration], str]]] = {
@@ -32,18 +29,7 @@ def collect(plan: GenesisPlan, declarations: Mapping[str, Declaration]) -> Genes
     validators = sorted(
         (declaration.validator for declaration in declarations.values()), key=lambda validator: validator.address
     )
-    try:
-        return Genesis(
-            chain_id=plan.chain_id,
-            genesis_time_ms=plan.genesis_time_ms,
-            protocol_version=plan.protocol_version,
-            parameters=plan.parameters,
-            allocations=plan.allocations,
-            initial_state=plan.initial_state,
-            validators=tuple(validators),
-        )
-    except ValidationError as error:
-        raise GenesisError(f"genesis: {describe_validation_error(error)}") from error
+    return genesis_of(plan, validators)
 
 
 def _each_wrong(plan: GenesisPlan, declarations: Mapping[str, Declaration]) -> Iterator[str]:
