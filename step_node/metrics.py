@@ -52,6 +52,9 @@ class NodeMetrics:
         self._sync_batches = counter("step_sync_batches_applied", "Batches that were fetched from peers and applied.")
         self._batches_refused = counter("step_batches_refused", "Proposed batches that this node found invalid.")
         self._proofs = counter("step_proofs_finalised", "Proofs in the batches that consensus finalised here.")
+        self._proofs_accepted = counter(
+            "step_proofs_accepted", "Proofs that came to wait on this node, of clients and of peers."
+        )
         self._proofs_refused = counter(
             "step_proofs_refused", "Proofs that a gate or a limit refused, by code and by source.", "code", "source"
         )
@@ -293,6 +296,10 @@ class NodeMetrics:
     def batch_refused(self) -> None:
         """A proposed batch was found invalid."""
         self._batches_refused.inc()
+
+    def proofs_accepted(self, count: int) -> None:
+        """So many proofs wait here that did not before."""
+        self._proofs_accepted.inc(count)
 
     def proof_refused(self, code: str, source: ProofSource) -> None:
         """A proof was refused with this code."""

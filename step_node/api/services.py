@@ -12,6 +12,7 @@ from step_node.api.server.limits import EVENT_LIMITS
 from step_node.api.server.quotas import Quotas
 from step_node.api.status.consensus import ConsensusStatus
 from step_node.api.status.health import Health
+from step_node.api.status.load import LoadSample
 from step_node.api.status.node import NodeStatus
 from step_node.api.submissions.intake import Intake
 from step_node.api.web_app import WebApp
@@ -36,7 +37,7 @@ class ApiServices:
     longest that a client may have a request wait for finality (`api.wait_ms_max` of the configuration), and of one
     account so many proofs are taken in in a minute as `account_quotas` say. `feed` is what happens. `switches` are what
     the operator can turn off, and `intake` is the gate in front of what clients hand in. `web_app` is what is said of
-    the app at `/app/`.
+    the app at `/app/`, `load` what the node remembers of its load.
     """
 
     chain: Chain
@@ -57,3 +58,4 @@ class ApiServices:
     event_places: StreamPlaces = field(default_factory=lambda: StreamPlaces(EVENT_LIMITS))
     traces: ProofTraces | None = None
     web_app: WebApp = field(default_factory=WebApp)
+    load: Callable[[], Sequence[LoadSample]] = lambda: ()

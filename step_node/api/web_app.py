@@ -12,3 +12,8 @@ class WebApp:
 
     is_served: bool = True
     nodes: tuple[str, ...] = ()
+
+
+def app_url(api_url: str) -> str:
+    """Where the app is, at a node whose API is here."""
+    return f"{api_url}/app/"

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 VALIDATORS_MAX = 32
 PROOFS_MAX = 100_000
+WALKERS_DEFAULT = 12
+"""About one proof a second."""
+WALKERS_MAX = 200
 INTERRUPTED = 130
 VERDICT_SECONDS_MAX = 5.0
 """How long the honest nodes may take to notice a misbehaving one, and to slash it, once every proof is final."""
@@ -64,6 +67,15 @@ def devnet(
     rate: Annotated[
         float | None, typer.Option(min=0.01, max=10_000, help="Proofs a second, with --proofs.  [default: no limit]")
     ] = None,
+    walkers: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=WALKERS_MAX,
+            help="How many simulated people walk and prove it while the network runs, without --proofs; 0 is none."
+            f"  [default: {WALKERS_DEFAULT}]",
+        ),
+    ] = None,
     byzantine: Annotated[
         Misbehaviour | None, typer.Option(help="Let the last validator misbehave in this way.")
     ] = None,
@@ -73,15 +85,16 @@ def devnet(
 ) -> None:
     """Run a network of validators on this machine: real processes on loopback, which find each other over libp2p.
 
-    Without --proofs it runs until Ctrl-C. With --proofs N simulated walkers submit N valid proofs, spread over the
-    nodes; then every node is asked for every proof, and for its state root, and the network stops. The exit status is
-    0 only if all N are final on every node and the state roots are equal; 1 if not; 130 if interrupted before that.
+    Without --proofs it runs until Ctrl-C, and simulated people walk about in cities and prove it: the web app, whose
+    link comes first, shows them. With --proofs N simulated walkers submit N valid proofs, spread over the nodes; then
+    every node is asked for every proof, and for its state root, and the network stops. The exit status is 0 only if all
+    N are final on every node and the state roots are equal; 1 if not; 130 if interrupted before that.
 
     With --json the last line of standard output is one JSON object: submitted, finalised, rejected, proofs_per_second,
     finality_ms, height, state_roots_equal, validators; and byzantine, with --byzantine.
 
-    With --host 0.0.0.0 the addresses of this machine are shown, and the first as a QR code for a phone. Whoever reaches
-    them may use the network, and its test accounts are everyone's.
+    With --host 0.0.0.0 the addresses of this machine are shown, and the app at the first as a QR code for a phone.
+    Whoever reaches them may use the network, and its test accounts are everyone's.
 
     Example: step-node devnet --proofs 200
     """
@@ -100,6 +113,8 @@ def devnet(
         )
     if rate is not None and proofs is None:
         raise typer.BadParameter("goes with --proofs", param_hint="--rate")
+    if walkers is not None and proofs is not None:
+        raise typer.BadParameter("is for a network that runs on, without --proofs", param_hint="--walkers")
     if byzantine is not None and validators < VALIDATORS_FOR_BYZANTINE_MIN:
         raise typer.BadParameter(
             f"needs {VALIDATORS_FOR_BYZANTINE_MIN} validators at least: fewer cannot go on without one of them",
@@ -115,15 +130,16 @@ def devnet(
         host=host,
         tls=tls,
     )
-    raise typer.Exit(trio.run(_run, settings, proofs, rate, as_json))
+    raise typer.Exit(trio.run(_run, settings, proofs, rate, WALKERS_DEFAULT if walkers is None else walkers, as_json))
 
 
-async def _run(settings: DevnetSettings, proofs: int | None, rate: float | None, as_json: bool) -> int:
+async def _run(settings: DevnetSettings, proofs: int | None, rate: float | None, walkers: int, as_json: bool) -> int:
     import trio
 
     from step_node.cli.output import console
     from step_node.cli.signals import cancelled_by_signals
     from step_node.testing.devnet.network import Devnet
+    from step_node.testing.devnet.strolling import stroll
 
     screen = console(stderr=as_json)
     network = Devnet(settings, report=lambda line: screen.print(line, style="dim"))
@@ -136,6 +152,7 @@ async def _run(settings: DevnetSettings, proofs: int | None, rate: float | None,
                 if as_json:
                     _print_ready(network)
                 screen.print("[bold]Ctrl-C stops the network.[/bold]")
+                await stroll(network.clients, network.genesis.parameters, walkers=walkers)
                 await trio.sleep_forever()
             else:
                 exit_status = await _walk(network, screen, proofs, rate, as_json)
@@ -183,6 +200,7 @@ async def _verdict(network: Devnet) -> Verdict | None:
 
 
 def _print_banner(screen: Console, network: Devnet) -> None:
+    from step_node.api.web_app import app_url
     from step_node.cli.qr_code import qr_code
     from step_node.clock import SystemClock
     from step_node.testing.devnet.accounts import dev_accounts, example_request
@@ -191,6 +209,11 @@ def _print_banner(screen: Console, network: Devnet) -> None:
         screen.print(text, soft_wrap=True)
 
     genesis = network.genesis
+    line(f"\n[bold]Open[/bold]  {app_url(network.urls[0])}  (the web app: a globe, a wallet, an explorer)")
+    elsewhere = network.addresses(0)
+    if elsewhere:
+        line(f"[bold]For a phone[/bold] on this network: {app_url(elsewhere[0])}")
+        screen.print(qr_code(app_url(elsewhere[0])), markup=False, highlight=False)
     line(f"\n[bold]STEP devnet[/bold]  chain {genesis.chain_id}, {len(network.nodes)} validators")
     line(f"homes and logs: {network.root}\n")
     line("[bold]Nodes[/bold]")
@@ -203,10 +226,6 @@ def _print_banner(screen: Console, network: Devnet) -> None:
     if network.certificate is not None:
         line("\n[bold]TLS[/bold]  browsers ask once; programs have to trust this (SSL_CERT_FILE=, curl --cacert):")
         line(f"  {network.certificate.certificate}")
-    elsewhere = network.addresses(0)
-    if elsewhere:
-        line(f"\n[bold]For a phone[/bold] on this network: {elsewhere[0]}")
-        screen.print(qr_code(elsewhere[0]), markup=False, highlight=False)
     line("\n[bold]Test accounts[/bold]  [red]everyone knows these keys: never use them for anything of value[/red]")
     for index, account in enumerate(dev_accounts()):
         line(f"  {index}  {account.address}  key 0x{account.private_key.hex()}")
@@ -225,6 +244,7 @@ def _print_banner(screen: Console, network: Devnet) -> None:
 
 
 def _print_ready(network: Devnet) -> None:
+    from step_node.api.web_app import app_url
     from step_node.cli.output import print_json
 
     print_json(
@@ -232,6 +252,7 @@ def _print_ready(network: Devnet) -> None:
             "ready": True,
             "chain_id": network.genesis.chain_id,
             "urls": network.urls,
+            "apps": [app_url(url) for url in network.urls],
             "addresses": [network.addresses(node.index) for node in network.nodes],
             "certificate": None if network.certificate is None else str(network.certificate.certificate),
             "home": str(network.root),

@@ -301,6 +301,8 @@ def _tell(started: NodeStarted, waits: str | None, say: Callable[[str], None]) -
         say(f"genesis  {waits}; nothing is proposed until then")
     say(f"role     {role}")
     say(f"API      {started.api_url} (documentation at {started.api_url}/docs)")
+    if started.app_url is not None:
+        say(f"app      {started.app_url}")
     for address in status.p2p_addresses:
         say(f"libp2p   {address}")
     say(f"Running. `step-node status --url {started.api_url}` asks how it is; Ctrl-C stops it.")

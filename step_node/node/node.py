@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 import structlog
@@ -51,11 +52,13 @@ from step_node.node.gauges import Gauges, Wellbeing
 from step_node.node.health.overview import HealthOverview
 from step_node.node.health.round_diary import RoundDiary
 from step_node.node.intake_gauges import IntakeGauges
+from step_node.node.load_history import LoadHistory
 from step_node.node.parts import NodeParts
 from step_node.node.pruning import Pruner
 from step_node.node.roles import RoleWatch
 from step_node.node.status_view import node_status
 from step_node.offload import run_blocking
+from step_node.proofs.proof import SignedProof
 from step_node.signing.signer import Signer
 from step_node.snapshot.validator_sets import ValidatorSetLinks
 from step_node.storage.retry import StorageWatch
@@ -106,7 +109,7 @@ class Node:
             waiters=self._waiters,
             clock=parts.clock,
             metrics=self._metrics,
-            tell_accepted=lambda proofs: self.feed.accepted(proofs, clock.now_ms()),
+            tell_accepted=self._accepted,
             traces=parts.traces,
         )
         self._signer = parts.signer
@@ -246,6 +249,8 @@ class Node:
             intake=self.intake.state,
         )
         """Whether the node is well. Who runs the node runs its watching, too (`step_node.node.start`)."""
+        self.load = LoadHistory(self.registry, self.status, parts.clock)
+        """What happened in the last hour; who runs the node runs it, too."""
         self.registry.register(IntakeGauges(self.intake.state, self.switches))
         self.registry.register(
             Gauges(parts.network, parts.mempool, parts.journal, parts.evidence, self.status, self._wellbeing)
@@ -318,6 +323,7 @@ class Node:
             switches=self.switches,
             traces=self._parts.traces,
             web_app=web_app or WebApp(),
+            load=self.load.samples,
         )
 
     @property
@@ -500,6 +506,10 @@ class Node:
         await self._storage_watch.when_available(self.pruner.begin)
         await self._set_links.begin(self._chain.validators)
         self._roles.look(self._chain.head.validators)
+
+    def _accepted(self, proofs: Sequence[SignedProof]) -> None:
+        self._metrics.proofs_accepted(len(proofs))
+        self.feed.accepted(proofs, self._parts.clock.now_ms())
 
     def _follow_set(self) -> None:
         if self._discovery is not None:

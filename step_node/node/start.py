@@ -23,7 +23,7 @@ from step_node.api.server.tls import Tls, load_tls
 from step_node.api.services import ApiServices
 from step_node.api.status.node import NodeStatus
 from step_node.api.submissions.intake import Intake
-from step_node.api.web_app import WebApp
+from step_node.api.web_app import WebApp, app_url
 from step_node.chain.genesis import Genesis
 from step_node.clock import SystemClock
 from step_node.errors import StepNodeError, leaves
@@ -56,10 +56,12 @@ METRICS_LIMITS: Final = ApiLimits(
 
 @dataclass(frozen=True, slots=True)
 class NodeStarted:
-    """What a node that serves tells whoever started it; `metrics_url` is None if the API serves the metrics."""
+    """What a node that serves tells whoever started it; `metrics_url` is None if the API serves the metrics,
+    `app_url` if there is no web app."""
 
     api_url: str
     metrics_url: str | None
+    app_url: str | None
     status: NodeStatus
 
 
@@ -94,6 +96,7 @@ async def run_node(
             node.registry.register(forecast)
             nursery.start_soon(forecast.run, home)
             nursery.start_soon(node.overview.run)
+            nursery.start_soon(node.load.run)
             nursery.start_soon(check_large_state, parts.storage)
             services = node.services(
                 wait_ms_max=config.api.wait_ms_max,
@@ -124,11 +127,9 @@ async def run_node(
                 commanded = Commanded(node, home, config, services.clock, reloading, secrets=node_secrets(home, keys))
                 audit = AuditLog(home.admin_audit_log, services.clock)
                 await nursery.start(AdminServer(home.admin_socket, node_commands(commanded), audit).run)
-            started = NodeStarted(
-                f"{'https' if tls else 'http'}://{config.api.host}:{port}",
-                await _serve_metrics(nursery, config, services),
-                node.status(),
-            )
+            url = f"{'https' if tls else 'http'}://{config.api.host}:{port}"
+            metrics_url = await _serve_metrics(nursery, config, services)
+            started = NodeStarted(url, metrics_url, app_url(url) if config.api.web_app else None, node.status())
             log.info(
                 "serving",
                 api=started.api_url,

@@ -67,6 +67,7 @@ async def test_every_route_of_the_protocol_is_described(description: dict[str, A
         "GET /operation/{operationId}/receipt",
         "GET /batch/{height}",
         "GET /status",
+        "GET /status/history",
         "GET /health",
         "GET /health/live",
         "GET /health/ready",

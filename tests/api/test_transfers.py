@@ -85,6 +85,10 @@ async def test_a_transfer_is_accepted_told_applied_and_found_by_its_id(
         "amount": "0.250000",
         "memo": "rent | Zürich",
     }
+    # Its batch names it, as it names its proofs.
+    assert (await client.get("/batch/2")).json()["operations"] == [
+        {"operationId": said["operationId"], "type": "TRANSFER", "owner": RICH.address_text}
+    ]
     # The same body again: paid once, and told where it stands.
     again = await client.post("/account/transfer", json=body)
     assert (again.status_code, again.json()) == (200, applied)

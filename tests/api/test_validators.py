@@ -43,6 +43,8 @@ async def test_the_validators_of_genesis_are_listed_with_what_they_staked(
     (only,) = answer["validators"]
     assert only["address"] == only["owner"] == f"0x{OWN.hex()}"
     assert (only["state"], only["inSet"], only["stake"]) == ("active", True, "100000.000000")
+    assert (only["activeFromHeight"], only["activeUntilHeight"]) == (1, None)
+    assert (only["absentBatches"], only["absentSince"]) == (0, None)
     alone = (await client.get(f"/validators/0x{OWN.hex()}")).json()
     assert alone["validator"] == only
     assert alone["nextSequence"] == 0

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import time
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from step_node.home.config import load_config
@@ -47,6 +49,7 @@ def test_a_node_says_what_it_serves_and_a_signal_stops_it_cleanly(
     shown = read_until(node, "Running.")
     url = f"http://127.0.0.1:{load_config(home.config).api.port}"
     assert any(url in line for line in shown)
+    assert any(line == f"app      {url}/app/\n" for line in shown)
 
     status = command("status", "--url", url, "--json")
     assert (status.exit_code, json.loads(status.stdout)["health"]["status"]) == (0, "ok")
@@ -135,6 +138,8 @@ def test_a_devnet_finalises_every_proof_and_ends_with_one_json_object(start: Sta
         *("height", "state_roots_equal", "validators"),
     }
     assert "curl" in errors
+    banner = errors[errors.index("Open") :]
+    assert re.match(r"Open  http://127\.0\.0\.1:\d+/app/ ", banner), "the link to the app comes first"
     assert_nothing_is_left(tmp_path)
 
 
@@ -145,7 +150,7 @@ def test_a_devnet_over_tls_is_used_by_its_own_walkers_and_shown_as_a_code(start:
     output, errors = network.communicate(timeout=SECONDS_MAX)
     assert network.returncode == 0, errors
     assert json.loads(output.splitlines()[-1])["finalised"] == 5
-    assert "https://127.0.0.1:" in errors
+    assert re.search(r"Open  https://127\.0\.0\.1:\d+/app/", errors)
     assert "curl -s --cacert" in errors
     if machine_addresses():
         assert "For a phone" in errors
@@ -168,6 +173,13 @@ def test_a_devnet_stops_at_a_signal_and_leaves_no_process_or_file(start: Start, 
     network = start("devnet", "--base-port", 0, "--validators", 2, "--json")
     ready = json.loads(read_until(network, "{")[-1])
     assert len(ready["urls"]) == 2
+    assert [link.removesuffix("/app/") for link in ready["apps"]] == ready["urls"]
+    with httpx.Client(base_url=ready["urls"][0]) as client:
+        assert client.get("/app/nodes.json").json() == ready["urls"]
+        deadline = time.monotonic() + SECONDS_MAX
+        while not client.get("/leaderboard").json()["accounts"] and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert client.get("/leaderboard").json()["accounts"], "simulated people walk and are paid"
     network.send_signal(signal.SIGTERM)
     network.communicate(timeout=SECONDS_MAX)
     assert network.returncode == 0
@@ -218,6 +230,8 @@ def test_the_nodes_stop_even_when_the_devnet_is_killed(start: Start, tmp_path: P
         ("--mongodb-uri", "mongodb://x"),
         ("--store", "mongodb", "--home", "kept"),
         ("--rate", "3"),
+        ("--walkers", "3", "--proofs", "1"),
+        ("--walkers", "201"),
         ("--validators", "0"),
         ("--proofs", "0"),
         ("--store", "paper"),

@@ -22,7 +22,8 @@ const sha256 = (content) => createHash("sha256").update(content).digest("hex");
 async function sourcesHash() {
   const of = [...(await files(join(root, "src"))), ...(await files(join(root, "static"))), ...(await files(join(client, "src")))];
   const hash = createHash("sha256");
-  for (const path of [...of, join(root, "package-lock.json"), join(root, "scripts/build.mjs"), join(root, "scripts/bundling.mjs")]) {
+  const scripts = ["build.mjs", "bundling.mjs", "outlines.mjs"].map((name) => join(root, "scripts", name));
+  for (const path of [...of, join(root, "package-lock.json"), ...scripts]) {
     hash.update(`${relative(repository, path)}\n`).update(await readFile(path));
   }
   return hash.digest("hex");

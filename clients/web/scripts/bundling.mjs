@@ -1,6 +1,7 @@
 // How esbuild bundles what is in src/: for the app, and for its tests.
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { outlines } from "./outlines.mjs";
 
 export const root = fileURLToPath(new URL("..", import.meta.url));
 export const client = join(root, "../js");
@@ -14,6 +15,7 @@ export const common = {
   legalComments: "none",
   jsx: "automatic",
   jsxImportSource: "preact",
+  plugins: [outlines(root)],
   // One copy of noble, also for what the client takes of it.
   alias: {
     "step-client": join(client, "src/index.js"),

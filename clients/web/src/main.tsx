@@ -3,6 +3,7 @@ import { goOn } from "./proving/begin.ts";
 import { Shell } from "./shell/shell.tsx";
 import "./shell/theme.css";
 import "./views/prove/prove.css";
+import "./globe/globe.css";
 import "./views/wallet/wallet.css";
 
 render(<Shell />, document.getElementById("app")!);

@@ -15,11 +15,20 @@ from blake3 import blake3
 
 from consensus.messages import Commit
 from consensus.wire import decode
-from step_node.api.models.ledger import BatchAnswer, BatchHeaderAnswer, CommitAnswer, CommitSignatureAnswer
+from step_node.api.models.ledger import (
+    BatchAnswer,
+    BatchEvidence,
+    BatchHeaderAnswer,
+    BatchOperation,
+    CommitAnswer,
+    CommitSignatureAnswer,
+)
 from step_node.api.models.schema import hex_text
 from step_node.batch.batch import decode_batch
 from step_node.chain.chain import COMMIT_BYTES_MAX
+from step_node.ledger.offences import OffenceKind
 from step_node.offload import run_blocking
+from step_node.operations.operation import decode_operation, operation_id
 from step_node.proofs.timestamps import format_timestamp
 from step_node.storage.interface import StorageReads, StoredBatch
 
@@ -90,6 +99,22 @@ def _answer(stored: StoredBatch) -> KeptAnswer:
             body_hash=hex_text(header.body_hash),
         ),
         proof_ids=[hex_text(proof.proof_id) for proof in decoded.proofs],
+        operations=[
+            BatchOperation(
+                operation_id=hex_text(operation_id(operation, header.chain_id)),
+                type=operation.type,
+                owner=hex_text(operation.owner),
+            )
+            for operation in map(decode_operation, decoded.operations)
+        ],
+        evidence=[
+            BatchEvidence(
+                kind=OffenceKind(piece.kind.value),
+                accused=hex_text(piece.first.signer),
+                offence_height=piece.first.height,
+            )
+            for piece in decoded.evidence
+        ],
         commit=CommitAnswer(
             round=commit.round,
             signatures=[

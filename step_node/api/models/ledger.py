@@ -17,8 +17,9 @@ from step_node.api.models.schema import (
     TriangleText,
     hex_text,
 )
-from step_node.api.models.transactions import TransactionEntry
+from step_node.api.models.transactions import OperationType, TransactionEntry
 from step_node.batch.summary import BatchSummary
+from step_node.ledger.offences import OffenceKind
 from step_node.proofs.timestamps import format_timestamp
 
 
@@ -111,6 +112,22 @@ class CommitAnswer(Answer):
     signatures: list[CommitSignatureAnswer] = Field(description="Sorted by validator.")
 
 
+class BatchOperation(Answer):
+    """An operation of a batch; `GET /operation/{operationId}` says more."""
+
+    operation_id: HashText
+    type: OperationType
+    owner: AddressText
+
+
+class BatchEvidence(Answer):
+    """What a batch shows somebody to have done; `GET /evidence` says what it cost."""
+
+    kind: OffenceKind
+    accused: AddressText = Field(description="Whose key did it.")
+    offence_height: int = Field(examples=[41])
+
+
 class BatchAnswer(Answer):
     """A finalised batch."""
 
@@ -119,6 +136,8 @@ class BatchAnswer(Answer):
     batch_hash: HashText
     header: BatchHeaderAnswer
     proof_ids: list[HashText] = Field(description="In their order in the batch.")
+    operations: list[BatchOperation] = Field(description="In their order in the batch.")
+    evidence: list[BatchEvidence] = Field(description="Those that it takes up, in their order.")
     commit: CommitAnswer
 
 

@@ -10,6 +10,7 @@ from step_node.api.errors import ErrorAnswer
 from step_node.api.models.schema import AddressText, Answer, HashText, StepText, TimestampText, hex_text
 from step_node.api.status.consensus import ConsensusStatus, VoterStatus
 from step_node.api.status.health import HealthCode, HealthReason
+from step_node.api.status.load import SAMPLE_SECONDS, LoadSample
 from step_node.proofs.timestamps import format_timestamp
 
 
@@ -215,6 +216,56 @@ class ConsensusAnswer(Answer):
             validators=[VoterAnswer.of(voter) for voter in status.voters],
             timestamp=format_timestamp(now_ms),
         )
+
+
+class LoadSampleAnswer(Answer):
+    """A stretch of `everySeconds` that ended at `at`; counts are of what happened in it, the rest is of its end."""
+
+    at: TimestampText
+    proofs_accepted: int = Field(description="They came to wait here, of clients and of peers.", examples=[31])
+    proofs_finalised: int = Field(examples=[30])
+    proofs_refused: int = Field(examples=[1])
+    finality_p50_ms: int | None = Field(
+        alias="finalityP50Ms",
+        description="From acceptance here to finality here, of half of those that became final; null if none did.",
+        examples=[640],
+    )
+    finality_p95_ms: int | None = Field(alias="finalityP95Ms", examples=[1100])
+    loop_lag_p95_ms: int | None = Field(
+        alias="loopLagP95Ms", description="By how much tasks were woken too late.", examples=[2]
+    )
+    height: int = Field(examples=[42])
+    mempool_proofs: int = Field(examples=[3])
+    peers: int = Field(examples=[3])
+    resident_bytes: int | None = Field(
+        description="Memory of the process; null where the system does not say.", examples=[150_000_000]
+    )
+
+    @classmethod
+    def of(cls, sample: LoadSample) -> LoadSampleAnswer:
+        """The answer about `sample`."""
+        return cls(
+            at=format_timestamp(sample.at_ms),
+            proofs_accepted=sample.proofs_accepted,
+            proofs_finalised=sample.proofs_finalised,
+            proofs_refused=sample.proofs_refused,
+            finality_p50_ms=sample.finality_p50_ms,
+            finality_p95_ms=sample.finality_p95_ms,
+            loop_lag_p95_ms=sample.loop_lag_p95_ms,
+            height=sample.height,
+            mempool_proofs=sample.mempool_proofs,
+            peers=sample.peers,
+            resident_bytes=sample.resident_bytes,
+        )
+
+
+class LoadAnswer(Answer):
+    """What the node remembers of its load: of the last hour, or since it was started."""
+
+    ok: Literal[True] = True
+    every_seconds: int = Field(default=SAMPLE_SECONDS, examples=[SAMPLE_SECONDS])
+    samples: list[LoadSampleAnswer] = Field(description="The oldest first; the first comes so long after the start.")
+    timestamp: TimestampText
 
 
 def _hash_text(value: bytes | None) -> str | None:

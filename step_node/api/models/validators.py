@@ -45,6 +45,11 @@ class ValidatorEntry(Answer):
     stake: StepText
     p2p_address: str = Field(alias="p2pAddress")
     active_from_height: int
+    active_until_height: int | None = Field(
+        description="The first height after its latest term in the set; null while that lasts.", examples=[3001]
+    )
+    absent_batches: int = Field(description="How many commits in a row have not had its vote.", examples=[0])
+    absent_since: TimestampText | None = Field(description="Since which batch; null if the last commit had it.")
     locked_until: TimestampText | None = Field(description="Unbonding or jailed: until when the stake is locked.")
 
     @classmethod
@@ -59,6 +64,9 @@ class ValidatorEntry(Answer):
             stake=step_text(record.stake_ustep),
             p2p_address=record.p2p_address,
             active_from_height=record.active_from_height,
+            active_until_height=record.active_until_height or None,
+            absent_batches=record.absent_batches,
+            absent_since=format_timestamp(record.absent_since_ms) if record.absent_since_ms else None,
             locked_until=format_timestamp(record.locked_until_ms) if record.locked_until_ms else None,
         )
 

@@ -16,6 +16,8 @@ from step_node.api.models.node import (
     DownAnswer,
     HealthAnswer,
     LiveAnswer,
+    LoadAnswer,
+    LoadSampleAnswer,
     NotReadyAnswer,
     PeerAnswer,
     ReadyAnswer,
@@ -45,6 +47,14 @@ def node_routes(services: ApiServices) -> APIRouter:
     async def status() -> StatusAnswer:
         """The last finalised height, the state of consensus above it, peers and validators."""
         return status_answer(services.status(), services.clock.now_ms())
+
+    @routes.get("/status/history", summary="The load of the last hour", responses=refusals(*EVERYWHERE))
+    async def history() -> LoadAnswer:
+        """In samples of half a minute, from this node's memory: for more there is `/metrics`."""
+        return LoadAnswer(
+            samples=[LoadSampleAnswer.of(sample) for sample in services.load()],
+            timestamp=format_timestamp(services.clock.now_ms()),
+        )
 
     @routes.get(
         "/health",

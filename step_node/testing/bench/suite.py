@@ -21,7 +21,9 @@ from step_node.testing.bench import (
     reading,
     recovery,
     syncing,
+    telemetry,
     wan,
+    written,
 )
 from step_node.testing.bench.figures import Row, Sample, rounded, summarise
 from step_node.testing.bench.plans import RowPlan, Workshop
@@ -36,6 +38,8 @@ PLANS: Final[tuple[RowPlan, ...]] = (
     *networks.PLANS,
     *reading.PLANS,
     *microseconds.PLANS,
+    *telemetry.PLANS,
+    *written.PLANS,
     *nodes.PLANS,
     *syncing.PLANS,
     *wan.PLANS,

@@ -101,9 +101,18 @@ class WalkResult:
 class Walker:
     """One person with a key, on a walk. `private_key` is 32 bytes; worthless, and new for each walker."""
 
-    def __init__(self, parameters: Parameters, *, start: tuple[float, float], clock: Clock, seed: int) -> None:
+    def __init__(
+        self,
+        parameters: Parameters,
+        *,
+        start: tuple[float, float],
+        clock: Clock,
+        seed: int,
+        lookback_ms: int = LOOKBACK_MS,
+    ) -> None:
         self._parameters = parameters
         self._clock = clock
+        self._lookback_ms = lookback_ms
         self._random = random.Random(seed)
         self._lat, self._lon = start
         self._level = parameters.seeded_level
@@ -112,11 +121,11 @@ class Walker:
 
     def walk_on(self) -> None:
         """Be elsewhere, later: as far as one walks in the time between two proofs."""
-        earliest_ms = self._clock.now_ms() - LOOKBACK_MS
+        earliest_ms = self._clock.now_ms() - self._lookback_ms
         if self._timestamp_ms is None:
             self._timestamp_ms = earliest_ms
             return
-        step_ms = self._parameters.moratorium_ms + STEP_MARGIN_MS
+        step_ms = self.step_ms
         later_ms = max(self._timestamp_ms + step_ms, earliest_ms)
         metres = (
             min(WALKING_MPS, self._parameters.speed_limit_mps / 2) * min(later_ms - self._timestamp_ms, step_ms) / 1000
@@ -125,6 +134,11 @@ class Walker:
         self._lat += metres * math.cos(heading) / METRES_PER_DEGREE
         self._lon += metres * math.sin(heading) / (METRES_PER_DEGREE * math.cos(math.radians(self._lat)))
         self._timestamp_ms = later_ms
+
+    @property
+    def step_ms(self) -> int:
+        """How long after a proof the next one may be made."""
+        return self._parameters.moratorium_ms + STEP_MARGIN_MS
 
     def sign(self) -> SignedPayload:
         """A new proof of where the walker is."""
@@ -173,6 +187,24 @@ async def submit_until_decided(
                 state = Unknown()
                 await trio.sleep(RETRY_SECONDS)
     return Waiting() if isinstance(state, Unknown) else state
+
+
+async def prove_here(walker: Walker, clients: Sequence[NodeClient], first: int) -> tuple[SignedPayload, ProofState]:
+    """Prove where the walker is, in another triangle of the place if need be; the last proof, and what became of it."""
+    while True:
+        signed = walker.sign()
+        state = await submit_until_decided(clients, first, signed)
+        if not (isinstance(state, Refused) and walker.try_elsewhere(state)):
+            return signed, state
+
+
+def start_in_a_city(index: int, places: random.Random) -> tuple[float, float]:
+    """Where walker `index` begins: latitude and longitude, each city in turn."""
+    lat, lon = CITIES[index % len(CITIES)]
+    return (
+        lat + places.uniform(-CITY_RADIUS_DEGREES, CITY_RADIUS_DEGREES),
+        lon + places.uniform(-CITY_RADIUS_DEGREES, CITY_RADIUS_DEGREES),
+    )
 
 
 class Walkers:
@@ -227,11 +259,7 @@ class Walkers:
         return self._result
 
     def _new_walker(self, index: int, places: random.Random) -> Walker:
-        lat, lon = CITIES[index % len(CITIES)]
-        start = (
-            lat + places.uniform(-CITY_RADIUS_DEGREES, CITY_RADIUS_DEGREES),
-            lon + places.uniform(-CITY_RADIUS_DEGREES, CITY_RADIUS_DEGREES),
-        )
+        start = start_in_a_city(index, places)
         return Walker(self._parameters, start=start, clock=self._clock, seed=places.getrandbits(64))
 
     async def _walk(self, walker: Walker, share: int) -> None:
@@ -258,11 +286,6 @@ class Walkers:
 
     async def _prove(self, walker: Walker, node: int) -> ProofRecord:
         begun_at = trio.current_time()
-        while True:
-            signed = walker.sign()
-            state = await submit_until_decided(self._clients, node, signed)
-            if isinstance(state, Refused) and walker.try_elsewhere(state):
-                continue
-            is_final = isinstance(state, Final)
-            finality_ms = (trio.current_time() - begun_at) * 1000 if is_final else None
-            return ProofRecord(proof_id_of(signed), state, finality_ms)
+        signed, state = await prove_here(walker, self._clients, node)
+        finality_ms = (trio.current_time() - begun_at) * 1000 if isinstance(state, Final) else None
+        return ProofRecord(proof_id_of(signed), state, finality_ms)

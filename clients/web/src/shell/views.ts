@@ -14,10 +14,12 @@ export interface Page {
 /** What the bar shows, in its order. */
 export const IN_THE_BAR = ["", "prove", "wallet", "explorer", "node"] as const;
 
+const globe = () => import("../views/globe/globe.tsx");
 const explorer = () => import("../views/explorer/explorer.tsx");
 
 export const PAGES: Readonly<Record<string, Page>> = {
-  "": { title: shell.globe, load: () => import("../views/globe/globe.tsx") },
+  "": { title: shell.globe, load: globe },
+  map: { title: shell.globe, load: globe },
   prove: { title: shell.prove, load: () => import("../views/prove/prove.tsx") },
   wallet: { title: shell.wallet, load: () => import("../views/wallet/wallet.tsx") },
   receipt: { title: shell.receipt, load: () => import("../views/receipt/receipt.tsx") },

@@ -1,5 +1,207 @@
-import type { Place } from "../../shell/router.ts";
+// The live view and the map: one globe, with the network beside it. `#/map/LAT/LON/ZOOM` is the same page at a place, and
+// `?triangle=ID` opens a triangle.
+import { useEffect, useRef, useState } from "preact/hooks";
+import { useEvents } from "../../shell/feed.ts";
+import { useAnswer } from "../../shell/node.ts";
+import { link, type Place } from "../../shell/router.ts";
+import { say } from "../../shell/texts.ts";
+import { globe } from "../../texts/globe.ts";
+import { useAccount } from "../../wallet/accounts.ts";
+import { addressParts, cameraOf, lookingAt, metresPerPx, spotOf, type Camera, type Size, type Spot } from "../../globe/camera.ts";
+import { GlobeButton, GlobeCanvas } from "../../globe/canvas.tsx";
+import { length } from "../../globe/lengths.ts";
+import { cornersOf } from "../../globe/lights.ts";
+import { middle } from "../../globe/mesh.ts";
+import type { Standing } from "../../globe/scene.ts";
+import type { Stage } from "../../globe/stage.ts";
+import { roundLengthM } from "../../globe/round-length.ts";
+import { clicked, nearbyQuery, standings, type NearbyResult } from "../../globe/standing.ts";
+import { whereabouts, type Whereabouts } from "../../globe/whereabouts.ts";
+import { HAPPENINGS, HappenedCard } from "./happened.tsx";
+import { NearbyCard } from "./nearby.tsx";
+import { NetworkCard } from "./network.tsx";
+import { sideM, TrianglePanel } from "./panel.tsx";
+import { VotesCard } from "./votes.tsx";
 
-export default function Globe({ place }: { place: Place }) {
-  return <p>{place.parts.join("/")}</p>;
+const START_LAT = 25;
+const MINUTES_PER_DEGREE = 4;
+/** Before the chain's own rules are here. */
+const RULES = { SEEDED_LEVEL: 10, SUBDIVISION_CLICKS: 11 };
+const NEARBY_MS = 30_000;
+const OWN_PROOFS = { limit: 100 };
+/** A triangle that is looked at fills a part of the view. */
+const LOOK_SIDES = 3;
+const HERE_ACROSS_M = 30_000;
+const SCALE_PX_MAX = 110;
+
+/** The part of the Earth whose clocks go like this device's. */
+function startSpot(): Spot {
+  return { lat: START_LAT, lon: -new Date().getTimezoneOffset() / MINUTES_PER_DEGREE };
+}
+
+export default function GlobeView({ place }: { place: Place }) {
+  const stage = useRef<Stage | null>(null);
+  const [view, setView] = useState<{ camera: Camera; size: Size } | null>(null);
+  const [spot, setSpot] = useState<Spot | null>(() => spotOfTriangle(place.query.get("triangle")));
+  const [chosen, setChosen] = useState<Standing | null>(null);
+  const [here, setHere] = useState<Whereabouts | { state: "looking" } | null>(null);
+  const address = useRef(location.hash);
+  const isUntouched = useRef(place.parts.length < 3 && spot === null);
+
+  const account = useAccount()?.address ?? null;
+  const rules = useAnswer<typeof RULES>("/proof/config").answer ?? RULES;
+  const query = view && nearbyQuery(view.camera, view.size, rules.SEEDED_LEVEL, account);
+  const nearby = useStanding(query);
+  const own = useAnswer<{ proofs: Spot[] }>(account && `/account/${account}/proofs`, OWN_PROOFS).answer?.proofs;
+
+  useEvents(HAPPENINGS, ({ kind, data }) => {
+    if (kind !== "proof_finalised" || !stage.current) return;
+    stage.current.light(data.triangleId);
+    if (!isUntouched.current) return;
+    // The first proof is shown to whoever has not begun to look around, wherever it is.
+    isUntouched.current = false;
+    const corners = cornersOf(data.triangleId);
+    if (corners && !stage.current.isSeen(middle(...corners))) stage.current.fly({ ...stage.current.camera, ...spotOf(middle(...corners)) });
+  });
+
+  useEffect(() => {
+    stage.current?.show({
+      triangles: nearby.triangles,
+      clicksMax: rules.SUBDIVISION_CLICKS,
+      chosen: chosen?.corners ?? null,
+      here: here?.state === "found" ? here.here : null,
+      own: own ?? [],
+    });
+  }, [nearby.triangles, rules, chosen, here, own, view === null]);
+
+  // Somebody followed a link, or wrote an address: it is not the one that this page wrote itself.
+  useEffect(() => {
+    if (location.hash === address.current) return;
+    address.current = location.hash;
+    const triangle = spotOfTriangle(place.query.get("triangle"));
+    const target = stage.current && cameraAt(place, stage.current.size);
+    setSpot(triangle);
+    if (!triangle) setChosen(null);
+    if (target) stage.current?.fly(target);
+  }, [place]);
+
+  // The address follows what is seen, so that it can be shared; it is no step that "back" would undo.
+  useEffect(() => {
+    if (!view || (isUntouched.current && !chosen)) return;
+    const written = `${link("map", ...addressParts(view.camera))}${chosen ? `?triangle=${encodeURIComponent(chosen.triangleId)}` : ""}`;
+    if (written === location.hash) return;
+    address.current = written;
+    history.replaceState(history.state, "", written);
+  }, [view, chosen]);
+
+  const look = (triangle: Standing) => {
+    const size = stage.current!.size;
+    stage.current!.fly(lookingAt(spotOf(middle(...triangle.corners)), sideM(triangle.corners) * LOOK_SIDES, size));
+  };
+  const findMe = async () => {
+    setHere({ state: "looking" });
+    const found = await whereabouts();
+    setHere(found);
+    if (found.state === "found" && stage.current) {
+      isUntouched.current = false;
+      stage.current.fly(lookingAt(found.here, Math.max(HERE_ACROSS_M, found.here.accuracyM * 4), stage.current.size));
+    }
+  };
+  const show = (triangleId: string) => {
+    const corners = cornersOf(triangleId);
+    if (!corners || !stage.current) return;
+    isUntouched.current = false;
+    stage.current.fly(lookingAt(spotOf(middle(...corners)), sideM(corners) * LOOK_SIDES * 2, stage.current.size));
+    setSpot(spotOf(middle(...corners)));
+  };
+  const begun = (made: Stage | null) => {
+    stage.current = made;
+    if (made) Object.assign(made, { camera: cameraAt(place, made.size) ?? made.camera });
+  };
+
+  return (
+    <div class="globe-page">
+      <div class="globe-first">
+        <GlobeCanvas
+          camera={{ ...startSpot(), zoom: 0 }}
+          onStage={begun}
+          settled={(camera, size, byHand) => {
+            if (byHand) isUntouched.current = false;
+            setView({ camera, size });
+          }}
+          tapped={(tapped, lit) => {
+            const corners = lit === null ? null : cornersOf(lit);
+            setSpot(corners ? spotOf(middle(...corners)) : tapped);
+          }}
+          buttons={<GlobeButton label={say(globe.whereAmI)} path="M8 1v3M8 12v3M1 8h3M12 8h3M8 4.5a3.5 3.5 0 1 0 0 7 3.5 3.5 0 1 0 0-7" onPress={() => void findMe()} />}
+        >
+          {view && <Scale camera={view.camera} />}
+        </GlobeCanvas>
+        <p role="status" class="globe-status">
+          {here ? <Whereabout {...here} /> : query === null && <span class="quiet">{say(globe.hint)}</span>}
+        </p>
+      </div>
+      <div class="globe-side">
+        {spot && (
+          <TrianglePanel
+            spot={spot}
+            account={account}
+            clicksMax={rules.SUBDIVISION_CLICKS}
+            onFound={setChosen}
+            onLook={look}
+            onClose={() => {
+              setSpot(null);
+              setChosen(null);
+            }}
+          />
+        )}
+        <NetworkCard />
+        {query !== null && <NearbyCard triangles={nearby.triangles} isTruncated={nearby.isTruncated} hasAccount={account !== null} />}
+        <HappenedCard onShow={show} />
+        <VotesCard />
+      </div>
+    </div>
+  );
+}
+
+function Whereabout(found: Whereabouts | { state: "looking" }) {
+  if (found.state === "found") return <span>{say(globe.foundYou, { metres: Math.round(found.here.accuracyM) })}</span>;
+  return <span class={found.state === "looking" ? "quiet" : "warn"}>{say(globe[found.state])}</span>;
+}
+
+function Scale({ camera }: { camera: Camera }) {
+  const metres = roundLengthM(metresPerPx(camera.zoom) * SCALE_PX_MAX);
+  return (
+    <span class="globe-scale" style={{ width: `${metres / metresPerPx(camera.zoom)}px` }}>
+      {length(metres)}
+    </span>
+  );
+}
+
+/** The triangles that the view asks for, with clicks as they come. */
+function useStanding(query: Record<string, string | number> | null): { triangles: readonly Standing[]; isTruncated: boolean } {
+  const { answer, again } = useAnswer<{ result: NearbyResult }>(query && "/mesh/nearby", query ?? {}, NEARBY_MS);
+  const [triangles, setTriangles] = useState<readonly Standing[]>([]);
+  useEffect(() => {
+    if (answer) setTriangles(standings(answer.result.triangles));
+    else if (query === null) setTriangles([]);
+  }, [answer, query === null]);
+  useEvents(HAPPENINGS, ({ kind, data }) => {
+    if (kind === "proof_finalised") setTriangles((before) => clicked(before, data.triangleId, data.clicks));
+    else if (triangles.some(({ triangleId }) => triangleId === data.triangleId)) again();
+  });
+  return { triangles, isTruncated: answer?.result.truncated ?? false };
+}
+
+/** What the address says: a place, or else a triangle to look at. */
+function cameraAt({ parts, query }: Place, size: Size): Camera | null {
+  const named = cameraOf(parts.slice(1), size);
+  if (named) return named;
+  const corners = cornersOf(query.get("triangle") ?? "");
+  return corners && lookingAt(spotOf(middle(...corners)), sideM(corners) * LOOK_SIDES, size);
+}
+
+function spotOfTriangle(triangleId: string | null): Spot | null {
+  const corners = cornersOf(triangleId ?? "");
+  return corners && spotOf(middle(...corners));
 }

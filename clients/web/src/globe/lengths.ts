@@ -1,0 +1,12 @@
+// Lengths on the ground, as people say them.
+import { say } from "../shell/texts.ts";
+import { locale } from "../shell/times.ts";
+import { globe } from "../texts/globe.ts";
+
+/** "13.8 km", "420 m", "3.4 m". */
+export function length(metres: number): string {
+  const isFar = metres >= 1_000;
+  const value = isFar ? metres / 1_000 : metres;
+  const written = new Intl.NumberFormat(locale(), { maximumFractionDigits: value < 100 ? 1 : 0 }).format(value);
+  return say(isFar ? globe.kilometres : globe.metres, { value: written });
+}

@@ -1,0 +1,212 @@
+// The canvas in the page: keeps what is on it, and draws when something has changed, never else.
+import { Projection, spotOf, within, type Camera, type Size, type Spot } from "./camera.ts";
+import { coloursOf, type Colours } from "./colours.ts";
+import { draw, OUTLINES_GONE_ZOOM } from "./draw.ts";
+import { FLIGHT_MS, inFlight } from "./flight.ts";
+import { followHands } from "./gestures.ts";
+import { flare, Lights } from "./lights.ts";
+import { outlines, type Detail, type Outlines } from "./outlines.ts";
+import type { Scene } from "./scene.ts";
+
+export interface Told {
+  /** The camera stands still again. `byHand`: the person moved it. */
+  settled: (camera: Camera, size: Size, byHand: boolean) => void;
+  /** A place was tapped, near enough to a light or not. */
+  tapped: (spot: Spot, litTriangle: string | null) => void;
+}
+
+const SETTLED_MS = 250;
+const NEAR_LIGHT_PX = 14;
+const FINE_FROM_ZOOM = 4.6;
+/** More than a screen of a phone has would only cost time. */
+const PIXEL_RATIO_MAX = 2.5;
+
+type Shown = Omit<Scene, "camera" | "size" | "outlines" | "lights" | "isMiddleMarked">;
+
+export class Stage {
+  readonly lights = new Lights();
+  camera: Camera;
+  size: Size = { width: 1, height: 1 };
+  readonly #canvas: HTMLCanvasElement;
+  readonly #told: Told;
+  readonly #stop = new AbortController();
+  readonly #still = matchMedia("(prefers-reduced-motion: reduce)");
+  #shown: Shown = { triangles: [], clicksMax: 1, chosen: null, here: null, own: [] };
+  #outlines = new Map<Detail, Outlines>();
+  #colours: Colours | null = null;
+  #flight: { from: Camera; to: Camera; since: number } | null = null;
+  #frame = 0;
+  #settling = 0;
+  #wakes = 0;
+
+  constructor(canvas: HTMLCanvasElement, camera: Camera, told: Told) {
+    this.#canvas = canvas;
+    this.#told = told;
+    this.camera = camera;
+    const { signal } = this.#stop;
+    const resized = new ResizeObserver(() => this.#fit());
+    resized.observe(canvas);
+    signal.addEventListener("abort", () => resized.disconnect());
+    this.#fit();
+    for (const query of ["(prefers-color-scheme: dark)", "(prefers-contrast: more)"]) {
+      matchMedia(query).addEventListener("change", () => this.recolour(), { signal });
+    }
+    for (const kind of ["focus", "blur"]) canvas.addEventListener(kind, () => this.redraw(), { signal });
+    const hands = {
+      camera: () => this.camera,
+      size: () => this.size,
+      move: (camera: Camera) => this.#move(camera, true),
+      tap: (x: number, y: number) => this.#tap(x, y),
+    };
+    followHands(canvas, hands, signal);
+  }
+
+  close(): void {
+    this.#stop.abort();
+    cancelAnimationFrame(this.#frame);
+    clearTimeout(this.#settling);
+    clearTimeout(this.#wakes);
+  }
+
+  show(shown: Partial<Shown>): void {
+    this.#shown = { ...this.#shown, ...shown };
+    this.redraw();
+  }
+
+  light(triangleId: string): void {
+    if (this.lights.light(triangleId, performance.now())) this.redraw();
+  }
+
+  /** Goes there; at once where nothing may move. */
+  fly(to: Camera): void {
+    const target = within(to, this.size);
+    if (this.#still.matches) this.#move(target, false);
+    else {
+      this.#flight = { from: this.camera, to: target, since: performance.now() };
+      this.redraw();
+    }
+  }
+
+  /** Whether a place is on the side that is seen, and on the screen. */
+  isSeen(point: readonly [number, number, number]): boolean {
+    const { x, y, depth } = new Projection(this.camera, this.size).see([...point]);
+    return depth > 0 && Math.abs(x) < this.size.width / 2 && Math.abs(y) < this.size.height / 2;
+  }
+
+  recolour(): void {
+    this.#colours = null;
+    this.redraw();
+  }
+
+  redraw(): void {
+    if (this.#frame === 0 && !this.#stop.signal.aborted) this.#frame = requestAnimationFrame((now) => this.#draw(now));
+  }
+
+  #draw(now: number): void {
+    this.#frame = 0;
+    if (this.#flight) {
+      const share = Math.min(1, Math.max(0, (now - this.#flight.since) / FLIGHT_MS));
+      this.camera = within(inFlight(this.#flight.from, this.#flight.to, this.size, share), this.size);
+      if (share === 1) this.#flight = null;
+      this.#settleSoon(false);
+    }
+    const context = this.#canvas.getContext("2d");
+    if (!context) return;
+    this.#colours ??= coloursOf(this.#canvas);
+    const { width, height } = this.size;
+    const ratio = this.#canvas.width / width;
+    context.setTransform(ratio, 0, 0, ratio, this.#canvas.width / 2, this.#canvas.height / 2);
+    const scene: Scene = {
+      ...this.#shown,
+      camera: this.camera,
+      size: { width, height },
+      outlines: this.#outlinesFor(this.camera.zoom),
+      lights: this.lights.all(),
+      isMiddleMarked: this.#canvas.matches(":focus-visible"),
+    };
+    draw(context, scene, this.#colours, now, this.#still.matches);
+    this.#tell(scene, now);
+    this.#drawAgain(now);
+  }
+
+  /** The next frame while something moves; else when a light goes out. */
+  #drawAgain(now: number): void {
+    clearTimeout(this.#wakes);
+    const at = this.lights.changesAt(now, this.#still.matches);
+    if (this.#flight || (at !== null && at <= now)) this.redraw();
+    else if (at !== null) this.#wakes = setTimeout(() => this.redraw(), at - now) as unknown as number;
+  }
+
+  /** What was drawn, for those who cannot look: tests, and tools that help. */
+  #tell({ camera, triangles, lights, outlines: drawn }: Scene, now: number): void {
+    const data = this.#canvas.dataset;
+    const lit = lights.filter((light) => flare(light, now, this.#still.matches) > 0);
+    const said = {
+      lat: camera.lat.toFixed(5),
+      lon: camera.lon.toFixed(5),
+      zoom: camera.zoom.toFixed(2),
+      triangles: String(triangles.length),
+      lit: lit.map(({ triangleId }) => triangleId).join(" "),
+      glowing: String(lights.length),
+      land: String(drawn?.land.length ?? 0),
+      frames: String(Number(data["frames"] ?? 0) + 1),
+    };
+    for (const [name, value] of Object.entries(said)) if (data[name] !== value) data[name] = value;
+  }
+
+  /** The best set that is here; a better one is fetched, and drawn when it comes. */
+  #outlinesFor(zoom: number): Outlines | null {
+    if (zoom >= OUTLINES_GONE_ZOOM) return null;
+    const wanted: Detail = zoom >= FINE_FROM_ZOOM ? "fine" : "coarse";
+    if (!this.#outlines.has(wanted)) void this.#fetchOutlines(wanted);
+    return this.#outlines.get(wanted) ?? this.#outlines.get("coarse") ?? this.#outlines.get("fine") ?? null;
+  }
+
+  async #fetchOutlines(detail: Detail): Promise<void> {
+    try {
+      const set = await outlines(detail);
+      if (this.#outlines.has(detail)) return;
+      this.#outlines.set(detail, set);
+      this.redraw();
+    } catch (error) {
+      // Offline: the globe has its mesh, and the next drawing asks again.
+      if (!(error instanceof TypeError)) throw error;
+    }
+  }
+
+  #move(camera: Camera, byHand: boolean): void {
+    if (byHand) this.#flight = null;
+    this.camera = camera;
+    this.redraw();
+    this.#settleSoon(byHand);
+  }
+
+  #settleSoon(byHand: boolean): void {
+    clearTimeout(this.#settling);
+    this.#settling = setTimeout(() => this.#told.settled(this.camera, this.size, byHand), SETTLED_MS) as unknown as number;
+  }
+
+  #tap(x: number, y: number): void {
+    const projection = new Projection(this.camera, this.size);
+    const point = projection.under(x, y);
+    if (!point) return;
+    const near = this.lights.all().map((light) => {
+      const seen = projection.see(light.middle);
+      return { light, px: seen.depth > 0 ? Math.hypot(seen.x - x, seen.y - y) : Infinity };
+    });
+    const nearest = near.reduce((best, other) => (other.px <= best.px ? other : best), { light: null as null | { triangleId: string }, px: NEAR_LIGHT_PX });
+    this.#told.tapped(spotOf(point), nearest.light?.triangleId ?? null);
+  }
+
+  #fit(): void {
+    const { clientWidth: width, clientHeight: height } = this.#canvas;
+    if (width === 0 || height === 0) return;
+    const ratio = Math.min(PIXEL_RATIO_MAX, devicePixelRatio);
+    this.size = { width, height };
+    this.#canvas.width = Math.round(width * ratio);
+    this.#canvas.height = Math.round(height * ratio);
+    this.camera = within(this.camera, this.size);
+    this.#settleSoon(false);
+    this.redraw();
+  }
+}
