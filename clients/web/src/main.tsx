@@ -5,6 +5,7 @@ import "./shell/theme.css";
 import "./views/prove/prove.css";
 import "./globe/globe.css";
 import "./views/wallet/wallet.css";
+import "./views/receipt/receipt.css";
 
 render(<Shell />, document.getElementById("app")!);
 

@@ -1,9 +1,9 @@
 // Where signed proofs are until they are decided: kept on this device before they are sent, handed in one after another as
 // soon as there is a node, followed until they are final, also after the page was closed meanwhile.
-import { StepError, type Outcome } from "step-client";
+import { StepError, type Outcome, type StepClient } from "step-client";
 import { useEffect, useState } from "preact/hooks";
 import { change, forget, keptUnder } from "../shell/keeping.ts";
-import { client } from "../shell/node.ts";
+import { clientWith } from "../shell/node.ts";
 import type { Refusal } from "../shell/explained.ts";
 import { fetchReceipt, hasReceipt } from "../receipts/kept.ts";
 import { mark } from "./begin.ts";
@@ -13,6 +13,8 @@ import { networkNow, rulesKept, rulesNow } from "./rules.ts";
 const KEPT_UNDER = "proving.outbox/";
 const FOLLOW_MS = 10_000;
 const LOOK_AGAIN_MS = 5_000;
+/** The outbox asks again by itself, and says meanwhile why it has to: one attempt of the client is short. */
+const PATIENCE = { totalMs: 6_000, answerMs: 5_000 };
 
 export interface Outbox {
   entries: readonly Entry[];
@@ -21,6 +23,7 @@ export interface Outbox {
 }
 
 let now: Outbox = { entries: [], sendingId: null };
+let handingIn: Promise<StepClient> | undefined;
 let isLoaded = false;
 let running: Promise<void> | undefined;
 let isWoken = false;
@@ -121,7 +124,8 @@ async function decide(entry: Entry): Promise<boolean> {
     await refuse(id, { code: "WRONG_CHAIN", details: { value: rules.CHAIN_ID, expected: chainId } });
     return true;
   }
-  const to = await client();
+  handingIn ??= clientWith({ retry: PATIENCE });
+  const to = await handingIn;
   const { signal } = abort;
   try {
     if (entry.state === "waiting") {
@@ -137,7 +141,9 @@ async function decide(entry: Entry): Promise<boolean> {
     if (!(error instanceof StepError)) throw error;
     if (error.code === "PENDING") return true;
     if (isUndecided(error)) {
-      await update(id, (before) => before && { ...before, refusal: refusalOf(error) });
+      // While the nodes rest nobody was asked: what they have said before still holds.
+      const isNew = error.attempts.length > 0;
+      await update(id, (before) => before && { ...before, refusal: (!isNew && before.refusal) || refusalOf(error) });
       return false;
     }
     await refuse(id, refusalOf(error));

@@ -1,5 +1,5 @@
 // The nodes that the app speaks with: the one that served it, and those that its operator names in `nodes.json`.
-import { StepClient, StepError, type Query } from "step-client";
+import { StepClient, StepError, type ClientOptions, type Query } from "step-client";
 import { useEffect, useState } from "preact/hooks";
 
 /** The origin of the node that served this page, with the path before `/app/`, where a proxy put one. */
@@ -9,8 +9,13 @@ let asked: Promise<StepClient> | undefined;
 
 /** The one client of this page. */
 export function client(): Promise<StepClient> {
-  asked ??= otherNodes().then((others) => new StepClient([HOME_NODE, ...others]));
+  asked ??= clientWith({});
   return asked;
+}
+
+/** One of the same nodes that has patience of its own. */
+export async function clientWith(options: Partial<ClientOptions>): Promise<StepClient> {
+  return new StepClient([HOME_NODE, ...(await otherNodes())], options);
 }
 
 /** A GET of the API, from whichever node answers. `T` is what docs/http-api.md says of the path. */

@@ -7,8 +7,8 @@ export const prove = {
   place: { en: "Your position", de: "Die Position" },
   find: { en: "Find my position", de: "Meine Position bestimmen" },
   whyAsked: {
-    en: "The browser will ask whether this page may know where you are. It is sent to nobody before you prove it; what is proven is public for ever.",
-    de: "Der Browser fragt gleich, ob diese Seite die Position kennen darf. Gesendet wird sie erst mit einem Beweis; was bewiesen ist, ist für immer öffentlich.",
+    en: "The browser will ask whether this page may know where you are. The page tells it to its node, which answers with the triangle there. What you prove is public for ever.",
+    de: "Der Browser fragt gleich, ob diese Seite die Position kennen darf. Sie nennt sie ihrem Knoten, der das Dreieck dort nennt. Was bewiesen wird, ist für immer öffentlich.",
   },
   within: { en: "within {metres} m", de: "auf {metres} m genau" },
   needed: { en: "{metres} m or better are needed", de: "nötig sind {metres} m oder besser" },

@@ -47,9 +47,6 @@ export default function Prove({ place }: { place: Place }) {
   const clockOffsetMs = useClockOffset(now);
   useEffect(start, []);
 
-  // What became final, of this account, is in its balance.
-  const finals = outbox.entries.filter(({ state }) => state === "final").length;
-  useEffect(() => ledger.again(), [finals]);
   useEvents(["operation_applied"], ledger.again);
 
   const canSimulate = rules !== undefined && isDevnet(rules.CHAIN_ID);
@@ -65,6 +62,12 @@ export default function Prove({ place }: { place: Place }) {
   const known = "heard" in signal && signal.kind !== "old" ? signal.heard.fix : undefined;
   const point = known && { lat: known.lat, lon: known.lon };
   const asked = useHere(point);
+  // What became final is in the balance, and counts in the triangle.
+  const finals = outbox.entries.filter(({ state }) => state === "final").length;
+  useEffect(() => {
+    ledger.again();
+    asked.again();
+  }, [finals]);
 
   const last = lastProofOf(address && lastOf(outbox.entries, address), ledger.answer?.lastProof ?? null);
   const when = rules && point ? readiness(last, point, rules) : { fromMs: null, because: null };
