@@ -32,7 +32,7 @@ const OWN_PROOFS = { limit: 100 };
 /** A triangle that is looked at fills a part of the view. */
 const LOOK_SIDES = 3;
 const HERE_ACROSS_M = 30_000;
-const SCALE_PX_MAX = 110;
+const SCALE_PX_MAX = 150;
 
 /** The part of the Earth whose clocks go like this device's. */
 function startSpot(): Spot {
