@@ -41,6 +41,7 @@ class OtherWallet:
     def __init__(self, context: BrowserContext) -> None:
         self._account = Account.create()
         self.address: str = self._account.address.lower()
+        self.private_key = bytes(self._account.key)
         self.lines: list[str] = []
         self.is_willing = True
         context.expose_function("askOtherWallet", self._answer)

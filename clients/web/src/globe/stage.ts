@@ -138,7 +138,7 @@ export class Stage {
   }
 
   /** What was drawn, for those who cannot look: tests, and tools that help. */
-  #tell({ camera, triangles, lights, outlines: drawn }: Scene, now: number): void {
+  #tell({ camera, triangles, own, lights, outlines: drawn }: Scene, now: number): void {
     const data = this.#canvas.dataset;
     const lit = lights.filter((light) => flare(light, now, this.#still.matches) > 0);
     const said = {
@@ -146,6 +146,7 @@ export class Stage {
       lon: camera.lon.toFixed(5),
       zoom: camera.zoom.toFixed(2),
       triangles: String(triangles.length),
+      own: String(own.length),
       lit: lit.map(({ triangleId }) => triangleId).join(" "),
       glowing: String(lights.length),
       land: String(drawn?.land.length ?? 0),

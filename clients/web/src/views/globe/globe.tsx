@@ -52,11 +52,13 @@ export default function GlobeView({ place }: { place: Place }) {
   const rules = useAnswer<typeof RULES>("/proof/config").answer ?? RULES;
   const query = view && nearbyQuery(view.camera, view.size, rules.SEEDED_LEVEL, account);
   const nearby = useStanding(query);
-  const own = useAnswer<{ proofs: Spot[] }>(account && `/account/${account}/proofs`, OWN_PROOFS).answer?.proofs;
+  const ownProofs = useAnswer<{ proofs: Spot[] }>(account && `/account/${account}/proofs`, OWN_PROOFS);
+  const own = ownProofs.answer?.proofs;
 
   useEvents(HAPPENINGS, ({ kind, data }) => {
     if (kind !== "proof_finalised" || !stage.current) return;
     stage.current.light(data.triangleId);
+    if (data.account === account) ownProofs.again();
     if (!isUntouched.current) return;
     // The first proof is shown to whoever has not begun to look around, wherever it is.
     isUntouched.current = false;
@@ -121,6 +123,7 @@ export default function GlobeView({ place }: { place: Place }) {
 
   return (
     <div class="globe-page">
+      <h1 class="unseen">{say(globe.globe)}</h1>
       <div class="globe-first">
         <GlobeCanvas
           camera={{ ...startSpot(), zoom: 0 }}
