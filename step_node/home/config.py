@@ -44,8 +44,13 @@ NodeOrigin = Annotated[
 ]
 """Where a node is asked, without a path."""
 
+WalletOrigin = Annotated[
+    str, Field(pattern=r"^(https|wss)://[a-z0-9.-]{1,253}(:[0-9]{1,5})?$", examples=["wss://relay.example"])
+]
+"""Where a wallet's connector asks, without a path."""
+
 WEB_APP_NODES_MAX: Final = 32
-"""They stand in a header of every file of the app."""
+"""They stand in a header of every file of the app, and so do a wallet's origins."""
 
 Port = Annotated[int, Field(ge=0, le=65_535)]
 
@@ -98,6 +103,11 @@ class ApiConfig(_Section):
     web_app_nodes: Annotated[tuple[NodeOrigin, ...], Field(max_length=WEB_APP_NODES_MAX), RELOADABLE] = ()
     """Other nodes of the chain, as "https://node.example", which the web app asks when this one does not answer; its
     content security policy lets it ask no others."""
+    web_app_wallet: Annotated[Path | None, RELOADABLE, Field(examples=["wallet-adapter.js"])] = None
+    """A JavaScript module of yours, relative to the home, by which the web app offers one more wallet, such as
+    WalletConnect with an id of your own (web-app.md). It is read again with the settings."""
+    web_app_wallet_origins: Annotated[tuple[WalletOrigin, ...], Field(max_length=WEB_APP_NODES_MAX), RELOADABLE] = ()
+    """Servers of others that this module speaks with, as "wss://relay.example": the app may ask them too."""
 
 
 class MetricsConfig(_Section):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final, TypeAlias
 
 from step_node.api.server.tls import load_tls
+from step_node.api.web_app import read_wallet_adapter
 from step_node.chain.genesis import load_genesis
 from step_node.clock import SystemClock
 from step_node.errors import StepNodeError
@@ -109,5 +110,18 @@ def _log_file(home: NodeHome, config: NodeConfig) -> None:
         raise StepNodeError(f"log.file: {path} cannot be written; make its directory, or give it to the node's user")
 
 
-CHECKS: Final[Sequence[Check]] = (_genesis, _p2p_key, _keystore, _certificate, _mongodb_uri, _log_file)
+def _wallet_adapter(home: NodeHome, config: NodeConfig) -> None:
+    if config.api.web_app_wallet is not None:
+        read_wallet_adapter(home.root / config.api.web_app_wallet)
+
+
+CHECKS: Final[Sequence[Check]] = (
+    _genesis,
+    _p2p_key,
+    _keystore,
+    _certificate,
+    _wallet_adapter,
+    _mongodb_uri,
+    _log_file,
+)
 """What is looked at besides the settings themselves."""

@@ -23,7 +23,7 @@ from step_node.api.server.tls import Tls, load_tls
 from step_node.api.services import ApiServices
 from step_node.api.status.node import NodeStatus
 from step_node.api.submissions.intake import Intake
-from step_node.api.web_app import WebApp, app_url
+from step_node.api.web_app import WebApp, app_url, read_wallet_adapter
 from step_node.chain.genesis import Genesis
 from step_node.clock import SystemClock
 from step_node.errors import StepNodeError, leaves
@@ -102,7 +102,7 @@ async def run_node(
                 wait_ms_max=config.api.wait_ms_max,
                 account_submissions_per_minute=config.api.account_submissions_per_minute,
                 event_limits=_event_limits(config, limits.connections_max),
-                web_app=WebApp(config.api.web_app, config.api.web_app_nodes),
+                web_app=_web_app(home, config),
             )
             port = await nursery.start(
                 partial(
@@ -193,6 +193,16 @@ def _tls(home: NodeHome, config: NodeConfig) -> Tls | None:
     return load_tls(home.root / certificate, home.root / key, now_ms=SystemClock().now_ms())
 
 
+def _web_app(home: NodeHome, config: NodeConfig) -> WebApp:
+    adapter = config.api.web_app_wallet
+    return WebApp(
+        config.api.web_app,
+        config.api.web_app_nodes,
+        None if adapter is None else read_wallet_adapter(home.root / adapter),
+        config.api.web_app_wallet_origins,
+    )
+
+
 def _reload_intake(intake: Intake, config: NodeConfig) -> Change:
     return partial(intake.set, breaker_settings(config.intake))
 
@@ -206,11 +216,12 @@ def _reload_api(reloader: Reloader, home: NodeHome, files_max: int, services: Ap
 
     def prepare(config: NodeConfig) -> Callable[[], None]:
         limits, cors, tls = _api_limits(config, files_max), Cors(frozenset(config.api.cors_origins)), _tls(home, config)
+        web_app = _web_app(home, config)
 
         def change() -> None:
             served.change(limits, cors, tls)
             services.account_quotas.limit = config.api.account_submissions_per_minute
-            services.web_app.is_served, services.web_app.nodes = config.api.web_app, config.api.web_app_nodes
+            services.web_app.take(web_app)
             services.event_places.limits = _event_limits(config, limits.connections_max)
 
         return change
@@ -229,6 +240,8 @@ def _reload_api(reloader: Reloader, home: NodeHome, files_max: int, services: Ap
         "tls_key",
         "web_app",
         "web_app_nodes",
+        "web_app_wallet",
+        "web_app_wallet_origins",
     )
     reloader.register([f"api.{name}" for name in names], prepare)
 

@@ -8,13 +8,16 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import httpx
+import pytest
 import trio
 
 from step_node.api.app import create_app
 from step_node.api.server.limits import COST_MS_DEFAULT, cost_ms_of
-from step_node.api.web_app import WebApp
+from step_node.api.web_app import WALLET_ADAPTER_BYTES_MAX, WebApp, read_wallet_adapter
+from step_node.errors import StepNodeError
 from tests.api.made_up_node import MadeUpNode
 from tests.api.serving import serve
 from tests.web.app import SERVED
@@ -109,6 +112,36 @@ async def test_nodes_that_the_operator_names_may_be_asked_and_the_app_is_told(no
         assert f"connect-src 'self' {' '.join(others)};" in policy
     async with told(node, WebApp()) as client:
         assert (await client.get("/app/nodes.json")).json() == []
+
+
+async def test_a_wallet_of_the_operators_is_served_and_may_ask_its_own_servers(node: MadeUpNode) -> None:
+    module = b"export async function connect() {}"
+    web_app = WebApp(wallet_adapter=module, wallet_origins=("wss://relay.example",))
+    async with told(node, web_app) as client:
+        answer = await client.get("/app/wallet-adapter.js")
+        assert (answer.content, answer.headers["content-type"]) == (module, TYPES["js"])
+        assert answer.headers["cache-control"] == "no-cache"
+        policy = (await client.get("/app/")).headers["content-security-policy"]
+        assert "connect-src 'self' wss://relay.example;" in policy
+        assert "script-src 'self';" in policy
+        # Another one, and then none.
+        web_app.take(WebApp(wallet_adapter=b"export const another = 1;"))
+        changed = await client.get("/app/wallet-adapter.js", headers={"If-None-Match": answer.headers["etag"]})
+        assert (changed.status_code, changed.content) == (200, b"export const another = 1;")
+        web_app.take(WebApp())
+        assert (await client.get("/app/wallet-adapter.js")).status_code == 404
+        assert "connect-src 'self';" in (await client.get("/app/")).headers["content-security-policy"]
+
+
+def test_a_wallet_that_cannot_be_read_or_is_too_large_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StepNodeError, match=r"api\.web_app_wallet: .*cannot be read"):
+        read_wallet_adapter(tmp_path / "none.js")
+    path = tmp_path / "wallet-adapter.js"
+    path.write_bytes(b" " * WALLET_ADAPTER_BYTES_MAX)
+    assert len(read_wallet_adapter(path)) == WALLET_ADAPTER_BYTES_MAX
+    path.write_bytes(b" " * (WALLET_ADAPTER_BYTES_MAX + 1))
+    with pytest.raises(StepNodeError, match=r"api\.web_app_wallet: .*at most 4194304 bytes"):
+        read_wallet_adapter(path)
 
 
 async def test_what_the_operator_says_holds_at_once(node: MadeUpNode) -> None:

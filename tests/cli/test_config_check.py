@@ -45,13 +45,26 @@ def test_everything_that_is_wrong_is_told_at_once(
     home.password.write_text("another password")
     (tmp_path / "tls.pem").write_text("no certificate")
     certificate, log_file = tmp_path / "tls.pem", tmp_path / "missing" / "node.log"
-    sets = ("storage.engine=mongodb", f"api.tls_certificate={certificate}", f"api.tls_key={certificate}")
+    sets = (
+        "storage.engine=mongodb",
+        f"api.tls_certificate={certificate}",
+        f"api.tls_key={certificate}",
+        "api.web_app_wallet=none.js",
+    )
     options = [option for one in (*sets, f"log.file={log_file}") for option in ("--set", one)]
     checked = command("config", "check", "--home", home.root, *options)
     assert checked.exit_code == 1
     problems = [line for line in checked.stderr.splitlines() if line.startswith("error: ")]
-    assert "6 of the settings or their files cannot be used" in problems[-1]
-    for named in ("genesis.json", "p2p", "password", "tls.pem", "storage.mongodb_uri", "log.file"):
+    assert "7 of the settings or their files cannot be used" in problems[-1]
+    for named in (
+        "genesis.json",
+        "p2p",
+        "password",
+        "tls.pem",
+        "api.web_app_wallet",
+        "storage.mongodb_uri",
+        "log.file",
+    ):
         assert any(named in problem for problem in problems), named
 
 

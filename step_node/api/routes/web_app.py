@@ -58,7 +58,10 @@ class _File:
 
 
 NODES_FILE: Final = "nodes.json"
-"""Which other nodes the app may ask: the one file that the operator's settings make."""
+"""Which other nodes the app may ask, by the operator's settings."""
+
+WALLET_ADAPTER_FILE: Final = "wallet-adapter.js"
+"""A module of the operator's own, if there is one (ADR 60)."""
 
 
 def web_app_routes(web_app: WebApp) -> APIRouter:
@@ -76,17 +79,22 @@ def web_app_routes(web_app: WebApp) -> APIRouter:
         _check_served(web_app, request.url.path)
         if path == NODES_FILE:
             return _told_nodes(web_app)
-        found = (await run_blocking(_files)).get(path or "index.html")
+        found: _File | None
+        if path == WALLET_ADAPTER_FILE and web_app.wallet_adapter is not None:
+            found = await run_blocking(_wallet_adapter, web_app.wallet_adapter)
+        else:
+            found = (await run_blocking(_files)).get(path or "index.html")
         if found is None:
             raise ApiError(
                 RequestCode.NOT_FOUND,
                 "path: there is no such file of the web app, which begins at /app/",
                 details=Details(value=shown(request.url.path)),
             )
+        others = (*web_app.nodes, *web_app.wallet_origins)
         headers = {
             "ETag": found.tag,
             "Cache-Control": _FOR_EVER if path.startswith("parts/") else _ASK_AGAIN,
-            "Content-Security-Policy": _POLICY.format(nodes="".join(f" {node}" for node in web_app.nodes)),
+            "Content-Security-Policy": _POLICY.format(nodes="".join(f" {other}" for other in others)),
             "Cross-Origin-Opener-Policy": "same-origin",
             "Permissions-Policy": _PERMISSIONS,
             "Referrer-Policy": "no-referrer",
@@ -127,7 +135,14 @@ def _read(folder: Traversable, before: str) -> Iterator[tuple[str, _File]]:
         if entry.is_dir():
             yield from _read(entry, f"{before}{entry.name}/")
         elif media_type := _MEDIA_TYPES.get(entry.name.rpartition(".")[2]):
-            plain = entry.read_bytes()
-            packed = gzip.compress(plain, mtime=0)
-            tag = f'W/"{hashlib.sha256(plain).hexdigest()[:16]}"'
-            yield before + entry.name, _File(plain, packed, tag, media_type)
+            yield before + entry.name, _packed(entry.read_bytes(), media_type)
+
+
+@lru_cache(maxsize=1)
+def _wallet_adapter(content: bytes) -> _File:
+    return _packed(content, _MEDIA_TYPES["js"])
+
+
+def _packed(plain: bytes, media_type: str) -> _File:
+    tag = f'W/"{hashlib.sha256(plain).hexdigest()[:16]}"'
+    return _File(plain, gzip.compress(plain, mtime=0), tag, media_type)

@@ -378,6 +378,39 @@ def test_a_wallet_that_an_extension_injects_signs_in_place_of_a_key(visitor: Vis
     expect(page.get_by_role("alert")).to_contain_text("Nothing was done")
 
 
+_ADAPTER: Final = """
+  export async function connect() {
+    return { name: "The operator's", provider: { request: ({ method, params }) => window.answersFor(method, params) } };
+  }
+"""
+
+
+@pytest.mark.long
+def test_a_module_of_the_operators_is_one_more_wallet(visitor: Visitor, network: Network) -> None:
+    account = Account.create()
+
+    def answer(method: str, params: list[str] | None) -> list[str] | str:
+        if method == "eth_requestAccounts":
+            return [account.address]
+        assert params is not None
+        return f"0x{account.sign_message(encode_defunct(hexstr=params[0])).signature.hex()}"
+
+    visitor.context.expose_function("answersFor", answer)
+    served = {"body": _ADAPTER, "content_type": "text/javascript"}
+    visitor.context.route("**/app/wallet-adapter.js", lambda route: route.fulfill(**served))
+    page = visitor.page(network.app())
+    go(page, "/connect")
+    page.get_by_role("button", name="By this node's own connector").click()
+    expect(page.get_by_role("heading", name="The operator's")).to_be_visible()
+    page.reload()
+    sign_test_message(page)
+    expect(page.get_by_text("verified here")).to_be_visible()
+    served["body"] = "export const nothing = 1;"
+    page.reload()
+    sign_test_message(page)
+    expect(page.get_by_role("alert")).to_contain_text("cannot be used")
+
+
 @pytest.mark.long
 def test_the_wallet_can_be_used_by_anybody(page: Page, payer: StepClient) -> None:
     for part in ("add", "new", "words", "file", "connect"):
