@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, IPvAnyAddress
 
@@ -282,6 +284,19 @@ class SignerConfig(_Section):
     """For tls://: the signer's own certificate, in PEM; no other is taken."""
 
 
+def _dsn(text: str | None) -> str | None:
+    """`text`, if it has what a receiver of errors is found by. It is a secret, and never part of the error."""
+    if text is None:
+        return None
+    with suppress(ValueError):  # Of a port or an address that is none.
+        parts = urlsplit(text)
+        project = parts.path.rpartition("/")[2]
+        is_found = parts.scheme in ("http", "https") and parts.username and parts.hostname and parts.port != 0
+        if is_found and project.isascii() and project.isdigit():
+            return text
+    raise ValueError("must be a DSN, as https://<public key>@<host>/<project>, the project a number")
+
+
 class TelemetryConfig(_Section):
     """Traces and errors, told to programs elsewhere; nothing is, unless a setting says where: docs/telemetry.md."""
 
@@ -291,10 +306,11 @@ class TelemetryConfig(_Section):
     """Where traces of proofs are sent: OTLP over HTTP. Needs the extra `telemetry`."""
     traces_ratio: Annotated[float, Field(ge=0, le=1)] = 0.01
     """The share of proofs that are traced, the same ones on all nodes whose ratio is the same."""
-    errors_dsn: Annotated[str | None, Field(repr=False, examples=[{"file": "/run/credentials/errors_dsn"}]), SECRET] = (
-        None
-    )
-    """Where errors are told: a DSN, as Sentry calls it. Needs the extra `errors`."""
+    errors_dsn: Annotated[
+        str | None, AfterValidator(_dsn), Field(repr=False, examples=[{"file": "/run/credentials/errors_dsn"}]), SECRET
+    ] = None
+    """Where errors are told: a DSN, as Sentry calls it, https://<public key>@<host>/<project>. Needs the extra
+    `errors`."""
 
 
 class NodeConfig(_Section):

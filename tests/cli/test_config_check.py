@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from sentry_sdk.utils import Dsn
 
 from step_node.home.paths import NodeHome
+from step_node.signing.private_file import create_private_file
 from tests.cli.conftest import Command
 
 
@@ -34,6 +36,43 @@ def test_a_mongodb_uri_is_read_though_nobody_is_asked(
     assert "storage.mongodb_uri" in checked.stderr
     assert rule in checked.stderr
     assert "secret" not in checked.stderr
+
+
+@pytest.mark.parametrize(
+    "dsn",
+    [
+        "hunter2",
+        "ftp://hunter2@receiver.example/1",
+        "https://receiver.example/hunter2",
+        "https://hunter2@receiver.example/",
+        "https://hunter2@receiver.example/project",
+        "https://hunter2@/1",
+        "https://hunter2@receiver.example:99999/1",
+        "https://hunter2@[::1/1",
+    ],
+)
+def test_a_dsn_that_is_none_is_wrong_and_not_repeated(
+    command: Command, home: NodeHome, tmp_path: Path, dsn: str
+) -> None:
+    create_private_file(tmp_path / "dsn", dsn.encode())
+    text = home.config.read_text()
+    home.config.write_text(text.replace("[telemetry]\n", f'[telemetry]\nerrors_dsn = {{ file = "{tmp_path}/dsn" }}\n'))
+    checked = command("config", "check", "--home", home.root)
+    assert checked.exit_code == 1
+    assert "telemetry.errors_dsn: must be a DSN, as https://<public key>@<host>/<project>" in checked.stderr
+    assert "hunter2" not in checked.stderr + checked.stdout
+    assert command("config", "show", "--home", home.root).exit_code == 1
+
+
+@pytest.mark.parametrize(
+    "dsn", ["https://0123abcd@receiver.example/42", "http://0123:4567@[::1]:9000/a/path/7", "http://a@b:80/1"]
+)
+def test_a_dsn_is_taken_where_the_receivers_library_takes_it(
+    command: Command, home: NodeHome, monkeypatch: pytest.MonkeyPatch, dsn: str
+) -> None:
+    Dsn(dsn)
+    monkeypatch.setenv("STEP_TELEMETRY__ERRORS_DSN", dsn)
+    assert command("config", "check", "--home", home.root).exit_code == 0
 
 
 def test_everything_that_is_wrong_is_told_at_once(
