@@ -108,7 +108,7 @@ async def create_backup(
             )
         kept = frozenset() if earlier is None else frozenset(file.path for file in earlier.files())
         await run_blocking(files.keep_only, kept)
-        async with open_storage(settings) as storage:
+        async with open_storage(settings, only_reads=True) as storage:
             work = _Creation(home, genesis, storage, files, earlier, progress)
             return await work.run(
                 made_at=format_timestamp(clock.now_ms()), with_keys=with_keys, state_every_batches=state_every_batches

@@ -160,7 +160,7 @@ async def _look_through(home: NodeHome, settings: StorageSettings, progress: Pro
     from step_node.storage.interface import NoChain
     from step_node.storage.open import open_storage
 
-    async with open_storage(settings) as storage:
+    async with open_storage(settings, only_reads=True) as storage:
         try:
             totals = await storage.totals()
         except NoChain:

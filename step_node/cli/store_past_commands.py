@@ -199,7 +199,7 @@ async def _copy(home: NodeHome, config: NodeConfig, target: StorageSettings, dry
     from step_node.storage.open import MongoSettings, SqliteSettings, open_storage
 
     genesis = load_genesis(home.genesis)
-    async with open_storage(storage_settings(home, config.storage), alone=not dry_run) as source:
+    async with open_storage(storage_settings(home, config.storage), alone=not dry_run, only_reads=dry_run) as source:
         if dry_run:
             typer.echo(f"would copy {await CopyPlan.of(source)}")
             return

@@ -112,7 +112,7 @@ async def _statistics(settings: StorageSettings) -> StoreStatistics | None:
     from step_node.storage.open import measure_store, open_storage
 
     sizes = await measure_store(settings)
-    async with open_storage(settings) as storage:
+    async with open_storage(settings, only_reads=True) as storage:
         try:
             head = (await storage.head()).chain
         except NoChain:

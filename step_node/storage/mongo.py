@@ -78,10 +78,12 @@ class MongoStorage(MongoReads, Storage):
         database: str,
         *,
         alone: bool = False,
+        only_reads: bool = False,
         retry_max_s: float = RETRY_MAX_S,
         answers_from: AnswersFrom = "primary",
     ) -> MongoStorage:
-        """Connect to the replica set at `uri`, and make the collections' indexes where there are none.
+        """Connect to the replica set at `uri`, and, unless `only_reads`, make the indexes where there are none, and
+        write down the release.
 
         `answers_from` is where `for_strangers` reads.
 
@@ -98,7 +100,7 @@ class MongoStorage(MongoReads, Storage):
         try:
             opened = await thread.run(begin)
             try:
-                await thread.run(partial(opened.prepare, alone=alone))
+                await thread.run(partial(opened.prepare, alone=alone, only_reads=only_reads))
             except EarlierSchema:
                 if not alone:
                     raise

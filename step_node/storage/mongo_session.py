@@ -113,11 +113,12 @@ class MongoDatabase:
             raise SnapshotBehind(f"its snapshot is of height {found}, and a majority has height {wanted}")
         self.durable.note(found)
 
-    async def prepare(self, *, alone: bool) -> None:
+    async def prepare(self, *, alone: bool, only_reads: bool = False) -> None:
         """Check the server and the schema, and make the indexes in a database that has none yet.
 
         `alone`: no node of the home runs, so a transaction that is open is what a killed one has left, and is ended.
         A database that was being dropped when something cut that short is dropped to the end first.
+        `only_reads`: nothing is written, dropped or ended, and a database that is being dropped is refused.
 
         Raises `StorageMismatch` for a standalone server, a set that has not been initiated, or another schema
         version (`EarlierSchema`: see `mongo_migration`); `StorageUnavailable` when there is no primary.
@@ -133,13 +134,16 @@ class MongoDatabase:
             if alone:
                 await self._end_leftover_transactions()
             meta = self.collection(documents.META)
+            where = f"the database {self._name} on {where_is(self._uri)}"
             if await settled(meta.find_one(documents.REMOVING)) is not None:
+                if only_reads:
+                    raise StorageMismatch(f"{where} is being dropped, or that was cut short: the next start ends it")
                 await self.drop()
             schema = await settled(meta.find_one({"_id": "schema"}))
             if schema is not None:
-                where = f"the database {self._name} on {where_is(self._uri)}"
                 require_same_schema(schema["version"], where, release=schema.get("release"))
-            await self.sign()
+            if not only_reads:
+                await self.sign()
 
     async def sign(self) -> None:
         """Make the indexes, and then say which schema the store has. Raises what PyMongo does."""

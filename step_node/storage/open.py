@@ -53,24 +53,31 @@ StorageSettings: TypeAlias = MemorySettings | SqliteSettings | MongoSettings
 
 
 @asynccontextmanager
-async def open_storage(settings: StorageSettings, *, alone: bool = False) -> AsyncIterator[Storage]:
+async def open_storage(
+    settings: StorageSettings, *, alone: bool = False, only_reads: bool = False
+) -> AsyncIterator[Storage]:
     """The store, open for as long as the context lasts.
 
     `alone`: the caller holds the lock of the home that the store belongs to, so no node can have it open. Only then is
     a store of an earlier schema brought to the present one (a node of the earlier release that ran beside it would go
     on with a file that is not the store any more), and only then are transactions ended that were left open.
 
+    `only_reads`: the caller looks at a store that may be a running node's, perhaps of another release and with the
+    rights of a reader; opening it changes nothing in a database. Not with `alone`.
+
     Raises `StorageMismatch` when what is there is not a store that this program can use (`EarlierSchema` where `alone`
     would help), and `StorageUnavailable` when it cannot be reached.
     """
-    store = await _opened(settings, alone=alone)
+    if alone and only_reads:
+        raise ValueError("who is alone with a store ends what was left open in it, which is not only reading")
+    store = await _opened(settings, alone=alone, only_reads=only_reads)
     try:
         yield store
     finally:
         await store.close()
 
 
-async def _opened(settings: StorageSettings, *, alone: bool) -> Storage:
+async def _opened(settings: StorageSettings, *, alone: bool, only_reads: bool) -> Storage:
     match settings:
         case MemorySettings():
             return MemoryStorage()
@@ -78,7 +85,12 @@ async def _opened(settings: StorageSettings, *, alone: bool) -> Storage:
             return await SqliteStorage.open(path, alone=alone)
         case MongoSettings(uri, database, retry_max_s, answers_from):
             return await MongoStorage.open(
-                uri, database, alone=alone, retry_max_s=retry_max_s, answers_from=answers_from
+                uri,
+                database,
+                alone=alone,
+                only_reads=only_reads,
+                retry_max_s=retry_max_s,
+                answers_from=answers_from,
             )
 
 

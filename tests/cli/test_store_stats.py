@@ -6,7 +6,9 @@ import json
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
+import pymongo
 import pytest
 import trio
 
@@ -65,6 +67,33 @@ def test_what_is_in_a_mongodb_store_is_told(command: Command, tmp_path: Path, mo
     refused = command("store", "stats", "--home", home.root)
     assert refused.exit_code == 1
     assert "holds no STEP store; the node has not been started yet" in refused.stderr
+
+
+def test_who_looks_at_a_mongodb_store_changes_nothing_in_it(command: Command, tmp_path: Path, mongodb_uri: str) -> None:
+    storage = StorageConfig(engine="mongodb", mongodb_uri=mongodb_uri, mongodb_database=new_database_name())
+    home = home_with_chain(tmp_path / "node", storage)
+    with pymongo.MongoClient[dict[str, Any]](mongodb_uri) as client:
+        database = client[storage.mongodb_database]
+        # As another release has left it, with other indexes.
+        database.meta.update_one({"_id": "schema"}, {"$set": {"release": "of another release"}})
+        database.accounts.drop_indexes()
+
+        def everything() -> dict[str, object]:
+            return {
+                name: (list(database[name].find().sort("_id")), database[name].index_information())
+                for name in sorted(database.list_collection_names())
+            }
+
+        before = everything()
+        for words in (
+            ("store", "stats", "--home", home.root),
+            ("store", "verify", "--home", home.root),
+            ("store", "migrate", "--home", home.root, "--to", "sqlite", "--dry-run"),
+            ("backup", "create", "--home", home.root, "--output", tmp_path / "backup"),
+        ):
+            result = command(*words)
+            assert result.exit_code == 0, result.stderr
+            assert everything() == before, words
 
 
 def test_a_home_without_a_store_and_one_without_a_chain_are_errors(command: Command, tmp_path: Path) -> None:

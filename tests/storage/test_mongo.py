@@ -13,7 +13,7 @@ import pytest
 import trio.testing
 
 from mesh import LEVEL_MAX, TriangleId, centroid, locate, polygon
-from step_node.storage.interface import SCHEMA_VERSION, StorageMismatch, StorageUnavailable
+from step_node.storage.interface import SCHEMA_VERSION, NoChain, StorageMismatch, StorageUnavailable
 from step_node.storage.mongo import MongoStorage
 from step_node.storage.mongo_documents import triangle_centroid
 from step_node.storage.mongo_driver import SOCKET_TIMEOUT_MS
@@ -156,6 +156,24 @@ async def test_a_newer_schema_is_refused_naming_both_versions(mongodb_uri: str, 
     database.meta.insert_one({"_id": "schema", "version": 7})
     with pytest.raises(StorageMismatch, match=rf"schema version 7.*versions up to {SCHEMA_VERSION}"):
         await MongoStorage.open(mongodb_uri, database.name)
+
+
+async def test_who_only_reads_makes_nothing_and_ends_nothing_that_was_being_dropped(
+    mongodb_uri: str, database: Any
+) -> None:
+    settings = MongoSettings(mongodb_uri, database.name)
+    async with open_storage(settings, only_reads=True) as store:
+        with pytest.raises(NoChain):
+            await store.head()
+    assert database.list_collection_names() == []
+    database.meta.insert_one({"_id": "removing", "removing": True})
+    with pytest.raises(StorageMismatch, match="is being dropped, or that was cut short: the next start ends it"):
+        async with open_storage(settings, only_reads=True):
+            pass
+    assert database.list_collection_names() == ["meta"]
+    with pytest.raises(ValueError, match="is not only reading"):
+        async with open_storage(settings, alone=True, only_reads=True):
+            pass
 
 
 async def test_a_closed_store_is_reopened_as_it_was(mongodb_uri: str) -> None:

@@ -17,11 +17,12 @@ import trio
 from step_node.storage.interface import StorageError, StorageUnavailable
 from step_node.storage.mongo import MongoStorage
 from step_node.storage.mongo_replica_set import initiate_replica_set
-from step_node.storage.open import MongoSettings, open_storage
+from step_node.storage.open import MongoSettings, measure_store, open_storage
 from step_node.testing.devnet.certificate import Certificate, certificate_for
 from step_node.testing.devnet.ports import LOOPBACK, free_ports
 from step_node.testing.mongod import find_mongod
 from tests.storage.made_up_chain import MadeUpChain, assert_holds, begin
+from tests.storage.made_up_snapshot import Exported
 
 pytestmark = pytest.mark.slow
 
@@ -77,6 +78,8 @@ def guarded() -> Iterator[Guarded]:
             with pymongo.MongoClient[dict[str, Any]](server.uri(user="admin")) as client:
                 roles = [{"role": "readWrite", "db": DATABASE}]
                 client.admin.command("createUser", "step", pwd=PASSWORD, roles=roles)
+                reads = [{"role": "read", "db": DATABASE}]
+                client.admin.command("createUser", "reader", pwd=PASSWORD, roles=reads)
             yield server
         finally:
             process.kill()
@@ -114,3 +117,18 @@ async def test_nothing_gets_in_without(without: dict[str, Any], told: str, guard
 async def test_the_nodes_user_reaches_no_other_database(guarded: Guarded) -> None:
     with pytest.raises(StorageError, match="not authorized"):
         await MongoStorage.open(guarded.uri(), "another", retry_max_s=0.5)
+
+
+async def test_who_only_reads_needs_the_rights_of_a_reader(guarded: Guarded) -> None:
+    made, as_reader = MadeUpChain(seed=1), MongoSettings(guarded.uri(user="reader"), DATABASE, retry_max_s=0.5)
+    async with open_storage(MongoSettings(guarded.uri(), DATABASE)) as storage:
+        await begin(storage, made)
+    async with open_storage(as_reader, only_reads=True) as storage:
+        exported = Exported()
+        await storage.export(exported)
+        assert exported.head is not None
+        assert await storage.totals()
+    assert await measure_store(as_reader)
+    with pytest.raises(StorageError, match="not authorized"):
+        async with open_storage(as_reader):
+            pass
