@@ -144,6 +144,15 @@ class Machine:
             ["sh", "-euc", f"exec {command}"], cwd=self.directory, env=self._environment(), stdout=log, stderr=log
         )
 
+    async def ended(self) -> int:
+        """The node's exit status, once it has ended by itself."""
+        process, self._process = self._process, None
+        assert process is not None
+        status = await process.wait()
+        if process.stdin is not None:
+            await process.stdin.aclose()
+        return status
+
     async def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
         """Stop the node, if it runs, as an operator does (or kill it), and wait for its end."""
         process, self._process = self._process, None
