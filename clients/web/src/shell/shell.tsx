@@ -1,5 +1,5 @@
 // The frame around every page: the bar, the title, and the page that the address names.
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useState } from "preact/hooks";
 import { shell } from "../texts/shell.ts";
 import { useQuestion } from "../wallet/asking.ts";
 import { link, usePlace } from "./router.ts";
@@ -32,8 +32,11 @@ export function Shell() {
 
 function Loaded({ page, place }: { page: Page; place: ReturnType<typeof usePlace> }) {
   const [loaded, setLoaded] = useState<{ View: View }>();
-  useEffect(() => {
+  // Before the page's own effects: what it shows may have a title of its own.
+  useLayoutEffect(() => {
     document.title = `${say(page.title)} · STEP`;
+  }, [page]);
+  useEffect(() => {
     let wanted = true;
     void page.load().then(({ default: View }) => wanted && setLoaded({ View }));
     return () => {
