@@ -79,11 +79,12 @@ def _strings() -> str:
 
 
 STRINGS = _strings()
+SOURCES = (*PACKAGES, "clients/js/src", "clients/web/src", "tests", "scripts", "configs", "Makefile", "pyproject.toml")
 WORDS = {
     word
-    for folder in (*PACKAGES, "clients/js/src", "tests", "scripts", "configs", "Makefile", "pyproject.toml")
+    for folder in SOURCES
     for path in ([ROOT / folder] if (ROOT / folder).is_file() else (ROOT / folder).rglob("*"))
-    if path.suffix in (".py", ".js", ".toml", ".json", "")
+    if path.suffix in (".py", ".js", ".ts", ".tsx", ".toml", ".json", "")
     if path.is_file()
     for word in re.findall(r"\w+", path.read_text(encoding="utf-8"))
 }

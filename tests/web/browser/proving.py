@@ -67,7 +67,8 @@ def signed_proof(triangle: str, lat: float, lon: float) -> dict[str, Any]:
     timestamp = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     nonce = uuid.uuid4().hex
     address = account.address.lower()
-    line = f"STEP-PROOF-v1|account:{address}|triangle:{triangle}|lat:{lat!r}|lon:{lon!r}|acc:5|ts:{timestamp}|nonce:{nonce}"
+    place = f"triangle:{triangle}|lat:{lat!r}|lon:{lon!r}|acc:5"
+    line = f"STEP-PROOF-v1|account:{address}|{place}|ts:{timestamp}|nonce:{nonce}"
     signed = Account.sign_message(encode_defunct(text=line), account.key)
     payload = {
         **{"version": "STEP-PROOF-v1", "account": address, "triangleId": triangle, "lat": lat, "lon": lon},
