@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.javascript.browser import CHROMIUM, needs_browser
 from tests.web.app import SERVED, make_if_stale
@@ -24,6 +24,8 @@ from tests.web.browser.watching import Watched, origin_of
 PHONE = {"width": 390, "height": 844}
 MAKING_MS_MAX = 20_000
 """How long a test waits for what is to be seen, where it does not say otherwise: a loaded machine is slow."""
+
+expect.set_options(timeout=MAKING_MS_MAX)
 
 ARGUMENTS = [
     "--no-sandbox",

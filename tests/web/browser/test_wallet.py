@@ -13,7 +13,7 @@ import pytest
 from eth_account import Account
 from eth_account.hdaccount.mnemonic import Mnemonic
 from eth_account.messages import encode_defunct
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from step_node.client import Position, StepClient
 from step_node.signing.keystore import KdfStrength, create_keystore
@@ -160,6 +160,15 @@ def entropy_of(words: list[str]) -> bytes:
     return int(bits[:128], 2).to_bytes(16, "big")
 
 
+def write_transfer(page: Page, amount: str) -> None:
+    """From the form to the button that signs."""
+    go(page, "/send")
+    page.get_by_label("To").fill("0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed")
+    page.get_by_label("Amount in STEP").fill(amount)
+    page.get_by_role("button", name="Review").click()
+    page.get_by_role("button", name="Sign and send").click()
+
+
 def check_kept_nowhere(page: Page, visitor: Visitor, words: list[str], *others: str) -> None:
     """Neither key nor words are in what the browser keeps, in a request, or in a line of the console."""
     account = Account.from_mnemonic(" ".join(words))
@@ -282,6 +291,82 @@ def test_a_transfer_is_shown_before_it_is_signed_and_arrives(sealed_page: Page, 
     assert payer.account(to.lower()).balance == Decimal("0.1")
     page.get_by_role("link", name="Back to the wallet").click()
     expect(page.locator("[data-balance]")).to_have_text("0.20 STEP")
+
+
+@pytest.mark.long
+def test_a_transfer_outlives_the_page_that_signed_it(sealed_page: Page, visitor: Visitor, payer: StepClient) -> None:
+    page = sealed_page
+    make_passkey_key(page)
+    address = address_in(page)
+    payer.send_transfer(payer.sign_transfer(address, "0.02"))
+    expect(page.locator("[data-balance]")).to_have_text("0.02 STEP")
+    # Nothing that is sent arrives.
+    visitor.context.route("**/account/transfer", lambda route: route.abort())
+    write_transfer(page, "0.01")
+    expect(page.get_by_text("On its way: 0.01 STEP")).to_be_visible()
+    visitor.context.unroute("**/account/transfer")
+    page.reload()
+    go(page)
+    expect(page.get_by_text("It is signed, and not applied yet.")).to_be_visible()
+    page.get_by_role("link", name="Send the same again").click()
+    expect(page.get_by_text("Sent. 0.01 STEP")).to_be_visible()
+    go(page)
+    expect(page.locator("[data-balance]")).to_have_text("0.01 STEP")
+    expect(page.get_by_text("It is signed, and not applied yet.")).to_be_hidden()
+    assert payer.account(address).balance == Decimal("0.01")
+
+
+@pytest.mark.long
+def test_what_the_node_refuses_is_told_in_a_sentence_and_may_be_written_anew(
+    sealed_page: Page, visitor: Visitor, payer: StepClient
+) -> None:
+    page = sealed_page
+    make_passkey_key(page)
+    address = address_in(page)
+    payer.send_transfer(payer.sign_transfer(address, "0.02"))
+    expect(page.locator("[data-balance]")).to_have_text("0.02 STEP")
+
+    def believe_more(route: Route) -> None:
+        answer = route.fetch()
+        route.fulfill(response=answer, json={**answer.json(), "balance": "7.000000"})
+
+    visitor.context.route(f"**/account/{address}", believe_more)
+    write_transfer(page, "5")
+    expect(page.get_by_role("alert")).to_contain_text("You have 0.020000 STEP; 5.000000 are needed.")
+    expect(page.get_by_label("Amount in STEP")).to_have_value("5.000000")
+
+
+@pytest.mark.long
+def test_a_key_that_is_not_used_locks_by_itself(visitor: Visitor, network: Network) -> None:
+    page = at_a_name(visitor, network)
+    give_passkeys(page)
+    page.clock.install()
+    make_passkey_key(page)
+    go(page)
+    expect(page.get_by_text("Unlocked")).to_be_visible()
+    page.clock.fast_forward("09:00")
+    expect(page.get_by_text("Unlocked")).to_be_visible()
+    page.clock.fast_forward("01:01")
+    expect(page.get_by_text("Locked")).to_be_visible()
+
+
+@pytest.mark.long
+def test_a_history_is_read_on_where_it_was_left(sealed_page: Page, payer: StepClient) -> None:
+    page = sealed_page
+    make_passkey_key(page)
+    address = address_in(page)
+    for number in range(23):
+        payer.send_transfer(payer.sign_transfer(address, "0.000001", memo=f"no. {number}"))
+    page.reload()
+    rows = page.locator("tbody tr")
+    expect(rows).to_have_count(20)
+    page.get_by_role("button", name="Show more").click()
+    expect(rows).to_have_count(23)
+    payer.send_transfer(payer.sign_transfer(address, "0.000001", memo="the last"))
+    expect(rows).to_have_count(24)
+    expect(rows.first).to_contain_text("the last")
+    expect(rows.last).to_contain_text("no. 0")
+    expect(page.get_by_role("button", name="Show more")).to_be_hidden()
 
 
 @pytest.mark.long

@@ -8,6 +8,7 @@ export type WalletCode =
   | "CANCELLED" // By the person, in a dialog of ours, the browser's or another wallet's.
   | "NO_PASSKEY_HERE" // No passkeys in this browser, or not at this address.
   | "PASSKEY_WITHOUT_PRF" // The authenticator gives no secret to seal with.
+  | "PASSKEY_SILENT" // Asked to open, it gave no answer: browsers do not say why.
   | "PASSKEY_GONE" // The passkey that sealed the key was removed, or is on another device.
   | "NOT_KEPT" // The browser keeps nothing.
   | "NO_KEYSTORE" // A file that is no v3 keystore.

@@ -33,7 +33,7 @@ export function isIpAddress(host: string): boolean {
 export async function makePasskey(name: string): Promise<Answered> {
   possible();
   const question = randomBytes(QUESTION_BYTES);
-  const credential = await asked(() =>
+  const credential = await asked("CANCELLED", () =>
     navigator.credentials.create({
       publicKey: {
         rp: { name: "STEP" },
@@ -57,7 +57,7 @@ export async function makePasskey(name: string): Promise<Answered> {
 /** What the passkey answers. Throws WalletError. */
 export async function askPasskey(credentialId: Bytes, question: Bytes): Promise<Bytes> {
   possible();
-  const credential = await asked(() =>
+  const credential = await asked("PASSKEY_SILENT", () =>
     navigator.credentials.get({
       publicKey: {
         challenge: randomBytes(32),
@@ -78,16 +78,19 @@ function possible(): void {
   if (hindrance) throw new WalletError(hindrance === "insecure" ? "INSECURE" : "NO_PASSKEY_HERE");
 }
 
-async function asked(ask: () => Promise<Credential | null>): Promise<PublicKeyCredential> {
+async function asked(
+  otherwise: "CANCELLED" | "PASSKEY_SILENT",
+  ask: () => Promise<Credential | null>,
+): Promise<PublicKeyCredential> {
   try {
     const credential = await ask();
     if (credential instanceof PublicKeyCredential) return credential;
-    throw new WalletError("CANCELLED");
+    throw new WalletError(otherwise);
   } catch (error) {
     if (!(error instanceof DOMException)) throw error;
     // NotAllowedError is all of: no, too late, and no such passkey. Browsers do not say which, so that sites learn nothing.
     const isNo = error.name === "NotAllowedError" || error.name === "AbortError";
-    throw new WalletError(isNo ? "CANCELLED" : "NO_PASSKEY_HERE", error);
+    throw new WalletError(isNo ? otherwise : "NO_PASSKEY_HERE", error);
   }
 }
 

@@ -4,7 +4,7 @@ import { StepError, type SignedTransfer } from "step-client";
 import { forget, keep, kept } from "../shell/keeping.ts";
 import { client } from "../shell/node.ts";
 import { signer } from "./accounts.ts";
-import type { Written } from "./transfers.ts";
+import { isDecided, type Written } from "./transfers.ts";
 
 export interface Applied {
   operationId: string;
@@ -36,12 +36,6 @@ export async function sendKept(signed: SignedTransfer, signal?: AbortSignal): Pr
     if (error instanceof StepError && isDecided(error)) await forget(name);
     throw error;
   }
-}
-
-/** Whether a refusal is for good: not "not now", not silence, and no sequence number that is still to come. */
-export function isDecided(error: StepError): boolean {
-  if (error.code === "PENDING" || error.code === "NO_ANSWER" || error.attempts.length > 0) return false;
-  return error.details.retryable !== true;
 }
 
 function nameOf(account: string): string {

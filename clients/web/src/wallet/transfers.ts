@@ -1,5 +1,6 @@
 // A transfer before it is signed: what a form's fields come to, by the rules of docs/protocol.md §4, so that a person is told
 // of a slip while typing. The node has the last word.
+import { CODES, type StepError } from "step-client";
 import { AMOUNT_MICRO_MAX, decimal, micro, typed } from "../shell/amounts.ts";
 import { typedAddress, type AddressFault } from "./address.ts";
 
@@ -38,6 +39,12 @@ export function readTransfer(written: Written, owner: string, balance: string | 
     };
   }
   return { transfer: { to: to.address, amount: decimal(amount), memo: written.memo } };
+}
+
+/** Whether a refusal is for good: not "not now", not silence, and no sequence number that is still to come. */
+export function isDecided(error: StepError): boolean {
+  if (error.code === "PENDING" || error.code === "NO_ANSWER" || error.attempts.length > 0) return false;
+  return !(error.details.retryable ?? CODES[error.code]?.retryable ?? false);
 }
 
 export function memoBytes(memo: string): number {

@@ -1,6 +1,7 @@
 // The words of a key, to be written down, and two of them asked for, so that it is known that they were. The secret is
 // overwritten when this leaves the page.
 import { useEffect, useMemo, useState } from "preact/hooks";
+import { StepHeading } from "../../shell/heading.tsx";
 import { link } from "../../shell/router.ts";
 import { say } from "../../shell/texts.ts";
 import { wallet } from "../../texts/wallet.ts";
@@ -26,7 +27,7 @@ export function BackupSteps({ account, secret, onDone }: Props) {
   if (!words) {
     return (
       <section class="card narrow">
-        <h1>{say(wallet.backUp)}</h1>
+        <StepHeading>{say(wallet.backUp)}</StepHeading>
         <p>{say(wallet.noWords)}</p>
         <SaveKeystore secret={secret} onSaved={() => void replaceAccount({ ...account, isBackedUp: true })} />
         <p class="actions"><a class="button" href={link("wallet")}>{say(wallet.back)}</a></p>
@@ -36,7 +37,7 @@ export function BackupSteps({ account, secret, onDone }: Props) {
   if (isAsking) return <Asking words={words} onRight={() => void done()} onAgain={() => setIsAsking(false)} />;
   return (
     <section class="card narrow">
-      <h1>{say(wallet.backupTitle)}</h1>
+      <StepHeading>{say(wallet.backupTitle)}</StepHeading>
       <p>{say(wallet.backupWhy)}</p>
       <ol class="words" aria-label={say(wallet.words)}>
         {words.map((word) => <li>{word}</li>)}
@@ -65,7 +66,7 @@ function Asking({ words, onRight, onAgain }: { words: readonly string[]; onRight
   };
   return (
     <section class="card narrow">
-      <h1>{say(wallet.confirmTitle)}</h1>
+      <StepHeading>{say(wallet.confirmTitle)}</StepHeading>
       <form onSubmit={check}>
         {asked.map((place) => (
           <label class="field">

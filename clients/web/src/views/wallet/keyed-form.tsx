@@ -2,6 +2,7 @@
 import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
 import { Fault, told, type Told } from "../../shell/fault.tsx";
+import { StepHeading } from "../../shell/heading.tsx";
 import { link } from "../../shell/router.ts";
 import { say, type Text } from "../../shell/texts.ts";
 import { wallet } from "../../texts/wallet.ts";
@@ -34,7 +35,7 @@ export function KeyedForm({ title, action, working = wallet.sealing, act, childr
   };
   return (
     <section class="card narrow">
-      <h1>{say(title)}</h1>
+      <StepHeading>{say(title)}</StepHeading>
       <form onSubmit={(event) => void submit(event)}>
         {children}
         {fault && <Fault error={fault} />}

@@ -2,6 +2,7 @@
 import type { SignedTransfer } from "step-client";
 import { useEffect, useState } from "preact/hooks";
 import { Fault, told, type Told } from "../../shell/fault.tsx";
+import { StepHeading } from "../../shell/heading.tsx";
 import { useAnswer } from "../../shell/node.ts";
 import { link } from "../../shell/router.ts";
 import { say } from "../../shell/texts.ts";
@@ -68,7 +69,7 @@ function SendFrom({ account }: { account: Account }) {
   return (
     <section class="card narrow">
       <div class="head">
-        <h1>{say(step.is === "reviewing" ? sending.reviewTitle : sending.title)}</h1>
+        <StepHeading key={step.is}>{say(step.is === "reviewing" ? sending.reviewTitle : sending.title)}</StepHeading>
         <a href={link("wallet")}>{say(sending.toWallet)}</a>
       </div>
       {fault && <Fault error={fault} />}

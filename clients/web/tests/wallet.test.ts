@@ -1,0 +1,73 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { StepError } from "step-client";
+import { begun, withNewer, withOlder, type PageOf } from "../src/wallet/history.ts";
+
+import { csvOf } from "../src/wallet/transactions.ts";
+import { isDecided, memoFault, readTransfer, type Written } from "../src/wallet/transfers.ts";
+import { isIpAddress } from "../src/wallet/passkey.ts";
+
+const OWNER = `0x${"ab".repeat(20)}`;
+const TO = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed";
+
+test("each field of a transfer is judged by itself, and what is read is what is signed", () => {
+  const read = (written: Partial<Written>, balance: string | null = "2.000000") =>
+    readTransfer({ to: TO, amount: "1,5", memo: "", ...written }, OWNER, balance);
+  assert.deepEqual(read({ memo: " rent " }), { transfer: { to: TO.toLowerCase(), amount: "1.500000", memo: " rent " } });
+  assert.deepEqual(read({ to: OWNER.toUpperCase().replace("0X", "0x") }), { faults: { to: "self" } });
+  assert.deepEqual(read({ to: `0x${"0".repeat(40)}`, amount: "0", memo: "\n" }), {
+    faults: { to: "zero", amount: "none", memo: "characters" },
+  });
+  assert.deepEqual(read({ amount: "2.000001" }), { faults: { amount: "notThere" } });
+  assert.ok("transfer" in read({ amount: "2" }));
+  // While nobody knows the balance, the node has the word.
+  assert.ok("transfer" in read({ amount: "9000000000" }, null));
+  assert.deepEqual(read({ amount: "9007199254.740992" }, null), { faults: { amount: "tooMuch" } });
+});
+
+test("a memo has 64 bytes and nothing that cannot be seen", () => {
+  assert.equal(memoFault("ü".repeat(32)), null);
+  assert.equal(memoFault(`${"ü".repeat(32)}x`), "tooLong");
+  assert.equal(memoFault("👩‍👩‍👧‍👦"), null);
+  for (const hidden of ["\u0000", "\t", "\u007f", "\u009f", "\u061c", "\u200e", "\u2028", "\u202e", "\u2066", "\ud800"]) {
+    assert.equal(memoFault(`to ${hidden} whom`), "characters");
+  }
+});
+
+test("a history grows at both ends, and each entry is in it once", () => {
+  const node = Array.from({ length: 95 }, (_, index) => index);
+  const page = (entries: number[], nextCursor: string | null, latest: number): PageOf<number> => ({ entries, nextCursor, latestCursor: `${latest}` });
+  let history = begun(page([60, 59, 58], "58", 60));
+  history = withNewer(history, page([61, 62], "62", 62));
+  history = withOlder(history, page([57, 56], "56", 60));
+  history = withNewer(history, page([63], null, 63));
+  history = withNewer(history, page([], null, 63));
+  history = withOlder(history, page([55], null, 60));
+  assert.deepEqual(history.entries, node.slice(55, 64).reverse());
+  assert.equal(history.older, null);
+  assert.equal(history.newer, "63");
+});
+
+test("a memo is no formula of a spreadsheet, and breaks out of no cell", () => {
+  const entry = { type: "transfer_in", id: "0x1", height: 7, timestamp: "2026-01-01T00:00:00.000Z", amount: "1.000000", counterpart: TO };
+  const lines = (memo: string) => csvOf([{ ...entry, memo }]).split("\r\n");
+  assert.equal(lines("plain")[1], `2026-01-01T00:00:00.000Z,transfer_in,0x1,7,,,1.000000,${TO},plain`);
+  for (const formula of ["=1+1", "+1", "-1", "@SUM(A1)"]) assert.ok(lines(formula)[1]!.endsWith(`,'${formula}`));
+  assert.ok(lines('a,"b"')[1]!.endsWith(',"a,""b"""'));
+  assert.ok(lines('=HYPERLINK("https://elsewhere.example","x")')[1]!.endsWith(`"'=HYPERLINK(""https://elsewhere.example"",""x"")"`));
+});
+
+test("only what a node has refused for good is let go of", () => {
+  const refusal = (code: string, facts = {}) => new StepError(code, "", facts);
+  assert.equal(isDecided(refusal("INSUFFICIENT_BALANCE", { details: { retryable: false } })), true);
+  assert.equal(isDecided(refusal("WRONG_SEQUENCE")), true);
+  assert.equal(isDecided(refusal("PENDING")), false);
+  assert.equal(isDecided(refusal("NO_ANSWER")), false);
+  assert.equal(isDecided(refusal("POOL_FULL", { details: { retryable: true } })), false);
+  assert.equal(isDecided(refusal("POOL_FULL", { attempts: [refusal("POOL_FULL")] })), false);
+});
+
+test("hosts that are numbers have no passkeys", () => {
+  assert.deepEqual(["127.0.0.1", "[::1]", "192.168.1.20"].map(isIpAddress), [true, true, true]);
+  assert.deepEqual(["localhost", "node.example", "1.example"].map(isIpAddress), [false, false, false]);
+});
