@@ -219,6 +219,7 @@ class Node:
             signed_here=parts.signed_here,
             observes_on_purpose=parts.observes_on_purpose,
             has_next=lambda address: parts.succession is not None and parts.succession.is_ready(address),
+            **({} if parts.succession is None else {"present": parts.succession.present}),
         )
         self.snapshot_server, joiner = self._snapshots()
         self._sync = Sync(

@@ -44,7 +44,7 @@ from step_node.node.signing_history import (
     check_remote_key,
     open_own_history,
 )
-from step_node.node.succession import Succession, present_key
+from step_node.node.succession import Succession, heir_in_history, present_key
 from step_node.node.trace_export import open_traces
 from step_node.offload import run_blocking
 from step_node.signing.believable import believable_height_max
@@ -119,15 +119,20 @@ async def open_parts(
             signer: Signer | None = None
             succession: Succession | None = None
             if remote is not None:
+                heir = await heir_in_history(remote, records, storage)
                 dialled = partial(_remote_signer, home, config.signer, genesis, node=network.peer_id)
-                signer = dialled(_present_remote_key(remote, records))
-                succession = Succession(partial(_next_remote_signer, dialled))
+                signer = dialled(_present_remote_key(remote, heir, records))
+                succession = Succession(partial(_next_remote_signer, dialled), heir=heir)
             else:
-                present = await _with_present_key(home, keys, records)
+                own = keys.validator_address
+                heir = None if own is None else await heir_in_history(own, records, storage)
+                present = await _with_present_key(home, keys, heir, records)
                 # What the operator has said of the key's past is not said of its successor's.
                 word = options.word if present is keys else NO_WORD
                 signer = await _signer(home, genesis, present, storage, clock, word)
-                succession = Succession(partial(_next_signer, home, genesis, keys), keep=partial(keep_next_key, home))
+                succession = Succession(
+                    partial(_next_signer, home, genesis, keys), keep=partial(keep_next_key, home), heir=heir
+                )
             parts = await assemble(
                 home,
                 genesis,
@@ -158,13 +163,16 @@ async def open_parts(
                 parts.close()
 
 
-async def _with_present_key(home: NodeHome, keys: NodeKeys, records: Sequence[ValidatorRecord]) -> NodeKeys:
+async def _with_present_key(
+    home: NodeHome, keys: NodeKeys, heir: bytes | None, records: Sequence[ValidatorRecord]
+) -> NodeKeys:
     """The same, or, where the key has been replaced on chain and its successor's keystore is here, with that one.
 
-    A node that was away at the epoch's end so goes on with the next key, as it would have done if it had run.
+    A node that was away at the epoch's end so goes on with the next key, as it would have done if it had run. `heir` is
+    what has replaced a key that the chain has forgotten.
     """
     own = keys.validator_address
-    if own is None or (address := present_key(own, records)) == own:
+    if own is None or (address := present_key(heir or own, records)) == own:
         return keys
     private_key = await run_blocking(keys.next_validator, address)
     if private_key is None:
@@ -203,8 +211,8 @@ def _next_remote_signer(dialled: Callable[[bytes], RemoteSigner], address: bytes
     return None
 
 
-def _present_remote_key(configured: bytes, records: Sequence[ValidatorRecord]) -> bytes:
-    present = present_key(configured, records)
+def _present_remote_key(configured: bytes, heir: bytes | None, records: Sequence[ValidatorRecord]) -> bytes:
+    present = present_key(heir or configured, records)
     if present != configured:
         log.warning(
             "the key in signer.validator has been replaced on chain: its successor is asked for; put that into"

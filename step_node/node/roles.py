@@ -36,12 +36,21 @@ def _has_none(_address: bytes) -> bool:
     return False
 
 
+def _itself(address: bytes, _records: Sequence[ValidatorRecord]) -> bytes:
+    return address
+
+
 def role_with_key(
-    own: bytes, records: Sequence[ValidatorRecord], *, has_next: Callable[[bytes], bool] = _has_none
+    own: bytes,
+    records: Sequence[ValidatorRecord],
+    *,
+    has_next: Callable[[bytes], bool] = _has_none,
+    heir: bytes | None = None,
 ) -> Role:
     """That of a node with the key of address `own` (20 bytes), by the validators' `records`.
 
-    `has_next` is whether the node has the key of an address ready, and takes it by itself when its time comes.
+    `has_next` is whether the node has the key of an address ready, and takes it by itself when its time comes. `heir`
+    is the address of the key that has replaced it, if the chain has forgotten that.
     """
     name = f"this node's key 0x{own.hex()}"
     successor_of = next((one for one in records if _next_address(one) == own and one.is_in_set), None)
@@ -52,10 +61,13 @@ def role_with_key(
             " observes, and the validator is absent",
             code=HealthCode.KEY_NOT_YET_ACTIVE,
         )
+    if record is None and heir is not None:
+        return _replaced(name, heir)
     if record is None:
         return Role(
             f"{name} is no validator's on this chain: the node only observes. `step-node validator register` makes it"
-            " one",
+            " one, unless another key has taken its place longer ago than the chain remembers: then put that key's"
+            " keystore there in place of keys/validator.json",
             code=HealthCode.KEY_NOT_A_VALIDATORS,
         )
     next_address = _next_address(record)
@@ -97,12 +109,16 @@ def role_with_key(
                 code=HealthCode.KEY_JAILED,
             )
         case ValidatorState.ROTATED:
-            successor = "another key" if next_address is None else f"0x{next_address.hex()}"
-            return Role(
-                f"{name} has been replaced by {successor}: the node only observes, and the validator is absent. Put"
-                " that key's keystore at keys/next-validator.json, with its signing history in this home",
-                code=HealthCode.KEY_REPLACED,
-            )
+            return _replaced(name, next_address)
+
+
+def _replaced(name: str, successor: bytes | None) -> Role:
+    by = "another key" if successor is None else f"0x{successor.hex()}"
+    return Role(
+        f"{name} has been replaced by {by}: the node only observes, and the validator is absent. Put that key's"
+        " keystore at keys/next-validator.json, with its signing history in this home",
+        code=HealthCode.KEY_REPLACED,
+    )
 
 
 def role_without_key(
@@ -134,10 +150,13 @@ class RoleWatch:
         signed_here: frozenset[bytes] = frozenset(),
         observes_on_purpose: bool = False,
         has_next: Callable[[bytes], bool] = _has_none,
+        present: Callable[[bytes, Sequence[ValidatorRecord]], bytes] = _itself,
     ) -> None:
         """`own` is the address of the node's validator key, `has_next` whether the node takes the key of an address by
-        itself when its time comes; for the rest see `role_without_key`."""
+        itself when its time comes, `present` which key counts now for whoever had the one of an address; for the rest
+        see `role_without_key`."""
         self._has_next = has_next
+        self._present = present
         self._own = own
         self._peer_id = peer_id
         self._signed_here = signed_here
@@ -151,7 +170,9 @@ class RoleWatch:
     def look(self, records: Sequence[ValidatorRecord]) -> None:
         """Take in the validators of the next height, all of them, in or out of the set."""
         if self._own is not None:
-            role = role_with_key(self._own, records, has_next=self._has_next)
+            present = self._present(self._own, records)
+            heir = None if present == self._own else present
+            role = role_with_key(self._own, records, has_next=self._has_next, heir=heir)
         else:
             role = role_without_key(
                 records,

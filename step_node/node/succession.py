@@ -2,9 +2,14 @@
 
 The owner names the next key on chain (`rotate-key`), and it takes over at the epoch's end, with the stake. A node that
 has it goes on with it by itself: at the border between two heights the one signer is exchanged for the other, each with
-the guard and the history of its own key. A key that is not ready by then can be brought later: it is looked for while
-the chain knows of it, and taken at once, since the chain may stand still for want of it. Which key counts, the chain
-alone says: so a node that is killed in the middle of this does the same again when it starts.
+the guard and the history of its own key. A key that is not ready by then can be brought later: it is looked for, and
+taken at once, since the chain may stand still for want of it. Which key counts, the chain alone says: so a node that is
+killed in the middle of this does the same again when it starts.
+
+The chain remembers a replaced key for `unbonding_ms`. Of a node that catches up with more than that, this remembers
+what it has passed by; for one that starts later, the store's history of the validators still tells (`heir_in_history`).
+Where neither does, since the store began with a snapshot of a later height, nothing says whose successor a key is, and
+the operator has to put it in the old one's place.
 """
 
 from __future__ import annotations
@@ -20,7 +25,10 @@ from step_node.errors import StepNodeError
 from step_node.ledger.records import ValidatorRecord, ValidatorState
 from step_node.offload import run_blocking
 from step_node.signing.signer import Signer
+from step_node.storage.interface import PAGE_MAX, Place, StorageReads
 
+HISTORY_PAGES_MAX: Final = 20
+"""Of the history of validators, from the latest on; what lies further back is not looked for."""
 LOOK_SECONDS: Final = 1.0
 """How often a next key that the chain knows of and that is not here is looked for."""
 
@@ -49,12 +57,37 @@ def next_key(own: bytes, records: Sequence[ValidatorRecord]) -> bytes | None:
     return address_of(record.next_public_key) if record is not None and record.next_public_key else None
 
 
+async def heir_in_history(own: bytes, records: Sequence[ValidatorRecord], storage: StorageReads) -> bytes | None:
+    """The address of the key that has replaced the one of address `own`, where the chain has forgotten that.
+
+    By the store's history: none if the chain knows `own`, or the history does not tell. Raises `StorageUnavailable`.
+    """
+    known = {record.address for record in records}
+    if own in known:
+        return None
+    latest: dict[bytes, bytes] = {}
+    """Of each key what replaced it, if that was the last that has become of it; else nothing."""
+    before: Place | None = None
+    for _ in range(HISTORY_PAGES_MAX):
+        changes = await storage.validator_changes(limit=PAGE_MAX, before=before)
+        for change in changes:
+            latest.setdefault(change.validator, change.successor)
+        if len(changes) < PAGE_MAX:
+            break
+        before = (changes[-1].height, changes[-1].index)
+    heir, seen = own, {own}
+    while heir not in known and (following := latest.get(heir)) and following not in seen:
+        seen.add(following)
+        heir = following
+    return None if heir == own else heir
+
+
 class Succession:
     """Looks for the next key, and hands it over. Lives on the event loop.
 
-    `open_signer` gives the signer of the key of an address, None if that is not here; it raises StepNodeError or
-    OSError if it is and cannot be used. `keep` puts the files in order, once the key of that address is the present
-    one. Both block.
+    `heir` is the address of the key that has replaced the node's, if the chain has forgotten that. `open_signer` gives
+    the signer of the key of an address, None if that is not here; it raises StepNodeError or OSError if it is and
+    cannot be used. `keep` puts the files in order, once the key of that address is the present one. Both block.
     """
 
     def __init__(
@@ -62,9 +95,11 @@ class Succession:
         open_signer: Callable[[bytes], Signer | None],
         *,
         keep: Callable[[bytes], None] = lambda _address: None,
+        heir: bytes | None = None,
     ) -> None:
         self._open_signer = open_signer
         self._keep = keep
+        self._heir = heir
         self._ready: Signer | None = None
         self._taken: list[Signer] = []
         self._said: str | None = None
@@ -73,9 +108,19 @@ class Succession:
         """Whether the key of this address will be taken by itself."""
         return self._ready is not None and self._ready.address == address
 
-    def take(self, own: bytes, records: Sequence[ValidatorRecord]) -> Signer | None:
-        """The signer of the key that has replaced the one of address `own`, if it has, and is ready."""
+    def present(self, own: bytes, records: Sequence[ValidatorRecord]) -> bytes:
+        """As `present_key`, also once the chain has forgotten that the key of address `own` was replaced."""
+        if self._heir is not None and all(record.address != own for record in records):
+            own = self._heir
         present = present_key(own, records)
+        if present != own:
+            self._heir = present
+        return present
+
+    def take(self, own: bytes, records: Sequence[ValidatorRecord]) -> Signer | None:
+        """The signer of the key that has replaced the one of address `own`, if it has, and is ready. To be asked at
+        every height."""
+        present = self.present(own, records)
         if present == own or self._ready is None or self._ready.address != present:
             return None
         signer, self._ready = self._ready, None
@@ -84,7 +129,8 @@ class Succession:
 
     async def prepare(self, own: bytes, records: Sequence[ValidatorRecord]) -> None:
         """Have the next key ready, if the chain knows of one and it is here."""
-        address = next_key(own, records)
+        present = self.present(own, records)
+        address = present if present != own else next_key(own, records)
         if address is None or self.is_ready(address):
             return
         try:
@@ -116,7 +162,7 @@ class Succession:
         waited for."""
         while True:
             await self.prepare(own(), records())
-            present = present_key(own(), records())
+            present = self.present(own(), records())
             if present != own() and self.is_ready(present):
                 is_late()
             await trio.sleep(LOOK_SECONDS)

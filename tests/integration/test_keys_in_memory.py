@@ -16,10 +16,11 @@ from step_node.api.status.health import HealthCode
 from step_node.chain.genesis import Genesis
 from step_node.ledger.records import ValidatorState
 from step_node.node.node import Node
-from step_node.node.succession import Succession
+from step_node.node.succession import Succession, heir_in_history
 from step_node.signing.guard import SigningGuard
 from step_node.signing.remote.client import RemoteSigner
 from step_node.signing.signer import Signer, ValidatorSigner
+from step_node.storage.open import SqliteSettings, open_storage
 from tests.integration.test_validator_life import NAMES, all_have, finalise_one
 from tests.signer.homes import make_home, put_key, remote, serving
 from tests.support.chains import CHAIN_ID, make_genesis, validator_names
@@ -139,6 +140,69 @@ async def test_a_key_that_comes_late_is_taken_where_the_chain_stands_still_for_w
                 is_here = True
             assert node.status().validator_address == address(NEXT)
             assert node.status().height == 4
+
+
+@pytest.mark.parametrize("has_caught_up_before", [pytest.param(False, marks=pytest.mark.long), True])
+async def test_a_node_that_was_away_until_the_chain_had_forgotten_its_key_goes_on_with_the_next(
+    has_caught_up_before: bool, tmp_path: Path
+) -> None:
+    genesis, hub = make_genesis(4, epoch_batches=2, unbonding_ms=1, **QUICK), MemoryHub()
+    home = tmp_path / OWN
+
+    def open_signer(wanted: bytes) -> Signer | None:
+        assert wanted == address(NEXT)
+        guard = SigningGuard.open(tmp_path / "next.log", chain_id=CHAIN_ID, validator=wanted)
+        return ValidatorSigner(private_key(NEXT), guard)
+
+    with trio.fail_after(LONGEST_SECONDS):
+        async with AsyncExitStack() as stack:
+            async with running_node(hub, OWN, genesis, home):
+                pass
+            nodes = [
+                await stack.enter_async_context(running_node(hub, name, genesis, tmp_path / name))
+                for name in NAMES
+                if name != OWN
+            ]
+            assert await nodes[0].operations.submit(rotate(OWN, OWN, NEXT, 0)) is None
+            for index in range(2 * genesis.parameters.epoch_batches):
+                await finalise_one(nodes[0], account=f"border-{index}", lat=12.0 + index)
+            await all_have(nodes, OWN, None)
+            heir = None
+            if has_caught_up_before:
+                # Without the next key, and so for ever, unless the past tells.
+                async with running_node(hub, OWN, genesis, home) as late:
+                    await all_have([late], OWN, None)
+                    await equal_roots([*nodes, late])
+                async with open_storage(SqliteSettings(home / "ledger.sqlite")) as store:
+                    records = (await store.head()).validators
+                    heir = await heir_in_history(address(OWN), records, store)
+                    assert heir == address(NEXT)
+                    assert await heir_in_history(address(NEXT), records, store) is None
+                    assert await heir_in_history(address("nobody"), records, store) is None
+            succession = Succession(open_signer, heir=heir)
+            node = await stack.enter_async_context(running_node(hub, OWN, genesis, home, succession=succession))
+            nodes.append(node)
+            while node.status().validator_address != address(NEXT):
+                await trio.sleep(0.01)
+            await until_signs(nodes, NEXT)
+            await equal_roots(nodes)
+            assert not codes(node) & {HealthCode.KEY_REPLACED, HealthCode.KEY_NOT_A_VALIDATORS}
+            for each in nodes:
+                assert metric_of(each, "step_equivocations_seen_total") == 0
+
+
+async def test_a_node_that_lacks_the_next_key_says_so_also_when_the_chain_has_forgotten_its_own(tmp_path: Path) -> None:
+    genesis = make_genesis(4, epoch_batches=2, unbonding_ms=1, **QUICK)
+    async with network(genesis, tmp_path, succession=Succession(lambda _address: None)) as nodes:
+        assert await nodes[0].operations.submit(rotate(OWN, OWN, NEXT, 0)) is None
+        for index in range(2 * genesis.parameters.epoch_batches):
+            await finalise_one(nodes[0], account=f"border-{index}", lat=12.0 + index)
+        await all_have(nodes, OWN, None)
+        node = nodes[NAMES.index(OWN)]
+        while HealthCode.KEY_REPLACED not in codes(node):
+            await trio.sleep(0.01)
+        (reason,) = (one for one in node.overview.health().reasons if one.code is HealthCode.KEY_REPLACED)
+        assert f"replaced by 0x{address(NEXT).hex()}" in reason.message
 
 
 async def test_a_node_with_a_remote_signer_goes_on_without_it_and_signs_again_with_it(
