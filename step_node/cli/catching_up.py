@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from typing import Final
 
-import typer
-
 from step_node.cli.error_lines import CommandError
 from step_node.cli.output import plain
+from step_node.cli.waiting import Lacking, wait_until
 
-LOOK_SECONDS: Final = 1.0
 TELL_SECONDS: Final = 5.0
 """How often it is told at most."""
 
@@ -23,22 +20,14 @@ def wait_until_caught_up(url: str, wait_seconds: float) -> None:
     """
     from step_node.cli.http_calls import get_json
 
-    until = time.monotonic() + wait_seconds
-    told, told_at = "", -TELL_SECONDS
-    while True:
+    def look() -> Lacking | None:
         try:
-            waits_for = what_is_lacking(get_json(url, "/status"), get_json(url, "/health"))
+            sentence = what_is_lacking(get_json(url, "/status"), get_json(url, "/health"))
         except CommandError as error:
-            waits_for = str(error)
-        if waits_for is None:
-            return
-        now = time.monotonic()
-        if now >= until:
-            raise CommandError(f"not ready after {wait_seconds:g} s; {waits_for}")
-        if waits_for != told and now - told_at >= TELL_SECONDS:
-            typer.echo(waits_for, err=True)
-            told, told_at = waits_for, now
-        time.sleep(LOOK_SECONDS)
+            sentence = str(error)
+        return None if sentence is None else Lacking(sentence)
+
+    wait_until(look, unmet="not ready", wait_seconds=wait_seconds, tell_seconds=TELL_SECONDS)
 
 
 def what_is_lacking(status: Mapping[str, object], health: Mapping[str, object]) -> str | None:

@@ -8,6 +8,7 @@ from typing import Annotated, Final, NoReturn
 
 import typer
 
+from step_node.cli import waiting
 from step_node.cli.error_lines import CommandError
 
 DEFAULT_URL = "http://127.0.0.1:8600"
@@ -19,8 +20,6 @@ WaitSecondsOption = Annotated[
 ]
 
 WAIT_SECONDS_DEFAULT: Final = 30.0
-LOOK_SECONDS: Final = 0.5
-"""How often what is waited for is asked for."""
 
 
 def chain_and_sequence(url: str, owner: bytes) -> tuple[str, int]:
@@ -56,7 +55,7 @@ def send_and_wait(url: str, path: str, body: dict[str, object], name: str, wait_
         raise CommandError(f"{url}: speaks of another operation than the one it was sent; is it of this chain?")
     told = ""
     while answer.get("status") == "pending" and time.monotonic() < until:
-        time.sleep(LOOK_SECONDS)
+        time.sleep(waiting.LOOK_SECONDS)
         try:
             found = get_json(url, f"/operation/{name}")
             if found.get("code") == "OPERATION_NOT_FOUND":

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final
 
-import typer
-
 from step_node.cli.error_lines import CommandError
 from step_node.cli.output import plain
-from step_node.cli.owner_calls import LOOK_SECONDS, end_refused
+from step_node.cli.owner_calls import end_refused
+from step_node.cli.waiting import Lacking, wait_until
 
 TELL_SECONDS: Final = 10.0
 """How often a change of the sentence is told at most, while the state is the same."""
@@ -84,31 +82,25 @@ def watch_until(url: str, validator: bytes, state: StateChoice, wait_seconds: fl
     """
     from step_node.cli.http_calls import get_json
 
-    until = time.monotonic() + wait_seconds
-    told, told_state, told_at = "", "", 0.0
     has_answered = False
-    while True:
-        now_in = ""
+
+    def look() -> Lacking | None:
+        nonlocal has_answered
         try:
             answer = get_json(url, f"/validators/0x{validator.hex()}")
             has_answered = True
             if not answer.get("ok") and answer.get("code") not in TRANSIENT:
                 end_refused(answer)
             entry = answer.get("validator")
-            sentence = f"{plain(answer.get('code'))}: {plain(answer.get('message'))}"
-            if isinstance(entry, dict):
-                if entry.get("state") == state:
-                    return
-                now_in = plain(entry.get("state"))
-                sentence = f"{now_in}: {what_next(entry, get_json(url, '/status'))}"
+            if not isinstance(entry, dict):
+                return Lacking(f"{plain(answer.get('code'))}: {plain(answer.get('message'))}")
+            if entry.get("state") == state:
+                return None
+            now_in = plain(entry.get("state"))
+            return Lacking(f"{now_in}: {what_next(entry, get_json(url, '/status'))}", now_in)
         except CommandError as error:
             if not has_answered:
                 raise
-            sentence = str(error)
-        now = time.monotonic()
-        if now >= until:
-            raise CommandError(f"not {state} after {wait_seconds:g} s; {sentence}")
-        if sentence != told and (now_in != told_state or now - told_at >= TELL_SECONDS):
-            typer.echo(sentence, err=True)
-            told, told_state, told_at = sentence, now_in, now
-        time.sleep(LOOK_SECONDS)
+            return Lacking(str(error))
+
+    wait_until(look, unmet=f"not {state}", wait_seconds=wait_seconds, tell_seconds=TELL_SECONDS)

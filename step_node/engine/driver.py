@@ -273,7 +273,9 @@ class ConsensusDriver:
             # It was when the node stopped: to finalise it needs no signature.
             await self._resume()
         self._overheard = heard = Overheard(self._state)
-        for message in sorted(self._later.take(height), key=lambda message: not isinstance(message, Commit)):
+        commit, others = self._later.take(height)
+        # The commit first: a batch counts as heard only if it is known to be final.
+        for message in others if commit is None else [commit, *others]:
             self._overhear(heard, message)
         while self._state.height == height:
             if heard.commit is not None and heard.final_batch is not None:
@@ -314,7 +316,8 @@ class ConsensusDriver:
                 # Before anything else is signed: the machine may lack its lock.
                 await self._take_back(recovered)
         await self._resume()
-        for message in self._later.take(height):
+        commit, others = self._later.take(height)
+        for message in others if commit is None else [*others, commit]:
             if self._state.height == height:
                 await self._take_in(event.MessageReceived(message))
         # At times it replaces the file: better now than when the first proof of the height waits for that.

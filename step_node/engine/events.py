@@ -146,16 +146,17 @@ class LaterMessages:
         if not isinstance(message, ProofBatch) or proposals < LATER_PROPOSALS_MAX:
             self._kept.append(message)
 
-    def take(self, height: int) -> list[Message]:
-        """Those of this height, in the order in which they came. Those of earlier ones are dropped."""
+    def take(self, height: int) -> tuple[Commit | None, list[Message]]:
+        """Those of this height: a commit, if there is one, and the others in the order in which they came. Those of
+        earlier heights are dropped."""
         taken = [message for message in self._kept if message_height(message) == height]
-        if self._commit is not None and self._commit.height == height:
-            taken.append(self._commit)
+        commit = None
         if self._commit is not None and self._commit.height <= height:
+            commit = self._commit if self._commit.height == height else None
             self._commit = None
         later = (message for message in self._kept if message_height(message) > height)
         self._kept = deque(later, maxlen=LATER_MESSAGES_MAX)
-        return taken
+        return commit, taken
 
 
 def message_height(message: Message) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from step_node.cli import owner_calls
+from step_node.cli import waiting
 from step_node.cli.error_lines import CommandError
 from step_node.operations import client_signing
 from step_node.operations.json_form import operation_json, parse_operation
@@ -68,7 +68,7 @@ def node(monkeypatch: pytest.MonkeyPatch) -> Node:
 
         monkeypatch.setattr("step_node.cli.http_calls.get_json", get_json)
         monkeypatch.setattr("step_node.cli.http_calls.post_json", post_json)
-        monkeypatch.setattr(owner_calls, "LOOK_SECONDS", 0)
+        monkeypatch.setattr(waiting, "LOOK_SECONDS", 0)
         return sent
 
     return answering

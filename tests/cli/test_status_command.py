@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from step_node.cli import catching_up
+from step_node.cli import waiting
 from step_node.cli.catching_up import what_is_lacking
 from tests.cli.conftest import Command
 
@@ -163,7 +163,7 @@ def test_a_node_is_waited_for_until_it_is_ready_where_most_of_its_peers_are(
 def test_whoever_waits_is_told_how_far_the_node_has_come(
     command: Command, answers: dict[str, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(catching_up, "LOOK_SECONDS", 0)
+    monkeypatch.setattr(waiting, "LOOK_SECONDS", 0)
     heights = iter([0, 0, 41])
     answers["/health"] = deepcopy(READY)
 
@@ -181,7 +181,7 @@ def test_whoever_waits_is_told_how_far_the_node_has_come(
 
 @pytest.mark.usefixtures("answers")
 def test_a_wait_that_is_over_says_what_is_lacking(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(catching_up, "LOOK_SECONDS", 0)
+    monkeypatch.setattr(waiting, "LOOK_SECONDS", 0)
     result = command("status", "--wait-seconds", "0.001")
     assert result.exit_code == 1
     assert "error: not ready after 0.001 s; not ready: NO_QUORUM: 1 of 4 validators" in result.stderr

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from step_node.cli import owner_calls, validator_watch
+from step_node.cli import waiting
 from step_node.cli.error_lines import CommandError
 from step_node.operations import client_signing
 from step_node.operations.json_form import operation_json, parse_operation
@@ -60,7 +60,7 @@ def posted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, object]]:
 
     monkeypatch.setattr("step_node.cli.http_calls.get_json", lambda _url, path: answers[path])
     monkeypatch.setattr("step_node.cli.http_calls.post_json", post_json)
-    monkeypatch.setattr(owner_calls, "LOOK_SECONDS", 0)
+    monkeypatch.setattr(waiting, "LOOK_SECONDS", 0)
     return sent
 
 
@@ -206,7 +206,7 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> Watch:
             return answer
 
         monkeypatch.setattr("step_node.cli.http_calls.get_json", get_json)
-        monkeypatch.setattr(validator_watch, "LOOK_SECONDS", 0)
+        monkeypatch.setattr(waiting, "LOOK_SECONDS", 0)
         return asked
 
     return answering
