@@ -62,7 +62,7 @@ def others_prove(network: Network, triangle: str, lat: float, lon: float, count:
 
 
 def signed_proof(triangle: str, lat: float, lon: float) -> dict[str, Any]:
-    """Of a new account, now."""
+    """Of a new account, now. Whole degrees would have to be written as JavaScript does, without a point."""
     account = Account.create()
     timestamp = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     nonce = uuid.uuid4().hex

@@ -11,5 +11,11 @@ export function mark(isUndecided: boolean): void {
 
 export async function goOn(): Promise<void> {
   if (localStorage.getItem(MARK) === null) return;
-  (await import("./outbox.ts")).start();
+  try {
+    (await import("./outbox.ts")).start();
+  } catch (error) {
+    // Without a connection, and not kept by the service worker yet: once there is one.
+    if (!(error instanceof TypeError)) throw error;
+    addEventListener("online", () => void goOn(), { once: true });
+  }
 }

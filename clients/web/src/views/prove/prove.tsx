@@ -13,6 +13,7 @@ import { prove } from "../../texts/prove.ts";
 import { walletFaults } from "../../texts/wallet-faults.ts";
 import { useHere } from "../../proving/here.ts";
 import { dismiss, put, start, useOutbox } from "../../proving/outbox.ts";
+import { preload } from "../../proving/preload.ts";
 import { signalOf } from "../../proving/position.ts";
 import { isDecided, lastOf, timeOf, validUntil, type Entry } from "../../proving/queue.ts";
 import { readiness, type LastProof } from "../../proving/readiness.ts";
@@ -46,6 +47,9 @@ export default function Prove({ place }: { place: Place }) {
   const ledger = useAnswer<LedgerAccount>(address && `/account/${address}`);
   const clockOffsetMs = useClockOffset(now);
   useEffect(start, []);
+  useEffect(() => {
+    if (account) void preload(account);
+  }, [address]);
 
   useEvents(["operation_applied"], ledger.again);
 
