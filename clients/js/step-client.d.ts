@@ -335,8 +335,9 @@ export interface ProofConfig {
 /**
  * A client of one or several nodes of one chain. A request goes to the next node when one does not answer, and again to
  * the same or another when it says "not now"; all methods throw StepError where a node refuses, or none decides.
+ * This one only asks: it is what a page that shows things needs.
  */
-export class StepClient {
+export class StepReader {
   constructor(nodes: string | string[], options?: Partial<ClientOptions>);
   /** What is added to the device's clock; known after `config`, 0 while the two differ by less than two seconds. */
   clockOffsetMs: number;
@@ -353,6 +354,12 @@ export class StepClient {
   triangle(triangleId: string): Promise<any>;
   /** The receipt of a final proof, as text: keep it as it is. */
   receipt(proofId: string): Promise<string>;
+  /** The live feed; ends when `signal` says, or the reader leaves the loop. */
+  events(filters?: EventFilters, options?: { lastEventId?: string; signal?: AbortSignal }): AsyncGenerator<FeedEvent>;
+}
+
+/** One that signs and submits, too. */
+export class StepClient extends StepReader {
   /** Checks a position, finds its triangle, and signs it. */
   sign(signer: Signer, position: Position, options?: SignOptions): Promise<SignedProof>;
   /** Submits one, with retries of the same body: final, or accepted and waiting after `waitMs` (5,000). */
@@ -367,6 +374,4 @@ export class StepClient {
   signTransfer(signer: Signer, transfer: Transfer): Promise<SignedTransfer>;
   /** Sends it, and waits until it is applied; safe to call again with the same one. Throws `PENDING` after `timeoutMs`. */
   sendTransfer(signed: SignedTransfer, options?: { timeoutMs?: number; signal?: AbortSignal }): Promise<any>;
-  /** The live feed; ends when `signal` says, or the reader leaves the loop. */
-  events(filters?: EventFilters, options?: { lastEventId?: string; signal?: AbortSignal }): AsyncGenerator<FeedEvent>;
 }

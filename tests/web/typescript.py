@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import tempfile
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-import pytest
+from tests.javascript.node import run_node
+from tests.web.app import WEB, needs_packages, run_in_app
 
-from tests.javascript.node import CLIENT, NODE, ROOT, run_node
-
-WEB: Final = ROOT / "clients" / "web"
-
-needs_web_packages: Final = pytest.mark.skipif(
-    not (WEB / "node_modules").is_dir(),
-    reason="clients/web/node_modules is not there: npm ci in clients/web, which wants npm's registry",
-)
+needs_web_packages = needs_packages
 """For what runs the app's sources: esbuild makes JavaScript of them."""
 
 
@@ -38,25 +31,20 @@ def evaluate(module: str, expression: str, given: object = None) -> Any:
 def _made(module: str) -> Path:
     """One file of a module and all that it takes."""
     target = _folder() / f"{module.replace('/', '-')}.mjs"
-    packages = WEB / "node_modules"
-    subprocess.run(
-        [
-            NODE,
-            packages / "esbuild" / "bin" / "esbuild",
-            "--bundle",
-            "--format=esm",
-            "--target=es2022",
-            "--log-level=error",
-            f"--outfile={target}",
-            f"--alias:step-client={CLIENT / 'src' / 'index.js'}",
-            *(f"--alias:@noble/{name}={packages / '@noble' / name}" for name in ("hashes", "secp256k1")),
-        ],
-        cwd=WEB,
-        input=f'export * from "./src/{module}"; export * as step from "step-client";',
-        text=True,
-        check=True,
-        timeout=60,
+    made = {
+        "outfile": str(target),
+        "minify": False,
+        "platform": "node",
+        "stdin": {
+            "contents": f'export * from "./src/{module}"; export * as step from "step-client";',
+            "resolveDir": str(WEB),
+        },
+    }
+    program = (
+        'import { build } from "esbuild"; import { common } from "./scripts/bundling.mjs";'
+        f"await build({{ ...common, ...{json.dumps(made)} }});"
     )
+    run_in_app("--input-type=module", "--eval", program)
     return target
 
 

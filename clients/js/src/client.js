@@ -2,11 +2,11 @@
 // whichever node, gives what became of the proof, and is paid once. So nothing is signed anew while a node may have taken
 // in what was signed before.
 import { StepError } from "./errors.js";
-import { eventStream } from "./events.js";
 import { locate } from "./mesh.js";
-import { isRetryable, Nodes } from "./nodes.js";
+import { isRetryable } from "./nodes.js";
 import { checkedPosition } from "./position.js";
 import { proofId, signProof } from "./proof.js";
+import { StepReader } from "./reader.js";
 import { signTransfer } from "./transfers.js";
 
 /** @typedef {import("../step-client.js").SignedProof} SignedProof */
@@ -15,82 +15,15 @@ import { signTransfer } from "./transfers.js";
 const WAIT_MS = 5_000;
 const POLL_MS = 1_000;
 const FINAL_MS = 60_000;
-const CLOCK_TOLERANCE_MS = 2_000;
 const OTHER_TRIANGLES_MAX = 3;
 const ELSEWHERE = ["TRIANGLE_EXHAUSTED", "TRIANGLE_NOT_FOUND", "OUT_OF_BOUNDS"];
 
-export class StepClient {
-  #nodes;
-  /** @type {Promise<any> | undefined} */
-  #config;
-
-  /** @param {string | string[]} nodes @param {Partial<import("../step-client.js").ClientOptions>} [options] */
-  constructor(nodes, options = {}) {
-    this.#nodes = new Nodes(nodes, options);
-    this.clockOffsetMs = 0;
-  }
-
-  /** @param {string} path @param {import("../step-client.js").Query} [query] @param {{signal?: AbortSignal}} [options] */
-  async get(path, query = {}, { signal } = {}) {
-    return (await this.#nodes.ask({ path: path + queryText(query), signal })).document;
-  }
-
-  // Asked for once; the difference of the clocks is measured by the middle of that request.
-  config() {
-    const ask = async () => {
-      const sentAt = this.#nodes.now();
-      const rules = await this.get("/proof/config");
-      const offsetMs = Date.parse(rules.timestamp) - Math.round((sentAt + this.#nodes.now()) / 2);
-      this.clockOffsetMs = Math.abs(offsetMs) > CLOCK_TOLERANCE_MS ? offsetMs : 0;
-      return rules;
-    };
-    this.#config ??= ask().catch((error) => {
-      this.#config = undefined;
-      throw error;
-    });
-    return this.#config;
-  }
-
-  /** @param {string} path @param {import("../step-client.js").Query} [query] @param {{signal?: AbortSignal}} [options] */
-  async mesh(path, query, options) {
-    return (await this.get(`/mesh/${path}`, query, options)).result;
-  }
-
-  /** @param {number} lat @param {number} lon @param {{signal?: AbortSignal}} [options] */
-  activeTriangle(lat, lon, options) {
-    return this.mesh("triangleAt", { lat, lon, level: "active" }, options);
-  }
-
-  /** @param {string} address */
-  account(address) {
-    return this.get(`/account/${segment(address)}`);
-  }
-
-  /** @param {string} address @param {import("../step-client.js").Query} [query] */
-  proofs(address, query) {
-    return this.get(`/account/${segment(address)}/proofs`, query);
-  }
-
-  /** @param {string} triangleId */
-  triangle(triangleId) {
-    return this.get(`/triangle/${segment(triangleId)}`);
-  }
-
-  /** @param {string} id */
-  async receipt(id) {
-    return (await this.#nodes.ask({ path: `/proof/${segment(id)}/receipt` })).text;
-  }
-
-  /** @param {import("../step-client.js").EventFilters} [filters] @param {{lastEventId?: string, signal?: AbortSignal}} [options] */
-  events(filters = {}, options = {}) {
-    return eventStream(this.#nodes, `/events${queryText(filters)}`, options);
-  }
-
+export class StepClient extends StepReader {
   /** @param {import("../step-client.js").Signer} signer @param {import("../step-client.js").Position} position
    * @param {import("../step-client.js").SignOptions} [options] @returns {Promise<SignedProof>} */
   async sign(signer, position, { level = "active", nonce } = {}) {
     const rules = await this.config();
-    const { now } = this.#nodes;
+    const { now } = this.nodes;
     const at = checkedPosition(position, { now: now(), accuracyMax: rules.GPS_MAX_ACCURACY_M });
     const asked = level === "active" ? (await this.activeTriangle(at.lat, at.lon)).level : level;
     // The level is the node's word; which triangle of it holds the point, we know ourselves.
@@ -106,7 +39,7 @@ export class StepClient {
     const path = `/proof/submit?wait_ms=${wait}`;
     try {
       const body = JSON.stringify(signed);
-      const answer = await this.#nodes.ask({ method: "POST", path, body, waitMs: wait, signal, unsure });
+      const answer = await this.nodes.ask({ method: "POST", path, body, waitMs: wait, signal, unsure });
       return outcomeOf(answer, proofId(signed.payload));
     } catch (error) {
       if (!(error instanceof StepError) || error.attempts.length > 0 || error.code === "NO_ANSWER") throw error;
@@ -124,7 +57,7 @@ export class StepClient {
   /** @param {SignedProof} signed @param {{timeoutMs?: number, signal?: AbortSignal}} [options] @returns {Promise<Outcome>} */
   async follow(signed, { timeoutMs = FINAL_MS, signal } = {}) {
     const id = proofId(signed.payload);
-    const { now, sleep } = this.#nodes;
+    const { now, sleep } = this.nodes;
     const until = now() + timeoutMs;
     let node = "";
     for (;;) {
@@ -149,7 +82,7 @@ export class StepClient {
    * @param {import("../step-client.js").ProveOptions} [options] */
   async prove(signer, position, { level = "active", onSigned, ...options } = {}) {
     // One moment for all: should two be accepted after all, the second is refused, as no later than the first.
-    const at = { ...checkedCopy(position), timestamp: position.timestamp ?? this.#nodes.now() };
+    const at = { ...checkedCopy(position), timestamp: position.timestamp ?? this.nodes.now() };
     let signed = await this.sign(signer, at, { level });
     for (let others = OTHER_TRIANGLES_MAX; ; others -= 1) {
       onSigned?.(signed);
@@ -170,7 +103,7 @@ export class StepClient {
   /** @param {SignedProof[]} proofs @param {{timeoutMs?: number, signal?: AbortSignal}} [options] */
   async submitMany(proofs, { timeoutMs = FINAL_MS, signal } = {}) {
     const rules = await this.config();
-    const { now, sleep } = this.#nodes;
+    const { now, sleep } = this.nodes;
     const until = now() + timeoutMs;
     const bodies = proofs.map((signed) => JSON.stringify(signed));
     /** @type {any[]} */
@@ -181,7 +114,7 @@ export class StepClient {
         const waitMs = Math.max(0, Math.min(WAIT_MS, rules.WAIT_MS_MAX, until - begunAt));
         const body = `[${left.map((index) => bodies[index]).join()}]`;
         const path = `/proof/submit-batch?wait_ms=${waitMs}`;
-        const { node, document } = await this.#nodes.ask({ method: "POST", path, body, waitMs, signal });
+        const { node, document } = await this.nodes.ask({ method: "POST", path, body, waitMs, signal });
         if (document.outcomes?.length !== left.length) {
           throw new StepError("UNREADABLE_ANSWER", `${node}: the answer has not one outcome for each submission`, { node });
         }
@@ -191,7 +124,7 @@ export class StepClient {
         left = left.filter((index) => outcomes[index].status === "pending" || again(index));
         if (now() >= until) break;
         if (left.length === 0) continue;
-        if (isRefused) await sleep(this.#nodes.pauseMs(pauses++), signal);
+        if (isRefused) await sleep(this.nodes.pauseMs(pauses++), signal);
         else if (now() - begunAt < POLL_MS) await sleep(POLL_MS, signal);
       }
     }
@@ -207,18 +140,18 @@ export class StepClient {
 
   /** @param {import("../step-client.js").SignedTransfer} signed @param {{timeoutMs?: number, signal?: AbortSignal}} [options] */
   async sendTransfer({ operationId: id, form }, { timeoutMs = FINAL_MS, signal } = {}) {
-    const { now, sleep } = this.#nodes;
+    const { now, sleep } = this.nodes;
     const until = now() + timeoutMs;
     const submission = { method: "POST", path: "/account/transfer", body: JSON.stringify(form), signal };
-    let answer = await this.#nodes.ask(submission);
+    let answer = await this.nodes.ask(submission);
     while (answer.document.status === "pending") {
       if (now() >= until) {
         throw new StepError("PENDING", `transfer ${id} waits, and is not applied within ${timeoutMs} ms; send the same again`);
       }
       await sleep(POLL_MS, signal);
       // A node that does not know it (any more) is given the same body again.
-      answer = await this.#nodes.ask({ path: `/operation/${id}`, signal }).catch((error) => {
-        if (error.status === 404) return this.#nodes.ask(submission);
+      answer = await this.nodes.ask({ path: `/operation/${id}`, signal }).catch((error) => {
+        if (error.status === 404) return this.nodes.ask(submission);
         throw error;
       });
     }
@@ -233,7 +166,7 @@ export class StepClient {
   async #status(id, at, signal, waitMs = 0) {
     try {
       const path = `/proof/status/${id}?wait_ms=${waitMs}`;
-      return outcomeOf(await this.#nodes.ask({ path, at, attemptsMax: 1, waitMs, signal }), id);
+      return outcomeOf(await this.nodes.ask({ path, at, attemptsMax: 1, waitMs, signal }), id);
     } catch (error) {
       const isUnknown = error instanceof StepError && (error.status === 404 || error.attempts.length > 0) && !error.proofId;
       if (isUnknown) return null;
@@ -275,24 +208,4 @@ function shares(bodies, bytesMax, countMax) {
  * @param {import("../step-client.js").Position} position */
 function checkedCopy({ lat, lon, accuracy, coords }) {
   return { lat, lon, accuracy, coords };
-}
-
-/** Lists are written with commas. @param {import("../step-client.js").Query} query */
-function queryText(query) {
-  const parameters = new URLSearchParams();
-  for (const [name, value] of Object.entries(query)) {
-    if (value !== undefined && value !== null) parameters.append(name, [value].flat().map(plain).join());
-  }
-  const text = parameters.toString();
-  return text && `?${text}`;
-}
-
-/** Numbers in plain digits: String() of a small one has an exponent. @param {string | number | boolean} value */
-function plain(value) {
-  return typeof value === "number" && !Number.isInteger(value) ? value.toFixed(10).replace(/0+$/, "") : String(value);
-}
-
-/** What a caller hands in stays within its segment of the path. @param {string} text */
-function segment(text) {
-  return encodeURIComponent(text);
 }

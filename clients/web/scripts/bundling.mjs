@@ -16,9 +16,10 @@ export const common = {
   jsx: "automatic",
   jsxImportSource: "preact",
   plugins: [outlines(root)],
-  // One copy of noble, also for what the client takes of it.
+  // One copy of noble, also for what the client takes of it. Of the client each page takes the modules that it needs, such as
+  // `step-client/mesh.js`: by way of `index.js` the first page would load all that any page uses.
   alias: {
-    "step-client": join(client, "src/index.js"),
+    "step-client": join(client, "src"),
     "@noble/hashes": join(root, "node_modules/@noble/hashes"),
     "@noble/secp256k1": join(root, "node_modules/@noble/secp256k1"),
   },

@@ -1,5 +1,6 @@
 // Triangles that light up when a proof in them becomes final, and go on glowing for a while.
-import { vertices, type Vector } from "step-client";
+import type { Vector } from "step-client";
+import { vertices } from "step-client/mesh.js";
 import { middle, type Corners } from "./mesh.ts";
 
 export interface Light {

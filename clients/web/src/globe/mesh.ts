@@ -1,6 +1,8 @@
 // The mesh as lines: the edges of the icosahedron, and within each triangle the three edges of its middle child, down to
 // the level whose triangles are still large enough to be seen.
-import { triangleText, vertices, type Vector } from "step-client";
+import type { Vector } from "step-client";
+import { vertices } from "step-client/mesh.js";
+import { triangleText } from "step-client/triangle.js";
 import { dot, type Projection } from "./camera.ts";
 
 export type Corners = readonly [Vector, Vector, Vector];

@@ -1,5 +1,5 @@
 // The triangles around a place as they stand in the ledger, kept up with what the feed tells.
-import { vertices } from "step-client";
+import { vertices } from "step-client/mesh.js";
 import { metresPerPx, radiusPx, type Camera, type Size } from "./camera.ts";
 import { edgePx } from "./mesh.ts";
 import type { Standing } from "./scene.ts";

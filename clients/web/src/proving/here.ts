@@ -1,6 +1,7 @@
 // The triangle to prove in, at the place where one is: asked of a node in one request, again now and then, and at once when
 // one has left it. Without a node, the last answer says which level it was.
-import { locate, StepError } from "step-client";
+import { StepError } from "step-client/errors.js";
+import { locate } from "step-client/mesh.js";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { keep, kept } from "../shell/keeping.ts";
 import { client } from "../shell/node.ts";

@@ -1,6 +1,7 @@
 // Where signed proofs are until they are decided: kept on this device before they are sent, handed in one after another as
 // soon as there is a node, followed until they are final, also after the page was closed meanwhile.
-import { StepError, type Outcome, type StepClient } from "step-client";
+import type { Outcome, StepClient } from "step-client";
+import { StepError } from "step-client/errors.js";
 import { useEffect, useState } from "preact/hooks";
 import { change, forget, keptUnder } from "../shell/keeping.ts";
 import { clientWith } from "../shell/node.ts";

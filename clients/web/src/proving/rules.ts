@@ -1,6 +1,6 @@
 // What proofs are judged by (`/proof/config`): asked of a node, and kept for when there is none to be asked.
 import type { ProofConfig } from "step-client";
-import { StepError } from "step-client";
+import { StepError } from "step-client/errors.js";
 import { useEffect, useState } from "preact/hooks";
 import { keep, kept } from "../shell/keeping.ts";
 import { client } from "../shell/node.ts";

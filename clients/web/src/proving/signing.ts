@@ -1,5 +1,8 @@
 // From a place to a signed proof that is kept: nothing is sent that is not on this device first.
-import { checkedPosition, locate, proofId, signProof, type ProofConfig, type SignedProof, type Signer } from "step-client";
+import type { ProofConfig, SignedProof, Signer } from "step-client";
+import { locate } from "step-client/mesh.js";
+import { checkedPosition } from "step-client/position.js";
+import { proofId, signProof } from "step-client/proof.js";
 import { networkNow } from "./rules.ts";
 import type { Entry } from "./queue.ts";
 

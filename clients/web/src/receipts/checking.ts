@@ -1,5 +1,7 @@
 // A receipt, judged on this device against the genesis that the app keeps.
-import { StepError, verifyReceipt, type VerifiedReceipt } from "step-client";
+import type { VerifiedReceipt } from "step-client";
+import { StepError } from "step-client/errors.js";
+import { verifyReceipt } from "step-client/receipts.js";
 
 /** In this order; the first that fails is the verdict (docs/receipts.md). */
 export const STEPS = ["form", "signature", "path", "chain", "links", "commit"] as const;

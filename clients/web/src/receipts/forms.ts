@@ -1,5 +1,5 @@
 // A receipt as text, as a file, and as a QR code: read from each, and written as each.
-import { receiptForms } from "step-client";
+import { receiptForms } from "step-client/receipts.js";
 import { base45, bytesOfBase45 } from "./base45.ts";
 
 /**

@@ -1,7 +1,7 @@
 // Receipts on this device: fetched when a proof is final, and kept as they are, so that they can be shown and verified
 // without any node.
 import { keep, kept, keptUnder, forget } from "../shell/keeping.ts";
-import { client } from "../shell/node.ts";
+import { reader } from "../shell/node.ts";
 
 export interface KeptReceipt {
   /** Of the proof or operation. */
@@ -31,7 +31,7 @@ export async function receiptsKept(): Promise<KeptReceipt[]> {
 
 /** From a node. Throws StepError where there is none to be had. */
 export async function fetchReceipt(id: string): Promise<KeptReceipt> {
-  return keepReceipt(id, await (await client()).receipt(id));
+  return keepReceipt(id, await (await reader()).receipt(id));
 }
 
 export async function keepReceipt(id: string, text: string): Promise<KeptReceipt> {

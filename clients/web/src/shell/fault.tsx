@@ -1,5 +1,5 @@
 // What went wrong, whoever says so: a node, a library, or the wallet.
-import { StepError } from "step-client";
+import { StepError } from "step-client/errors.js";
 import { walletFaults } from "../texts/wallet-faults.ts";
 import { WalletError } from "../wallet/faults.ts";
 import { Notice } from "./notice.tsx";

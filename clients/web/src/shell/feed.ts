@@ -1,7 +1,7 @@
 // The live feed of this page: one stream, whatever and however much is listened to (docs/events.md).
 import type { FeedEvent } from "step-client";
 import { useEffect, useRef, useState } from "preact/hooks";
-import { client } from "./node.ts";
+import { reader } from "./node.ts";
 import { Feed, type FeedState } from "./stream.ts";
 
 /** What docs/events.md tells of. */
@@ -19,7 +19,7 @@ export type EventKind =
 const HIDDEN_MS_MAX = 30_000;
 
 const feed = new Feed(async function* (filters, options) {
-  yield* (await client()).events(filters, options);
+  yield* (await reader()).events(filters, options);
 });
 
 let hiding = 0;

@@ -1,26 +1,39 @@
 // The nodes that the app speaks with: the one that served it, and those that its operator names in `nodes.json`.
-import { StepClient, StepError, type ClientOptions, type Query } from "step-client";
+import type { ClientOptions, Query, StepClient } from "step-client";
+import { StepError } from "step-client/errors.js";
+import { StepReader } from "step-client/reader.js";
 import { useEffect, useState } from "preact/hooks";
 
 /** The origin of the node that served this page, with the path before `/app/`, where a proxy put one. */
 export const HOME_NODE = new URL("..", document.baseURI).href.replace(/\/$/, "");
 
-let asked: Promise<StepClient> | undefined;
+let reading: Promise<StepReader> | undefined;
+let signing: Promise<StepClient> | undefined;
 
-/** The one client of this page. */
+/** What asks for this page: enough to show things, and small. */
+export function reader(): Promise<StepReader> {
+  reading ??= nodes().then((urls) => new StepReader(urls));
+  return reading;
+}
+
+/** The one client of this page that signs and submits, too; fetched when a page first wants it. */
 export function client(): Promise<StepClient> {
-  asked ??= clientWith({});
-  return asked;
+  signing ??= clientWith({}).catch((error: unknown) => {
+    signing = undefined;
+    throw error;
+  });
+  return signing;
 }
 
 /** One of the same nodes that has patience of its own. */
 export async function clientWith(options: Partial<ClientOptions>): Promise<StepClient> {
-  return new StepClient([HOME_NODE, ...(await otherNodes())], options);
+  const [{ StepClient }, urls] = await Promise.all([import("step-client/client.js"), nodes()]);
+  return new StepClient(urls, options);
 }
 
 /** A GET of the API, from whichever node answers. `T` is what docs/http-api.md says of the path. */
 export async function ask<T>(path: string, query?: Query, signal?: AbortSignal): Promise<T> {
-  return (await client()).get(path, query, signal ? { signal } : {});
+  return (await reader()).get(path, query, signal ? { signal } : {});
 }
 
 /** What a page knows of an answer: nothing yet, the answer, or why there is none (with the last answer, if there was one). */
@@ -61,6 +74,13 @@ export function useAnswer<T>(path: string | null, query?: Query, everyMs?: numbe
     };
   }, [asksFor, round, everyMs]);
   return { answer: state.answer, error: state.error, again: () => setRound((before) => before + 1) };
+}
+
+let named: Promise<string[]> | undefined;
+
+/** This one first. */
+async function nodes(): Promise<string[]> {
+  return [HOME_NODE, ...(await (named ??= otherNodes()))];
 }
 
 async function otherNodes(): Promise<string[]> {

@@ -1,5 +1,5 @@
 // Why something did not work, as a sentence, and what to do about it: with buttons for what can be done at once.
-import { StepError } from "step-client";
+import { StepError } from "step-client/errors.js";
 import type { ComponentChildren } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import type { Explained, Refusal } from "./explained.ts";

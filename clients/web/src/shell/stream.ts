@@ -1,6 +1,7 @@
 // One live feed for everybody on a page who wants to hear of something. It asks for the kinds that anybody wants, goes on
 // after breaks with the last id, and can rest while nobody looks.
-import { StepError, type EventFilters, type FeedEvent } from "step-client";
+import type { EventFilters, FeedEvent } from "step-client";
+import { StepError } from "step-client/errors.js";
 
 /** Opens the feed: `StepClient.events`. */
 export type Open = (filters: EventFilters, options: { lastEventId?: string; signal: AbortSignal }) => AsyncIterable<FeedEvent>;

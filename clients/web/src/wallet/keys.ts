@@ -1,5 +1,5 @@
 // Private keys: what is one, and whose it is.
-import { privateKeySigner } from "step-client";
+import { privateKeySigner } from "step-client/proof.js";
 import { bytesOfHex } from "./bytes.ts";
 import { WalletError } from "./faults.ts";
 import type { Bytes } from "./sealing.ts";

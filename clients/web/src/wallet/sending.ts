@@ -1,6 +1,7 @@
 // Transfers on their way. What was signed is kept until it is known what became of it: the same body may be sent again at any
 // time, while a second one could be paid as well. So an account has one at a time, also over a reload of the page.
-import { StepError, type SignedTransfer } from "step-client";
+import type { SignedTransfer } from "step-client";
+import { StepError } from "step-client/errors.js";
 import { forget, keep, kept } from "../shell/keeping.ts";
 import { client } from "../shell/node.ts";
 import { signer } from "./accounts.ts";

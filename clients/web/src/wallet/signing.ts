@@ -1,6 +1,7 @@
 // Who signs for an account. The key of a sealed one is asked for each time that it is not unlocked: a signer that somebody
 // holds on to is worth nothing once the wallet is locked.
-import { privateKeySigner, providerSigner, type Signer } from "step-client";
+import type { Signer } from "step-client";
+import { privateKeySigner, providerSigner } from "step-client/proof.js";
 import type { Account } from "./accounts.ts";
 import { WalletError } from "./faults.ts";
 import { providerOf } from "./foreign.ts";

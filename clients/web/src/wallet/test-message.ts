@@ -1,5 +1,6 @@
 // A message that is worth nothing, to see that a key signs: no protocol has a line that begins so.
-import { recoverAccount, type Signer } from "step-client";
+import type { Signer } from "step-client";
+import { recoverAccount } from "step-client/proof.js";
 
 export interface Tested {
   line: string;

@@ -1,5 +1,5 @@
 // Where am I, what does the triangle here pay, prove it, and what became of it.
-import { StepError } from "step-client";
+import { StepError } from "step-client/errors.js";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { shown } from "../../shell/amounts.ts";
 import { useEvents } from "../../shell/feed.ts";

@@ -1,5 +1,5 @@
 // `#/receipt`: check any receipt, and see those that are kept here. `#/receipt/ID`: that of a proof or an operation.
-import { StepError } from "step-client";
+import { StepError } from "step-client/errors.js";
 import { useEffect, useState } from "preact/hooks";
 import { pinnedGenesis } from "../../shell/chain.ts";
 import { Id } from "../../shell/ids.tsx";
