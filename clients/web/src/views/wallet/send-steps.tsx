@@ -30,7 +30,7 @@ export function Review({ account, transfer, balance, isSigning, onSign, onChange
         <dd class="mono">{checksummed(to)}</dd>
         <dt>{say(sending.from)}</dt>
         <dd>{account.name} <span class="mono">{checksummed(account.address)}</span></dd>
-        {memo !== "" && [<dt>{say(sending.memo)}</dt>, <dd>{memo}</dd>]}
+        {memo !== "" && [<dt>{say(sending.memoShort)}</dt>, <dd>{memo}</dd>]}
         <dt>{say(sending.fee)}</dt>
         <dd>{say(sending.none)}</dd>
         {balance !== null && [<dt>{say(sending.after)}</dt>, <dd><Amount of={decimal(micro(balance) - micro(amount))} /></dd>]}

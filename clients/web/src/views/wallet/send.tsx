@@ -66,10 +66,11 @@ function SendFrom({ account }: { account: Account }) {
     void pendingTransfer(address).then((signed) => signed && send(signed), () => undefined);
   }, [address]);
 
+  const title = step.is === "reviewing" || step.is === "signing" ? sending.reviewTitle : sending.title;
   return (
     <section class="card narrow">
       <div class="head">
-        <StepHeading key={step.is}>{say(step.is === "reviewing" ? sending.reviewTitle : sending.title)}</StepHeading>
+        <StepHeading key={title.en}>{say(title)}</StepHeading>
         <a href={link("wallet")}>{say(sending.toWallet)}</a>
       </div>
       {fault && <Fault error={fault} />}
