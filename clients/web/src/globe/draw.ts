@@ -91,9 +91,7 @@ function drawGround({ context, projection }: Pen, { camera, size, outlines }: Sc
   if (isFilled) context.rect(-size.width / 2, -size.height / 2, size.width, size.height);
   else context.arc(0, 0, projection.radius, 0, FULL_TURN);
   context.fill();
-  const strength = Math.min(1, (OUTLINES_GONE_ZOOM - camera.zoom) / (OUTLINES_GONE_ZOOM - OUTLINES_FADE_ZOOM));
-  if (outlines && strength > 0) {
-    context.globalAlpha = strength;
+  if (outlines) {
     context.beginPath();
     for (const piece of outlines.land) if (projection.mayShow(piece.middle, piece.capRad)) trace(context, projection, piece, true);
     context.fillStyle = colours.land;
@@ -103,6 +101,12 @@ function drawGround({ context, projection }: Pen, { camera, size, outlines }: Sc
     context.strokeStyle = colours.border;
     context.lineWidth = 0.75;
     context.stroke();
+  }
+  const faded = Math.min(1, (camera.zoom - OUTLINES_FADE_ZOOM) / (OUTLINES_GONE_ZOOM - OUTLINES_FADE_ZOOM));
+  if (faded > 0) {
+    context.globalAlpha = faded;
+    context.fillStyle = colours.land;
+    context.fillRect(-size.width / 2, -size.height / 2, size.width, size.height);
     context.globalAlpha = 1;
   }
   if (!isFilled) {
