@@ -172,6 +172,13 @@ def _sums(totals: Totals) -> Iterator[str]:
     yield f"events     {totals.clicks_read} clicks of {totals.events_read}; {_others(totals)}"
     if totals.events_naming_no_triangle:
         yield f"           {totals.events_naming_no_triangle} name no triangle (triangleId): believed as they are"
+    if totals.clicks_outside:
+        for clicks, ustep, which in (
+            (totals.clicks_outside, totals.rewards_outside_ustep, "lie outside the triangle that they name; of them"),
+            (totals.clicks_outside_imported, totals.rewards_outside_imported_ustep, "in triangles that are taken over"),
+            (totals.clicks_outside_left_out, totals.rewards_outside_left_out_ustep, "in triangles that are not"),
+        ):
+            yield f"           {clicks}, which paid {step_text(ustep)} STEP, {which}"
     yield f"nonces     {totals.nonces_imported}; {totals.nonces_expired} too old for any proof to use them again"
 
 

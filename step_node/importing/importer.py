@@ -71,17 +71,30 @@ class Totals:
     clicks_read: int = 0
     other_events: Counter[str] = field(default_factory=Counter)
     events_naming_no_triangle: int = 0
+    clicks_outside: int = 0
+    """Clicks whose position is not within the triangle that they name; of them those of triangles that are taken over,
+    and those of triangles that are not."""
+    clicks_outside_imported: int = 0
+    clicks_outside_left_out: int = 0
+    rewards_outside_ustep: int = 0
+    """What they say they have paid, in the same parts."""
+    rewards_outside_imported_ustep: int = 0
+    rewards_outside_left_out_ustep: int = 0
     nonces_imported: int = 0
     nonces_expired: int = 0
 
     def require_reconciled(self) -> None:
-        """Raises `TotalsBroken` unless every micro-STEP that was read is accounted for."""
+        """Raises `TotalsBroken` unless every micro-STEP that was read is accounted for, and every click outside."""
         accounted = self.balances_imported_ustep + self.balances_left_out_ustep
         if self.balances_read_ustep != accounted:
             raise TotalsBroken(f"balances: {self.balances_read_ustep} µSTEP read, {accounted} accounted for: {self}")
         rewards_here = self.rewards_read_ustep - self.rewards_of_no_account_ustep
         if self.balances_imported_ustep - rewards_here != self.rewards_difference_ustep:
             raise TotalsBroken(f"rewards: the differences do not add up: {self}")
+        clicks = self.clicks_outside_imported + self.clicks_outside_left_out
+        outside_ustep = self.rewards_outside_imported_ustep + self.rewards_outside_left_out_ustep
+        if (self.clicks_outside, self.rewards_outside_ustep) != (clicks, outside_ustep):
+            raise TotalsBroken(f"clicks outside their triangle: the parts do not add up: {self}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +199,9 @@ class _Import:
         scratch.add_rewards(clicks, taken=True)
         scratch.add_nonces(clicks)
         scratch.add_clicks(taken)
+        outsiders = [one for one, is_outside in taken if is_outside]
+        totals.clicks_outside += len(outsiders)
+        totals.rewards_outside_ustep += sum(one.reward_ustep or 0 for one in outsiders)
         scratch.add_places([one for one, is_outside in taken if one.made_up is None and not is_outside])
 
     def _is_click(self, document: Document) -> bool:
@@ -215,6 +231,8 @@ class _Import:
         """Hold what was read against one another, and take out what cannot be."""
         self._settle_accounts()
         self._settle_triangles()
+        self._settle_clicks_outside()
+        self.totals.require_reconciled()
         for account, nonce, events in self._scratch.nonces_twice():
             self._report.note(Kind.NONCE_TWICE, EVENTS, _hex(account), "nonce", f"{nonce!r} is that of {events} events")
 
@@ -233,7 +251,6 @@ class _Import:
             note(Kind.REWARDS_DIFFER, ACCOUNTS, _hex(address), "balance", rule)
             totals.rewards_difference_ustep += balance_ustep - ustep
         totals.balances_imported_ustep = self._scratch.balances_ustep()
-        totals.require_reconciled()
 
     def _settle_triangles(self) -> None:
         totals, scratch, note = self.totals, self._scratch, self._report.note
@@ -251,6 +268,16 @@ class _Import:
                 rule = f"a triangle of level {level + 1} is there only once its parent is subdivided"
                 note(Kind.TRIANGLE_WITHOUT_PARENT, TRIANGLES, _text(triangle), "_id", rule)
         totals.triangles_untouched = scratch.drop_untouched(seeded_level)
+
+    def _settle_clicks_outside(self) -> None:
+        """List the triangles that are taken over with clicks from elsewhere (ADR 57)."""
+        totals, scratch = self.totals, self._scratch
+        for triangle, clicks, events, outside, ustep in scratch.clicks_outside():
+            rule = f"is {clicks}, and of the {events} events that name it {outside} lie outside and paid {ustep} µSTEP"
+            self._report.note(Kind.CLICKS_OUTSIDE, TRIANGLES, _text(triangle), "clicks", rule)
+            totals.clicks_outside_imported += outside
+            totals.rewards_outside_imported_ustep += ustep
+        totals.clicks_outside_left_out, totals.rewards_outside_left_out_ustep = scratch.clicks_outside_of_none()
 
     def write(self, path: Path) -> InitialState:
         """The state as a file."""

@@ -31,6 +31,7 @@ class Kind(StrEnum):
     TRIANGLE_WITHOUT_PARENT = "triangle-without-parent"
     CHILDREN_DIFFER = "children-differ"
     CLICKS_DIFFER = "clicks-differ"
+    CLICKS_OUTSIDE = "clicks-outside"
     LAST_CLICK_UNREADABLE = "last-click-unreadable"
     EVENT_UNREADABLE = "event-unreadable"
     EVENT_AFTER_GENESIS = "event-after-genesis"
@@ -54,6 +55,7 @@ _EFFECTS: Final = {
     Kind.TRIANGLE_WITHOUT_PARENT: "the triangle is left out: it cannot exist yet",
     Kind.CHILDREN_DIFFER: "the mesh's own four children come into being",
     Kind.CLICKS_DIFFER: "the clicks of the triangle count, not those of its events",
+    Kind.CLICKS_OUTSIDE: "the clicks of the triangle count, as what was paid for them stays in the balances",
     Kind.LAST_CLICK_UNREADABLE: "none: the chain keeps no such time",
     Kind.EVENT_UNREADABLE: "the event is left out: no position, no nonce, no reward of it counts",
     Kind.EVENT_AFTER_GENESIS: "the event is left out, but for its reward in the sums",

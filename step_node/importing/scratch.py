@@ -24,7 +24,7 @@ _SCHEMA: Final = """
 CREATE TABLE accounts (address BLOB PRIMARY KEY, balance INTEGER, documents INTEGER) WITHOUT ROWID;
 CREATE TABLE triangles (level INTEGER, id INTEGER, clicks INTEGER, state INTEGER, PRIMARY KEY (level, id))
   WITHOUT ROWID;
-CREATE TABLE clicks (id INTEGER PRIMARY KEY, inside INTEGER, outside INTEGER);
+CREATE TABLE clicks (id INTEGER PRIMARY KEY, inside INTEGER, outside INTEGER, outside_ustep INTEGER);
 CREATE TABLE places (account BLOB PRIMARY KEY, timestamp_ms INTEGER, nonce TEXT, lat REAL, lon REAL) WITHOUT ROWID;
 CREATE TABLE rewards (account BLOB PRIMARY KEY, ustep INTEGER, events INTEGER, taken INTEGER) WITHOUT ROWID;
 CREATE TABLE nonces (account BLOB, nonce TEXT, timestamp_ms INTEGER, events INTEGER, PRIMARY KEY (account, nonce))
@@ -61,10 +61,15 @@ class Scratch:
     def add_clicks(self, events: Iterable[tuple[OldEvent, bool]]) -> None:
         """What events say of the triangles that they name; with each, whether its position is outside."""
         self._write(
-            "INSERT INTO clicks VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET inside = inside + excluded.inside,"
-            " outside = outside + excluded.outside",
+            "INSERT INTO clicks VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET inside = inside + excluded.inside,"
+            " outside = outside + excluded.outside, outside_ustep = outside_ustep + excluded.outside_ustep",
             [
-                (one.triangle.integer, int(not is_outside), int(is_outside))
+                (
+                    one.triangle.integer,
+                    int(not is_outside),
+                    int(is_outside),
+                    one.reward_ustep or 0 if is_outside else 0,
+                )
                 for one, is_outside in events
                 if one.triangle is not None
             ],
@@ -148,6 +153,22 @@ class Scratch:
             " UNION ALL SELECT id, 0, inside + outside FROM clicks WHERE id NOT IN (SELECT id FROM triangles)"
             " ORDER BY id"
         )
+
+    def clicks_outside(self) -> Iterator[tuple[int, int, int, int, int]]:
+        """Of each triangle of whose events some lie outside it: its id, its clicks, its events, those outside, and what
+        these have paid."""
+        yield from self._read(
+            "SELECT id, triangles.clicks, inside + outside, outside, outside_ustep FROM triangles"
+            " JOIN clicks USING (id) WHERE outside > 0 ORDER BY id"
+        )
+
+    def clicks_outside_of_none(self) -> tuple[int, int]:
+        """How many events lie outside triangles that are not there, and what they have paid."""
+        events, ustep = self._connection.execute(
+            "SELECT coalesce(sum(outside), 0), coalesce(sum(outside_ustep), 0) FROM clicks"
+            " WHERE id NOT IN (SELECT id FROM triangles)"
+        ).fetchone()
+        return int(events), int(ustep)
 
     def accounts_lacking(self) -> Iterator[tuple[bytes, int, int]]:
         """Of each account that events name and that is not there: it, its events, their rewards."""

@@ -13,6 +13,7 @@ import pytest
 import trio
 from pymongo import MongoClient
 
+from step_node.amounts import step_text
 from step_node.backup.creating import create_backup
 from step_node.backup.files import FREE_BYTES_KEPT
 from step_node.backup.manifest import BackupError, find_manifest
@@ -111,6 +112,24 @@ def test_discrepancies_are_in_the_way_until_their_kind_is_accepted(
     accepted = command(*importing, *outputs(tmp_path), "--accept", "triangle-made-up", "--accept", "clicks-differ")
     assert accepted.exit_code == 0, accepted.stderr
     assert command(*importing, "--dry-run", "--accept", "whatever").exit_code == 2
+
+
+def test_clicks_from_elsewhere_are_in_the_way_and_in_the_sums(
+    command: Command, importing: tuple[object, ...], old_uri: str
+) -> None:
+    with connected(old_uri) as client:
+        events = client.get_default_database()[EVENTS]
+        (event,) = events.find({"nonce": "old-403"})
+        events.update_one({"_id": event["_id"]}, {"$set": {"payload.lat": -event["payload"]["lat"]}})
+    told = command(*importing, "--dry-run")
+    assert told.exit_code == 1
+    assert "--accept clicks-outside --accept event-outside" in told.stderr.replace("\n", " ")
+    paid = step_text(int(event["payload"]["reward"]))
+    assert f"  1, which paid {paid} STEP, lie outside the triangle that they name; of them\n" in told.stdout
+    assert f"  1, which paid {paid} STEP, in triangles that are taken over\n" in told.stdout
+    assert "  0, which paid 0.000000 STEP, in triangles that are not\n" in told.stdout
+    accepted = command(*importing, "--dry-run", "--accept", "clicks-outside", "--accept", "event-outside")
+    assert accepted.exit_code == 0, accepted.stderr
 
 
 @pytest.mark.parametrize(

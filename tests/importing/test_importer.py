@@ -13,7 +13,7 @@ import pytest
 from mesh import TriangleId, locate
 from step_node.chain.initial_state import AMOUNT_USTEP_MAX
 from step_node.importing import scratch
-from step_node.importing.importer import import_database, unaccepted
+from step_node.importing.importer import Totals, TotalsBroken, import_database, unaccepted
 from step_node.importing.mongo_source import ACCOUNTS, EVENTS, TRIANGLES, ImportFailed
 from step_node.importing.report import EXAMPLES_MAX, Kind, Report
 from step_node.ledger.records import Account, LastProof, NonceRecord, Triangle, TriangleState
@@ -210,6 +210,7 @@ def gift(collections: Collections) -> None:
         (tomorrow, Kind.EVENT_AFTER_GENESIS, "triangle_events 3: timestamp"),
         (nobody, Kind.EVENT_OF_NO_ACCOUNT, f"triangle_events 0x{'cd' * 20}: account: there is no such account"),
         (position_elsewhere, Kind.EVENT_OUTSIDE, "triangle_events 403: payload.lat, payload.lon:"),
+        (position_elsewhere, Kind.CLICKS_OUTSIDE, "events that name it 1 lie outside and paid "),
         (nonce_again, Kind.NONCE_TWICE, f"triangle_events {SOMEBODY[:-1]}4: nonce: 'old-3' is that of 2 events"),
         (reward_of_float, Kind.REWARD_UNREADABLE, "triangle_events 3: payload.reward: must be whole"),
         (gift, Kind.REWARDS_DIFFER, f"accounts {SOMEBODY}: balance: is "),
@@ -267,6 +268,41 @@ def test_positions_that_are_not_trusted_are_nobodys_last_and_their_nonces_stay_u
     assert account.last_proof is not None
     assert account.last_proof.lat == before["payload"]["lat"]
     assert NonceRecord(account.address, "old-403", START_MS - 60_000 - 96 * 10) in found.records
+
+
+def test_clicks_from_elsewhere_stay_in_their_triangle_and_are_told_with_what_they_were_paid(
+    do_import: Importing, collections: Collections
+) -> None:
+    # Of a subdivided triangle three; of another, which is left out for that, all; and one of an impossible one.
+    partly = subdivided_one(collections, 9)
+    moved = [one for one in collections[EVENTS] if one["triangleId"] == partly["_id"]][:3]
+    counted = {
+        one["_id"]: sum(event["triangleId"] == one["_id"] for event in collections[EVENTS])
+        for one in collections[TRIANGLES]
+    }
+    wholly = next(one for one in collections[TRIANGLES] if counted[one["_id"]] == one["clicks"] > 0 and one != partly)
+    left_out = [one for one in collections[EVENTS] if one["triangleId"] == wholly["_id"]]
+    for event in moved + left_out:
+        event["payload"] = dict(event["payload"], lat=-event["payload"]["lat"])
+    found = do_import(collections)
+    (told,) = (json.loads(line) for line in found.lines if json.loads(line)["kind"] == Kind.CLICKS_OUTSIDE)
+    paid = [sum(int(one["payload"]["reward"]) for one in events) for events in (moved, left_out)]
+    assert (told["document"], told["field"]) == (partly["_id"], "clicks")
+    assert told["rule"] == f"is 11, and of the 11 events that name it 3 lie outside and paid {paid[0]} µSTEP"
+    kept = {one.id: one for one in found.records if isinstance(one, Triangle)}
+    assert kept[TriangleId.parse(partly["_id"]).integer].clicks == 11
+    totals = found.imported.totals
+    assert (totals.clicks_outside_imported, totals.rewards_outside_imported_ustep) == (3, paid[0])
+    assert (totals.clicks_outside_left_out, totals.rewards_outside_left_out_ustep) == (len(left_out), paid[1])
+    assert (totals.clicks_outside, totals.rewards_outside_ustep) == (3 + len(left_out), sum(paid))
+    assert totals.rewards_difference_ustep == 0, "balances count, and the rewards in them"
+
+
+def test_clicks_outside_that_do_not_add_up_end_the_import() -> None:
+    Totals(clicks_outside=2, clicks_outside_imported=1, clicks_outside_left_out=1).require_reconciled()
+    for broken in (Totals(clicks_outside=1), Totals(rewards_outside_ustep=5, rewards_outside_imported_ustep=4)):
+        with pytest.raises(TotalsBroken, match="clicks outside their triangle"):
+            broken.require_reconciled()
 
 
 def test_an_exhausted_triangle_of_the_last_level_is_taken_over(do_import: Importing, collections: Collections) -> None:
