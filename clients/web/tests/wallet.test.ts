@@ -5,7 +5,7 @@ import { begun, withNewer, withOlder, type PageOf } from "../src/wallet/history.
 
 import { csvOf } from "../src/wallet/transactions.ts";
 import { isDecided, memoFault, readTransfer, type Written } from "../src/wallet/transfers.ts";
-import { isIpAddress } from "../src/wallet/passkey.ts";
+import { isIpAddress, isThisMachine } from "../src/wallet/passkey.ts";
 
 const OWNER = `0x${"ab".repeat(20)}`;
 const TO = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed";
@@ -67,7 +67,8 @@ test("only what a node has refused for good is let go of", () => {
   assert.equal(isDecided(refusal("POOL_FULL", { attempts: [refusal("POOL_FULL")] })), false);
 });
 
-test("hosts that are numbers have no passkeys", () => {
+test("hosts that are numbers have no passkeys, and only one's own machine has another name", () => {
+  assert.deepEqual(["127.0.0.1", "[::1]", "192.168.1.20"].map(isThisMachine), [true, true, false]);
   assert.deepEqual(["127.0.0.1", "[::1]", "192.168.1.20"].map(isIpAddress), [true, true, true]);
   assert.deepEqual(["localhost", "node.example", "1.example"].map(isIpAddress), [false, false, false]);
 });

@@ -72,6 +72,10 @@ export const wallet = {
   sealByPasskey: { en: "With a passkey: finger, face or PIN", de: "Mit einem Passkey: Finger, Gesicht oder PIN" },
   sealByPassphrase: { en: "With a passphrase", de: "Mit einer Passphrase" },
   noPasskeyAddress: {
+    en: "Passkeys need a name in place of the number {host}: ask who runs this node for one.",
+    de: "Passkeys brauchen einen Namen statt der Zahl {host}: frag danach, wer diesen Knoten betreibt.",
+  },
+  noPasskeyHere: {
     en: "Passkeys need a name in place of the number {host}: open http://localhost:{port}/app/ on this machine for them.",
     de: "Passkeys brauchen einen Namen statt der Zahl {host}: dafür auf diesem Rechner http://localhost:{port}/app/ öffnen.",
   },

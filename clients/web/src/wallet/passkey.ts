@@ -29,6 +29,11 @@ export function isIpAddress(host: string): boolean {
   return host.startsWith("[") || /^\d+(\.\d+){3}$/.test(host);
 }
 
+/** Whether a host that is an address is the machine itself, which has a name as well: `localhost`. */
+export function isThisMachine(host: string): boolean {
+  return host === "[::1]" || host.startsWith("127.");
+}
+
 /** Makes a passkey, and asks it its question. Throws WalletError. */
 export async function makePasskey(name: string): Promise<Answered> {
   possible();

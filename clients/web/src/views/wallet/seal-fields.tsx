@@ -5,7 +5,7 @@ import { wallet } from "../../texts/wallet.ts";
 import { accountsLoaded, addAccount, useAccounts, type OwnAccount } from "../../wallet/accounts.ts";
 import { WalletError } from "../../wallet/faults.ts";
 import { addressOfKey } from "../../wallet/keys.ts";
-import { makePasskey, passkeyHindrance } from "../../wallet/passkey.ts";
+import { isThisMachine, makePasskey, passkeyHindrance } from "../../wallet/passkey.ts";
 import { isStrongEnough, type Bytes, type Progress, sealByPasskey, sealByPassphrase } from "../../wallet/sealing.ts";
 import { keyOf } from "../../wallet/secret.ts";
 import { unlock } from "../../wallet/unlocked.ts";
@@ -68,7 +68,12 @@ export function SealFields() {
           {say(wallet.sealByPasskey)}
         </label>
         {hindrance === "address" && (
-          <small class="quiet">{say(wallet.noPasskeyAddress, { host: location.hostname, port: location.port })}</small>
+          <small class="quiet">
+            {say(isThisMachine(location.hostname) ? wallet.noPasskeyHere : wallet.noPasskeyAddress, {
+              host: location.hostname,
+              port: location.port,
+            })}
+          </small>
         )}
         <label class="choice">
           <input type="radio" name="seal" value="passphrase" checked={by === "passphrase"} onChange={() => setBy("passphrase")} />
