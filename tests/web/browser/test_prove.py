@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from playwright.sync_api import expect
 
@@ -85,11 +87,23 @@ def test_the_eleventh_click_under_ones_feet(visitor: Visitor, network: Network) 
     visitor.context.unroute("**/mesh/triangleAt**")
     refused.get_by_role("button", name=f"Prove in the triangle of level {before['level'] + 1}").click()
     expect_final(page)
+    expect(refused).to_have_count(0)
     first, second = wallet.lines
     assert triangle_level(first) == before["level"]
     assert triangle_level(second) == before["level"] + 1
     # The same visit: never both can be paid.
     assert moment(first) == moment(second)
+
+
+@pytest.mark.long
+def test_success_is_shown_moving_only_to_who_wants_that(visitors: Callable[..., Visitor], network: Network) -> None:
+    for index, (preference, animation) in enumerate({"no-preference": "celebrate", "reduce": "none"}.items()):
+        visitor = visitors(reduced_motion=preference)
+        page, _ = at_prove(visitor, network)
+        prove(visitor, page, 42.5 + index, 1.5)
+        final = entries(page, "final")
+        expect(final).to_have_class("celebrated")
+        expect(final).to_have_css("animation-name", animation)
 
 
 @pytest.mark.long

@@ -1,6 +1,7 @@
 // Receipts on this device: fetched when a proof is final, and kept as they are, so that they can be shown and verified
 // without any node.
 import { keep, kept, keptUnder, forget } from "../shell/keeping.ts";
+import { pinnedGenesis } from "../shell/chain.ts";
 import { reader } from "../shell/node.ts";
 
 export interface KeptReceipt {
@@ -29,8 +30,9 @@ export async function receiptsKept(): Promise<KeptReceipt[]> {
   return all.sort((one, other) => other.keptAtMs - one.keptAtMs);
 }
 
-/** From a node. Throws StepError where there is none to be had. */
+/** From a node, together with what it is judged by later. Throws StepError where there is none to be had. */
 export async function fetchReceipt(id: string): Promise<KeptReceipt> {
+  await pinnedGenesis();
   return keepReceipt(id, await (await reader()).receipt(id));
 }
 

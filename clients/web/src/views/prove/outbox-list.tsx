@@ -17,11 +17,13 @@ interface Props {
   now: number;
   /** Those that became final while somebody looked. */
   celebrated: ReadonlySet<string>;
+  /** Whose proofs can be signed again here. */
+  account: string | null;
   onInstead: (entry: Entry, level: number) => void;
   onSeen: (entry: Entry) => void;
 }
 
-export function OutboxList({ outbox, onInstead, onSeen, validUntil, now, celebrated }: Props) {
+export function OutboxList({ outbox, account, onInstead, onSeen, validUntil, now, celebrated }: Props) {
   const newestFirst = inOrder(outbox.entries).reverse();
   return (
     <section class="card" aria-labelledby="yours-title">
@@ -36,7 +38,7 @@ export function OutboxList({ outbox, onInstead, onSeen, validUntil, now, celebra
               {entry.isSimulated && <span class="badge warn">{say(prove.simulated)}</span>}
               <Id text={entry.id} to={link("proof", entry.id)} />
             </div>
-            <More entry={entry} isTooLate={now > validUntil(entry)} until={validUntil(entry)} onInstead={onInstead} />
+            <More entry={entry} isTooLate={now > validUntil(entry)} until={validUntil(entry)} isOwn={entry.signed.payload.account === account} onInstead={onInstead} />
             {isDecided(entry) && (
               <button type="button" class="quiet small" onClick={() => onSeen(entry)} aria-label={say(prove.seenOf, { time: timeOfDay(timeOf(entry)) })}>
                 {say(prove.seen)}
@@ -49,7 +51,15 @@ export function OutboxList({ outbox, onInstead, onSeen, validUntil, now, celebra
   );
 }
 
-function More({ entry, isTooLate, until, onInstead }: { entry: Entry; isTooLate: boolean; until: number; onInstead: Props["onInstead"] }) {
+interface MoreProps {
+  entry: Entry;
+  isTooLate: boolean;
+  until: number;
+  isOwn: boolean;
+  onInstead: Props["onInstead"];
+}
+
+function More({ entry, isTooLate, until, isOwn, onInstead }: MoreProps) {
   const { id, state, reward, refusal } = entry;
   if (state === "final" && reward) {
     return (
@@ -70,7 +80,7 @@ function More({ entry, isTooLate, until, onInstead }: { entry: Entry; isTooLate:
   return (
     <>
       {state === "waiting" && <p class="quiet">{text}</p>}
-      {refusal && <Notice error={refusal} onInstead={({ level }) => onInstead(entry, level)} />}
+      {refusal && <Notice error={refusal} {...(isOwn && !isTooLate && { onInstead: ({ level }) => onInstead(entry, level) })} />}
     </>
   );
 }

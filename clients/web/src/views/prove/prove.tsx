@@ -82,11 +82,12 @@ export default function Prove({ place }: { place: Place }) {
 
   const [isSigning, setSigning] = useState(false);
   const [fault, setFault] = useState<StepError | WalletError>();
-  const sign = async (make: () => Promise<Entry>) => {
+  const sign = async (make: () => Promise<Entry>, inPlaceOf?: Entry) => {
     setFault(undefined);
     setSigning(true);
     try {
       await put(await make());
+      if (inPlaceOf) await dismiss(inPlaceOf.id);
     } catch (error) {
       if (!(error instanceof StepError || error instanceof WalletError)) throw error;
       setFault(error);
@@ -139,10 +140,11 @@ export default function Prove({ place }: { place: Place }) {
       {canSimulate && <Simulate at={simulated} onMove={setSimulated} />}
       <OutboxList
         outbox={outbox}
+        account={address}
         now={now}
         celebrated={celebrated}
         validUntil={(entry) => (rules ? validUntil(entry, rules) - clockOffsetMs : Infinity)}
-        onInstead={(entry, instead) => void sign(async () => signInstead(await signer(), entry, instead, rules!))}
+        onInstead={(entry, instead) => void sign(async () => signInstead(await signer(), entry, instead, rules!), entry)}
         onSeen={({ id }) => void dismiss(id)}
       />
     </>

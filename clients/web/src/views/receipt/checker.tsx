@@ -26,9 +26,9 @@ export function Checker({ onReceipt }: Props) {
   };
   return (
     <section class="card checker">
-      <label>
+      <label class="button from-file">
         {say(texts.file)}
-        <input type="file" accept=".json,.cbor,.txt,application/json,application/cbor" onChange={(event) => void takeFile(event)} />
+        <input type="file" class="unseen" accept=".json,.cbor,.txt,application/json,application/cbor" onChange={(event) => void takeFile(event)} />
       </label>
       {isTooLarge && <p role="alert" class="bad">{say(texts.tooLarge)}</p>}
       <form onSubmit={takeText}>
