@@ -10,7 +10,11 @@ from eth_account.messages import encode_defunct
 from playwright.sync_api import BrowserContext, Page
 
 _ANNOUNCES: Final = """
-  const request = ({ method, params }) => window.askOtherWallet(JSON.stringify({ method, params })).then(JSON.parse);
+  const request = async ({ method, params }) => {
+    const answer = JSON.parse(await window.askOtherWallet(JSON.stringify({ method, params })));
+    if (answer === null) throw Object.assign(new Error("User rejected the request."), { code: 4001 });
+    return answer;
+  };
   const uuid = "0b4ce9f6-1f2a-4d0e-9c55-8b6f1d1f8a11";
   const info = { uuid, name: "Other wallet", rdns: "test.other.wallet", icon: "data:image/png," };
   const detail = Object.freeze({ info, provider: { request } });
@@ -36,7 +40,8 @@ _CHOOSES: Final = """
 
 
 class OtherWallet:
-    """Signs what pages of `context` ask, as long as `is_willing`. `lines` has what was signed."""
+    """Signs what pages of `context` ask, as long as `is_willing`; with a key of its own if `signs_for_another`. `lines`
+    has what was signed."""
 
     def __init__(self, context: BrowserContext) -> None:
         self._account = Account.create()
@@ -44,6 +49,7 @@ class OtherWallet:
         self.private_key = bytes(self._account.key)
         self.lines: list[str] = []
         self.is_willing = True
+        self.signs_for_another = False
         context.expose_function("askOtherWallet", self._answer)
         context.add_init_script(_ANNOUNCES)
 
@@ -58,8 +64,11 @@ class OtherWallet:
         if asked["method"] in ("eth_accounts", "eth_requestAccounts"):
             return json.dumps([self.address])
         assert asked["method"] == "personal_sign", asked
+        if not self.is_willing:
+            return json.dumps(None)
         data = asked["params"][0]
         line = bytes.fromhex(data[2:]).decode() if data.startswith("0x") else data
         self.lines.append(line)
-        signed = Account.sign_message(encode_defunct(text=line), self._account.key)
+        key = Account.create().key if self.signs_for_another else self._account.key
+        signed = Account.sign_message(encode_defunct(text=line), key)
         return json.dumps("0x" + bytes(signed.signature).hex())

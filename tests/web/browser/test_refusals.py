@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -114,3 +115,45 @@ def clear(page: Page) -> None:
     )
     page.reload()
     expect(button(page)).to_be_enabled()
+
+
+def test_too_soon_and_too_far_are_told_with_the_time_from_when_on_it_goes(visitor: Visitor, network: Network) -> None:
+    """Real refusals: the app is made to believe that this account has proven nothing, as after another device has."""
+    page, _ = at_prove(visitor, network)
+    page.goto(f"{network.app()}#/prove?lat=43.3&lon=3.3")
+    page.reload()
+    button(page).click()
+    expect_final(page)
+
+    def forgotten(route: Route) -> None:
+        route.fulfill(json={**route.fetch().json(), "lastProof": None})
+
+    visitor.context.route("**/account/0x*", forgotten)
+    clear(page)
+    button(page).click()
+    expect(entries(page, "refused")).to_contain_text(
+        re.compile(r"only \d\S* s before\. At least 10 s must lie between two")
+    )
+    expect(entries(page, "refused")).to_contain_text(re.compile(r"You may prove again at \d\d:\d\d:\d\d"))
+    page.goto(f"{network.app()}#/prove?lat=44.3&lon=3.3")
+    clear(page)
+    button(page).click()
+    expect(entries(page, "refused")).to_contain_text("You have proven 111 km from here")
+    expect(entries(page, "refused")).to_contain_text(re.compile(r"You may prove here at \d\d:\d\d:\d\d"))
+
+
+def test_a_wallet_that_refuses_or_signs_for_another_sends_nothing(visitor: Visitor, network: Network) -> None:
+    page, wallet = at_prove(visitor, network)
+    page.goto(f"{network.app()}#/prove?lat=43.4&lon=3.4")
+    page.reload()
+    wallet.is_willing = False
+    button(page).click()
+    expect(page.get_by_text("Nothing was done: it was cancelled")).to_be_visible()
+    wallet.is_willing = True
+    wallet.signs_for_another = True
+    button(page).click()
+    expect(page.get_by_text("The signature is not one of this account.")).to_be_visible()
+    assert not [one for one in visitor.watched.asked if "/proof/submit" in one.url]
+    wallet.signs_for_another = False
+    button(page).click()
+    expect_final(page)

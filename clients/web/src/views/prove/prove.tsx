@@ -137,7 +137,6 @@ export default function Prove({ place }: { place: Place }) {
           <section class="card quiet">{say(prove.rulesUnknown)}</section>
         )}
       </div>
-      {canSimulate && <Simulate at={simulated} onMove={setSimulated} />}
       <OutboxList
         outbox={outbox}
         account={address}
@@ -147,6 +146,7 @@ export default function Prove({ place }: { place: Place }) {
         onInstead={(entry, instead) => void sign(async () => signInstead(await signer(), entry, instead, rules!), entry)}
         onSeen={({ id }) => void dismiss(id)}
       />
+      {canSimulate && <Simulate at={simulated} onMove={setSimulated} />}
     </>
   );
 }
