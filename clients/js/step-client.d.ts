@@ -354,8 +354,14 @@ export class StepReader {
   triangle(triangleId: string): Promise<any>;
   /** The receipt of a final proof, as text: keep it as it is. */
   receipt(proofId: string): Promise<string>;
-  /** The live feed; ends when `signal` says, or the reader leaves the loop. */
-  events(filters?: EventFilters, options?: { lastEventId?: string; signal?: AbortSignal }): AsyncGenerator<FeedEvent>;
+  /**
+   * The live feed; ends when `signal` says, or the reader leaves the loop. `onLink` is told whenever a node has opened a
+   * stream, and when there is none (any more): events may be rare, and a person wants to know whether anybody listens.
+   */
+  events(
+    filters?: EventFilters,
+    options?: { lastEventId?: string; signal?: AbortSignal; onLink?: (isOpen: boolean) => void },
+  ): AsyncGenerator<FeedEvent>;
 }
 
 /** One that signs and submits, too. */

@@ -21,7 +21,7 @@ def test_its_own_tests_pass(file: Path) -> None:
 
 @needs_packages
 def test_its_types_hold() -> None:
-    for project in ("tsconfig.json", "tests/tsconfig.json"):
+    for project in ("tsconfig.json", "tests/tsconfig.json", "src/service-worker/tsconfig.json"):
         run_in_app("node_modules/typescript/bin/tsc", "--project", project)
 
 

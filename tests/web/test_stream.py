@@ -105,3 +105,26 @@ def test_who_listens_learns_that_no_node_gives_the_feed() -> None:
         })()""",
     )
     assert told == ["waiting", "lost", "rest"]
+
+
+def test_it_is_live_as_long_as_a_stream_is_open_whether_or_not_anything_happens() -> None:
+    told = evaluate(
+        "shell/stream.ts",
+        """(async () => {
+          let link;
+          const feed = new web.Feed(async function* (_, { onLink, signal }) {
+            link = onLink;
+            await new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
+          });
+          const states = [];
+          feed.watchers.add(() => states.push(feed.state));
+          const stop = feed.follow(["batch"], () => {});
+          await new Promise((resolve) => setTimeout(resolve, 20));
+          for (const isOpen of [true, false, true]) link(isOpen);
+          stop();
+          await new Promise((resolve) => setTimeout(resolve, 20));
+          link(false);  // Of a stream that nobody wants any more.
+          return states;
+        })()""",
+    )
+    assert told == ["waiting", "live", "lost", "live", "rest"]

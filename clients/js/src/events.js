@@ -8,9 +8,9 @@ const SILENCE_MS_MAX = 45_000; // Three of a node's heartbeats: the stream is de
 const OF_THE_STREAM = ["open", "end"]; // Of one stream's begin and end nobody is told: following goes on over them.
 
 /** @param {import("./nodes.js").Nodes} nodes @param {string} path
- * @param {{lastEventId?: string, signal?: AbortSignal}} options
+ * @param {{lastEventId?: string, signal?: AbortSignal, onLink?: (isOpen: boolean) => void}} options
  * @returns {AsyncGenerator<import("../step-client.js").FeedEvent>} */
-export async function* eventStream(nodes, path, { lastEventId = "", signal }) {
+export async function* eventStream(nodes, path, { lastEventId = "", signal, onLink = () => undefined }) {
   const stream = { id: lastEventId, retryMs: 0 };
   /** @type {StepError[]} */
   let failures = [];
@@ -25,6 +25,7 @@ export async function* eventStream(nodes, path, { lastEventId = "", signal }) {
       if (opened instanceof Undecided) {
         ended = opened;
       } else {
+        onLink(true);
         for await (const event of events(opened, stream, link.abort)) {
           failures = [];
           nodes.prefer(index);
@@ -39,6 +40,7 @@ export async function* eventStream(nodes, path, { lastEventId = "", signal }) {
       link.abort(); // Also when the reader leaves the loop: nothing is kept open for nobody.
       link.unlink();
     }
+    onLink(false);
     failures.push(ended.error);
     if (failures.length >= nodes.policy.attemptsMax) {
       const { code, message } = ended.error;

@@ -68,6 +68,14 @@ test("events are taken apart, however they are cut", async () => {
   }
 });
 
+test("who follows is told of each stream that is opened, and of each that is not", async () => {
+  const event = "id: 1.1\nevent: batch\ndata: {}\n\n";
+  const { client } = feed({ [A]: [[event, new TypeError("killed")], [": heartbeat\n\n", event]], [B]: [] });
+  const links = [];
+  await take(2, client, {}, { onLink: (isOpen) => links.push(isOpen) });
+  assert.deepEqual(links, [true, false, false, true]);
+});
+
 test("a stream that breaks is gone on with from the last id, on another node", async () => {
   const event = (id) => `id: ${id}\nevent: batch\ndata: {}\n\n`;
   const { client, asked } = feed({

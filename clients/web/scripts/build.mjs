@@ -29,6 +29,24 @@ async function sourcesHash() {
   return hash.digest("hex");
 }
 
+/** What `start_url` of the manifest shows. */
+const FIRST_SCREEN = "src/views/globe/globe.tsx";
+const KEPT_BYTES_MAX = 200_000;
+
+/** These outputs and all that they load before they run. */
+function withImports(outputs, names) {
+  const found = new Set();
+  const add = (name) => {
+    if (found.has(name)) return;
+    found.add(name);
+    for (const { path, kind } of outputs.get(name).imports) {
+      if (kind === "import-statement") add(relative(target, join(root, path)));
+    }
+  };
+  names.forEach(add);
+  return [...found];
+}
+
 /** Every file that is served, by its name. What changes name when it changes lies in `parts/`, and may be kept for ever. */
 async function made() {
   const served = new Map();
@@ -47,14 +65,23 @@ async function made() {
   for (const file of app.outputFiles) served.set(relative(target, file.path), Buffer.from(file.contents));
   for (const path of await files(join(root, "static"))) served.set(relative(join(root, "static"), path), await readFile(path));
 
-  const entry = [...served.keys()].find((name) => /^parts\/app-.*\.js$/.test(name));
-  const style = [...served.keys()].find((name) => /^parts\/app-.*\.css$/.test(name));
-  const page = served.get("index.html").toString().replaceAll("{{script}}", entry).replaceAll("{{style}}", style);
+  // All that the first screen needs is asked for at once, and not one part after the other that names it.
+  const outputs = Object.entries(app.metafile.outputs).map(([path, output]) => [relative(target, join(root, path)), output]);
+  const made = (source) => outputs.find(([, { entryPoint }]) => entryPoint === source)[0];
+  const entry = made("src/main.tsx");
+  const style = outputs.find(([name]) => /^parts\/app-.*\.css$/.test(name))[0];
+  const parts = withImports(new Map(outputs), [entry, made(FIRST_SCREEN)]).filter((name) => name !== entry);
+  const page = served
+    .get("index.html")
+    .toString()
+    .replace("{{script}}", entry)
+    .replace("{{style}}", style)
+    .replace("{{parts}}", parts.map((name) => `<link rel="modulepreload" href="${name}">`).join("\n    "));
   served.set("index.html", Buffer.from(page));
 
-  // The service worker keeps what it is told here; its version is a hash of it all.
-  const kept = [...served.keys()].sort();
-  const version = sha256(kept.map((name) => sha256(served.get(name))).join()).slice(0, 16);
+  // The service worker keeps what it is told here; its version is a hash of it all. What is large is kept once it is wanted.
+  const version = sha256([...served].sort().map(([name, content]) => name + sha256(content)).join()).slice(0, 16);
+  const kept = [...served].filter(([, content]) => content.length <= KEPT_BYTES_MAX).map(([name]) => name).sort();
   const worker = await build({
     ...common,
     write: false,

@@ -8,6 +8,7 @@ Playwright leaves an event loop running in its thread, which other tests would n
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,9 @@ def network() -> Iterator[Network]:
 
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
+    # Without it, what a service worker asks for is not told.
+    os.environ["PW_EXPERIMENTAL_SERVICE_WORKER_NETWORK_EVENTS"] = "1"
+    expect.set_options(timeout=MAKING_MS_MAX)
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield chromium

@@ -33,8 +33,8 @@ def new_spot() -> Spot:
     return Spot(random.uniform(-28.0, -20.0), random.uniform(120.0, 140.0))
 
 
-def prove(network: Network, spot: Spot, *, private_key: bytes | None = None) -> str:
-    """The proof id of a proof at a spot, by somebody new if no key is given."""
+def prove(network: Network, spot: Spot, *, private_key: bytes | None = None, node: int = 0) -> str:
+    """The proof id of a proof at a spot, by somebody new if no key is given, submitted to node `node`."""
     signed = sign_payload(
         new_private_key() if private_key is None else private_key,
         spot.triangle(),
@@ -44,7 +44,7 @@ def prove(network: Network, spot: Spot, *, private_key: bytes | None = None) -> 
         SystemClock().now_ms(),
         str(uuid.uuid4()),
     )
-    answer = httpx.post(f"{network.urls[0]}/proof/submit", params={"wait_ms": WAIT_MS}, json=signed, timeout=30)
+    answer = httpx.post(f"{network.urls[node]}/proof/submit", params={"wait_ms": WAIT_MS}, json=signed, timeout=30)
     told = answer.json()
     assert answer.status_code == 200, told
     return str(told["proofId"])

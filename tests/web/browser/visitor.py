@@ -19,6 +19,8 @@ SCREENSHOTS: Final = Path(os.environ.get("STEP_TEST_SCREENSHOTS", ROOT / "build"
 WIDTHS: Final = {360: 740, 768: 1_024, 1_440: 900}
 """Of a phone, a tablet and a desk, in CSS pixels, and how high each is."""
 SCHEMES: Final[tuple[Literal["light", "dark"], ...]] = ("light", "dark")
+IN_CONTROL: Final = "navigator.serviceWorker.ready.then(() => navigator.serviceWorker.controller !== null)"
+"""For `wait_for_function`: whether the service worker has kept the app, and answers for it."""
 _TAGS: Final = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice")
 
 

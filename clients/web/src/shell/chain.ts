@@ -1,16 +1,34 @@
 // The chain that this app is of: its genesis, kept from the first visit on. What is judged by it needs no node any more.
+import { genesisHash } from "step-client/receipts.js";
 import { keep, kept } from "./keeping.ts";
-import { ask } from "./node.ts";
+import { ask, knownChain } from "./node.ts";
+
+interface Kept {
+  genesisHash: string;
+  text: string;
+}
 
 const KEPT_AS = "chain.genesis";
 
 /** The genesis file's text. Throws StepError where none is kept and no node answers. */
 export async function pinnedGenesis(): Promise<string> {
-  return (await kept<string>(KEPT_AS)) ?? (await pin());
+  const known = await knownChain();
+  const before = await kept<Kept>(KEPT_AS).catch(unlessUnkept);
+  return before && (!known || before.genesisHash === known.genesisHash) ? before.text : pin();
 }
 
 async function pin(): Promise<string> {
   const text = JSON.stringify(await ask<object>("/genesis"));
-  await keep(KEPT_AS, text);
+  const known = await knownChain();
+  const found = genesisHash(text);
+  if (known && known.genesisHash !== found) {
+    throw new RangeError(`the node's genesis is ${found}, and not that of the chain that this app knows, ${known.genesisHash}`);
+  }
+  await keep(KEPT_AS, { genesisHash: found, text }).catch(unlessUnkept);
   return text;
+}
+
+/** A browser that keeps nothing (some private windows) asks each time. */
+function unlessUnkept(error: unknown): undefined {
+  if (!(error instanceof DOMException)) throw error;
 }

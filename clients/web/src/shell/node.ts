@@ -1,18 +1,29 @@
-// The nodes that the app speaks with: the one that served it, and those that its operator names in `nodes.json`.
+// The client of this page: it asks the nodes of `nodes.ts`, as long as they are of the chain that the app knows.
 import type { ClientOptions, Query, StepClient } from "step-client";
 import { StepError } from "step-client/errors.js";
 import { StepReader } from "step-client/reader.js";
 import { useEffect, useState } from "preact/hooks";
+import { forget, keep, kept } from "./keeping.ts";
+import { nodes } from "./nodes.ts";
+import { SameChain, type Chain, type Stranger } from "./same-chain.ts";
 
-/** The origin of the node that served this page, with the path before `/app/`, where a proxy put one. */
-export const HOME_NODE = new URL("..", document.baseURI).href.replace(/\/$/, "");
+export { HOME_NODE } from "./nodes.ts";
 
+const CHAIN_KEPT_AS = "chain";
+
+/** A browser that keeps nothing (some private windows) has a chain for this visit alone. */
+const memory = {
+  known: () => kept<Chain>(CHAIN_KEPT_AS).catch(unlessUnkept),
+  keep: (chain: Chain) => keep(CHAIN_KEPT_AS, chain).catch(unlessUnkept),
+};
+
+let judged: Promise<SameChain> | undefined;
 let reading: Promise<StepReader> | undefined;
 let signing: Promise<StepClient> | undefined;
 
 /** What asks for this page: enough to show things, and small. */
 export function reader(): Promise<StepReader> {
-  reading ??= nodes().then((urls) => new StepReader(urls));
+  reading ??= Promise.all([nodes(), sameChain()]).then(([urls, { fetch }]) => new StepReader(urls, { fetch }));
   return reading;
 }
 
@@ -27,8 +38,43 @@ export function client(): Promise<StepClient> {
 
 /** One of the same nodes that has patience of its own. */
 export async function clientWith(options: Partial<ClientOptions>): Promise<StepClient> {
-  const [{ StepClient }, urls] = await Promise.all([import("step-client/client.js"), nodes()]);
-  return new StepClient(urls, options);
+  const [{ StepClient }, urls, { fetch }] = await Promise.all([import("step-client/client.js"), nodes(), sameChain()]);
+  return new StepClient(urls, { ...options, fetch });
+}
+
+/** Which nodes have turned out to be of another chain; what uses it is drawn anew when one does. */
+export function useStrangers(): readonly Stranger[] {
+  const [strangers, setStrangers] = useState<readonly Stranger[]>([]);
+  useEffect(() => {
+    let chain: SameChain | undefined;
+    const look = () => setStrangers([...chain!.strangers]);
+    void sameChain().then((found) => {
+      chain = found;
+      chain.watchers.add(look);
+      look();
+    });
+    return () => void chain?.watchers.delete(look);
+  }, []);
+  return strangers;
+}
+
+/** The chain that the app is of; undefined before any node has answered, the first time. */
+export async function knownChain(): Promise<Chain | undefined> {
+  return (await sameChain()).known();
+}
+
+/** The chain that is met next is the app's from then on. */
+export async function forgetChain(): Promise<void> {
+  await forget(CHAIN_KEPT_AS);
+}
+
+function sameChain(): Promise<SameChain> {
+  judged ??= nodes().then((all) => new SameChain(all, memory, (input, init) => fetch(input, init)));
+  return judged;
+}
+
+function unlessUnkept(error: unknown): undefined {
+  if (!(error instanceof DOMException)) throw error;
 }
 
 /** A GET of the API, from whichever node answers. `T` is what docs/http-api.md says of the path. */
@@ -74,23 +120,4 @@ export function useAnswer<T>(path: string | null, query?: Query, everyMs?: numbe
     };
   }, [asksFor, round, everyMs]);
   return { answer: state.answer, error: state.error, again: () => setRound((before) => before + 1) };
-}
-
-let named: Promise<string[]> | undefined;
-
-/** This one first. */
-async function nodes(): Promise<string[]> {
-  return [HOME_NODE, ...(await (named ??= otherNodes()))];
-}
-
-async function otherNodes(): Promise<string[]> {
-  try {
-    const answer = await fetch("nodes.json");
-    const named: unknown = answer.ok ? await answer.json() : [];
-    return Array.isArray(named) ? named.filter((node): node is string => typeof node === "string") : [];
-  } catch (error) {
-    // Offline, or no JSON: the node that served the page is enough.
-    if (error instanceof TypeError || error instanceof SyntaxError) return [];
-    throw error;
-  }
 }

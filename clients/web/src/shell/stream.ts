@@ -4,9 +4,12 @@ import type { EventFilters, FeedEvent } from "step-client";
 import { StepError } from "step-client/errors.js";
 
 /** Opens the feed: `StepClient.events`. */
-export type Open = (filters: EventFilters, options: { lastEventId?: string; signal: AbortSignal }) => AsyncIterable<FeedEvent>;
+export type Open = (
+  filters: EventFilters,
+  options: { lastEventId?: string; signal: AbortSignal; onLink: (isOpen: boolean) => void },
+) => AsyncIterable<FeedEvent>;
 
-/** How the feed is: `waiting` for a first event, `live`, at `rest` (nobody listens, or the page is hidden), or `lost`. */
+/** How the feed is: `waiting` for a node to open it, `live`, at `rest` (nobody listens, or the page is hidden), or `lost`. */
 export type FeedState = "waiting" | "live" | "rest" | "lost";
 
 const TRY_AGAIN_MS = 5_000;
@@ -97,7 +100,10 @@ export class Feed {
     while (!signal.aborted) {
       try {
         const from = this.#lastId === undefined ? {} : { lastEventId: this.#lastId };
-        for await (const event of this.#open({ kinds }, { ...from, signal })) {
+        const onLink = (isOpen: boolean) => {
+          if (!signal.aborted) this.#become(isOpen ? "live" : "lost");
+        };
+        for await (const event of this.#open({ kinds }, { ...from, signal, onLink })) {
           if (signal.aborted) return;
           this.#lastId = event.id ?? this.#lastId;
           this.#become("live");

@@ -9,6 +9,8 @@ export type View = ComponentType<{ place: Place }>;
 export interface Page {
   title: Text;
   load: () => Promise<{ default: View }>;
+  /** Whether going from one of its addresses to another is no step to somewhere else. */
+  isOnePlace?: boolean;
 }
 
 /** What the bar shows, in its order. */
@@ -18,8 +20,8 @@ const globe = () => import("../views/globe/globe.tsx");
 const explorer = () => import("../views/explorer/explorer.tsx");
 
 export const PAGES: Readonly<Record<string, Page>> = {
-  "": { title: shell.globe, load: globe },
-  map: { title: shell.globe, load: globe },
+  "": { title: shell.globe, load: globe, isOnePlace: true },
+  map: { title: shell.globe, load: globe, isOnePlace: true },
   prove: { title: shell.prove, load: () => import("../views/prove/prove.tsx") },
   wallet: { title: shell.wallet, load: () => import("../views/wallet/wallet.tsx") },
   receipt: { title: shell.receipt, load: () => import("../views/receipt/receipt.tsx") },

@@ -20,7 +20,7 @@ import { readiness, type LastProof } from "../../proving/readiness.ts";
 import { isDevnet, useRules } from "../../proving/rules.ts";
 import { signInstead, signVisit, type Visit } from "../../proving/signing.ts";
 import { placeOfText, watchAt, type Point } from "../../proving/simulated.ts";
-import { useOnline } from "../../proving/online.ts";
+import { useOnline } from "../../shell/online.ts";
 import { usePermission, useWatch } from "../../proving/watch.ts";
 import { signer, useAccount } from "../../wallet/accounts.ts";
 import { WalletError } from "../../wallet/faults.ts";
