@@ -34,8 +34,10 @@ def test_the_app_opens_without_a_connection_and_says_so(page: Page, network: Net
     visitor.context.set_offline(True)
     expect(page.get_by_text("No connection.")).to_be_visible()
     for name in ("Prove", "Wallet", "Explorer", "Node", "Globe"):
-        page.get_by_role("link", name=name, exact=True).click()
-        expect(page).to_have_title(f"{name} · STEP")
+        link = page.get_by_role("navigation", name="Pages").get_by_role("link", name=name, exact=True)
+        link.click()
+        expect(link).to_have_attribute("aria-current", "page")
+        expect(page.get_by_text("Loading…")).to_have_count(0)
         expect(page.get_by_text("This page has failed")).to_have_count(0)
     page.reload()
     expect(page.get_by_role("link", name="Globe", exact=True)).to_be_visible()
