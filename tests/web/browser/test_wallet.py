@@ -353,6 +353,19 @@ def test_a_key_that_is_not_used_locks_by_itself(visitor: Visitor, network: Netwo
     page.clock.fast_forward("01:01")
     expect(page.get_by_text("Locked", exact=True)).to_be_visible()
 
+    # Sooner, where nobody sees the page.
+    sign_test_message(page)
+    page.get_by_role("button", name="Use the passkey").click()
+    expect(page.get_by_text("verified here")).to_be_visible()
+    go(page)
+    expect(page.get_by_text("Unlocked", exact=True)).to_be_visible()
+    page.evaluate("Object.defineProperty(document, 'hidden', { value: true, configurable: true })")
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    page.clock.fast_forward("00:59")
+    expect(page.get_by_text("Unlocked", exact=True)).to_be_visible()
+    page.clock.fast_forward("00:02")
+    expect(page.get_by_text("Locked", exact=True)).to_be_visible()
+
 
 @pytest.mark.long
 def test_a_history_is_read_on_where_it_was_left(sealed_page: Page, payer: StepClient) -> None:
