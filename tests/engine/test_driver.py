@@ -16,7 +16,8 @@ from consensus.state import ConsensusState, Step
 from consensus.values import Timeouts
 from step_node.engine import events as events_module
 from step_node.engine.batches import NOTHING_BUILT_PAUSE_MS
-from step_node.engine.driver import COMMIT_PAUSE_MS, REPEAT_MS
+from step_node.engine.driver import REPEAT_MS
+from step_node.engine.machine_runner import COMMIT_PAUSE_MS
 from step_node.engine.wal import WriteAheadLog, as_logged
 from tests.engine.seats import (
     NAMES,

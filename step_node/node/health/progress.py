@@ -7,7 +7,8 @@ from typing import Final
 import trio
 
 from consensus.values import TimeoutKind, Timeouts
-from step_node.engine.driver import ConsensusDriver, timeouts_of
+from step_node.engine.driver import ConsensusDriver
+from step_node.engine.machine_runner import timeouts_of
 from step_node.parameters import Parameters
 
 PATIENCE_ROUNDS: Final = 3

@@ -40,7 +40,7 @@ PARTS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
     ("proofs of peers", ("_take_in_gossip", "_fetch_from", "_fetch_by_turns")),
     ("HTTP", ("Connection.run", "api.server")),
     ("admission", ("Admission.run",)),
-    ("consensus, settlement", ("ConsensusDriver", "ConsensusReader")),
+    ("consensus, settlement", ("ConsensusDriver", "MachineRunner", "ConsensusReader")),
     ("event loop, threads", (EVENT_LOOP, "run_sync_soon")),
 )
 """Parts by what occurs in the names of their tasks and jobs; the first that fits. The rest is "other"."""

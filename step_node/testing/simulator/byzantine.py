@@ -240,7 +240,7 @@ class ByzantineValidator:
             await trio.sleep(MISCHIEF_SECONDS * (0.5 + self._rng.random()))
             if Tactic.AMNESIA in self._tactics:
                 driver = self._node.driver
-                driver._state = replace(driver.state, locked_round=-1, locked_hash=None)
+                driver._machine.state = replace(driver.state, locked_round=-1, locked_hash=None)
             if Tactic.REPLAY in self._tactics and self._heard:
                 for _ in range(5):
                     self._send_to_some(self._rng.choice(list(self._heard)))

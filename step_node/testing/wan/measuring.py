@@ -26,7 +26,7 @@ from step_node.clock import SystemClock
 from step_node.crypto.eip191 import address_of, public_key_of, sign
 from step_node.crypto.lines import recover_signer
 from step_node.durable.record_log import RecordLog
-from step_node.engine.driver import timeouts_of
+from step_node.engine.machine_runner import timeouts_of
 from step_node.ledger.apply import keys_of
 from step_node.ledger.state_gates import check_clock
 from step_node.mempool.journal import open_journal

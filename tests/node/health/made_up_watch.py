@@ -15,7 +15,7 @@ from step_node.api.status.health import HealthCode
 from step_node.api.status.node import PeerStatus
 from step_node.api.submissions.breaker import BreakerSettings
 from step_node.api.submissions.intake import Intake
-from step_node.engine.driver import timeouts_of
+from step_node.engine.machine_runner import timeouts_of
 from step_node.home.switches import Switch, Switches, Thrown
 from step_node.ledger.protocol_record import ProtocolRecord, Upgrade
 from step_node.ledger.records import ValidatorRecord

@@ -31,7 +31,7 @@ from step_node.clock import Clock
 from step_node.durable.record_log import RecordLog
 from step_node.engine import wal as wal_module
 from step_node.engine.accuser import Accuser
-from step_node.engine.driver import ConsensusDriver
+from step_node.engine.machine_runner import MachineRunner
 from step_node.engine.own_key import OwnKey
 from step_node.engine.wal import WriteAheadLog
 from step_node.ledger import evidence as evidence_module
@@ -175,16 +175,16 @@ def old_batch_without_its_polka() -> Sequence[AbstractContextManager[Any]]:
 
 
 def lock_not_restored() -> Sequence[AbstractContextManager[Any]]:
-    original = ConsensusDriver._resume
+    original = MachineRunner.resume
 
-    async def resume(self: ConsensusDriver) -> None:
+    async def resume(self: MachineRunner) -> None:
         replayed, self._replayed = self._replayed, []
         for item in replayed:
-            self._state = replay(self._state, item).state
-        self._state = replace(self._state, locked_hash=None, locked_round=-1, valid_hash=None, valid_round=-1)
+            self.state = replay(self.state, item).state
+        self.state = replace(self.state, locked_hash=None, locked_round=-1, valid_hash=None, valid_round=-1)
         await original(self)
 
-    return [patch.object(ConsensusDriver, "_resume", resume)]
+    return [patch.object(MachineRunner, "resume", resume)]
 
 
 # --- counting -----------------------------------------------------------------------------------------------------
