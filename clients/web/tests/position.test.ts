@@ -45,6 +45,8 @@ test("a fix ages", () => {
   const watch = heard(BEGUN, { ...AT, timestamp: NOW }, NOW);
   assert.equal(kind(watch, NOW + 9_000), "good");
   assert.equal(kind(watch, NOW + 11_000), "silent");
+  // One that was on its way for long is old sooner: what counts is when it was measured.
+  assert.equal(kind(heard(BEGUN, { ...AT, timestamp: NOW - 8_000 }, NOW), NOW + 3_000), "old");
 });
 
 test("a fix from the future is never signed with a time that is still to come", () => {

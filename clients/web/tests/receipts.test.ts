@@ -33,6 +33,7 @@ test("any bytes come back from base 45", () => {
   for (let length = 0; length < 300; length += 1) {
     const some = Uint8Array.from({ length }, () => Math.floor(chance() * 256));
     assert.deepEqual(bytesOfBase45(base45(some)), some);
+    assert.doesNotMatch(base45(some), /\s$/);
   }
 });
 

@@ -22,10 +22,8 @@ export function codeOf(receipt: string | Uint8Array): string | null {
 
 /** What was pasted or read from a QR code, as what a receipt is verified by. */
 export function receiptOfText(text: string): string | Uint8Array {
-  const plain = text.trim();
-  if (!plain.startsWith(CODE_BEGIN)) return plain;
-  // A space at the end is one of the 45.
-  return bytesOfBase45(text.replace(/[\r\n]+$/, "").trimStart().slice(CODE_BEGIN.length)) ?? plain;
+  const plain = text.trim(); // A space is one of the 45, but never the last character.
+  return (plain.startsWith(CODE_BEGIN) && bytesOfBase45(plain.slice(CODE_BEGIN.length))) || plain;
 }
 
 /** What a file holds, in either form, or as the text of a QR code. */
