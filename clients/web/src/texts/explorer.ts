@@ -1,6 +1,7 @@
 export const explorer = {
   searchLabel: { en: "Search the chain", de: "In der Kette suchen" },
-  searchHint: { en: "Height, id, address, triangle, place or lat,lon", de: "Höhe, Kennung, Adresse, Dreieck, Ort oder Breite;Länge" },
+  searchHint: { en: "Height, id, place …", de: "Höhe, Kennung, Ort …" },
+  searchLong: { en: "A height, an id, an address, a triangle, a city, or latitude and longitude", de: "Eine Höhe, Kennung, Adresse, ein Dreieck, eine Stadt, oder Breite und Länge" },
   search: { en: "Search", de: "Suchen" },
   copyLink: { en: "Copy link", de: "Link kopieren" },
   sections: { en: "Parts of the explorer", de: "Teile der Einsicht" },

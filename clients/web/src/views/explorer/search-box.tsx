@@ -17,6 +17,7 @@ export function SearchBox({ text }: { text: string }) {
       <input
         type="search"
         aria-label={say(explorer.searchLabel)}
+        title={say(explorer.searchLong)}
         placeholder={say(explorer.searchHint)}
         value={typed}
         maxLength={SEARCH_CHARACTERS_MAX}

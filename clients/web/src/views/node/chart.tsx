@@ -1,4 +1,5 @@
 // A small chart of lines over time, with its axes, its unit in the title, and the same figures as a table.
+import { useState } from "preact/hooks";
 import { node } from "../../texts/node.ts";
 import { say } from "../../shell/texts.ts";
 import { hourAndMinute, locale, timeOfDay } from "../../shell/times.ts";
@@ -22,6 +23,7 @@ const BELOW = 20;
 const RIGHT = 8;
 
 export function Chart({ title, lines, isWhole = false }: { title: string; lines: readonly Line[]; isWhole?: boolean }) {
+  const [isOpen, setOpen] = useState(false);
   const scale = scaleFor(lines.flatMap((line) => line.points.map((point) => point.value)), isWhole);
   const moments = lines[0]?.points.map((point) => point.atMs) ?? [];
   const fromMs = moments[0] ?? 0;
@@ -50,21 +52,27 @@ export function Chart({ title, lines, isWhole = false }: { title: string; lines:
         ))}
         {lines.map((line, index) => <path class={`line line-${index}`} d={linePath(line.points, scale, fromMs, toMs, BOX)} />)}
       </svg>
-      <details>
+      <details onToggle={(event) => setOpen(event.currentTarget.open)}>
         <summary>{say(node.asTable)}</summary>
-        <div class="table-of-chart" tabIndex={0} role="region" aria-label={title}>
-          <table>
-            <thead>
-              <tr><th scope="col">{say(node.time)}</th>{lines.map((line) => <th scope="col" class="number">{line.name}</th>)}</tr>
-            </thead>
-            <tbody>
-              {moments.map((atMs, index) => (
-                <tr key={atMs}><td>{timeOfDay(atMs)}</td>{lines.map((line) => <td class="number">{written(line.points[index]?.value)}</td>)}</tr>
-              )).reverse()}
-            </tbody>
-          </table>
-        </div>
+        {isOpen && <AsTable title={title} lines={lines} moments={moments} />}
       </details>
     </figure>
+  );
+}
+
+function AsTable({ title, lines, moments }: { title: string; lines: readonly Line[]; moments: readonly number[] }) {
+  return (
+    <div class="table-of-chart" tabIndex={0} role="region" aria-label={title}>
+      <table>
+        <thead>
+          <tr><th scope="col">{say(node.time)}</th>{lines.map((line) => <th scope="col" class="number">{line.name}</th>)}</tr>
+        </thead>
+        <tbody>
+          {moments.map((atMs, index) => (
+            <tr key={atMs}><td>{timeOfDay(atMs)}</td>{lines.map((line) => <td class="number">{written(line.points[index]?.value)}</td>)}</tr>
+          )).reverse()}
+        </tbody>
+      </table>
+    </div>
   );
 }

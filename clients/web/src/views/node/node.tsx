@@ -1,5 +1,5 @@
 // The operator's view: how the node that serves this page is. It only reads, and asks only that node.
-import { useEffect } from "preact/hooks";
+import { useEffect, useMemo } from "preact/hooks";
 import { node } from "../../texts/node.ts";
 import { shell } from "../../texts/shell.ts";
 import { Id } from "../../shell/ids.tsx";
@@ -22,6 +22,8 @@ export default function Node() {
   // A node that is down says why in the answer that says so.
   const health = useHere<Health>("/health", STATUS_MS, (code) => code === 200 || code === DOWN);
   const consensus = useHere<Consensus>("/consensus", CONSENSUS_MS);
+  // They change every quarter of a minute, and what is above them every second.
+  const load = useMemo(() => <LoadCurves />, []);
   return (
     <div class="operators">
       <h1>{say(node.title)}</h1>
@@ -49,7 +51,7 @@ export default function Node() {
       )}
       <section aria-labelledby="load">
         <h2 id="load">{say(node.load)}</h2>
-        <LoadCurves />
+        {load}
       </section>
     </div>
   );
