@@ -18,18 +18,20 @@ class WebApp:
     while the node runs.
 
     `wallet_adapter` is a module of the operator's that offers one more wallet (ADR 60), and `wallet_origins` are what
-    that one asks.
+    that one asks. `base_map` is a file of tiles (step_node/api/base_map.py).
     """
 
     is_served: bool = True
     nodes: tuple[str, ...] = ()
     wallet_adapter: bytes | None = field(default=None, repr=False)
     wallet_origins: tuple[str, ...] = ()
+    base_map: Path | None = None
 
     def take(self, other: WebApp) -> None:
         """Be as the other is, from now on."""
         self.is_served, self.nodes = other.is_served, other.nodes
         self.wallet_adapter, self.wallet_origins = other.wallet_adapter, other.wallet_origins
+        self.base_map = other.base_map
 
 
 def app_url(api_url: str) -> str:

@@ -110,6 +110,9 @@ class ApiConfig(_Section):
     WalletConnect with an id of your own (web-app.md). It is read again with the settings."""
     web_app_wallet_origins: Annotated[tuple[WalletOrigin, ...], Field(max_length=WEB_APP_NODES_MAX), RELOADABLE] = ()
     """Servers of others that this module speaks with, as "wss://relay.example": the app may ask them too."""
+    web_app_base_map: Annotated[Path | None, RELOADABLE, Field(examples=["base-map.pmtiles"])] = None
+    """A file of map tiles in the PMTiles format, relative to the home, which the web app draws under the triangles
+    (web-app.md)."""
 
 
 class MetricsConfig(_Section):

@@ -7,6 +7,7 @@ import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final, TypeAlias
 
+from step_node.api.base_map import checked_base_map
 from step_node.api.server.tls import load_tls
 from step_node.api.web_app import read_wallet_adapter
 from step_node.chain.genesis import load_genesis
@@ -115,12 +116,18 @@ def _wallet_adapter(home: NodeHome, config: NodeConfig) -> None:
         read_wallet_adapter(home.root / config.api.web_app_wallet)
 
 
+def _base_map(home: NodeHome, config: NodeConfig) -> None:
+    if config.api.web_app_base_map is not None:
+        checked_base_map(home.root / config.api.web_app_base_map)
+
+
 CHECKS: Final[Sequence[Check]] = (
     _genesis,
     _p2p_key,
     _keystore,
     _certificate,
     _wallet_adapter,
+    _base_map,
     _mongodb_uri,
     _log_file,
 )

@@ -15,6 +15,7 @@ from p2p.addresses import parse_peer_address
 from p2p.errors import AddressInUse, NetworkError
 from p2p.network import Network
 from step_node.api.app import create_app, create_metrics_app
+from step_node.api.base_map import checked_base_map
 from step_node.api.middleware.cors import Cors
 from step_node.api.server.limits import ApiLimits, EventLimits
 from step_node.api.server.served import ServedApi
@@ -194,12 +195,13 @@ def _tls(home: NodeHome, config: NodeConfig) -> Tls | None:
 
 
 def _web_app(home: NodeHome, config: NodeConfig) -> WebApp:
-    adapter = config.api.web_app_wallet
+    adapter, base_map = config.api.web_app_wallet, config.api.web_app_base_map
     return WebApp(
         config.api.web_app,
         config.api.web_app_nodes,
         None if adapter is None else read_wallet_adapter(home.root / adapter),
         config.api.web_app_wallet_origins,
+        None if base_map is None else checked_base_map(home.root / base_map),
     )
 
 
@@ -239,6 +241,7 @@ def _reload_api(reloader: Reloader, home: NodeHome, files_max: int, services: Ap
         "tls_certificate",
         "tls_key",
         "web_app",
+        "web_app_base_map",
         "web_app_nodes",
         "web_app_wallet",
         "web_app_wallet_origins",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import random
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,6 +16,7 @@ import pytest
 import trio
 
 from step_node.api.app import create_app
+from step_node.api.base_map import PART_BYTES_MAX, checked_base_map
 from step_node.api.server.limits import COST_MS_DEFAULT, cost_ms_of
 from step_node.api.web_app import WALLET_ADAPTER_BYTES_MAX, WebApp, read_wallet_adapter
 from step_node.errors import StepNodeError
@@ -142,6 +144,60 @@ def test_a_wallet_that_cannot_be_read_or_is_too_large_is_refused(tmp_path: Path)
     path.write_bytes(b" " * (WALLET_ADAPTER_BYTES_MAX + 1))
     with pytest.raises(StepNodeError, match=r"api\.web_app_wallet: .*at most 4194304 bytes"):
         read_wallet_adapter(path)
+
+
+async def test_pages_ask_for_parts_of_a_base_map_and_never_get_the_whole(node: MadeUpNode, tmp_path: Path) -> None:
+    path = tmp_path / "base-map.pmtiles"
+    content = b"PMTiles\x03" + random.randbytes(PART_BYTES_MAX)
+    path.write_bytes(content)
+    web_app = WebApp(base_map=checked_base_map(path))
+
+    async with told(node, web_app) as client:
+
+        async def ask(asked: str | None) -> httpx.Response:
+            return await client.get("/app/base-map.pmtiles", headers={} if asked is None else {"Range": asked})
+
+        assert (await client.get("/app/base-map.json")).json() == {"isThere": True}
+        for first, last in ((0, 99), (1_000, 1_000), (len(content) - 5, len(content) + 5)):
+            answer = await ask(f"bytes={first}-{last}")
+            end = min(last, len(content) - 1)
+            assert (answer.status_code, answer.content) == (206, content[first : end + 1])
+            assert answer.headers["content-range"] == f"bytes {first}-{end}/{len(content)}"
+            assert answer.headers["content-type"] == "application/vnd.pmtiles"
+            assert "content-encoding" not in answer.headers
+        whole = f"bytes=0-{PART_BYTES_MAX}"
+        past = f"bytes={len(content)}-{len(content) + 9}"
+        for asked in (
+            None,
+            whole,
+            past,
+            "bytes=5-4",
+            "bytes=-5",
+            "bytes=0-",
+            "bytes=0-1,5-6",
+            "bytes=0-9999999999999999",
+        ):
+            refused = await ask(asked)
+            assert (refused.status_code, refused.json()["code"]) == (400, "INVALID_PAYLOAD"), asked
+            assert refused.json()["details"]["field"] == "Range"
+
+        tag = (await ask("bytes=0-9")).headers["etag"]
+        path.write_bytes(content + b"more")
+        assert (await ask("bytes=0-9")).headers["etag"] != tag
+        path.unlink()
+        assert (await ask("bytes=0-9")).status_code == 404
+        web_app.take(WebApp())
+        assert (await client.get("/app/base-map.json")).json() == {"isThere": False}
+        assert (await ask("bytes=0-9")).json()["code"] == "NOT_FOUND"
+
+
+def test_a_base_map_that_is_none_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StepNodeError, match=r"api\.web_app_base_map: .*cannot be read"):
+        checked_base_map(tmp_path / "none.pmtiles")
+    path = tmp_path / "base-map.pmtiles"
+    path.write_bytes(b"SQLite format 3\0")
+    with pytest.raises(StepNodeError, match=r"api\.web_app_base_map: .*must be a PMTiles file of version 3"):
+        checked_base_map(path)
 
 
 async def test_what_the_operator_says_holds_at_once(node: MadeUpNode) -> None:

@@ -89,18 +89,20 @@ def test_everything_that_is_wrong_is_told_at_once(
         f"api.tls_certificate={certificate}",
         f"api.tls_key={certificate}",
         "api.web_app_wallet=none.js",
+        "api.web_app_base_map=none.pmtiles",
     )
     options = [option for one in (*sets, f"log.file={log_file}") for option in ("--set", one)]
     checked = command("config", "check", "--home", home.root, *options)
     assert checked.exit_code == 1
     problems = [line for line in checked.stderr.splitlines() if line.startswith("error: ")]
-    assert "7 of the settings or their files cannot be used" in problems[-1]
+    assert "8 of the settings or their files cannot be used" in problems[-1]
     for named in (
         "genesis.json",
         "p2p",
         "password",
         "tls.pem",
         "api.web_app_wallet",
+        "api.web_app_base_map",
         "storage.mongodb_uri",
         "log.file",
     ):

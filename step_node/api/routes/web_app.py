@@ -20,6 +20,7 @@ from fastapi import APIRouter, Request, Response
 
 from step_node.api.errors import ApiError, RequestCode
 from step_node.api.middleware.compression import accepts_gzip
+from step_node.api.routes.base_map import BASE_MAP_FILE, BASE_MAP_NOTE, base_map_note, base_map_part
 from step_node.api.routing import api_router
 from step_node.api.web_app import WebApp
 from step_node.explanations.details import Details, shown
@@ -79,6 +80,10 @@ def web_app_routes(web_app: WebApp) -> APIRouter:
         _check_served(web_app, request.url.path)
         if path == NODES_FILE:
             return _told_nodes(web_app)
+        if path == BASE_MAP_NOTE:
+            return base_map_note(web_app.base_map)
+        if path == BASE_MAP_FILE and web_app.base_map is not None:
+            return await base_map_part(web_app.base_map, request)
         found: _File | None
         if path == WALLET_ADAPTER_FILE and web_app.wallet_adapter is not None:
             found = await run_blocking(_wallet_adapter, web_app.wallet_adapter)
