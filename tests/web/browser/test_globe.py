@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.web.app import needs_packages
+from tests.web.browser.base_map import write_base_map
 from tests.web.browser.network import Network
 from tests.web.browser.other_wallet import OtherWallet
 from tests.web.browser.proofs import Spot, new_spot, prove
@@ -319,3 +321,38 @@ def test_as_it_looks(page: Page, network: Network) -> None:
     for width in (360, 768, 1_440, 3_840):
         page.set_viewport_size({"width": width, "height": 900})
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+@pytest.mark.long
+def test_an_operators_base_map_lies_under_the_triangles(
+    visitor: Visitor, network: Network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spot = new_spot()
+    path = tmp_path / "base-map.pmtiles"
+    write_base_map(path, spot, HOSTILE)
+    node = network.devnet.nodes[1]
+    monkeypatch.setitem(node.environment, "STEP_API__WEB_APP_BASE_MAP", str(path))
+    network.restart(1)
+    page = visitor.page(f"{network.app(1)}#/map/{spot.lat}/{spot.lon}/13")
+    canvas = page.locator(".globe canvas")
+    expect(canvas).to_have_attribute("data-tiles", "1")
+    expect(page.get_by_role("link", name="© OpenStreetMap")).to_be_visible()
+    assert page.locator("img").count() == 0
+    # The middle is on the road, and a lake lies north-west of it.
+    colours = page.evaluate(
+        """(spots) => {
+          const canvas = document.querySelector(".globe canvas");
+          const { width, height } = canvas;
+          const context = canvas.getContext("2d");
+          return spots.map(([x, y]) => [...context.getImageData(width / 2 + x, height / 2 + y, 1, 1).data].join());
+        }""",
+        [[-80, -80], [80, 80], [-80, 80]],
+    )
+    assert colours[0] != colours[1]
+    shoot(page, "base-map", widths=(1_440,))
+    monkeypatch.undo()
+    network.restart(1)
+    page.reload()
+    expect(canvas).to_have_attribute("data-triangles", re.compile(r"[1-9]"))
+    expect(canvas).to_have_attribute("data-tiles", "0")
+    expect(page.get_by_role("link", name="© OpenStreetMap")).to_have_count(0)

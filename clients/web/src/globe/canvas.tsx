@@ -16,15 +16,16 @@ interface Props extends Told {
   children?: ComponentChildren;
 }
 
-export function GlobeCanvas({ camera, onStage, settled, tapped, buttons, children }: Props) {
+export function GlobeCanvas({ camera, onStage, settled, tapped, mapped, buttons, children }: Props) {
   const canvas = useRef<HTMLCanvasElement>(null);
   const stage = useRef<Stage | null>(null);
-  const told = useRef<Told>({ settled, tapped });
-  told.current = { settled, tapped };
+  const told = useRef<Told>({ settled, tapped, mapped });
+  told.current = { settled, tapped, mapped };
   useEffect(() => {
     const made = new Stage(canvas.current!, camera, {
       settled: (...now) => told.current.settled(...now),
       tapped: (...now) => told.current.tapped(...now),
+      mapped: () => told.current.mapped(),
     });
     stage.current = made;
     onStage(made);

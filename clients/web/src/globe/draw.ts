@@ -23,6 +23,7 @@ export function draw(context: CanvasRenderingContext2D, scene: Scene, colours: C
   const projection = new Projection(scene.camera, scene.size);
   const pen = new Pen(context, projection);
   drawGround(pen, scene, colours);
+  scene.ground?.(context, projection, colours);
   drawMesh(pen, colours);
   for (const triangle of scene.triangles) drawStanding(pen, triangle, scene.clicksMax, colours);
   for (const light of scene.lights) drawLight(pen, light, flare(light, now, isStill), isStill, colours);

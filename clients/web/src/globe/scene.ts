@@ -1,5 +1,6 @@
 // What is on the globe: everything that draw.ts draws.
-import type { Camera, Size, Spot } from "./camera.ts";
+import type { Camera, Projection, Size, Spot } from "./camera.ts";
+import type { Colours } from "./colours.ts";
 import type { Light } from "./lights.ts";
 import type { Corners } from "./mesh.ts";
 import type { Outlines } from "./outlines.ts";
@@ -26,6 +27,8 @@ export interface Scene {
   camera: Camera;
   size: Size;
   outlines: Outlines | null;
+  /** Draws a base map, where there is one. */
+  ground: ((context: CanvasRenderingContext2D, projection: Projection, colours: Colours) => void) | null;
   triangles: readonly Standing[];
   /** The click that ends a triangle; for how full it is drawn. */
   clicksMax: number;

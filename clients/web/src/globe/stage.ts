@@ -1,5 +1,6 @@
 // The canvas in the page: keeps what is on it, and draws when something has changed, never else.
 import { Projection, spotOf, within, type Camera, type Size, type Spot } from "./camera.ts";
+import type { BaseMap } from "./base-map.ts";
 import { coloursOf, type Colours } from "./colours.ts";
 import { draw, OUTLINES_GONE_ZOOM } from "./draw.ts";
 import { FLIGHT_MS, inFlight } from "./flight.ts";
@@ -13,6 +14,8 @@ export interface Told {
   settled: (camera: Camera, size: Size, byHand: boolean) => void;
   /** A place was tapped, near enough to a light or not. */
   tapped: (spot: Spot, litTriangle: string | null) => void;
+  /** This node has a base map, and it is drawn now: whose it is must be said. */
+  mapped: () => void;
 }
 
 const SETTLED_MS = 250;
@@ -21,7 +24,10 @@ const FINE_FROM_ZOOM = 4.6;
 /** More than a screen of a phone has would only cost time. */
 const PIXEL_RATIO_MAX = 2.5;
 
-type Shown = Omit<Scene, "camera" | "size" | "outlines" | "lights" | "isMiddleMarked">;
+/** From afar a base map says nothing that the outlines do not. */
+const BASE_MAP_FROM_ZOOM = 7;
+
+type Shown = Omit<Scene, "camera" | "size" | "outlines" | "ground" | "lights" | "isMiddleMarked">;
 
 export class Stage {
   readonly lights = new Lights();
@@ -33,6 +39,8 @@ export class Stage {
   readonly #still = matchMedia("(prefers-reduced-motion: reduce)");
   #shown: Shown = { triangles: [], clicksMax: 1, chosen: null, here: null, own: [] };
   #outlines = new Map<Detail, Outlines>();
+  #baseMap: BaseMap | "asked" | null = null;
+  #tiles = 0;
   #colours: Colours | null = null;
   #flight: { from: Camera; to: Camera; since: number } | null = null;
   #frame = 0;
@@ -121,6 +129,7 @@ export class Stage {
       camera: this.camera,
       size: { width, height },
       outlines: this.#outlinesFor(this.camera.zoom),
+      ground: this.#groundFor(this.camera),
       lights: this.lights.all(),
       isMiddleMarked: this.#canvas.matches(":focus-visible"),
     };
@@ -147,6 +156,7 @@ export class Stage {
       zoom: camera.zoom.toFixed(2),
       triangles: String(triangles.length),
       own: String(own.length),
+      tiles: String(this.#tiles),
       lit: lit.map(({ triangleId }) => triangleId).join(" "),
       glowing: String(lights.length),
       land: String(drawn?.land.length ?? 0),
@@ -172,6 +182,34 @@ export class Stage {
     } catch (error) {
       // Offline: the globe has its mesh, and the next drawing asks again.
       if (!(error instanceof TypeError)) throw error;
+    }
+  }
+
+  #groundFor(camera: Camera): Scene["ground"] {
+    this.#tiles = 0;
+    if (camera.zoom < BASE_MAP_FROM_ZOOM) return null;
+    if (this.#baseMap === null) void this.#openBaseMap();
+    const map = this.#baseMap;
+    if (map === null || map === "asked") return null;
+    return (context, projection, colours) => {
+      this.#tiles = map.draw(context, camera, projection, colours, document.documentElement.lang);
+    };
+  }
+
+  /** Once for this page; whoever has no answer asks again when it is next opened. */
+  async #openBaseMap(): Promise<void> {
+    this.#baseMap = "asked";
+    try {
+      const { openBaseMap } = await import("./base-map.ts");
+      const opened = await openBaseMap(() => this.redraw());
+      if (opened === null || this.#stop.signal.aborted) return;
+      this.#baseMap = opened;
+      this.#told.mapped();
+      this.redraw();
+    } catch (error) {
+      // Offline, or no map that can be read: the triangles do without.
+      if (!(error instanceof Error)) throw error;
+      console.warn("base map:", error.message);
     }
   }
 

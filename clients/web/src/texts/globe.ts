@@ -30,6 +30,8 @@ export const globe = {
   metres: { en: "{value} m", de: "{value} m" },
   kilometres: { en: "{value} km", de: "{value} km" },
 
+  mapSource: { en: "Map: © OpenStreetMap", de: "Karte: © OpenStreetMap" },
+
   network: { en: "The network now", de: "Das Netz jetzt" },
   height: { en: "Height", de: "Höhe" },
   lastBatch: { en: "Last batch", de: "Letzter Block" },

@@ -32,6 +32,8 @@ const OWN_PROOFS = { limit: 100 };
 /** A triangle that is looked at fills a part of the view. */
 const LOOK_SIDES = 3;
 const HERE_ACROSS_M = 30_000;
+/** Whose data a base map shows; its licence wants that said. A link, asked for by nobody but who follows it. */
+const OPEN_STREET_MAP = "https://www.openstreetmap.org/copyright";
 const SCALE_PX_MAX = 150;
 
 /** The part of the Earth whose clocks go like this device's. */
@@ -45,6 +47,7 @@ export default function GlobeView({ place }: { place: Place }) {
   const [spot, setSpot] = useState<Spot | null>(() => spotOfTriangle(place.query.get("triangle")));
   const [chosen, setChosen] = useState<Standing | null>(null);
   const [here, setHere] = useState<Whereabouts | { state: "looking" } | null>(null);
+  const [isMapped, setIsMapped] = useState(false);
   const address = useRef(location.hash);
   const isUntouched = useRef(place.parts.length < 3 && spot === null);
 
@@ -136,9 +139,11 @@ export default function GlobeView({ place }: { place: Place }) {
             const corners = lit === null ? null : cornersOf(lit);
             setSpot(corners ? spotOf(middle(...corners)) : tapped);
           }}
+          mapped={() => setIsMapped(true)}
           buttons={<GlobeButton label={say(globe.whereAmI)} path="M8 1v3M8 12v3M1 8h3M12 8h3M8 4.5a3.5 3.5 0 1 0 0 7 3.5 3.5 0 1 0 0-7" onPress={() => void findMe()} />}
         >
           {view && <Scale camera={view.camera} />}
+          {isMapped && <a class="globe-source" href={OPEN_STREET_MAP} rel="noreferrer">{say(globe.mapSource)}</a>}
         </GlobeCanvas>
         <p role="status" class="globe-status">
           {here ? <Whereabout {...here} /> : query === null && <span class="quiet">{say(globe.hint)}</span>}
