@@ -16,7 +16,7 @@ from playwright.sync_api import Page, Route, expect
 from step_node.client import StepClient
 from step_node.crypto import eip191
 from step_node.signing.keystore import new_private_key
-from step_node.testing.devnet.byzantine import Misbehaviour
+from step_node.testing.devnet.misbehaviour import Misbehaviour
 from step_node.testing.devnet.network import DevnetSettings
 from tests.web.app import needs_packages
 from tests.web.browser.network import QUICK, Network, network_running
@@ -254,7 +254,7 @@ def test_every_page_is_accessible_and_fits_a_phone(page: Page, network: Network,
         open_at(page, path, re.compile(heading))
         expect(page.get_by_text("Loading…")).to_have_count(0)
         for scheme in ("light", "dark"):
-            page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+            page.emulate_media(color_scheme=scheme)
             assert accessibility_violations(page) == [], (name, scheme)
         page.set_viewport_size({"width": 360, "height": 740})
         assert page.evaluate("document.documentElement.scrollWidth") <= 360, name
