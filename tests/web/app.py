@@ -37,7 +37,7 @@ def sources_hash() -> str:
     """As `scripts/build.mjs` computes it: what the app is made of, by name and content."""
     folders = (WEB / "src", WEB / "static", CLIENT / "src")
     found = [path for folder in folders for path in sorted(path for path in folder.rglob("*") if path.is_file())]
-    scripts = [WEB / "scripts" / name for name in ("build.mjs", "bundling.mjs", "outlines.mjs")]
+    scripts = [WEB / "scripts" / name for name in ("build.mjs", "bundling.mjs", "first-screen.mjs", "outlines.mjs")]
     sha256 = hashlib.sha256()
     for path in (*found, WEB / "package-lock.json", *scripts):
         sha256.update(f"{path.relative_to(ROOT).as_posix()}\n".encode())

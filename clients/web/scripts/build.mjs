@@ -7,6 +7,7 @@ import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join, relative } from "node:path";
 import { build } from "esbuild";
 import { client, common, root } from "./bundling.mjs";
+import { firstScreen } from "./first-screen.mjs";
 
 const repository = join(root, "../..");
 const target = join(repository, "step_node/api/web");
@@ -22,7 +23,7 @@ const sha256 = (content) => createHash("sha256").update(content).digest("hex");
 async function sourcesHash() {
   const of = [...(await files(join(root, "src"))), ...(await files(join(root, "static"))), ...(await files(join(client, "src")))];
   const hash = createHash("sha256");
-  const scripts = ["build.mjs", "bundling.mjs", "outlines.mjs"].map((name) => join(root, "scripts", name));
+  const scripts = ["build.mjs", "bundling.mjs", "first-screen.mjs", "outlines.mjs"].map((name) => join(root, "scripts", name));
   for (const path of [...of, join(root, "package-lock.json"), ...scripts]) {
     hash.update(`${relative(repository, path)}\n`).update(await readFile(path));
   }
@@ -32,20 +33,6 @@ async function sourcesHash() {
 /** What `start_url` of the manifest shows. */
 const FIRST_SCREEN = "src/views/globe/globe.tsx";
 const KEPT_BYTES_MAX = 200_000;
-
-/** These outputs and all that they load before they run. */
-function withImports(outputs, names) {
-  const found = new Set();
-  const add = (name) => {
-    if (found.has(name)) return;
-    found.add(name);
-    for (const { path, kind } of outputs.get(name).imports) {
-      if (kind === "import-statement") add(relative(target, join(root, path)));
-    }
-  };
-  names.forEach(add);
-  return [...found];
-}
 
 /** Every file that is served, by its name. What changes name when it changes lies in `parts/`, and may be kept for ever. */
 async function made() {
@@ -62,21 +49,26 @@ async function made() {
     loader: { ".css": "css" },
     metafile: true,
   });
-  for (const file of app.outputFiles) served.set(relative(target, file.path), Buffer.from(file.contents));
+  const outputs = new Map(
+    Object.entries(app.metafile.outputs).map(([path, output]) => {
+      const imports = output.imports.filter(({ external }) => !external).map((one) => ({ ...one, path: relative(target, join(root, one.path)) }));
+      return [relative(target, join(root, path)), { ...output, imports }];
+    }),
+  );
+  const made = (source) => [...outputs].find(([, { entryPoint }]) => entryPoint === source)[0];
+  const scripts = new Map();
+  for (const file of app.outputFiles) {
+    const name = relative(target, file.path);
+    if (name.endsWith(".js")) scripts.set(name, file.text);
+    // The app's has the styles of all pages; esbuild makes one for each page besides, which nobody would load.
+    else if (/^parts\/app-/.test(name)) served.set(name, Buffer.from(file.contents));
+  }
+  const { parts, first } = await firstScreen(scripts, outputs, [made("src/main.tsx"), made(FIRST_SCREEN)]);
+  for (const [name, text] of parts) served.set(name, Buffer.from(text));
   for (const path of await files(join(root, "static"))) served.set(relative(join(root, "static"), path), await readFile(path));
 
-  // All that the first screen needs is asked for at once, and not one part after the other that names it.
-  const outputs = Object.entries(app.metafile.outputs).map(([path, output]) => [relative(target, join(root, path)), output]);
-  const made = (source) => outputs.find(([, { entryPoint }]) => entryPoint === source)[0];
-  const entry = made("src/main.tsx");
-  const style = outputs.find(([name]) => /^parts\/app-.*\.css$/.test(name))[0];
-  const parts = withImports(new Map(outputs), [entry, made(FIRST_SCREEN)]).filter((name) => name !== entry);
-  const page = served
-    .get("index.html")
-    .toString()
-    .replace("{{script}}", entry)
-    .replace("{{style}}", style)
-    .replace("{{parts}}", parts.map((name) => `<link rel="modulepreload" href="${name}">`).join("\n    "));
+  const style = [...served.keys()].find((name) => /^parts\/app-.*\.css$/.test(name));
+  const page = served.get("index.html").toString().replace("{{script}}", first).replace("{{style}}", style);
   served.set("index.html", Buffer.from(page));
 
   // The service worker keeps what it is told here; its version is a hash of it all. What is large is kept once it is wanted.
