@@ -91,7 +91,7 @@ const served = await made();
 if (process.argv.includes("--check")) {
   const there = new Map();
   for (const path of await files(target).catch(() => [])) there.set(relative(target, path), await readFile(path));
-  const differing = [...new Set([...served.keys(), ...there.keys()])].filter((name) => !there.get(name)?.equals(served.get(name)));
+  const differing = [...new Set([...served.keys(), ...there.keys()])].filter((name) => !served.has(name) || !there.get(name)?.equals(served.get(name)));
   if (differing.length) {
     console.error(`step_node/api/web is not what src/ gives (${differing.join(", ")}): run \`npm run build\``);
     process.exit(1);
