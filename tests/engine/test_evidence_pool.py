@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from consensus.commit import InvalidCommit
 from consensus.evidence import InvalidEvidence, contradiction
 from consensus.messages import Evidence, EvidenceKind, Exhibit, PreCommit, PreVote, ProofBatch, SignedMessage
 from mesh import locate
+from step_node.api.batches.answers import BatchAnswers
 from step_node.batch.batch import Batch, BatchContent, decode_batch, encode_batch, exhibit_of, proof_leaf
 from step_node.batch.merkle import LEFT, RIGHT, merkle_path, merkle_root, root_of_path
 from step_node.chain.chain import Chain
@@ -254,6 +256,17 @@ async def slash(chain: Chain, evidence: Evidence) -> None:
     assert judged == built
     names = [name for name in NAMES if address(name) in chain.validators]
     await chain.finalise(judged, commit_for(judged.batch, names))
+
+
+async def test_who_reads_a_batch_is_told_whom_its_evidence_accuses() -> None:
+    chain = await open_chain(GENESIS, clock=SetClock(START_MS))
+    await finalise(chain, GOOD[:1])
+    await slash(chain, double_vote())
+    answer = await BatchAnswers(chain.storage).get(2)
+    assert answer is not None
+    assert json.loads(answer.body)["evidence"] == [
+        {"kind": "DOUBLE_SIGN", "accused": f"0x{address(CULPRIT).hex()}", "offenceHeight": 1}
+    ]
 
 
 async def test_evidence_in_a_batch_slashes_once_and_is_recorded() -> None:
