@@ -39,7 +39,7 @@ def test_each_page_of_the_bar_is_reached_titled_and_read_from_its_beginning(
         expect(page).to_have_title(f"{'Overview' if name == 'Explorer' else name} · STEP")
         expect(bar.get_by_role("link", name=name, exact=True)).to_have_attribute("aria-current", "page")
         expect(page.locator("main")).to_be_focused()
-    expect(page.get_by_label(re.compile(f"^{network.devnet.genesis.chain_id}, height [0-9,]+, live$"))).to_be_visible()
+    expect(page.get_by_label(re.compile(f"^{network.devnet.genesis.chain_id} [0-9,]+ batches, live$"))).to_be_visible()
     # It is another language at once, also the next time.
     page.get_by_role("button", name="Deutsch").click()
     bar = page.get_by_role("navigation", name="Seiten")

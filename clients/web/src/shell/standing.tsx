@@ -21,11 +21,12 @@ export function Standing() {
   useEvents(["batch"], ({ kind, data }) => (kind === "batch" ? setHeight(data.height) : again()));
   if (!answer) return <span class="standing quiet">{error ? say(shell.noAnswer) : ""}</span>;
   const known = { chain: answer.chainId, height: height.toLocaleString(language()) };
+  // Begins with what is to be seen, for whoever speaks to the page.
   const said = say(shell[state], known);
   return (
     <a class="standing" href={height > 0 ? link("batch", height) : link("explorer")} title={said} aria-label={said}>
       <span class={`dot ${state}`} />
-      <span class="chain">{answer.chainId}</span>
+      <span class="chain">{answer.chainId}</span>{" "}
       <span class="height">{known.height}</span>
     </a>
   );
