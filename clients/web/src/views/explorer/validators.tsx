@@ -30,7 +30,7 @@ export function ValidatorsPage() {
                   <th scope="col">{say(explorer.validator)}</th>
                   <th scope="col">{say(explorer.state)}</th>
                   <th scope="col" class="number">{say(explorer.participation, { count: batches?.length ?? BATCHES_LOOKED_AT })}</th>
-                  <th scope="col" class="number">{say(explorer.stake)}</th>
+                  <th scope="col" class="number wide-only">{say(explorer.stake)}</th>
                 </tr>
               </thead>
               <tbody>{validators.map((one) => <Row key={one.address} of={one} batches={batches} />)}</tbody>
@@ -53,7 +53,7 @@ function Row({ of, batches }: { of: Validator; batches: readonly Batch[] | undef
       <td><Id text={of.address} to={link("validator", of.address)} /></td>
       <td><StateOf validator={of} /></td>
       <td class="number">{took && took.of > 0 ? <span class={took.signed === 0 ? "warn" : ""}>{say(explorer.participationOf, took)}</span> : "–"}</td>
-      <td class="number"><Step amount={of.stake} /></td>
+      <td class="number wide-only"><Step amount={of.stake} /></td>
     </tr>
   );
 }
