@@ -45,9 +45,9 @@ def go(page: Page, part: str = "") -> None:
 def make_key(page: Page, name: str = "Account 1") -> list[str]:
     """A new key sealed by the passphrase, at its words: those."""
     go(page, "/new")
-    page.get_by_label("Name").fill(name)
+    page.get_by_label("Name", exact=True).fill(name)
     page.get_by_label("With a passphrase").check()
-    page.get_by_label("Passphrase", exact=False).and_(page.locator("[name=passphrase]")).fill(_PASSPHRASE)
+    page.get_by_label("Passphrase", exact=True).fill(_PASSPHRASE)
     page.get_by_label("Once more").fill(_PASSPHRASE)
     page.get_by_role("button", name="Make it").click()
     return words_of(page)
@@ -163,7 +163,7 @@ def entropy_of(words: list[str]) -> bytes:
 def write_transfer(page: Page, amount: str) -> None:
     """From the form to the button that signs."""
     go(page, "/send")
-    page.get_by_label("To").fill("0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed")
+    page.get_by_label("To", exact=True).fill("0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed")
     page.get_by_label("Amount in STEP").fill(amount)
     page.get_by_role("button", name="Review").click()
     page.get_by_role("button", name="Sign and send").click()
@@ -276,14 +276,14 @@ def test_a_transfer_is_shown_before_it_is_signed_and_arrives(sealed_page: Page, 
     to = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
     page.get_by_role("link", name="Send").click()
     # Slips are told at once, each at its field.
-    page.get_by_label("To").fill(to.replace("aA", "Aa"))
+    page.get_by_label("To", exact=True).fill(to.replace("aA", "Aa"))
     page.get_by_label("Amount in STEP").fill("5")
     page.get_by_label("Memo").fill("ü" * 33)
     page.get_by_role("button", name="Review").click()
     expect(page.get_by_text("does not fit its checksum")).to_be_visible()
     expect(page.get_by_text("More than the account has.")).to_be_visible()
     expect(page.get_by_text("66 of 64 bytes")).to_be_visible()
-    page.get_by_label("To").fill(to)
+    page.get_by_label("To", exact=True).fill(to)
     page.get_by_label("Amount in STEP").fill("0,1")
     page.get_by_label("Memo").fill("for the bus ü")
     page.get_by_role("button", name="Review").click()
@@ -295,6 +295,12 @@ def test_a_transfer_is_shown_before_it_is_signed_and_arrives(sealed_page: Page, 
     assert payer.account(to.lower()).balance == Decimal("0.1")
     page.get_by_role("link", name="Back to the wallet").click()
     expect(page.locator("[data-balance]")).to_have_text("0.20 STEP")
+    # Both are listed with what each moved, and the receipt of the one that was sent is verified here.
+    rows = page.locator("tbody tr")
+    expect(rows).to_have_count(2)
+    expect(rows.first).to_contain_text("-0.10 STEP")
+    rows.first.get_by_role("link", name="Receipt").click()
+    expect(page.get_by_text("for the bus ü")).to_be_visible()
 
 
 @pytest.mark.long
@@ -394,7 +400,7 @@ def test_a_file_of_the_nodes_is_taken_in_and_another_given_out(page: Page, tmp_p
     go(page, "/file")
     page.get_by_label("Keystore file").set_input_files(path)
     page.get_by_label("Password of the file").fill("another")
-    page.locator("[name=passphrase]").fill(_PASSPHRASE)
+    page.get_by_label("Passphrase", exact=True).fill(_PASSPHRASE)
     page.get_by_label("Once more").fill(_PASSPHRASE)
     page.get_by_role("button", name="Bring it in").click()
     expect(page.get_by_role("alert")).to_contain_text("That is not the passphrase")
@@ -419,7 +425,7 @@ def test_words_of_another_wallet_give_its_account_and_removing_it_leaves_nothing
     account, words = Account.create_with_mnemonic()
     go(page, "/words")
     page.get_by_label("12 to 24 words").fill(words)
-    page.locator("[name=passphrase]").fill(_PASSPHRASE)
+    page.get_by_label("Passphrase", exact=True).fill(_PASSPHRASE)
     page.get_by_label("Once more").fill(_PASSPHRASE)
     page.get_by_role("button", name="Bring it in").click()
     expect(page.get_by_role("heading", name="Account 1")).to_be_visible()
@@ -541,7 +547,7 @@ def test_the_wallet_can_be_used_by_anybody(page: Page, payer: StepClient) -> Non
     look("remove")
     page.keyboard.press("Escape")
     go(page, "/send")
-    page.get_by_label("To").fill("0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed")
+    page.get_by_label("To", exact=True).fill("0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed")
     page.get_by_label("Amount in STEP").fill("1.500")
     page.get_by_role("button", name="Review").click()
     look("slip")

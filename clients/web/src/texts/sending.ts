@@ -34,6 +34,7 @@ export const sending = {
   applied: { en: "Sent. {amount} is with {to} for good.", de: "Gesendet. {amount} ist endgültig bei {to}." },
   appliedIn: { en: "In batch {height}", de: "In Block {height}" },
   operation: { en: "Details", de: "Einzelheiten" },
+  receipt: { en: "Receipt", de: "Quittung" },
   another: { en: "Send more", de: "Mehr senden" },
   toWallet: { en: "Back to the wallet", de: "Zurück zum Konto" },
   faults: {

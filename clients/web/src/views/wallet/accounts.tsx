@@ -11,6 +11,7 @@ import { type Account, chooseAccount, currentAccount, replaceAccount, useAccount
 import { checksummed } from "../../wallet/address.ts";
 import { signerOf } from "../../wallet/signing.ts";
 import { signTestMessage, type Tested } from "../../wallet/test-message.ts";
+import { Field } from "./field.tsx";
 import { RemoveDialog } from "./remove-dialog.tsx";
 import { NAME_CHARACTERS_MAX } from "./seal-fields.tsx";
 
@@ -85,10 +86,9 @@ function Renaming({ account, onDone }: { account: Account; onDone: () => void })
   };
   return (
     <form onSubmit={(event) => void save(event)}>
-      <label class="field">
-        {say(wallet.name)}
-        <input name="name" defaultValue={account.name} maxLength={NAME_CHARACTERS_MAX} required autocomplete="off" />
-      </label>
+      <Field label={say(wallet.name)}>
+        {(own) => <input {...own} name="name" defaultValue={account.name} maxLength={NAME_CHARACTERS_MAX} required autocomplete="off" />}
+      </Field>
       <p class="actions">
         <button class="main">{say(wallet.save)}</button>
         <button type="button" onClick={onDone}>{say(wallet.cancel)}</button>

@@ -8,6 +8,7 @@ import { wallet } from "../../texts/wallet.ts";
 import { replaceAccount, type OwnAccount } from "../../wallet/accounts.ts";
 import { type Bytes, randomBytes } from "../../wallet/sealing.ts";
 import { wordsOf } from "../../wallet/words.ts";
+import { Field } from "./field.tsx";
 import { SaveKeystore } from "./save-keystore.tsx";
 
 interface Props {
@@ -69,10 +70,9 @@ function Asking({ words, onRight, onAgain }: { words: readonly string[]; onRight
       <StepHeading>{say(wallet.confirmTitle)}</StepHeading>
       <form onSubmit={check}>
         {asked.map((place) => (
-          <label class="field">
-            {say(wallet.wordNumber, { number: place + 1 })}
-            <input name={`word-${place}`} required autocomplete="off" autocapitalize="none" spellcheck={false} />
-          </label>
+          <Field label={say(wallet.wordNumber, { number: place + 1 })}>
+            {(own) => <input {...own} name={`word-${place}`} required autocomplete="off" autocapitalize="none" spellcheck={false} />}
+          </Field>
         ))}
         <p role="status" class="bad">{isWrong && say(wallet.wordsDiffer)}</p>
         <p class="actions">

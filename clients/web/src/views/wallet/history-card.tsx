@@ -43,7 +43,10 @@ function Transactions({ address }: { address: string }) {
         {(entry) => (
           <tr key={`${entry.type} ${entry.id}`}>
             <td><When at={entry.timestamp} /></td>
-            <td><What entry={entry} /></td>
+            <td>
+              <What entry={entry} />
+              <div><a href={link("receipt", entry.id)}>{say(wallet.receipt)}</a></div>
+            </td>
             <td class="number">{moved(entry) !== null && <Amount of={moved(entry)!} signed />}</td>
           </tr>
         )}

@@ -4,6 +4,7 @@ import { wallet } from "../../texts/wallet.ts";
 import { WalletError } from "../../wallet/faults.ts";
 import { KEYSTORE_BYTES_MAX, readKeystore } from "../../wallet/keystore.ts";
 import { secretOf } from "../../wallet/secret.ts";
+import { Field } from "./field.tsx";
 import { KeyedForm } from "./keyed-form.tsx";
 import { addSealed, chosenSeal, SealFields } from "./seal-fields.tsx";
 
@@ -25,14 +26,12 @@ export default function ImportFile() {
         go(link("wallet"));
       }}
     >
-      <label class="field">
-        {say(wallet.fileLabel)}
-        <input name="file" type="file" accept=".json,application/json" required />
-      </label>
-      <label class="field">
-        {say(wallet.filePassword)}
-        <input name="password" type="password" required autocomplete="off" />
-      </label>
+      <Field label={say(wallet.fileLabel)}>
+        {(own) => <input {...own} name="file" type="file" accept=".json,application/json" required />}
+      </Field>
+      <Field label={say(wallet.filePassword)}>
+        {(own) => <input {...own} name="password" type="password" required autocomplete="off" />}
+      </Field>
       <SealFields />
     </KeyedForm>
   );

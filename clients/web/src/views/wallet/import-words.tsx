@@ -2,6 +2,7 @@ import { go, link } from "../../shell/router.ts";
 import { say } from "../../shell/texts.ts";
 import { wallet } from "../../texts/wallet.ts";
 import { secretOfWords } from "../../wallet/words.ts";
+import { Field } from "./field.tsx";
 import { KeyedForm } from "./keyed-form.tsx";
 import { addSealed, chosenSeal, SealFields } from "./seal-fields.tsx";
 
@@ -19,11 +20,9 @@ export default function ImportWords() {
         go(link("wallet"));
       }}
     >
-      <label class="field">
-        {say(wallet.wordsLabel)}
-        <textarea name="words" rows={3} required autocomplete="off" autocapitalize="none" spellcheck={false} />
-        <small>{say(wallet.wordsHint)}</small>
-      </label>
+      <Field label={say(wallet.wordsLabel)} hint={say(wallet.wordsHint)}>
+        {(own) => <textarea {...own} name="words" rows={3} required autocomplete="off" autocapitalize="none" spellcheck={false} />}
+      </Field>
       <SealFields />
     </KeyedForm>
   );

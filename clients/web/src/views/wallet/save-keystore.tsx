@@ -8,6 +8,7 @@ import { addressOfKey } from "../../wallet/keys.ts";
 import { writeKeystore } from "../../wallet/keystore.ts";
 import { type Bytes, isStrongEnough } from "../../wallet/sealing.ts";
 import { keyOf } from "../../wallet/secret.ts";
+import { Field } from "./field.tsx";
 import { saveFile } from "./save-file.ts";
 
 export function SaveKeystore({ secret, onSaved }: { secret: Bytes; onSaved: () => void }) {
@@ -33,11 +34,9 @@ export function SaveKeystore({ secret, onSaved }: { secret: Bytes; onSaved: () =
   return (
     <form onSubmit={(event) => void save(event)}>
       <p class="quiet">{say(wallet.saveFileWhy)}</p>
-      <label class="field">
-        {say(wallet.filePassword)}
-        <input name="password" type="password" autocomplete="new-password" required />
-        <small>{say(wallet.passphraseHint)}</small>
-      </label>
+      <Field label={say(wallet.filePassword)} hint={say(wallet.passphraseHint)}>
+        {(own) => <input {...own} name="password" type="password" autocomplete="new-password" required />}
+      </Field>
       {fault && <Fault error={fault} />}
       <p role="status" class="quiet">
         {done === "saved" ? say(wallet.fileSaved) : done !== undefined && say(wallet.sealing, { percent: Math.round(done * 100) })}

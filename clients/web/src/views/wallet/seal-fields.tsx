@@ -9,6 +9,7 @@ import { isThisMachine, makePasskey, passkeyHindrance } from "../../wallet/passk
 import { isStrongEnough, type Bytes, type Progress, sealByPasskey, sealByPassphrase } from "../../wallet/sealing.ts";
 import { keyOf } from "../../wallet/secret.ts";
 import { unlock } from "../../wallet/unlocked.ts";
+import { Field } from "./field.tsx";
 
 export const NAME_CHARACTERS_MAX = 40;
 
@@ -56,11 +57,9 @@ export function SealFields() {
   const number = (useAccounts()?.length ?? 0) + 1;
   return (
     <>
-      <label class="field">
-        {say(wallet.name)}
-        <input name="name" defaultValue={say(wallet.defaultName, { number })} maxLength={NAME_CHARACTERS_MAX} required autocomplete="off" />
-        <small>{say(wallet.nameHint)}</small>
-      </label>
+      <Field label={say(wallet.name)} hint={say(wallet.nameHint)}>
+        {(own) => <input {...own} name="name" defaultValue={say(wallet.defaultName, { number })} maxLength={NAME_CHARACTERS_MAX} required autocomplete="off" />}
+      </Field>
       <fieldset>
         <legend>{say(wallet.sealHow)}</legend>
         <label class="choice">
@@ -93,15 +92,12 @@ function Passphrases() {
   };
   return (
     <>
-      <label class="field">
-        {say(wallet.passphrase)}
-        <input name="passphrase" type="password" autocomplete="new-password" required onInput={(event) => setFirst(event.currentTarget.value)} />
-        <small>{say(wallet.passphraseHint)}</small>
-      </label>
-      <label class="field">
-        {say(wallet.passphraseAgain)}
-        <input type="password" autocomplete="new-password" required onInput={differ} />
-      </label>
+      <Field label={say(wallet.passphrase)} hint={say(wallet.passphraseHint)}>
+        {(own) => <input {...own} name="passphrase" type="password" autocomplete="new-password" required onInput={(event) => setFirst(event.currentTarget.value)} />}
+      </Field>
+      <Field label={say(wallet.passphraseAgain)}>
+        {(own) => <input {...own} type="password" autocomplete="new-password" required onInput={differ} />}
+      </Field>
     </>
   );
 }

@@ -77,6 +77,8 @@ export function AppliedCard({ signed, applied, onAnother }: { signed: SignedTran
         <a href={link("batch", applied.height)}>{say(sending.appliedIn, { height: applied.height })}</a>
         {" · "}
         <a href={link("operation", signed.operationId)}>{say(sending.operation)}</a>
+        {" · "}
+        <a href={link("receipt", signed.operationId)}>{say(sending.receipt)}</a>
       </p>
       <p class="actions"><button type="button" onClick={onAnother}>{say(sending.another)}</button></p>
     </>

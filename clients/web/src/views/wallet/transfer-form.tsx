@@ -3,6 +3,7 @@ import { PLACES, shown } from "../../shell/amounts.ts";
 import { language, say } from "../../shell/texts.ts";
 import { sending } from "../../texts/sending.ts";
 import { type Faults, MEMO_BYTES_MAX, memoBytes, memoFault, readTransfer, type Written } from "../../wallet/transfers.ts";
+import { Field } from "./field.tsx";
 
 interface Props {
   owner: string;
@@ -30,33 +31,28 @@ export function TransferForm({ owner, balance, written, onRead }: Props) {
     if (named instanceof HTMLElement) named.focus();
   };
   const memoNow = memoFault(memo) ?? faults.memo;
+  const toHint = say(faults.to ? sending.faults.to[faults.to] : sending.toHint);
+  const has = balance === null ? "" : say(sending.available, { balance: `${shown(balance, language())} STEP` });
+  const amountHint = faults.amount ? say(sending.faults.amount[faults.amount]) : has;
+  const counted = say(sending.memoHint, { bytes: memoBytes(memo), max: MEMO_BYTES_MAX });
+  const memoHint = memoNow ? `${counted} ${say(sending.faults.memo[memoNow])}` : counted;
   return (
     <form onSubmit={read} noValidate>
       <p class="quiet">{say(sending.free)}</p>
-      <label class="field">
-        {say(sending.to)}
-        <input name="to" class="mono" value={to} onInput={change("to")} autocomplete="off" autocapitalize="none" spellcheck={false} aria-invalid={faults.to !== undefined} aria-describedby="to-hint" />
-        <small id="to-hint" class={faults.to && "bad"}>{say(faults.to ? sending.faults.to[faults.to] : sending.toHint)}</small>
-      </label>
-      <label class="field">
-        {say(sending.amount)}
-        <input name="amount" inputMode="decimal" value={amount} onInput={change("amount")} autocomplete="off" aria-invalid={faults.amount !== undefined} aria-describedby="amount-hint" />
-        <small id="amount-hint" class={faults.amount && "bad"}>
-          {faults.amount ? say(sending.faults.amount[faults.amount]) : balance !== null && say(sending.available, { balance: `${shown(balance, language())} STEP` })}
-        </small>
-      </label>
+      <Field label={say(sending.to)} hint={toHint} isWrong={faults.to !== undefined}>
+        {(own) => <input {...own} name="to" class="mono" value={to} onInput={change("to")} autocomplete="off" autocapitalize="none" spellcheck={false} />}
+      </Field>
+      <Field label={say(sending.amount)} hint={amountHint} isWrong={faults.amount !== undefined}>
+        {(own) => <input {...own} name="amount" inputMode="decimal" value={amount} onInput={change("amount")} autocomplete="off" />}
+      </Field>
       {balance !== null && (
         <p>
           <button type="button" onClick={() => setFields((before) => ({ ...before, amount: plain(balance) }))}>{say(sending.all)}</button>
         </p>
       )}
-      <label class="field">
-        {say(sending.memo)}
-        <input name="memo" value={memo} onInput={change("memo")} autocomplete="off" aria-invalid={memoNow !== undefined} aria-describedby="memo-hint" />
-        <small id="memo-hint" class={memoNow && "bad"}>
-          {say(sending.memoHint, { bytes: memoBytes(memo), max: MEMO_BYTES_MAX })} {memoNow && say(sending.faults.memo[memoNow])}
-        </small>
-      </label>
+      <Field label={say(sending.memo)} hint={memoHint} isWrong={memoNow !== undefined}>
+        {(own) => <input {...own} name="memo" value={memo} onInput={change("memo")} autocomplete="off" />}
+      </Field>
       <p class="actions"><button class="main">{say(sending.review)}</button></p>
     </form>
   );
