@@ -20,6 +20,7 @@ from tests.web.browser.proving import (
     prove,
 )
 from tests.web.browser.receipts import kept_receipt, paste
+from tests.web.browser.test_wallet import address_in, confirm, make_key, unlock
 from tests.web.browser.visitor import Visitor, accessibility_violations
 
 ZURICH = (47.3769, 8.5417)
@@ -93,6 +94,21 @@ def test_the_eleventh_click_under_ones_feet(visitor: Visitor, network: Network) 
     assert triangle_level(second) == before["level"] + 1
     # The same visit: never both can be paid.
     assert moment(first) == moment(second)
+
+
+@pytest.mark.long
+def test_a_key_of_this_device_is_asked_for_when_it_is_to_sign(visitor: Visitor, network: Network) -> None:
+    page = visitor.page(network.app())
+    confirm(page, make_key(page))
+    address = address_in(page)
+    page.goto(f"{network.app()}#/prove?lat=-22.9&lon=-43.2")
+    page.reload()  # From here on the key is locked.
+    button(page).click()
+    unlock(page)
+    expect_final(page)
+    page.get_by_role("link", name="Receipt").click()
+    expect(page.get_by_text("Verified here")).to_be_visible()
+    expect(page.locator("main").get_by_title(address)).to_be_visible()
 
 
 @pytest.mark.long

@@ -28,11 +28,11 @@ export function Simulate({ at, onMove }: Props) {
       <form onSubmit={go} key={`${at?.lat} ${at?.lon}`}>
         <label>
           {say(prove.latitude)}
-          <input name="lat" inputMode="decimal" required value={at?.lat ?? 47.3769} />
+          <input name="lat" inputMode="decimal" required defaultValue={String(at?.lat ?? 47.3769)} />
         </label>
         <label>
           {say(prove.longitude)}
-          <input name="lon" inputMode="decimal" required value={at?.lon ?? 8.5417} />
+          <input name="lon" inputMode="decimal" required defaultValue={String(at?.lon ?? 8.5417)} />
         </label>
         <div class="actions">
           <button>{say(prove.simulateGo)}</button>
