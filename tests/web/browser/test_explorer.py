@@ -151,6 +151,10 @@ def test_a_proof_tells_who_was_where_and_a_triangle_its_proofs(page: Page, happe
     assert (fact(page, "Level"), fact(page, "State"), fact(page, "Clicks")) == ("10", "active", "1")
     page.get_by_role("link", name="Proof of click 1").click()
     expect(page).to_have_url(re.compile(happened.proof_id))
+    page.go_back()
+    page.get_by_role("link", name="on the map").click()
+    panel = page.locator("section.globe-panel")
+    expect(panel.get_by_text(str(happened.spot.triangle())[12:15]).first).to_be_visible()
 
 
 def test_batches_appear_as_they_become_final(page: Page, network: Network) -> None:
@@ -162,6 +166,7 @@ def test_batches_appear_as_they_become_final(page: Page, network: Network) -> No
     expect(page.get_by_text("live", exact=True)).to_be_visible()
 
 
+@pytest.mark.long
 def test_every_page_can_be_shared_by_its_link(page: Page, visitor: Visitor, happened: Happened) -> None:
     visitor.context.grant_permissions(["clipboard-read", "clipboard-write"])
     open_at(page, f"proof/{happened.proof_id}", "Proof")

@@ -136,6 +136,7 @@ export const explorer = {
   noChildren: { en: "There is no level below this one.", de: "Unter dieser Stufe gibt es keine." },
   inside: { en: "What is inside", de: "Was darin ist" },
   proofsHere: { en: "Proofs in this very triangle", de: "Beweise in genau diesem Dreieck" },
+  onTheMap: { en: "on the map", de: "auf der Karte" },
   away: { en: "about {length}", de: "etwa {length}" },
 
   // Validators

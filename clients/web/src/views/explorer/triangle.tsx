@@ -2,6 +2,7 @@
 import { centroid, parseTriangle, triangleInteger, triangleText } from "step-client";
 import { useState } from "preact/hooks";
 import { explorer } from "../../texts/explorer.ts";
+import { addressParts, lookingAt } from "../../globe/camera.ts";
 import { metres } from "../../shell/explained.ts";
 import { useEvents } from "../../shell/feed.ts";
 import { Id } from "../../shell/ids.tsx";
@@ -17,6 +18,9 @@ import { More } from "./more.tsx";
 import { useListing } from "./pages.ts";
 import { Card, Facts, Heading, Malformed, Step } from "./parts.tsx";
 import { Picture } from "./picture.tsx";
+
+const SIDES_SEEN = 2.5;
+const PHONE = { width: 360, height: 360 };
 
 export function TrianglePage({ text }: { text: string }) {
   const id = named(text);
@@ -54,7 +58,7 @@ function Known({ id }: { id: string }) {
               triangle && [say(explorer.clicks), triangle.clicks],
               triangle && triangle.state === "active" && [say(explorer.reward), <Step amount={triangle.reward} />],
               [say(explorer.side), say(explorer.away, { length: metres(sideM(id)) })],
-              [say(explorer.middle), `${lat.toFixed(6)}, ${lon.toFixed(6)}`],
+              [say(explorer.middle), <>{lat.toFixed(6)}, {lon.toFixed(6)} · <a href={onTheMap(id, lat, lon)}>{say(explorer.onTheMap)}</a></>],
               [say(explorer.integerForm), <Id text={String(triangleInteger(id))} copies />],
               [say(explorer.parent), <Parent id={id} />],
             ]}
@@ -71,6 +75,12 @@ function Known({ id }: { id: string }) {
       </Card>
     </>
   );
+}
+
+/** The map, near enough to see the triangle with some of what is around it, and chosen. */
+function onTheMap(id: string, lat: number, lon: number): string {
+  const camera = lookingAt({ lat, lon }, sideM(id) * SIDES_SEEN, PHONE);
+  return `${link("map", ...addressParts(camera))}?triangle=${encodeURIComponent(id)}`;
 }
 
 function Parent({ id }: { id: string }) {
