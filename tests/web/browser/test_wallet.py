@@ -225,7 +225,7 @@ def test_words_are_asked_for_and_wrong_ones_are_not_taken(sealed_page: Page) -> 
     words = make_passkey_key(page)
     expect(page.get_by_role("heading", name="Write these words down")).to_be_visible()
     confirm(page, words[1:] + words[:1])
-    expect(page.get_by_role("status")).to_have_text("Those are not the words. Look at your paper.")
+    expect(page.get_by_text("Those are not the words. Look at your paper.")).to_be_visible()
     page.get_by_role("link", name="Later").click()
     expect(page.get_by_text("is on this device alone")).to_be_visible()
     page.get_by_role("link", name="Write it down now").click()
