@@ -128,3 +128,35 @@ def test_it_is_live_as_long_as_a_stream_is_open_whether_or_not_anything_happens(
         })()""",
     )
     assert told == ["waiting", "live", "lost", "live", "rest"]
+
+
+@pytest.mark.parametrize(("break_ms", "asked"), [(60_000, [[None]]), (3_600_000, [[None], [None]])])
+def test_after_a_long_break_it_begins_anew_and_says_that_something_is_missing(
+    break_ms: int, asked: list[list[str | None]]
+) -> None:
+    told = evaluate(
+        "shell/stream.ts",
+        f"""(async () => {{
+          const settled = () => new Promise((resolve) => setTimeout(resolve, 5));
+          let clock = 0;
+          let link;
+          const asked = [];
+          const feed = new web.Feed(async function* (filters, {{ lastEventId, signal, onLink }}) {{
+            asked.push([lastEventId ?? null]);
+            link = onLink;
+            onLink(true);
+            if (asked.length === 1) yield {{ id: "7.1", kind: "batch", data: {{}} }};
+            await new Promise((resolve) => signal.addEventListener("abort", resolve));
+          }}, () => clock);
+          const heard = [];
+          const stop = feed.follow(["batch"], ({{ kind }}) => heard.push(kind));
+          await settled();
+          link(false);
+          clock += {break_ms};
+          link(true);
+          await settled();
+          stop();
+          return {{ asked, heard }};
+        }})()""",
+    )
+    assert told == {"asked": asked, "heard": ["batch", "gap"][: len(asked)]}

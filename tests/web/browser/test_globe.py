@@ -356,3 +356,27 @@ def test_an_operators_base_map_lies_under_the_triangles(
     expect(canvas).to_have_attribute("data-triangles", re.compile(r"[1-9]"))
     expect(canvas).to_have_attribute("data-tiles", "0")
     expect(page.get_by_role("link", name="© OpenStreetMap")).to_have_count(0)
+
+
+@pytest.mark.long
+def test_a_feed_that_breaks_off_is_said_and_goes_on(visitor: Visitor, network: Network) -> None:
+    page = visitor.page(network.app(2))
+    canvas = globe_of(page)
+    network.kill(2)
+    try:
+        # Others that the node named are asked, too: none of them may answer.
+        visitor.context.route(re.compile(r"/events\?"), lambda route: route.abort())
+        expect(page.get_by_text("The live feed has broken off.")).to_be_visible(timeout=90_000)
+    finally:
+        network.restart(2)
+    visitor.context.unroute(re.compile(r"/events\?"))
+    spot = new_spot()
+    for _ in range(10):
+        prove(network, spot)
+        try:
+            expect(canvas).to_have_attribute("data-glowing", re.compile(r"[1-9]"), timeout=4_000)
+            break
+        except AssertionError:
+            continue
+    expect(canvas).to_have_attribute("data-glowing", re.compile(r"[1-9]"))
+    expect(page.get_by_text("The live feed has broken off.")).to_have_count(0)

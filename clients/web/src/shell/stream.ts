@@ -13,7 +13,7 @@ export type Open = (
 export type FeedState = "waiting" | "live" | "rest" | "lost";
 
 const TRY_AGAIN_MS = 5_000;
-/** After a longer rest the feed begins anew: nobody wants to watch an hour in a minute. */
+/** After a longer rest or break the feed begins anew. */
 const CATCH_UP_MS_MAX = 120_000;
 
 interface Listener {
@@ -30,6 +30,8 @@ export class Feed {
   readonly #listeners = new Set<Listener>();
   #kinds: ReadonlySet<string> = new Set();
   #lastId: string | undefined;
+  /** When something was heard last, by `now`. */
+  #heardAt: number | undefined;
   #stop: AbortController | undefined;
   #restsSince: number | undefined;
   #isSettling = false;
@@ -61,10 +63,7 @@ export class Feed {
     if (this.#restsSince === undefined) return;
     const isLong = this.#now() - this.#restsSince > CATCH_UP_MS_MAX;
     this.#restsSince = undefined;
-    if (isLong) {
-      this.#lastId = undefined;
-      this.#tell({ kind: "gap", data: { missing: "final" } });
-    }
+    if (isLong) this.#forget();
     this.#settle();
   }
 
@@ -89,10 +88,21 @@ export class Feed {
     }
     const wanted = [...this.#listeners].flatMap((listener) => listener.kinds);
     if (this.#stop && wanted.every((kind) => this.#kinds.has(kind))) return;
+    this.#kinds = new Set(wanted);
+    this.#begin();
+  }
+
+  #begin(): void {
     this.#stop?.abort();
     this.#stop = new AbortController();
-    this.#kinds = new Set(wanted);
     void this.#run(this.#stop.signal, [...this.#kinds].sort());
+  }
+
+  /** What was missed stays so: nobody wants to watch an hour in a minute. */
+  #forget(): void {
+    this.#lastId = undefined;
+    this.#heardAt = undefined;
+    this.#tell({ kind: "gap", data: { missing: "final" } });
   }
 
   async #run(signal: AbortSignal, kinds: string[]): Promise<void> {
@@ -101,11 +111,18 @@ export class Feed {
       try {
         const from = this.#lastId === undefined ? {} : { lastEventId: this.#lastId };
         const onLink = (isOpen: boolean) => {
-          if (!signal.aborted) this.#become(isOpen ? "live" : "lost");
+          if (signal.aborted) return;
+          this.#become(isOpen ? "live" : "lost");
+          // After a long break, such as a night with the lid closed, the stream would begin with all of it.
+          if (isOpen && this.#heardAt !== undefined && this.#now() - this.#heardAt > CATCH_UP_MS_MAX) {
+            this.#forget();
+            this.#begin();
+          }
         };
         for await (const event of this.#open({ kinds }, { ...from, signal, onLink })) {
           if (signal.aborted) return;
           this.#lastId = event.id ?? this.#lastId;
+          this.#heardAt = this.#now();
           this.#become("live");
           this.#tell(event);
         }
