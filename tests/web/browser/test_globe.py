@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -142,6 +143,11 @@ def test_it_is_turned_and_zoomed_by_hand_wheel_keys_and_buttons_and_the_address_
 
     page.get_by_role("button", name="Whole Earth").click()
     expect(canvas).to_have_attribute("data-zoom", f"{zoom:.2f}")
+    page.set_viewport_size({"width": 330, "height": 700})
+    expect(canvas).not_to_have_attribute("data-zoom", f"{zoom:.2f}")
+    narrow = canvas.bounding_box()
+    assert narrow is not None
+    assert camera_of(canvas)[2] == pytest.approx(zoom + math.log2(narrow["width"] / box["width"]), abs=0.02)
 
 
 @pytest.mark.long

@@ -17,6 +17,7 @@ export const OUTLINES_GONE_ZOOM = 12;
 const LABEL_EDGE_PX_MIN = 80;
 const LABEL_UNTOUCHED_EDGE_PX_MIN = 170;
 const POINT_EDGE_PX_MAX = 10;
+const RING_EDGE_PX_MAX = 40;
 const FULL_TURN = 2 * Math.PI;
 
 export function draw(context: CanvasRenderingContext2D, scene: Scene, colours: Colours, now: number, isStill: boolean): void {
@@ -27,6 +28,7 @@ export function draw(context: CanvasRenderingContext2D, scene: Scene, colours: C
   drawMesh(pen, colours);
   for (const triangle of scene.triangles) drawStanding(pen, triangle, scene.clicksMax, colours);
   for (const light of scene.lights) drawLight(pen, light, flare(light, now, isStill), isStill, colours);
+  for (const triangle of scene.triangles) drawLabel(pen, triangle, scene.clicksMax, colours);
   if (scene.chosen) drawChosen(pen, scene.chosen, colours);
   for (const spot of scene.own) drawOwn(pen, projection.see(vectorOf(spot)), colours);
   if (scene.here) {
@@ -153,7 +155,7 @@ function drawMesh(pen: Pen, colours: Colours): void {
   context.globalAlpha = 1;
 }
 
-function drawStanding(pen: Pen, { corners, clicks, level, mayMine }: Standing, clicksMax: number, colours: Colours): void {
+function drawStanding(pen: Pen, { corners, clicks, mayMine }: Standing, clicksMax: number, colours: Colours): void {
   const { context, projection } = pen;
   const at = middle(...corners);
   if (!projection.mayShow(at, span(corners))) return;
@@ -170,7 +172,12 @@ function drawStanding(pen: Pen, { corners, clicks, level, mayMine }: Standing, c
   pen.outline(corners);
   context.stroke();
   context.globalAlpha = 1;
+}
+
+function drawLabel({ context, projection }: Pen, { corners, clicks, level }: Standing, clicksMax: number, colours: Colours): void {
+  const at = middle(...corners);
   if (edgePx(level, projection.radius) < (clicks > 0 ? LABEL_EDGE_PX_MIN : LABEL_UNTOUCHED_EDGE_PX_MIN)) return;
+  if (!projection.mayShow(at, 0)) return;
   const { x, y } = projection.see(at);
   context.font = "600 13px system-ui, sans-serif";
   context.textAlign = "center";
@@ -190,7 +197,7 @@ function drawLight(pen: Pen, { corners, middle: at }: Light, strength: number, i
   context.strokeStyle = colours.accent;
   const sizePx = span(corners) * projection.radius;
   if (sizePx > POINT_EDGE_PX_MAX) {
-    context.globalAlpha = 0.1 + 0.6 * strength;
+    context.globalAlpha = 0.1 + 0.4 * strength;
     context.beginPath();
     pen.area(corners);
     context.fill();
@@ -200,11 +207,12 @@ function drawLight(pen: Pen, { corners, middle: at }: Light, strength: number, i
     context.arc(x, y, 2 + 2 * strength, 0, FULL_TURN);
     context.fill();
   }
-  if (strength > 0) {
+  // A large one shows by itself that it is lit.
+  if (strength > 0 && (sizePx < RING_EDGE_PX_MAX || !isStill)) {
     context.globalAlpha = strength;
     context.lineWidth = 2;
     context.beginPath();
-    context.arc(x, y, isStill ? 10 : Math.min(sizePx, 40) / 2 + 6 + 22 * (1 - strength), 0, FULL_TURN);
+    context.arc(x, y, isStill ? 10 : Math.min(sizePx, RING_EDGE_PX_MAX) / 2 + 6 + 22 * (1 - strength), 0, FULL_TURN);
     context.stroke();
   }
   context.globalAlpha = 1;

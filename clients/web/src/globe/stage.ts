@@ -1,5 +1,5 @@
 // The canvas in the page: keeps what is on it, and draws when something has changed, never else.
-import { Projection, spotOf, within, type Camera, type Size, type Spot } from "./camera.ts";
+import { Projection, spotOf, wholeEarthZoom, within, type Camera, type Size, type Spot } from "./camera.ts";
 import type { BaseMap } from "./base-map.ts";
 import { coloursOf, type Colours } from "./colours.ts";
 import { draw, OUTLINES_GONE_ZOOM } from "./draw.ts";
@@ -241,7 +241,10 @@ export class Stage {
     const { clientWidth: width, clientHeight: height } = this.#canvas;
     if (width === 0 || height === 0) return;
     const ratio = Math.min(PIXEL_RATIO_MAX, devicePixelRatio);
+    // Whoever saw the whole Earth sees it still.
+    const isWhole = this.camera.zoom <= wholeEarthZoom(this.size) + 0.01;
     this.size = { width, height };
+    if (isWhole) this.camera = { ...this.camera, zoom: wholeEarthZoom(this.size) };
     this.#canvas.width = Math.round(width * ratio);
     this.#canvas.height = Math.round(height * ratio);
     this.camera = within(this.camera, this.size);
