@@ -21,7 +21,7 @@ from tests.web.browser.proving import (
 )
 from tests.web.browser.receipts import kept_receipt, paste
 from tests.web.browser.test_wallet import address_in, confirm, make_key, unlock
-from tests.web.browser.visitor import Visitor, accessibility_violations
+from tests.web.browser.visitor import Visitor, accessibility_violations, shoot
 
 ZURICH = (47.3769, 8.5417)
 
@@ -32,11 +32,11 @@ def test_a_place_is_proven_and_its_receipt_verified_offline(visitor: Visitor, ne
     expect_final(page)
     assert len(wallet.lines) == 1
     expect(page.get_by_text("1.00 STEP").first).to_be_visible()
-    page.get_by_role("link", name="Receipt").click()
+    page.get_by_role("link", name="Receipt", exact=True).click()
     expect(page.get_by_text("Verified here")).to_be_visible()
     page.go_back()
     visitor.context.set_offline(True)
-    page.get_by_role("link", name="Receipt").click()
+    page.get_by_role("link", name="Receipt", exact=True).click()
     expect(page.get_by_text("Verified here")).to_be_visible()
     page.get_by_text("What was checked").click()
     expect(page.locator("ol.steps > li.good")).to_have_count(6)
@@ -106,7 +106,7 @@ def test_a_key_of_this_device_is_asked_for_when_it_is_to_sign(visitor: Visitor, 
     button(page).click()
     unlock(page)
     expect_final(page)
-    page.get_by_role("link", name="Receipt").click()
+    page.get_by_role("link", name="Receipt", exact=True).click()
     expect(page.get_by_text("Verified here")).to_be_visible()
     expect(page.locator("main").get_by_title(address)).to_be_visible()
 
@@ -124,17 +124,19 @@ def test_success_is_shown_moving_only_to_who_wants_that(visitors: Callable[..., 
 
 @pytest.mark.long
 @pytest.mark.skipif(not has_packages, reason="clients/web/node_modules is not there: make setup-js")
-def test_a_screen_reader_is_told_all_of_it(visitor: Visitor, network: Network) -> None:
+def test_the_pages_can_be_used_by_anybody(visitor: Visitor, network: Network) -> None:
     page, _ = at_prove(visitor, network)
     prove(visitor, page, 41.0, 2.0)
     expect_final(page)
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)
         assert accessibility_violations(page) == []
-    page.get_by_role("link", name="Receipt").click()
+    shoot(page, "prove", full=True)
+    page.get_by_role("link", name="Receipt", exact=True).click()
     page.get_by_role("button", name="Show as QR code").click()
     expect(page.get_by_role("img", name="QR code of this receipt")).to_be_visible()
     assert accessibility_violations(page) == []
+    shoot(page, "receipt", full=True)
 
 
 def triangle_level(line: str) -> int:

@@ -54,6 +54,7 @@ export const prove = {
   finalAtHeight: { en: "Final in batch {height}, proof {clicks} of this triangle.", de: "Endgültig in Block {height}, Beweis {clicks} dieses Dreiecks." },
   youHave: { en: "You have {balance} STEP.", de: "Guthaben: {balance} STEP." },
   receipt: { en: "Receipt", de: "Quittung" },
+  receipts: { en: "All receipts, and checking somebody else's", de: "Alle Quittungen, und fremde prüfen" },
   sending: { en: "Being sent", de: "Wird gesendet" },
   waiting: { en: "Waiting for a node", de: "Wartet auf einen Knoten" },
   waitingUntil: { en: "It can be taken in until {time}.", de: "Angenommen werden kann er bis {time}." },

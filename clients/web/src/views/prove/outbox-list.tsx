@@ -47,6 +47,9 @@ export function OutboxList({ outbox, account, onInstead, onSeen, validUntil, now
           </li>
         ))}
       </ol>
+      <p>
+        <a href={link("receipt")}>{say(prove.receipts)}</a>
+      </p>
     </section>
   );
 }
