@@ -97,7 +97,7 @@ test-js: setup-js ## The JavaScript client: its types, its one file, and its tes
 web: setup-js ## The web app that nodes serve: step_node/api/web, of clients/web
 	@cd clients/web && $(NODE) scripts/build.mjs
 
-test-web: web ## The web app in a real Chromium, on networks of real processes, with the tests that take long
+test-web: web $(VENV)/.audit-installed ## The web app in a real Chromium, on networks of real processes, with the tests that take long
 	@$(BIN)/python -m pytest -m "not simulate" tests/web tests/api/test_web_app.py
 
 coverage: setup-dev ## Which lines the tests run that are neither slow nor costly: a table here, pages in htmlcov/
@@ -162,6 +162,11 @@ $(VENV)/.js-installed: clients/js/package-lock.json $(VENV)/.dev-installed
 # The same for the web app: its packages end up in step_node/api/web, made by `make web`.
 $(VENV)/.web-installed: clients/web/package-lock.json $(VENV)/.dev-installed
 	@cd clients/web && $(NODE) $(dir $(NODE))../lib/node_modules/npm/bin/npm-cli.js ci --no-progress --ignore-scripts
+	@touch $@
+
+# Lighthouse, which only `make test-web` wants: two hundred packages.
+$(VENV)/.audit-installed: clients/web/audit/package-lock.json $(VENV)/.dev-installed
+	@cd clients/web/audit && $(NODE) $(dir $(NODE))../lib/node_modules/npm/bin/npm-cli.js ci --no-progress --ignore-scripts
 	@touch $@
 
 # Sphinx and its theme; only `make docs` wants them. The reference is read off the code, so it lies beside the node's parts.

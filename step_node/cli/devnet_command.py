@@ -204,12 +204,15 @@ def _print_banner(screen: Console, network: Devnet) -> None:
     from step_node.cli.qr_code import qr_code
     from step_node.clock import SystemClock
     from step_node.testing.devnet.accounts import dev_accounts, example_request
+    from step_node.testing.devnet.ports import LOOPBACK
 
     def line(text: str) -> None:
         screen.print(text, soft_wrap=True)
 
     genesis = network.genesis
-    line(f"\n[bold]Open[/bold]  {app_url(network.urls[0])}  (the web app: a globe, a wallet, an explorer)")
+    # Passkeys belong to a name, and not to an address.
+    link = app_url(network.urls[0]).replace(f"//{LOOPBACK}:", "//localhost:")
+    line(f"\n[bold]Open[/bold]  {link}  (the web app: a globe, a wallet, an explorer)")
     elsewhere = network.addresses(0)
     if elsewhere:
         line(f"[bold]For a phone[/bold] on this network: {app_url(elsewhere[0])}")

@@ -139,7 +139,7 @@ def test_a_devnet_finalises_every_proof_and_ends_with_one_json_object(start: Sta
     }
     assert "curl" in errors
     banner = errors[errors.index("Open") :]
-    assert re.match(r"Open  http://127\.0\.0\.1:\d+/app/ ", banner), "the link to the app comes first"
+    assert re.match(r"Open  http://localhost:\d+/app/ ", banner), "the link to the app comes first"
     assert_nothing_is_left(tmp_path)
 
 
@@ -150,7 +150,7 @@ def test_a_devnet_over_tls_is_used_by_its_own_walkers_and_shown_as_a_code(start:
     output, errors = network.communicate(timeout=SECONDS_MAX)
     assert network.returncode == 0, errors
     assert json.loads(output.splitlines()[-1])["finalised"] == 5
-    assert re.search(r"Open  https://127\.0\.0\.1:\d+/app/", errors)
+    assert re.search(r"Open  https://localhost:\d+/app/", errors)
     assert "curl -s --cacert" in errors
     if machine_addresses():
         assert "For a phone" in errors

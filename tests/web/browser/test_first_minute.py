@@ -54,7 +54,7 @@ def test_from_the_link_to_a_receipt_that_is_verified_offline(browser: Browser, l
     with filmed(page, FILM):
         begun_at = time.monotonic()
         page.goto(link)
-        expect(page.get_by_label(", live")).to_be_visible()
+        expect(page.get_by_role("link", name=", live")).to_be_visible()
         expect(page.locator(".happened li").first).to_be_visible(timeout=60_000)  # Somebody's proof has become final.
         confirm(page, make_key(page))
         page.get_by_role("link", name="Prove", exact=True).click()

@@ -30,7 +30,7 @@ def kept_by_the_worker(page: Page) -> list[str]:
 @pytest.mark.long
 def test_the_app_opens_without_a_connection_and_says_so(page: Page, network: Network, visitor: Visitor) -> None:
     page.wait_for_function(IN_CONTROL)
-    expect(page.get_by_label(", live")).to_be_visible()
+    expect(page.get_by_role("link", name=", live")).to_be_visible()
     visitor.context.set_offline(True)
     expect(page.get_by_text("No connection.")).to_be_visible()
     for name in ("Prove", "Wallet", "Explorer", "Node", "Globe"):
@@ -44,7 +44,7 @@ def test_the_app_opens_without_a_connection_and_says_so(page: Page, network: Net
     expect(page.get_by_text("No connection.")).to_be_visible()
     visitor.context.set_offline(False)
     expect(page.get_by_text("No connection.")).to_have_count(0)
-    expect(page.get_by_label(", live")).to_be_visible()
+    expect(page.get_by_role("link", name=", live")).to_be_visible()
     kept = kept_by_the_worker(page)
     assert f"{network.app()}index.html" in kept
     assert [url for url in kept if not url.startswith(network.app())] == [], "answers of the API are never kept"

@@ -115,7 +115,7 @@ def test_a_page_that_cannot_be_loaded_says_so_and_leaves_the_others(
 def test_a_node_of_another_chain_is_asked_nothing_until_the_person_goes_on_with_it(
     page: Page, network: Network, visitor: Visitor
 ) -> None:
-    expect(page.get_by_label(", live")).to_be_visible()
+    expect(page.get_by_role("link", name=", live")).to_be_visible()
     page.evaluate(KEEP_CHAIN, {"chainId": "step-old", "genesisHash": "0x" + "ab" * 32})
     visitor.watched.asked.clear()
     page.reload()
@@ -126,14 +126,14 @@ def test_a_node_of_another_chain_is_asked_nothing_until_the_person_goes_on_with_
     assert {urlsplit(url).path for url in asked} == {"/status"}
     assert accessibility_violations(page) == []
     page.get_by_role("button", name=f"Go on with {network.devnet.genesis.chain_id}").click()
-    expect(page.get_by_label(", live")).to_be_visible()
+    expect(page.get_by_role("link", name=", live")).to_be_visible()
 
 
 @pytest.mark.long
 def test_when_its_node_dies_the_app_asks_another_of_the_same_chain_and_none_of_another(
     page: Page, network: Network, visitor: Visitor
 ) -> None:
-    expect(page.get_by_label(", live")).to_be_visible()
+    expect(page.get_by_role("link", name=", live")).to_be_visible()
     page.wait_for_function(IN_CONTROL)
     before = page.locator(".height").inner_text()
 
@@ -148,7 +148,7 @@ def test_when_its_node_dies_the_app_asks_another_of_the_same_chain_and_none_of_a
     try:
         visitor.watched.console.clear()
         expect(page.get_by_text(f"The node {network.urls[1]} is of another chain")).to_be_visible()
-        expect(page.get_by_label(", live")).to_be_visible()
+        expect(page.get_by_role("link", name=", live")).to_be_visible()
         prove(network, new_spot(), node=2)
         expect(page.locator(".height")).not_to_have_text(before)
         asked = [one.url for one in visitor.watched.asked if one.url.startswith(network.urls[1])]
@@ -156,6 +156,6 @@ def test_when_its_node_dies_the_app_asks_another_of_the_same_chain_and_none_of_a
         assert set(asked) == {f"{network.urls[1]}/status"}
         # Opened anew while its node is away, the app comes from what is kept, and knows the others from the last time.
         page.reload()
-        expect(page.get_by_label(", live")).to_be_visible()
+        expect(page.get_by_role("link", name=", live")).to_be_visible()
     finally:
         network.restart(0)

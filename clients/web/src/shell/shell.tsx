@@ -139,8 +139,9 @@ function Unlocking() {
 
 function Missing() {
   return (
-    <p>
-      {say(shell.nothingHere)} <a href={link()}>{say(shell.toGlobe)}</a>
-    </p>
+    <>
+      <h1>{say(shell.nothingHere)}</h1>
+      <a href={link()}>{say(shell.toGlobe)}</a>
+    </>
   );
 }
