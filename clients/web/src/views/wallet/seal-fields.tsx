@@ -35,8 +35,8 @@ export async function addSealed(
       : await sealByPassphrase(secret, address, passphrase, progress);
   const account: OwnAccount = { kind: "own", address, name, addedAtMs: Date.now(), seal, isBackedUp };
   await addAccount(account);
-  // So that a browser that wants room does not throw keys away; it may ask, or decide by itself.
-  void navigator.storage?.persist?.();
+  // So that a browser that wants room does not throw keys away; it may ask, or decide by itself, or fail at it.
+  navigator.storage?.persist?.().catch(() => false);
   unlock(address, secret.slice());
   return account;
 }
