@@ -368,10 +368,10 @@ def test_an_operators_base_map_lies_under_the_triangles(
 def test_a_feed_that_breaks_off_is_said_and_goes_on(visitor: Visitor, network: Network) -> None:
     page = visitor.page(network.app(2))
     canvas = globe_of(page)
+    # Others that the node named would be asked next: none of them may answer.
+    visitor.context.route(re.compile(r"/events\?"), lambda route: route.abort())
     network.kill(2)
     try:
-        # Others that the node named are asked, too: none of them may answer.
-        visitor.context.route(re.compile(r"/events\?"), lambda route: route.abort())
         expect(page.get_by_text("The live feed has broken off.")).to_be_visible(timeout=90_000)
     finally:
         network.restart(2)
