@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { feature, mesh } from "topojson-client";
 
 /** By the name after `outlines:`. What is seen from afar comes first; the finer set is asked for when somebody looks closer. */
-const SETS = { coarse: { scale: "110m", perDegree: 30 }, fine: { scale: "50m", perDegree: 200 } };
+const SETS = { coarse: { scale: "110m", perDegree: 20 }, fine: { scale: "50m", perDegree: 200 } };
 
 const CELL_DEGREES = 10;
 /** A parallel is no great circle: along a cell's edge there is a point every so often, the same for both neighbours. */
