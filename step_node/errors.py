@@ -27,6 +27,12 @@ PATTERN_RULES: Final = {
     r"^(\*|https?://[a-z0-9.-]{1,253}(:[0-9]{1,5})?|https?://\[[0-9a-f:.]+\](:[0-9]{1,5})?)$": (
         'must be an origin as browsers write it, as "https://app.example" or "http://192.0.2.1:8080", or "*" for all'
     ),
+    r"^https?://([a-z0-9.-]{1,253}|\[[0-9a-f:.]+\])(:[0-9]{1,5})?$": (
+        'must be where a node is asked, without a path, as "https://node.example" or "http://192.0.2.1:8600"'
+    ),
+    "^(https|wss)://[a-z0-9.-]{1,253}(:[0-9]{1,5})?$": (
+        'must be an origin over TLS, without a path, as "wss://relay.example" or "https://relay.example"'
+    ),
     "^0x0[23][0-9a-fA-F]{64}$": "must be a compressed public key: 0x02 or 0x03 and 64 hex digits",
     "^0x[0-9a-fA-F]{130}$": "must be a signature: 0x and 130 hex digits",
     "^(0x)?([0-9a-fA-F]{2}){1,32}$": "must be 1 to 32 bytes as hex digits",
