@@ -130,9 +130,10 @@ async def test_a_client_is_served_through_it_as_by_the_node(proxied: Proxied) ->
         large = await client.post("/proof/submit-batch", content=b" " * BATCH_BODY_BYTES_MAX, headers=headers)
         assert (large.status_code, large.json()["ok"]) == (400, False)
         beyond = b" " * (BATCH_BODY_BYTES_MAX + 1)
-        # Caddy may close before all has been sent, and its answer is lost with the connection.
+        # Caddy may close before all has been sent, and its answer is lost with the connection; or it finds out that the
+        # node reads no more before it finds out that the body is too large, and blames the node.
         with suppress(httpx.ReadError, httpx.WriteError):
-            assert (await client.post("/proof/submit-batch", content=beyond, headers=headers)).status_code == 413
+            assert (await client.post("/proof/submit-batch", content=beyond, headers=headers)).status_code in (413, 502)
 
         # What is for operators stays inside.
         for path in ("/metrics", "/status", "/consensus"):
