@@ -12,9 +12,10 @@ from step_node.cli.error_lines import CommandError
 from step_node.home.config import load_config
 from step_node.home.making import network_homes
 from step_node.home.paths import NodeHome
-from step_node.home.secrets import HIDDEN
 
 HANDSHAKE_SECONDS_MAX: Final = 2.0
+_STANDS_IN: Final = "https://hidden@localhost/0"
+"""For each secret. It has the form of a DSN, since the settings ask that of one of them."""
 DEVNET_CERTIFICATE: Final = Path("tls", "certificate.pem")
 
 
@@ -41,7 +42,7 @@ def homes_in(root: Path, nodes_max: int) -> list[HomeOfNode]:
 
 def _home_of(home: NodeHome, of_devnet: Path | None) -> HomeOfNode:
     # No secret is wanted here, so no file of one is opened, and no command run.
-    api = load_config(home.config, read=lambda _place, _home: HIDDEN).api
+    api = load_config(home.config, read=lambda _place, _home: _STANDS_IN).api
     if api.port == 0:
         raise CommandError(f"{home.config}: api.port is 0, a port that the system chooses; name the node by --url")
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(api.host, api.host)

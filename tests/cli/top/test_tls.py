@@ -24,7 +24,8 @@ from step_node.cli.error_lines import CommandError
 from step_node.cli.top.asking import Asker
 from step_node.cli.top.homes import homes_in
 from step_node.client.transport import options
-from step_node.home.config import load_config
+from step_node.home.config import NodeConfig, load_config
+from step_node.home.config_sources import settings_of
 from step_node.home.paths import NodeHome
 from step_node.testing.devnet.certificate import Certificate, certificate_for
 from tests.api.made_up_node import open_node
@@ -112,6 +113,18 @@ async def test_a_home_is_known_by_its_own_certificate_whatever_its_name_and_by_n
     own.certificate.write_text("no certificate")
     with pytest.raises(CommandError, match="must be a certificate in PEM"):
         await trouble_at_home(home.root)
+
+
+def test_a_home_is_found_without_any_of_the_secrets_that_it_keeps_elsewhere(home: NodeHome) -> None:
+    secrets = [setting for setting in settings_of(NodeConfig) if setting.is_secret]
+    assert len(secrets) >= 3
+    found = homes_in(home.root, 1)
+    text = home.config.read_text()
+    for section, name in (setting.path for setting in secrets):
+        assert f"[{section}]\n" in text
+        text = text.replace(f"[{section}]\n", f'[{section}]\n{name} = {{ file = "none" }}\n')
+    home.config.write_text(text)
+    assert homes_in(home.root, 1) == found
 
 
 async def test_the_homes_of_a_devnet_are_asked_over_tls_if_it_was_started_so(home: NodeHome, tmp_path: Path) -> None:
