@@ -41,6 +41,8 @@ def read_part(path: Path, first: int, count: int) -> Part:
     """At most `count` bytes from `first` on; fewer at the end. Raises OSError if the file is not there any more."""
     with path.open("rb") as file:
         status = os.fstat(file.fileno())
-        file.seek(first)
-        content = file.read(count)
+        content = b""
+        if first < status.st_size:  # Far beyond the end, some file systems refuse to seek.
+            file.seek(first)
+            content = file.read(count)
     return Part(content, first, status.st_size, f'"{status.st_size:x}-{status.st_mtime_ns:x}"')

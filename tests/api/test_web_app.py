@@ -14,10 +14,13 @@ from pathlib import Path
 import httpx
 import pytest
 import trio
+from starlette.types import Receive, Scope, Send
 
 from step_node.api.app import create_app
 from step_node.api.base_map import PART_BYTES_MAX, checked_base_map
-from step_node.api.server.limits import COST_MS_DEFAULT, cost_ms_of
+from step_node.api.server.bill import BILL_EXTENSION, ApplicationBill
+from step_node.api.server.limits import COST_MS_DEFAULT, SENDING_COST_MS_PER_KIB, cost_ms_of
+from step_node.api.server.quotas import AddressQuota, Quotas
 from step_node.api.web_app import WALLET_ADAPTER_BYTES_MAX, WebApp, read_wallet_adapter
 from step_node.errors import StepNodeError
 from tests.api.made_up_node import MadeUpNode
@@ -116,6 +119,20 @@ async def test_nodes_that_the_operator_names_may_be_asked_and_the_app_is_told(no
         assert (await client.get("/app/nodes.json")).json() == []
 
 
+async def test_who_has_the_page_gets_it_again_with_another_policy(node: MadeUpNode) -> None:
+    # A 304 does not do: Chromium goes on with the headers "Content-..." that it had.
+    web_app = WebApp()
+    async with told(node, web_app) as client:
+        before = (await client.get("/app/")).headers
+        for other in (WebApp(nodes=("https://other.example",)), WebApp(wallet_origins=("wss://relay.example",))):
+            web_app.take(other)
+            answer = await client.get("/app/", headers={"If-None-Match": before["etag"]})
+            assert answer.status_code == 200
+            assert answer.headers["content-security-policy"] != before["content-security-policy"]
+        web_app.take(WebApp())
+        assert (await client.get("/app/", headers={"If-None-Match": before["etag"]})).status_code == 304
+
+
 async def test_a_wallet_of_the_operators_is_served_and_may_ask_its_own_servers(node: MadeUpNode) -> None:
     module = b"export async function connect() {}"
     web_app = WebApp(wallet_adapter=module, wallet_origins=("wss://relay.example",))
@@ -176,6 +193,8 @@ async def test_pages_ask_for_parts_of_a_base_map_and_never_get_the_whole(node: M
             "bytes=0-",
             "bytes=0-1,5-6",
             "bytes=0-9999999999999999",
+            # Further than ext4 seeks.
+            "bytes=999999999999990-999999999999999",
         ):
             refused = await ask(asked)
             assert (refused.status_code, refused.json()["code"]) == (400, "INVALID_PAYLOAD"), asked
@@ -189,6 +208,29 @@ async def test_pages_ask_for_parts_of_a_base_map_and_never_get_the_whole(node: M
         web_app.take(WebApp())
         assert (await client.get("/app/base-map.json")).json() == {"isThere": False}
         assert (await ask("bytes=0-9")).json()["code"] == "NOT_FOUND"
+
+
+async def test_a_part_of_a_base_map_costs_by_its_size_and_before_it_is_read(node: MadeUpNode, tmp_path: Path) -> None:
+    path = tmp_path / "base-map.pmtiles"
+    path.write_bytes(b"PMTiles\x03" + bytes(PART_BYTES_MAX))
+    app = create_app(replace(node.services(), web_app=WebApp(base_map=checked_base_map(path))))
+    charged: list[float] = []
+
+    async def charge(cost_ms: float, /) -> None:
+        charged.append(cost_ms)
+        if len(charged) > 2:
+            path.unlink(missing_ok=True)
+
+    async def counting(scope: Scope, receive: Receive, send: Send) -> None:
+        free = AddressQuota(Quotas(0), None)
+        scope["extensions"] = {BILL_EXTENSION: ApplicationBill(charge=charge, give_back=lambda _part: None, quota=free)}
+        await app(scope, receive, send)
+
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(counting), base_url="http://node") as client:
+        for bytes_asked, status in ((1024, 206), (PART_BYTES_MAX, 206), (1024, 404)):
+            asked = {"Range": f"bytes=0-{bytes_asked - 1}"}
+            assert (await client.get("/app/base-map.pmtiles", headers=asked)).status_code == status
+    assert charged == [cost * SENDING_COST_MS_PER_KIB for cost in (1, PART_BYTES_MAX / 1024, 1)]
 
 
 def test_a_base_map_that_is_none_is_refused(tmp_path: Path) -> None:

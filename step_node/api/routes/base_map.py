@@ -11,6 +11,8 @@ from fastapi import Request, Response, status
 
 from step_node.api.base_map import PART_BYTES_MAX, read_part
 from step_node.api.errors import ApiError, RequestCode
+from step_node.api.server.bill import bill_of
+from step_node.api.server.limits import SENDING_COST_MS_PER_KIB
 from step_node.explanations.details import Details, shown
 from step_node.offload import run_blocking
 from step_node.proofs.proof import RefusalCode
@@ -37,8 +39,11 @@ async def base_map_part(base_map: Path, request: Request) -> Response:
     first, last = (int(found[1]), int(found[2])) if found else (0, -1)
     if not first <= last < first + PART_BYTES_MAX:
         raise _refused(asked, f"must be bytes=FIRST-LAST, of at most {PART_BYTES_MAX} bytes")
+    count = last - first + 1
+    # Before it is read: who waits for its turn holds no memory.
+    await bill_of(request.scope)["charge"](SENDING_COST_MS_PER_KIB * count / 1024)
     try:
-        part = await run_blocking(read_part, base_map, first, last - first + 1)
+        part = await run_blocking(read_part, base_map, first, count)
     except OSError as error:
         raise ApiError(
             RequestCode.NOT_FOUND,

@@ -54,7 +54,7 @@ _PERMISSIONS: Final = "geolocation=(self), camera=(self), publickey-credentials-
 class _File:
     plain: bytes
     packed: bytes
-    tag: str
+    digest: bytes
     media_type: str
 
 
@@ -96,10 +96,12 @@ def web_app_routes(web_app: WebApp) -> APIRouter:
                 details=Details(value=shown(request.url.path)),
             )
         others = (*web_app.nodes, *web_app.wallet_origins)
+        policy = _POLICY.format(nodes="".join(f" {other}" for other in others))
         headers = {
-            "ETag": found.tag,
+            # Of the policy too: with a 304 browsers keep the headers that begin with "Content-" as they had them.
+            "ETag": _tag(found.digest + policy.encode()),
             "Cache-Control": _FOR_EVER if path.startswith("parts/") else _ASK_AGAIN,
-            "Content-Security-Policy": _POLICY.format(nodes="".join(f" {other}" for other in others)),
+            "Content-Security-Policy": policy,
             "Cross-Origin-Opener-Policy": "same-origin",
             "Permissions-Policy": _PERMISSIONS,
             "Referrer-Policy": "no-referrer",
@@ -125,8 +127,12 @@ def _check_served(web_app: WebApp, path: str) -> None:
 
 def _told_nodes(web_app: WebApp) -> Response:
     body = json.dumps(web_app.nodes).encode()
-    tag = f'W/"{hashlib.sha256(body).hexdigest()[:16]}"'
-    return Response(body, headers={"ETag": tag, "Cache-Control": _ASK_AGAIN}, media_type="application/json")
+    return Response(body, headers={"ETag": _tag(body), "Cache-Control": _ASK_AGAIN}, media_type="application/json")
+
+
+def _tag(content: bytes) -> str:
+    """Weak, for the same content is sent packed and as it is."""
+    return f'W/"{hashlib.sha256(content).hexdigest()[:16]}"'
 
 
 @lru_cache(maxsize=1)
@@ -149,5 +155,4 @@ def _wallet_adapter(content: bytes) -> _File:
 
 
 def _packed(plain: bytes, media_type: str) -> _File:
-    tag = f'W/"{hashlib.sha256(plain).hexdigest()[:16]}"'
-    return _File(plain, gzip.compress(plain, mtime=0), tag, media_type)
+    return _File(plain, gzip.compress(plain, mtime=0), hashlib.sha256(plain).digest(), media_type)
