@@ -40,10 +40,9 @@ Origin = Annotated[
 ]
 """An origin as browsers write it, in small letters and without a path; `*` for all."""
 
-NodeOrigin = Annotated[
-    str,
-    Field(pattern=r"^https?://([a-z0-9.-]{1,253}|\[[0-9a-f:.]+\])(:[0-9]{1,5})?$", examples=["https://node.example"]),
-]
+NODE_ORIGIN_PATTERN: Final = r"^https?://([a-z0-9.-]{1,253}|\[[0-9a-f:.]+\])(:[0-9]{1,5})?$"
+
+NodeOrigin = Annotated[str, Field(pattern=NODE_ORIGIN_PATTERN, examples=["https://node.example"])]
 """Where a node is asked, without a path."""
 
 WalletOrigin = Annotated[

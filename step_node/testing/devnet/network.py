@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 import shutil
 import signal
@@ -21,6 +22,7 @@ from step_node.chain.genesis import Genesis, load_genesis
 from step_node.clock import SystemClock
 from step_node.errors import StepNodeError
 from step_node.home.config import (
+    NODE_ORIGIN_PATTERN,
     WEB_APP_NODES_MAX,
     LogConfig,
     NodeConfig,
@@ -147,8 +149,10 @@ class Devnet:
 
     @property
     def app_nodes(self) -> list[str]:
-        """Where the web app asks the nodes, by index: at an address that phones reach too, if there is one."""
-        return [(self.addresses(index) or [self.node_url(index)])[0] for index in range(len(self.nodes))]
+        """Where the web app asks the nodes: at an address that phones reach too, if there is one. In small letters, as
+        browsers write it, and without those that no browser can ask, as an address with a zone."""
+        found = [(self.addresses(index) or [self.node_url(index)])[0].lower() for index in range(len(self.nodes))]
+        return [one for one in found if re.fullmatch(NODE_ORIGIN_PATTERN, one)]
 
     def _url(self, host: str, index: int) -> str:
         scheme = "https" if self.settings.tls else "http"
