@@ -6,7 +6,7 @@ import gzip
 import json
 import random
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -210,23 +210,47 @@ async def test_pages_ask_for_parts_of_a_base_map_and_never_get_the_whole(node: M
         assert (await ask("bytes=0-9")).json()["code"] == "NOT_FOUND"
 
 
-async def test_a_part_of_a_base_map_costs_by_its_size_and_before_it_is_read(node: MadeUpNode, tmp_path: Path) -> None:
-    path = tmp_path / "base-map.pmtiles"
-    path.write_bytes(b"PMTiles\x03" + bytes(PART_BYTES_MAX))
-    app = create_app(replace(node.services(), web_app=WebApp(base_map=checked_base_map(path))))
-    charged: list[float] = []
+@asynccontextmanager
+async def charged_client(
+    node: MadeUpNode, web_app: WebApp, charge: Callable[[float], None]
+) -> AsyncIterator[httpx.AsyncClient]:
+    """As `told`, of which `charge` is told what an answer costs beyond its request."""
+    app = create_app(replace(node.services(), web_app=web_app))
 
-    async def charge(cost_ms: float, /) -> None:
-        charged.append(cost_ms)
-        if len(charged) > 2:
-            path.unlink(missing_ok=True)
+    async def charging(cost_ms: float, /) -> None:
+        charge(cost_ms)
 
     async def counting(scope: Scope, receive: Receive, send: Send) -> None:
         free = AddressQuota(Quotas(0), None)
-        scope["extensions"] = {BILL_EXTENSION: ApplicationBill(charge=charge, give_back=lambda _part: None, quota=free)}
+        bill = ApplicationBill(charge=charging, give_back=lambda _part: None, quota=free)
+        scope["extensions"] = {BILL_EXTENSION: bill}
         await app(scope, receive, send)
 
     async with httpx.AsyncClient(transport=httpx.ASGITransport(counting), base_url="http://node") as client:
+        yield client
+
+
+async def test_a_wallet_costs_by_what_is_sent_of_it(node: MadeUpNode) -> None:
+    web_app, charged = WebApp(wallet_adapter=b" " * WALLET_ADAPTER_BYTES_MAX), list[float]()
+    async with charged_client(node, web_app, charged.append) as client:
+        for coding in ("identity", "gzip"):
+            await client.get("/app/wallet-adapter.js", headers={"Accept-Encoding": coding})
+    plain, packed = charged
+    assert plain == SENDING_COST_MS_PER_KIB * WALLET_ADAPTER_BYTES_MAX / 1024
+    assert 0 < packed < plain / 100
+
+
+async def test_a_part_of_a_base_map_costs_by_its_size_and_before_it_is_read(node: MadeUpNode, tmp_path: Path) -> None:
+    path = tmp_path / "base-map.pmtiles"
+    path.write_bytes(b"PMTiles\x03" + bytes(PART_BYTES_MAX))
+    charged: list[float] = []
+
+    def charge(cost_ms: float) -> None:
+        charged.append(cost_ms)
+        if len(charged) > 2:
+            path.unlink()
+
+    async with charged_client(node, WebApp(base_map=checked_base_map(path)), charge) as client:
         for bytes_asked, status in ((1024, 206), (PART_BYTES_MAX, 206), (1024, 404)):
             asked = {"Range": f"bytes=0-{bytes_asked - 1}"}
             assert (await client.get("/app/base-map.pmtiles", headers=asked)).status_code == status

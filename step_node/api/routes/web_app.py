@@ -22,6 +22,8 @@ from step_node.api.errors import ApiError, RequestCode
 from step_node.api.middleware.compression import accepts_gzip
 from step_node.api.routes.base_map import BASE_MAP_FILE, BASE_MAP_NOTE, base_map_note, base_map_part
 from step_node.api.routing import api_router
+from step_node.api.server.bill import bill_of
+from step_node.api.server.limits import SENDING_COST_MS_PER_KIB
 from step_node.api.web_app import WebApp
 from step_node.explanations.details import Details, shown
 from step_node.offload import run_blocking
@@ -108,10 +110,13 @@ def web_app_routes(web_app: WebApp) -> APIRouter:
             "Vary": "Accept-Encoding",
             "X-Content-Type-Options": "nosniff",
         }
+        body = found.plain
         if accepts_gzip(request.headers.getlist("accept-encoding")):
             headers["Content-Encoding"] = "gzip"
-            return Response(found.packed, headers=headers, media_type=found.media_type)
-        return Response(found.plain, headers=headers, media_type=found.media_type)
+            body = found.packed
+        # Each connection that takes it in slowly holds a copy.
+        await bill_of(request.scope)["charge"](SENDING_COST_MS_PER_KIB * len(body) / 1024)
+        return Response(body, headers=headers, media_type=found.media_type)
 
     return routes
 

@@ -58,8 +58,8 @@ SUBMISSION_COST_MS: Final = 0.05
 """What each of many submissions costs beyond: `/proof/submit` is mostly the request, and not the proof."""
 
 SENDING_COST_MS_PER_KIB: Final = 0.02
-"""What each KiB of a large answer costs beyond the request: of a part of a base map, and of the genesis file, which
-has thousands on a chain with many allocations."""
+"""What each KiB of a large answer costs beyond the request: of the app's files, of a part of a base map, and of the
+genesis file, which has thousands on a chain with many allocations."""
 
 MESH_LOOK_COST_MS: Final = 0.04
 """What each triangle costs that a search of the mesh looks at."""
