@@ -6,7 +6,7 @@ export class StepError extends Error {
     super(`${code}: ${message}`);
     this.name = "StepError";
     this.code = code;
-    this.details = details;
+    this.details = details ?? {}; // A node may say null.
     this.status = status;
     this.node = node;
     this.attempts = attempts;

@@ -7,6 +7,9 @@ import { digestOf, signLine } from "./proof.js";
 /** @type {typeof import("../step-client.js").signTransfer} */
 export async function signTransfer(signer, { chainId, sequence, to, amount, memo = "" }) {
   const owner = signer.account.toLowerCase();
+  // Both are a node's word: text in their place could make up the fields that follow.
+  if (!Number.isSafeInteger(sequence) || sequence < 0) refuse("sequence", "must be a whole number");
+  if (!/^[a-z0-9-]+$/.test(chainId)) refuse("chainId", "must be lower-case letters, digits and hyphens");
   if (!/^0x[0-9a-fA-F]{40}$/.test(to)) refuse("to", "must be 0x and 40 hex digits");
   if (!/^(0|[1-9]\d*)(\.\d{1,6})?$/.test(amount)) refuse("amount", "must be decimal text of STEP, with at most six places");
   const [whole, places = ""] = amount.split(".");

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { StepError } from "step-client";
+import { signTransfer, StepError } from "step-client";
 import { begun, withNewer, withOlder, type PageOf } from "../src/wallet/history.ts";
 
 import { csvOf } from "../src/wallet/transactions.ts";
@@ -71,4 +71,15 @@ test("hosts that are numbers have no passkeys, and only one's own machine has an
   assert.deepEqual(["127.0.0.1", "[::1]", "192.168.1.20"].map(isThisMachine), [true, true, false]);
   assert.deepEqual(["127.0.0.1", "[::1]", "192.168.1.20"].map(isIpAddress), [true, true, true]);
   assert.deepEqual(["localhost", "node.example", "1.example"].map(isIpAddress), [false, false, false]);
+});
+
+test("no field of a transfer is made up by a node that says what number or what chain it is", async () => {
+  const signed: string[] = [];
+  const signer = { account: OWNER, sign: async (line: string) => (signed.push(line), `0x${"00".repeat(65)}`) };
+  const transfer = { chainId: "ours", sequence: 1, to: TO, amount: "1.000000" };
+  const elsewhere = `|to:0x${"ee".repeat(20)}|amount_ustep:9|memo:`;
+  for (const told of [{ sequence: `1${elsewhere}` }, { sequence: 1.5 }, { sequence: -1 }, { sequence: null }, { chainId: `ours|owner:${OWNER}|sequence:1${elsewhere}` }]) {
+    await assert.rejects(signTransfer(signer, { ...transfer, ...(told as object) }), { code: "INVALID_OPERATION" });
+  }
+  assert.deepEqual(signed, []);
 });
