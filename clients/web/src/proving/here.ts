@@ -6,14 +6,9 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { keep, kept } from "../shell/keeping.ts";
 import { client } from "../shell/node.ts";
 import type { Point } from "./readiness.ts";
+import { hereOf, type Here } from "./told.ts";
 
-export interface Here {
-  triangleId: string;
-  level: number;
-  reward: string;
-  clicks: number;
-  state: string;
-}
+export type { Here };
 
 export interface Asked {
   here: Here | undefined;
@@ -35,7 +30,7 @@ export function useHere(point: Point | undefined): Asked {
   const hasLeft = point !== undefined && state.here !== undefined && !holds(state.here, point);
 
   useEffect(() => {
-    void kept<Here>(KEPT_AS).then((before) => before && setState((now) => (now.here ? now : { ...now, here: before })));
+    void kept<unknown>(KEPT_AS).then(hereOf, unlessUnkept).then((before) => before && setState((now) => (now.here ? now : { ...now, here: before })));
   }, []);
   useEffect(() => {
     if (!hasPoint) return undefined;
@@ -46,7 +41,7 @@ export function useHere(point: Point | undefined): Asked {
         const answer = await activeAt(latest.current!, stop.signal);
         if (stop.signal.aborted) return;
         setState((now) => ("error" in answer ? { ...now, error: answer.error, isFresh: false } : { here: answer, error: undefined, isFresh: true }));
-        if (!("error" in answer)) await keep(KEPT_AS, answer);
+        if (!("error" in answer)) await keep(KEPT_AS, answer).catch(unlessUnkept);
       }
       if (!stop.signal.aborted) timer = setTimeout(look, EVERY_MS) as unknown as number;
     };
@@ -66,13 +61,18 @@ export function holds({ triangleId, level }: Pick<Here, "triangleId" | "level">,
 
 async function activeAt({ lat, lon }: Point, signal: AbortSignal): Promise<Here | { error: StepError | undefined }> {
   try {
-    const { triangleId, level, reward, clicks, state } = await (await client()).activeTriangle(rounded(lat), rounded(lon), { signal });
-    return { triangleId, level, reward, clicks, state };
+    const here = hereOf(await (await client()).activeTriangle(rounded(lat), rounded(lon), { signal }));
+    return here ?? { error: new StepError("UNREADABLE_ANSWER", "the answer is no triangle to prove in") };
   } catch (error) {
     if (signal.aborted) return { error: undefined };
     if (!(error instanceof StepError)) throw error;
     return { error };
   }
+}
+
+/** A browser that keeps nothing has no last answer. */
+function unlessUnkept(error: unknown): undefined {
+  if (!(error instanceof DOMException)) throw error;
 }
 
 /** As what is signed is rounded: to seven decimals. */

@@ -7,6 +7,7 @@ import { change, forget, keptUnder } from "../shell/keeping.ts";
 import { clientWith } from "../shell/node.ts";
 import type { Refusal } from "../shell/explained.ts";
 import { fetchReceipt, hasReceipt } from "../receipts/kept.ts";
+import { WalletError } from "../wallet/faults.ts";
 import { mark } from "./begin.ts";
 import { isDecided, nextToFollow, nextToSend, toForget, tooOld, type Entry, type Reward } from "./queue.ts";
 import { networkNow, rulesKept, rulesNow } from "./rules.ts";
@@ -48,9 +49,13 @@ export function useOutbox(): Outbox {
   return outbox;
 }
 
-/** Keeps one, and has it handed in. Once this is done it cannot be lost. */
+/** Keeps one, and has it handed in. Once this is done it cannot be lost. Throws WalletError (NOT_KEPT). */
 export async function put(entry: Entry): Promise<void> {
-  await update(entry.id, (before) => before ?? entry);
+  try {
+    await update(entry.id, (before) => before ?? entry);
+  } catch (error) {
+    throw error instanceof DOMException ? new WalletError("NOT_KEPT", error) : error;
+  }
   start();
   wake();
 }
@@ -65,7 +70,10 @@ export async function dismiss(id: string): Promise<void> {
 export function start(): void {
   running ??= alone(async () => {
     for (;;) {
-      if (!(await step())) await pause();
+      // Whatever else goes wrong with one thing (a store that the browser closed, an answer that makes no sense) is told to
+      // who looks for it, and is no reason never to hand in anything again.
+      const isDone = await step().catch((error: unknown) => void console.error(error));
+      if (!isDone) await pause();
     }
   });
 }

@@ -1,4 +1,5 @@
 // The chain that this app is of: its genesis, kept from the first visit on. What is judged by it needs no node any more.
+import { StepError } from "step-client/errors.js";
 import { genesisHash } from "step-client/receipts.js";
 import { keep, kept } from "./keeping.ts";
 import { ask, knownChain } from "./node.ts";
@@ -20,12 +21,23 @@ export async function pinnedGenesis(): Promise<string> {
 async function pin(): Promise<string> {
   const text = JSON.stringify(await ask<object>("/genesis"));
   const known = await knownChain();
-  const found = genesisHash(text);
+  const found = hashOf(text);
   if (known && known.genesisHash !== found) {
-    throw new RangeError(`the node's genesis is ${found}, and not that of the chain that this app knows, ${known.genesisHash}`);
+    const problem = `the node's genesis is ${found}, and not that of the chain that this app knows, ${known.genesisHash}`;
+    throw new StepError("UNREADABLE_ANSWER", problem);
   }
   await keep(KEPT_AS, { genesisHash: found, text }).catch(unlessUnkept);
   return text;
+}
+
+/** What a node gives as its genesis may be anything. */
+function hashOf(text: string): string {
+  try {
+    return genesisHash(text);
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    throw new StepError("UNREADABLE_ANSWER", `the node's genesis is none: ${error.message}`);
+  }
 }
 
 /** A browser that keeps nothing (some private windows) asks each time. */

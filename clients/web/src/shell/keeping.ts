@@ -36,6 +36,13 @@ export async function forget(name: string): Promise<void> {
   await done((await store("readwrite")).delete(name));
 }
 
+/** Forgets what is kept under a name if it is what is meant: another tab may have kept something else there meanwhile. */
+export async function forgetIf<T>(name: string, isMeant: (before: T) => boolean): Promise<void> {
+  const within = await store("readwrite");
+  const before = (await done(within.get(name))) as T | undefined;
+  if (before !== undefined && isMeant(before)) await done(within.delete(name));
+}
+
 async function store(mode: IDBTransactionMode): Promise<IDBObjectStore> {
   opened ??= open().catch((error: unknown) => {
     opened = undefined;
@@ -48,6 +55,8 @@ async function open(): Promise<IDBDatabase> {
   const request = indexedDB.open(DATABASE, 1);
   request.onupgradeneeded = () => request.result.createObjectStore(STORE);
   const database = await done(request);
+  // The browser has closed it by itself, as Safari does with pages that slept for long: the next use here opens it again.
+  database.onclose = () => (opened = undefined);
   // Another tab wants to change or delete it: that tab goes first, and the next use here opens it again.
   database.onversionchange = () => {
     database.close();

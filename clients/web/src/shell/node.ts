@@ -4,6 +4,7 @@ import { StepError } from "step-client/errors.js";
 import { StepReader } from "step-client/reader.js";
 import { useEffect, useState } from "preact/hooks";
 import { forget, keep, kept } from "./keeping.ts";
+import { knownOf, lookedAfter, type Known } from "./known.ts";
 import { nodes } from "./nodes.ts";
 import { SameChain, type Chain, type Stranger } from "./same-chain.ts";
 
@@ -92,32 +93,22 @@ export interface Asked<T> {
 
 /** Asks when first drawn, whenever `path` or `query` changes, and every `everyMs`, if given, while the page is seen. */
 export function useAnswer<T>(path: string | null, query?: Query, everyMs?: number): Asked<T> {
-  const [state, setState] = useState<{ answer?: T; error?: StepError }>({});
-  const [round, setRound] = useState(0);
   const asksFor = JSON.stringify([path, query]);
-  useEffect(() => setState({}), [asksFor]);
+  const [known, setState] = useState<Known<T>>({ asksFor });
+  const [round, setRound] = useState(0);
+  const state = knownOf(known, asksFor);
   useEffect(() => {
     if (path === null) return undefined;
-    const stop = new AbortController();
-    let timer = 0;
-    const look = async () => {
-      if (!document.hidden) {
-        try {
-          const answer = await ask<T>(path, query, stop.signal);
-          if (!stop.signal.aborted) setState({ answer });
-        } catch (error) {
-          if (stop.signal.aborted) return;
-          if (!(error instanceof StepError)) throw error;
-          setState(({ answer }) => ({ ...(answer === undefined ? {} : { answer }), error }));
-        }
+    return lookedAfter(everyMs, () => document.hidden, async (signal) => {
+      try {
+        const answer = await ask<T>(path, query, signal);
+        if (!signal.aborted) setState({ asksFor, answer });
+      } catch (error) {
+        if (signal.aborted) return;
+        if (!(error instanceof StepError)) throw error;
+        setState((before) => ({ ...knownOf(before, asksFor), error }));
       }
-      if (everyMs !== undefined && !stop.signal.aborted) timer = setTimeout(look, everyMs) as unknown as number;
-    };
-    void look();
-    return () => {
-      stop.abort();
-      clearTimeout(timer);
-    };
+    });
   }, [asksFor, round, everyMs]);
   return { answer: state.answer, error: state.error, again: () => setRound((before) => before + 1) };
 }

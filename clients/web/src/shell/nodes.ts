@@ -5,6 +5,9 @@ export const HOME_NODE = new URL("..", document.baseURI).href.replace(/\/$/, "")
 
 const KEPT_AS = `step.nodes ${HOME_NODE}`;
 
+/** All else waits for it, also what other nodes are asked. */
+const ANSWER_MS_MAX = 5_000;
+
 let found: Promise<string[]> | undefined;
 
 /** The home node first. Where it does not answer, the others are those that it named the last time. */
@@ -15,14 +18,14 @@ export function nodes(): Promise<string[]> {
 
 async function named(): Promise<string[]> {
   try {
-    const answer = await fetch("nodes.json");
+    const answer = await fetch("nodes.json", { signal: AbortSignal.timeout(ANSWER_MS_MAX) });
     if (!answer.ok) return [];
     const told = listed(await answer.json());
     localStorage.setItem(KEPT_AS, JSON.stringify(told));
     return told;
   } catch (error) {
-    // Offline, or the node is gone, or what answers is no node.
-    if (error instanceof TypeError || error instanceof SyntaxError) return listed(JSON.parse(localStorage.getItem(KEPT_AS) ?? "[]"));
+    // Offline, or the node is gone or says nothing for long, or what answers is no node.
+    if (error instanceof TypeError || error instanceof SyntaxError || error instanceof DOMException) return listed(JSON.parse(localStorage.getItem(KEPT_AS) ?? "[]"));
     throw error;
   }
 }

@@ -18,7 +18,10 @@ export function Standing() {
   useEffect(() => {
     if (answer) setHeight((before) => Math.max(before, answer.height));
   }, [answer]);
-  useEvents(["batch"], ({ kind, data }) => (kind === "batch" ? setHeight(data.height) : again()));
+  useEvents(["batch"], ({ kind, data }) => {
+    if (kind !== "batch") again();
+    else if (Number.isSafeInteger(data.height)) setHeight(data.height);
+  });
   if (!answer) return <span class="standing quiet">{error ? say(shell.noAnswer) : ""}</span>;
   const known = { chain: answer.chainId, height: height.toLocaleString(language()) };
   // Begins with what is to be seen, for whoever speaks to the page.

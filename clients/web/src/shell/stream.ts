@@ -137,7 +137,13 @@ export class Feed {
 
   #tell(event: FeedEvent): void {
     for (const { kinds, hear } of [...this.#listeners]) {
-      if (event.kind === "gap" || kinds.includes(event.kind)) hear(event);
+      if (event.kind !== "gap" && !kinds.includes(event.kind)) continue;
+      try {
+        hear(event);
+      } catch (error) {
+        // What one listener makes nothing of (a node may tell anything) does not end the feed of all.
+        console.error(error);
+      }
     }
   }
 

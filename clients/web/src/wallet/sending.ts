@@ -2,9 +2,10 @@
 // time, while a second one could be paid as well. So an account has one at a time, also over a reload of the page.
 import type { SignedTransfer } from "step-client";
 import { StepError } from "step-client/errors.js";
-import { forget, keep, kept } from "../shell/keeping.ts";
+import { change, forgetIf, kept } from "../shell/keeping.ts";
 import { client } from "../shell/node.ts";
 import { signer } from "./accounts.ts";
+import { WalletError } from "./faults.ts";
 import { isDecided, type Written } from "./transfers.ts";
 
 export interface Applied {
@@ -18,23 +19,26 @@ export function pendingTransfer(account: string): Promise<SignedTransfer | undef
   return kept<SignedTransfer>(nameOf(account));
 }
 
-/** Signs, and keeps what was signed before anything is sent. Throws WalletError or StepError. */
+/** Signs, and keeps what was signed before anything is sent. If another tab has kept one meanwhile, it is that one that is
+ *  given back, and to be sent. Throws WalletError or StepError. */
 export async function signAndKeep(transfer: Written): Promise<SignedTransfer> {
   const signed = await (await client()).signTransfer(await signer(), transfer);
-  await keep(nameOf(signed.form.owner), signed);
-  return signed;
+  try {
+    return await change<SignedTransfer>(nameOf(signed.form.owner), (before) => before ?? signed);
+  } catch (error) {
+    throw error instanceof DOMException ? new WalletError("NOT_KEPT", error) : error;
+  }
 }
 
 /** Sends it, and waits until it is applied. Throws StepError; unless that is `PENDING` or nobody answered, it will never be
  *  applied, and is not kept any more. */
 export async function sendKept(signed: SignedTransfer, signal?: AbortSignal): Promise<Applied> {
-  const name = nameOf(signed.form.owner);
   try {
     const applied: Applied = await (await client()).sendTransfer(signed, signal ? { signal } : {});
-    await forget(name);
+    await giveUp(signed);
     return applied;
   } catch (error) {
-    if (error instanceof StepError && isDecided(error)) await forget(name);
+    if (error instanceof StepError && isDecided(error)) await giveUp(signed);
     throw error;
   }
 }
@@ -43,7 +47,7 @@ function nameOf(account: string): string {
   return `wallet.transfer.${account}`;
 }
 
-/** Lets go of a transfer that was not seen applied. */
-export async function giveUp(signed: SignedTransfer): Promise<void> {
-  await forget(nameOf(signed.form.owner));
+/** Lets go of a transfer, and of no other: also of one that was not seen applied. */
+export async function giveUp({ operationId, form }: SignedTransfer): Promise<void> {
+  await forgetIf<SignedTransfer>(nameOf(form.owner), (before) => before.operationId === operationId);
 }

@@ -44,7 +44,7 @@ export function readTransfer(written: Written, owner: string, balance: string | 
 /** Whether a refusal is for good: not "not now", not silence, and no sequence number that is still to come. */
 export function isDecided(error: StepError): boolean {
   if (error.code === "PENDING" || error.code === "NO_ANSWER" || error.attempts.length > 0) return false;
-  return !(error.details.retryable ?? CODES[error.code]?.retryable ?? false);
+  return !(error.details?.retryable ?? CODES[error.code]?.retryable ?? false);
 }
 
 export function memoBytes(memo: string): number {

@@ -55,6 +55,6 @@ async function hear<T>(path: string): Promise<Heard<T>> {
 function after<T>(before: Here<T>, heard: Heard<T>, reads: (status: number) => boolean): Here<T> {
   if (heard === null) return { ...before, isSilent: true };
   if (reads(heard.status)) return { answer: heard.body as T, answeredAtMs: Date.now(), isSilent: false, refused: null };
-  const { message } = heard.body as { message?: unknown };
+  const { message } = (heard.body ?? {}) as { message?: unknown };
   return { ...before, isSilent: false, refused: { message: typeof message === "string" ? message : "", status: heard.status } };
 }

@@ -51,7 +51,10 @@ export default function Prove({ place }: { place: Place }) {
     if (account) void preload(account);
   }, [address]);
 
-  useEvents(["operation_applied"], ledger.again);
+  useEvents(["operation_applied"], ({ kind, data }) => {
+    // Not at each operation of anybody: a busy chain has many a second.
+    if (kind === "gap" || (address && JSON.stringify(data).includes(address))) ledger.again();
+  });
 
   const canSimulate = rules !== undefined && isDevnet(rules.CHAIN_ID);
   const [simulated, setSimulated] = useState<Point | null>(() => pointOf(place));

@@ -10,7 +10,7 @@ import { say } from "../../shell/texts.ts";
 import { When } from "../../shell/when.tsx";
 import { receiptTexts as texts } from "../../texts/receipt.ts";
 import { verdictOn, type Verdict } from "../../receipts/checking.ts";
-import { fetchReceipt, keepReceipt, receiptOf, receiptsKept, type KeptReceipt } from "../../receipts/kept.ts";
+import { fetchReceipt, receiptOf, receiptsKept, takeReceipt, type KeptReceipt } from "../../receipts/kept.ts";
 import { Checker } from "./checker.tsx";
 import { VerdictCard } from "./verdict-card.tsx";
 
@@ -125,6 +125,6 @@ async function found(id: string): Promise<KeptReceipt> {
     if (!(error instanceof StepError) || error.code !== "PROOF_NOT_FOUND") throw error;
     // Parsed and written again it is the same: a receipt has one text.
     const receipt = await ask<object>(`/operation/${encodeURIComponent(id)}/receipt`);
-    return keepReceipt(id, JSON.stringify(receipt));
+    return takeReceipt(id, JSON.stringify(receipt));
   }
 }

@@ -43,8 +43,8 @@ function SendFrom({ account }: { account: Account }) {
     } catch (error) {
       setFault(told(error));
       // What is not kept any more was refused for good, and may be written anew.
-      const isKept = (await pendingTransfer(address)) !== undefined;
-      setStep(isKept ? { is: "stuck", signed } : { is: "writing", written: signed.form });
+      const left = await pendingTransfer(address);
+      setStep(left ? { is: "stuck", signed: left } : { is: "writing", written: signed.form });
     }
     again();
   };

@@ -10,6 +10,8 @@ import { saveFile } from "./save-file.ts";
 const PAGE_ENTRIES = 100;
 /** As many as the node's own tables have; beyond, the file says that it has the newest. */
 const ENTRIES_MAX = 10_000;
+/** A node whose pages are empty and never end is not asked forever. */
+const PAGES_MAX = ENTRIES_MAX / PAGE_ENTRIES;
 
 export function TransactionsCsv({ address }: { address: string }) {
   const [gathered, setGathered] = useState<number>();
@@ -20,6 +22,7 @@ export function TransactionsCsv({ address }: { address: string }) {
     const entries: Transaction[] = [];
     try {
       let before: string | null = null;
+      let pages = 0;
       do {
         setGathered(entries.length);
         const page: { transactions: Transaction[]; nextCursor: string | null } = await ask(
@@ -28,7 +31,7 @@ export function TransactionsCsv({ address }: { address: string }) {
         );
         entries.push(...page.transactions);
         before = page.nextCursor;
-      } while (before !== null && entries.length < ENTRIES_MAX);
+      } while (before !== null && entries.length < ENTRIES_MAX && ++pages < PAGES_MAX);
       setIsCut(before !== null);
       saveFile(`step-transactions-${address}.csv`, "text/csv", csvOf(entries));
     } catch (error) {

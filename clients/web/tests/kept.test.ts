@@ -1,0 +1,42 @@
+import { answers, store } from "./device.ts";
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { test } from "node:test";
+import { takeReceipt } from "../src/receipts/kept.ts";
+import { pendingTransfer, sendKept } from "../src/wallet/sending.ts";
+
+const vectors = JSON.parse(readFileSync("../../tests/vectors/receipts.json", "utf8"));
+const OWNER = `0x${"ab".repeat(20)}`;
+const signed = (operationId: string) => ({
+  operationId,
+  form: { owner: OWNER, sequence: 1, to: `0x${"cd".repeat(20)}`, amount: "1.000000", memo: "", signature: "0x" },
+});
+
+test("what became of one transfer lets go of that one, not of another that a second tab has kept", async () => {
+  const [mine, other] = [signed("0x01"), signed("0x02")];
+  answers.set("/account/transfer", () => ({ status: "applied", operationId: "0x01", height: 1, timestamp: "" }));
+  store.set(`wallet.transfer.${OWNER}`, other);
+  await sendKept(mine);
+  assert.deepEqual(await pendingTransfer(OWNER), other);
+  const refused = () => new Response(JSON.stringify({ code: "WRONG_SEQUENCE", message: "", details: null }), { status: 409 });
+  answers.set("/account/transfer", refused);
+  await assert.rejects(sendKept(mine), { code: "WRONG_SEQUENCE" });
+  assert.deepEqual(await pendingTransfer(OWNER), other);
+  await assert.rejects(sendKept(other), { code: "WRONG_SEQUENCE" });
+  assert.equal(await pendingTransfer(OWNER), undefined);
+});
+
+test("a receipt is kept only if it is true and that of the proof; another genesis is told of, and not thrown on", async () => {
+  const { json, genesis } = vectors.valid[0];
+  const id = JSON.parse(json).proof ? (await import("../src/receipts/checking.ts")).verdictOn(json, JSON.stringify(vectors.genesis[genesis].file)) : undefined;
+  assert.ok(id?.isTrue);
+  answers.set("/genesis", () => ({ validators: 1 }));
+  await assert.rejects(takeReceipt(id.receipt.id, json), { code: "UNREADABLE_ANSWER" });
+  answers.set("/genesis", () => vectors.genesis[genesis].file);
+  const kept = () => [...store.keys()].filter((name) => name.startsWith("receipts/"));
+  assert.equal((await takeReceipt(id.receipt.id, "{}")).text, "{}");
+  await assert.rejects(takeReceipt("0x01", json), { code: "UNREADABLE_ANSWER" });
+  assert.deepEqual(kept(), []);
+  await takeReceipt(id.receipt.id, json);
+  assert.deepEqual(kept(), [`receipts/${id.receipt.id}`]);
+});
