@@ -28,6 +28,7 @@ FOLDERS = {
 """Where a page's bare file names are, if the page is about one package."""
 MADE = {
     "htmlcov/",
+    "build/screenshots",
     "bench/results.json",
     "bench/curves.json",
     "nightly/",
