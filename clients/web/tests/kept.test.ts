@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { takeReceipt } from "../src/receipts/kept.ts";
+import { accountOf, addAccount, currentAccount, type Account, type OwnAccount } from "../src/wallet/accounts.ts";
 import { pendingTransfer, sendKept } from "../src/wallet/sending.ts";
 
 const vectors = JSON.parse(readFileSync("../../tests/vectors/receipts.json", "utf8"));
@@ -39,4 +40,16 @@ test("a receipt is kept only if it is true and that of the proof; another genesi
   assert.deepEqual(kept(), []);
   await takeReceipt(id.receipt.id, json);
   assert.deepEqual(kept(), [`receipts/${id.receipt.id}`]);
+});
+
+test("a key that is sealed here stays when the same account is connected in another wallet", async () => {
+  const common = { address: OWNER, name: "mine", addedAtMs: 1 };
+  const own: OwnAccount = { ...common, kind: "own", seal: {} as OwnAccount["seal"], isBackedUp: false };
+  const foreign: Account = { ...common, kind: "injected", wallet: "example.wallet" };
+  await addAccount(foreign);
+  assert.deepEqual(accountOf(OWNER), foreign);
+  await addAccount(own);
+  await addAccount(foreign);
+  assert.deepEqual(accountOf(OWNER), own);
+  assert.equal(currentAccount(), OWNER);
 });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { signTransfer, StepError } from "step-client";
-import { begun, withNewer, withOlder, type PageOf } from "../src/wallet/history.ts";
+import { begun, Turns, withNewer, withOlder, type PageOf } from "../src/wallet/history.ts";
 
 import { csvOf } from "../src/wallet/transactions.ts";
 import { isDecided, memoFault, readTransfer, type Written } from "../src/wallet/transfers.ts";
@@ -82,4 +82,18 @@ test("no field of a transfer is made up by a node that says what number or what 
     await assert.rejects(signTransfer(signer, { ...transfer, ...(told as object) }), { code: "INVALID_OPERATION" });
   }
   assert.deepEqual(signed, []);
+});
+
+test("one thing is done after another, also after one that failed", async () => {
+  const turns = new Turns();
+  const done: number[] = [];
+  const first = turns.take(async () => {
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    done.push(1);
+    throw new TypeError("no list");
+  });
+  const second = turns.take(async () => void done.push(2));
+  await assert.rejects(first, TypeError);
+  await second;
+  assert.deepEqual(done, [1, 2]);
 });

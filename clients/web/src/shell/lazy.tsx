@@ -8,9 +8,12 @@ export function lazy<Props extends object>(load: () => Promise<{ default: Compon
   let ready: { Loaded: ComponentType<Props> } | undefined;
   return function Lazy(props: Props) {
     const [loaded, setLoaded] = useState(ready);
+    const [failed, setFailed] = useState<{ error: unknown }>();
     useEffect(() => {
-      if (!loaded) void load().then(({ default: Loaded }) => setLoaded((ready = { Loaded })));
+      if (!loaded) load().then(({ default: Loaded }) => setLoaded((ready = { Loaded })), (error: unknown) => setFailed({ error }));
     }, []);
+    // Offline, or a new version has other parts: the page's boundary says so.
+    if (failed) throw failed.error;
     return loaded ? <loaded.Loaded {...props} /> : <p role="status">{say(shell.loading)}</p>;
   };
 }

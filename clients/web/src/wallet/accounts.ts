@@ -88,10 +88,13 @@ export async function signer(): Promise<Signer> {
   return signerOf(accountOf(currentAccount()));
 }
 
-/** Adds an account, or replaces the one of the same address, and makes it current. */
+/** Adds an account, or replaces the one of the same address, and makes it current. A key that is sealed here is not thrown
+ *  away because another wallet has it, too: nobody has been asked about that. */
 export async function addAccount(account: Account): Promise<void> {
   await changeKept(({ accounts }) => {
-    const others = accounts.filter(({ address }) => address !== account.address);
+    const before = accounts.find(({ address }) => address === account.address);
+    if (before?.kind === "own" && account.kind !== "own") return { accounts, current: account.address };
+    const others = accounts.filter((other) => other !== before);
     if (others.length >= ACCOUNTS_MAX) throw new WalletError("TOO_MANY_ACCOUNTS");
     return { accounts: [...others, account], current: account.address };
   });

@@ -28,3 +28,13 @@ export function withOlder<Entry>(history: History<Entry>, page: PageOf<Entry>): 
 export function withNewer<Entry>(history: History<Entry>, page: PageOf<Entry>): History<Entry> {
   return { entries: [...page.entries].reverse().concat(history.entries), older: history.older, newer: page.latestCursor };
 }
+
+/** One thing after another, however the one before ended: an answer that makes no sense is no reason never to ask again. */
+export class Turns {
+  #last: Promise<void> = Promise.resolve();
+
+  take(work: () => Promise<void>): Promise<void> {
+    this.#last = this.#last.catch(() => undefined).then(work);
+    return this.#last;
+  }
+}

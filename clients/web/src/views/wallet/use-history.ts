@@ -4,7 +4,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { told } from "../../shell/fault.tsx";
 import { useEvents } from "../../shell/feed.ts";
 import { ask } from "../../shell/node.ts";
-import { begun, type History, type PageOf, withNewer, withOlder } from "../../wallet/history.ts";
+import { begun, type History, type PageOf, Turns, withNewer, withOlder } from "../../wallet/history.ts";
 
 const PAGE_ENTRIES = 20;
 /** Of one look for what is new; more than so many pages come with the next event. */
@@ -21,7 +21,7 @@ export function useHistory<Entry>(path: string, field: string, about: string) {
   const [error, setError] = useState<StepError>();
   const [isLoading, setIsLoading] = useState(true);
   // One request after another: two at once would each add what both have found.
-  const turn = useRef<Promise<void>>(Promise.resolve());
+  const turns = useRef(new Turns());
   const latest = useRef<History<Entry> | undefined>(undefined);
 
   const page = async (cursor: Record<string, string>): Promise<PageOf<Entry>> => {
@@ -29,7 +29,7 @@ export function useHistory<Entry>(path: string, field: string, about: string) {
     return { entries: answer[field] ?? [], nextCursor: answer.nextCursor, latestCursor: answer.latestCursor };
   };
   const inTurn = (grow: (known: History<Entry> | undefined) => Promise<History<Entry> | undefined>) => {
-    turn.current = turn.current.then(async () => {
+    void turns.current.take(async () => {
       setIsLoading(true);
       try {
         const grown = await grow(latest.current);
