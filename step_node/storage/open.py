@@ -63,7 +63,8 @@ async def open_storage(
     on with a file that is not the store any more), and only then are transactions ended that were left open.
 
     `only_reads`: the caller looks at a store that may be a running node's, perhaps of another release and with the
-    rights of a reader; opening it changes nothing in a database. Not with `alone`.
+    rights of a reader; opening it changes nothing in a database, and makes no file where there is none. Not with
+    `alone`.
 
     Raises `StorageMismatch` when what is there is not a store that this program can use (`EarlierSchema` where `alone`
     would help), and `StorageUnavailable` when it cannot be reached.
@@ -80,6 +81,9 @@ async def open_storage(
 async def _opened(settings: StorageSettings, *, alone: bool, only_reads: bool) -> Storage:
     match settings:
         case MemorySettings():
+            return MemoryStorage()
+        case SqliteSettings(path) if only_reads and not path.exists():
+            # Whoever looks may be another user than the node's, which could not write to a file of that one's.
             return MemoryStorage()
         case SqliteSettings(path):
             return await SqliteStorage.open(path, alone=alone)

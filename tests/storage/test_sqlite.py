@@ -12,7 +12,13 @@ import pytest
 from step_node.ledger.state import NonceExpiry, StateKeys
 from step_node.storage import sqlite_file
 from step_node.storage import sqlite_rows as rows
-from step_node.storage.interface import SCHEMA_VERSION, STRANGERS_READS_MAX, StorageMismatch, StorageUnavailable
+from step_node.storage.interface import (
+    SCHEMA_VERSION,
+    STRANGERS_READS_MAX,
+    NoChain,
+    StorageMismatch,
+    StorageUnavailable,
+)
 from step_node.storage.open import SqliteSettings, open_storage
 from step_node.storage.sqlite import OWN_READS_MAX, SqliteStorage
 from step_node.storage.sqlite_file import open_reader
@@ -34,6 +40,17 @@ async def test_a_closed_store_is_reopened_as_it_was(tmp_path: Path) -> None:
     chain = await make_store(tmp_path / "store")
     async with open_storage(SqliteSettings(tmp_path / "store")) as store:
         await begin(store, chain)
+        await assert_holds(store, chain)
+
+
+async def test_who_only_reads_finds_no_chain_where_there_is_no_file_and_makes_none(tmp_path: Path) -> None:
+    path = tmp_path / "store"
+    async with open_storage(SqliteSettings(path), only_reads=True) as store:
+        with pytest.raises(NoChain):
+            await store.head()
+    assert list(tmp_path.iterdir()) == []
+    chain = await make_store(path)
+    async with open_storage(SqliteSettings(path), only_reads=True) as store:
         await assert_holds(store, chain)
 
 
