@@ -20,13 +20,20 @@ const POINT_EDGE_PX_MAX = 10;
 const RING_EDGE_PX_MAX = 40;
 const FULL_TURN = 2 * Math.PI;
 
-export function draw(context: CanvasRenderingContext2D, scene: Scene, colours: Colours, now: number, isStill: boolean): void {
+/** What stays as it is until somebody turns the globe or the scene changes: nearly all of the work. */
+export function drawGlobe(context: CanvasRenderingContext2D, scene: Scene, colours: Colours): void {
   const projection = new Projection(scene.camera, scene.size);
   const pen = new Pen(context, projection);
   drawGround(pen, scene, colours);
   scene.ground?.(context, projection, colours);
   drawMesh(pen, colours);
   for (const triangle of scene.triangles) drawStanding(pen, triangle, scene.clicksMax, colours);
+}
+
+/** What lies over it, lights that fade among them: drawn anew for each step of theirs. */
+export function drawOver(context: CanvasRenderingContext2D, scene: Scene, colours: Colours, now: number, isStill: boolean): void {
+  const projection = new Projection(scene.camera, scene.size);
+  const pen = new Pen(context, projection);
   for (const light of scene.lights) drawLight(pen, light, flare(light, now, isStill), isStill, colours);
   for (const triangle of scene.triangles) drawLabel(pen, triangle, scene.clicksMax, colours);
   if (scene.chosen) drawChosen(pen, scene.chosen, colours);

@@ -2,7 +2,7 @@
 import { Projection, spotOf, wholeEarthZoom, within, type Camera, type Size, type Spot } from "./camera.ts";
 import type { BaseMap } from "./base-map.ts";
 import { coloursOf, type Colours } from "./colours.ts";
-import { draw, OUTLINES_GONE_ZOOM } from "./draw.ts";
+import { drawGlobe, drawOver, OUTLINES_GONE_ZOOM } from "./draw.ts";
 import { FLIGHT_MS, inFlight } from "./flight.ts";
 import { followHands } from "./gestures.ts";
 import { flare, Lights } from "./lights.ts";
@@ -20,6 +20,8 @@ export interface Told {
 
 const SETTLED_MS = 250;
 const NEAR_LIGHT_PX = 14;
+/** Between two steps of a light that fades: more of them nobody sees, and a phone's battery does. */
+const LIGHT_STEP_MS = 100;
 const FINE_FROM_ZOOM = 4.6;
 /** More than a screen of a phone has would only cost time. */
 const PIXEL_RATIO_MAX = 2.5;
@@ -34,6 +36,8 @@ export class Stage {
   camera: Camera;
   size: Size = { width: 1, height: 1 };
   readonly #canvas: HTMLCanvasElement;
+  /** The globe without what moves over it, as it was drawn last. */
+  readonly #globe = document.createElement("canvas");
   readonly #told: Told;
   readonly #stop = new AbortController();
   readonly #still = matchMedia("(prefers-reduced-motion: reduce)");
@@ -43,6 +47,7 @@ export class Stage {
   #tiles = 0;
   #colours: Colours | null = null;
   #flight: { from: Camera; to: Camera; since: number } | null = null;
+  #isGlobeStale = true;
   #frame = 0;
   #settling = 0;
   #wakes = 0;
@@ -82,7 +87,7 @@ export class Stage {
   }
 
   light(triangleId: string): void {
-    if (this.lights.light(triangleId, performance.now())) this.redraw();
+    if (this.lights.light(triangleId, performance.now())) this.#redrawLights();
   }
 
   /** Goes there; at once where nothing may move. */
@@ -107,6 +112,11 @@ export class Stage {
   }
 
   redraw(): void {
+    this.#isGlobeStale = true;
+    this.#redrawLights();
+  }
+
+  #redrawLights(): void {
     if (this.#frame === 0 && !this.#stop.signal.aborted) this.#frame = requestAnimationFrame((now) => this.#draw(now));
   }
 
@@ -118,22 +128,32 @@ export class Stage {
       if (share === 1) this.#flight = null;
       this.#settleSoon(false);
     }
-    const context = this.#canvas.getContext("2d");
-    if (!context) return;
-    this.#colours ??= coloursOf(this.#canvas);
+    const [context, globe] = [this.#canvas.getContext("2d"), this.#globe.getContext("2d")];
+    if (!context || !globe) return;
+    const colours = (this.#colours ??= coloursOf(this.#canvas));
     const { width, height } = this.size;
     const ratio = this.#canvas.width / width;
-    context.setTransform(ratio, 0, 0, ratio, this.#canvas.width / 2, this.#canvas.height / 2);
     const scene: Scene = {
       ...this.#shown,
       camera: this.camera,
       size: { width, height },
       outlines: this.#outlinesFor(this.camera.zoom),
-      ground: this.#groundFor(this.camera),
+      ground: this.#isGlobeStale ? this.#groundFor(this.camera) : null,
       lights: this.lights.all(),
       isMiddleMarked: this.#canvas.matches(":focus-visible"),
     };
-    draw(context, scene, this.#colours, now, this.#still.matches);
+    const middle = [ratio, 0, 0, ratio, this.#canvas.width / 2, this.#canvas.height / 2] as const;
+    if (this.#isGlobeStale) {
+      this.#isGlobeStale = false;
+      [this.#globe.width, this.#globe.height] = [this.#canvas.width, this.#canvas.height];
+      globe.setTransform(...middle);
+      drawGlobe(globe, scene, colours);
+    }
+    context.setTransform(1, 0, 0, 1, 0, 0);
+    context.clearRect(0, 0, this.#canvas.width, this.#canvas.height);
+    context.drawImage(this.#globe, 0, 0);
+    context.setTransform(...middle);
+    drawOver(context, scene, colours, now, this.#still.matches);
     this.#tell(scene, now);
     this.#drawAgain(now);
   }
@@ -142,8 +162,8 @@ export class Stage {
   #drawAgain(now: number): void {
     clearTimeout(this.#wakes);
     const at = this.lights.changesAt(now, this.#still.matches);
-    if (this.#flight || (at !== null && at <= now)) this.redraw();
-    else if (at !== null) this.#wakes = setTimeout(() => this.redraw(), at - now) as unknown as number;
+    if (this.#flight) this.redraw();
+    else if (at !== null) this.#wakes = setTimeout(() => this.#redrawLights(), Math.max(LIGHT_STEP_MS, at - now)) as unknown as number;
   }
 
   /** What was drawn, for those who cannot look: tests, and tools that help. */
