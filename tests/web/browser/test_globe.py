@@ -223,6 +223,8 @@ def test_where_am_i(visitor: Visitor, network: Network) -> None:
     visitor.stand(-33.8688, 151.2093, accuracy_m=12)
     page.get_by_role("button", name="Where am I?").click()
     expect(page.get_by_text("This is where you are, to within 12 m.")).to_be_visible()
+    # It flies there.
+    expect(canvas).to_have_attribute("data-lat", re.compile(r"^-33\.8[67]"))
     assert camera_of(canvas)[:2] == pytest.approx((-33.8688, 151.2093), abs=0.01)
 
 
