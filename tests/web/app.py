@@ -26,6 +26,9 @@ needs_packages: Final = pytest.mark.skipif(
 """For what makes and checks the app; what was made is tested without."""
 
 
+_SCRIPTS: Final = ("build.mjs", "bundling.mjs", "first-screen.mjs", "licences.mjs", "outlines.mjs")
+
+
 def run_in_app(*arguments: str | Path) -> str:
     """What Node prints, run in the app's folder. An exit status other than 0 fails the test, with all it said."""
     ran = subprocess.run([NODE, *arguments], cwd=WEB, capture_output=True, text=True, timeout=SECONDS_MAX, check=False)
@@ -37,7 +40,7 @@ def sources_hash() -> str:
     """As `scripts/build.mjs` computes it: what the app is made of, by name and content."""
     folders = (WEB / "src", WEB / "static", CLIENT / "src")
     found = [path for folder in folders for path in sorted(path for path in folder.rglob("*") if path.is_file())]
-    scripts = [WEB / "scripts" / name for name in ("build.mjs", "bundling.mjs", "first-screen.mjs", "outlines.mjs")]
+    scripts = [WEB / "scripts" / name for name in _SCRIPTS]
     sha256 = hashlib.sha256()
     for path in (*found, WEB / "package-lock.json", *scripts):
         sha256.update(f"{path.relative_to(ROOT).as_posix()}\n".encode())

@@ -8,6 +8,7 @@ import { join, relative } from "node:path";
 import { build } from "esbuild";
 import { client, common, root } from "./bundling.mjs";
 import { firstScreen } from "./first-screen.mjs";
+import { licences } from "./licences.mjs";
 
 const repository = join(root, "../..");
 const target = join(repository, "step_node/api/web");
@@ -23,7 +24,7 @@ const sha256 = (content) => createHash("sha256").update(content).digest("hex");
 async function sourcesHash() {
   const of = [...(await files(join(root, "src"))), ...(await files(join(root, "static"))), ...(await files(join(client, "src")))];
   const hash = createHash("sha256");
-  const scripts = ["build.mjs", "bundling.mjs", "first-screen.mjs", "outlines.mjs"].map((name) => join(root, "scripts", name));
+  const scripts = ["build.mjs", "bundling.mjs", "first-screen.mjs", "licences.mjs", "outlines.mjs"].map((name) => join(root, "scripts", name));
   for (const path of [...of, join(root, "package-lock.json"), ...scripts]) {
     hash.update(`${relative(repository, path)}\n`).update(await readFile(path));
   }
@@ -83,6 +84,7 @@ async function made() {
     define: { FILES: JSON.stringify(kept), VERSION: JSON.stringify(version) },
   });
   served.set("service-worker.js", Buffer.from(worker.outputFiles[0].contents));
+  served.set("licences.txt", Buffer.from(await licences(Object.keys(app.metafile.inputs))));
   served.set("made-of.json", Buffer.from(`${JSON.stringify({ sha256: await sourcesHash() })}\n`));
   return served;
 }

@@ -35,6 +35,7 @@ _MEDIA_TYPES: Final[Mapping[str, str]] = {
     "json": "application/json",
     "png": "image/png",
     "svg": "image/svg+xml",
+    "txt": "text/plain; charset=utf-8",
     "webmanifest": "application/manifest+json",
 }
 """By what a file's name ends in: what ends otherwise is not of the app."""

@@ -1,0 +1,1 @@
+function s(t,e){let n=new Uint8Array(32+(e?.length??0));return n.set(t),e&&n.set(e,32),n}function B(t){return t.slice(0,32)}function r(t){return t.length>32?t.slice(32):null}export{s as a,B as b,r as c};
