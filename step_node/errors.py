@@ -27,8 +27,8 @@ PATTERN_RULES: Final = {
     r"^(\*|https?://[a-z0-9.-]{1,253}(:[0-9]{1,5})?|https?://\[[0-9a-f:.]+\](:[0-9]{1,5})?)$": (
         'must be an origin as browsers write it, as "https://app.example" or "http://192.0.2.1:8080", or "*" for all'
     ),
-    r"^https?://([a-z0-9.-]{1,253}|\[[0-9a-f:.]+\])(:[0-9]{1,5})?$": (
-        'must be where a node is asked, without a path, as "https://node.example" or "http://192.0.2.1:8600"'
+    "^https?://[a-z0-9.-]{1,253}(:[0-9]{1,5})?$": (
+        'must be where a node is asked, without a path, as "https://node.example", and by no address of IPv6'
     ),
     "^(https|wss)://[a-z0-9.-]{1,253}(:[0-9]{1,5})?$": (
         'must be an origin over TLS, without a path, as "wss://relay.example" or "https://relay.example"'

@@ -46,7 +46,8 @@ export class StepError extends Error {
   attempts: StepError[];
   /** Of a proof that was accepted, and then dropped or not final in time. */
   proofId: string | null;
-  /** Nodes that were sent the same proof before and may have taken it in. While there are any, sign no other proof of the visit. */
+  /** Nodes that were sent the same body before and may have taken it in. While there are any, sign no other proof of the visit,
+   * nor another transfer. */
   maybeAcceptedBy: string[];
   get tryInstead(): { triangleId: string; level: number } | null;
   get retryAt(): Date | null;

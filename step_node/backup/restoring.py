@@ -61,6 +61,8 @@ _BEFORE_THE_MARK: Final = frozenset({"config.toml", ".config.toml.new", f".{MARK
 """What is written before the mark: a directory with nothing else is one that a restore had only just begun."""
 PROOF_BYTES_STORED: Final = 1_100
 RECORD_BYTES_STORED: Final = 300
+INITIAL_STATE_TIMES_STORED: Final = 4
+"""What an initial state takes in a store, by the length of its file, which has records of some 80 bytes."""
 """What each takes in a store, for looking at the disk beforehand."""
 
 
@@ -173,6 +175,9 @@ class _Restore:
         if storage.engine == "sqlite":
             records = 0 if self._base is None else self._base.records
             needed_bytes = manifest.proofs * PROOF_BYTES_STORED + records * RECORD_BYTES_STORED
+            if manifest.home.initial_state is not None:
+                is_stored = self._base is None
+                needed_bytes += manifest.home.initial_state.bytes * (1 + is_stored * INITIAL_STATE_TIMES_STORED)
             require_space(home.root, needed_bytes, "the store")
         what = {
             "genesis": manifest.genesis_hash,

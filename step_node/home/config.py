@@ -40,10 +40,10 @@ Origin = Annotated[
 ]
 """An origin as browsers write it, in small letters and without a path; `*` for all."""
 
-NODE_ORIGIN_PATTERN: Final = r"^https?://([a-z0-9.-]{1,253}|\[[0-9a-f:.]+\])(:[0-9]{1,5})?$"
+NODE_ORIGIN_PATTERN: Final = r"^https?://[a-z0-9.-]{1,253}(:[0-9]{1,5})?$"
 
 NodeOrigin = Annotated[str, Field(pattern=NODE_ORIGIN_PATTERN, examples=["https://node.example"])]
-"""Where a node is asked, without a path."""
+"""Where a node is asked, without a path. No address of IPv6: content security policies know none."""
 
 WalletOrigin = Annotated[
     str, Field(pattern=r"^(https|wss)://[a-z0-9.-]{1,253}(:[0-9]{1,5})?$", examples=["wss://relay.example"])

@@ -107,7 +107,7 @@ async def test_the_policy_lets_the_page_ask_this_node_alone(client: httpx.AsyncC
 
 
 async def test_nodes_that_the_operator_names_may_be_asked_and_the_app_is_told(node: MadeUpNode) -> None:
-    others = ("https://other.example", "http://[::1]:8600")
+    others = ("https://other.example", "http://192.0.2.1:8600")
     async with told(node, WebApp(nodes=others)) as client:
         answer = await client.get("/app/nodes.json")
         assert tuple(answer.json()) == others

@@ -43,7 +43,9 @@ configs = st.builds(
             tuple
         ),
         web_app=st.booleans(),
-        web_app_nodes=st.lists(st.sampled_from(["https://node.example", "http://[::1]:8600"]), max_size=3).map(tuple),
+        web_app_nodes=st.lists(st.sampled_from(["https://node.example", "http://192.0.2.1:8600"]), max_size=3).map(
+            tuple
+        ),
         web_app_wallet=st.none() | st.just(Path("wallet-adapter.js")),
         web_app_base_map=st.none() | st.just(Path("base-map.pmtiles")),
         web_app_wallet_origins=st.lists(st.just("wss://relay.example"), max_size=3).map(tuple),

@@ -142,8 +142,8 @@ export class StepClient extends StepReader {
   async sendTransfer({ operationId: id, form }, { timeoutMs = FINAL_MS, signal } = {}) {
     const { now, sleep } = this.nodes;
     const until = now() + timeoutMs;
-    const submission = { method: "POST", path: "/account/transfer", body: JSON.stringify(form), signal };
-    let answer = await this.nodes.ask(submission);
+    const handIn = () => this.#handIn(id, JSON.stringify(form), signal);
+    let answer = await handIn();
     while (answer.document.status === "pending") {
       if (now() >= until) {
         throw new StepError("PENDING", `transfer ${id} waits, and is not applied within ${timeoutMs} ms; send the same again`);
@@ -151,13 +151,31 @@ export class StepClient extends StepReader {
       await sleep(POLL_MS, signal);
       // A node that does not know it (any more) is given the same body again.
       answer = await this.nodes.ask({ path: `/operation/${id}`, signal }).catch((error) => {
-        if (error.status === 404) return this.nodes.ask(submission);
+        if (error.status === 404) return handIn();
         throw error;
       });
     }
     const { status, code, message, details } = answer.document;
     if (status === "dropped") throw new StepError(code, message, { details, node: answer.node });
     return { ...answer.document, node: answer.node };
+  }
+
+  /** @param {string} id @param {string} body @param {AbortSignal} [signal] */
+  async #handIn(id, body, signal) {
+    const unsure = /** @type {Set<string>} */ (new Set());
+    try {
+      return await this.nodes.ask({ method: "POST", path: "/account/transfer", body, signal, unsure });
+    } catch (error) {
+      if (!(error instanceof StepError) || error.attempts.length > 0 || error.code === "NO_ANSWER") throw error;
+      // As with a proof: one node refuses what another may have taken in, and a second transfer would be paid as well.
+      unsure.delete(error.node ?? "");
+      for (const at of unsure) {
+        const known = await this.nodes.ask({ path: `/operation/${id}`, at, attemptsMax: 1, signal }).catch(unknownOrThrow);
+        if (known) return known;
+      }
+      error.maybeAcceptedBy = [...unsure];
+      throw error;
+    }
   }
 
   /** What one node knows of a proof; null if nothing, or if it does not answer.
@@ -173,6 +191,12 @@ export class StepClient extends StepReader {
       throw error;
     }
   }
+}
+
+/** That one node knows nothing of it, or does not answer, is no error. @param {unknown} error @returns {null} */
+function unknownOrThrow(error) {
+  if (error instanceof StepError && (error.status === 404 || error.attempts.length > 0)) return null;
+  throw error;
 }
 
 /** @param {{node: string, document: any}} answer @param {string} id @returns {Outcome} */

@@ -315,6 +315,29 @@ test("a transfer that is dropped, or not applied in time, is told", async () => 
   await assert.rejects(world.client(A).sendTransfer({ operationId: "0x1", form }, { timeoutMs: 0 }), { code: "PENDING" });
 });
 
+test("a transfer that one node refuses, where another may have taken it in, is settled by asking that one", async () => {
+  const refused = [refusal("WRONG_SEQUENCE", 409, { expected: 2 })];
+  const applied = [200, { operationId: "0x1", status: "applied", height: 9 }];
+  const world = network({
+    [`POST ${A}/account/transfer`]: [new TypeError("broken off")],
+    [`POST ${B}/account/transfer`]: [...refused],
+    [`GET ${A}/operation/0x1`]: [applied],
+  });
+  assert.equal((await world.client(A, B).sendTransfer({ operationId: "0x1", form: { sequence: 1 } })).height, 9);
+});
+
+test("a transfer's refusal names the nodes that may have taken it in and cannot be asked", async () => {
+  for (const known of [new TypeError("refused"), refusal("OPERATION_NOT_FOUND", 404)]) {
+    const world = network({
+      [`POST ${A}/account/transfer`]: [new TypeError("broken off")],
+      [`POST ${B}/account/transfer`]: [refusal("WRONG_SEQUENCE", 409)],
+      [`GET ${A}/operation/0x1`]: [known],
+    });
+    const error = await world.client(A, B).sendTransfer({ operationId: "0x1", form: {} }).catch((thrown) => thrown);
+    assert.deepEqual([error.code, error.maybeAcceptedBy], ["WRONG_SEQUENCE", [A]]);
+  }
+});
+
 test("who gives up is left alone", async () => {
   const control = new AbortController();
   const world = network({ [`GET ${A}/status`]: [new TypeError("refused")] });

@@ -61,6 +61,7 @@ test("only what a node has refused for good is let go of", () => {
   const refusal = (code: string, facts = {}) => new StepError(code, "", facts);
   assert.equal(isDecided(refusal("INSUFFICIENT_BALANCE", { details: { retryable: false } })), true);
   assert.equal(isDecided(refusal("WRONG_SEQUENCE")), true);
+  assert.equal(isDecided(Object.assign(refusal("WRONG_SEQUENCE"), { maybeAcceptedBy: ["https://node.example"] })), false);
   assert.equal(isDecided(refusal("PENDING")), false);
   assert.equal(isDecided(refusal("NO_ANSWER")), false);
   assert.equal(isDecided(refusal("POOL_FULL", { details: { retryable: true } })), false);

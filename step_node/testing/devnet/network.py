@@ -150,7 +150,7 @@ class Devnet:
     @property
     def app_nodes(self) -> list[str]:
         """Where the web app asks the nodes: at an address that phones reach too, if there is one. In small letters, as
-        browsers write it, and without those that no browser can ask, as an address with a zone."""
+        browsers write it, and without those that no page may be let ask, as an address of IPv6."""
         found = [(self.addresses(index) or [self.node_url(index)])[0].lower() for index in range(len(self.nodes))]
         return [one for one in found if re.fullmatch(NODE_ORIGIN_PATTERN, one)]
 

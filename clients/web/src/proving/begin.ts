@@ -1,16 +1,17 @@
 // What was signed at an earlier visit and is not decided yet goes on when the app is opened again, on whichever page. Small,
 // since every visit loads it; the outbox itself only where there is something in it.
 
+import { remember, remembered } from "../shell/remembered.ts";
+
 const MARK = "proving.undecided";
 
 /** So that the next visit knows, without opening what is kept. */
 export function mark(isUndecided: boolean): void {
-  if (isUndecided) localStorage.setItem(MARK, "1");
-  else localStorage.removeItem(MARK);
+  remember(MARK, isUndecided ? "1" : null);
 }
 
 export async function goOn(): Promise<void> {
-  if (localStorage.getItem(MARK) === null) return;
+  if (remembered(MARK) === null) return;
   try {
     (await import("./outbox.ts")).start();
   } catch (error) {

@@ -1,5 +1,7 @@
 // Which nodes the app asks: the one that served it, and those that its operator names in `nodes.json`.
 
+import { remember, remembered } from "./remembered.ts";
+
 /** The origin of the node that served this page, with the path before `/app/`, where a proxy put one. */
 export const HOME_NODE = new URL("..", document.baseURI).href.replace(/\/$/, "");
 
@@ -21,11 +23,11 @@ async function named(): Promise<string[]> {
     const answer = await fetch("nodes.json", { signal: AbortSignal.timeout(ANSWER_MS_MAX) });
     if (!answer.ok) return [];
     const told = listed(await answer.json());
-    localStorage.setItem(KEPT_AS, JSON.stringify(told));
+    remember(KEPT_AS, JSON.stringify(told));
     return told;
   } catch (error) {
     // Offline, or the node is gone or says nothing for long, or what answers is no node.
-    if (error instanceof TypeError || error instanceof SyntaxError || error instanceof DOMException) return listed(JSON.parse(localStorage.getItem(KEPT_AS) ?? "[]"));
+    if (error instanceof TypeError || error instanceof SyntaxError || error instanceof DOMException) return listed(JSON.parse(remembered(KEPT_AS) ?? "[]"));
     throw error;
   }
 }

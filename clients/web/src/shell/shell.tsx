@@ -132,7 +132,8 @@ function Unlocking() {
   const [loaded, setLoaded] = useState<{ Dialog: typeof import("./unlock-dialog.tsx").default }>();
   const isWanted = question !== null;
   useEffect(() => {
-    if (isWanted) void import("./unlock-dialog.tsx").then(({ default: Dialog }) => setLoaded({ Dialog }));
+    // Where the dialog cannot be had, as without a connection, whoever wants to sign hears of it, and does not wait.
+    if (question) import("./unlock-dialog.tsx").then(({ default: Dialog }) => setLoaded({ Dialog }), () => question.cancel());
   }, [isWanted]);
   return question && loaded ? <loaded.Dialog question={question} /> : null;
 }

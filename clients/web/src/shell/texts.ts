@@ -1,6 +1,8 @@
 // Every text that people read stands in `src/texts`, in each language side by side, so that none can be forgotten: a text
 // without one of them does not compile.
 
+import { remember, remembered } from "./remembered.ts";
+
 /** English and German. */
 export type Language = "en" | "de";
 
@@ -22,7 +24,7 @@ export function language(): Language {
 export function speak(wanted: Language): void {
   current = wanted;
   document.documentElement.lang = wanted;
-  localStorage.setItem(KEPT_AS, wanted);
+  remember(KEPT_AS, wanted);
 }
 
 /** A text in the present language, with `values` for what stands in braces. */
@@ -31,7 +33,7 @@ export function say(text: Text, values: Readonly<Record<string, string | number>
 }
 
 function chosen(): Language {
-  const wanted = [localStorage.getItem(KEPT_AS), ...navigator.languages].map((tag) => tag?.slice(0, 2));
+  const wanted = [remembered(KEPT_AS), ...navigator.languages].map((tag) => tag?.slice(0, 2));
   const found = wanted.find((tag): tag is Language => tag === "en" || tag === "de") ?? "en";
   document.documentElement.lang = found;
   return found;

@@ -44,6 +44,7 @@ export function readTransfer(written: Written, owner: string, balance: string | 
 /** Whether a refusal is for good: not "not now", not silence, and no sequence number that is still to come. */
 export function isDecided(error: StepError): boolean {
   if (error.code === "PENDING" || error.code === "NO_ANSWER" || error.attempts.length > 0) return false;
+  if (error.maybeAcceptedBy.length > 0) return false; // Another node may have taken it in.
   return !(error.details?.retryable ?? CODES[error.code]?.retryable ?? false);
 }
 

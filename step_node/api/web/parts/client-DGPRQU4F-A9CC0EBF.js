@@ -1,1 +1,0 @@
-import{a}from"./chunk-L3M5CUQW-A9CC0EBF.js";import"./chunk-C6UGRIAO-A9CC0EBF.js";import"./first-A9CC0EBF.js";import"./first-A9CC0EBF.js";import"./first-A9CC0EBF.js";import"./chunk-55MPPM7O-A9CC0EBF.js";import"./chunk-4AQIHHTX-A9CC0EBF.js";import"./first-A9CC0EBF.js";import"./first-A9CC0EBF.js";import"./first-A9CC0EBF.js";export{a as StepClient};
