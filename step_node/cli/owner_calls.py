@@ -25,6 +25,7 @@ WAIT_SECONDS_DEFAULT: Final = 30.0
 def chain_and_sequence(url: str, owner: bytes) -> tuple[str, int]:
     """The chain's name and the owner's next sequence number, as the node tells them."""
     from step_node.cli.http_calls import get_json
+    from step_node.client.answers import is_chain_id
 
     status = get_json(url, "/status")
     account = get_json(url, f"/account/0x{owner.hex()}")
@@ -32,7 +33,8 @@ def chain_and_sequence(url: str, owner: bytes) -> tuple[str, int]:
         if answer.get("ok") is False:
             end_refused(answer)
     chain_id, sequence = status.get("chainId"), account.get("nextSequence")
-    if not isinstance(chain_id, str) or not isinstance(sequence, int):
+    # Both stand in what is signed: text in their place could make up the fields that follow.
+    if not is_chain_id(chain_id) or type(sequence) is not int:
         raise CommandError(f"{url}: does not tell its chain and the account's next sequence number")
     return chain_id, sequence
 

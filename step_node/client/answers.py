@@ -6,10 +6,11 @@ A node of a later version may say more than is read here; what is read must be t
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias, TypeGuard, TypeVar
 
 from step_node.client.errors import UnreadableAnswer
 from step_node.proofs.timestamps import parse_timestamp
@@ -21,6 +22,10 @@ T = TypeVar("T")
 
 NESTING_MAX: Final = 32
 """How deep arrays and objects of an answer may stand in one another; a map's features are 8 deep."""
+
+
+_CHAIN_ID: Final = re.compile("[a-z0-9][a-z0-9-]{0,62}")
+"""As genesis has it. It stands in what is signed, so a node's word for it must not make up the fields that follow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +52,7 @@ class NodeRules:
     def of(cls, answer: Json) -> NodeRules:
         """Read the answer."""
         return cls(
-            chain_id=str(answer["CHAIN_ID"]),
+            chain_id=_chain_id(answer["CHAIN_ID"]),
             accuracy_max_m=float(answer["GPS_MAX_ACCURACY_M"]),
             speed_limit_mps=float(answer["PROOF_SPEED_LIMIT_MPS"]),
             speed_horizon_ms=int(answer["PROOF_SPEED_HORIZON_MS"]),
@@ -62,6 +67,17 @@ class NodeRules:
             node_time_ms=parse_timestamp(str(answer["timestamp"])),
             all=answer,
         )
+
+
+def is_chain_id(told: object) -> TypeGuard[str]:
+    """Whether this may stand in what is signed."""
+    return isinstance(told, str) and _CHAIN_ID.fullmatch(told) is not None
+
+
+def _chain_id(told: object) -> str:
+    if not is_chain_id(told):
+        raise ValueError("CHAIN_ID: must be 1 to 63 of a-z 0-9 -")
+    return told
 
 
 def _quota(told: Any) -> int | None:

@@ -38,8 +38,9 @@ class StepClientError(Exception):
 class Refused(StepClientError):
     """A node has decided: the same request will not do. `status` is that of HTTP, `url` the node's.
 
-    `maybe_accepted_by` are nodes that were sent the same proof before, and of which nobody knows what they made of it
-    (the connection broke, say). While there are any, do not sign another proof of the same visit.
+    `maybe_accepted_by` are nodes that were sent the same proof or transfer before, and of which nobody knows what they
+    made of it (the connection broke, say). While there are any, sign no other proof of the same visit, and no other
+    transfer.
     """
 
     def __init__(

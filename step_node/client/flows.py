@@ -250,6 +250,16 @@ def _submit_share(
             yield Pause(min(left, max(delay_seconds, _retry_after(answer))))
 
 
+def once(session: Session) -> RetryPolicy:
+    """For a question that one node is asked a single time."""
+    return RetryPolicy(
+        attempts_max=1,
+        answer_seconds_max=session.policy.answer_seconds_max,
+        chance=session.policy.chance,
+        clock=session.policy.clock,
+    )
+
+
 def _asked_elsewhere(session: Session, proof_id: str, unsure: set[str]) -> Flow[Finalised | Pending | None]:
     """What became of a proof at the nodes that may have it; those that say they do not are taken out of `unsure`."""
     for url in sorted(unsure):
@@ -268,15 +278,9 @@ def _status(session: Session, proof_id: str, url: str, wait_ms: int) -> Flow[Fin
 
     Raises Dropped, and Unavailable.
     """
-    once = RetryPolicy(
-        attempts_max=1,
-        answer_seconds_max=session.policy.answer_seconds_max,
-        chance=session.policy.chance,
-        clock=session.policy.clock,
-    )
     try:
         request = Request("GET", f"/proof/status/{proof_id}", {"wait_ms": str(wait_ms)}, wait_ms=wait_ms)
-        answer = yield from exchange(request, session.nodes, once, at=url)
+        answer = yield from exchange(request, session.nodes, once(session), at=url)
     except Refused as error:
         if error.status == HTTPStatus.NOT_FOUND:
             return None

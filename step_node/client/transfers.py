@@ -13,7 +13,7 @@ from http import HTTPStatus
 
 from step_node.client import flows, queries
 from step_node.client.answers import Json, details_of, read
-from step_node.client.errors import Dropped, NotFinalYet, Refused, UnreadableAnswer
+from step_node.client.errors import Dropped, NotFinalYet, Refused, Unavailable, UnreadableAnswer
 from step_node.client.exchange import Flow, Pause, Request, exchange
 from step_node.client.signing import Signer
 from step_node.crypto.eip191 import SIGNATURE_BYTES, digest, with_recovery_value
@@ -80,13 +80,12 @@ def sign(session: flows.Session, signer: Signer, *, to: str, amount: Decimal | s
 def send(session: flows.Session, transfer: SignedTransfer, *, seconds_max: float) -> Flow[Applied]:
     """Hand in a transfer, and wait until it is applied; again where a node does not know it (any more).
 
-    Raises Refused, Dropped, Unavailable, and NotFinalYet after `seconds_max`: then send the same one again.
+    Raises Refused, Dropped, Unavailable, and NotFinalYet after `seconds_max`: then send the same one again. A refusal
+    with `maybe_accepted_by` is none to sign another transfer after: the first might be paid as well.
     """
     until = session.policy.clock() + seconds_max
     while True:
-        request = Request("POST", TRANSFER_PATH, body=transfer.body)
-        answer = yield from exchange(request, session.nodes, session.policy)
-        document, url = answer.document, answer.url
+        document, url = yield from _hand_in(session, transfer)
         while (applied := _outcome(document, transfer, url)) is None:
             left = until - session.policy.clock()
             if left <= 0:
@@ -100,10 +99,33 @@ def send(session: flows.Session, transfer: SignedTransfer, *, seconds_max: float
             return applied
 
 
-def _look(session: flows.Session, transfer: SignedTransfer) -> Flow[tuple[Json, str] | None]:
-    """What a node knows of it; None if it knows nothing."""
+def _hand_in(session: flows.Session, transfer: SignedTransfer) -> Flow[tuple[Json, str]]:
+    """What a node says of it. If one refuses what another may have taken in before, the others are asked."""
+    unsure: set[str] = set()
+    request = Request("POST", TRANSFER_PATH, body=transfer.body)
     try:
-        answer = yield from exchange(queries.operation(transfer.operation_id).request, session.nodes, session.policy)
+        answer = yield from exchange(request, session.nodes, session.policy, unsure=unsure)
+    except Refused as refused:
+        unsure.discard(refused.url)
+        for url in sorted(unsure):
+            try:
+                found = yield from _look(session, transfer, at=url)
+            except Unavailable:
+                continue
+            if found is not None:
+                return found
+            unsure.discard(url)
+        refused.maybe_accepted_by = tuple(sorted(unsure))
+        raise
+    return answer.document, answer.url
+
+
+def _look(session: flows.Session, transfer: SignedTransfer, at: str | None = None) -> Flow[tuple[Json, str] | None]:
+    """What a node, or the one at `at`, knows of it; None if it knows nothing."""
+    request = queries.operation(transfer.operation_id).request
+    policy = session.policy if at is None else flows.once(session)
+    try:
+        answer = yield from exchange(request, session.nodes, policy, at=at)
     except Refused as error:
         if error.status == HTTPStatus.NOT_FOUND:
             return None

@@ -84,6 +84,21 @@ def test_a_transfer_is_signed_sent_and_waited_for(command: Command, key_file: Pa
     assert sent == [("/account/transfer", operation_json(SENT))]
 
 
+@pytest.mark.parametrize(
+    ("chain_id", "sequence"),
+    [(f"{CHAIN_ID}|owner:0x00", 1), ("", 1), (None, 1), (CHAIN_ID, True), (CHAIN_ID, "1|to:0x00")],
+)
+def test_a_chain_or_a_number_that_a_node_makes_up_is_not_signed(
+    command: Command, key_file: Path, node: Node, monkeypatch: pytest.MonkeyPatch, chain_id: object, sequence: object
+) -> None:
+    sent = node(PENDING)
+    told = {"/status": {"chainId": chain_id}, f"/account/{OWNER}": {"nextSequence": sequence}}
+    monkeypatch.setattr("step_node.cli.http_calls.get_json", lambda _url, path: told[path])
+    result = command("account", "transfer", "--from-key-file", key_file, *OPTIONS)
+    assert (result.exit_code, sent) == (1, [])
+    assert "does not tell its chain" in result.stderr
+
+
 def test_one_that_the_node_has_forgotten_is_handed_in_again(command: Command, key_file: Path, node: Node) -> None:
     sent = node(PENDING, NOT_FOUND, APPLIED)
     assert command("account", "transfer", "--from-key-file", key_file, *OPTIONS).exit_code == 0

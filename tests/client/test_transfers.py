@@ -20,6 +20,14 @@ from tests.client.scripted import BROKEN, CONFIG, KEY, A, B, World, always, one_
 
 SIGNER = KeySigner(KEY)
 TO = f"0x{'22' * 20}"
+ACCOUNT: dict[str, Any] = {
+    "account": SIGNER.address,
+    "balance": "9.000000",
+    "proofs": 1,
+    "rank": 1,
+    "lastProof": None,
+    "nextSequence": 3,
+}
 
 
 def transfer(**others: Any) -> SignedTransfer:
@@ -76,10 +84,8 @@ def test_what_no_transfer_can_have_is_refused_before_it_is_signed(wrong: dict[st
 
 
 def test_the_sequence_number_is_the_accounts_next() -> None:
-    account = {"account": SIGNER.address, "balance": "9.000000", "proofs": 1, "rank": 1, "lastProof": None}
-
     def node(request: Request) -> Reply | NoReply:
-        return reply(200, CONFIG if request.path == "/proof/config" else account | {"nextSequence": 3})
+        return reply(200, CONFIG if request.path == "/proof/config" else ACCOUNT)
 
     world = World({A: node})
     assert world.run(transfers.sign(world.session, SIGNER, to=TO, amount="1.5", memo="rent")) == transfer()
@@ -116,3 +122,33 @@ def test_what_ends_it_is_told() -> None:
         world = World({A: always(reply(200, wrong))})
         with pytest.raises(UnreadableAnswer):
             world.run(transfers.send(world.session, one, seconds_max=20))
+
+
+def test_a_refusal_is_settled_by_the_node_that_may_have_taken_it_in() -> None:
+    one = transfer()
+    applied = answer(one, "applied", height=9)
+    world = World({A: one_after_another(BROKEN, applied), B: one_after_another(refused(409, "WRONG_SEQUENCE"))})
+    assert world.run(transfers.send(world.session, one, seconds_max=60.0)) == Applied(one.operation_id, 9)
+    assert [request.path for _, request in world.sent][-1] == f"/operation/{one.operation_id}"
+
+
+@pytest.mark.parametrize(
+    ("said", "maybe"), [(BROKEN, (A,)), (refused(404, "OPERATION_NOT_FOUND"), ())], ids=["silent", "knows nothing"]
+)
+def test_a_refusal_is_certain_only_if_no_other_node_may_have_taken_it_in(
+    said: Reply | NoReply, maybe: tuple[str, ...]
+) -> None:
+    world = World({A: one_after_another(BROKEN, said), B: one_after_another(refused(409, "WRONG_SEQUENCE"))})
+    with pytest.raises(Refused) as error:
+        world.run(transfers.send(world.session, transfer(), seconds_max=60.0))
+    assert error.value.maybe_accepted_by == maybe
+
+
+@pytest.mark.parametrize("told", ["step-test|owner:0x00|sequence:1", "", "STEP", 5, None])
+def test_a_chain_that_a_node_makes_up_is_not_signed(told: object) -> None:
+    def made_up(request: Request) -> Reply:
+        return reply(200, {**CONFIG, "CHAIN_ID": told} if request.path == "/proof/config" else ACCOUNT)
+
+    world = World({A: made_up})
+    with pytest.raises(UnreadableAnswer, match="not of its kind"):
+        world.run(transfers.sign(world.session, SIGNER, to=TO, amount="1", memo=""))

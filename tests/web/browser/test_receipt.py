@@ -65,6 +65,11 @@ def test_somebody_elses_is_verified_from_a_file_of_either_form_and_can_be_kept(
     expect(page.get_by_text("Verified here")).to_be_visible()
 
 
+def another_hash(name: str, receipt: str) -> str:
+    """The receipt with another first digit of a hash, whatever that is."""
+    return re.sub(rf'(?<="{name}":"0x).', lambda digit: "1" if digit[0] == "0" else "0", receipt)
+
+
 def test_each_forgery_is_refused_at_its_step(visitor: Visitor, network: Network) -> None:
     receipt = receipt_of(network, somebody_proves(network, 52.6, 13.5)).decode()
     page = at_receipts(visitor, network)
@@ -72,8 +77,8 @@ def test_each_forgery_is_refused_at_its_step(visitor: Visitor, network: Network)
         receipt.replace('"version":"STEP-RECEIPT-v1"', '"version":"STEP-RECEIPT-v2"'): 1,
         receipt.replace("lat:52.6", "lat:53.6"): 2,
         re.sub(r'"balance":"(\d)', r'"balance":"9\1', receipt): 3,
-        re.sub(r'"genesisHash":"0x..', '"genesisHash":"0x00', receipt): 4,
-        re.sub(r'"stateRoot":"0x..', '"stateRoot":"0x00', receipt): 6,
+        another_hash("genesisHash", receipt): 4,
+        another_hash("stateRoot", receipt): 6,
         "": 1,
         "https://example.org/": 1,
     }
