@@ -1,4 +1,5 @@
 // Lengths on the ground, as people say them.
+import { numberFormat } from "../shell/formats.ts";
 import { say } from "../shell/texts.ts";
 import { locale } from "../shell/times.ts";
 import { globe } from "../texts/globe.ts";
@@ -7,6 +8,6 @@ import { globe } from "../texts/globe.ts";
 export function length(metres: number): string {
   const isFar = metres >= 1_000;
   const value = isFar ? metres / 1_000 : metres;
-  const written = new Intl.NumberFormat(locale(), { maximumFractionDigits: value < 100 ? 1 : 0 }).format(value);
+  const written = numberFormat(locale(), { maximumFractionDigits: value < 100 ? 1 : 0 }).format(value);
   return say(isFar ? globe.kilometres : globe.metres, { value: written });
 }

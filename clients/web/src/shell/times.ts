@@ -1,5 +1,6 @@
 // Moments and lengths of time as people read them, in the language of the texts and the zone of the device. `<When>`
 // (when.tsx) shows a moment; what is exact stands in its `datetime`.
+import { dateTimeFormat, numberFormat, relativeTimeFormat } from "./formats.ts";
 import { language, type Language } from "./texts.ts";
 
 /** A moment: as the node writes it (ISO 8601), milliseconds since the Unix epoch, or a Date. */
@@ -47,7 +48,7 @@ export function ago(moment: Moment, now: Moment = Date.now()): string {
   const ms = dateOf(moment).getTime() - dateOf(now).getTime();
   const size = Math.abs(ms);
   const [unit, unitMs] = UNITS.find(([, each]) => size >= each) ?? UNITS.at(-1)!;
-  return new Intl.RelativeTimeFormat(locale(), { numeric: "always" }).format(Math.trunc(ms / unitMs), unit);
+  return relativeTimeFormat(locale(), { numeric: "always" }).format(Math.trunc(ms / unitMs), unit);
 }
 
 /** A length of time, in two units at most: "340 ms", "2.5 s", "4 min 10 s", "1 h 20 min", "3 d 4 h". */
@@ -76,9 +77,9 @@ const LENGTHS = [
 ] as const;
 
 function rounded(seconds: number): string {
-  return new Intl.NumberFormat(locale(), { maximumFractionDigits: 1 }).format(seconds);
+  return numberFormat(locale(), { maximumFractionDigits: 1 }).format(seconds);
 }
 
 function written(moment: Moment, parts: Intl.DateTimeFormatOptions): string {
-  return new Intl.DateTimeFormat(locale(), { hourCycle: "h23", ...parts }).format(dateOf(moment));
+  return dateTimeFormat(locale(), { hourCycle: "h23", ...parts }).format(dateOf(moment));
 }

@@ -1,4 +1,5 @@
 // The explorer's first page: where the chain is, its latest batches as they come, and who has the most.
+import { numberFormat } from "../../shell/formats.ts";
 import { useState } from "preact/hooks";
 import type { ComponentChildren } from "preact";
 import { explorer } from "../../texts/explorer.ts";
@@ -29,7 +30,7 @@ export function Home() {
   const validators = useAnswer<Validators>("/validators", undefined, STATS_MS);
   const levels = useAnswer<{ result: { levels: { clicks: number }[] } }>("/mesh/stats", undefined, STATS_MS);
   const latest = batches[0];
-  const number = new Intl.NumberFormat(locale());
+  const number = numberFormat(locale());
   return (
     <>
       <Heading title={say(explorer.overview)} />

@@ -2,6 +2,7 @@
 import { useRef } from "preact/hooks";
 import type { ComponentChildren } from "preact";
 import { useEvents, useFeedState } from "../../shell/feed.ts";
+import { numberFormat } from "../../shell/formats.ts";
 import { link } from "../../shell/router.ts";
 import { say } from "../../shell/texts.ts";
 import { ago, lasting, locale } from "../../shell/times.ts";
@@ -59,5 +60,5 @@ function since(atMs: number, nowMs: number): string {
 }
 
 function number(value: number): string {
-  return new Intl.NumberFormat(locale(), { maximumFractionDigits: value < 10 ? 1 : 0 }).format(value);
+  return numberFormat(locale(), { maximumFractionDigits: value < 10 ? 1 : 0 }).format(value);
 }

@@ -1,4 +1,5 @@
 // A small chart of lines over time, with its axes, its unit in the title, and the same figures as a table.
+import { numberFormat } from "../../shell/formats.ts";
 import { useState } from "preact/hooks";
 import { node } from "../../texts/node.ts";
 import { say } from "../../shell/texts.ts";
@@ -13,7 +14,7 @@ export interface Line {
 /** Three digits or so say all there is to say. */
 function written(value: number | null | undefined): string {
   if (value === null || value === undefined) return "–";
-  return new Intl.NumberFormat(locale(), { maximumFractionDigits: value >= 100 ? 0 : value >= 10 ? 1 : 2 }).format(value);
+  return numberFormat(locale(), { maximumFractionDigits: value >= 100 ? 0 : value >= 10 ? 1 : 2 }).format(value);
 }
 
 const BOX = { width: 300, height: 110 };

@@ -1,1 +1,0 @@
-import{a}from"./chunk-QF3RKXFV-C852CCD3.js";import"./chunk-C6UGRIAO-C852CCD3.js";import"./first-C852CCD3.js";import"./first-C852CCD3.js";import"./first-C852CCD3.js";import"./chunk-55MPPM7O-C852CCD3.js";import"./chunk-4AQIHHTX-C852CCD3.js";import"./first-C852CCD3.js";import"./first-C852CCD3.js";import"./first-C852CCD3.js";export{a as StepClient};

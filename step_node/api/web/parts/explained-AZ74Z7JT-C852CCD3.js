@@ -1,1 +1,0 @@
-import{a,b}from"./chunk-AEFY7K66-C852CCD3.js";import"./chunk-UIP2E7TT.js";import"./first-C852CCD3.js";import"./first-C852CCD3.js";import"./first-C852CCD3.js";import"./first-C852CCD3.js";export{a as explained,b as metres};
