@@ -1,4 +1,5 @@
 // What the node's answers have of what the explorer shows (docs/http-api.md).
+import type { Transaction } from "../../wallet/transactions.ts";
 
 export interface BatchEntry {
   height: number;
@@ -125,18 +126,7 @@ export interface Account {
   nextSequence: number;
 }
 
-export interface Transaction {
-  type: string;
-  id: string;
-  height: number;
-  timestamp: string;
-  triangleId?: string | null;
-  reward?: string | null;
-  amount?: string | null;
-  counterpart?: string | null;
-  memo?: string | null;
-}
-
+/** What the wallet lists of an account, anybody may read of any. */
 export interface Transactions {
   transactions: Transaction[];
   nextCursor: string | null;
