@@ -52,7 +52,7 @@ def held(window: ProofWindow) -> list[int]:
     assert len(columns) == len(window)
     for column in COLUMNS[2:7]:
         assert np.array_equal(getattr(columns, column).astype(np.int64), columns.timestamp_ms), column
-    return columns.timestamp_ms.tolist()
+    return [int(one) for one in columns.timestamp_ms]
 
 
 def expected(batches: Batches, proofs_max: int) -> list[int]:
