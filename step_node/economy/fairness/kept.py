@@ -1,0 +1,79 @@
+"""What a node keeps of an epoch that has ended: its report, if it has one, and where the chain stood.
+
+The point is what the next epoch is made from when the node starts again. An epoch within which a node has begun to
+follow the chain has a point, but no report.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from enum import StrEnum
+
+import msgpack
+
+from step_node.economy.fairness.drift import Headline
+from step_node.economy.fairness.point import ChainPoint, InvalidPoint
+from step_node.economy.fairness.report import FairnessReport
+
+REPORT_BYTES_MAX = 1 << 20
+"""A report of a thousand validators has 350 KB of JSON; what unpacks to more than this is none."""
+
+
+class Lacking(StrEnum):
+    """Why an epoch has no report here."""
+
+    NOTHING = ""
+    """It has one."""
+    BEGUN_WITHIN = "begun_within"
+    """This node has followed the chain only from a later batch of the epoch on."""
+    TOO_MANY_ACCOUNTS = "too_many_accounts"
+    """No node makes one of an epoch with so many."""
+
+
+class InvalidKeptEpoch(ValueError):
+    """The bytes are not what is kept of an epoch. The message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeptEpoch:
+    """`report` is the canonical JSON of it, and empty where `lacking` says why there is none; `point` is that of the
+    epoch's end."""
+
+    point: ChainPoint
+    report: bytes = b""
+    headline: Headline | None = None
+    lacking: Lacking = Lacking.NOTHING
+
+    @classmethod
+    def of(cls, report: FairnessReport, point: ChainPoint) -> KeptEpoch:
+        """What is kept of an epoch that has a report."""
+        canonical_json = report.canonical_json()
+        return cls(point, canonical_json, Headline.of(report, canonical_json))
+
+    def encoded(self) -> bytes:
+        """What `decoded` reads."""
+        headline = b"" if self.headline is None else self.headline.model_dump_json(by_alias=True).encode()
+        return bytes(msgpack.packb((zlib.compress(self.report), headline, self.point.encoded(), self.lacking.value)))
+
+    @classmethod
+    def decoded(cls, data: bytes) -> KeptEpoch:
+        """What is kept in `data`. Raises `InvalidKeptEpoch`."""
+        try:
+            packed, headline, point, lacking = msgpack.unpackb(data)
+            return cls(
+                ChainPoint.decoded(point),
+                _unpacked(packed),
+                Headline.model_validate_json(headline) if headline else None,
+                Lacking(lacking),
+            )
+        except (ValueError, TypeError, InvalidPoint, zlib.error, msgpack.UnpackException) as error:
+            raise InvalidKeptEpoch(f"what is kept of an epoch cannot be read: {error}") from error
+
+
+def _unpacked(packed: bytes) -> bytes:
+    unpacker = zlib.decompressobj()
+    report = unpacker.decompress(packed, REPORT_BYTES_MAX)
+    if not unpacker.eof:
+        raise ValueError(f"the report is cut short, or longer than {REPORT_BYTES_MAX} bytes")
+    return report
