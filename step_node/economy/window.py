@@ -5,7 +5,7 @@ than `WINDOW_MS` older than the period's beginning. Rows leave only where a batc
 its own come in. So a node that has all batches holds what every other does, whenever it began to look.
 
 The rows lie in chunks, so that a batch costs the event loop what it holds itself, however long the window is. Written
-rows never change: what `columns` and `since` have given stays true while the window goes on.
+rows never change: what `parts` has given stays true while the window goes on.
 """
 
 from __future__ import annotations
@@ -41,15 +41,31 @@ class _Chunk:
         for column in COLUMNS:
             getattr(self.room, column)[place : place + len(columns)] = getattr(columns, column)
 
-    def held(self) -> ProofColumns:
-        return self.room.rows(slice(self.begin, self.end))
-
     def __len__(self) -> int:
         return self.end - self.begin
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a window stands: with its rows, all of it."""
+
+    height: int
+    batch_time_ms: int
+    complete_from_height: int
+    complete_from_ms: int
+    is_complete: bool
+    first: int
+    """The place of the first row that is held."""
+    end: int
+    """The place behind the last one."""
+
+
 class ProofWindow:
-    """See the module's docstring. `append` takes the batches by rising height, without a gap."""
+    """See the module's docstring. `append` takes the batches by rising height, without a gap.
+
+    Each row has a place that never changes. They are counted from the first row that was appended; rows that were taken
+    afterwards, before it, have places below 0.
+    """
 
     def __init__(self) -> None:
         self.height = 0
@@ -62,12 +78,46 @@ class ProofWindow:
         """Whether nothing is missing that should be held."""
         self._complete_from_ms = 0
         self._chunks: deque[_Chunk] = deque()
-        # Places are counted from the first row that was ever appended; rows taken afterwards, before it, are below 0.
-        self._first = self._end = 0
-        self._period_first = 0
+        self._first = self._end = self._period_first = 0
+
+    @classmethod
+    def restored(cls, standing: Standing, rows: ProofColumns) -> ProofWindow:
+        """The window that stood so, with these rows."""
+        window = cls()
+        window.height, window.batch_time_ms = standing.height, standing.batch_time_ms
+        window.complete_from_height, window._complete_from_ms = standing.complete_from_height, standing.complete_from_ms
+        window.is_complete = standing.is_complete
+        window._first = window._end = standing.first
+        window._add(rows)
+        period_ms = period_of(standing.batch_time_ms) * PERIOD_MS
+        window._period_first = standing.first + int(np.searchsorted(rows.batch_time_ms, period_ms))
+        return window
+
+    @property
+    def standing(self) -> Standing:
+        """Where it stands now."""
+        return Standing(
+            self.height,
+            self.batch_time_ms,
+            self.complete_from_height,
+            self._complete_from_ms,
+            self.is_complete,
+            self._first,
+            self._end,
+        )
 
     def __len__(self) -> int:
         return self._end - self._first
+
+    @property
+    def first(self) -> int:
+        """The place of the first row."""
+        return self._first
+
+    @property
+    def period_first(self) -> int:
+        """The place of the first row of the present period: those before it were held as it began."""
+        return self._period_first
 
     @property
     def end(self) -> int:
@@ -79,20 +129,19 @@ class ProofWindow:
         """Rows of batches before this time are not held."""
         return period_of(self.batch_time_ms) * PERIOD_MS - WINDOW_MS
 
-    def columns(self) -> list[ProofColumns]:
-        """All rows that are held, in parts."""
-        return [chunk.held() for chunk in self._chunks if len(chunk)]
+    def parts(self, first: int, end: int) -> list[ProofColumns]:
+        """The rows from the place `first` to before `end`, those of them that are held, one part after another.
 
-    def since(self, place: int) -> ProofColumns:
-        """The rows from `place` on, which an earlier `end` was."""
-        rows, parts = self._end - place, list[ProofColumns]()
-        for chunk in reversed(self._chunks):
-            if rows <= 0:
-                break
-            held = chunk.held()
-            parts.append(held if rows >= len(held) else held.rows(slice(len(held) - rows, None)))
-            rows -= len(held)
-        return ProofColumns.joined(parts[::-1])
+        Nothing is copied, so it may be joined on another thread while the window goes on.
+        """
+        parts, place = list[ProofColumns](), self._first
+        for chunk in self._chunks:
+            begin, stop = max(first, place), min(end, place + len(chunk))
+            if begin < stop:
+                offset = chunk.begin - place
+                parts.append(chunk.room.rows(slice(begin + offset, stop + offset)))
+            place += len(chunk)
+        return parts
 
     def append(self, columns: ProofColumns, *, height: int, batch_time_ms: int) -> bool:
         """Take the rows of the next batch; whether a period begins with it."""
@@ -153,9 +202,8 @@ class ProofWindow:
             self.is_complete = True
         while self._chunks:
             oldest = self._chunks[0]
-            held = oldest.held()
-            old = int(np.searchsorted(held.batch_time_ms, begin_ms))
-            leaving = max(old, min(too_many, len(held)))
+            old = int(np.searchsorted(oldest.room.batch_time_ms[oldest.begin : oldest.end], begin_ms))
+            leaving = max(old, min(too_many, len(oldest)))
             if leaving <= 0:
                 return
             oldest.begin += leaving

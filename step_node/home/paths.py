@@ -67,6 +67,11 @@ class NodeHome:
         return self.data / "journal.sqlite"
 
     @property
+    def economy(self) -> Path:
+        """What is shown of the economy, and would else be computed again at each start; and the reports of epochs."""
+        return self.data / "economy.sqlite"
+
+    @property
     def snapshots(self) -> Path:
         """Snapshots of the state, for peers that join. May be deleted while the node is stopped."""
         return self.data / "snapshots"

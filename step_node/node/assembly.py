@@ -18,6 +18,7 @@ from step_node.chain.chain import Chain
 from step_node.chain.genesis import Genesis
 from step_node.clock import Clock
 from step_node.durable.file_system import DISK, FileSystem
+from step_node.economy.side_file import EconomyFile
 from step_node.engine.doppelganger import DoppelgangerWatch
 from step_node.engine.evidence_pool import EvidencePool
 from step_node.engine.lock_file import LockFile
@@ -70,13 +71,14 @@ async def assemble(
     switches: Switches | None = None,
     breaker: BreakerSettings | None = None,
     traces: ProofTraces | None = None,
+    economy_file: EconomyFile | None = None,
 ) -> NodeParts:
     """The parts of the node in `home`, over a store that has been initialised with `genesis`.
 
     `files` is the disk on which all of that lies; without `keeps_snapshots` no snapshots are given or joined from.
     `bootstrap` names the peers of the operator's choice. Without an `address_book` there is one that is not kept, whose
-    chances are the same in each run, without `switches` they are at their defaults. `NodeParts.close`
-    closes what was opened.
+    chances are the same in each run, without `switches` they are at their defaults, and without an `economy_file` it is
+    in memory. `NodeParts.close` closes it, and what was opened here.
 
     Raises `StepNodeError` for whatever the operator can do something about.
     """
@@ -116,6 +118,7 @@ async def assemble(
         chain=chain,
         wal=wal,
         replayed=replayed,
+        economy_file=economy_file or EconomyFile.open(None, genesis.hash),
         doppelganger=watch,
         listen_first_seconds=listen_first_seconds,
         address_book=address_book or AddressBook(clock, rng=random.Random(0)),

@@ -20,6 +20,7 @@ from p2p.network import PeerId, Scope
 from step_node.api.submissions.breaker import BreakerSettings
 from step_node.chain.genesis import Genesis
 from step_node.clock import Clock, SystemClock
+from step_node.economy.side_file import EconomyFile
 from step_node.errors import StepNodeError
 from step_node.home.config import IntakeConfig, NodeConfig, SignerConfig
 from step_node.home.histories import keys_with_history, open_history
@@ -156,6 +157,7 @@ async def open_parts(
                 switches=switches,
                 breaker=breaker_settings(config.intake),
                 traces=traces,
+                economy_file=await run_blocking(EconomyFile.open, home.economy, genesis.hash),
             )
             try:
                 yield parts

@@ -16,6 +16,7 @@ from step_node.api.submissions.breaker import BreakerSettings
 from step_node.chain.chain import Chain
 from step_node.chain.genesis import Genesis
 from step_node.clock import Clock
+from step_node.economy.side_file import EconomyFile
 from step_node.engine.doppelganger import DoppelgangerWatch
 from step_node.engine.evidence_pool import EvidencePool
 from step_node.engine.lock_file import LockFile
@@ -76,6 +77,7 @@ class NodeParts:
     address_book: AddressBook
     wal: WriteAheadLog
     replayed: list[LogEntry]
+    economy_file: EconomyFile
     external_addresses: tuple[str, ...] = ()
     """Where others can dial this node, if not where it listens: full multiaddrs."""
     private_peers: frozenset[PeerId] = frozenset()
@@ -113,6 +115,7 @@ class NodeParts:
     def close(self) -> None:
         """Close the files that `assemble` opened; store, journal and network are their openers'."""
         self.wal.close()
+        self.economy_file.close()
         if self.succession is not None:
             self.succession.close()
         if self.signer is not None:

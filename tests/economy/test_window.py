@@ -48,7 +48,7 @@ def filled(batches: Batches, first: int = 1) -> ProofWindow:
 
 def held(window: ProofWindow) -> list[int]:
     """The rows, by what tells them apart; all columns must agree on it."""
-    columns = ProofColumns.joined(window.columns())
+    columns = ProofColumns.joined(window.parts(window.first, window.end))
     assert len(columns) == len(window)
     for column in COLUMNS[2:7]:
         assert np.array_equal(getattr(columns, column).astype(np.int64), columns.timestamp_ms), column
@@ -97,6 +97,28 @@ def test_what_is_held_is_the_rule_of_the_chain_whether_it_came_in_time_or_was_fe
         assert held(joined) == expected(batches, proofs_max)
 
 
+@settings(max_examples=100, deadline=None)
+@given(chain=CHAINS, cut=st.integers(1, 30), first=st.integers(1, 5))
+def test_a_window_restored_from_its_rows_goes_on_as_the_one_that_never_stopped(
+    chain: list[tuple[int, int]], cut: int, first: int
+) -> None:
+    batches, now_ms = list[tuple[int, int]](), START_MS
+    for pause_ms, count in chain:
+        now_ms += pause_ms
+        batches.append((now_ms, count))
+    first = min(first, len(batches))
+    through, stopped = filled(batches, first), filled(batches[: max(cut, first)], first)
+    kept = ProofColumns.joined(stopped.parts(stopped.first, stopped.end))
+    restored = ProofWindow.restored(stopped.standing, kept)
+    assert restored.standing == stopped.standing
+    assert restored.period_first == max(stopped.period_first, stopped.first)
+    for height in range(stopped.height + 1, len(batches) + 1):
+        time_ms, count = batches[height - 1]
+        restored.append(rows(count, height=height, batch_time_ms=time_ms), height=height, batch_time_ms=time_ms)
+    assert restored.standing == through.standing
+    assert held(restored) == held(through)
+
+
 def test_a_window_that_began_late_says_so_until_nothing_is_missing_any_more() -> None:
     batches = [(START_MS, 1), (START_MS + 1, 1), (START_MS + PERIOD_MS, 1)]
     window = filled(batches, 2)
@@ -117,15 +139,16 @@ def test_the_rows_since_a_place_are_those_that_came_after_it_over_chunks_as_well
             height=height,
             batch_time_ms=START_MS + height,
         )
-    assert len(window.since(place)) == CHUNK_ROWS + 3
-    assert set(window.since(place).height.tolist()) == {3, 5}
-    assert len(window.since(window.end)) == 0
+    since = ProofColumns.joined(window.parts(place, window.end))
+    assert len(since) == CHUNK_ROWS + 3
+    assert set(since.height.tolist()) == {3, 5}
+    assert window.parts(window.end, window.end) == []
+    assert ProofColumns.joined(window.parts(place - 1, place + 1)).height.tolist() == [2, 3]
 
 
 def test_what_was_given_stays_true_while_rows_leave_and_come() -> None:
     window = filled([(START_MS, 3)])
-    before = ProofColumns.joined(window.columns()).timestamp_ms.tolist()
-    views = window.columns()
+    before, views = held(window), window.parts(window.first, window.end)
     for height in range(2, 6):
         time_ms = START_MS + height * WINDOW_MS
         window.append(rows(2, height=height, batch_time_ms=time_ms), height=height, batch_time_ms=time_ms)

@@ -78,7 +78,7 @@ async def test_metrics_have_a_listener_of_their_own_where_the_settings_give_it_a
         assert (started.metrics_url is None) == (of_the_api == 200)
 
 
-SIDE_FILES = ("journal", "evidence", "proof_of_lock", "snapshots", "validator_sets", "address_book", "bans")
+SIDE_FILES = ("journal", "evidence", "proof_of_lock", "snapshots", "validator_sets", "address_book", "bans", "economy")
 
 
 @pytest.mark.parametrize("fault", ["damaged", "no file", "empty"])

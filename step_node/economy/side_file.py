@@ -1,0 +1,288 @@
+"""`data/economy.sqlite`: what a restart would else have to compute again, for either engine.
+
+It holds the rows of the window, with where the chain stood when they were written, and the reports of epochs. It is
+written every few seconds, in one transaction, and not with each batch: what a crash loses of the rows is folded again
+from the store. A side file never ends a node. One that is damaged, or of another chain, is set aside, and the rows are
+computed anew; while it cannot be read or written, whoever asks is told so by `EconomyFileError`.
+
+The reports of epochs are kept for good: what they were made from may be pruned.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from dataclasses import astuple, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Final, TypeAlias, TypeVar
+
+import structlog
+import trio
+from blake3 import blake3
+
+from step_node.economy.columns import ProofColumns
+from step_node.economy.rows import DIGEST_BYTES, DamagedRows, decode_rows, encode_rows
+from step_node.economy.window import Standing
+from step_node.errors import StepNodeError
+from step_node.offload import run_blocking
+
+T = TypeVar("T")
+
+Piece: TypeAlias = tuple[int, list[ProofColumns]]
+"""Rows of a window that follow one another, in parts, and the place of the first."""
+
+SCHEMA_VERSION: Final = 1
+APPLICATION_ID: Final = 0x53544543  # "STEC"
+BUSY_TIMEOUT_S: Final = 0.5
+"""How long another process's lock on the file, a backup's, is waited for."""
+
+PIECE_ROWS_MAX: Final = 65_536
+"""Rows that are written as one piece, some 5 MB; more are several."""
+
+_SCHEMA: Final = """
+CREATE TABLE chain (one INTEGER PRIMARY KEY CHECK (one = 1), genesis_hash BLOB NOT NULL) STRICT;
+CREATE TABLE standing (
+    one INTEGER PRIMARY KEY CHECK (one = 1), batch_hash BLOB NOT NULL, height INTEGER NOT NULL,
+    batch_time_ms INTEGER NOT NULL, complete_from_height INTEGER NOT NULL, complete_from_ms INTEGER NOT NULL,
+    is_complete INTEGER NOT NULL, first INTEGER NOT NULL, "end" INTEGER NOT NULL
+) STRICT;
+CREATE TABLE rows (first INTEGER PRIMARY KEY, "end" INTEGER NOT NULL, data BLOB NOT NULL) STRICT;
+CREATE TABLE reports (epoch INTEGER PRIMARY KEY, body BLOB NOT NULL, digest BLOB NOT NULL) STRICT;
+"""
+
+_DAMAGED: Final = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
+
+log = structlog.get_logger("economy")
+
+
+class EconomyFileError(StepNodeError):
+    """The side file cannot be read or written just now; the message names it and the reason."""
+
+
+class _WrongFile(Exception):
+    """It is damaged, or not this chain's; the message says which."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeptWindow:
+    """The window as it was written: `batch_hash` is that of the batch at the standing's height."""
+
+    standing: Standing
+    batch_hash: bytes
+    rows: ProofColumns
+
+
+@dataclass(frozen=True, slots=True)
+class EpochReport:
+    """The report of an epoch, as the bytes that were kept."""
+
+    epoch: int
+    body: bytes
+
+
+class EconomyFile:
+    """See the module's docstring. Without a path it is in memory. Each call is on a thread, one at a time."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path | None) -> None:
+        self._connection = connection
+        self._name = "the side file in memory" if path is None else str(path)
+        self._one_at_a_time = trio.CapacityLimiter(1)
+
+    @classmethod
+    def open(cls, path: Path | None, genesis_hash: bytes) -> EconomyFile:
+        """The file of the chain with this genesis (32 bytes), made if it is not there. Blocks.
+
+        One that cannot be used is set aside, and where none can be made, what would be in it is in memory.
+        """
+        if path is None:
+            return cls(_connect(None, genesis_hash), None)
+        try:
+            try:
+                return cls(_connect(path, genesis_hash), path)
+            except (sqlite3.DatabaseError, _WrongFile) as error:
+                if not _is_wrong(error):
+                    raise
+                aside = _set_aside(path)
+                log.warning(
+                    "the side file of the economy is set aside, and what was in it is computed anew as far as the store"
+                    " has what it takes",
+                    file=str(path),
+                    aside=str(aside),
+                    reason=str(error),
+                )
+                return cls(_connect(path, genesis_hash), path)
+        except (sqlite3.Error, OSError) as error:
+            log.error(
+                "the side file of the economy cannot be opened: until a restart nothing of it is kept",
+                file=str(path),
+                reason=str(error),
+            )
+            return cls(_connect(None, genesis_hash), None)
+
+    # --- the window ---------------------------------------------------------------------------------------------------
+
+    async def load(self) -> KeptWindow | None:
+        """The window as it was last kept; None if none was, or if what is there cannot be used, which the log tells.
+
+        Raises `EconomyFileError`.
+        """
+        try:
+            return await self._run(_load)
+        except DamagedRows as error:
+            log.warning("the rows in the side file of the economy are forgotten", file=self._name, reason=str(error))
+            await self.forget_window()
+            return None
+
+    async def keep(
+        self, standing: Standing, batch_hash: bytes, pieces: Sequence[tuple[int, list[ProofColumns]]]
+    ) -> None:
+        """Keep where the window stands now, and further rows of it: each piece is some rows and the place of the first.
+
+        Rows that the window has let go are forgotten. Raises `EconomyFileError`: then nothing is changed.
+        """
+        await self._run(partial(_keep, standing, batch_hash, pieces))
+
+    async def forget_window(self) -> None:
+        """Forget the rows, and where they stood. Raises `EconomyFileError`."""
+        await self._run(_forget)
+
+    # --- reports of epochs --------------------------------------------------------------------------------------------
+
+    async def keep_report(self, epoch: int, body: bytes) -> None:
+        """Keep the report of an epoch, for good: one that is there already stays. Raises `EconomyFileError`."""
+        digest = blake3(body).digest(length=DIGEST_BYTES)
+
+        def write(connection: sqlite3.Connection) -> None:
+            with connection:
+                connection.execute("INSERT OR IGNORE INTO reports VALUES (?, ?, ?)", (epoch, body, digest))
+
+        await self._run(write)
+
+    async def report(self, epoch: int) -> bytes | None:
+        """The report of an epoch; None if it is not here, or is damaged, which the log tells.
+
+        Raises `EconomyFileError`.
+        """
+        found = await self._run(partial(_reports, "epoch = ?", (epoch, 1)))
+        return found[0].body if found else None
+
+    async def reports(self, *, before: int, limit: int) -> Sequence[EpochReport]:
+        """The last reports of epochs below `before`, newest first. Raises `EconomyFileError`."""
+        return await self._run(partial(_reports, "epoch < ?", (before, limit)))
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._connection.close()
+
+    async def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        try:
+            return await run_blocking(work, self._connection, limiter=self._one_at_a_time)
+        except (sqlite3.Error, OSError) as error:
+            raise EconomyFileError(f"{self._name}: {error}") from error
+
+
+def _load(connection: sqlite3.Connection) -> KeptWindow | None:
+    row = connection.execute("SELECT * FROM standing").fetchone()
+    if row is None:
+        return None
+    _, batch_hash, height, batch_time_ms, complete_from_height, complete_from_ms, is_complete, first, end = row
+    standing = Standing(height, batch_time_ms, complete_from_height, complete_from_ms, bool(is_complete), first, end)
+    parts, place = list[ProofColumns](), first
+    for start, stop, data in connection.execute('SELECT first, "end", data FROM rows ORDER BY first'):
+        rows = decode_rows(data)
+        if len(rows) != stop - start or start > place:
+            raise DamagedRows(f"rows {place} to {start} are missing")
+        # Of a piece, the first rows may have left the window.
+        parts.append(rows.rows(slice(max(place - start, 0), None)))
+        place = max(place, stop)
+    if place != end:
+        raise DamagedRows(f"rows {place} to {end} are missing")
+    return KeptWindow(standing, batch_hash, ProofColumns.joined(parts))
+
+
+def _keep(
+    standing: Standing,
+    batch_hash: bytes,
+    pieces: Sequence[Piece],
+    connection: sqlite3.Connection,
+) -> None:
+    encoded = []
+    for first, parts in pieces:
+        rows = ProofColumns.joined(parts)
+        for start in range(0, len(rows), PIECE_ROWS_MAX):
+            piece = rows.rows(slice(start, start + PIECE_ROWS_MAX))
+            encoded.append((first + start, first + start + len(piece), encode_rows(piece)))
+    with connection:
+        connection.executemany("INSERT OR REPLACE INTO rows VALUES (?, ?, ?)", encoded)
+        connection.execute('DELETE FROM rows WHERE "end" <= ?', (standing.first,))
+        values = (1, batch_hash, *astuple(standing))
+        connection.execute(f"INSERT OR REPLACE INTO standing VALUES ({', '.join('?' * len(values))})", values)
+
+
+def _forget(connection: sqlite3.Connection) -> None:
+    with connection:
+        connection.execute("DELETE FROM rows")
+        connection.execute("DELETE FROM standing")
+
+
+def _reports(where: str, values: tuple[int, int], connection: sqlite3.Connection) -> list[EpochReport]:
+    rows = connection.execute(f"SELECT * FROM reports WHERE {where} ORDER BY epoch DESC LIMIT ?", values).fetchall()
+    found = []
+    for epoch, body, digest in rows:
+        if blake3(body).digest(length=DIGEST_BYTES) == digest:
+            found.append(EpochReport(epoch, body))
+        else:
+            log.warning("the report of an epoch is damaged in the side file of the economy", epoch=epoch)
+    return found
+
+
+def _connect(path: Path | None, genesis_hash: bytes) -> sqlite3.Connection:
+    connection = sqlite3.connect(":memory:" if path is None else path, timeout=BUSY_TIMEOUT_S, check_same_thread=False)
+    try:
+        _recognise(connection, genesis_hash)
+        # Neither loses a transaction that counts: rows come from the store again, and reports from what they are of.
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+    except (sqlite3.Error, _WrongFile):
+        connection.close()
+        raise
+    return connection
+
+
+def _recognise(connection: sqlite3.Connection, genesis_hash: bytes) -> None:
+    connection.execute("PRAGMA trusted_schema = OFF")
+    (application_id,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (objects,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    if application_id == 0 and objects == 0:
+        connection.executescript(
+            f"BEGIN; {_SCHEMA} INSERT INTO chain VALUES (1, X'{genesis_hash.hex()}');"
+            f" PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
+        )
+        return
+    if (application_id, version) != (APPLICATION_ID, SCHEMA_VERSION):
+        raise _WrongFile(f"it is of another program, or of version {version} of this one, which knows {SCHEMA_VERSION}")
+    row = connection.execute("SELECT genesis_hash FROM chain").fetchone()
+    if row is None or row[0] != genesis_hash:
+        raise _WrongFile("it is of another chain")
+    (problem,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if problem != "ok":
+        raise _WrongFile(f"it is damaged: {' '.join(problem.split())}")
+
+
+def _is_wrong(error: Exception) -> bool:
+    return isinstance(error, _WrongFile) or getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED
+
+
+def _set_aside(path: Path) -> Path:
+    """Give the database another name, in place of one that has it already; returns that. Raises OSError."""
+    aside = path.with_name(f"{path.name}.aside")
+    path.with_name(f"{path.name}-shm").unlink(missing_ok=True)
+    # SQLite would write a log that is left behind into the new file, so it goes first.
+    for suffix in ("-wal", ""):
+        own, other = path.with_name(path.name + suffix), aside.with_name(aside.name + suffix)
+        other.unlink(missing_ok=True)
+        if own.exists():
+            own.rename(other)
+    return aside
