@@ -21,6 +21,7 @@ from step_node.cli import (
     consensus_command,
     curves_command,
     devnet_command,
+    economy_commands,
     genesis_commands,
     home_commands,
     keys_commands,
@@ -95,6 +96,7 @@ app.add_typer(account_commands.app, name="account")
 app.add_typer(config_commands.app, name="config")
 app.add_typer(admin_commands.app, name="admin")
 app.add_typer(backup_commands.app, name="backup")
+app.add_typer(economy_commands.app, name="economy")
 app.add_typer(genesis_commands.app, name="genesis")
 app.add_typer(keys_commands.app, name="keys")
 app.add_typer(mesh_commands.app, name="mesh")

@@ -18,6 +18,7 @@ COMMANDS = (
     "load",
     "bench",
     "curves",
+    "economy figures",
     "testnet",
     "start",
     "signer",

@@ -1,0 +1,19 @@
+"""`step-node economy`: the economy of a chain, recomputed by whoever wants to."""
+
+from __future__ import annotations
+
+import typer
+
+from step_node.cli import economy_figures_command
+
+app = typer.Typer(no_args_is_help=True, help="The economy of a chain: recompute what its nodes say.")
+
+
+@app.callback()
+def economy() -> None:
+    """The economy of a chain: recompute what its nodes say."""
+
+
+app.command("figures", epilog="Example: step-node economy figures --genesis genesis.json")(
+    economy_figures_command.print_figures
+)
