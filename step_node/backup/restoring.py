@@ -16,18 +16,19 @@ nothing before all that the key can have signed since is final.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from consensus.commit import InvalidCommit
 from consensus.messages import Commit
-from consensus.wire import WireError, decode, encode
+from consensus.wire import WireError, decode
 from step_node.backup.files import DamagedFile, copy_file, read_file, require_space
 from step_node.backup.manifest import BackupError, BackupFile, Manifest, StateCopy
+from step_node.backup.replaying import take_state
 from step_node.backup.settings import with_storage
-from step_node.backup.verifying import Damage, read_chunk, read_index, read_segment, state_reader, verify_backup
+from step_node.backup.verifying import Damage, read_segment, verify_backup
 from step_node.batch.batch import Batch, MalformedBatch, decode_batch
 from step_node.chain.chain import COMMIT_BYTES_MAX, Chain
 from step_node.chain.genesis import Genesis, load_genesis
@@ -48,10 +49,9 @@ from step_node.signing.interchange import read_interchange
 from step_node.signing.key_file import create_key_file
 from step_node.signing.keystore import keystore_address, new_private_key
 from step_node.snapshot.audit import add_up_state
-from step_node.snapshot.chunks import stored_records
 from step_node.snapshot.initial_state import initialise_store
 from step_node.snapshot.validator_sets import ValidatorSetLinks
-from step_node.storage.interface import RestoredState, Storage, StoredBatch
+from step_node.storage.interface import Storage
 from step_node.storage.open import MongoSettings, find_store, open_storage
 
 Progress = Callable[[str, int, int], None]
@@ -237,7 +237,7 @@ class _Restore:
             await initialise_store(storage, genesis, self._home.initial_state)
             resumed_from = (await storage.head()).chain.height or None
             if self._base is not None and resumed_from is None:
-                await self._take_state(self._base, storage)
+                await take_state(self._folder, self._base, storage, self._progress)
             chain = await Chain.open(genesis=genesis, storage=storage, clock=self._clock, known=self._vouched.get)
             await self._execute(chain, genesis)
             records = await self._require_right(chain, storage)
@@ -255,35 +255,6 @@ class _Restore:
                 ),
                 passed_over=self._damages,
             )
-
-    async def _take_state(self, state: StateCopy, storage: Storage) -> None:
-        """Take the copy of the state over, once all of it has been read and adds up."""
-        index = await run_blocking(read_index, self._folder, state)
-        reader = await run_blocking(state_reader, self._folder, state)
-        for number in range(len(state.chunks)):
-            reader.read(await run_blocking(read_chunk, self._folder, state, number))
-            self._progress("state", number + 1, 2 * len(state.chunks))
-        head = reader.head()
-        base = decode_batch(index.base_batch)
-
-        def chunks() -> Iterator[bytes]:
-            for number in range(len(state.chunks)):
-                yield read_chunk(self._folder, state, number)
-                self._progress("state", len(state.chunks) + number + 1, 2 * len(state.chunks))
-
-        await storage.restore(
-            RestoredState(
-                head=head,
-                base=StoredBatch(
-                    height=state.height,
-                    batch_hash=base.hash,
-                    timestamp_ms=base.header.timestamp_ms,
-                    batch=index.base_batch,
-                    commit=encode(index.base_commit),
-                ),
-                pages=lambda: stored_records(chunks()),
-            )
-        )
 
     async def _execute(self, chain: Chain, genesis: Genesis) -> None:
         begin = chain.head.chain.height
