@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -41,7 +41,9 @@ class BackupReplay:
         try:
             genesis = load_genesis(folder / path)
         except (GenesisError, OSError) as error:
-            raise BackupError(f"{folder / path}: {error}. Copy the chain's genesis.json over it, byte for byte") from error
+            raise BackupError(
+                f"{folder / path}: {error}. Copy the chain's genesis.json over it, byte for byte"
+            ) from error
         if f"0x{genesis.hash.hex()}" != verified.manifest.genesis_hash:
             raise BackupError(
                 f"{folder / path}: is the genesis of another chain than the backup's, 0x{genesis.hash.hex()}: copy the"
@@ -56,8 +58,8 @@ class BackupReplay:
         if first == 1 or not usable:
             if manifest.base_height > 0:
                 raise BackupError(
-                    f"--from: {first}: the backup begins at height {manifest.base_height}, with a copy of the state: say"
-                    f" --from {manifest.base_height + 1}, or verify a node that has every batch since genesis"
+                    f"--from: {first}: the backup begins at height {manifest.base_height}, with a copy of the state:"
+                    f" say --from {manifest.base_height + 1}, or verify a node that has every batch since genesis"
                 )
             return None
         return max(usable, key=lambda state: state.height)
@@ -86,7 +88,7 @@ class BackupReplay:
             *(RootClaim(one.height, None, _bytes(one.state_root), one.index.path) for one in manifest.states),
         ]
 
-    async def batches(self, first: int, last: int) -> AsyncIterator[tuple[bytes, bytes]]:
+    async def batches(self, first: int, last: int) -> AsyncGenerator[tuple[bytes, bytes]]:
         """The batches from `first` to `last` with their commits. Raises `BatchRejected`."""
         for segment in self.manifest.segments:
             if segment.last_height < first or segment.first_height > last:

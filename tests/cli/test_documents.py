@@ -13,7 +13,20 @@ ROOT = Path(__file__).parent.parent.parent
 PAGES = [
     str(path.relative_to(ROOT)) for pattern in ("*.md", "docs/**/*.md", "configs/*.md") for path in ROOT.glob(pattern)
 ]
-GROUPS = ("account", "admin", "backup", "config", "genesis", "keys", "mesh", "proof", "store", "upgrade", "validator")
+GROUPS = (
+    "account",
+    "admin",
+    "backup",
+    "config",
+    "economy",
+    "genesis",
+    "keys",
+    "mesh",
+    "proof",
+    "store",
+    "upgrade",
+    "validator",
+)
 
 
 @pytest.mark.parametrize("page", PAGES)

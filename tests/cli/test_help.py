@@ -41,6 +41,7 @@ COMMANDS = (
     "backup create",
     "backup verify",
     "backup restore",
+    "economy verify",
     "keys new",
     "keys show",
     "keys import",

@@ -8,6 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Final, Protocol
 
+from pydantic import BaseModel
+
 from step_node.amounts import step_text
 from step_node.economy.verifying.replay import Replay
 from step_node.economy.verifying.spooled import SpooledRecords, differences
@@ -122,7 +124,7 @@ class LevelCountsClaim:
         """See `Claim`."""
         made = await replay.storage.level_counts()
         return [
-            Difference(self.height, f"{what} triangles at level {level}" if what != "clicks" else what, said, mine)
+            Difference(self.height, f"{what}{'' if what == 'clicks' else ' triangles'} at level {level}", said, mine)
             for level in sorted({*self.counts, *made})
             for what, said, mine in _differing("", self.counts.get(level, _NONE), made.get(level, _NONE))
         ]
@@ -154,15 +156,17 @@ _NONE: Final = LevelCounts()
 
 def _differing(whose: str, said: object, made: object) -> Iterator[tuple[str, str | None, str | None]]:
     """The fields of two records that are not the same, with what each has there."""
-    if hasattr(type(made), "model_fields"):
-        names = list(type(made).model_fields)
-    else:
-        names = [field.name for field in fields(made)]  # type: ignore[arg-type]  # all records are dataclasses
-    for name in names:
+    for name in _field_names(made):
         theirs, ours = getattr(said, name), getattr(made, name)
         if theirs != ours:
             what = name.removesuffix("_ustep").replace("_", " ")
             yield f"{whose} {what}".strip(), _shown(name, theirs), _shown(name, ours)
+
+
+def _field_names(record: object) -> list[str]:
+    if isinstance(record, BaseModel):
+        return list(type(record).model_fields)
+    return [field.name for field in fields(record)]  # type: ignore[arg-type]  # all other records are dataclasses
 
 
 def _shown(name: str, value: object) -> str:

@@ -84,11 +84,11 @@ class Replay:
         await self._chain.finalise(judged, commit)
         self.proofs += len(batch.proofs)
         if height % PRUNED_EVERY_BATCHES == 0:
-            await self._let_go(height - PRUNED_EVERY_BATCHES)
+            await self._let_go(height - PRUNED_EVERY_BATCHES + 1)
         return judged
 
     async def _let_go(self, below: int) -> None:
-        for what in (Prunable.HISTORIES, Prunable.BATCHES):
+        for what in (Prunable.BATCHES, Prunable.HISTORIES):
             while await self.storage.prune(what, below=below):
                 pass
 

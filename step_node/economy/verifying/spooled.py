@@ -17,7 +17,7 @@ from step_node.ledger.records import Record, TriangleState, records_bytes
 from step_node.ledger.state import StateHead
 from step_node.storage.interface import RecordSink, StoredBatch
 
-Value: TypeAlias = "int | str | bytes | float | None | tuple[Value, ...]"
+Value: TypeAlias = "int | str | bytes | float | tuple[Value, ...] | None"
 
 READ_BYTES: Final = 1_048_576
 RECORD_BYTES_MAX: Final = 65_536
@@ -129,6 +129,6 @@ def _shown_record(record: tuple[Value, ...]) -> str:
 def _shown(field: str, value: Value) -> str:
     if field == "balance" and isinstance(value, int) and value >= 0:
         return f"{step_text(value)} STEP"
-    if field == "state" and value in list(TriangleState):
+    if field == "state" and isinstance(value, int) and value in list(TriangleState):
         return TriangleState(value).name.lower()
     return f"0x{value.hex()}" if isinstance(value, bytes) else str(value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -69,7 +69,7 @@ class StoreWitness:
             RecordsClaim(records, folder),
         ]
 
-    async def batches(self, first: int, last: int) -> AsyncIterator[tuple[bytes, bytes]]:
+    async def batches(self, first: int, last: int) -> AsyncGenerator[tuple[bytes, bytes]]:
         """The batches from `first` to `last` with their commits. Raises `BatchRejected`, `StorageUnavailable`."""
         at = first
         while at <= last:
@@ -92,9 +92,7 @@ class StoreWitness:
             found.append(("batch time in the store", stored.timestamp_ms, header.timestamp_ms))
         balances = pack_balances(judged.transition.operation_receipts)
         if stored.operation_balances != balances:
-            found.append(
-                ("balances after operations", f"0x{stored.operation_balances.hex()}", f"0x{balances.hex()}")
-            )
+            found.append(("balances after operations", f"0x{stored.operation_balances.hex()}", f"0x{balances.hex()}"))
         said = {receipt.proof_id: receipt for receipt in await self._receipts(judged)}
         for receipt in judged.transition.receipts:
             found += _receipt_differences(said.get(receipt.proof_id), receipt)

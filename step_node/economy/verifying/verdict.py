@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -42,7 +43,7 @@ class Verdict:
 
 async def verify(
     replay: Replay,
-    batches: AsyncIterator[tuple[bytes, bytes]],
+    batches: AsyncGenerator[tuple[bytes, bytes]],
     claims: Iterable[Claim],
     *,
     last: int,
@@ -66,18 +67,19 @@ async def verify(
 
     await hold_against(first - 1)
     try:
-        async for batch, commit in batches:
-            judged = await replay.take(batch, commit)
-            height = judged.batch.header.height
-            if compare is not None:
-                verdict.differences += await compare(judged)
-            await hold_against(height)
-            progress("batches", height - first + 1, last - first + 1)
-            if height == last or len(verdict.differences) >= DIFFERENCES_MAX:
-                break
-        else:
-            if replay.head.chain.height < last:
-                raise BatchRejected(replay.head.chain.height + 1, "is missing: nobody gave it")
+        async with aclosing(batches):
+            async for batch, commit in batches:
+                judged = await replay.take(batch, commit)
+                height = judged.batch.header.height
+                if compare is not None:
+                    verdict.differences += await compare(judged)
+                await hold_against(height)
+                progress("batches", height - first + 1, last - first + 1)
+                if height == last or len(verdict.differences) >= DIFFERENCES_MAX:
+                    break
+            else:
+                if replay.head.chain.height < last:
+                    raise BatchRejected(replay.head.chain.height + 1, "is missing: nobody gave it")
     except BatchRejected as error:
         verdict.rejected = error
     verdict.head, verdict.proofs = replay.head, replay.proofs

@@ -1,0 +1,118 @@
+"""`step-node economy verify`: a chain executed again, and held against what a node or a backup says of it."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from step_node.cli.output import print_json
+from step_node.cli.progress_lines import ProgressLines
+
+if TYPE_CHECKING:
+    from step_node.economy.verifying.verdict import Verdict
+
+
+def verify(
+    home: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Verify the store of this home; its node may run.")
+    ] = None,
+    backup: Annotated[Path | None, typer.Option(metavar="DIR", help="Verify this backup.")] = None,
+    first: Annotated[int, typer.Option("--from", min=1, metavar="HEIGHT", help="The first batch to execute.")] = 1,
+    last: Annotated[
+        int | None, typer.Option("--to", min=1, metavar="HEIGHT", help="The last one.  [default: the last there is]")
+    ] = None,
+    genesis: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Your genesis.json of the chain: the other must be the same."),
+    ] = None,
+    trusts_quorums: Annotated[
+        bool,
+        typer.Option("--trust-quorums", help="Do not recover the signatures of proofs: a quorum has signed the batch."),
+    ] = False,
+    scratch: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Where the state is made, and taken away again.  [default: a temporary one]"),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, and no progress.")] = False,
+) -> None:
+    """Execute a chain again from its first batch by the rules, and say whether what is said of it is so.
+
+    Every batch must be signed by a quorum, find the state root that it names and give the receipts that it commits to;
+    then supply, every balance and triangle, the counts by level and the receipts of a store are held against what the
+    batches make, and of a backup each copy of the state. Whatever differs is named.
+
+    A thousand proofs take about a second. The state is made in memory, that of a long chain in a scratch directory.
+
+    Exit status: 0 all is so; 1 something differs, a batch is not right, or it cannot be told, and the error says why.
+    """
+    import trio
+
+    from step_node.cli.economy_sources import Wishes, verify_backup_chain, verify_home
+    from step_node.cli.error_lines import CommandError
+    from step_node.home.config import LogConfig
+    from step_node.node.logging import logging_set_up
+
+    if (home is None) == (backup is None):
+        raise typer.BadParameter("give --home or --backup, one of them")
+    if last is not None and last < first:
+        raise CommandError(f"--to: {last}: must be at least --from, {first}")
+    progress = ProgressLines(quiet=as_json)
+    wishes = Wishes(first, last, genesis, trusts_quorums, scratch, progress)
+    with logging_set_up(LogConfig()):
+        if home is not None:
+            verdict = trio.run(partial(verify_home, home, wishes))
+        else:
+            assert backup is not None
+            verdict = trio.run(partial(verify_backup_chain, backup, wishes))
+    progress.end()
+    _tell(verdict, str(home or backup), as_json=as_json)
+    if not verdict.holds:
+        raise typer.Exit(1)
+
+
+def _tell(verdict: Verdict, name: str, *, as_json: bool) -> None:
+    from step_node.amounts import step_text
+    from step_node.ledger.commitment import state_root
+
+    chain, root = verdict.head.chain, f"0x{state_root(verdict.head.lanes).hex()}"
+    if as_json:
+        print_json(
+            {
+                "source": name,
+                "holds": verdict.holds,
+                "from": verdict.first,
+                "to": chain.height,
+                "batchHash": f"0x{chain.batch_hash.hex()}",
+                "stateRoot": root,
+                "proofs": verdict.proofs,
+                "minted": step_text(chain.minted_ustep),
+                "balances": step_text(chain.balances_ustep),
+                "stakes": step_text(chain.stakes_ustep),
+                "burnt": step_text(chain.burnt_ustep),
+                "compared": verdict.matched,
+                "rejected": None if verdict.rejected is None else str(verdict.rejected),
+                "differences": [
+                    {"height": one.height, "what": one.what, "said": one.said, "recomputed": one.recomputed}
+                    for one in verdict.differences
+                ],
+            }
+        )
+        return
+    for difference in verdict.differences:
+        typer.echo(f"differs: {difference}", err=True)
+    if verdict.rejected is not None:
+        typer.echo(f"rejected: {verdict.rejected}", err=True)
+    if not verdict.holds:
+        wrong = len(verdict.differences) + (verdict.rejected is not None)
+        typer.echo(f"{name} DOES NOT HOLD: {wrong} named above; executed from {verdict.first} to {chain.height}")
+        return
+    compared = ", ".join(f"{count} {subject}" for subject, count in verdict.matched.items())
+    typer.echo(
+        f"{name} holds: batches {verdict.first} to {chain.height} executed again, {verdict.proofs} proofs;"
+        f" {step_text(chain.minted_ustep)} STEP minted = {step_text(chain.balances_ustep)} in balances +"
+        f" {step_text(chain.stakes_ustep)} staked + {step_text(chain.burnt_ustep)} burnt; compared:"
+        f" {compared or 'nothing'}; state root {root}"
+    )
