@@ -49,6 +49,10 @@ class LedgerTransition:
     validator_changes: tuple[ValidatorChange, ...] = ()
     validator_rewards_ustep: Mapping[bytes, int] = field(default_factory=dict)
     """What the validators have earned from the batch before, by address, paid to their owners."""
+    balances_before_ustep: Mapping[bytes, int] = field(default_factory=dict)
+    """What the accounts that the batch changes had before it; 0 of those that are new. For whoever checks the batch."""
+    clicks_before: Mapping[int, int] = field(default_factory=dict)
+    """How often the triangles that it changes had been clicked before it, by id; those that it made are not there."""
 
     @classmethod
     def of(
@@ -63,6 +67,8 @@ class LedgerTransition:
             execution.operation_receipts,
             lives,
             execution.validator_rewards_ustep,
+            execution.balances_before_ustep,
+            execution.clicks_before,
         )
 
 

@@ -77,6 +77,23 @@ class LedgerExecution:
         """What was minted to the owners for the batch before, by validator."""
         return self._validator_rewards_ustep
 
+    @property
+    def balances_before_ustep(self) -> Mapping[bytes, int]:
+        """What the accounts that have changed so far had in the state; 0 of those that are new."""
+        before = self._before.accounts
+        return {address: 0 if (old := before[address]) is None else old.balance_ustep for address in self._accounts}
+
+    @property
+    def clicks_before(self) -> Mapping[int, int]:
+        """How often the triangles that have changed so far had been clicked in the state; those made since are left
+        out."""
+        before, made = self._before.triangles, self._children_created
+        return {
+            triangle: 0 if (old := before[triangle]) is None else old.clicks
+            for triangle in self._triangles
+            if triangle not in made
+        }
+
     def begin(self, signers: Sequence[bytes], rewards: Mapping[bytes, int]) -> None:
         """What the last commit means: `rewards` (by validator) are minted to the owners, absences are counted."""
         self._validator_rewards_ustep = rewards
