@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 import rfc8785
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Milliseconds = Annotated[int, Field(ge=1, le=10 * 365 * 86_400_000)]
 BasisPoints = Annotated[int, Field(ge=0, le=10_000)]
+
+CHAIN_ID_PATTERN: Final = "^[a-z0-9][a-z0-9-]{0,62}$"
+ChainId = Annotated[str, Field(pattern=CHAIN_ID_PATTERN)]
+"""The name of a chain. It stands in every line that is signed, between bars, so it must not make up fields (§4)."""
 
 USTEP_PER_STEP = 1_000_000
 """Amounts are integers of micro-STEP: 6 decimals (protocol.md §3)."""

@@ -31,7 +31,7 @@ from step_node.ledger.state import StateHead
 from step_node.ledger.validators import validator_set
 from step_node.multiaddrs import MultiaddrText
 from step_node.operations.operation import FIRST_VERSION
-from step_node.parameters import USTEP_PER_STEP, Parameters
+from step_node.parameters import USTEP_PER_STEP, ChainId, Parameters
 from step_node.proofs.timestamps import format_timestamp
 from step_node.receipts.verification import Trust
 from step_node.strict_json import unique_keys
@@ -87,7 +87,7 @@ class GenesisPlan(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    chain_id: Annotated[str, Field(pattern="^[a-z0-9][a-z0-9-]{0,62}$")]
+    chain_id: ChainId
     genesis_time_ms: int
     protocol_version: int | None = None
     """The version of the rules that the chain begins with; without it, the first."""

@@ -13,6 +13,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, Final, TypeAlias, TypeGuard, TypeVar
 
 from step_node.client.errors import UnreadableAnswer
+from step_node.parameters import CHAIN_ID_PATTERN
 from step_node.proofs.timestamps import parse_timestamp
 from step_node.strict_json import is_nested_deeper
 
@@ -22,10 +23,6 @@ T = TypeVar("T")
 
 NESTING_MAX: Final = 32
 """How deep arrays and objects of an answer may stand in one another; a map's features are 8 deep."""
-
-
-_CHAIN_ID: Final = re.compile("[a-z0-9][a-z0-9-]{0,62}")
-"""As genesis has it. It stands in what is signed, so a node's word for it must not make up the fields that follow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +68,7 @@ class NodeRules:
 
 def is_chain_id(told: object) -> TypeGuard[str]:
     """Whether this may stand in what is signed."""
-    return isinstance(told, str) and _CHAIN_ID.fullmatch(told) is not None
+    return isinstance(told, str) and re.fullmatch(CHAIN_ID_PATTERN, told) is not None
 
 
 def _chain_id(told: object) -> str:

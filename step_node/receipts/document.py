@@ -34,6 +34,7 @@ from step_node.batch.batch import RECEIPTS_MAX
 from step_node.errors import describe_validation_error
 from step_node.ledger.records import TriangleState
 from step_node.operations.operation import PROTOCOL_VERSION_MAX
+from step_node.parameters import ChainId
 from step_node.proofs.timestamps import parse_timestamp
 
 RECEIPT_VERSION: Final = "STEP-RECEIPT-v1"
@@ -160,7 +161,7 @@ class PathPart(_Part):
 class HeaderPart(_Part):
     """A batch's header; its fields are those of `BatchHeader`."""
 
-    chain_id: Annotated[str, Field(pattern="^[a-z0-9][a-z0-9-]{0,62}$")]
+    chain_id: ChainId
     protocol_version: Annotated[_Integer, Field(ge=1, le=PROTOCOL_VERSION_MAX)]
     height: Annotated[_Integer, Field(ge=1)]
     round: Round

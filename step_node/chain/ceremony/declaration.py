@@ -15,7 +15,7 @@ from step_node.chain.genesis import GenesisPlan, GenesisValidator
 from step_node.crypto.eip191 import BadSignature, digest, recover_address, sign
 from step_node.errors import StepNodeError
 from step_node.multiaddrs import named_peer
-from step_node.parameters import USTEP_PER_STEP
+from step_node.parameters import USTEP_PER_STEP, ChainId
 
 SignatureText = Annotated[str, Field(pattern="^0x[0-9a-fA-F]{130}$")]
 
@@ -29,7 +29,7 @@ class Declaration(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    chain_id: Annotated[str, Field(pattern="^[a-z0-9][a-z0-9-]{0,62}$")]
+    chain_id: ChainId
     plan: Annotated[str, Field(pattern="^0x[0-9a-fA-F]{64}$")]
     validator: GenesisValidator
     signature: SignatureText
