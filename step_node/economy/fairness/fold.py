@@ -105,8 +105,13 @@ class EpochFold:
 
     @property
     def is_heavy(self) -> bool:
-        """Whether there are so many payments that they should be summed (`take_payments`) before more are added."""
+        """Whether there are so many payments that they should be summed (`take_payments`)."""
         return self._rows >= ROWS_MAX
+
+    @property
+    def is_full(self) -> bool:
+        """Whether they must be, before more are added."""
+        return self._rows >= 2 * ROWS_MAX
 
     def add(self, step: BatchStep) -> None:
         """Take in the next batch."""

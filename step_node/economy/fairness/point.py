@@ -14,15 +14,15 @@ from typing import Any
 
 import msgpack
 
+from consensus.evidence import InvalidEvidence
 from step_node.batch.batch import Batch
 from step_node.chain.judging import JudgedBatch, signers_of
-from step_node.errors import InvariantBroken
 from step_node.ledger.evidence import offence_in
 from step_node.ledger.records import ValidatorRecord, ValidatorState, records_bytes
 from step_node.ledger.rewards import validator_rewards_ustep
 from step_node.ledger.state import Receipt, StateHead
 from step_node.ledger.validators import ValidatorSheet, validator_set
-from step_node.operations.operation import Transfer, UpgradeOperation, decode_operation
+from step_node.operations.operation import OperationRefused, Transfer, UpgradeOperation, decode_operation
 from step_node.parameters import USTEP_MAX
 
 
@@ -120,16 +120,20 @@ def _validators_after(
     there = replace(head, chain=chain, validators=before.validators)
     sheet = ValidatorSheet(there, timestamp_ms=batch.header.timestamp_ms)
     sheet.note_signers(signers)
-    for piece in batch.evidence:
-        offence = offence_in(piece, chain_id=batch.header.chain_id, parameters=head.parameters)
-        refused = sheet.try_offence(offence)
-        if isinstance(refused, str):
-            raise InvariantBroken(f"evidence in the final batch at height {batch.header.height} is refused: {refused}")
-    for encoded in batch.operations:
-        operation = decode_operation(encoded)
-        if not isinstance(operation, Transfer | UpgradeOperation):
-            # That the owner can pay was asked when the batch was judged.
-            sheet.apply_operation(operation, USTEP_MAX)
+    try:
+        for piece in batch.evidence:
+            refused = sheet.try_offence(
+                offence_in(piece, chain_id=batch.header.chain_id, parameters=head.parameters)
+            )
+            if isinstance(refused, str):
+                raise InvalidPoint(f"height {batch.header.height}: evidence of a final batch is refused: {refused}")
+        for encoded in batch.operations:
+            operation = decode_operation(encoded)
+            if not isinstance(operation, Transfer | UpgradeOperation):
+                # That the owner can pay was asked when the batch was judged.
+                sheet.apply_operation(operation, USTEP_MAX)
+    except (InvalidEvidence, OperationRefused) as error:
+        raise InvalidPoint(f"height {batch.header.height}: a part of a final batch is refused: {error}") from error
     sheet.end_batch()
     return sheet.records()
 

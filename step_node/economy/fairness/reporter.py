@@ -1,0 +1,303 @@
+"""The reports of a running node: each made when its epoch has ended, and kept in the side file.
+
+A batch that becomes final is added to its epoch at once, for 0.2 µs a proof. What a start, or a burst, has left out is
+read from the store, a batch at a time with pauses between, so that consensus does not feel it. An epoch's report is
+computed on a thread; once it is kept, the node goes on from there after a restart. Until then nothing of the epoch is
+pruned, so a report that was cut short is made again.
+
+What goes wrong here is told in the log and costs reports, never the node: nothing that is decided needs them.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import structlog
+import trio
+
+from step_node.batch.batch import Batch, MalformedBatch, decode_batch
+from step_node.chain.chain import Chain
+from step_node.chain.judging import JudgedBatch
+from step_node.economy.fairness.drift import COMPARED_EPOCHS, Drift, Headline, compared_with, drift_of
+from step_node.economy.fairness.fold import EpochFold, Sums, TooManyAccounts, summed
+from step_node.economy.fairness.income import Payments
+from step_node.economy.fairness.kept import InvalidKeptEpoch, KeptEpoch, Lacking
+from step_node.economy.fairness.point import BatchStep, ChainPoint, InvalidPoint
+from step_node.economy.side_file import EconomyFileError, EpochReport
+from step_node.ledger.state import Receipt, StateHead
+from step_node.offload import run_blocking
+from step_node.storage.interface import StorageUnavailable
+
+EPOCH_BATCHES_MAX: Final = 100_000
+"""On a chain with longer epochs there are no reports: after a restart too much would be read again, and pruning would
+wait for too long."""
+
+ENDED_MAX: Final = 4
+"""Epochs that wait for their reports. While there are so many, further batches are left to be read from the store."""
+
+READ_PAUSE_MS: Final = 1.0
+READ_PAUSE_PER_PROOF_MS: Final = 0.15
+"""Reading a batch takes some 0.04 ms a proof; with such pauses it takes a fifth of a core at most."""
+
+RETRY_SECONDS: Final = 10.0
+"""After which a store or a side file that does not answer is tried again."""
+
+log = structlog.get_logger("fairness")
+
+
+class ReportFile(Protocol):
+    """What the side file is to reports."""
+
+    async def keep_report(self, epoch: int, body: bytes) -> None: ...
+
+    async def report(self, epoch: int) -> bytes | None: ...
+
+    async def reports(self, *, before: int, limit: int) -> Sequence[EpochReport]: ...
+
+
+@dataclass(slots=True, eq=False)
+class _Epoch:
+    """An epoch and what was summed of it. Without a `fold` it has no report, because of `lacking`."""
+
+    fold: EpochFold | None
+    lacking: Lacking
+    sums: Sums | None = None
+    end: ChainPoint | None = None
+    kept: KeptEpoch | None = None
+
+
+class FairnessReporter:
+    """See the module's docstring. To be used from the event loop; `run` once."""
+
+    def __init__(self, chain: Chain, file: ReportFile) -> None:
+        self._chain = chain
+        self._storage = chain.storage.for_strangers()
+        self._file = file
+        self._epoch_batches = chain.parameters.epoch_batches
+        self._point: ChainPoint | None = None
+        self._epoch = _Epoch(None, Lacking.BEGUN_WITHIN)
+        self._ended: deque[_Epoch] = deque()
+        self._kept_height = 0
+        self._is_file_failing = False
+        self._news = trio.Event()
+        self._headlines: dict[int, Headline] = {}
+        self.latest: Headline | None = None
+        """The figures of the last epoch that has a report here."""
+        self.drift: Drift | None = None
+        """How far it is from those before it."""
+
+    @property
+    def makes_reports(self) -> bool:
+        """Whether this chain's epochs are short enough for reports."""
+        return self._epoch_batches <= EPOCH_BATCHES_MAX
+
+    def needed_from(self) -> int | None:
+        """The lowest height whose batch is still wanted; None if none is, or if the side file takes no reports anyway:
+        then it is not waited for with pruning."""
+        if not self.makes_reports or self._is_file_failing:
+            return None
+        return 1 if self._point is None else self._kept_height + 1
+
+    # --- what the node tells ------------------------------------------------------------------------------------------
+
+    def after_batch(self, judged: JudgedBatch) -> None:
+        """Take in a batch that has become final; unless it is not the next one: that is read from the store."""
+        if self._point is None:
+            return
+        fold = self._epoch.fold
+        has_room = len(self._ended) < ENDED_MAX and (fold is None or not fold.is_full)
+        if judged.batch.header.height == self._point.height + 1 and has_room:
+            self._take(BatchStep.of(judged))
+        if self._ended or self._is_behind or (fold is not None and fold.is_heavy):
+            self._news.set()
+
+    def jumped(self) -> None:
+        """The chain stands elsewhere, without the batches between."""
+        if self._point is not None:
+            self._begin_at(ChainPoint.of(self._chain.head))
+
+    # --- what others ask ----------------------------------------------------------------------------------------------
+
+    async def kept(self, epoch: int) -> KeptEpoch | None:
+        """What is kept of an epoch; None if nothing is. Raises `EconomyFileError`."""
+        body = await self._file.report(epoch)
+        return None if body is None else _decoded(epoch, body)
+
+    async def headlines(self, *, before: int, limit: int) -> list[Headline]:
+        """Of the last reports of epochs below `before`, newest first. Raises `EconomyFileError`."""
+        found = await self._file.reports(before=before, limit=limit)
+        kept = (_decoded(one.epoch, one.body) for one in found)
+        return [one.headline for one in kept if one is not None and one.headline is not None]
+
+    async def with_drift(self, headlines: Sequence[Headline]) -> list[tuple[Headline, Drift | None]]:
+        """Each of them with its drift. They are of epochs that follow one another, newest first.
+
+        Raises `EconomyFileError`.
+        """
+        if not headlines:
+            return []
+        earlier = await self.headlines(before=headlines[-1].epoch, limit=COMPARED_EPOCHS)
+        by_epoch = {one.epoch: one for one in (*headlines, *earlier)}
+        return [(one, drift_of(one, by_epoch)) for one in headlines]
+
+    # --- at work ------------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Make reports until cancelled."""
+        if not self.makes_reports:
+            log.info("epochs are too long for reports of fairness", epoch_batches=self._epoch_batches)
+            return
+        while True:
+            try:
+                await self._work()
+            except (StorageUnavailable, EconomyFileError) as error:
+                self._is_file_failing = isinstance(error, EconomyFileError)
+                log.warning("reports of fairness are put off", reason=str(error))
+                await trio.sleep(RETRY_SECONDS)
+
+    async def _work(self) -> None:
+        if self._point is None:
+            await self._begin()
+        while True:
+            fold = self._epoch.fold
+            if self._ended:
+                await self._report(self._ended[0])
+            elif fold is not None and fold.is_heavy:
+                await self._sum_up(self._epoch, fold)
+            elif self._is_behind:
+                await self._read_next()
+            else:
+                self._news = trio.Event()
+                await self._news.wait()
+
+    @property
+    def _is_behind(self) -> bool:
+        return self._point is not None and self._point.height < self._chain.head.chain.height
+
+    async def _begin(self) -> None:
+        """Go on from the last epoch that is kept, or from genesis where the store has all; else with the next epoch."""
+        ended_epochs = self._chain.head.chain.height // self._epoch_batches
+        found = await self._file.reports(before=ended_epochs + 1, limit=COMPARED_EPOCHS + 1)
+        kept = [one for one in (_decoded(report.epoch, report.body) for report in found) if one is not None]
+        for one in reversed(kept):
+            if one.headline is not None:
+                self._note(one.headline)
+        past = await self._storage.kept()
+        has_from = max(past.batches_from, past.histories_from)
+        head = ChainPoint.of(self._chain.head)
+        start = kept[0].point if kept else ChainPoint.of(self._chain.genesis.head())
+        if start.height == head.height or has_from > start.height + 1:
+            start = head
+        if start.height < head.height:
+            log.info("batches are read again for the report of their epoch", batches=head.height - start.height)
+        self._begin_at(start)
+
+    def _begin_at(self, point: ChainPoint) -> None:
+        self._ended.clear()
+        self._point, self._kept_height = point, point.height
+        self._epoch = self._epoch_from(point)
+        self._news.set()
+
+    def _epoch_from(self, point: ChainPoint) -> _Epoch:
+        if point.height % self._epoch_batches:
+            return _Epoch(None, Lacking.BEGUN_WITHIN)
+        fold = EpochFold(point, chain_id=self._chain.chain_id, epoch_batches=self._epoch_batches)
+        return _Epoch(fold, Lacking.NOTHING)
+
+    def _take(self, step: BatchStep) -> None:
+        if self._epoch.fold is not None:
+            self._epoch.fold.add(step)
+        self._point = step.after
+        if step.after.height % self._epoch_batches == 0:
+            self._epoch.end = step.after
+            self._ended.append(self._epoch)
+            self._epoch = self._epoch_from(step.after)
+
+    async def _read_next(self) -> None:
+        """Take in the next batch from the store, unless it has come from elsewhere meanwhile."""
+        point = self._point
+        if point is None:
+            return
+        height = point.height + 1
+        try:
+            stored = await self._storage.batches(height, 1)
+            if not stored:
+                raise InvalidPoint("the store does not have it any more")
+            batch = await run_blocking(decode_batch, stored[0].batch)
+            receipts = await self._storage.receipts([proof.proof_id for proof in batch.proofs])
+            step = await run_blocking(_step, point, batch, receipts, self._chain.head)
+        except (InvalidPoint, MalformedBatch) as error:
+            log.error("the reports of fairness have a gap: a batch cannot be read", height=height, reason=str(error))
+            if self._point is point:
+                self._begin_at(ChainPoint.of(self._chain.head))
+            return
+        if self._point is point:
+            self._take(step)
+        await trio.sleep((READ_PAUSE_MS + READ_PAUSE_PER_PROOF_MS * len(batch.proofs)) / 1000)
+
+    async def _sum_up(self, epoch: _Epoch, fold: EpochFold) -> None:
+        try:
+            epoch.sums = await run_blocking(summed, fold.take_payments(), epoch.sums)
+        except TooManyAccounts:
+            epoch.fold, epoch.lacking = None, Lacking.TOO_MANY_ACCOUNTS
+
+    async def _report(self, epoch: _Epoch) -> None:
+        """Make the report of the epoch that ended first, and keep it."""
+        end = epoch.end
+        if end is None:
+            raise ValueError("the epoch has not ended")
+        if epoch.kept is None:
+            if epoch.fold is None:
+                epoch.kept = KeptEpoch(end, lacking=epoch.lacking)
+            else:
+                epoch.kept = await run_blocking(_made, epoch.fold, epoch.fold.take_payments(), epoch.sums)
+                epoch.fold = epoch.sums = None
+        number = end.height // self._epoch_batches
+        await self._file.keep_report(number, epoch.kept.encoded())
+        self._is_file_failing = False
+        if not self._ended or self._ended[0] is not epoch:
+            return  # The chain has jumped meanwhile.
+        self._ended.popleft()
+        self._kept_height = end.height
+        headline = epoch.kept.headline
+        if headline is None:
+            log.info("an epoch has no report of fairness", epoch=number, reason=epoch.kept.lacking.value)
+            return
+        self._note(headline)
+        log.info(
+            "the fairness of an epoch is reported",
+            epoch=number,
+            accounts=headline.accounts,
+            income_gini_ppm=headline.income_gini_ppm,
+            report=headline.report_hash,
+        )
+
+    def _note(self, headline: Headline) -> None:
+        self.latest, self.drift = headline, drift_of(headline, self._headlines)
+        self._headlines[headline.epoch] = headline
+        wanted = compared_with(headline.epoch + 1)
+        self._headlines = {epoch: one for epoch, one in self._headlines.items() if epoch in wanted}
+
+
+def _step(point: ChainPoint, batch: Batch, receipts: Sequence[Receipt], head: StateHead) -> BatchStep:
+    if len(receipts) != len(batch.proofs):
+        raise InvalidPoint(f"height {batch.header.height}: the store has {len(receipts)} receipts of its proofs")
+    return BatchStep.read(point, batch, sorted(receipts, key=lambda receipt: receipt.index), head)
+
+
+def _made(fold: EpochFold, payments: list[Payments], before: Sums | None) -> KeptEpoch:
+    try:
+        return KeptEpoch.of(fold.report(summed(payments, before)), fold.point)
+    except TooManyAccounts:
+        return KeptEpoch(fold.point, lacking=Lacking.TOO_MANY_ACCOUNTS)
+
+
+def _decoded(epoch: int, body: bytes) -> KeptEpoch | None:
+    try:
+        return KeptEpoch.decoded(body)
+    except InvalidKeptEpoch as error:
+        log.warning("what is kept of an epoch's fairness cannot be used", epoch=epoch, reason=str(error))
+        return None
