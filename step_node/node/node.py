@@ -24,6 +24,7 @@ from step_node.api.submissions.intake import Intake
 from step_node.api.web_app import WebApp
 from step_node.batch.batch import Batch
 from step_node.chain.judging import JudgedBatch
+from step_node.economy.fairness.reporter import FairnessReporter
 from step_node.engine.doppelganger import DoppelgangerWatch
 from step_node.engine.driver import ConsensusDriver
 from step_node.engine.hooks import ConsensusHooks
@@ -231,7 +232,9 @@ class Node:
             metrics=self._metrics,
             joiner=joiner,
         )
-        self.pruner = Pruner(parts.storage, parts.retention, needed_from=self._needed_for_snapshots)
+        self.fairness = FairnessReporter(parts.chain, parts.economy_file)
+        """Who got how much in each epoch."""
+        self.pruner = Pruner(parts.storage, parts.retention, needed_from=self._needed_from)
         """What lets go of the past, as the operator wants it."""
         self.overview = HealthOverview(
             own=self._own,
@@ -287,6 +290,7 @@ class Node:
             task_status.started()
             nursery.start_soon(self._sync.run)
             nursery.start_soon(self._expire)
+            nursery.start_soon(self.fairness.run)
             nursery.start_soon(self.pruner.run)
             if self._parts.signer is not None:
                 nursery.start_soon(self._parts.signer.run)
@@ -401,10 +405,12 @@ class Node:
         )
         return server, joiner
 
-    def _needed_for_snapshots(self) -> int | None:
-        """Whoever joins from a snapshot of this node's fetches the batches after it."""
+    def _needed_from(self) -> int | None:
+        """Whoever joins from a snapshot of this node's fetches the batches after it; and reports are made of some."""
         snapshots = self._parts.snapshots
-        return None if snapshots is None else min((one.height for one in snapshots.snapshots()), default=None)
+        heights = [] if snapshots is None else [one.height for one in snapshots.snapshots()]
+        reported = self.fairness.needed_from()
+        return min(heights if reported is None else [*heights, reported], default=None)
 
     async def _listen(self, watch: DoppelgangerWatch) -> None:
         """Begin to watch at the head, and let the driver sign once the operator's time of listening is over.
@@ -502,6 +508,7 @@ class Node:
     async def _restored(self) -> None:
         self._diary.height_begins()
         self.feed.jumped(self._chain.head.chain.height)
+        self.fairness.jumped()
         self._follow_set()
         await self._settlement.after_jump()
         await self._storage_watch.when_available(self.pruner.begin)
@@ -531,6 +538,7 @@ class Node:
     async def _finalised(self, judged: JudgedBatch) -> None:
         self._diary.height_begins()
         self.feed.finalised(judged)
+        self.fairness.after_batch(judged)
         if self._parts.traces is not None:
             batch = judged.batch
             self._parts.traces.finalised([one.proof_id for one in batch.proofs], batch.header.height, batch.hash)

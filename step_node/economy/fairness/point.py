@@ -122,9 +122,7 @@ def _validators_after(
     sheet.note_signers(signers)
     try:
         for piece in batch.evidence:
-            refused = sheet.try_offence(
-                offence_in(piece, chain_id=batch.header.chain_id, parameters=head.parameters)
-            )
+            refused = sheet.try_offence(offence_in(piece, chain_id=batch.header.chain_id, parameters=head.parameters))
             if isinstance(refused, str):
                 raise InvalidPoint(f"height {batch.header.height}: evidence of a final batch is refused: {refused}")
         for encoded in batch.operations:

@@ -94,6 +94,11 @@ class FairnessReporter:
         """Whether this chain's epochs are short enough for reports."""
         return self._epoch_batches <= EPOCH_BATCHES_MAX
 
+    @property
+    def height(self) -> int | None:
+        """That of the last batch that was taken in; None until it is known where to begin."""
+        return None if self._point is None else self._point.height
+
     def needed_from(self) -> int | None:
         """The lowest height whose batch is still wanted; None if none is, or if the side file takes no reports anyway:
         then it is not waited for with pruning."""

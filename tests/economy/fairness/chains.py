@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -11,6 +12,7 @@ from step_node.chain.chain import Chain
 from step_node.chain.judging import JudgedBatch
 from step_node.crypto.eip191 import sign
 from step_node.economy.fairness.point import ChainPoint
+from step_node.ledger.state_gates import clicks_max
 from step_node.operations.operation import Operation
 from step_node.parameters import USTEP_PER_STEP
 from step_node.proofs.proof import SignedProof
@@ -26,6 +28,9 @@ RICH_USTEP = 1_000_000 * USTEP_PER_STEP
 NAMES = validator_names(4)
 NEWCOMER, SECOND_KEY = "newcomer", "second key"
 
+CLICKS = clicks_max(10)
+"""Proofs that a triangle of the seeded level, or of one below, takes."""
+
 PLACES = {"alice": (47.3769, 8.5417), "bob": (-33.86, 151.21), "carol": (40.71, -74.0), "dave": (35.68, 139.69)}
 """Where the accounts of this chain live: no two in one triangle of level 1."""
 
@@ -38,6 +43,7 @@ class EventfulChain:
     clock: SetClock
     judged: list[JudgedBatch] = field(default_factory=list)
     points: list[ChainPoint] = field(default_factory=list)
+    proven: Counter[str] = field(default_factory=Counter)
 
     @classmethod
     async def open(cls, storage: Storage | None = None, **parameters: int) -> EventfulChain:
@@ -53,12 +59,14 @@ class EventfulChain:
         return cls(await open_chain(genesis, storage=storage, clock=clock), clock)
 
     def proofs(self, *names: str) -> list[SignedProof]:
-        now_ms = self.clock.now_ms()
-        return [
-            signed_proof(name, lat=lat, lon=lon, timestamp_ms=now_ms, nonce=f"{name}-{self.chain.next_height}")
-            for name in names
-            for lat, lon in [PLACES[name]]
-        ]
+        """One proof of each, always in the place where it lives: once a triangle is used up, in the one below."""
+        return [self._proof(name, *PLACES[name]) for name in names]
+
+    def _proof(self, name: str, lat: float, lon: float) -> SignedProof:
+        level = self.chain.parameters.seeded_level + self.proven[name] // CLICKS
+        self.proven[name] += 1
+        nonce = f"{name}-{self.chain.next_height}"
+        return signed_proof(name, lat=lat, lon=lon, level=level, timestamp_ms=self.clock.now_ms(), nonce=nonce)
 
     async def grow(
         self,

@@ -1,0 +1,289 @@
+"""Reports of a node that runs, starts again, joins late, prunes, and has trouble with its files."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from step_node.economy.fairness import reporter as reporter_module
+from step_node.economy.fairness.fold import EpochFold, summed
+from step_node.economy.fairness.kept import KeptEpoch, Lacking
+from step_node.economy.fairness.point import BatchStep, ChainPoint
+from step_node.economy.fairness.reporter import RETRY_SECONDS, FairnessReporter
+from step_node.economy.side_file import EconomyFile, EconomyFileError, EpochReport
+from step_node.storage.interface import Prunable
+from step_node.storage.memory import MemoryStorage
+from tests.economy.fairness.chains import EPOCH_BATCHES, EventfulChain
+from tests.support.chains import CHAIN_ID
+
+WAIT_SECONDS_MAX = 30.0
+
+
+def expected(eventful: EventfulChain, epoch: int) -> bytes:
+    """The epoch's report, from all of its batches at once."""
+    first = (epoch - 1) * EPOCH_BATCHES
+    fold = EpochFold(eventful.points[first], chain_id=CHAIN_ID, epoch_batches=EPOCH_BATCHES)
+    for judged in eventful.judged[first : first + EPOCH_BATCHES]:
+        fold.add(BatchStep.of(judged))
+    return fold.report(summed(fold.take_payments())).canonical_json()
+
+
+@asynccontextmanager
+async def at_work(eventful: EventfulChain, file: EconomyFile) -> AsyncIterator[FairnessReporter]:
+    """A reporter at the head of the chain; whoever grows the chain tells it."""
+    reporter = FairnessReporter(eventful.chain, file)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(reporter.run)
+        await caught_up(reporter, eventful)
+        yield reporter
+        nursery.cancel_scope.cancel()
+
+
+async def caught_up(reporter: FairnessReporter, eventful: EventfulChain) -> None:
+    """Wait until every epoch that has ended is dealt with."""
+    height = eventful.chain.head.chain.height
+    with trio.fail_after(WAIT_SECONDS_MAX):
+        ended = height // EPOCH_BATCHES * EPOCH_BATCHES
+        while reporter.height != height or (reporter.needed_from() or 0) <= ended:
+            await trio.sleep(0.001)
+
+
+async def grow(eventful: EventfulChain, reporter: FairnessReporter, *names: str) -> None:
+    reporter.after_batch(await eventful.grow(*names))
+
+
+async def reports(reporter: FairnessReporter) -> dict[int, bytes]:
+    found = await reporter.headlines(before=1_000, limit=100)
+    kept = {one.epoch: await reporter.kept(one.epoch) for one in found}
+    return {epoch: one.report for epoch, one in kept.items() if one is not None}
+
+
+@pytest.fixture
+def file() -> EconomyFile:
+    return EconomyFile.open(None, bytes(32))
+
+
+async def test_reports_are_made_while_the_chain_grows_and_are_those_of_the_batches(file: EconomyFile) -> None:
+    eventful = await EventfulChain.open()
+    async with at_work(eventful, file) as reporter:
+        for epoch in range(1, 4):
+            for _ in range(EPOCH_BATCHES):
+                await grow(eventful, reporter, "alice", "bob")
+            await caught_up(reporter, eventful)
+            assert await reports(reporter) == {one: expected(eventful, one) for one in range(1, epoch + 1)}
+        assert reporter.latest is not None
+        assert reporter.latest.epoch == 3
+        assert reporter.drift is not None
+        assert reporter.drift.compared_epochs == 2
+
+
+async def test_a_report_that_was_cut_short_is_made_again_from_the_store(file: EconomyFile) -> None:
+    eventful = await EventfulChain.open()
+    async with at_work(eventful, file) as reporter:
+        for names in (["alice"], ["bob"], ["alice"], ["carol"], ["alice", "bob"]):
+            await grow(eventful, reporter, *names)
+        await caught_up(reporter, eventful)
+    # The node is gone within the second epoch, and two batches become final without it.
+    await eventful.grow("dave")
+    await eventful.grow("alice")
+    async with at_work(eventful, file) as reporter:
+        await grow(eventful, reporter, "carol")
+        await caught_up(reporter, eventful)
+        assert await reports(reporter) == {epoch: expected(eventful, epoch) for epoch in (1, 2)}
+        assert reporter.drift is not None
+
+
+async def test_a_store_that_has_all_gives_all_reports_again_without_a_side_file(file: EconomyFile) -> None:
+    eventful = await EventfulChain.open()
+    await eventful.live_through_everything()
+    async with at_work(eventful, file) as reporter:
+        assert await reports(reporter) == {epoch: expected(eventful, epoch) for epoch in (1, 2, 3)}
+
+
+async def test_a_node_that_begins_within_an_epoch_reports_from_the_next_one_on(file: EconomyFile) -> None:
+    storage = MemoryStorage()
+    eventful = await EventfulChain.open(storage)
+    for _ in range(EPOCH_BATCHES + 2):
+        await eventful.grow("alice")
+    await storage.prune(Prunable.BATCHES, below=3)
+    async with at_work(eventful, file) as reporter:
+        for _ in range(2 + EPOCH_BATCHES):
+            await grow(eventful, reporter, "bob")
+        await caught_up(reporter, eventful)
+        assert await reports(reporter) == {3: expected(eventful, 3)}
+        begun_within = await reporter.kept(2)
+        assert begun_within is not None
+        assert begun_within.lacking is Lacking.BEGUN_WITHIN
+        assert await reporter.kept(1) is None
+    # And from there on after a restart, too: the point of the epoch without a report was kept.
+    await eventful.grow("alice")
+    async with at_work(eventful, file) as reporter:
+        for _ in range(EPOCH_BATCHES - 1):
+            await grow(eventful, reporter, "dave")
+        await caught_up(reporter, eventful)
+        assert (await reports(reporter))[4] == expected(eventful, 4)
+
+
+async def test_a_chain_that_jumps_leaves_a_gap(file: EconomyFile) -> None:
+    eventful = await EventfulChain.open()
+    async with at_work(eventful, file) as reporter:
+        await grow(eventful, reporter, "alice")
+        await eventful.grow("bob")
+        reporter.jumped()
+        for _ in range(2 + EPOCH_BATCHES):
+            await grow(eventful, reporter, "carol")
+        await caught_up(reporter, eventful)
+        assert await reports(reporter) == {2: expected(eventful, 2)}
+
+
+async def test_nothing_of_an_epoch_is_pruned_before_its_report_is_kept(file: EconomyFile) -> None:
+    eventful = await EventfulChain.open()
+    begun = FairnessReporter(eventful.chain, file)
+    assert begun.needed_from() == 1, "it has not looked yet from where on it needs them"
+    async with at_work(eventful, file) as reporter:
+        for height in range(1, 2 * EPOCH_BATCHES):
+            await grow(eventful, reporter, "alice")
+            await caught_up(reporter, eventful)
+            assert reporter.needed_from() == height // EPOCH_BATCHES * EPOCH_BATCHES + 1
+
+
+class FailingFile:
+    """A side file that takes nothing while it `fails`."""
+
+    def __init__(self, file: EconomyFile) -> None:
+        self._file = file
+        self.fails = True
+
+    async def keep_report(self, epoch: int, body: bytes) -> None:
+        if self.fails:
+            raise EconomyFileError("the side file: disk I/O error")
+        await self._file.keep_report(epoch, body)
+
+    async def report(self, epoch: int) -> bytes | None:
+        return await self._file.report(epoch)
+
+    async def reports(self, *, before: int, limit: int) -> Sequence[EpochReport]:
+        return await self._file.reports(before=before, limit=limit)
+
+
+async def test_a_side_file_that_fails_keeps_no_pruning_waiting_and_gets_the_report_later(
+    file: EconomyFile,
+    autojump_clock: MockClock,  # noqa: ARG001 - it runs by it
+) -> None:
+    eventful, failing = await EventfulChain.open(), FailingFile(file)
+    reporter = FairnessReporter(eventful.chain, failing)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(reporter.run)
+        await wait_all_tasks_blocked()
+        for _ in range(EPOCH_BATCHES):
+            await grow(eventful, reporter, "alice")
+        while reporter.needed_from() is not None:
+            await trio.sleep(0.1)
+        failing.fails = False
+        await trio.sleep(2 * RETRY_SECONDS)
+        while reporter.latest is None:
+            await trio.sleep(0.1)
+        assert await reports(reporter) == {1: expected(eventful, 1)}
+        assert reporter.needed_from() == EPOCH_BATCHES + 1
+        nursery.cancel_scope.cancel()
+
+
+async def test_batches_that_come_faster_than_reports_are_made_are_read_from_the_store(file: EconomyFile) -> None:
+    eventful = await EventfulChain.open()
+    async with at_work(eventful, file) as reporter:
+        for _ in range(7 * EPOCH_BATCHES):
+            # Without a checkpoint in which the reporter would get its turn.
+            with trio.CancelScope(shield=True):
+                judged = await eventful.grow("alice")
+            reporter.after_batch(judged)
+            assert len(reporter._ended) <= reporter_module.ENDED_MAX
+        await caught_up(reporter, eventful)
+        assert await reports(reporter) == {epoch: expected(eventful, epoch) for epoch in range(1, 8)}
+
+
+async def test_an_epoch_of_too_many_accounts_has_no_report_and_the_next_one_has(
+    file: EconomyFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("step_node.economy.fairness.fold.ACCOUNTS_MAX", 1)
+    eventful = await EventfulChain.open()
+    async with at_work(eventful, file) as reporter:
+        await grow(eventful, reporter, "alice", "bob")
+        for _ in range(2 * EPOCH_BATCHES - 1):
+            await grow(eventful, reporter, "alice")
+        await caught_up(reporter, eventful)
+        kept = await reporter.kept(1)
+        assert kept is not None
+        assert kept.lacking is Lacking.TOO_MANY_ACCOUNTS
+        assert await reports(reporter) == {2: expected(eventful, 2)}
+
+
+@pytest.mark.parametrize("accounts_max", [1, 10])
+async def test_payments_of_a_long_epoch_are_summed_while_it_goes_on(
+    file: EconomyFile, monkeypatch: pytest.MonkeyPatch, accounts_max: int
+) -> None:
+    monkeypatch.setattr("step_node.economy.fairness.fold.ROWS_MAX", 1)
+    monkeypatch.setattr("step_node.economy.fairness.fold.ACCOUNTS_MAX", accounts_max)
+    eventful = await EventfulChain.open()
+    async with at_work(eventful, file) as reporter:
+        for _ in range(EPOCH_BATCHES):
+            await grow(eventful, reporter, "alice", "bob")
+        await caught_up(reporter, eventful)
+        made = await reports(reporter)
+    assert made == ({} if accounts_max == 1 else {1: expected(eventful, 1)})
+
+
+async def test_a_chain_of_too_long_epochs_has_no_reports(file: EconomyFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reporter_module, "EPOCH_BATCHES_MAX", EPOCH_BATCHES - 1)
+    eventful = await EventfulChain.open()
+    reporter = FairnessReporter(eventful.chain, file)
+    await reporter.run()
+    reporter.after_batch(await eventful.grow("alice"))
+    assert not reporter.makes_reports
+    assert reporter.needed_from() is None
+
+
+async def test_what_cannot_be_read_in_the_side_file_counts_as_absent(file: EconomyFile) -> None:
+    eventful = await EventfulChain.open()
+    await eventful.live_through_everything()
+    await file.keep_report(3, b"no such thing")
+    async with at_work(eventful, file) as reporter:
+        assert await reporter.kept(3) is None
+        assert sorted(await reports(reporter)) == [1, 2]
+
+
+async def test_a_side_file_of_a_later_height_than_the_stores_is_used_up_to_the_store(tmp_path: Path) -> None:
+    """As after a backup of the store was restored."""
+    file = EconomyFile.open(tmp_path / "economy.sqlite", bytes(32))
+    later = await EventfulChain.open()
+    async with at_work(later, file) as reporter:
+        for _ in range(3 * EPOCH_BATCHES):
+            await grow(later, reporter, "alice")
+        await caught_up(reporter, later)
+    earlier = await EventfulChain.open()
+    for _ in range(EPOCH_BATCHES + 1):
+        await earlier.grow("alice")
+    async with at_work(earlier, file) as reporter:
+        assert reporter.latest is not None
+        assert reporter.latest.epoch == 1
+        for _ in range(EPOCH_BATCHES - 1):
+            await grow(earlier, reporter, "alice")
+        await caught_up(reporter, earlier)
+        assert (await reports(reporter))[2] == expected(earlier, 2)
+    file.close()
+
+
+async def test_what_is_kept_of_an_epoch_is_read_as_it_was_written(file: EconomyFile) -> None:
+    eventful = await EventfulChain.open()
+    await eventful.live_through_everything()
+    async with at_work(eventful, file) as reporter:
+        kept = await reporter.kept(2)
+    assert kept is not None
+    assert KeptEpoch.decoded(kept.encoded()) == kept
+    assert kept.point == eventful.points[2 * EPOCH_BATCHES]
+    alone = KeptEpoch(ChainPoint.of(eventful.chain.head), lacking=Lacking.BEGUN_WITHIN)
+    assert KeptEpoch.decoded(alone.encoded()) == alone
