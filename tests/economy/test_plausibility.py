@@ -11,10 +11,20 @@ from mesh import locate
 from step_node.economy.columns import WINDOW_PROOFS_MAX, ProofColumns
 from step_node.economy.plausibility import SIGNALS, AccountScore, Reason, account_signals
 from step_node.economy.plausibility.signals import combined
-from tests.economy.made_rows import HOUR_MS, MINUTE_MS, Row, address_of, bytes_of, columns_of
+from tests.economy.made_rows import (
+    BERLIN,
+    HOUR_MS,
+    MINUTE_MS,
+    MUNICH,
+    Row,
+    address_of,
+    bytes_of,
+    columns_of,
+    history,
+    made_window,
+)
+from tests.economy.plausibility_by_hand import score, strengths
 
-MUNICH = (48.137, 11.575)
-BERLIN = (52.52, 13.405)
 OWN = ("identical_accuracies", "machine_intervals", "no_rest", "impossible_travel")
 
 
@@ -38,13 +48,6 @@ def _newcomers(
     return [
         (first + number, from_ms + number * apart_ms, at[0], at[1] + number * 1e-6, accuracy_m or 3 + number * 0.01)
         for number in range(count)
-    ]
-
-
-def _history(rows: int = 1_200, at: tuple[float, float] = MUNICH) -> list[Row]:
-    """Proofs of one account an hour and more before those that are looked at, and one at the end of all."""
-    return [(0, number * 3_001, at[0], at[1], 4 + number % 7) for number in range(rows)] + [
-        (0, 24 * HOUR_MS, at[0], at[1], 4.0)
     ]
 
 
@@ -140,64 +143,84 @@ def test_who_proves_once_is_told_of_only_after_hours() -> None:
 
 def test_a_burst_of_newcomers_is_told_of_and_as_many_over_a_day_are_not() -> None:
     burst = _newcomers(320, MUNICH, 20 * HOUR_MS, 100)
-    reason = _reason(_history() + burst, 1_000, "newcomer_pace")
+    reason = _reason(history() + burst, 1_000, "newcomer_pace")
 
     assert reason == Reason("newcomer_pace", 9_000, 2_500, {"newcomers": 320, "usual_newcomers": 0})
     slow = _newcomers(320, MUNICH, 13 * HOUR_MS, 2 * MINUTE_MS + 7)
-    assert _reason(_history() + slow, 1_000, "newcomer_pace") is None
+    assert _reason(history() + slow, 1_000, "newcomer_pace") is None
 
 
 def test_what_is_usual_in_a_region_is_no_burst() -> None:
     usual = _newcomers(2_000, MUNICH, 12 * HOUR_MS + MINUTE_MS, 21_500)
     burst = _newcomers(150, MUNICH, 20 * HOUR_MS, 1_000, first=9_000)
 
-    assert _reason(_history() + usual + burst, 9_000, "newcomer_pace") is None
-    assert _reason(_history() + burst, 9_000, "newcomer_pace") is not None
+    assert _reason(history() + usual + burst, 9_000, "newcomer_pace") is None
+    assert _reason(history() + burst, 9_000, "newcomer_pace") is not None
+
+
+def test_of_an_even_number_of_periods_the_upper_one_of_the_middle_is_usual() -> None:
+    """74 periods: from the one of the middle, 12 hours and 5 minutes, to the last. In half of them three come."""
+    rows = [*history(), (7, 24 * HOUR_MS + 10 * MINUTE_MS, *MUNICH, 5.0)]
+    for period in range(100, 137):
+        rows += _newcomers(3, MUNICH, (10 * period + 3) * MINUTE_MS, 7_000, first=10 * period)
+    rows += _newcomers(100, MUNICH, 1_204 * MINUTE_MS, 1_000, first=9_000)
+
+    assert _reason(rows, 9_000, "newcomer_pace") == Reason(
+        "newcomer_pace", (103 - 32 - 6 * 3) * 10_000 // 103, 2_500, {"newcomers": 103, "usual_newcomers": 3}
+    )
+
+
+def test_the_middle_itself_is_history() -> None:
+    sea = (30.0, -40.0)
+    rows = history() + _newcomers(96, sea, 14 * HOUR_MS, 5 * MINUTE_MS)
+
+    assert _reason([*rows, (7, 12 * HOUR_MS + 1_000, *sea, 5.0)], 1_000, "far_from_history") is not None
+    assert _reason([*rows, (7, 12 * HOUR_MS, *sea, 5.0)], 1_000, "far_from_history") is None
 
 
 def test_who_was_there_in_the_first_half_of_the_window_is_no_newcomer() -> None:
     burst = _newcomers(320, MUNICH, 20 * HOUR_MS, 100)
     before = [(row[0], row[1] - 10 * HOUR_MS, *row[2:]) for row in burst]
 
-    assert _reason(_history() + before + burst, 1_000, "newcomer_pace") is None
+    assert _reason(history() + before + burst, 1_000, "newcomer_pace") is None
 
 
 def test_newcomers_of_one_accuracy_are_told_of_and_others_who_came_with_them_are_not() -> None:
     farm = _newcomers(90, MUNICH, 20 * HOUR_MS, 4_000, accuracy_m=5.0)
     others = _newcomers(10, MUNICH, 20 * HOUR_MS, 7_000, first=5_000)
-    reason = _reason(_history() + farm + others, 1_000, "newcomer_accuracies")
+    reason = _reason(history() + farm + others, 1_000, "newcomer_accuracies")
 
     assert reason == Reason("newcomer_accuracies", 10_000, 5_000, {"same_accuracy_bps": 9_000, "newcomers": 100})
-    assert _reason(_history() + farm + others, 5_000, "newcomer_accuracies") is None
-    assert _reason(_history() + farm[:31], 1_000, "newcomer_accuracies") is None
+    assert _reason(history() + farm + others, 5_000, "newcomer_accuracies") is None
+    assert _reason(history() + farm[:31], 1_000, "newcomer_accuracies") is None
 
 
 def test_newcomers_at_even_intervals_are_told_of_and_a_crowd_is_not() -> None:
     even = _newcomers(60, MUNICH, 20 * HOUR_MS, 5_000)
-    reason = _reason(_history() + even, 1_000, "newcomer_intervals")
+    reason = _reason(history() + even, 1_000, "newcomer_intervals")
     gaps = np.random.default_rng(3).exponential(5_000, 60).astype(int).cumsum()
     crowd = [(row[0], 20 * HOUR_MS + int(gap), *row[2:]) for row, gap in zip(even, gaps, strict=True)]
 
     assert reason is not None
     assert (reason.strength_bps, reason.figures["interval_ms"]) == (10_000, 5_000)
-    assert _reason(_history() + crowd, 1_000, "newcomer_intervals") is None
+    assert _reason(history() + crowd, 1_000, "newcomer_intervals") is None
 
 
 def test_newcomers_where_nobody_was_are_told_of_the_more_the_more_they_are() -> None:
     sea = (30.0, -40.0)
     many = _newcomers(96, sea, 14 * HOUR_MS, 5 * MINUTE_MS)
 
-    reason = _reason(_history() + many, 1_000, "far_from_history")
+    reason = _reason(history() + many, 1_000, "far_from_history")
     assert reason is not None
     assert (reason.strength_bps, reason.figures["newcomers"]) == (7_500, 96)
-    one = _reason(_history() + many[:1], 1_000, "far_from_history")
+    one = _reason(history() + many[:1], 1_000, "far_from_history")
     assert one is not None
     assert one.strength_bps == 10_000 // 33
-    assert _reason(_history() + _newcomers(96, MUNICH, 14 * HOUR_MS, 5_000), 1_000, "far_from_history") is None
+    assert _reason(history() + _newcomers(96, MUNICH, 14 * HOUR_MS, 5_000), 1_000, "far_from_history") is None
 
 
 def test_a_chain_without_a_history_has_nothing_far_from_it() -> None:
-    rows = _history(900) + _newcomers(96, (30.0, -40.0), 14 * HOUR_MS, 5 * MINUTE_MS)
+    rows = history(900) + _newcomers(96, (30.0, -40.0), 14 * HOUR_MS, 5 * MINUTE_MS)
 
     assert _reason(rows, 1_000, "far_from_history") is None
 
@@ -282,29 +305,11 @@ def test_more_rows_than_a_window_holds_are_refused() -> None:
         account_signals(many)
 
 
-@st.composite
-def _windows(draw: st.DrawFn) -> list[Row]:
-    """Some crowds, programs and walkers, in few regions, so that signals speak."""
-    random = np.random.default_rng(draw(st.integers(0, 2**32)))
-    rows: list[Row] = _history(draw(st.sampled_from((0, 1_100))))
-    for group in range(draw(st.integers(1, 5))):
-        accounts, proofs = draw(st.sampled_from(((1, 30), (8, 15), (40, 1), (60, 2))))
-        begin_ms = draw(st.integers(0, 24 * HOUR_MS))
-        step_ms = draw(st.sampled_from((10_000, 90_000, 420_000)))
-        jitter_ms = draw(st.sampled_from((1, 9_000)))
-        same = draw(st.booleans())
-        at = draw(st.sampled_from((MUNICH, BERLIN, (30.0, -40.0), (89.9, 10.0), (-10.0, 179.99))))
-        for number in range(accounts):
-            for proof in range(proofs):
-                time_ms = begin_ms + proof * step_ms + int(random.integers(jitter_ms))
-                lat = at[0] - proof * 0.006 * (step_ms > 10_000) + float(random.normal(0, 1e-5))
-                accuracy_m = 5.0 if same else float(random.integers(3, 50))
-                rows.append((group * 1_000 + number, time_ms, lat, at[1], accuracy_m))
-    return rows
+_windows = st.integers(0, 2**32).map(made_window)
 
 
-@settings(max_examples=12, deadline=None)
-@given(_windows(), st.integers(0, 2**32))
+@settings(max_examples=8, deadline=None)
+@given(_windows, st.integers(0, 2**32))
 def test_the_order_of_a_batch_does_not_matter_and_repetition_gives_the_same_bytes(rows: list[Row], seed: int) -> None:
     columns = columns_of(rows)
     order = np.lexsort((np.random.default_rng(seed).random(len(columns)), columns.height))
@@ -317,8 +322,8 @@ def test_the_order_of_a_batch_does_not_matter_and_repetition_gives_the_same_byte
     assert bytes_of(account_signals(columns)) == bytes_of(account_signals(columns))
 
 
-@settings(max_examples=12, deadline=None)
-@given(_windows(), _windows())
+@settings(max_examples=8, deadline=None)
+@given(_windows, _windows)
 def test_what_an_account_did_is_judged_alike_whoever_else_is_there(rows: list[Row], others: list[Row]) -> None:
     alone = account_signals(columns_of(rows))
     moved = [(500_000 + row[0], *row[1:]) for row in others]
@@ -332,8 +337,8 @@ def test_what_an_account_did_is_judged_alike_whoever_else_is_there(rows: list[Ro
         assert mine == among_others
 
 
-@settings(max_examples=12, deadline=None)
-@given(_windows())
+@settings(max_examples=8, deadline=None)
+@given(_windows)
 def test_nobody_elsewhere_changes_what_is_said_of_company(rows: list[Row]) -> None:
     """Accounts on another face, within the time that is held, which is what the middle depends on."""
     rows = [*rows, (77, 0, *MUNICH, 5.0), (77, 24 * HOUR_MS, *MUNICH, 6.0)]
@@ -350,3 +355,19 @@ def test_nobody_elsewhere_changes_what_is_said_of_company(rows: list[Row]) -> No
 def test_every_signal_has_a_weight_that_leaves_something_of_plausibility() -> None:
     assert list(SIGNALS) == list(account_signals(ProofColumns.empty()).readings)
     assert all(0 < weight < 10_000 for weight in SIGNALS.values())
+
+
+def test_the_signals_are_those_of_the_page_computed_account_by_account() -> None:
+    spoke: set[str] = set()
+    for seed in range(14):
+        columns = columns_of(made_window(seed))
+        signals = account_signals(columns)
+        by_hand = strengths(columns)
+        for name, reading in signals.readings.items():
+            keys = signals.keys[reading.accounts].tolist()
+            assert dict(zip(keys, reading.strength_bps.tolist(), strict=True)) == by_hand[name], (seed, name)
+        for key, implausibility_bps in zip(signals.keys.tolist(), signals.implausibility_bps.tolist(), strict=True):
+            mine = {name: of[key] for name, of in by_hand.items() if key in of}
+            assert implausibility_bps == score(mine, SIGNALS)
+        spoke |= {name for name, of in by_hand.items() if of}
+    assert spoke == set(SIGNALS)
