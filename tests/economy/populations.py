@@ -29,9 +29,9 @@ Numbers = npt.NDArray[np.float64]
 class World:
     """Rows that grow, of accounts that are numbered as they come."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, *, first: int = 0) -> None:
         self.random = np.random.default_rng(seed)
-        self.accounts = 0
+        self.accounts = first
         self._parts: list[tuple[int, Numbers, Numbers, Numbers, Numbers]] = []
 
     def prove(self, account: int, time_ms: Numbers, lat: Numbers, lon: Numbers, accuracy_m: Numbers) -> None:
@@ -116,6 +116,12 @@ class World:
             accuracy_m=accuracy_m[order],
             account=address[order],
         )
+
+
+def together(parts: Sequence[ProofColumns]) -> ProofColumns:
+    """The rows of several worlds in one window."""
+    joined = ProofColumns.joined(parts)
+    return joined.rows(np.argsort(joined.height, kind="stable"))
 
 
 def address_keys(accounts: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:
