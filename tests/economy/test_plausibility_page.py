@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from step_node.economy.plausibility import IMPLAUSIBLE_BPS, SIGNALS, movement, newcomers, own
-from step_node.economy.plausibility.signals import BPS
+from step_node.economy.plausibility.grouping import BPS
 from tests.economy.plausibility_figures import (
     account_table,
     farms_judged,
