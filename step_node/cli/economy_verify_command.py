@@ -92,7 +92,8 @@ def _tell(verdict: Verdict, name: str, *, as_json: bool) -> None:
                 "balances": step_text(chain.balances_ustep),
                 "stakes": step_text(chain.stakes_ustep),
                 "burnt": step_text(chain.burnt_ustep),
-                "compared": verdict.matched,
+                "compared": verdict.compared,
+                "notCompared": verdict.not_compared,
                 "rejected": None if verdict.rejected is None else str(verdict.rejected),
                 "differences": [
                     {"height": one.height, "what": one.what, "said": one.said, "recomputed": one.recomputed}
@@ -109,7 +110,7 @@ def _tell(verdict: Verdict, name: str, *, as_json: bool) -> None:
         wrong = len(verdict.differences) + (verdict.rejected is not None)
         typer.echo(f"{name} DOES NOT HOLD: {wrong} named above; executed from {verdict.first} to {chain.height}")
         return
-    compared = ", ".join(f"{count} {subject}" for subject, count in verdict.matched.items())
+    compared = ", ".join(f"{count} {subject}" for subject, count in verdict.compared.items())
     typer.echo(
         f"{name} holds: batches {verdict.first} to {chain.height} executed again, {verdict.proofs} proofs;"
         f" {step_text(chain.minted_ustep)} STEP minted = {step_text(chain.balances_ustep)} in balances +"

@@ -63,7 +63,7 @@ async def test_a_store_that_is_as_it_was_made_holds(tmp_path: Path) -> None:
     verdict = await verified(await grown(), tmp_path)
     assert verdict.holds
     assert (verdict.head.chain.height, verdict.proofs) == (HEIGHT, HEIGHT + 1)
-    assert verdict.matched == {"counts by level": 1, "head records": 1, "records": 1}
+    assert verdict.compared == {"counts by level": 1, "head records": 1, "records": 1}
 
 
 async def test_a_changed_balance_is_named_with_what_it_should_be(tmp_path: Path) -> None:

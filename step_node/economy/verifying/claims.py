@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
 from typing import Final, Protocol
 
+import numpy as np
+import numpy.typing as npt
 from pydantic import BaseModel
 
 from step_node.amounts import step_text
+from step_node.economy.columns import COLUMNS, ProofColumns
 from step_node.economy.verifying.replay import Replay
 from step_node.economy.verifying.spooled import SpooledRecords, differences
+from step_node.economy.window import Standing
 from step_node.ledger.commitment import state_root
 from step_node.ledger.level_counts import CountsByLevel, LevelCounts
 from step_node.ledger.state import StateHead
@@ -48,8 +53,8 @@ class Claim(Protocol):
         """What it is about, as a plural: of what matches, only this is told."""
         ...
 
-    async def compare(self, replay: Replay) -> Sequence[Difference]:
-        """What of it is not so. `replay` stands at `height`."""
+    async def compare(self, replay: Replay) -> Sequence[Difference] | None:
+        """What of it is not so; None where the replay has begun too late to tell. `replay` stands at `height`."""
         ...
 
 
@@ -151,6 +156,68 @@ class RecordsClaim:
         return await run_blocking(partial(_named, self.height, self.records, made))
 
 
+@dataclass(frozen=True, slots=True)
+class FairnessClaim:
+    """The report of an epoch, whose last batch is that of `height`."""
+
+    height: int
+    epoch: int
+    canonical_json: bytes
+    subject: str = "fairness reports"
+
+    async def compare(self, replay: Replay) -> Sequence[Difference] | None:
+        """See `Claim`."""
+        made = replay.derived.report
+        if made is None or made.epoch != self.epoch:
+            return None
+        if made.canonical_json is None:
+            return [Difference(self.height, f"fairness of epoch {self.epoch}", "a report", None)]
+        if made.canonical_json == self.canonical_json:
+            return []
+        found = list(json_differences(_parsed(self.canonical_json), _parsed(made.canonical_json)))
+        return [
+            Difference(self.height, f"fairness of epoch {self.epoch}{path}", said, ours)
+            for path, said, ours in found[:NAMED_MAX] or [("", "another encoding", "the same of other bytes")]
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class WindowClaim:
+    """The window of proofs as a side file keeps it, of which trending and plausibility are made."""
+
+    standing: Standing
+    rows: ProofColumns
+    subject: str = "windows of proofs"
+
+    @property
+    def height(self) -> int:
+        """The last batch's that is in it."""
+        return self.standing.height
+
+    async def compare(self, replay: Replay) -> Sequence[Difference] | None:
+        """See `Claim`."""
+        window = replay.derived.window
+        made = ProofColumns.joined(window.parts(window.first, window.end))
+        if not window.is_complete:
+            return None
+        said = self.rows
+        if not self.standing.is_complete:
+            first = int(np.searchsorted(made.height, self.standing.complete_from_height))
+            made = made.rows(slice(first, None))
+        if len(said) != len(made):
+            return [Difference(self.height, "proofs in the window", str(len(said)), str(len(made)))]
+        return [
+            Difference(
+                self.height,
+                f"{name.replace('_', ' ')} of proof {place} in the window (batch {int(made.height[place])})",
+                str(getattr(said, name)[place]),
+                str(getattr(made, name)[place]),
+            )
+            for name in COLUMNS
+            for place in _first_difference(getattr(said, name), getattr(made, name))
+        ]
+
+
 _NONE: Final = LevelCounts()
 
 
@@ -188,3 +255,29 @@ def _named(height: int, said: SpooledRecords, made: SpooledRecords) -> list[Diff
     if further:
         found.append(Difference(height, "further records", f"{further} differences", "none of them"))
     return found
+
+
+def _first_difference(said: npt.NDArray[np.generic], made: npt.NDArray[np.generic]) -> list[int]:
+    """The first row in which they are not the same, if there is one."""
+    differing = np.flatnonzero((said != made).reshape(len(said), -1).any(axis=1))
+    return [int(place) for place in differing[:1]]
+
+
+def _parsed(data: bytes) -> object:
+    """The JSON in `data`; what is none, as its text."""
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError):
+        return data.decode("utf-8", errors="replace")
+
+
+def json_differences(said: object, made: object, path: str = "") -> Iterator[tuple[str, str | None, str | None]]:
+    """Where two JSON values differ: the path to it, and what stands there on each side."""
+    if isinstance(said, dict) and isinstance(made, dict):
+        for key in sorted({*said, *made}):
+            yield from json_differences(said.get(key), made.get(key), f"{path}.{key}")
+    elif isinstance(said, list) and isinstance(made, list) and len(said) == len(made):
+        for index, (theirs, ours) in enumerate(zip(said, made, strict=True)):
+            yield from json_differences(theirs, ours, f"{path}[{index}]")
+    elif said != made:
+        yield path, json.dumps(said), json.dumps(made)

@@ -20,6 +20,7 @@ from step_node.chain.chain import COMMIT_BYTES_MAX, Chain
 from step_node.chain.genesis import Genesis
 from step_node.chain.judging import InvalidBatch, JudgedBatch
 from step_node.clock import Clock
+from step_node.economy.verifying.derived import Derived
 from step_node.ledger.state import StateHead
 from step_node.offload import run_blocking
 from step_node.proofs.proof import SignedProof
@@ -46,6 +47,12 @@ class Replay:
         self._vouched = vouched
         self.proofs = 0
         """How many it has executed."""
+        self.versions: set[int] = set()
+        """Of the rules that the executed batches were judged by."""
+        self.derived = Derived(chain.head, chain.chain_id)
+        """What the economy shows of the batches that were executed."""
+        self.begins_at_genesis = chain.head.chain.height == 0 and chain.genesis.initial_state is None
+        """Whether all there is has been made by the batches, and by the allocations of genesis."""
 
     @classmethod
     async def begin(cls, genesis: Genesis, storage: Storage, clock: Clock, *, trusts_quorums: bool = False) -> Replay:
@@ -83,6 +90,8 @@ class Replay:
             raise BatchRejected(height, f"its commit: {error}") from error
         await self._chain.finalise(judged, commit)
         self.proofs += len(batch.proofs)
+        self.versions.add(batch.header.protocol_version)
+        await self.derived.take(judged)
         if height % PRUNED_EVERY_BATCHES == 0:
             await self._let_go(height - PRUNED_EVERY_BATCHES + 1)
         return judged

@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from step_node.chain.judging import JudgedBatch
+from step_node.economy.guardrails.checking import check_batch
 from step_node.economy.verifying.claims import Claim, Difference
+from step_node.economy.verifying.closed_form import closed_form_differences
 from step_node.economy.verifying.replay import BatchRejected, Replay
 from step_node.errors import InvariantBroken
 from step_node.ledger.state import StateHead
@@ -30,8 +32,10 @@ class Verdict:
     last: int
     proofs: int = 0
     differences: list[Difference] = field(default_factory=list)
-    matched: dict[str, int] = field(default_factory=dict)
+    compared: dict[str, int] = field(default_factory=dict)
     """How many claims of each subject were held against the replay."""
+    not_compared: dict[str, int] = field(default_factory=dict)
+    """How many the replay has begun too late for."""
     rejected: BatchRejected | None = None
     """The batch at which the replay had to end."""
 
@@ -62,15 +66,25 @@ async def verify(
 
     async def hold_against(height: int) -> None:
         for claim in due.pop(height, ()):
-            verdict.matched[claim.subject] = verdict.matched.get(claim.subject, 0) + 1
-            verdict.differences += await claim.compare(replay)
+            found = await claim.compare(replay)
+            counts = verdict.not_compared if found is None else verdict.compared
+            counts[claim.subject] = counts.get(claim.subject, 0) + 1
+            verdict.differences += found or ()
 
+    last_paid_ustep: int | None = None
     await hold_against(first - 1)
     try:
         async with aclosing(batches):
             async for batch, commit in batches:
+                before = replay.head
                 judged = await replay.take(batch, commit)
                 height = judged.batch.header.height
+                checked = check_batch(before, judged, last_paid_ustep=last_paid_ustep)
+                last_paid_ustep = checked.paid_ustep
+                verdict.differences += [
+                    Difference(height, f"{one.guardrail}: {one.message}", str(one.figure), str(one.bound))
+                    for one in checked.breaches.values()
+                ]
                 if compare is not None:
                     verdict.differences += await compare(judged)
                 await hold_against(height)
@@ -83,6 +97,7 @@ async def verify(
     except BatchRejected as error:
         verdict.rejected = error
     verdict.head, verdict.proofs = replay.head, replay.proofs
+    verdict.differences += await closed_form_differences(replay)
     chain = replay.head.chain
     if chain.minted_ustep != chain.balances_ustep + chain.stakes_ustep + chain.burnt_ustep:
         raise InvariantBroken("the ledger has made or lost money, and has not noticed")

@@ -1,0 +1,75 @@
+"""What the economy shows, folded from a replay's batches as a node folds it: the window of proofs, an epoch's report.
+
+What the replay has begun within is not whole: an epoch of which it has not executed every batch has no report here, and
+the window says itself from which height on it has looked at all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from step_node.chain.judging import JudgedBatch
+from step_node.economy.columns import ProofColumns
+from step_node.economy.fairness.fold import EpochFold, Sums, TooManyAccounts, summed
+from step_node.economy.fairness.point import BatchStep, ChainPoint
+from step_node.economy.window import ProofWindow
+from step_node.ledger.state import StateHead
+from step_node.offload import run_blocking
+
+
+@dataclass(frozen=True, slots=True)
+class MadeReport:
+    """The report of an epoch as its canonical JSON; None where no node makes one, for it has too many accounts."""
+
+    epoch: int
+    canonical_json: bytes | None
+
+
+class Derived:
+    """See the module's docstring. It begins behind `head`."""
+
+    def __init__(self, head: StateHead, chain_id: str) -> None:
+        self._chain_id = chain_id
+        self._epoch_batches = head.parameters.epoch_batches
+        self.window = ProofWindow()
+        """The proofs of the last two days."""
+        self.paid_ustep = 0
+        """What all proofs were paid."""
+        self.report: MadeReport | None = None
+        """That of the epoch that has ended last."""
+        self._fold: EpochFold | None = None
+        self._sums: Sums | None = None
+        self._is_too_large = False
+        self._begin_epoch(ChainPoint.of(head))
+
+    def _begin_epoch(self, point: ChainPoint) -> None:
+        self._fold, self._sums, self._is_too_large = None, None, False
+        if point.height % self._epoch_batches == 0:
+            self._fold = EpochFold(point, chain_id=self._chain_id, epoch_batches=self._epoch_batches)
+
+    async def take(self, judged: JudgedBatch) -> None:
+        """Fold the next batch in."""
+        header = judged.batch.header
+        self.window.append(ProofColumns.of_batch(judged.batch), height=header.height, batch_time_ms=header.timestamp_ms)
+        self.paid_ustep += sum(receipt.reward_ustep for receipt in judged.transition.receipts)
+        fold = self._fold
+        if fold is not None:
+            fold.add(BatchStep.of(judged))
+            if fold.is_heavy or fold.is_complete:
+                await self._sum_up(fold)
+            if fold.is_complete:
+                canonical_json = None
+                if not self._is_too_large and self._sums is not None:
+                    canonical_json = (await run_blocking(fold.report, self._sums)).canonical_json()
+                self.report = MadeReport(fold.epoch, canonical_json)
+        if header.height % self._epoch_batches == 0:
+            self._begin_epoch(ChainPoint.of(judged.transition.changes.head))
+
+    async def _sum_up(self, fold: EpochFold) -> None:
+        payments = fold.take_payments()
+        if self._is_too_large:
+            return
+        try:
+            self._sums = await run_blocking(summed, payments, self._sums)
+        except TooManyAccounts:
+            self._is_too_large = True
