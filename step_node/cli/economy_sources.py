@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -16,7 +16,9 @@ from step_node.chain.genesis import Genesis, load_genesis
 from step_node.cli.error_lines import CommandError
 from step_node.cli.progress_lines import ProgressLines
 from step_node.clock import SystemClock
+from step_node.economy.side_file import EconomyFile
 from step_node.economy.verifying.replay import Replay
+from step_node.economy.verifying.side_file import side_file_claims
 from step_node.economy.verifying.store import StoreWitness
 from step_node.economy.verifying.verdict import Verdict, verify
 from step_node.home.config import load_config
@@ -53,7 +55,7 @@ async def verify_home(root: Path, wishes: Wishes) -> Verdict:
         raise CommandError(f"{home.ledger}: is not there; the node has not been started yet")
     genesis = load_genesis(home.genesis)
     _require_same(genesis, wishes.genesis, home.genesis)
-    async with open_storage(storage_settings(home, config), only_reads=True) as store:
+    async with open_storage(storage_settings(home, config), only_reads=True) as store, AsyncExitStack() as cleanup:
         head, first_there = await store.head(), await store.first_height()
         require_not_half_copied(head, first_there if head.chain.height == 0 else None)
         if wishes.first > 1:
@@ -74,6 +76,9 @@ async def verify_home(root: Path, wishes: Wishes) -> Verdict:
             claims = await witness.claims(folder)
             wishes.progress("records", 1, 1)
             there = max(claim.height for claim in claims)
+            side_file = await _side_file(home, genesis, cleanup)
+            if side_file is not None:
+                claims += await side_file_claims(side_file, head.parameters.epoch_batches)
             last = there if wishes.last is None else wishes.last
             if last > there:
                 raise CommandError(f"--to: {last}: the store goes to height {there}")
@@ -86,6 +91,15 @@ async def verify_home(root: Path, wishes: Wishes) -> Verdict:
                 compare=witness.compare,
                 progress=wishes.progress,
             )
+
+
+async def _side_file(home: NodeHome, genesis: Genesis, cleanup: AsyncExitStack) -> EconomyFile | None:
+    """The home's side file, to be closed by `cleanup`; None of a node that has not made one."""
+    if not home.economy.exists():
+        return None
+    side_file = await trio.to_thread.run_sync(EconomyFile.reading, home.economy, genesis.hash)
+    cleanup.callback(side_file.close)
+    return side_file
 
 
 async def verify_backup_chain(folder: Path, wishes: Wishes) -> Verdict:

@@ -120,6 +120,25 @@ class EconomyFile:
             )
             return cls(_connect(None, genesis_hash), None)
 
+    @classmethod
+    def reading(cls, path: Path, genesis_hash: bytes) -> EconomyFile:
+        """The file as it is, which a node may write to meanwhile: nothing in it is changed. Blocks.
+
+        Raises `EconomyFileError` for one that cannot be read, is damaged, or is another chain's.
+        """
+        try:
+            connection = sqlite3.connect(
+                f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_TIMEOUT_S, check_same_thread=False
+            )
+            try:
+                _recognise(connection, genesis_hash, makes=False)
+            except (sqlite3.Error, _WrongFile):
+                connection.close()
+                raise
+        except (sqlite3.Error, _WrongFile) as error:
+            raise EconomyFileError(f"{path}: {error}") from error
+        return cls(connection, path)
+
     # --- the window ---------------------------------------------------------------------------------------------------
 
     async def load(self) -> KeptWindow | None:
@@ -133,6 +152,10 @@ class EconomyFile:
             log.warning("the rows in the side file of the economy are forgotten", file=self._name, reason=str(error))
             await self.forget_window()
             return None
+
+    async def look(self) -> KeptWindow | None:
+        """As `load`, and what cannot be used is left as it is. Raises `DamagedRows`, `EconomyFileError`."""
+        return await self._run(_looked_at)
 
     async def keep(
         self, standing: Standing, batch_hash: bytes, pieces: Sequence[tuple[int, list[ProofColumns]]]
@@ -167,6 +190,10 @@ class EconomyFile:
         found = await self._run(partial(_reports, "epoch = ?", (epoch, 1)))
         return found[0].body if found else None
 
+    async def epochs(self) -> Sequence[int]:
+        """Of which there is a report, damaged or not, rising. Raises `EconomyFileError`."""
+        return await self._run(_epochs)
+
     async def reports(self, *, before: int, limit: int) -> Sequence[EpochReport]:
         """The last reports of epochs below `before`, newest first. Raises `EconomyFileError`."""
         return await self._run(partial(_reports, "epoch < ?", (before, limit)))
@@ -180,6 +207,15 @@ class EconomyFile:
             return await run_blocking(work, self._connection, limiter=self._one_at_a_time)
         except (sqlite3.Error, OSError) as error:
             raise EconomyFileError(f"{self._name}: {error}") from error
+
+
+def _looked_at(connection: sqlite3.Connection) -> KeptWindow | None:
+    """A node may write meanwhile: all of it is read as of one moment."""
+    connection.execute("BEGIN")
+    try:
+        return _load(connection)
+    finally:
+        connection.execute("ROLLBACK")
 
 
 def _load(connection: sqlite3.Connection) -> KeptWindow | None:
@@ -237,6 +273,10 @@ def _reports(where: str, values: tuple[int, int], connection: sqlite3.Connection
     return found
 
 
+def _epochs(connection: sqlite3.Connection) -> list[int]:
+    return [epoch for (epoch,) in connection.execute("SELECT epoch FROM reports ORDER BY epoch")]
+
+
 def _connect(path: Path | None, genesis_hash: bytes) -> sqlite3.Connection:
     connection = sqlite3.connect(":memory:" if path is None else path, timeout=BUSY_TIMEOUT_S, check_same_thread=False)
     try:
@@ -250,12 +290,12 @@ def _connect(path: Path | None, genesis_hash: bytes) -> sqlite3.Connection:
     return connection
 
 
-def _recognise(connection: sqlite3.Connection, genesis_hash: bytes) -> None:
+def _recognise(connection: sqlite3.Connection, genesis_hash: bytes, *, makes: bool = True) -> None:
     connection.execute("PRAGMA trusted_schema = OFF")
     (application_id,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     (objects,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-    if application_id == 0 and objects == 0:
+    if makes and application_id == 0 and objects == 0:
         connection.executescript(
             f"BEGIN; {_SCHEMA} INSERT INTO chain VALUES (1, X'{genesis_hash.hex()}');"
             f" PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"

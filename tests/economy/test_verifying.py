@@ -132,19 +132,32 @@ async def grown_otherwise() -> MemoryStorage:
     return storage
 
 
+def generous(protocol: ProtocolRecord) -> Rules:
+    """Rules that pay one micro-STEP too much."""
+    rules = rules_of(protocol)
+    return replace(rules, proof_reward_ustep=lambda level, click: rules.proof_reward_ustep(level, click) + 1)
+
+
 async def test_a_wrong_reward_that_all_have_signed_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All validators run a ledger that pays one micro-STEP too much; who replays by the rules finds the batch."""
-
-    def generous(protocol: ProtocolRecord) -> Rules:
-        rules = rules_of(protocol)
-        return replace(rules, proof_reward_ustep=lambda level, click: rules.proof_reward_ustep(level, click) + 1)
-
     monkeypatch.setattr(execution, "rules_of", generous)
     storage = await grown()
     monkeypatch.undo()
     verdict = await verified(storage, tmp_path)
     assert verdict.rejected is not None
     assert str(verdict.rejected).startswith("batch 1: receipts_root")
+
+
+async def test_a_fault_of_the_ledger_that_the_replay_shares_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the second writing of the rules, batch by batch, and by the formulas at the end."""
+    monkeypatch.setattr(execution, "rules_of", generous)
+    verdict = await verified(await grown(), tmp_path)
+    assert verdict.rejected is None
+    assert (verdict.differences[0].height, verdict.differences[0].what.partition(":")[0]) == (1, "rewards")
+    formulas = verdict.differences[-1]
+    assert formulas.what == "what proofs were paid, by the formulas"
+    assert (formulas.said, formulas.recomputed) == ("0.015632 STEP", "0.015624 STEP")
 
 
 async def test_the_past_is_let_go_of_while_a_long_chain_is_executed(monkeypatch: pytest.MonkeyPatch) -> None:
