@@ -179,7 +179,7 @@ def _together(by_account: Mapping[int, Sequence[Proof]]) -> dict[int, int]:
     stops = {}
     for account, proofs in by_account.items():
         at = [(_region(proof, 15) >> 17, proof[0] // 300_000) for proof in proofs]
-        if len(set(at)) >= 6 and len({cell for cell, _ in at}) >= 4:
+        if len(set(at)) >= 8 and len({cell for cell, _ in at}) >= 4:
             stops[account] = {_mixed(_mixed(cell) ^ slot) for cell, slot in at}
     companions = dict.fromkeys(stops, 0)
     for band in range(6):

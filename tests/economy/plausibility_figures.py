@@ -142,7 +142,18 @@ def rates() -> list[str]:
         f"{worst} of {honest:,}",
         f"{len(careless)} of the {len(FARMS)} farms",
         f"{found:,} of their {of:,} accounts",
+        f"at the most {max(map(_implausible_after, HOURS))} are, after the first",
     ]
+
+
+HOURS = (8, 12, 24, 36, 42)
+
+
+def _implausible_after(hours: int) -> int:
+    """How many people are implausible where the window, and the chain, is no older."""
+    honest, _ = honest_world()
+    young = honest.rows(honest.batch_time_ms < populations.BEGIN_MS + hours * populations.HOUR_MS)
+    return int(np.count_nonzero(account_signals(young).implausibility_bps >= IMPLAUSIBLE_BPS))
 
 
 def _implausible_honest(farm: Population | None) -> int:

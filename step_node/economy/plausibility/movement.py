@@ -24,7 +24,7 @@ from step_node.economy.plausibility.rows import Rows, region_of
 LEVEL: Final = 15
 SLOT_MS: Final = 300_000
 
-STOPS_MIN: Final = 6
+STOPS_MIN: Final = 8
 CELLS_MIN: Final = 4
 """Who was at fewer places did not move: those in a stadium are together, and nobody moves them."""
 
