@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
+import hashlib
 import json
 import random
 import re
@@ -100,7 +102,15 @@ async def test_the_policy_lets_the_page_ask_this_node_alone(client: httpx.AsyncC
     headers = (await client.get("/app/")).headers
     policy = dict(part.strip().partition(" ")[::2] for part in headers["content-security-policy"].split(";"))
     assert policy["default-src"] == "'self'"
-    assert policy["connect-src"] == policy["script-src"] == policy["style-src"] == "'self'"
+    assert policy["connect-src"] == "'self'"
+    # What stands in the page itself is named by its hash, each of it once.
+    page = (SERVED / "index.html").read_bytes()
+    for element in (b"script", b"style"):
+        within = re.findall(b"<" + element + b">(.*?)</" + element + b">", page, re.DOTALL)
+        hashes = [base64.b64encode(hashlib.sha256(each).digest()).decode() for each in within]
+        assert len(within) == page.count(b"<" + element)
+        assert policy[f"{element.decode()}-src"].split() == ["'self'", *(f"'sha256-{one}'" for one in hashes)]
+    assert "sha256" not in (await client.get("/app/licences.txt")).headers["content-security-policy"]
     assert policy["frame-ancestors"] == policy["base-uri"] == policy["object-src"] == "'none'"
     assert "unsafe" not in headers["content-security-policy"]
     assert headers["referrer-policy"] == "no-referrer"
@@ -143,7 +153,8 @@ async def test_a_wallet_of_the_operators_is_served_and_may_ask_its_own_servers(n
         assert answer.headers["cache-control"] == "no-cache"
         policy = (await client.get("/app/")).headers["content-security-policy"]
         assert "connect-src 'self' wss://relay.example;" in policy
-        assert "script-src 'self';" in policy
+        assert "script-src 'self' 'sha256-" in policy
+        assert "relay" not in policy.partition("script-src")[2].partition(";")[0]
         # Another one, and then none.
         web_app.take(WebApp(wallet_adapter=b"export const another = 1;"))
         changed = await client.get("/app/wallet-adapter.js", headers={"If-None-Match": answer.headers["etag"]})

@@ -26,7 +26,7 @@ needs_packages: Final = pytest.mark.skipif(
 """For what makes and checks the app; what was made is tested without."""
 
 
-_SCRIPTS: Final = ("build.mjs", "bundling.mjs", "first-screen.mjs", "licences.mjs", "outlines.mjs")
+_SCRIPTS: Final = ("build.mjs", "bundling.mjs", "first-screen.mjs", "licences.mjs", "outlines.mjs", "page.mjs")
 
 
 def run_in_app(*arguments: str | Path) -> str:

@@ -9,6 +9,7 @@ import { build } from "esbuild";
 import { client, common, root } from "./bundling.mjs";
 import { firstScreen } from "./first-screen.mjs";
 import { licences } from "./licences.mjs";
+import { page } from "./page.mjs";
 
 const repository = join(root, "../..");
 const target = join(repository, "step_node/api/web");
@@ -24,15 +25,16 @@ const sha256 = (content) => createHash("sha256").update(content).digest("hex");
 async function sourcesHash() {
   const of = [...(await files(join(root, "src"))), ...(await files(join(root, "static"))), ...(await files(join(client, "src")))];
   const hash = createHash("sha256");
-  const scripts = ["build.mjs", "bundling.mjs", "first-screen.mjs", "licences.mjs", "outlines.mjs"].map((name) => join(root, "scripts", name));
+  const scripts = ["build.mjs", "bundling.mjs", "first-screen.mjs", "licences.mjs", "outlines.mjs", "page.mjs"].map((name) => join(root, "scripts", name));
   for (const path of [...of, join(root, "package-lock.json"), ...scripts]) {
     hash.update(`${relative(repository, path)}\n`).update(await readFile(path));
   }
   return hash.digest("hex");
 }
 
-/** What `start_url` of the manifest shows. */
-const FIRST_SCREEN = "src/views/globe/globe.tsx";
+/** What the page holds itself, and what else `start_url` of the manifest shows. */
+const FRAME = "src/main.tsx";
+const FIRST_SCREEN = ["src/shell/later.tsx", "src/views/globe/globe.tsx"];
 const KEPT_BYTES_MAX = 200_000;
 
 /** Every file that is served, by its name. What changes name when it changes lies in `parts/`, and may be kept for ever. */
@@ -41,13 +43,11 @@ async function made() {
   const app = await build({
     ...common,
     write: false,
-    entryPoints: { app: "src/main.tsx" },
+    entryPoints: { app: FRAME, pages: "src/shell/pages.css" },
     splitting: true,
     outdir: target,
     entryNames: "parts/[name]-[hash]",
     chunkNames: "parts/[name]-[hash]",
-    assetNames: "parts/[name]-[hash]",
-    loader: { ".css": "css" },
     metafile: true,
   });
   const outputs = new Map(
@@ -61,16 +61,12 @@ async function made() {
   for (const file of app.outputFiles) {
     const name = relative(target, file.path);
     if (name.endsWith(".js")) scripts.set(name, file.text);
-    // The app's has the styles of all pages; esbuild makes one for each page besides, which nobody would load.
-    else if (/^parts\/app-/.test(name)) served.set(name, Buffer.from(file.contents));
+    else served.set(name, Buffer.from(file.contents));
   }
-  const { parts, first } = await firstScreen(scripts, outputs, [made("src/main.tsx"), made(FIRST_SCREEN)]);
+  const { parts, first, frame } = await firstScreen(scripts, outputs, { frame: [made(FRAME)], others: FIRST_SCREEN.map(made) });
   for (const [name, text] of parts) served.set(name, Buffer.from(text));
   for (const path of await files(join(root, "static"))) served.set(relative(join(root, "static"), path), await readFile(path));
-
-  const style = [...served.keys()].find((name) => /^parts\/app-.*\.css$/.test(name));
-  const page = served.get("index.html").toString().replace("{{script}}", first).replace("{{style}}", style);
-  served.set("index.html", Buffer.from(page));
+  served.set("index.html", Buffer.from(await page(served.get("index.html").toString(), { first, frame, styles: made("src/shell/pages.css") })));
 
   // The service worker keeps what it is told here; its version is a hash of it all. What is large is kept once it is wanted.
   const version = sha256([...served].sort().map(([name, content]) => name + sha256(content)).join()).slice(0, 16);

@@ -21,7 +21,8 @@ export function outlines(root) {
       build.onLoad({ filter: /.*/, namespace: "outlines" }, async ({ path }) => {
         const { scale, perDegree } = SETS[path];
         const atlas = JSON.parse(await readFile(join(root, `node_modules/world-atlas/countries-${scale}.json`), "utf8"));
-        return { contents: JSON.stringify(outlinesOf(atlas, perDegree)), loader: "json" };
+        // Browsers read data that are text in a script faster than data that are script.
+        return { contents: `export default JSON.parse('${JSON.stringify(outlinesOf(atlas, perDegree))}');`, loader: "js" };
       });
     },
   };

@@ -229,3 +229,9 @@ test("triangles are asked for where one can see them, and clicks are kept up", (
 test("a scale is a round length that fits", () => {
   assert.deepEqual([999, 1_000, 2_300, 49, 7].map(roundLengthM), [500, 1_000, 2_000, 20, 5]);
 });
+
+test("the icosahedron that is drawn is the chain's", () => {
+  const faces = FACE_CORNERS.map((_, face) => vertices(triangleText({ face, level: 1, digits: "" })));
+  assert.equal(FACE_CORNERS.length, 20);
+  FACE_CORNERS.forEach((corners, face) => corners.forEach((corner, index) => corner.forEach((value, axis) => assert.ok(Math.abs(value - faces[face]![index]![axis]!) < 1e-15))));
+});

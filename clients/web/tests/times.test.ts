@@ -52,3 +52,18 @@ test("a length of time has two units at most", () => {
   speak("de");
   assert.equal(lasting(2_500), "2,5 s");
 });
+
+test("dates are written as Intl writes them", () => {
+  for (const [language, locale] of [["en", "en-GB"], ["de", "de-DE"]] as const) {
+    speak(language);
+    const wanted = new Intl.DateTimeFormat(locale, { day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
+    for (let month = 0; month < 12; month += 1) assert.equal(dateAndTime(new Date(2026, month, 3, 4, 5, 6)), wanted.format(new Date(2026, month, 3, 4, 5, 6)));
+  }
+});
+
+test("what a node gives as a moment and is none fails no page", () => {
+  speak("en");
+  for (const moment of ["", "yesterday", "9".repeat(400), Number.NaN, 9e15, undefined, {}] as string[]) {
+    for (const write of [dateAndTime, timeOfDay, hourAndMinute, timeOrDate, ago]) assert.equal(write(moment), "at an unknown time");
+  }
+});

@@ -6,9 +6,11 @@ security policy says so to the browser.
 
 from __future__ import annotations
 
+import base64
 import gzip
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -41,7 +43,8 @@ _MEDIA_TYPES: Final[Mapping[str, str]] = {
 """By what a file's name ends in: what ends otherwise is not of the app."""
 
 _POLICY: Final = (
-    "default-src 'self'; img-src 'self' data: blob:; style-src 'self'; script-src 'self'; connect-src 'self'{nodes};"
+    "default-src 'self'; img-src 'self' data: blob:; style-src 'self'{styles}; script-src 'self'{scripts};"
+    " connect-src 'self'{nodes};"
     " worker-src 'self'; manifest-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none';"
     " frame-ancestors 'none'"
 )
@@ -59,6 +62,9 @@ class _File:
     packed: bytes
     digest: bytes
     media_type: str
+    scripts: str = ""
+    """What stands in a page itself, as its policy names it: by its hash, so that nothing else that gets there runs."""
+    styles: str = ""
 
 
 NODES_FILE: Final = "nodes.json"
@@ -99,7 +105,8 @@ def web_app_routes(web_app: WebApp) -> APIRouter:
                 details=Details(value=shown(request.url.path)),
             )
         others = (*web_app.nodes, *web_app.wallet_origins)
-        policy = _POLICY.format(nodes="".join(f" {other}" for other in others))
+        nodes = "".join(f" {other}" for other in others)
+        policy = _POLICY.format(nodes=nodes, scripts=found.scripts, styles=found.styles)
         headers = {
             # Of the policy too: with a 304 browsers keep the headers that begin with "Content-" as they had them.
             "ETag": _tag(found.digest + policy.encode()),
@@ -161,4 +168,13 @@ def _wallet_adapter(content: bytes) -> _File:
 
 
 def _packed(plain: bytes, media_type: str) -> _File:
-    return _File(plain, gzip.compress(plain, mtime=0), hashlib.sha256(plain).digest(), media_type)
+    packed, digest = gzip.compress(plain, mtime=0), hashlib.sha256(plain).digest()
+    if media_type != _MEDIA_TYPES["html"]:
+        return _File(plain, packed, digest, media_type)
+    return _File(plain, packed, digest, media_type, scripts=_hashes(plain, b"script"), styles=_hashes(plain, b"style"))
+
+
+def _hashes(page: bytes, element: bytes) -> str:
+    """Of the elements of a page of ours that have their content in it, as a policy lists them."""
+    within = re.findall(b"<" + element + b">(.*?)</" + element + b">", page, re.DOTALL)
+    return "".join(f" 'sha256-{base64.b64encode(hashlib.sha256(each).digest()).decode()}'" for each in within)

@@ -20,14 +20,18 @@ const POINT_EDGE_PX_MAX = 10;
 const RING_EDGE_PX_MAX = 40;
 const FULL_TURN = 2 * Math.PI;
 
-/** What stays as it is until somebody turns the globe or the scene changes: nearly all of the work. */
-export function drawGlobe(context: CanvasRenderingContext2D, scene: Scene, colours: Colours): void {
+/** What stays as it is until somebody turns the globe or the scene changes: nearly all of the work. Step by step, so that a
+ * slow phone can do something else in between; it is drawn once all steps are taken. */
+export function* drawGlobe(context: CanvasRenderingContext2D, scene: Scene, colours: Colours): Generator<void> {
   const projection = new Projection(scene.camera, scene.size);
   const pen = new Pen(context, projection);
-  drawGround(pen, scene, colours);
+  yield* drawGround(pen, scene, colours);
   scene.ground?.(context, projection, colours);
-  drawMesh(pen, colours);
-  for (const triangle of scene.triangles) drawStanding(pen, triangle, scene.clicksMax, colours);
+  yield* drawMesh(pen, colours);
+  for (const triangle of scene.triangles) {
+    drawStanding(pen, triangle, scene.clicksMax, colours);
+    yield;
+  }
 }
 
 /** What lies over it, lights that fade among them: drawn anew for each step of theirs. */
@@ -93,7 +97,7 @@ function atLimb(behind: Seen, before: Seen): Seen {
   return { x: before.x + (behind.x - before.x) * share, y: before.y + (behind.y - before.y) * share, depth: 0 };
 }
 
-function drawGround({ context, projection }: Pen, { camera, size, outlines }: Scene, colours: Colours): void {
+function* drawGround({ context, projection }: Pen, { camera, size, outlines }: Scene, colours: Colours): Generator<void> {
   const isFilled = projection.reachRad < 1;
   context.clearRect(-size.width / 2, -size.height / 2, size.width, size.height);
   context.fillStyle = colours.sea;
@@ -103,11 +107,20 @@ function drawGround({ context, projection }: Pen, { camera, size, outlines }: Sc
   context.fill();
   if (outlines) {
     context.beginPath();
-    for (const piece of outlines.land) if (projection.mayShow(piece.middle, piece.capRad)) trace(context, projection, piece, true);
+    for (const piece of outlines.land) {
+      if (!projection.mayShow(piece.middle, piece.capRad)) continue;
+      trace(context, projection, piece, true);
+      yield;
+    }
     context.fillStyle = colours.land;
     context.fill();
+    yield;
     context.beginPath();
-    for (const line of outlines.borders) if (projection.mayShow(line.middle, line.capRad)) trace(context, projection, line, false);
+    for (const line of outlines.borders) {
+      if (!projection.mayShow(line.middle, line.capRad)) continue;
+      trace(context, projection, line, false);
+      yield;
+    }
     context.strokeStyle = colours.border;
     context.lineWidth = 0.75;
     context.stroke();
@@ -149,15 +162,21 @@ function trace(context: CanvasRenderingContext2D, projection: Projection, { poin
   if (isArea) context.closePath();
 }
 
-function drawMesh(pen: Pen, colours: Colours): void {
+function* drawMesh(pen: Pen, colours: Colours): Generator<void> {
   const { context, projection } = pen;
+  const levels = edges(projection);
+  yield;
   context.strokeStyle = colours.mesh;
   context.lineWidth = 1;
-  for (const { weight, lines } of edges(projection)) {
+  for (const { weight, lines } of levels) {
     context.globalAlpha = 0.15 + 0.45 * weight;
     context.beginPath();
-    for (const [from, to] of lines) pen.arc(from, to);
+    for (const [from, to] of lines) {
+      pen.arc(from, to);
+      yield;
+    }
     context.stroke();
+    yield;
   }
   context.globalAlpha = 1;
 }

@@ -1,13 +1,11 @@
 // Lengths on the ground, as people say them.
-import { numberFormat } from "../shell/formats.ts";
+import { written } from "../shell/numbers.ts";
 import { say } from "../shell/texts.ts";
-import { locale } from "../shell/times.ts";
 import { globe } from "../texts/globe.ts";
 
 /** "13.8 km", "420 m", "3.4 m". */
 export function length(metres: number): string {
   const isFar = metres >= 1_000;
   const value = isFar ? metres / 1_000 : metres;
-  const written = numberFormat(locale(), { maximumFractionDigits: value < 100 ? 1 : 0 }).format(value);
-  return say(isFar ? globe.kilometres : globe.metres, { value: written });
+  return say(isFar ? globe.kilometres : globe.metres, { value: written(value, value < 100 ? 1 : 0) });
 }

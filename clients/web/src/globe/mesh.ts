@@ -1,8 +1,6 @@
 // The mesh as lines: the edges of the icosahedron, and within each triangle the three edges of its middle child, down to
 // the level whose triangles are still large enough to be seen.
 import type { Vector } from "step-client";
-import { vertices } from "step-client/mesh.js";
-import { triangleText } from "step-client/triangle.js";
 import { dot, type Projection } from "./camera.ts";
 
 export type Corners = readonly [Vector, Vector, Vector];
@@ -14,16 +12,27 @@ export interface LevelEdges {
   lines: (readonly [Vector, Vector])[];
 }
 
-const FACES = 20;
 /** Of the icosahedron, in radians: the angle between neighbouring corners. */
 const EDGE_RAD = Math.atan(2);
 const EDGE_PX_MIN = 56;
 const EDGE_PX_FULL = 220;
 const LEVEL_MAX = 21;
 
-export const FACE_CORNERS: readonly Corners[] = Array.from({ length: FACES }, (_, face) =>
-  vertices(triangleText({ face, level: 1, digits: "" })),
-);
+const LONG = (1 + Math.sqrt(5)) / 2 / Math.hypot(1, (1 + Math.sqrt(5)) / 2);
+const SHORT = 1 / Math.hypot(1, (1 + Math.sqrt(5)) / 2);
+const POINTS: readonly Vector[] = [
+  [-SHORT, LONG, 0], [SHORT, LONG, 0], [-SHORT, -LONG, 0], [SHORT, -LONG, 0],
+  [0, -SHORT, LONG], [0, SHORT, LONG], [0, -SHORT, -LONG], [0, SHORT, -LONG],
+  [LONG, 0, -SHORT], [LONG, 0, SHORT], [-LONG, 0, -SHORT], [-LONG, 0, SHORT],
+];
+/** As step-client has them, by way of each triangle's name: here without, since names have checksums, and the first drawing
+ * should not wait for twenty of them. */
+export const FACE_CORNERS: readonly Corners[] = (
+  [
+    [0, 11, 5], [0, 5, 1], [0, 1, 7], [0, 7, 10], [0, 10, 11], [1, 5, 9], [5, 11, 4], [11, 10, 2], [10, 7, 6], [7, 1, 8],
+    [3, 9, 4], [3, 4, 2], [3, 2, 6], [3, 6, 8], [3, 8, 9], [4, 9, 5], [2, 4, 11], [6, 2, 10], [8, 6, 7], [9, 8, 1],
+  ] as const
+).map(([a, b, c]) => [POINTS[a]!, POINTS[b]!, POINTS[c]!]);
 
 /** All edges of the icosahedron, each once. */
 const FACE_EDGES: readonly (readonly [Vector, Vector])[] = FACE_CORNERS.flatMap(([a, b, c]) => [[a, b], [b, c], [c, a]] as const)

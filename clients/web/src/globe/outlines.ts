@@ -2,6 +2,7 @@
 // when somebody first looks closer.
 import type { Vector } from "step-client";
 import { dot, vectorOf } from "./camera.ts";
+import { allTaken } from "./steps.ts";
 
 /** A piece of land, or a border. `cap`: how far its points lie from its middle at most, radians. */
 export interface Outline {
@@ -12,8 +13,8 @@ export interface Outline {
 }
 
 export interface Outlines {
-  land: readonly Outline[];
-  borders: readonly Outline[];
+  land: Outline[];
+  borders: Outline[];
 }
 
 export type Detail = "coarse" | "fine";
@@ -24,6 +25,9 @@ export interface Written {
   land: readonly (readonly number[])[];
   borders: readonly (readonly number[])[];
 }
+
+/** For reading what has come, at a time. */
+const STEPS_MS = 8;
 
 const loading = new Map<Detail, Promise<Outlines>>();
 
@@ -41,12 +45,18 @@ export function outlines(detail: Detail): Promise<Outlines> {
 
 async function load(detail: Detail): Promise<Outlines> {
   const { default: written } = detail === "coarse" ? await import("outlines:coarse") : await import("outlines:fine");
-  return read(written);
+  return allTaken(reading(written), STEPS_MS);
 }
 
-export function read({ perDegree, land, borders }: Written): Outlines {
-  const outline = (differences: readonly number[]) => outlineOf(differences, perDegree);
-  return { land: land.map(outline), borders: borders.map(outline) };
+function* reading({ perDegree, land, borders }: Written): Generator<void, Outlines> {
+  const read: Outlines = { land: [], borders: [] };
+  for (const [from, to] of [[land, read.land], [borders, read.borders]] as const) {
+    for (const differences of from) {
+      to.push(outlineOf(differences, perDegree));
+      yield;
+    }
+  }
+  return read;
 }
 
 function outlineOf(differences: readonly number[], perDegree: number): Outline {

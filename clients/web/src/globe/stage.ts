@@ -8,6 +8,7 @@ import { followHands } from "./gestures.ts";
 import { flare, Lights } from "./lights.ts";
 import { outlines, type Detail, type Outlines } from "./outlines.ts";
 import type { Scene } from "./scene.ts";
+import { areTaken } from "./steps.ts";
 
 export interface Told {
   /** The camera stands still again. `byHand`: the person moved it. */
@@ -25,6 +26,9 @@ const LIGHT_STEP_MS = 100;
 const FINE_FROM_ZOOM = 4.6;
 /** More than a screen of a phone has would only cost time. */
 const PIXEL_RATIO_MAX = 2.5;
+
+/** Of a frame, for drawing the globe while it stands still; what is left of it goes on in the next one. */
+const STEPS_MS = 10;
 
 /** From afar a base map says nothing that the outlines do not. */
 const BASE_MAP_FROM_ZOOM = 7;
@@ -48,6 +52,10 @@ export class Stage {
   #colours: Colours | null = null;
   #flight: { from: Camera; to: Camera; since: number } | null = null;
   #isGlobeStale = true;
+  /** What is left to draw of the globe, and of what scene. */
+  #drawing: { steps: Iterator<void>; scene: Scene } | null = null;
+  #drawn: Scene | null = null;
+  #isMoving = false;
   #frame = 0;
   #settling = 0;
   #wakes = 0;
@@ -126,6 +134,7 @@ export class Stage {
       const share = Math.min(1, Math.max(0, (now - this.#flight.since) / FLIGHT_MS));
       this.camera = within(inFlight(this.#flight.from, this.#flight.to, this.size, share), this.size);
       if (share === 1) this.#flight = null;
+      this.#isMoving = true;
       this.#settleSoon(false);
     }
     const [context, globe] = [this.#canvas.getContext("2d"), this.#globe.getContext("2d")];
@@ -143,18 +152,25 @@ export class Stage {
       isMiddleMarked: this.#canvas.matches(":focus-visible"),
     };
     const middle = [ratio, 0, 0, ratio, this.#canvas.width / 2, this.#canvas.height / 2] as const;
-    if (this.#isGlobeStale) {
+    // What moves is drawn from where it is now. What stands still is drawn to its end, so that it is there at some time.
+    if (this.#isGlobeStale && (this.#isMoving || !this.#drawing)) {
       this.#isGlobeStale = false;
       [this.#globe.width, this.#globe.height] = [this.#canvas.width, this.#canvas.height];
       globe.setTransform(...middle);
-      drawGlobe(globe, scene, colours);
+      this.#drawing = { steps: drawGlobe(globe, scene, colours), scene };
+    }
+    if (this.#drawing) {
+      if (!areTaken(this.#drawing.steps, this.#isMoving ? Infinity : STEPS_MS)) return this.#redrawLights();
+      this.#drawn = this.#drawing.scene;
+      this.#drawing = null;
+      this.#isMoving = false;
     }
     context.setTransform(1, 0, 0, 1, 0, 0);
     context.clearRect(0, 0, this.#canvas.width, this.#canvas.height);
     context.drawImage(this.#globe, 0, 0);
     context.setTransform(...middle);
     drawOver(context, scene, colours, now, this.#still.matches);
-    this.#tell(scene, now);
+    this.#tell({ ...scene, triangles: this.#drawn?.triangles ?? [], outlines: this.#drawn?.outlines ?? null }, now);
     this.#drawAgain(now);
   }
 
@@ -163,6 +179,7 @@ export class Stage {
     clearTimeout(this.#wakes);
     const at = this.lights.changesAt(now, this.#still.matches);
     if (this.#flight) this.redraw();
+    else if (this.#isGlobeStale) this.#redrawLights();
     else if (at !== null) this.#wakes = setTimeout(() => this.#redrawLights(), Math.max(LIGHT_STEP_MS, at - now)) as unknown as number;
   }
 
@@ -236,6 +253,7 @@ export class Stage {
   #move(camera: Camera, byHand: boolean): void {
     if (byHand) this.#flight = null;
     this.camera = camera;
+    this.#isMoving = true;
     this.redraw();
     this.#settleSoon(byHand);
   }
@@ -268,6 +286,7 @@ export class Stage {
     this.#canvas.width = Math.round(width * ratio);
     this.#canvas.height = Math.round(height * ratio);
     this.camera = within(this.camera, this.size);
+    this.#drawing = null;
     this.#settleSoon(false);
     this.redraw();
   }

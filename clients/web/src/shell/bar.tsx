@@ -1,4 +1,5 @@
-// The bar of the app: on phones at the bottom, where a thumb reaches it.
+// The parts of the frame that need no script: what skips to the content, the name, and the bar, which is on phones at the
+// bottom, where a thumb reaches it. No hooks: `still.tsx` draws them when the app is built.
 import { shell } from "../texts/shell.ts";
 import { link } from "./router.ts";
 import { say, type Text } from "./texts.ts";
@@ -11,6 +12,23 @@ const ICONS: Readonly<Record<(typeof IN_THE_BAR)[number], string>> = {
   explorer: "M10.5 4a6.5 6.5 0 1 0 0 13 6.5 6.5 0 1 0 0-13M15.5 15.5 20 20",
   node: "M4 5h16v6H4zM4 13h16v6H4zM7 8h1M7 16h1",
 };
+
+export function Skip({ onClick }: { onClick?: (event: Event) => void }) {
+  return (
+    <a class="skip" href="#content" onClick={onClick}>
+      {say(shell.skip)}
+    </a>
+  );
+}
+
+export function Brand() {
+  return (
+    <a class="brand" href={link()} aria-label={say(shell.home)}>
+      <img src="icon.svg" alt="" width="28" height="28" />
+      <span>STEP</span>
+    </a>
+  );
+}
 
 export function Bar({ current }: { current: Text | undefined }) {
   return (

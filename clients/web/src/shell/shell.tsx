@@ -1,32 +1,32 @@
 // The frame around every page: header, bar, what is new, and the page that the address names.
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { shell } from "../texts/shell.ts";
-import { useQuestion } from "../wallet/asking.ts";
-import { Bar, Icon } from "./bar.tsx";
+import { Bar, Brand, Icon, Skip } from "./bar.tsx";
 import { Boundary, Failed } from "./boundary.tsx";
 import { useInstall } from "./install.ts";
-import { News, WrongChain } from "./news.tsx";
-import { useStrangers } from "./node.ts";
-import { HOME_NODE } from "./nodes.ts";
 import { link, usePlace, type Place } from "./router.ts";
-import { Standing } from "./standing.tsx";
 import { LANGUAGES, language, say, speak, type Language } from "./texts.ts";
 import { PAGES, type Page, type View } from "./views.ts";
-import { registerWorker } from "./worker.ts";
 
 const OTHER: Readonly<Record<Language, Language>> = { en: "de", de: "en" };
-/** By then the first screen has what it needs, also over a slow network. */
-const SETTLED_MS = 2_000;
 const DOWNWARD_ARROW = "M12 4v11M7 11l5 5 5-5M5 20h14";
+
+/** What of the frame asks nodes, and so needs what does. */
+type Later = typeof import("./later.tsx");
+
+const loadLater = () => import("./later.tsx");
 
 export function Shell() {
   const place = usePlace();
   const page = PAGES[place.parts[0] ?? ""];
-  const stranger = useStrangers().find(({ node }) => node === HOME_NODE);
+  const [later, setLater] = useState<Later>();
   const [spoken, setSpoken] = useState(language);
   const content = useRef<HTMLElement>(null);
   useFocusOnArrival(content, place, page);
-  useEffect(() => afterFirstScreen(), []);
+  useEffect(() => {
+    // Where it cannot be had, neither can any page, and that says so.
+    loadLater().then(setLater, () => undefined);
+  }, []);
   // Before the page's own effects: what it shows may have a title of its own.
   useLayoutEffect(() => {
     document.title = `${say(page?.title ?? shell.nothingHere)} · STEP`;
@@ -42,26 +42,19 @@ export function Shell() {
   };
   return (
     <>
-      <a class="skip" href="#content" onClick={skip}>
-        {say(shell.skip)}
-      </a>
+      <Skip onClick={skip} />
       <header class="top">
-        <a class="brand" href={link()} aria-label={say(shell.home)}>
-          <img src="icon.svg" alt="" width="28" height="28" />
-          <span>STEP</span>
-        </a>
-        <Standing />
+        <Brand />
+        {later ? <later.Standing /> : <span class="standing" />}
         <Install />
         <button type="button" class="plain" lang={OTHER[spoken]} onClick={change} aria-label={`${OTHER[spoken].toUpperCase()}: ${LANGUAGES[OTHER[spoken]]}`}>
           {OTHER[spoken].toUpperCase()}
         </button>
       </header>
       <Bar current={page?.title} />
-      <News />
+      {later && <later.News />}
       <main id="content" tabIndex={-1} ref={content}>
-        {stranger ? (
-          <WrongChain stranger={stranger} />
-        ) : page ? (
+        {page ? (
           <Boundary key={page.load}>
             <Loaded page={page} place={place} />
           </Boundary>
@@ -69,21 +62,9 @@ export function Shell() {
           <Missing />
         )}
       </main>
-      <Unlocking />
+      {later && <later.Unlocking />}
     </>
   );
-}
-
-/** What the app wants to have without a connection: its files, and the genesis of its chain. */
-function afterFirstScreen(): void {
-  const begin = async () => {
-    await registerWorker();
-    const { pinnedGenesis } = await import("./chain.ts");
-    await pinnedGenesis();
-  };
-  const later = () => setTimeout(() => void begin().catch((error: unknown) => console.debug("not kept yet", error)), SETTLED_MS);
-  if (document.readyState === "complete") later();
-  else addEventListener("load", later, { once: true });
 }
 
 /** Who follows a link to another page is taken to its beginning, also with a keyboard or a screen reader. */
@@ -101,11 +82,11 @@ function useFocusOnArrival(content: { current: HTMLElement | null }, place: Plac
 }
 
 function Loaded({ page, place }: { page: Page; place: Place }) {
-  const [loaded, setLoaded] = useState<{ View: View } | { error: unknown }>();
+  const [loaded, setLoaded] = useState<{ View: View; later: Later } | { error: unknown }>();
   useEffect(() => {
     let wanted = true;
-    page.load().then(
-      ({ default: View }) => wanted && setLoaded({ View }),
+    Promise.all([page.load(), loadLater()]).then(
+      ([{ default: View }, later]) => wanted && setLoaded({ View, later }),
       (error: unknown) => wanted && setLoaded({ error }),
     );
     return () => {
@@ -113,7 +94,13 @@ function Loaded({ page, place }: { page: Page; place: Place }) {
     };
   }, [page.load]);
   if (!loaded) return <p role="status">{say(shell.loading)}</p>;
-  return "error" in loaded ? <Failed error={loaded.error} /> : <loaded.View place={place} />;
+  if ("error" in loaded) return <Failed error={loaded.error} />;
+  const { View, later } = loaded;
+  return (
+    <later.OfThisChain>
+      <View place={place} />
+    </later.OfThisChain>
+  );
 }
 
 function Install() {
@@ -124,18 +111,6 @@ function Install() {
       <span>{say(shell.install)}</span>
     </button>
   ) : null;
-}
-
-/** The dialog that asks for what opens a key; loaded when somebody first wants one. */
-function Unlocking() {
-  const question = useQuestion();
-  const [loaded, setLoaded] = useState<{ Dialog: typeof import("./unlock-dialog.tsx").default }>();
-  const isWanted = question !== null;
-  useEffect(() => {
-    // Where the dialog cannot be had, as without a connection, whoever wants to sign hears of it, and does not wait.
-    if (question) import("./unlock-dialog.tsx").then(({ default: Dialog }) => setLoaded({ Dialog }), () => question.cancel());
-  }, [isWanted]);
-  return question && loaded ? <loaded.Dialog question={question} /> : null;
 }
 
 function Missing() {

@@ -2,10 +2,10 @@
 import { useEffect, useState } from "preact/hooks";
 import { shell } from "../texts/shell.ts";
 import { useEvents, useFeedState } from "./feed.ts";
-import { numberFormat } from "./formats.ts";
+import { written } from "./numbers.ts";
 import { useAnswer } from "./node.ts";
 import { link } from "./router.ts";
-import { language, say } from "./texts.ts";
+import { say } from "./texts.ts";
 
 interface Status {
   chainId: string;
@@ -24,7 +24,7 @@ export function Standing() {
     else if (Number.isSafeInteger(data.height)) setHeight(data.height);
   });
   if (!answer) return <span class="standing quiet">{error ? say(shell.noAnswer) : ""}</span>;
-  const known = { chain: answer.chainId, height: numberFormat(language()).format(height) };
+  const known = { chain: answer.chainId, height: written(height) };
   // Begins with what is to be seen, for whoever speaks to the page.
   const said = say(shell[state], known);
   return (

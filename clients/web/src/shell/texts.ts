@@ -1,19 +1,17 @@
 // Every text that people read stands in `src/texts`, in each language side by side, so that none can be forgotten: a text
 // without one of them does not compile.
 
-import { remember, remembered } from "./remembered.ts";
+import { isLanguage, KEPT_AS, type Language } from "./language.ts";
+import { remember } from "./remembered.ts";
 
-/** English and German. */
-export type Language = "en" | "de";
+export type { Language } from "./language.ts";
 
 /** One text. What stands in braces is filled in: `"{count} proofs"`. */
 export type Text = Readonly<Record<Language, string>>;
 
 export const LANGUAGES: Readonly<Record<Language, string>> = { en: "English", de: "Deutsch" };
 
-const KEPT_AS = "step.language";
-
-let current: Language = chosen();
+let current: Language = ofPage();
 
 /** The language that texts are in now. */
 export function language(): Language {
@@ -32,9 +30,8 @@ export function say(text: Text, values: Readonly<Record<string, string | number>
   return text[current].replace(/\{(\w+)\}/g, (whole, name: string) => String(values[name] ?? whole));
 }
 
-function chosen(): Language {
-  const wanted = [remembered(KEPT_AS), ...navigator.languages].map((tag) => tag?.slice(0, 2));
-  const found = wanted.find((tag): tag is Language => tag === "en" || tag === "de") ?? "en";
-  document.documentElement.lang = found;
-  return found;
+/** What `early.ts` has chosen. */
+function ofPage(): Language {
+  const { lang } = document.documentElement;
+  return isLanguage(lang) ? lang : "en";
 }

@@ -2,6 +2,7 @@
 import type { ComponentType } from "preact";
 import { shell } from "../texts/shell.ts";
 import type { Place } from "./router.ts";
+import { pageStyles } from "./styles.ts";
 import type { Text } from "./texts.ts";
 
 export type View = ComponentType<{ place: Place }>;
@@ -17,14 +18,16 @@ export interface Page {
 export const IN_THE_BAR = ["", "prove", "wallet", "explorer", "node"] as const;
 
 const globe = () => import("../views/globe/globe.tsx");
-const explorer = () => import("../views/explorer/explorer.tsx");
+/** The page holds the styles of the first screen alone. */
+const styled = (load: Page["load"]): Page["load"] => () => Promise.all([load(), pageStyles()]).then(([view]) => view);
+const explorer = styled(() => import("../views/explorer/explorer.tsx"));
 
 export const PAGES: Readonly<Record<string, Page>> = {
   "": { title: shell.globe, load: globe, isOnePlace: true },
   map: { title: shell.globe, load: globe, isOnePlace: true },
-  prove: { title: shell.prove, load: () => import("../views/prove/prove.tsx") },
-  wallet: { title: shell.wallet, load: () => import("../views/wallet/wallet.tsx") },
-  receipt: { title: shell.receipt, load: () => import("../views/receipt/receipt.tsx") },
+  prove: { title: shell.prove, load: styled(() => import("../views/prove/prove.tsx")) },
+  wallet: { title: shell.wallet, load: styled(() => import("../views/wallet/wallet.tsx")) },
+  receipt: { title: shell.receipt, load: styled(() => import("../views/receipt/receipt.tsx")) },
   explorer: { title: shell.explorer, load: explorer },
   batch: { title: shell.explorer, load: explorer },
   proof: { title: shell.explorer, load: explorer },
@@ -34,5 +37,5 @@ export const PAGES: Readonly<Record<string, Page>> = {
   validators: { title: shell.explorer, load: explorer },
   validator: { title: shell.explorer, load: explorer },
   search: { title: shell.explorer, load: explorer },
-  node: { title: shell.node, load: () => import("../views/node/node.tsx") },
+  node: { title: shell.node, load: styled(() => import("../views/node/node.tsx")) },
 };

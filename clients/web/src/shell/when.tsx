@@ -1,13 +1,13 @@
 // A moment on a page: local, with the exact one for machines and for whoever points at it.
 import { useEffect, useState } from "preact/hooks";
-import { ago, dateAndTime, dateOf, timeOrDate, type Moment } from "./times.ts";
+import { ago, dateAndTime, dateOf, isMoment, timeOrDate, type Moment } from "./times.ts";
 
 /** `as`: the clock or the date ("short"), always both ("full"), or how long ago, which goes on ("ago"). */
 export function When({ at, as = "short" }: { at: Moment; as?: "short" | "full" | "ago" }) {
   const now = useNow(as === "ago" ? 1_000 : null);
   const text = as === "ago" ? ago(at, now) : as === "full" ? dateAndTime(at) : timeOrDate(at, now);
   return (
-    <time dateTime={dateOf(at).toISOString()} title={dateAndTime(at)}>
+    <time dateTime={isMoment(at) ? dateOf(at).toISOString() : undefined} title={dateAndTime(at)}>
       {text}
     </time>
   );

@@ -13,7 +13,6 @@ import { SearchBox } from "./search-box.tsx";
 import { TrianglePage } from "./triangle.tsx";
 import { ValidatorPage } from "./validator.tsx";
 import { ValidatorsPage } from "./validators.tsx";
-import "./explorer.css";
 
 export default function Explorer({ place }: { place: Place }) {
   const text = place.query.get("for") ?? "";

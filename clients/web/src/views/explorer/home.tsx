@@ -1,14 +1,13 @@
 // The explorer's first page: where the chain is, its latest batches as they come, and who has the most.
-import { numberFormat } from "../../shell/formats.ts";
 import { useState } from "preact/hooks";
 import type { ComponentChildren } from "preact";
 import { explorer } from "../../texts/explorer.ts";
 import { useEvents, useFeedState } from "../../shell/feed.ts";
 import { Id } from "../../shell/ids.tsx";
 import { useAnswer } from "../../shell/node.ts";
+import { written } from "../../shell/numbers.ts";
 import { link } from "../../shell/router.ts";
 import { say } from "../../shell/texts.ts";
-import { locale } from "../../shell/times.ts";
 import { When } from "../../shell/when.tsx";
 import type { BatchEntry, Batches, Leaderboard, Validators } from "./answers.ts";
 import { Answered, Card, Heading, Step } from "./parts.tsx";
@@ -30,14 +29,13 @@ export function Home() {
   const validators = useAnswer<Validators>("/validators", undefined, STATS_MS);
   const levels = useAnswer<{ result: { levels: { clicks: number }[] } }>("/mesh/stats", undefined, STATS_MS);
   const latest = batches[0];
-  const number = numberFormat(locale());
   return (
     <>
       <Heading title={say(explorer.overview)} />
       <div class="figures">
-        {latest && <Figure name={say(explorer.height)} value={number.format(latest.height)} />}
+        {latest && <Figure name={say(explorer.height)} value={written(latest.height)} />}
         {latest && <Figure name={say(explorer.lastBatch)} value={<When at={latest.timestamp} as="ago" />} />}
-        {levels.answer && <Figure name={say(explorer.proofsInAll)} value={number.format(sum(levels.answer.result.levels.map((one) => one.clicks)))} />}
+        {levels.answer && <Figure name={say(explorer.proofsInAll)} value={written(sum(levels.answer.result.levels.map((one) => one.clicks)))} />}
         {validators.answer && (
           <Figure
             name={say(explorer.inTheSet)}

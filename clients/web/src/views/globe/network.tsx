@@ -2,10 +2,10 @@
 import { useRef } from "preact/hooks";
 import type { ComponentChildren } from "preact";
 import { useEvents, useFeedState } from "../../shell/feed.ts";
-import { numberFormat } from "../../shell/formats.ts";
+import { written } from "../../shell/numbers.ts";
 import { link } from "../../shell/router.ts";
 import { say } from "../../shell/texts.ts";
-import { ago, lasting, locale } from "../../shell/times.ts";
+import { ago, lasting } from "../../shell/times.ts";
 import { useNow } from "../../shell/when.tsx";
 import { useAnswer } from "../../shell/node.ts";
 import { globe } from "../../texts/globe.ts";
@@ -60,5 +60,5 @@ function since(atMs: number, nowMs: number): string {
 }
 
 function number(value: number): string {
-  return numberFormat(locale(), { maximumFractionDigits: value < 10 ? 1 : 0 }).format(value);
+  return written(value, value < 10 ? 1 : 0);
 }

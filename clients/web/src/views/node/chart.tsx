@@ -1,9 +1,9 @@
 // A small chart of lines over time, with its axes, its unit in the title, and the same figures as a table.
-import { numberFormat } from "../../shell/formats.ts";
 import { useState } from "preact/hooks";
 import { node } from "../../texts/node.ts";
+import { written as number } from "../../shell/numbers.ts";
 import { say } from "../../shell/texts.ts";
-import { hourAndMinute, locale, timeOfDay } from "../../shell/times.ts";
+import { hourAndMinute, timeOfDay } from "../../shell/times.ts";
 import { linePath, scaleFor, timeTicks, type Point } from "./scaling.ts";
 
 export interface Line {
@@ -13,8 +13,7 @@ export interface Line {
 
 /** Three digits or so say all there is to say. */
 function written(value: number | null | undefined): string {
-  if (value === null || value === undefined) return "–";
-  return numberFormat(locale(), { maximumFractionDigits: value >= 100 ? 0 : value >= 10 ? 1 : 2 }).format(value);
+  return number(value, (value ?? 0) >= 100 ? 0 : (value ?? 0) >= 10 ? 1 : 2);
 }
 
 const BOX = { width: 300, height: 110 };

@@ -11,7 +11,6 @@ import type { Consensus, Health, Peer, Status } from "./answers.ts";
 import { ConsensusNow } from "./consensus.tsx";
 import { useHere, type Here } from "./here.ts";
 import { LoadCurves } from "./load.tsx";
-import "./node.css";
 
 const CONSENSUS_MS = 1_000;
 const STATUS_MS = 3_000;

@@ -1,1 +1,0 @@
-import{chunk_AZX4W3WP_a as o}from"./first-98A8D457.js";import{chunk_3KGZGRPU_f as n,chunk_3KGZGRPU_h as t}from"./first-98A8D457.js";function d({children:r}){let e=t(null);return n(()=>{(document.activeElement===document.body||document.activeElement===null)&&e.current?.focus()},[]),o("h1",{ref:e,tabIndex:-1,children:r})}export{d as a};

@@ -1,0 +1,1 @@
+const{chunk_AZX4W3WP_a:o}=stepFrame;const{chunk_3KGZGRPU_f:n,chunk_3KGZGRPU_h:t}=stepFrame;function d({children:r}){let e=t(null);return n(()=>{(document.activeElement===document.body||document.activeElement===null)&&e.current?.focus()},[]),o("h1",{ref:e,tabIndex:-1,children:r})}export{d as a};

@@ -1,1 +1,0 @@
-import{a}from"./chunk-QF3RKXFV-98A8D457.js";import"./chunk-C6UGRIAO-98A8D457.js";import"./first-98A8D457.js";import"./first-98A8D457.js";import"./first-98A8D457.js";import"./chunk-55MPPM7O-98A8D457.js";import"./chunk-4AQIHHTX-98A8D457.js";import"./first-98A8D457.js";import"./first-98A8D457.js";import"./first-98A8D457.js";export{a as StepClient};

@@ -1,1 +1,0 @@
-import{a,b}from"./chunk-4NLVABRE-98A8D457.js";import"./chunk-UIP2E7TT.js";import"./first-98A8D457.js";import"./first-98A8D457.js";import"./first-98A8D457.js";import"./first-98A8D457.js";import"./first-98A8D457.js";export{a as explained,b as metres};
