@@ -390,4 +390,7 @@ def test_a_window_has_the_same_signals_on_every_machine_to_the_byte() -> None:
     signals = account_signals(columns_of(rows))
 
     assert {name for name, reading in signals.readings.items() if len(reading.accounts)} == set(SIGNALS)
-    assert hashlib.sha256(bytes_of(signals)).hexdigest() == ""
+    assert (
+        hashlib.sha256(bytes_of(signals)).hexdigest()
+        == "3774687eb7b6b4ada34f73ab6daf95f89e75f4f9b226d03f2b4dbd591b235362"
+    )
