@@ -235,8 +235,10 @@ def new_plan(
     genesis_time_ms: int,
     parameters: Parameters | None = None,
     allocations: Mapping[str, int] | None = None,
+    protocol_version: int | None = None,
 ) -> GenesisPlan:
-    """A plan with these; `allocations`, micro-STEP by address, are none by default.
+    """A plan with these; `allocations`, micro-STEP by address, are none by default. Without parameters, or without a
+    version of the rules, the plan means what a genesis means that leaves them out: the protocol's defaults.
 
     Raises `GenesisError` naming the field for a chain id or a time that the protocol does not allow.
     """
@@ -244,6 +246,7 @@ def new_plan(
         return GenesisPlan(
             chain_id=chain_id,
             genesis_time_ms=genesis_time_ms,
+            protocol_version=protocol_version,
             parameters=Parameters() if parameters is None else parameters,
             allocations=dict(allocations or {}),
         )

@@ -100,6 +100,7 @@ def devnet(
     """
     import trio
 
+    from step_node.chain.new_chains import RULES_VERSION, named_version, new_chain_parameters
     from step_node.cli.mongodb_uri import check_mongodb_uri
     from step_node.testing.devnet.network import DevnetSettings
 
@@ -126,6 +127,8 @@ def devnet(
         mongodb_uri=mongodb_uri,
         base_port=base_port,
         home=home,
+        parameters=new_chain_parameters(),
+        protocol_version=named_version(RULES_VERSION),
         byzantine=byzantine,
         host=host,
         tls=tls,

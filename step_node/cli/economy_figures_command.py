@@ -22,7 +22,7 @@ def print_figures(
     ] = None,
     parameters: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Parameters, TOML or JSON; those left out have the protocol's defaults."),
+        typer.Option(metavar="FILE", help="Parameters, TOML or JSON; those left out are as on all new chains."),
     ] = None,
     validators: Annotated[
         int | None, typer.Option(min=1, max=VALIDATORS_MAX, help="How many there are.  [default: genesis', or 4]")
@@ -30,7 +30,7 @@ def print_figures(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Print where STEP comes from and goes, what it takes to earn a stake, and what cheating gains: each figure with
-    its formula (docs/economy.md). Without options, of a chain with the protocol's parameters.
+    its formula (docs/economy.md). Without options, of a new chain.
     """
     from step_node.economy.figures import figures, tables
 

@@ -26,13 +26,17 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.
 PlanOption = Annotated[Path, typer.Option(metavar="FILE", help="The plan that everybody has agreed on.")]
 ParametersOption = Annotated[
     Path | None,
-    typer.Option(
-        metavar="FILE", help="The chain's parameters, TOML or JSON; those left out have the protocol's defaults."
-    ),
+    typer.Option(metavar="FILE", help="The chain's parameters, TOML or JSON; those left out are as on all new chains."),
 ]
 AllocationsOption = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Balances at the beginning in STEP: CSV (address,amount), TOML or JSON."),
+]
+
+
+ProtocolVersionOption = Annotated[
+    int | None,
+    typer.Option(min=1, help="Which version of the rules it begins with (docs/protocol.md, 6).  [default: 2]"),
 ]
 
 
@@ -45,10 +49,9 @@ def new(
     output: Annotated[Path, typer.Option(metavar="FILE", help="The plan to write; it must not exist.")],
     parameters: ParametersOption = None,
     allocations: AllocationsOption = None,
+    protocol_version: ProtocolVersionOption = None,
 ) -> None:
     """Plan a chain: its name, its beginning, its parameters and balances. Send the plan to all who are to validate."""
-    from step_node.chain.ceremony.inputs import load_allocations, load_parameters
-    from step_node.chain.genesis import new_plan
     from step_node.proofs.timestamps import parse_timestamp
 
     try:
@@ -56,12 +59,7 @@ def new(
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--begins-at") from error
     _check_new(output)
-    plan = new_plan(
-        chain_id=chain_id,
-        genesis_time_ms=begins_ms,
-        parameters=None if parameters is None else load_parameters(parameters),
-        allocations=None if allocations is None else load_allocations(allocations),
-    )
+    plan = plan_of(chain_id, begins_ms, parameters, allocations, protocol_version)
     _write(output, plan)
     typer.echo(f"plan       {output}, of the chain {plan.chain_id}")
     typer.echo(f"hash       {_aloud(plan.hash)}")
@@ -241,6 +239,23 @@ app.command(
     epilog="Example: step-node genesis import --plan plan.json --mongodb-uri mongodb://127.0.0.1:27017/step"
     " --report report.ndjson --dry-run",
 )(import_)
+
+
+def plan_of(
+    chain_id: str, begins_ms: int, parameters: Path | None, allocations: Path | None, protocol_version: int | None
+) -> GenesisPlan:
+    """What these options of `genesis new` and `testnet` plan; what is left out is as on all new chains."""
+    from step_node.chain.ceremony.inputs import load_allocations, load_parameters
+    from step_node.chain.genesis import new_plan
+    from step_node.chain.new_chains import RULES_VERSION, named_version, new_chain_parameters
+
+    return new_plan(
+        chain_id=chain_id,
+        genesis_time_ms=begins_ms,
+        parameters=new_chain_parameters() if parameters is None else load_parameters(parameters),
+        allocations=None if allocations is None else load_allocations(allocations),
+        protocol_version=named_version(RULES_VERSION if protocol_version is None else protocol_version),
+    )
 
 
 def _check_new(output: Path) -> None:

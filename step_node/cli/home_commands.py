@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from step_node.cli.genesis_commands import AllocationsOption, ParametersOption
+from step_node.cli.genesis_commands import AllocationsOption, ParametersOption, ProtocolVersionOption, plan_of
 from step_node.cli.keys_commands import PasswordFileOption
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ def init(
 
     Example: step-node init --home node --chain-id my-chain --validator --password-file password
     """
+    from step_node.chain.new_chains import RULES_VERSION, named_version, new_chain_parameters
     from step_node.cli.passwords import find_password
     from step_node.clock import SystemClock
     from step_node.home.keys import NodeKeys
@@ -101,6 +102,8 @@ def init(
             chain_id=chain_id or "",
             genesis_time_ms=SystemClock().now_ms(),
             validators=[(keys.validator or b"", address)],
+            parameters=new_chain_parameters(),
+            protocol_version=named_version(RULES_VERSION),
         )
     password = find_password(password_file, purpose="for the validator's keystore", confirm=True) if validator else ""
     write_home(node_home, keys=keys, genesis=chain, config=config, password=password, initial_state=initial_state)
@@ -120,11 +123,12 @@ def make_test_network(
     ] = False,
     parameters: ParametersOption = None,
     allocations: AllocationsOption = None,
+    protocol_version: ProtocolVersionOption = None,
     plan: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="A plan, of `genesis new` or `genesis import`, for --chain-id, --parameters, --allocations.",
+            help="A plan, of `genesis new` or `genesis import`, in place of options that say what is in it.",
         ),
     ] = None,
     initial_state: InitialStateOption = None,
@@ -171,7 +175,7 @@ def make_test_network(
     from step_node.signing.keystore import new_private_key
 
     _check_store(store, mongodb_uri)
-    planned = _testnet_plan(plan, chain_id, parameters, allocations)
+    planned = _testnet_plan(plan, chain_id, parameters, allocations, protocol_version)
     count = validators + observers
     names = [name.strip() for name in hosts.split(",")] if hosts else None
     if names is not None and (len(names) != count or len(set(names)) != count or not all(names)):
@@ -227,24 +231,28 @@ def make_test_network(
 
 
 def _testnet_plan(
-    path: Path | None, chain_id: str | None, parameters: Path | None, allocations: Path | None
+    path: Path | None,
+    chain_id: str | None,
+    parameters: Path | None,
+    allocations: Path | None,
+    protocol_version: int | None,
 ) -> GenesisPlan:
     """The plan in the file, or one of what is said in its place, which begins now."""
-    from step_node.chain.ceremony.inputs import load_allocations, load_parameters
-    from step_node.chain.genesis import GenesisPlan, load_document, new_plan
+    from step_node.chain.genesis import GenesisPlan, load_document
     from step_node.clock import SystemClock
 
     if path is not None:
-        said = {"--chain-id": chain_id, "--parameters": parameters, "--allocations": allocations}
+        said = {
+            "--chain-id": chain_id,
+            "--parameters": parameters,
+            "--allocations": allocations,
+            "--protocol-version": protocol_version,
+        }
         for option in (option for option, value in said.items() if value is not None):
             raise typer.BadParameter("stands in the plan already", param_hint=option)
         return load_document(path, GenesisPlan)
-    return new_plan(
-        chain_id=CHAIN_ID_DEFAULT if chain_id is None else chain_id,
-        genesis_time_ms=SystemClock().now_ms(),
-        parameters=None if parameters is None else load_parameters(parameters),
-        allocations=None if allocations is None else load_allocations(allocations),
-    )
+    begins_ms = SystemClock().now_ms()
+    return plan_of(chain_id or CHAIN_ID_DEFAULT, begins_ms, parameters, allocations, protocol_version)
 
 
 def _given_genesis(path: Path, chain_id: str | None) -> Genesis:

@@ -11,22 +11,27 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Final
 
+from step_node.chain.new_chains import RULES_VERSION, new_chain_parameters
 from step_node.economy import formulas
-from step_node.economy.formulas import BASIS_POINTS, EXACT, LEVELS, ROUNDED, Habit
+from step_node.economy.formulas import BASIS_POINTS, EXACT, LEVELS, ROUNDED, YEAR_DAYS, Habit
 from step_node.ledger.level_counts import mesh_triangles
 from step_node.ledger.state_gates import LEVEL_MAX, clicks_max
 from step_node.parameters import USTEP_PER_STEP, Parameters
 
 DAY_S: Final = 86_400
-YEAR_DAYS: Final = 365
 HALF_EQUATOR_M: Final = 20_015_087
-"""From one point to the one opposite, on the sphere of protocol.md §2."""
+EARTH_KM2: Final = 510_064_472
+"""From one point to the one opposite, and all of it, on the sphere of protocol.md §2."""
+
+CITY_KM2: Final = 525
+COUNTRY_KM2: Final = 93_030
+"""Budapest and Hungary, as examples."""
 
 FARM_ACCOUNTS: Final = 10_000
 """How many accounts somebody invents in the examples."""
 
 TOWN: Final = Habit("a town: 1,000 people, each once a minute for two hours a day", 1_000, 120)
-DECIMALS: Final = {"STEP": 6, "proofs": 0, "stakes": 0, "validators": 0}
+DECIMALS: Final = {"STEP": 6, "proofs": 0, "stakes": 0, "validators": 0, "km2": 0}
 """Places after the point; of other units, two."""
 
 
@@ -56,10 +61,11 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Economy:
-    """What the figures are of: a chain's parameters, the version of its rules, and how many validators it has."""
+    """What the figures are of: a chain's parameters, the version of its rules, and how many validators it has; by
+    default a new chain's."""
 
-    parameters: Parameters = field(default_factory=Parameters)
-    version: int = EXACT
+    parameters: Parameters = field(default_factory=new_chain_parameters)
+    version: int = RULES_VERSION
     validators: int = 4
 
     @property
@@ -116,6 +122,7 @@ def figures(economy: Economy) -> dict[str, Figure]:
     found = [
         *_supply(economy),
         *_stakes(economy),
+        *_places(economy),
         *_invented_accounts(economy),
         *_validators(economy),
         *_movement(economy.parameters),
@@ -180,6 +187,27 @@ def _stakes(economy: Economy) -> Iterator[Figure]:
         yield Figure("stake.years", years, "years", "C(min_stake) / account.proofs_a_day")
         hours = Fraction(proofs) / economy.proofs_a_second / 3_600
         yield Figure("stake.hours_at_capacity", hours, "hours", "C(min_stake) / capacity")
+
+
+def _places(economy: Economy) -> Iterator[Figure]:
+    version = economy.version
+    city, country = (Fraction(km2, EARTH_KM2) for km2 in (CITY_KM2, COUNTRY_KM2))
+    earth_ustep = formulas.levels_pay_ustep(version)
+    yield Figure("city.km2", Fraction(CITY_KM2), "km2", "A")
+    city_ustep = formulas.levels_pay_ustep(version, part=city)
+    yield Figure("city.all", step(city_ustep), "STEP", "sum of max(1, a * N) * T, a = A / Earth")
+    proofs = sum(formulas.level_proofs(level, city) for level in LEVELS)
+    yield Figure("city.proofs", Fraction(proofs), "proofs", "sum of max(1, a * N) * c")
+    yield Figure("city.years", Fraction(proofs, TOWN.proofs_a_year), "years", "city.proofs / the town's")
+    year_ustep = formulas.paid_level_by_level_ustep(version, TOWN.proofs_a_year, city)
+    yield Figure("city.year_each", step(Fraction(year_ustep, TOWN.accounts)), "STEP", "S of the city / 1,000")
+    yield Figure("country.km2", Fraction(COUNTRY_KM2), "km2", "A")
+    country_ustep = formulas.levels_pay_ustep(version, part=country)
+    yield Figure("country.all", step(country_ustep), "STEP", "sum of max(1, a * N) * T, a = A / Earth")
+    yield Figure(
+        "stake.km2", Fraction(EARTH_KM2 * economy.stake_ustep, earth_ustep), "km2", "Earth * min_stake / supply.proofs"
+    )
+    yield Figure("stake.cities", Fraction(economy.stake_ustep, city_ustep), "cities", "min_stake / city.all")
 
 
 def _invented_accounts(economy: Economy) -> Iterator[Figure]:
@@ -277,8 +305,8 @@ def users_table(economy: Economy) -> Table:
     """How long each kind of user takes, if it is alone and uses up the mesh in the dearest order."""
     rows = []
     for habit in economy.habits:
-        proofs_a_year = habit.accounts * habit.proofs_a_day * YEAR_DAYS
-        year_ustep = Fraction(formulas.paid_level_by_level_ustep(economy.version, proofs_a_year), habit.accounts)
+        paid_ustep = formulas.paid_level_by_level_ustep(economy.version, habit.proofs_a_year)
+        year_ustep = Fraction(paid_ustep, habit.accounts)
         times = [_years(economy.version, amount_ustep, habit) for amount_ustep in (10**8, 10**10, economy.stake_ustep)]
         rows.append((habit.name, rounded(step(year_ustep), 2), *times))
     headings = ("who", "STEP each in the first year", "100 STEP each", "10,000 STEP each", "a stake each")

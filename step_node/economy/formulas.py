@@ -8,6 +8,9 @@ against these formulas must not share a mistake with them.
 Of a level, the ones above it are the larger ones. Level by level, from the first on, is the dearest order in which
 triangles can be used up, and one that the rules allow for every `seeded_level`: a triangle's ancestors are used up
 before it. So it bounds from above what any number of proofs is paid, whoever makes them.
+
+A part of the mesh is given by its share of the Earth. It has that share of a level's triangles, and one triangle
+of a level whose triangles are larger than it; what its edge cuts is not counted.
 """
 
 from __future__ import annotations
@@ -24,6 +27,10 @@ from step_node.parameters import USTEP_PER_STEP
 
 BASIS_POINTS: Final = 10_000
 LEVELS: Final = range(1, LEVEL_MAX + 1)
+YEAR_DAYS: Final = 365
+EARTH: Final = Fraction(1)
+"""The whole of it, as a share."""
+
 ROUNDED, EXACT = 1, 2
 """The versions of the rules, by what is done with the part of a µSTEP (protocol.md §6)."""
 
@@ -55,19 +62,24 @@ def triangle_pays_ustep(version: int, level: int) -> int:
     return proofs_pay_ustep(version, level, clicks_max(level))
 
 
-def level_proofs(level: int) -> int:
+def triangles_in(part: Fraction, level: int) -> int:
+    """How many triangles of a level a part of the Earth has."""
+    return max(1, floor(part * mesh_triangles(level)))
+
+
+def level_proofs(level: int, part: Fraction = EARTH) -> int:
     """How many proofs all triangles of a level take."""
-    return mesh_triangles(level) * clicks_max(level)
+    return triangles_in(part, level) * clicks_max(level)
 
 
-def level_pays_ustep(version: int, level: int) -> int:
+def level_pays_ustep(version: int, level: int, part: Fraction = EARTH) -> int:
     """What all triangles of a level pay."""
-    return mesh_triangles(level) * triangle_pays_ustep(version, level)
+    return triangles_in(part, level) * triangle_pays_ustep(version, level)
 
 
-def levels_pay_ustep(version: int, levels: Iterable[int] = LEVELS) -> int:
+def levels_pay_ustep(version: int, levels: Iterable[int] = LEVELS, part: Fraction = EARTH) -> int:
     """What all triangles of these levels pay; of all levels, the most that proofs can ever mint."""
-    return sum(level_pays_ustep(version, level) for level in levels)
+    return sum(level_pays_ustep(version, level, part) for level in levels)
 
 
 def halving_pays_ustep(levels: Iterable[int] = LEVELS) -> int:
@@ -79,15 +91,15 @@ def halving_pays_ustep(levels: Iterable[int] = LEVELS) -> int:
 
 
 def spot_pays_ustep(version: int, levels: Iterable[int] = LEVELS) -> int:
-    """What one place pays in all: one triangle of each of these levels holds it."""
+    """What one spot pays in all: one triangle of each of these levels holds it."""
     return sum(triangle_pays_ustep(version, level) for level in levels)
 
 
 def paid_bounds_ustep(version: int, counts: CountsByLevel) -> tuple[int, int]:
     """The least and the most that proofs have been paid, where so much has been clicked at each level.
 
-    The same number twice by version 1, and by version 2 where no level is below 7. A triangle of version 2 lacks up to
-    (D-1)/D of a µSTEP to its share, and one that was used up lacks what `triangle_pays_ustep` says.
+    The same number twice by version 1, and by version 2 where levels 1 to 7 alone were clicked. A triangle of version 2
+    lacks up to (D-1)/D of a µSTEP to its share, and one that was used up lacks what `triangle_pays_ustep` says.
     """
     least, most = 0, 0
     for level, of_level in counts.items():
@@ -132,20 +144,20 @@ def supply_max_ustep(version: int, reward_bps: int, genesis_ustep: int = 0) -> i
 # --- the dearest order -----------------------------------------------------------------------------------------------
 
 
-def paid_level_by_level_ustep(version: int, proofs: int) -> int:
+def paid_level_by_level_ustep(version: int, proofs: int, part: Fraction = EARTH) -> int:
     """What so many proofs are paid that use up triangle after triangle and level after level, the largest first.
 
     By version 1 nobody can be paid more for as many. By version 2 one could, by less than 1 µSTEP a triangle.
     """
     paid_ustep = 0
     for level in LEVELS:
-        if proofs < level_proofs(level):
+        if proofs < level_proofs(level, part):
             triangles, clicks = divmod(proofs, clicks_max(level))
             return (
                 paid_ustep + triangles * triangle_pays_ustep(version, level) + proofs_pay_ustep(version, level, clicks)
             )
-        paid_ustep += level_pays_ustep(version, level)
-        proofs -= level_proofs(level)
+        paid_ustep += level_pays_ustep(version, level, part)
+        proofs -= level_proofs(level, part)
     return paid_ustep
 
 
@@ -177,6 +189,11 @@ class Habit:
     name: str
     accounts: int
     proofs_a_day: int
+
+    @property
+    def proofs_a_year(self) -> int:
+        """Of all of them together."""
+        return self.accounts * self.proofs_a_day * YEAR_DAYS
 
 
 def proofs_a_day_max(moratorium_ms: int) -> int:

@@ -75,14 +75,21 @@ def new_genesis(
     parameters: Parameters | None = None,
     owner: str | Sequence[str] | None = None,
     allocations: Mapping[str, int] | None = None,
+    protocol_version: int | None = None,
 ) -> Genesis:
-    """A genesis with these (private key, P2P multiaddr), as `planned_genesis` makes it of a plan.
+    """A genesis with these (private key, P2P multiaddr), as `planned_genesis` makes it of what `new_plan` plans.
 
     `allocations`, micro-STEP by address, are none by default.
 
     Raises GenesisError naming the field for a chain id or a time that the protocol does not allow.
     """
-    plan = new_plan(chain_id=chain_id, genesis_time_ms=genesis_time_ms, parameters=parameters, allocations=allocations)
+    plan = new_plan(
+        chain_id=chain_id,
+        genesis_time_ms=genesis_time_ms,
+        parameters=parameters,
+        allocations=allocations,
+        protocol_version=protocol_version,
+    )
     return planned_genesis(plan, validators=validators, owner=owner)
 
 

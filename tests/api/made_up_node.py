@@ -257,10 +257,10 @@ def made_up_genesis(parameters: Parameters) -> Genesis:
 
 @asynccontextmanager
 async def open_node(
-    journal_path: Path, *, storage: Storage | None = None, **parameters: int
+    journal_path: Path, *, storage: Storage | None = None, protocol_version: int | None = None, **parameters: int
 ) -> AsyncIterator[MadeUpNode]:
     """A running node; `parameters` replace the chain's defaults."""
-    genesis = made_up_genesis(Parameters(**parameters))
+    genesis = made_up_genesis(Parameters(**parameters)).model_copy(update={"protocol_version": protocol_version})
     clock = SetClock(START_MS)
     storage = storage or MemoryStorage()
     await storage.initialise(genesis.hash, genesis.head(), genesis.accounts())

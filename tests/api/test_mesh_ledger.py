@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -262,9 +263,18 @@ async def test_stats_count_what_was_finalised(client: httpx.AsyncClient, node: M
     levels = (await read(client, "/mesh/stats"))["result"]
     assert levels["totalLevels"] == len(levels["levels"]) == 21
     assert levels["levels"][9] == ten
+    assert [one["reward"] for one in levels["levels"][7:10]] == ["0.007813", "0.003906", "0.001953"]
     eleven = levels["levels"][10]
     assert (eleven["total"], eleven["active"], eleven["touched"]) == (4, 4, 0)
     assert sum(one["total"] for one in levels["levels"][:10]) == 6_990_500
+
+
+async def test_stats_tell_what_the_rules_in_force_pay(tmp_path: Path) -> None:
+    async with open_node(tmp_path / "journal.sqlite", protocol_version=2) as node:
+        transport = httpx.ASGITransport(create_app(node.services()))
+        async with httpx.AsyncClient(transport=transport, base_url="http://node") as client:
+            levels = (await read(client, "/mesh/stats"))["result"]["levels"]
+    assert [levels[level - 1]["reward"] for level in (1, 8, 21)] == ["1.000000", "0.007812", "0.000000"]
 
 
 async def test_an_answer_is_of_one_snapshot(node: MadeUpNode, client: httpx.AsyncClient) -> None:

@@ -1,4 +1,4 @@
-"""`step-node economy figures`: of the protocol's parameters, of a file's, of a genesis'."""
+"""`step-node economy figures`: of a new chain, of a file's, of a genesis'."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from step_node.chain.genesis import load_genesis
 from step_node.economy.figures import Economy, figures, tables
 from tests.cli.conftest import Command
 
-EXAMPLE = Path(__file__).parents[2] / "configs" / "genesis.json"
+EXAMPLE = Path(__file__).parents[2] / "configs" / "genesis.user.json"
 
 
 def told(command: Command, *options: object) -> dict[str, Any]:

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from mesh import TriangleId, locate
 from step_node.economy import formulas
 from step_node.economy.formulas import LEVELS, Habit
-from step_node.ledger.active_triangle import triangles_at
+from step_node.ledger.active_triangle import active_of, standings, triangles_at
 from step_node.ledger.level_counts import CountsByLevel, add_counts, counts_of_receipts
+from step_node.ledger.offences import Offence, OffenceKind
 from step_node.ledger.records import TriangleState
 from step_node.ledger.rewards import validator_rewards_ustep
 from step_node.ledger.rules import RULES
@@ -125,6 +126,36 @@ def test_validators_are_paid_what_the_formula_says(paid_ustep: int, reward_bps: 
     )
 
 
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [(OffenceKind.DOUBLE_SIGN, "double_sign"), (OffenceKind.INVALID_VOTE, "invalid"), (OffenceKind.OFFLINE, "offline")],
+)
+def test_an_offence_burns_what_the_formula_says(kind: OffenceKind, name: str) -> None:
+    world = World()
+    before, culprit = world.head.chain, world.head.validators[0]
+    offence = Offence(kind, culprit.address, 1, b"")
+    (slashing,) = world.apply(offences=[offence]).slashings
+    share_bps = getattr(world.head.parameters, f"slash_{name}_bps")
+    assert slashing.amount_ustep == formulas.slash_ustep(culprit.stake_ustep, share_bps)
+    assert (world.head.chain.burnt_ustep, world.head.chain.minted_ustep) == (slashing.amount_ustep, before.minted_ustep)
+
+
+@pytest.mark.parametrize("seeded_level", [1, 5, 21])
+def test_who_proves_in_the_active_triangle_is_paid_alike_whatever_level_is_seeded(seeded_level: int) -> None:
+    places = [(LAT + step / 10, LON) for step in range(12)] * 4
+    histories = []
+    for level in (10, seeded_level):
+        world, receipts = world_of(formulas.EXACT, seeded_level=level), list[Receipt]()
+        for lat, lon in places:
+            column = triangles_at(lat, lon)
+            records = {int(one): world.triangles.get(int(one)) for one in column}
+            active = active_of(standings(column, records, level))
+            assert active is not None
+            receipts += click(world, [active.triangle])
+        histories.append([(one.triangle, one.clicks, one.reward_ustep, one.triangle_state) for one in receipts])
+    assert histories[0] == histories[1]
+
+
 # --- against sums that are written out -----------------------------------------------------------------------------
 
 
@@ -182,6 +213,25 @@ def test_the_square_of_an_amount_through_660_is_near_the_proofs_that_it_takes() 
         proofs = formulas.proofs_level_by_level(formulas.EXACT, amount_step * 10**6)
         # Within a level the curve is straight, so it lies over the parabola, by up to an eighth.
         assert 1 <= Fraction(proofs, amount_step**2) * 660 <= Fraction(9, 8) + Fraction(700, amount_step)
+
+
+@given(
+    version=st.sampled_from(VERSIONS),
+    part=st.fractions(Fraction(1, 10**12), 1),
+    share=st.fractions(0, 1, max_denominator=10**6),
+)
+def test_a_part_of_the_earth_pays_its_part_and_what_is_larger_than_it(
+    version: int, part: Fraction, share: Fraction
+) -> None:
+    everything_ustep = formulas.levels_pay_ustep(version)
+    part_ustep = formulas.levels_pay_ustep(version, part=part)
+    # One triangle of each level that is larger, and less than one of each that is smaller.
+    assert part * everything_ustep - formulas.spot_pays_ustep(version) < part_ustep
+    assert part_ustep < part * everything_ustep + formulas.spot_pays_ustep(version)
+    proofs = int(share * sum(formulas.level_proofs(level, part) for level in LEVELS))
+    paid_ustep = formulas.paid_level_by_level_ustep(version, proofs, part)
+    assert paid_ustep <= min(part_ustep, formulas.paid_level_by_level_ustep(version, proofs))
+    assert share < 1 or paid_ustep == part_ustep
 
 
 def test_a_hundred_that_share_take_a_hundred_times_as_long() -> None:

@@ -240,7 +240,7 @@ class LevelStats(Answer):
     subdivided: int = Field(examples=[2])
     exhausted: int = Field(examples=[0])
     clicks: int = Field(description="Final proofs.", examples=[54])
-    reward: Reward
+    reward: StepText = Field(description="What the first proof in a triangle of it earns, in STEP.")
     estimated_side_length: float = Field(description="Metres, the mean over the level.", examples=[12400.5])
 
 

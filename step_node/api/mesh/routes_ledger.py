@@ -61,9 +61,9 @@ from step_node.api.services import ApiServices
 from step_node.chain.active_triangle import Column, column_at
 from step_node.explanations.details import Details
 from step_node.ledger.level_counts import CountsByLevel, LevelCounts, existing_triangles, mesh_triangles
+from step_node.ledger.protocol_record import ProtocolRecord
 from step_node.ledger.records import Account, Triangle, TriangleState
-from step_node.ledger.rewards import rounded_reward_ustep
-from step_node.ledger.rules import next_reward_ustep
+from step_node.ledger.rules import next_reward_ustep, rules_of
 from step_node.ledger.state_gates import clicks_max
 from step_node.parameters import Parameters
 from step_node.proofs.proof import RefusalCode
@@ -263,7 +263,8 @@ def ledger_mesh_routes(services: ApiServices) -> APIRouter:
         """Of one level, or of all. The figures are kept as batches are finalised: nothing is counted when you ask."""
         counts = await storage.level_counts()
         levels = range(LEVEL_MIN, LEVEL_MAX + 1) if level is None else (level,)
-        found = [_stats(one, counts, parameters.seeded_level) for one in levels]
+        protocol = services.chain.head.protocol
+        found = [_stats(one, counts, parameters.seeded_level, protocol) for one in levels]
         return Answering(request, services.clock).enveloped(found[0] if level else StatsResult(levels=found))
 
     return routes
@@ -276,7 +277,7 @@ def _mining(account: Account | None, record: Triangle, now_ms: int, parameters: 
     return {"may_mine": from_ms <= now_ms, "may_mine_from": format_timestamp(max(from_ms, now_ms))}
 
 
-def _stats(level: int, counts: CountsByLevel, seeded_level: int) -> LevelStats:
+def _stats(level: int, counts: CountsByLevel, seeded_level: int, protocol: ProtocolRecord) -> LevelStats:
     of_level = counts.get(level, LevelCounts())
     total = existing_triangles(level, counts, seeded_level)
     mean_area_m2 = 4 * pi * EARTH_RADIUS_M**2 / mesh_triangles(level)
@@ -289,7 +290,7 @@ def _stats(level: int, counts: CountsByLevel, seeded_level: int) -> LevelStats:
         subdivided=of_level.subdivided,
         exhausted=of_level.exhausted,
         clicks=of_level.clicks,
-        reward=step_text(rounded_reward_ustep(level, 1)),
+        reward=step_text(rules_of(protocol).proof_reward_ustep(level, 1)),
         # Of an equilateral triangle with that area.
         estimated_side_length=round(sqrt(4 * mean_area_m2 / sqrt(3)), METRES_DECIMALS),
     )

@@ -8,6 +8,8 @@ from ipaddress import ip_address
 
 from step_node.chain.ceremony.declaration import Declaration
 from step_node.chain.genesis import Genesis, GenesisError, GenesisPlan
+from step_node.chain.new_chains import RULES_VERSION, new_chain_parameters
+from step_node.operations.operation import FIRST_VERSION
 from step_node.parameters import Parameters
 from step_node.proofs.timestamps import format_timestamp
 
@@ -42,6 +44,7 @@ def warnings(genesis: Genesis, *, now_ms: int) -> Iterator[str]:
     yield from _about_validators(genesis)
     yield from _about_addresses(genesis)
     yield from _about_time(genesis, now_ms)
+    yield from _about_rules(genesis)
     yield from _about_parameters(genesis.parameters)
 
 
@@ -83,16 +86,22 @@ def _about_time(genesis: Genesis, now_ms: int) -> Iterator[str]:
         yield f"the chain begins at {begins_at}, in {ahead_ms // 1000} s by this clock: is everybody ready?"
 
 
+def _about_rules(genesis: Genesis) -> Iterator[str]:
+    version = genesis.protocol_version or FIRST_VERSION
+    if version != RULES_VERSION:
+        yield f"protocol_version is {version}; new chains begin with {RULES_VERSION}"
+
+
 def _about_parameters(parameters: Parameters) -> Iterator[str]:
-    defaults = Parameters()
+    usual = new_chain_parameters()
     for name, value in parameters:
-        if value != getattr(defaults, name):
-            yield f"parameters.{name} is {value}; the protocol's default is {getattr(defaults, name)}"
+        if value != getattr(usual, name):
+            yield f"parameters.{name} is {value}; new chains have {getattr(usual, name)}"
     if parameters.unbonding_ms < UNBONDING_SHORT_MS:
         yield "parameters.unbonding_ms is less than a day: whoever cheats may have the stake back before it is seen"
     if parameters.slash_double_sign_bps == 0:
         yield "parameters.slash_double_sign_bps is 0: contradicting oneself costs nothing"
-    if parameters.gps_max_accuracy_m > defaults.gps_max_accuracy_m * 10:
+    if parameters.gps_max_accuracy_m > usual.gps_max_accuracy_m * 10:
         yield "parameters.gps_max_accuracy_m is so great that positions mean little"
 
 

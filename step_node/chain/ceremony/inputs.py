@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from step_node.chain.genesis import GenesisError, parse_json, read_text
 from step_node.chain.initial_state import AMOUNT_USTEP_MAX
+from step_node.chain.new_chains import new_chain_parameters
 from step_node.crypto.checksum import has_wrong_checksum
 from step_node.errors import describe_validation_error
 from step_node.operations.json_form import STEP_PATTERN
@@ -29,10 +30,12 @@ _AMOUNT: Final = re.compile(STEP_PATTERN, re.ASCII)
 
 
 def load_parameters(path: Path) -> Parameters:
-    """The parameters in a file `.toml` or `.json`; what is not there has its default. Raises `GenesisError`."""
+    """The parameters in a file `.toml` or `.json`; what is not there is as on new chains. Raises `GenesisError`."""
     content = _structured(path, read_text(path))
+    if not isinstance(content, dict):
+        raise GenesisError(f"{path}: must have parameters with their values")
     try:
-        return Parameters.model_validate(content)
+        return new_chain_parameters(content)
     except ValidationError as error:
         raise GenesisError(f"{path}: {describe_validation_error(error)}") from error
 

@@ -64,8 +64,8 @@ class DevnetSettings:
 
     `home` keeps the data; None is a temporary directory that is removed. `base_port` None takes the usual ports where
     they are free, others where they are not; 0 takes any free ones. `mongodb_uri` None, with the engine mongodb, is a
-    throw-away replica set. `parameters` are those of a new chain, `retention` is how much its nodes keep (None: all).
-    `byzantine` is how the last validator misbehaves.
+    throw-away replica set. `parameters` and `protocol_version` are those of a new chain; None: the protocol's defaults.
+    `retention` is how much its nodes keep (None: all); `byzantine` is how the last validator misbehaves.
     `host` is where the APIs listen (libp2p stays on loopback); `tls` has them speak TLS, by a certificate made for it.
     `bootstrap_at_first_only` has all others know node 0 alone. `owner` is the address to which the validators of a new
     chain belong, None for each to itself; `allocations` are its balances at genesis, micro-STEP by address.
@@ -78,6 +78,7 @@ class DevnetSettings:
     base_port: int | None = None
     home: Path | None = None
     parameters: Parameters | None = None
+    protocol_version: int | None = None
     log: LogConfig | None = None
     retention: RetentionConfig | None = None
     byzantine: Misbehaviour | None = None
@@ -324,6 +325,7 @@ class Devnet:
             parameters=self.settings.parameters,
             owner=self.settings.owner,
             allocations=self.settings.allocations,
+            protocol_version=self.settings.protocol_version,
         )
         write_network_homes(
             [node.home for node in self.nodes],

@@ -15,6 +15,7 @@ from step_node.chain.ceremony.collecting import collect
 from step_node.chain.ceremony.declaration import Declaration, DeclarationError, declare
 from step_node.chain.ceremony.inputs import load_allocations, load_parameters
 from step_node.chain.genesis import Genesis, GenesisError, GenesisPlan, GenesisValidator, parse_document
+from step_node.chain.new_chains import RULES_VERSION, new_chain_parameters
 from step_node.crypto.eip191 import address_of, public_key_of
 from step_node.parameters import USTEP_PER_STEP, Parameters
 from tests.support.proofs import START_MS, address, private_key
@@ -23,8 +24,8 @@ NAMES = ("anna", "ben", "cleo", "dora")
 PLAN = GenesisPlan(
     chain_id="ours",
     genesis_time_ms=START_MS,
-    protocol_version=1,
-    parameters=Parameters(speed_limit_mps=20),
+    protocol_version=RULES_VERSION,
+    parameters=new_chain_parameters({"speed_limit_mps": 20}),
     allocations={f"0x{address('rich').hex()}": 5},
 )
 
@@ -137,7 +138,7 @@ def test_all_that_is_wrong_is_told_at_once() -> None:
 def test_a_genesis_that_differs_from_what_was_planned_or_declared_is_told_by_its_field() -> None:
     genesis = collect(PLAN, ALL)
     for change, message in (
-        ({"parameters": Parameters()}, "parameters: is not as in the plan: speed_limit_mps"),
+        ({"parameters": new_chain_parameters()}, "parameters: is not as in the plan: speed_limit_mps"),
         ({"allocations": {}}, f"allocations: is not as in the plan: 0x{address('rich').hex()}"),
         ({"genesis_time_ms": START_MS + 1}, f"genesis_time_ms: is not as in the plan: {START_MS + 1}, not {START_MS}"),
     ):
@@ -156,7 +157,7 @@ def warned(genesis: Genesis, *, now_ms: int = START_MS - 86_400_000) -> str:
 
 def test_what_may_not_be_meant_is_warned_of_and_nothing_else() -> None:
     sane = collect(PLAN, ALL)
-    assert warned(sane) == "parameters.speed_limit_mps is 20; the protocol's default is 15"
+    assert warned(sane) == "parameters.speed_limit_mps is 20; new chains have 15"
     assert "which is past by this clock" in warned(sane, now_ms=START_MS + 1)
     assert "in 60 s by this clock" in warned(sane, now_ms=START_MS - 60_000)
     few = {name: ALL[name] for name in ("anna.json", "ben.json", "cleo.json")}
@@ -173,6 +174,11 @@ def test_what_may_not_be_meant_is_warned_of_and_nothing_else() -> None:
     assert "10.0.0.1 is not reached from everywhere" in warned(collect(PLAN, {**ALL, "ben.json": inside}))
     beside = declared("ben", p2p_address=f"/dns4/anna.example/tcp/26601/p2p/{PEERS['ben']}")
     assert "2 validators are at anna.example" in warned(collect(PLAN, {**ALL, "ben.json": beside}))
+    defaults = warned(sane.model_copy(update={"protocol_version": None, "parameters": Parameters()})).splitlines()
+    assert defaults == [
+        "protocol_version is 1; new chains begin with 2",
+        "parameters.slash_offline_bps is 1000; new chains have 100",
+    ]
     cheap = sane.model_copy(update={"parameters": Parameters(slash_double_sign_bps=0, unbonding_ms=1)})
     assert "contradicting oneself costs nothing" in warned(cheap)
     assert "unbonding_ms is less than a day" in warned(cheap)
@@ -182,7 +188,7 @@ def test_parameters_are_read_from_either_form_and_strictly(tmp_path: Path) -> No
     toml, as_json = tmp_path / "p.toml", tmp_path / "p.json"
     toml.write_text("speed_limit_mps = 20\n")
     as_json.write_text('{"speed_limit_mps": 20}')
-    assert load_parameters(toml) == load_parameters(as_json) == Parameters(speed_limit_mps=20)
+    assert load_parameters(toml) == load_parameters(as_json) == new_chain_parameters({"speed_limit_mps": 20})
     for text, message in (
         ("speed = 1", "speed: unknown key"),
         ('speed_limit_mps = "20"', "speed_limit_mps: must"),
@@ -191,6 +197,9 @@ def test_parameters_are_read_from_either_form_and_strictly(tmp_path: Path) -> No
         toml.write_text(text)
         with pytest.raises(GenesisError, match=f"^{toml}: {message}"):
             load_parameters(toml)
+    as_json.write_text("[20]")
+    with pytest.raises(GenesisError, match="must have parameters with their values"):
+        load_parameters(as_json)
     as_json.write_text('{"speed_limit_mps": 20, "speed_limit_mps": 21}')
     with pytest.raises(GenesisError, match="stands twice"):
         load_parameters(as_json)
