@@ -70,7 +70,7 @@ async def verify_home(root: Path, wishes: Wishes) -> Verdict:
             )
         totals = await store.totals()
         records = totals.accounts + totals.triangles
-        async with _scratch(wishes, records, home=home, genesis=genesis) as (folder, made):
+        async with scratch_store(wishes, records, home=home, genesis=genesis) as (folder, made):
             witness = StoreWitness(store)
             wishes.progress("records", 0, 1)
             claims = await witness.claims(folder)
@@ -111,7 +111,7 @@ async def verify_backup_chain(folder: Path, wishes: Wishes) -> Verdict:
     if last > manifest.height or wishes.first > manifest.height:
         raise CommandError(f"--to: {max(last, wishes.first)}: the backup goes to height {manifest.height}")
     base = backup.base_for(wishes.first)
-    async with _scratch(wishes, manifest.proofs) as (scratch, made):
+    async with scratch_store(wishes, manifest.proofs) as (scratch, made):
         await backup.begin(made, base, scratch)
         replay = await Replay.begin(backup.genesis, made, SystemClock(), trusts_quorums=wishes.trusts_quorums)
         first = replay.head.chain.height + 1
@@ -130,7 +130,7 @@ def _require_same(genesis: Genesis, trusted: Path | None, path: Path) -> None:
 
 
 @asynccontextmanager
-async def _scratch(
+async def scratch_store(
     wishes: Wishes, records: int, *, home: NodeHome | None = None, genesis: Genesis | None = None
 ) -> AsyncIterator[tuple[Path, Storage]]:
     """A directory that is taken away again, and a store for a state of so many records; of `home` with its genesis."""

@@ -20,6 +20,15 @@ def verify(
         Path | None, typer.Option(metavar="DIR", help="Verify the store of this home; its node may run.")
     ] = None,
     backup: Annotated[Path | None, typer.Option(metavar="DIR", help="Verify this backup.")] = None,
+    url: Annotated[
+        str | None, typer.Option(help="Verify the node with its API at this address; its batches come over libp2p.")
+    ] = None,
+    peer: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="MULTIADDR", help="Where that node's libp2p is dialled.  [default: as it says in its /status]"
+        ),
+    ] = None,
     first: Annotated[int, typer.Option("--from", min=1, metavar="HEIGHT", help="The first batch to execute.")] = 1,
     last: Annotated[
         int | None, typer.Option("--to", min=1, metavar="HEIGHT", help="The last one.  [default: the last there is]")
@@ -42,7 +51,7 @@ def verify(
 
     Every batch must be signed by a quorum, find the state root that it names and give the receipts that it commits to;
     then supply, every balance and triangle, the counts by level and the receipts of a store are held against what the
-    batches make, and of a backup each copy of the state. Whatever differs is named.
+    batches make, of a backup each copy of the state, and of a node what its API says. Whatever differs is named.
 
     A thousand proofs take about a second. The state is made in memory, that of a long chain in a scratch directory.
 
@@ -50,13 +59,14 @@ def verify(
     """
     import trio
 
+    from step_node.cli.economy_node_source import verify_node
     from step_node.cli.economy_sources import Wishes, verify_backup_chain, verify_home
     from step_node.cli.error_lines import CommandError
     from step_node.home.config import LogConfig
     from step_node.node.logging import logging_set_up
 
-    if (home is None) == (backup is None):
-        raise typer.BadParameter("give --home or --backup, one of them")
+    if (home is not None) + (backup is not None) + (url is not None or bool(peer)) != 1:
+        raise typer.BadParameter("give one of --home, --backup, and --url or --peer")
     if last is not None and last < first:
         raise CommandError(f"--to: {last}: must be at least --from, {first}")
     progress = ProgressLines(quiet=as_json)
@@ -64,11 +74,12 @@ def verify(
     with logging_set_up(LogConfig()):
         if home is not None:
             verdict = trio.run(partial(verify_home, home, wishes))
-        else:
-            assert backup is not None
+        elif backup is not None:
             verdict = trio.run(partial(verify_backup_chain, backup, wishes))
+        else:
+            verdict = trio.run(partial(verify_node, url, peer or [], wishes))
     progress.end()
-    _tell(verdict, str(home or backup), as_json=as_json)
+    _tell(verdict, str(home or backup or url or ", ".join(peer or [])), as_json=as_json)
     if not verdict.holds:
         raise typer.Exit(1)
 

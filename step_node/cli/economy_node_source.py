@@ -1,0 +1,162 @@
+"""A node somewhere, for `step-node economy verify`: its batches over libp2p, and what its API says of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import zip_longest
+from typing import Final
+from urllib.parse import urlsplit
+
+import trio
+
+from p2p.addresses import parse_peer_address
+from step_node.amounts import step_text
+from step_node.chain.genesis import Genesis, load_genesis, parse_genesis
+from step_node.cli.economy_sources import Wishes, scratch_store
+from step_node.cli.error_lines import CommandError
+from step_node.cli.http_calls import get_bytes, get_json
+from step_node.clock import SystemClock
+from step_node.economy.verifying.claims import Claim, Difference, RootClaim
+from step_node.economy.verifying.replay import Replay
+from step_node.economy.verifying.verdict import Verdict, verify
+from step_node.network.chain_reader import connected_reader, read_batches
+from step_node.snapshot.initial_state import initialise_store
+
+LEADERBOARD_MAX: Final = 100
+STEADY_TRIES_MAX: Final = 5
+"""How often a node is asked anew because it has gone on between two answers."""
+
+Get = Callable[[str], dict[str, object]]
+
+
+@dataclass(frozen=True, slots=True)
+class LeaderboardClaim:
+    """The highest balances, as `GET /leaderboard` lists them."""
+
+    height: int
+    accounts: Sequence[object]
+    subject: str = "leaderboards"
+
+    async def compare(self, replay: Replay) -> Sequence[Difference] | None:
+        """See `Claim`."""
+        made = await replay.storage.leaderboard(limit=LEADERBOARD_MAX)
+        ours = [
+            {
+                "rank": rank,
+                "account": f"0x{account.address.hex()}",
+                "balance": step_text(account.balance_ustep),
+                "proofs": account.proofs,
+            }
+            for rank, account in enumerate(made, start=1)
+        ]
+        return [
+            Difference(self.height, f"place {place} of the leaderboard", _shown(said), _shown(mine))
+            for place, (said, mine) in enumerate(zip_longest(self.accounts, ours), start=1)
+            if said != mine
+        ]
+
+
+def _shown(place: object) -> str | None:
+    return None if place is None else json.dumps(place)
+
+
+async def verify_node(url: str | None, peers: Sequence[str], wishes: Wishes) -> Verdict:
+    """Verify the chain that the node at `url` serves, its batches read from the first of `peers` that answers, or from
+    the addresses that it tells. Raises `CommandError`, `StepNodeError`, `NetworkError`, OSError."""
+    if wishes.first > 1:
+        raise CommandError(
+            f"--from: {wishes.first}: a node gives no state to begin with: leave --from out, or verify a backup"
+        )
+    genesis = await _genesis(url, wishes)
+    if genesis.initial_state is not None:
+        raise CommandError(
+            "genesis: names an initial state, whose file a node gives nobody: verify a home or a backup, which has it"
+        )
+    claims: list[Claim] = []
+    addresses, height = list(peers), wishes.last
+    if url is not None:
+        get = partial(get_json, url)
+        status, claims = await trio.to_thread.run_sync(_said, get, genesis)
+        addresses = addresses or _addresses(status, url)
+        there = max(claim.height for claim in claims)
+        height = there if height is None else height
+    if height is None:
+        raise CommandError("--to: say up to which height, or give the node's --url as well, which says where it stands")
+    async with scratch_store(wishes, 0) as (folder, made):
+        await initialise_store(made, genesis, folder / "initial_state.bin")
+        for address in addresses:
+            try:
+                parse_peer_address(address)
+            except ValueError as error:
+                raise CommandError(f"--peer: {error}") from error
+        async with connected_reader(addresses, genesis) as (network, peer_id):
+            replay = await Replay.begin(genesis, made, SystemClock(), trusts_quorums=wishes.trusts_quorums)
+            batches = read_batches(network, peer_id, 1, height)
+            return await verify(replay, batches, claims, last=height, progress=wishes.progress)
+
+
+async def _genesis(url: str | None, wishes: Wishes) -> Genesis:
+    if wishes.genesis is not None:
+        return load_genesis(wishes.genesis)
+    if url is None:
+        raise CommandError("--genesis: give the chain's genesis.json: a peer does not tell it")
+    data = await trio.to_thread.run_sync(partial(get_bytes, url, "/genesis", accept="application/json"))
+    try:
+        return parse_genesis(data.decode(), name=f"{url}/genesis")
+    except UnicodeDecodeError as error:
+        raise CommandError(f"{url}/genesis: the answer is not text; is this a STEP node?") from error
+
+
+def _said(get: Get, genesis: Genesis) -> tuple[dict[str, object], list[Claim]]:
+    """The node's status, and what it says of one height. Blocks."""
+    status = get("/status")
+    hash_said = status.get("genesisHash")
+    if hash_said != f"0x{genesis.hash.hex()}":
+        raise CommandError(
+            f"genesis: the node's chain has the genesis {hash_said}, and this one is 0x{genesis.hash.hex()}: what is to"
+            " be verified is another chain"
+        )
+    claims: list[Claim] = []
+    for _ in range(STEADY_TRIES_MAX):
+        status, leaderboard, after = get("/status"), get(f"/leaderboard?limit={LEADERBOARD_MAX}"), get("/status")
+        if status.get("height") == after.get("height"):
+            accounts = leaderboard.get("accounts")
+            claims.append(LeaderboardClaim(_height(status), accounts if isinstance(accounts, list) else []))
+            break
+    claims.append(
+        RootClaim(_height(status), _hash(status, "batchHash"), _hash(status, "stateRoot"), "GET /status", "statuses")
+    )
+    return status, claims
+
+
+def _height(answer: dict[str, object]) -> int:
+    height = answer.get("height")
+    if not isinstance(height, int) or not 0 <= height < 2**63:
+        raise CommandError("the node's answer has no height; is this a STEP node?")
+    return height
+
+
+def _hash(answer: dict[str, object], name: str) -> bytes:
+    text = answer.get(name)
+    try:
+        return bytes.fromhex(str(text).removeprefix("0x"))
+    except ValueError as error:
+        raise CommandError(f"/status: {name}: must be 0x and hex digits") from error
+
+
+def _addresses(status: dict[str, object], url: str) -> list[str]:
+    """Where the node says that it can be dialled; one that listens everywhere, at the host of its API."""
+    host = urlsplit(url).hostname or ""
+    kind = "ip4" if host.replace(".", "").isdigit() else "ip6" if ":" in host else "dns"
+    told = status.get("p2pAddresses")
+    addresses = [str(one) for one in told] if isinstance(told, list) else []
+    here = [
+        address.replace("/ip4/0.0.0.0/", f"/{kind}/{host}/").replace("/ip6/::/", f"/{kind}/{host}/")
+        for address in addresses
+    ]
+    if not here:
+        raise CommandError(f"{url}: the node tells no address to dial: name one with --peer /ip4/…/tcp/…/p2p/…")
+    return here

@@ -1,0 +1,144 @@
+"""`economy verify` of a node somewhere: its batches over real libp2p, and what its API says of them, true or not."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from p2p.libp2p_network import open_libp2p_network
+from p2p.libp2p_settings import Libp2pSettings
+from p2p.network import Network
+from step_node.amounts import step_text
+from step_node.chain.chain import Chain
+from step_node.cli import economy_node_source
+from step_node.cli.economy_node_source import verify_node
+from step_node.cli.economy_sources import Wishes
+from step_node.cli.error_lines import CommandError
+from step_node.cli.progress_lines import ProgressLines
+from step_node.ledger.commitment import state_root
+from step_node.network import chain_reader
+from step_node.network.chain_reader import PeerOutOfReach
+from step_node.storage.interface import Prunable
+from tests.network.nodes import syncing_node
+from tests.snapshot.snapshots import grow
+from tests.support.chains import make_genesis, open_chain
+from tests.support.proofs import private_key
+
+GENESIS = make_genesis(4)
+HEIGHT = 20
+URL = "http://node.example"
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What waits for other machines need not wait here."""
+    monkeypatch.setattr(chain_reader, "TRY_AGAIN_SECONDS", 0.01)
+
+
+class Loopback:
+    """Where the one node is joined."""
+
+    def join(self, name: str, /) -> Any:
+        return open_libp2p_network(
+            Libp2pSettings(private_key=private_key(name), listen_addresses=("/ip4/127.0.0.1/tcp/0",))
+        )
+
+
+@asynccontextmanager
+async def served(home: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Chain, dict[str, Any]]]:
+    """A node of `HEIGHT` batches, and the answers that its API gives, which a test may change."""
+    chain = await open_chain(GENESIS)
+    await grow(chain, HEIGHT)
+    async with syncing_node(Loopback(), "node", chain, home) as node:
+        answers = await truth(chain, node.network)
+
+        def get_json(_url: str, path: str) -> dict[str, object]:
+            return dict(answers[path.partition("?")[0]])
+
+        monkeypatch.setattr(economy_node_source, "get_json", get_json)
+        monkeypatch.setattr(economy_node_source, "get_bytes", lambda *_, **__: GENESIS.canonical_json())
+        yield chain, answers
+
+
+async def truth(chain: Chain, network: Network) -> dict[str, Any]:
+    head = chain.head
+    return {
+        "/status": {
+            "genesisHash": f"0x{GENESIS.hash.hex()}",
+            "height": head.chain.height,
+            "batchHash": f"0x{head.chain.batch_hash.hex()}",
+            "stateRoot": f"0x{state_root(head.lanes).hex()}",
+            "p2pAddresses": list(network.listen_addresses),
+        },
+        "/leaderboard": {
+            "accounts": [
+                {
+                    "rank": rank,
+                    "account": f"0x{one.address.hex()}",
+                    "balance": step_text(one.balance_ustep),
+                    "proofs": one.proofs,
+                }
+                for rank, one in enumerate(await chain.storage.leaderboard(limit=100), start=1)
+            ]
+        },
+    }
+
+
+def wishes(*, first: int = 1, last: int | None = None, genesis: Path | None = None) -> Wishes:
+    return Wishes(first, last, genesis, False, None, ProgressLines(quiet=True))
+
+
+async def test_an_honest_node_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with served(tmp_path, monkeypatch) as (_, answers):
+        verdict = await verify_node(URL, [], wishes())
+        assert verdict.holds
+        assert (verdict.head.chain.height, verdict.proofs) == (HEIGHT, HEIGHT)
+        assert verdict.compared == {"leaderboards": 1, "statuses": 1}
+        # A peer alone, with a genesis of one's own.
+        genesis = tmp_path / "genesis.json"
+        genesis.write_bytes(GENESIS.canonical_json())
+        addresses = answers["/status"]["p2pAddresses"]
+        verdict = await verify_node(None, addresses, wishes(last=18, genesis=genesis))
+        assert (verdict.holds, verdict.head.chain.height) == (True, 18)
+
+
+async def test_each_lie_of_the_api_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with served(tmp_path, monkeypatch) as (_, answers):
+        answers["/status"]["stateRoot"] = "0x" + "11" * 32
+        answers["/leaderboard"]["accounts"][2]["balance"] = "5.000000"
+        verdict = await verify_node(URL, [], wishes())
+        assert [one.what for one in verdict.differences] == ["place 3 of the leaderboard", "state root of GET /status"]
+
+
+async def test_a_node_that_lacks_the_past_or_is_of_another_chain_is_an_error_or_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with served(tmp_path, monkeypatch) as (chain, answers):
+        with pytest.raises(CommandError, match="a node gives no state to begin with"):
+            await verify_node(URL, [], wishes(first=2))
+        with pytest.raises(CommandError, match="give the chain's genesis"):
+            await verify_node(None, answers["/status"]["p2pAddresses"], wishes(last=2))
+        with pytest.raises(CommandError, match=r"--peer: '/ip4/127\.0\.0\.1' must be"):
+            await verify_node(URL, ["/ip4/127.0.0.1"], wishes())
+        other = tmp_path / "other.json"
+        other.write_bytes(make_genesis(3).canonical_json())
+        with pytest.raises(CommandError, match="is another chain"):
+            await verify_node(URL, [], wishes(genesis=other))
+        while await chain.storage.prune(Prunable.BATCHES, below=5):
+            pass
+        verdict = await verify_node(URL, [], wishes())
+        assert verdict.rejected is not None
+        assert str(verdict.rejected).startswith("batch 1: the node does not give it")
+
+
+async def test_a_node_out_of_reach_is_an_error_that_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with served(tmp_path, monkeypatch) as (_, answers):
+        peer_id = answers["/status"]["p2pAddresses"][0].rpartition("/")[2]
+    with pytest.raises(PeerOutOfReach, match="Name another address of it with --peer"):
+        await verify_node(URL, [f"/ip4/127.0.0.1/tcp/1/p2p/{peer_id}"], wishes())
