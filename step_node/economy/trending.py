@@ -238,11 +238,12 @@ def top_regions(
     *,
     ranges: Sequence[Range] | None = None,
     touches: Callable[[TriangleId], bool] | None = None,
+    looks_max: int | None = None,
 ) -> list[TrendingRegion]:
     """The `limit` regions of `level` with the highest scores, equal scores by rising integer form.
 
     `since` are the rows of the base's period that have come after it was made. Only regions in `ranges`, which rise and
-    do not overlap, and of these only those that `touches` takes, are looked at.
+    do not overlap, and of these only those that `touches` takes, count. It is asked of `looks_max` at most, best first.
     """
     sums = base.sums(level, ranges)
     if len(since):
@@ -253,9 +254,10 @@ def top_regions(
     score = plausible * _root(plausible_accounts * MILLI) // MILLI
     found = list[TrendingRegion]()
     seen, wanted = 0, limit
-    while len(found) < limit and seen < len(score):
+    end = len(score) if looks_max is None else min(looks_max, len(score))
+    while len(found) < limit and seen < end:
         best = _best(score, sums.code, wanted)
-        for place in best[seen:]:
+        for place in best[seen:end]:
             triangle = _triangle(int(sums.code[place]), level)
             if touches is not None and not touches(triangle):
                 continue

@@ -153,6 +153,18 @@ def test_of_some_areas_it_is_the_best_regions_in_them_and_of_these_those_that_ar
     assert found == inside[:limit]
 
 
+def test_no_more_regions_are_looked_at_than_are_allowed_and_these_are_the_best() -> None:
+    clicks = [Click(TriangleId(face, 10, 0), account) for face in range(8) for account in range(face + 1)]
+    asked = list[int]()
+
+    def touches(triangle: TriangleId) -> bool:
+        asked.append(triangle.face)
+        return triangle.face < 6
+
+    found = top_regions(base_of(clicks), columns([]), 10, 2, touches=touches, looks_max=3)
+    assert (asked, [one.triangle.face for one in found]) == ([7, 6, 5], [5])
+
+
 def test_a_click_weighs_half_after_the_half_life_and_the_weights_are_the_powers_rounded_down() -> None:
     half_life = HALF_LIFE_MS // PERIOD_MS
     assert WEIGHTS[0] == 2**20
