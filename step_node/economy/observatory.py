@@ -8,7 +8,7 @@ microseconds a proof. Whatever else there is to do happens beside it, a little a
 - Where there is nothing to go on from (a store from before there was a window, a snapshot that was joined from, a side
   file that was lost), the window begins with the last batch, and the batches before it are read backwards, as far as
   the window reaches. So the node is at the head at once, and says from which height on it has looked at all.
-- What the store does not have, peers do: whoever fetches those batches hands them to `take_earlier`.
+- What the store does not have, peers do: whoever fetches what is `wanted` hands it to `take_earlier`.
 
 Once a minute what has come is written to the side file.
 """
@@ -17,14 +17,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
 import structlog
 import trio
 
 from step_node.batch.batch import Batch, decode_batch
 from step_node.economy.columns import ProofColumns, period_of
-from step_node.economy.side_file import EconomyFile, EconomyFileError, Piece
+from step_node.economy.side_file import EconomyFile, EconomyFileError, Hashes, Piece
 from step_node.economy.window import ProofWindow, Standing
 from step_node.offload import run_blocking
 from step_node.storage.interface import BACKGROUND_SHARE, StorageReads, StorageUnavailable, StoredBatch
@@ -50,13 +50,28 @@ T = TypeVar("T")
 log = structlog.get_logger("economy")
 
 
+class EarlierBatch(Protocol):
+    """What is taken of a batch from before the first one."""
+
+    @property
+    def height(self) -> int: ...
+
+    @property
+    def batch_time_ms(self) -> int: ...
+
+    @property
+    def previous_batch_hash(self) -> bytes: ...
+
+    @property
+    def rows(self) -> ProofColumns: ...
+
+
 @dataclass(frozen=True, slots=True)
 class _Folded:
-    """What is wanted of a batch."""
-
     height: int
     batch_hash: bytes
     batch_time_ms: int
+    previous_batch_hash: bytes
     rows: ProofColumns
 
 
@@ -76,7 +91,7 @@ class Observatory:
         self._storage = storage
         self._file = file
         self._height = height
-        self._batch_hash = b""
+        self._batch_hash = self._earlier_hash = b""
         self._kept: Standing | None = None
         """What the side file has of this window."""
         self._has_store_given_all = False
@@ -104,25 +119,26 @@ class Observatory:
 
     # --- batches from before the first one ----------------------------------------------------------------------------
 
-    @property
-    def wants_before(self) -> int | None:
-        """The height up to which, but without it, batches are missing that neither window nor store has; None if none
-        are, or while the store is still being read."""
-        is_wanted = self.is_at_head and self._has_store_given_all and not self.window.is_complete
-        return self.window.complete_from_height if is_wanted else None
+    def wanted(self) -> tuple[int, bytes] | None:
+        """The height and the hash of the batch before the first that was looked at, if it is wanted of somebody else:
+        None if the window is complete, or while it is still read from the store."""
+        if self.window.is_complete or not (self.is_at_head and self._has_store_given_all):
+            return None
+        return self.window.complete_from_height - 1, self._earlier_hash
 
-    def take_earlier(self, batches: Sequence[Batch]) -> None:
-        """Take batches that follow one another and end right before the first one that the window has looked at.
+    async def take_earlier(self, batches: Sequence[EarlierBatch]) -> None:
+        """Take batches of the chain, each the one before the next, of which the last is the `wanted` one.
 
-        They must be known to be the chain's. To be called while `wants_before` names a height.
+        What is from before the window's beginning is left out.
         """
-        for batch in reversed(batches):
-            self._prepend(_folded(batch))
+        for one in reversed(batches):
+            self._prepend(one)
 
     # --- what follows the window --------------------------------------------------------------------------------------
 
     async def wait_for_change(self) -> None:
-        """Wait until the window begins a period, begins anew, has many further rows, or some from before the first."""
+        """Wait until the window begins a period, begins anew, or has many further rows, or some from before the first;
+        or until something may be `wanted`."""
         await self._changed.wait()
 
     @property
@@ -160,10 +176,11 @@ class Observatory:
         standing = kept.standing
         stored = await self._when_available(standing.height, 1)
         is_near = 0 <= self._height() - standing.height <= FORWARD_MAX
-        if is_near and stored and stored[0].batch_hash == kept.batch_hash:
+        if is_near and stored and stored[0].batch_hash == kept.hashes.batch_hash:
             # A full window has 80 MB to be copied.
             self.window = await run_blocking(ProofWindow.restored, standing, kept.rows)
-            self._batch_hash, self._kept = kept.batch_hash, standing
+            self._batch_hash, self._earlier_hash = kept.hashes.batch_hash, kept.hashes.earlier_hash
+            self._kept = standing
             return
         log.info(
             "the window of proofs begins anew: the side file stands at another place than the store",
@@ -215,7 +232,9 @@ class Observatory:
                 break
             for one in reversed(read):
                 self._prepend(one)
-        self._has_store_given_all = self.is_at_head
+        if self.is_at_head:
+            self._has_store_given_all = True
+            self._tell()
 
     async def _read(self, start: int, count: int) -> list[_Folded]:
         """Batches of the store, and a pause that leaves most of a core to others."""
@@ -231,6 +250,8 @@ class Observatory:
     def _append(self, one: _Folded) -> None:
         window = self.window
         begins = not window.height or period_of(one.batch_time_ms) != period_of(window.batch_time_ms)
+        if not window.height:
+            self._earlier_hash = one.previous_batch_hash
         if begins:
             for tell in self.before_period:
                 tell()
@@ -239,9 +260,10 @@ class Observatory:
         if begins or window.end - self._told_end >= TOLD_ROWS:
             self._tell()
 
-    def _prepend(self, one: _Folded) -> None:
+    def _prepend(self, one: EarlierBatch) -> None:
         if self.window.is_complete:
             return
+        self._earlier_hash = one.previous_batch_hash
         self.window.take_earlier(one.rows, height=one.height, batch_time_ms=one.batch_time_ms)
         self._tell()
 
@@ -272,7 +294,7 @@ class Observatory:
                 pieces.append((standing.first, window.parts(standing.first, kept.first)))
             new = max(kept.end, standing.first)
             pieces.append((new, window.parts(new, standing.end)))
-        await self._file.keep(standing, self._batch_hash, pieces)
+        await self._file.keep(standing, Hashes(self._batch_hash, self._earlier_hash), pieces)
         if self.window is window:
             self._kept = standing
 
@@ -293,7 +315,10 @@ class Observatory:
 
 
 def _folded(batch: Batch) -> _Folded:
-    return _Folded(batch.header.height, batch.hash, batch.header.timestamp_ms, ProofColumns.of_batch(batch))
+    header = batch.header
+    return _Folded(
+        header.height, batch.hash, header.timestamp_ms, header.previous_batch_hash, ProofColumns.of_batch(batch)
+    )
 
 
 def _decoded(stored: Sequence[StoredBatch]) -> list[_Folded]:

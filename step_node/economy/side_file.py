@@ -43,9 +43,9 @@ PIECE_ROWS_MAX: Final = 65_536
 _SCHEMA: Final = """
 CREATE TABLE chain (one INTEGER PRIMARY KEY CHECK (one = 1), genesis_hash BLOB NOT NULL) STRICT;
 CREATE TABLE standing (
-    one INTEGER PRIMARY KEY CHECK (one = 1), batch_hash BLOB NOT NULL, height INTEGER NOT NULL,
-    batch_time_ms INTEGER NOT NULL, complete_from_height INTEGER NOT NULL, complete_from_ms INTEGER NOT NULL,
-    is_complete INTEGER NOT NULL, first INTEGER NOT NULL, "end" INTEGER NOT NULL
+    one INTEGER PRIMARY KEY CHECK (one = 1), batch_hash BLOB NOT NULL, earlier_hash BLOB NOT NULL,
+    height INTEGER NOT NULL, batch_time_ms INTEGER NOT NULL, complete_from_height INTEGER NOT NULL,
+    complete_from_ms INTEGER NOT NULL, is_complete INTEGER NOT NULL, first INTEGER NOT NULL, "end" INTEGER NOT NULL
 ) STRICT;
 CREATE TABLE rows (first INTEGER PRIMARY KEY, "end" INTEGER NOT NULL, data BLOB NOT NULL) STRICT;
 CREATE TABLE reports (epoch INTEGER PRIMARY KEY, body BLOB NOT NULL, digest BLOB NOT NULL) STRICT;
@@ -65,11 +65,19 @@ class _WrongFile(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Hashes:
+    """Of the batch at a standing's height, and of the one before the first that was looked at."""
+
+    batch_hash: bytes
+    earlier_hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class KeptWindow:
-    """The window as it was written: `batch_hash` is that of the batch at the standing's height."""
+    """The window as it was written."""
 
     standing: Standing
-    batch_hash: bytes
+    hashes: Hashes
     rows: ProofColumns
 
 
@@ -157,14 +165,12 @@ class EconomyFile:
         """As `load`, and what cannot be used is left as it is. Raises `DamagedRows`, `EconomyFileError`."""
         return await self._run(_looked_at)
 
-    async def keep(
-        self, standing: Standing, batch_hash: bytes, pieces: Sequence[tuple[int, list[ProofColumns]]]
-    ) -> None:
-        """Keep where the window stands now, and further rows of it: each piece is some rows and the place of the first.
+    async def keep(self, standing: Standing, hashes: Hashes, pieces: Sequence[Piece]) -> None:
+        """Keep where the window stands now, and further rows of it. Rows that it has let go are forgotten.
 
-        Rows that the window has let go are forgotten. Raises `EconomyFileError`: then nothing is changed.
+        Raises `EconomyFileError`: then nothing is changed.
         """
-        await self._run(partial(_keep, standing, batch_hash, pieces))
+        await self._run(partial(_keep, standing, hashes, pieces))
 
     async def forget_window(self) -> None:
         """Forget the rows, and where they stood. Raises `EconomyFileError`."""
@@ -222,8 +228,8 @@ def _load(connection: sqlite3.Connection) -> KeptWindow | None:
     row = connection.execute("SELECT * FROM standing").fetchone()
     if row is None:
         return None
-    _, batch_hash, height, batch_time_ms, complete_from_height, complete_from_ms, is_complete, first, end = row
-    standing = Standing(height, batch_time_ms, complete_from_height, complete_from_ms, bool(is_complete), first, end)
+    _, batch_hash, earlier_hash, height, batch_time_ms, from_height, from_ms, is_complete, first, end = row
+    standing = Standing(height, batch_time_ms, from_height, from_ms, bool(is_complete), first, end)
     parts, place = list[ProofColumns](), first
     for start, stop, data in connection.execute('SELECT first, "end", data FROM rows ORDER BY first'):
         rows = decode_rows(data)
@@ -234,12 +240,12 @@ def _load(connection: sqlite3.Connection) -> KeptWindow | None:
         place = max(place, stop)
     if place != end:
         raise DamagedRows(f"rows {place} to {end} are missing")
-    return KeptWindow(standing, batch_hash, ProofColumns.joined(parts))
+    return KeptWindow(standing, Hashes(batch_hash, earlier_hash), ProofColumns.joined(parts))
 
 
 def _keep(
     standing: Standing,
-    batch_hash: bytes,
+    hashes: Hashes,
     pieces: Sequence[Piece],
     connection: sqlite3.Connection,
 ) -> None:
@@ -252,7 +258,7 @@ def _keep(
     with connection:
         connection.executemany("INSERT OR REPLACE INTO rows VALUES (?, ?, ?)", encoded)
         connection.execute('DELETE FROM rows WHERE "end" <= ?', (standing.first,))
-        values = (1, batch_hash, *astuple(standing))
+        values = (1, *astuple(hashes), *astuple(standing))
         connection.execute(f"INSERT OR REPLACE INTO standing VALUES ({', '.join('?' * len(values))})", values)
 
 

@@ -25,6 +25,8 @@ from step_node.api.web_app import WebApp
 from step_node.batch.batch import Batch
 from step_node.chain.judging import JudgedBatch
 from step_node.economy.fairness.reporter import FairnessReporter
+from step_node.economy.observatory import Observatory
+from step_node.economy.trends import Trends
 from step_node.engine.doppelganger import DoppelgangerWatch
 from step_node.engine.driver import ConsensusDriver
 from step_node.engine.hooks import ConsensusHooks
@@ -38,6 +40,7 @@ from step_node.mempool.operations import OperationDesk, OperationPool
 from step_node.mempool.outcomes import OutcomeWaiters
 from step_node.mempool.settlement import Settlement
 from step_node.metrics import NodeMetrics
+from step_node.network.backfill import Backfill
 from step_node.network.consensus import ConsensusReader
 from step_node.network.consensus_judge import ConsensusJudge, Refused
 from step_node.network.discovery import Discovery
@@ -232,6 +235,18 @@ class Node:
             metrics=self._metrics,
             joiner=joiner,
         )
+        self.observatory = Observatory(
+            storage=parts.storage, file=parts.economy_file, height=lambda: parts.chain.head.chain.height
+        )
+        """The proofs of the last two days."""
+        self.trends = Trends(self.observatory)
+        """What is made of them."""
+        self._backfill = Backfill(
+            network=parts.network,
+            peers=self._peers,
+            earlier=self.observatory,
+            is_behind=lambda: self._sync.active,
+        )
         self.fairness = FairnessReporter(parts.chain, parts.economy_file)
         """Who got how much in each epoch."""
         self.pruner = Pruner(parts.storage, parts.retention, needed_from=self._needed_from)
@@ -291,6 +306,10 @@ class Node:
             nursery.start_soon(self._sync.run)
             nursery.start_soon(self._expire)
             nursery.start_soon(self.fairness.run)
+            nursery.start_soon(self.observatory.run)
+            nursery.start_soon(self.trends.run)
+            nursery.start_soon(self._backfill.run)
+            nursery.start_soon(self._hint_backfill)
             nursery.start_soon(self.pruner.run)
             if self._parts.signer is not None:
                 nursery.start_soon(self._parts.signer.run)
@@ -406,11 +425,11 @@ class Node:
         return server, joiner
 
     def _needed_from(self) -> int | None:
-        """Whoever joins from a snapshot of this node's fetches the batches after it; and reports are made of some."""
+        """Whoever joins from a snapshot of this node's fetches the batches after it; and some are still to be read."""
         snapshots = self._parts.snapshots
         heights = [] if snapshots is None else [one.height for one in snapshots.snapshots()]
-        reported = self.fairness.needed_from()
-        return min(heights if reported is None else [*heights, reported], default=None)
+        own = [self.fairness.needed_from(), self.observatory.needed_from]
+        return min([*heights, *(height for height in own if height is not None)], default=None)
 
     async def _listen(self, watch: DoppelgangerWatch) -> None:
         """Begin to watch at the head, and let the driver sign once the operator's time of listening is over.
@@ -509,6 +528,7 @@ class Node:
         self._diary.height_begins()
         self.feed.jumped(self._chain.head.chain.height)
         self.fairness.jumped()
+        self.observatory.jumped()
         self._follow_set()
         await self._settlement.after_jump()
         await self._storage_watch.when_available(self.pruner.begin)
@@ -518,6 +538,11 @@ class Node:
     def _accepted(self, proofs: Sequence[SignedProof]) -> None:
         self._metrics.proofs_accepted(len(proofs))
         self.feed.accepted(proofs, self._parts.clock.now_ms())
+
+    async def _hint_backfill(self) -> None:
+        while True:
+            self._backfill.hint()
+            await self.observatory.wait_for_change()
 
     def _follow_set(self) -> None:
         if self._discovery is not None:
@@ -539,6 +564,7 @@ class Node:
         self._diary.height_begins()
         self.feed.finalised(judged)
         self.fairness.after_batch(judged)
+        self.observatory.finalised(judged.batch)
         if self._parts.traces is not None:
             batch = judged.batch
             self._parts.traces.finalised([one.proof_id for one in batch.proofs], batch.header.height, batch.hash)

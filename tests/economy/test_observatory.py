@@ -16,8 +16,9 @@ from step_node.chain.chain import Chain
 from step_node.economy import observatory as observatory_module
 from step_node.economy.columns import COLUMNS, PERIOD_MS, ProofColumns
 from step_node.economy.observatory import FOLDED_AT_ONCE_MAX, KEPT_EVERY_SECONDS, Observatory
-from step_node.economy.side_file import EconomyFile, EconomyFileError
+from step_node.economy.side_file import EconomyFile, EconomyFileError, Hashes
 from step_node.economy.window import ProofWindow
+from step_node.network.backfill import EarlierBatch
 from step_node.offload import offload_of_task
 from step_node.storage.interface import Prunable, StorageUnavailable, StoredBatch
 from step_node.storage.memory import MemoryStorage
@@ -101,6 +102,12 @@ def assert_equal(found: ProofWindow, expected: ProofWindow) -> None:
         assert getattr(rows[0], column).tolist() == getattr(rows[1], column).tolist(), column
 
 
+def as_earlier(batch: Batch) -> EarlierBatch:
+    header = batch.header
+    rows = ProofColumns.of_batch(batch)
+    return EarlierBatch(header.height, header.timestamp_ms, header.previous_batch_hash, rows)
+
+
 @asynccontextmanager
 async def running(observatory: Observatory) -> AsyncIterator[None]:
     async with trio.open_nursery() as nursery:
@@ -134,7 +141,7 @@ async def test_batches_are_folded_in_as_they_become_final_from_the_first_one_on(
             await chain.grow(observatory)
             assert observatory.window.height == chain.height
         assert_equal(observatory.window, chain.expected())
-        assert (observatory.needed_from, observatory.wants_before) == (None, None)
+        assert (observatory.needed_from, observatory.wanted()) == (None, None)
 
 
 async def test_after_a_restart_the_window_goes_on_from_the_side_file_and_reads_only_what_came_after_it(
@@ -180,7 +187,7 @@ async def test_a_store_from_before_there_was_a_window_is_read_backwards_while_th
     async with running(observatory):
         await until(lambda: observatory.is_at_head)
         assert (observatory.window.complete_from_height, observatory.window.is_complete) == (30, False)
-        assert (observatory.needed_from, observatory.wants_before) == (1, None)
+        assert (observatory.needed_from, observatory.wanted()) == (1, None)
         await chain.grow(observatory)
         await until(lambda: observatory.window.is_complete)
         assert observatory.window.complete_from_height > 30 - 2 * FOLDED_AT_ONCE_MAX  # No further than is wanted.
@@ -221,12 +228,18 @@ async def test_batches_that_neither_window_nor_store_has_are_asked_for_and_taken
         pass
     observatory = chain.observatory(file)
     async with running(observatory):
-        await until(lambda: observatory.wants_before is not None)
-        assert (observatory.wants_before, observatory.needed_from) == (16, None)
-        observatory.take_earlier(chain.batches[13:15])
-        assert observatory.window.complete_from_height == 14
+        await until(lambda: observatory.wanted() is not None)
+        assert observatory.needed_from is None
+        assert observatory.wanted() == (15, chain.batches[14].hash)
+        await observatory.take_earlier([as_earlier(batch) for batch in chain.batches[13:15]])
+        await observatory.keep()
+    # Over a restart as well.
+    observatory = chain.observatory(file)
+    async with running(observatory):
+        await until(lambda: observatory.wanted() is not None)
+        assert observatory.wanted() == (13, chain.batches[12].hash)
         # What is beyond the window's beginning is left out.
-        observatory.take_earlier(chain.batches[:13])
+        await observatory.take_earlier([as_earlier(batch) for batch in chain.batches[:13]])
         assert observatory.window.is_complete
         assert_equal(observatory.window, chain.expected())
 
@@ -279,17 +292,17 @@ async def test_a_side_file_that_does_not_go_with_the_store_is_not_gone_on_with(
 ) -> None:
     chain = await GrowingChain.begun(5)
     window = chain.expected()
-    batch_hash = chain.batches[-1].hash
+    hashes = Hashes(chain.batches[-1].hash, bytes(32))
     rows = window.parts(window.first, window.end)
     if fault == "another history":
-        batch_hash = bytes(32)
+        hashes = Hashes(bytes(32), bytes(32))
     elif fault == "far behind":
         monkeypatch.setattr(observatory_module, "FORWARD_MAX", 3)
         for _ in range(4):
             await chain.grow()
     else:
         chain = await GrowingChain.begun(3)
-    await file.keep(window.standing, batch_hash, [(window.first, rows)])
+    await file.keep(window.standing, hashes, [(window.first, rows)])
     observatory = chain.observatory(file)
     async with running(observatory):
         await until(lambda: observatory.is_at_head and observatory.window.is_complete)
@@ -307,7 +320,8 @@ async def test_a_store_that_does_not_answer_is_asked_again(
 ) -> None:
     chain = await GrowingChain.begun(3)
     window = chain.expected()
-    await file.keep(window.standing, chain.batches[-1].hash, [(window.first, window.parts(window.first, window.end))])
+    rows = window.parts(window.first, window.end)
+    await file.keep(window.standing, Hashes(chain.batches[-1].hash, bytes(32)), [(window.first, rows)])
     await chain.grow()
     batches, failures = chain.storage.batches, [0]
 

@@ -12,12 +12,12 @@ import pytest
 from step_node.economy import side_file
 from step_node.economy.columns import COLUMNS, PERIOD_MS, WINDOW_MS, ProofColumns
 from step_node.economy.rows import ROW_BYTES, DamagedRows, decode_rows, encode_rows
-from step_node.economy.side_file import EconomyFile, EconomyFileError, EpochReport
+from step_node.economy.side_file import EconomyFile, EconomyFileError, EpochReport, Hashes
 from step_node.economy.window import ProofWindow
 from tests.economy.test_window import START_MS, filled, held, rows
 
 GENESIS = bytes(range(32))
-HASH = b"\x07" * 32
+HASHES = Hashes(b"\x07" * 32, b"\x06" * 32)
 
 
 def opened(path: Path | None, genesis_hash: bytes = GENESIS) -> EconomyFile:
@@ -25,7 +25,7 @@ def opened(path: Path | None, genesis_hash: bytes = GENESIS) -> EconomyFile:
 
 
 async def keep_all(file: EconomyFile, window: ProofWindow) -> None:
-    await file.keep(window.standing, HASH, [(window.first, window.parts(window.first, window.end))])
+    await file.keep(window.standing, HASHES, [(window.first, window.parts(window.first, window.end))])
 
 
 async def test_a_window_comes_back_as_it_was_kept_piece_by_piece_from_a_file_and_from_memory(
@@ -42,13 +42,13 @@ async def test_a_window_comes_back_as_it_was_kept_piece_by_piece_from_a_file_and
         later_ms = START_MS + WINDOW_MS + PERIOD_MS
         window.append(rows(1, height=3, batch_time_ms=later_ms), height=3, batch_time_ms=later_ms)
         assert (window.first, kept_until, window.end) == (4, 9, 10)
-        await file.keep(window.standing, HASH, [(kept_until, window.parts(kept_until, window.end))])
+        await file.keep(window.standing, HASHES, [(kept_until, window.parts(kept_until, window.end))])
         if path is not None:
             file.close()
             file = opened(path)
         kept = await file.load()
         assert kept is not None
-        assert (kept.standing, kept.batch_hash) == (window.standing, HASH)
+        assert (kept.standing, kept.hashes) == (window.standing, HASHES)
         assert held(ProofWindow.restored(kept.standing, kept.rows)) == held(window)
         await file.forget_window()
         assert await file.load() is None
@@ -63,7 +63,7 @@ async def test_rows_that_came_from_before_the_first_ones_are_kept_in_their_place
         time_ms, count = batches[height - 1]
         first = window.first
         window.take_earlier(rows(count, height=height, batch_time_ms=time_ms), height=height, batch_time_ms=time_ms)
-        await file.keep(window.standing, HASH, [(window.first, window.parts(window.first, first))])
+        await file.keep(window.standing, HASHES, [(window.first, window.parts(window.first, first))])
     kept = await file.load()
     assert kept is not None
     assert held(ProofWindow.restored(kept.standing, kept.rows)) == held(filled(batches))
