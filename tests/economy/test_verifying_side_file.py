@@ -14,7 +14,7 @@ import trio
 from step_node.economy.columns import ProofColumns
 from step_node.economy.fairness.kept import KeptEpoch
 from step_node.economy.fairness.reporter import FairnessReporter
-from step_node.economy.side_file import EconomyFile, EconomyFileError
+from step_node.economy.side_file import EconomyFile, EconomyFileError, Hashes
 from step_node.economy.verifying.replay import Replay
 from step_node.economy.verifying.side_file import side_file_claims
 from step_node.economy.verifying.store import StoreWitness
@@ -48,7 +48,7 @@ async def kept(eventful: EventfulChain, path: Path) -> AsyncIterator[EconomyFile
         header = judged.batch.header
         window.append(ProofColumns.of_batch(judged.batch), height=header.height, batch_time_ms=header.timestamp_ms)
     parts = window.parts(window.first, window.end)
-    await file.keep(window.standing, eventful.chain.head.chain.batch_hash, [(window.first, parts)])
+    await file.keep(window.standing, Hashes(eventful.chain.head.chain.batch_hash, bytes(32)), [(window.first, parts)])
     async with trio.open_nursery() as nursery:
         nursery.start_soon(reporter.run)
         await caught_up(reporter, eventful)
@@ -119,7 +119,7 @@ async def test_a_changed_row_of_the_window_is_named_with_its_batch(eventful: Eve
         accuracy_m[3] += 1
         rows = ProofColumns(**{**{name: getattr(window.rows, name) for name in ROWS}, "accuracy_m": accuracy_m})
         await file.forget_window()
-        await file.keep(window.standing, window.batch_hash, [(window.standing.first, [rows])])
+        await file.keep(window.standing, window.hashes, [(window.standing.first, [rows])])
         height = int(np.asarray(window.rows.height)[3])
     verdict = await verdict_on(eventful, path)
     (difference,) = verdict.differences
