@@ -75,6 +75,41 @@ def switches(
     _print_switches(command_node(home, "switches", arguments, why=why), as_json)
 
 
+class SharePercent(StrEnum):
+    """Of how many of a hundred accounts anything may be taken."""
+
+    NONE = "0"
+    TEN = "10"
+    FIFTY = "50"
+    ALL = "100"
+
+
+@app.command("intake-share")
+def intake_share(
+    home: HomeOption,
+    percent: Annotated[
+        SharePercent | None,
+        typer.Argument(metavar="[PERCENT]", help="0, 10, 50 or 100; how it stands, if you say none."),
+    ] = None,
+    why: WhyOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Take proofs and transfers of a part of all accounts alone, chosen by a hash of their addresses; or of all again.
+
+    Others are answered 503 INTAKE_PAUSED. It lasts until it is set again, over restarts too. A guardrail that is broken
+    lowers it where the settings under [guardrails] say so, and never raises it: that is yours to do.
+
+    Example: step-node admin intake-share 10 --home node --why "the guardrail supply is broken"
+    """
+    arguments = {} if percent is None else {"percent": int(percent)}
+    answer = command_node(home, "intake-share", arguments, why=why)
+    if as_json:
+        print_json(answer)
+        return
+    since = "" if answer["when"] is None else f", since {answer['when']}, by {answer['who']}: {answer['why'] or '-'}"
+    typer.echo(plain(f"the intake takes proofs and transfers of {answer['percent']} % of all accounts{since}"))
+
+
 @app.command("set-log-level")
 def set_log_level(
     levels: Annotated[

@@ -271,7 +271,8 @@ ROWS: Final = (
         "intake",
         None,
         "the node's operator has paused the intake: it takes no proofs and no transfers from clients, and goes on with"
-        " everything else; what was accepted before becomes final all the same",
+        " everything else; what was accepted before becomes final all the same. Or, with the gate `intake_share`, it"
+        " takes them of only `value` % of all accounts for now, and this one is not among these",
         "send the same body to another node; here again at `retryAt`, though nobody knows when it ends",
         True,
         ("retryAt",),

@@ -1,5 +1,8 @@
 """Runtime switches: what an operator can turn off, and on again, without a restart. A closed list.
 
+Beside them stands of how many accounts the intake takes anything: a share of them, in steps (`INTAKE_PERCENTS`), which
+an operator sets, or a guardrail that is broken.
+
 A switch is kept in the home, with who has thrown it, when and why, before anything obeys it: what was turned off in the
 night is off after the restart in the morning. A file that cannot be read ends the start, since the node would else do
 again what somebody has forbidden it.
@@ -12,8 +15,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from threading import Lock
 from types import MappingProxyType
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -27,6 +31,12 @@ WHY_CHARACTERS_MAX: Final = 500
 """Of a reason for throwing a switch, or for another command."""
 
 
+IntakePercent = Literal[0, 10, 50, 100]
+INTAKE_PERCENTS: Final[tuple[IntakePercent, ...]] = (0, 10, 50, 100)
+"""Of how many of a hundred accounts the intake may take proofs and transfers. Whoever is among the ten is among the
+fifty."""
+
+
 class Switch(StrEnum):
     """What can be turned off."""
 
@@ -35,6 +45,7 @@ class Switch(StrEnum):
     EVENTS = "events"
     MAPS = "maps"
     SNAPSHOTS = "snapshots"
+    GUARDRAILS = "guardrails"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +63,7 @@ MEANINGS: Final[Mapping[Switch, Meaning]] = MappingProxyType(
         Switch.EVENTS: Meaning("the live feed is served"),
         Switch.MAPS: Meaning("what maps ask for, below /mesh, is answered"),
         Switch.SNAPSHOTS: Meaning("peers are given snapshots of the state"),
+        Switch.GUARDRAILS: Meaning("each batch is gone over by the guardrails, and /guardrails is answered"),
     }
 )
 
@@ -67,23 +79,44 @@ class Thrown(BaseModel):
     why: Annotated[str, Field(max_length=WHY_CHARACTERS_MAX)] = ""
 
 
+class ShareSet(BaseModel):
+    """The last time that the intake's share was set: to how many of a hundred accounts, by whom, when, and why."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    percent: IntakePercent
+    who: Annotated[str, Field(min_length=1, max_length=100)]
+    when_ms: Annotated[int, Field(ge=0, lt=2**53)]
+    why: Annotated[str, Field(max_length=WHY_CHARACTERS_MAX)] = ""
+
+
 class _SwitchesFile(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     switches: dict[Switch, Thrown]
+    intake_share: Annotated[ShareSet | None, Field(exclude_if=lambda share: share is None)] = None
 
 
 class Switches:
     """All switches of a node. `path` is the file that keeps them; without one they last as long as the process."""
 
-    def __init__(self, path: Path | None = None, thrown: Mapping[Switch, Thrown] | None = None) -> None:
+    def __init__(
+        self,
+        path: Path | None = None,
+        thrown: Mapping[Switch, Thrown] | None = None,
+        share: ShareSet | None = None,
+    ) -> None:
         self._path = path
         self._thrown = dict(thrown or {})
+        self._share = share
+        self._one_at_a_time = Lock()
+        """An operator and a guardrail may both change something, each on a thread."""
 
     @classmethod
     def open(cls, path: Path) -> Switches:
         """Those that `path` keeps. Raises `StepNodeError` for a file that cannot be used."""
-        return cls(path, _read(path))
+        kept = _read(path)
+        return cls(path, kept.switches, kept.intake_share)
 
     def is_on(self, switch: Switch) -> bool:
         """Whether it is on now."""
@@ -100,24 +133,44 @@ class Switches:
 
     def throw(self, switch: Switch, thrown: Thrown) -> None:
         """Turn it on or off. It blocks until the file is on disk, and nothing obeys before. Raises OSError."""
-        changed = self._thrown | {switch: thrown}
+        with self._one_at_a_time:
+            changed = self._thrown | {switch: thrown}
+            self._write(_SwitchesFile(switches=changed, intake_share=self._share))
+            self._thrown = changed
+
+    @property
+    def intake_percent(self) -> IntakePercent:
+        """Of how many of a hundred accounts anything is taken now."""
+        return 100 if self._share is None else self._share.percent
+
+    @property
+    def share_set(self) -> ShareSet | None:
+        """The last time that this was set; None if nobody ever has."""
+        return self._share
+
+    def set_share(self, share: ShareSet) -> None:
+        """Take from so many accounts from now on. As `throw`, it blocks until that is on disk. Raises OSError."""
+        with self._one_at_a_time:
+            self._write(_SwitchesFile(switches=self._thrown, intake_share=share))
+            self._share = share
+
+    def _write(self, content: _SwitchesFile) -> None:
         if self._path is not None:
-            write_atomically(self._path, _SwitchesFile(switches=changed).model_dump_json(indent=1).encode() + b"\n")
-        self._thrown = changed
+            write_atomically(self._path, content.model_dump_json(indent=1).encode() + b"\n")
 
 
-def _read(path: Path) -> Mapping[Switch, Thrown]:
+def _read(path: Path) -> _SwitchesFile:
     try:
         with path.open("rb") as file:
             data = file.read(FILE_BYTES_MAX + 1)
     except FileNotFoundError:
-        return {}
+        return _SwitchesFile(switches={})
     except OSError as error:
         raise _unusable(path, error.strerror or os.strerror(error.errno or 0)) from error
     if len(data) > FILE_BYTES_MAX:
         raise _unusable(path, f"it has more than {FILE_BYTES_MAX} bytes")
     try:
-        return _SwitchesFile.model_validate_json(data).switches
+        return _SwitchesFile.model_validate_json(data)
     except ValidationError as error:
         raise _unusable(path, describe_validation_error(error)) from error
 

@@ -52,7 +52,7 @@ _PENDING = {
 }
 _SUBMISSION = {"required": True, "content": {"application/json": {"schema": SUBMISSION_SCHEMA}}}
 _GATE_CODES = tuple(code for code in RefusalCode if code not in EVERYWHERE)
-_INTAKE_CODES = (RequestCode.INTAKE_PAUSED, RequestCode.INTAKE_SHED)
+_INTAKE_CODES = (RefusalCode.INTAKE_PAUSED, RequestCode.INTAKE_SHED)
 
 
 def proof_routes(services: ApiServices, submitting: Submitting) -> APIRouter:

@@ -70,7 +70,7 @@ def transaction_routes(services: ApiServices) -> APIRouter:
             **refusals(
                 RefusalCode.INVALID_PAYLOAD,
                 *TRANSFER_CODES,
-                RequestCode.INTAKE_PAUSED,
+                RefusalCode.INTAKE_PAUSED,
                 RequestCode.SWITCHED_OFF,
                 *EVERYWHERE,
             ),
@@ -90,6 +90,7 @@ def transaction_routes(services: ApiServices) -> APIRouter:
             operation = parse_operation("transfer", parse_json(await request.body()))
         except OperationRefused as malformed:
             raise ApiError.of(malformed) from malformed
+        services.intake.refuse_account_if_left_out(operation.owner)
         operation_id = desk.id_of(operation)
         refused = await desk.submit(operation)
         if refused is None:

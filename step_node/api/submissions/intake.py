@@ -10,11 +10,17 @@ import trio
 
 from step_node.api.errors import ApiError, RequestCode
 from step_node.api.submissions.breaker import BreakerFigures, BreakerSettings, BreakerState, IntakeBreaker
+from step_node.api.submissions.share import is_admitted
 from step_node.explanations.details import Details
 from step_node.home.switches import MEANINGS, Switch, Switches
+from step_node.proofs.proof import Refusal, RefusalCode
 
 PAUSED_RETRY_SECONDS: Final = 60
 """When to come again to what an operator has turned off: nobody knows when it is on again."""
+
+
+SHARE_GATE: Final = "intake_share"
+"""What refuses an account that is not among those from which something is taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +32,8 @@ class IntakeState:
     figures: BreakerFigures
     who: str = ""
     why: str = ""
+    percent: int = 100
+    """Of how many of a hundred accounts anything is taken."""
 
 
 class Intake:
@@ -71,6 +79,24 @@ class Intake:
         self._refuse_if_paused()
         refuse_if_off(self._switches, Switch.TRANSFERS)
 
+    def account_left_out(self, account: bytes) -> Refusal | None:
+        """Why nothing is taken from this account now; None where it is among those that something is taken from."""
+        percent = self._switches.intake_percent
+        if percent == 100 or is_admitted(account, percent):
+            return None
+        return Refusal(
+            RefusalCode.INTAKE_PAUSED,
+            f"this node takes proofs and transfers of {percent} % of all accounts for now, and this one is not among"
+            " them; another node may take them",
+            Details(gate=SHARE_GATE, value=percent, unit="% of accounts"),
+        )
+
+    def refuse_account_if_left_out(self, account: bytes) -> None:
+        """Raise `ApiError` where nothing is taken from this account now."""
+        refusal = self.account_left_out(account)
+        if refusal is not None:
+            raise ApiError.of(refusal, retry_after_seconds=PAUSED_RETRY_SECONDS)
+
     def state(self) -> IntakeState:
         """What it does now."""
         paused, figures = not self._switches.is_on(Switch.INTAKE), self._breaker.figures(self._now())
@@ -81,12 +107,13 @@ class Intake:
             figures=figures,
             who="" if thrown is None else thrown.who,
             why="" if thrown is None else thrown.why,
+            percent=self._switches.intake_percent,
         )
 
     def _refuse_if_paused(self) -> None:
         if not self._switches.is_on(Switch.INTAKE):
             raise ApiError(
-                RequestCode.INTAKE_PAUSED,
+                RefusalCode.INTAKE_PAUSED,
                 "the operator of this node has paused the intake: nothing is taken from clients; submit to another"
                 " node",
                 retry_after_seconds=PAUSED_RETRY_SECONDS,

@@ -22,6 +22,7 @@ from step_node.api.models.schema import hex_text
 from step_node.api.server.bill import bill_of
 from step_node.api.server.quotas import WINDOW_SECONDS, AddressQuota
 from step_node.api.services import ApiServices
+from step_node.api.submissions import intake
 from step_node.api.submissions.single import parse_submission
 from step_node.explanations.details import Details
 from step_node.mempool.admission import Answer, TakenIn
@@ -83,8 +84,9 @@ class Submitting:
         bill = bill_of(scope)
         quota = bill["quota"]
         room = max(0, quota.take(submissions) - (submissions - len(proofs)))
+        left_out = self._services.intake.account_left_out
         refused = [
-            _over_quota(quota) if place >= room else self._over_account_quota(proof)
+            _over_quota(quota) if place >= room else left_out(proof.account) or self._over_account_quota(proof)
             for place, proof in enumerate(proofs)
         ]
 
@@ -125,6 +127,8 @@ class Submitting:
                 return bill_of(scope)["quota"].retry_seconds()
             case "account_submissions":
                 return WINDOW_SECONDS // self._accounts.limit + 1
+            case intake.SHARE_GATE:
+                return intake.PAUSED_RETRY_SECONDS
         return RETRY_AFTER_SECONDS
 
     async def one(self, body: bytes, wait_ms: int, scope: Scope) -> Response:
