@@ -484,7 +484,79 @@ API: Final = DashboardPlan(
     ),
 )
 
-DASHBOARDS: Final = (NETWORK, VALIDATOR, INTERNALS, STORAGE, API)
+ECONOMY: Final = DashboardPlan(
+    "economy",
+    "STEP: economy",
+    "Does the ledger do what its rules say, how much is minted, who holds it, and what is done about it.",
+    (
+        PanelPlan(
+            "Guardrails that are broken",
+            "0 is well; docs/guardrails.md says what each means.",
+            "none",
+            (("sum by (instance) (step_guardrail_broken@)", "{{instance}}"),),
+            "figure",
+        ),
+        PanelPlan(
+            "Batches not gone over",
+            "Final, and not seen by the guardrails: above 0 for long, they are off or blind.",
+            "none",
+            (("step_height@ - step_guardrails_checked_height@", "{{instance}}"),),
+            "figure",
+        ),
+        PanelPlan(
+            "Intake",
+            "Of how many of a hundred accounts anything is taken.",
+            "none",
+            (("step_intake_percent@", "{{instance}}"),),
+            "figure",
+        ),
+        PanelPlan(
+            "Supply",
+            "In STEP, and the most that all clicks there are can have come to.",
+            "none",
+            (
+                ('max(step_guardrail_figure@{guardrail="supply"}) / 1e6', "supply"),
+                ('max(step_guardrail_bound@{guardrail="supply"}) / 1e6', "at most"),
+            ),
+            "figure",
+        ),
+        PanelPlan(
+            "Broken",
+            "Which guardrail, on which node.",
+            "none",
+            (("step_guardrail_broken@", "{{instance}} {{guardrail}}"),),
+        ),
+        PanelPlan(
+            "Minted this hour",
+            "In STEP, by batch time: it falls to nothing with each full hour.",
+            "none",
+            (('max(step_guardrail_figure@{guardrail="minting_rate"}) / 1e6', "STEP"),),
+        ),
+        PanelPlan(
+            "Shares",
+            "What the ten largest holders have of all there is, and which part of the stakes answers for nothing.",
+            "percent",
+            (
+                ('max(step_guardrail_figure@{guardrail="concentration"}) / 100', "ten largest"),
+                ('max(step_guardrail_figure@{guardrail="orphaned_stake"}) / 100', "orphaned stake"),
+            ),
+        ),
+        PanelPlan(
+            "Near the bounds",
+            "Each figure over its bound: above 1 a drift is a breach. The supply lies close to 1 as it should.",
+            "none",
+            (("max by (guardrail) (step_guardrail_figure@ / step_guardrail_bound@)", "{{guardrail}}"),),
+        ),
+        PanelPlan(
+            "Breaches",
+            "Times that each guardrail came to be broken, since the start.",
+            "none",
+            (("max by (guardrail) (step_guardrail_breaches_total@)", "{{guardrail}}"),),
+        ),
+    ),
+)
+
+DASHBOARDS: Final = (NETWORK, VALIDATOR, INTERNALS, STORAGE, API, ECONOMY)
 
 
 def expression(text: str) -> str:

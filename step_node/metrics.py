@@ -124,6 +124,9 @@ class NodeMetrics:
         self._health_reasons = counter(
             "step_health_reasons", "Times that something came to be wrong with this node, by code.", "code"
         )
+        self._guardrail_breaches = counter(
+            "step_guardrail_breaches", "Times that a guardrail came to be broken, by its name.", "guardrail"
+        )
         self._own_votes_missed = counter(
             "step_own_votes_missed",
             "Commits without the vote of this node's validator, while it was in the set, in batches finalised here.",
@@ -216,6 +219,15 @@ class NodeMetrics:
     def health_reason_came(self, code: str) -> None:
         """Something has come to be wrong with the node."""
         self._health_reasons.labels(code).inc()
+
+    def expect_guardrails(self, guardrails: Iterable[str]) -> None:
+        """These are the names that `guardrail_broken` will be called with."""
+        for guardrail in guardrails:
+            self._guardrail_breaches.labels(guardrail)
+
+    def guardrail_broken(self, guardrail: str) -> None:
+        """A guardrail has come to be broken."""
+        self._guardrail_breaches.labels(guardrail).inc()
 
     def halted(self) -> None:
         """The chain has stood still for long, and something waits."""

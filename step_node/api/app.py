@@ -18,6 +18,7 @@ from step_node.api.middleware.compression import Compression
 from step_node.api.middleware.methods import HeadAndOptions
 from step_node.api.routes.events import event_routes
 from step_node.api.routes.genesis import genesis_routes
+from step_node.api.routes.guardrails import guardrail_routes
 from step_node.api.routes.histories import history_routes
 from step_node.api.routes.ledger import ledger_routes
 from step_node.api.routes.node import metrics_routes, node_routes
@@ -90,6 +91,7 @@ def create_app(services: ApiServices, *, with_metrics: bool = True) -> FastAPI:
         geometry_routes,
         ledger_mesh_routes,
         node_routes,
+        guardrail_routes,
         *((metrics_routes,) if with_metrics else ()),
     )
     routers = (routes(services) for routes in of_services)

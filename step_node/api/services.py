@@ -18,6 +18,7 @@ from step_node.api.submissions.intake import Intake
 from step_node.api.web_app import WebApp
 from step_node.chain.chain import Chain
 from step_node.clock import Clock
+from step_node.economy.guardrails.guardrails import Reading
 from step_node.feed.feed import Feed
 from step_node.home.switches import Switches
 from step_node.mempool.admission import Admission
@@ -37,7 +38,8 @@ class ApiServices:
     longest that a client may have a request wait for finality (`api.wait_ms_max` of the configuration), and of one
     account so many proofs are taken in in a minute as `account_quotas` say. `feed` is what happens. `switches` are what
     the operator can turn off, and `intake` is the gate in front of what clients hand in. `web_app` is what is said of
-    the app at `/app/`, `load` what the node remembers of its load.
+    the app at `/app/`, `load` what the node remembers of its load, `guardrails` how they
+    stand.
     """
 
     chain: Chain
@@ -59,3 +61,4 @@ class ApiServices:
     traces: ProofTraces | None = None
     web_app: WebApp = field(default_factory=WebApp)
     load: Callable[[], Sequence[LoadSample]] = lambda: ()
+    guardrails: Callable[[], Sequence[Reading]] = lambda: ()

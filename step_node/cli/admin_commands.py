@@ -110,6 +110,49 @@ def intake_share(
     typer.echo(plain(f"the intake takes proofs and transfers of {answer['percent']} % of all accounts{since}"))
 
 
+@app.command("guardrails")
+def guardrails(
+    home: HomeOption,
+    acknowledge: Annotated[
+        str | None,
+        typer.Option("--acknowledge", metavar="GUARDRAIL", help="You have seen that it is broken; needs --why."),
+    ] = None,
+    why: WhyOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Show what is checked after every batch, and what is wrong; or say that you have looked into a breach.
+
+    A breach of the ledger's rules stays until that, over restarts too, and comes back with the next batch that breaks
+    it.
+
+    Example: step-node admin guardrails --home node --acknowledge supply --why "mended by release 0.3.1"
+    """
+    arguments = {} if acknowledge is None else {"acknowledge": acknowledge}
+    answer = command_node(home, "guardrails", arguments, why=why)
+    if as_json:
+        print_json(answer)
+        return
+    if not answer["isOn"]:
+        typer.echo("The guardrails are switched off: `step-node admin switches guardrails on` turns them on.")
+    print_table(
+        ("guardrail", "is", "figure", "bound", "unit", "since"),
+        [
+            [
+                one["name"],
+                "BROKEN" if one["isBroken"] else "whole",
+                one["figure"],
+                one["bound"],
+                one["unit"],
+                one["brokenSince"],
+            ]
+            for one in answer["guardrails"]
+        ],
+    )
+    for one in answer["guardrails"]:
+        if one["isBroken"]:
+            typer.echo(plain(f"{one['name']}, height {one['brokenAtHeight']}: {one['message']}"))
+
+
 @app.command("set-log-level")
 def set_log_level(
     levels: Annotated[

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, IPvAnyAddress
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, IPvAnyAddress
 
 from step_node.home.config_sources import (
     RELOADABLE,
@@ -28,6 +28,7 @@ from step_node.home.config_sources import (
 )
 from step_node.home.log_levels import LogLevelName, check_levels
 from step_node.home.secrets import SECRET, ReadSecret, read_secret
+from step_node.home.switches import IntakePercent
 from step_node.mempool.pool import PROOFS_MAX
 from step_node.multiaddrs import MultiaddrText, PeerIdText
 from step_node.signing.remote.address import SignerAddressError, parse_signer_address
@@ -228,6 +229,31 @@ class IntakeConfig(_Section):
     """The least that counts as usual, in proofs a second: below `shed_factor` times as many nothing is ever shed."""
 
 
+def _whole_number(value: object) -> object:
+    """Of the environment all values are text."""
+    return int(value) if isinstance(value, str) and value.isdecimal() else value
+
+
+class GuardrailsConfig(_Section):
+    """What is checked after every batch, and what a breach does: docs/guardrails.md."""
+
+    ledger_intake_percent: Annotated[IntakePercent, BeforeValidator(_whole_number), RELOADABLE] = 100
+    """Of how many of a hundred accounts anything is taken once the ledger did something else than its rules say; with
+    100 nothing is done."""
+    drift_intake_percent: Annotated[IntakePercent, BeforeValidator(_whole_number), RELOADABLE] = 100
+    """The same, once the rate of minting, concentration or orphaned stake are outside their bounds."""
+    minting_factor: Annotated[int, RELOADABLE, Field(ge=2, le=1_000)] = 4
+    """How many times the usual an hour may mint: usual is a moving mean of the last day's hours, by batch time."""
+    minting_floor_step_per_hour: Annotated[int, RELOADABLE, Field(ge=1, le=10**9)] = 100
+    """The least that counts as usual, in STEP an hour."""
+    concentration_percent_max: Annotated[int, RELOADABLE, Field(ge=1, le=100)] = 50
+    """What part of all that there is the ten largest holders may have, in percent."""
+    concentration_accounts_min: Annotated[int, RELOADABLE, Field(ge=1, le=500)] = 100
+    """With fewer accounts nothing is said of concentration: of a chain that begins a few hold all."""
+    orphaned_stake_percent_max: Annotated[int, RELOADABLE, Field(ge=0, le=100)] = 10
+    """What part of all stakes may answer for nothing any more, in percent."""
+
+
 class AdminConfig(_Section):
     """Commands to the running node: docs/administration.md."""
 
@@ -327,6 +353,7 @@ class NodeConfig(_Section):
     retention: RetentionConfig = RetentionConfig()
     mempool: MempoolConfig = MempoolConfig()
     intake: IntakeConfig = IntakeConfig()
+    guardrails: GuardrailsConfig = GuardrailsConfig()
     admin: AdminConfig = AdminConfig()
     log: LogConfig = LogConfig()
     signer: SignerConfig = SignerConfig()

@@ -126,6 +126,11 @@ class NodeHome:
         return self.data / "switches.json"
 
     @property
+    def guardrails(self) -> Path:
+        """What the guardrails have found, and what was usual."""
+        return self.data / "guardrails.json"
+
+    @property
     def admin_socket(self) -> Path:
         """Where a running node listens for its operator's commands, mode 0600."""
         return self.data / "admin.sock"

@@ -30,6 +30,8 @@ from step_node.mempool.journal import Journal
 from step_node.mempool.pool import Mempool
 from step_node.network.address_book import AddressBook
 from step_node.network.proposals import OUTLINED_PROOFS_MIN
+from step_node.node.guardrail_file import GuardrailFile
+from step_node.node.guardrail_watch import GuardrailSettings
 from step_node.node.parts import NodeHooks, NodeParts
 from step_node.node.succession import Succession
 from step_node.proof_traces import ProofTraces
@@ -70,6 +72,8 @@ async def assemble(
     outlined_from: int = OUTLINED_PROOFS_MIN,
     switches: Switches | None = None,
     breaker: BreakerSettings | None = None,
+    guardrails: GuardrailSettings | None = None,
+    guardrail_file: GuardrailFile | None = None,
     traces: ProofTraces | None = None,
     economy_file: EconomyFile | None = None,
 ) -> NodeParts:
@@ -141,6 +145,8 @@ async def assemble(
         outlined_from=outlined_from,
         switches=switches or Switches(),
         breaker=breaker or BreakerSettings(),
+        guardrails=guardrails,
+        guardrail_file=guardrail_file,
         traces=traces,
     )
 

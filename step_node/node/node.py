@@ -53,6 +53,8 @@ from step_node.network.snapshots import SnapshotJoiner, SnapshotServer
 from step_node.network.sync import Sync
 from step_node.node.consensus_view import consensus_status
 from step_node.node.gauges import Gauges, Wellbeing
+from step_node.node.guardrail_gauges import GuardrailGauges
+from step_node.node.guardrail_watch import GuardrailWatch
 from step_node.node.health.overview import HealthOverview
 from step_node.node.health.round_diary import RoundDiary
 from step_node.node.intake_gauges import IntakeGauges
@@ -116,6 +118,15 @@ class Node:
             tell_accepted=self._accepted,
             traces=parts.traces,
         )
+        self.guardrails = GuardrailWatch(
+            chain=parts.chain,
+            switches=parts.switches,
+            clock=clock,
+            metrics=self._metrics,
+            settings=parts.guardrails,
+            file=parts.guardrail_file,
+        )
+        """What goes over each batch a second time."""
         self._signer = parts.signer
         self._tasks: trio.Nursery | None = None
         judge = self._judge = ConsensusJudge(parts.chain, own_address=self._own)
@@ -266,11 +277,13 @@ class Node:
             waiting=self._waiting,
             discovers=parts.discovers,
             intake=self.intake.state,
+            guardrails=lambda: self.guardrails.broken,
         )
         """Whether the node is well. Who runs the node runs its watching, too (`step_node.node.start`)."""
         self.load = LoadHistory(self.registry, self.status, parts.clock)
         """What happened in the last hour; who runs the node runs it, too."""
         self.registry.register(IntakeGauges(self.intake.state, self.switches))
+        self.registry.register(GuardrailGauges(self.guardrails, self.switches))
         self.registry.register(
             Gauges(parts.network, parts.mempool, parts.journal, parts.evidence, self.status, self._wellbeing)
         )
@@ -283,6 +296,7 @@ class Node:
         await self.evidence.drop_settled(self._chain.offence_refusal)
         await self._set_links.begin(self._chain.validators)
         await self.pruner.begin()
+        await self.guardrails.begin()
         self._roles.look(self._chain.head.validators)
         async with trio.open_nursery() as nursery:
             self._tasks = nursery
@@ -311,6 +325,7 @@ class Node:
             nursery.start_soon(self._backfill.run)
             nursery.start_soon(self._hint_backfill)
             nursery.start_soon(self.pruner.run)
+            nursery.start_soon(self.guardrails.run)
             if self._parts.signer is not None:
                 nursery.start_soon(self._parts.signer.run)
             if self._parts.succession is not None:
@@ -348,6 +363,7 @@ class Node:
             traces=self._parts.traces,
             web_app=web_app or WebApp(),
             load=self.load.samples,
+            guardrails=lambda: self.guardrails.readings,
         )
 
     @property
@@ -565,6 +581,7 @@ class Node:
         self.feed.finalised(judged)
         self.fairness.after_batch(judged)
         self.observatory.finalised(judged.batch)
+        await self._storage_watch.when_available(partial(self.guardrails.after_batch, judged))
         if self._parts.traces is not None:
             batch = judged.batch
             self._parts.traces.finalised([one.proof_id for one in batch.proofs], batch.header.height, batch.hash)

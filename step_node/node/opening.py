@@ -20,9 +20,11 @@ from p2p.network import PeerId, Scope
 from step_node.api.submissions.breaker import BreakerSettings
 from step_node.chain.genesis import Genesis
 from step_node.clock import Clock, SystemClock
+from step_node.durable.side_file import SideFile
+from step_node.economy.guardrails.guardrails import Limits
 from step_node.economy.side_file import EconomyFile
 from step_node.errors import StepNodeError
-from step_node.home.config import IntakeConfig, NodeConfig, SignerConfig
+from step_node.home.config import GuardrailsConfig, IntakeConfig, NodeConfig, SignerConfig
 from step_node.home.histories import keys_with_history, open_history
 from step_node.home.keys import NodeKeys
 from step_node.home.lock import HomeLock
@@ -37,6 +39,8 @@ from step_node.mempool.journal import open_journal
 from step_node.network.address_book import keep_address_book
 from step_node.network.bans import keep_bans
 from step_node.node.assembly import assemble, tell_torn
+from step_node.node.guardrail_file import GuardrailsKept
+from step_node.node.guardrail_watch import GuardrailSettings
 from step_node.node.parts import NodeParts
 from step_node.node.signing_history import (
     NO_WORD,
@@ -48,6 +52,7 @@ from step_node.node.signing_history import (
 from step_node.node.succession import Succession, heir_in_history, present_key
 from step_node.node.trace_export import open_traces
 from step_node.offload import run_blocking
+from step_node.parameters import USTEP_PER_STEP
 from step_node.signing.believable import believable_height_max
 from step_node.signing.history import NEVER_SIGNED
 from step_node.signing.remote.address import PinnedTls, TlsAddress, parse_signer_address
@@ -156,6 +161,8 @@ async def open_parts(
                 succession=None if signer is None else succession,
                 switches=switches,
                 breaker=breaker_settings(config.intake),
+                guardrails=guardrail_settings(config.guardrails),
+                guardrail_file=SideFile(home.guardrails, GuardrailsKept, "what the guardrails have found"),
                 traces=traces,
                 economy_file=await run_blocking(EconomyFile.open, home.economy, genesis.hash),
             )
@@ -325,6 +332,21 @@ def breaker_settings(intake: IntakeConfig) -> BreakerSettings:
     """What the settings say of the intake's circuit breaker."""
     return BreakerSettings(
         sheds=intake.shed, factor=intake.shed_factor, floor_per_second=float(intake.shed_floor_per_second)
+    )
+
+
+def guardrail_settings(config: GuardrailsConfig) -> GuardrailSettings:
+    """What the settings say of the guardrails."""
+    return GuardrailSettings(
+        Limits(
+            minting_factor=config.minting_factor,
+            minting_floor_ustep=config.minting_floor_step_per_hour * USTEP_PER_STEP,
+            concentration_bps_max=config.concentration_percent_max * 100,
+            concentration_accounts_min=config.concentration_accounts_min,
+            orphaned_bps_max=config.orphaned_stake_percent_max * 100,
+        ),
+        ledger_percent=config.ledger_intake_percent,
+        drift_percent=config.drift_intake_percent,
     )
 
 

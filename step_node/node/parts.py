@@ -27,6 +27,8 @@ from step_node.mempool.journal import Journal
 from step_node.mempool.pool import Mempool
 from step_node.network.address_book import AddressBook
 from step_node.network.proposals import OUTLINED_PROOFS_MIN
+from step_node.node.guardrail_file import GuardrailFile
+from step_node.node.guardrail_watch import GuardrailSettings
 from step_node.node.succession import Succession
 from step_node.proof_traces import ProofTraces
 from step_node.signing.signer import Signer
@@ -109,6 +111,10 @@ class NodeParts:
     """Who looks for the key that takes over from this one; None: nobody does."""
     switches: Switches = field(default_factory=Switches)
     breaker: BreakerSettings = field(default_factory=BreakerSettings)
+    guardrails: GuardrailSettings | None = None
+    """None: as the settings' defaults."""
+    guardrail_file: GuardrailFile | None = None
+    """None: a restart forgets what the guardrails have found."""
     traces: ProofTraces | None = None
     """None: no proof is traced."""
 

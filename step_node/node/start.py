@@ -28,23 +28,34 @@ from step_node.api.web_app import WebApp, app_url, read_wallet_adapter
 from step_node.chain.genesis import Genesis
 from step_node.clock import SystemClock
 from step_node.errors import StepNodeError, leaves
-from step_node.home.config import NodeConfig
+from step_node.home.config import GuardrailsConfig, NodeConfig
 from step_node.home.keys import NodeKeys
 from step_node.home.paths import NodeHome
+from step_node.home.switches import IntakePercent
 from step_node.mempool.pool import Mempool
 from step_node.node.admin.audit import AuditLog
+from step_node.node.admin.commands import Caller, Request
 from step_node.node.admin.node_commands import Commanded, node_commands
 from step_node.node.admin.server import AdminServer
 from step_node.node.descriptors import api_connections, raise_limit
 from step_node.node.disk_forecast import DiskForecast
 from step_node.node.disk_gauges import DiskGauges
+from step_node.node.guardrail_watch import GuardrailWatch
 from step_node.node.logging import keep_recent_lines
 from step_node.node.node import Node
-from step_node.node.opening import AS_USUAL, StartOptions, breaker_settings, check_large_state, open_parts
+from step_node.node.opening import (
+    AS_USUAL,
+    StartOptions,
+    breaker_settings,
+    check_large_state,
+    guardrail_settings,
+    open_parts,
+)
 from step_node.node.parts import NodeParts
 from step_node.node.reload import Change, Reloader
 from step_node.signing.keystore import PASSWORD_ENVIRONMENT_VARIABLE
 
+GUARDRAIL_SETTINGS = tuple(f"guardrails.{name}" for name in GuardrailsConfig.model_fields)
 INTAKE_SETTINGS = ("intake.shed", "intake.shed_factor", "intake.shed_floor_per_second")
 
 log = structlog.get_logger("node")
@@ -121,12 +132,14 @@ async def run_node(
                 )
             )
             reloading.register(INTAKE_SETTINGS, partial(_reload_intake, node.intake))
+            reloading.register(GUARDRAIL_SETTINGS, partial(_reload_guardrails, node.guardrails))
             reloading.register(["mempool.proofs_max"], partial(_reload_mempool, parts.mempool))
             reloading.register(["p2p.bootstrap"], partial(_reload_bootstrap, parts.network))
+            audit = AuditLog(home.admin_audit_log, services.clock)
+            node.guardrails.audit = partial(_record_share, audit)
             if config.admin.socket:
                 keep_recent_lines(config.admin.log_lines)
                 commanded = Commanded(node, home, config, services.clock, reloading, secrets=node_secrets(home, keys))
-                audit = AuditLog(home.admin_audit_log, services.clock)
                 await nursery.start(AdminServer(home.admin_socket, node_commands(commanded), audit).run)
             url = f"{'https' if tls else 'http'}://{config.api.host}:{port}"
             metrics_url = await _serve_metrics(nursery, config, services)
@@ -159,6 +172,12 @@ async def _serve_metrics(nursery: trio.Nursery, config: NodeConfig, services: Ap
     )
     port = await nursery.start(serving)
     return f"http://{config.metrics.host}:{port}"
+
+
+async def _record_share(audit: AuditLog, who: str, percent: IntakePercent, why: str) -> None:
+    """As the command that an operator would have given."""
+    request = Request(command="intake-share", arguments={"percent": percent}, why=why)
+    await audit.tell(Caller(uid=None, pid=None, user=who), request, "done")
 
 
 def node_secrets(home: NodeHome, keys: NodeKeys) -> tuple[str, ...]:
@@ -207,6 +226,10 @@ def _web_app(home: NodeHome, config: NodeConfig) -> WebApp:
 
 def _reload_intake(intake: Intake, config: NodeConfig) -> Change:
     return partial(intake.set, breaker_settings(config.intake))
+
+
+def _reload_guardrails(guardrails: GuardrailWatch, config: NodeConfig) -> Change:
+    return partial(guardrails.set, guardrail_settings(config.guardrails))
 
 
 def _reload_mempool(mempool: Mempool, config: NodeConfig) -> Change:

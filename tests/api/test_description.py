@@ -72,6 +72,7 @@ async def test_every_route_of_the_protocol_is_described(description: dict[str, A
         "GET /health/live",
         "GET /health/ready",
         "GET /consensus",
+        "GET /guardrails",
         "GET /metrics",
         "GET /",
         "GET /genesis",

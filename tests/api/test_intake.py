@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import httpx
 
 from step_node.api.app import create_app
 from step_node.api.submissions.breaker import OPEN_SECONDS, WINDOW_SECONDS, BreakerSettings
-from step_node.home.switches import Switch, Thrown
+from step_node.api.submissions.share import is_admitted, place_of
+from step_node.home.switches import INTAKE_PERCENTS, IntakePercent, ShareSet, Switch, Thrown
+from step_node.operations.json_form import operation_json
 from tests.api.made_up_node import MadeUpNode, Walker
 from tests.api.test_submit import require_refusal, submit
+from tests.support.operations import transfer
 
 
 def throw(node: MadeUpNode, switch: Switch, is_on: bool) -> None:
@@ -46,6 +51,58 @@ async def test_each_switch_turns_off_what_it_says_and_nothing_else(node: MadeUpN
     throw(node, Switch.TRANSFERS, False)
     require_refusal(await client.post("/account/transfer", json={}), 503, "SWITCHED_OFF")
     assert (await submit(client, Walker(1).proof(node.clock.now_ms()))).status_code == 202
+
+
+def walkers(percent: int, *, admitted: bool) -> list[Walker]:
+    """Three who are among so many of a hundred, or are not."""
+    found = (Walker(number) for number in range(1, 400))
+    return [one for one in found if is_admitted(one.address, percent) is admitted][:3]
+
+
+def take_from(node: MadeUpNode, percent: IntakePercent) -> None:
+    node.switches.set_share(ShareSet(percent=percent, who="guardrail supply", when_ms=0, why="a secret of ours"))
+
+
+async def test_of_a_share_of_the_accounts_proofs_are_taken_and_the_others_told_when_to_come_again(
+    node: MadeUpNode, client: httpx.AsyncClient
+) -> None:
+    take_from(node, 10)
+    inside, outside = walkers(10, admitted=True), walkers(10, admitted=False)
+    assert (await submit(client, inside[0].proof(node.clock.now_ms()))).status_code == 202
+    refused = await submit(client, outside[0].proof(node.clock.now_ms()))
+    require_refusal(refused, 503, "INTAKE_PAUSED")
+    assert refused.headers["Retry-After"] == "60"
+    details = refused.json()["details"]
+    assert (details["gate"], details["value"], details["unit"]) == ("intake_share", 10, "% of accounts")
+    assert details["retryAt"]
+    assert "secret" not in refused.text
+    several = [one.proof(node.clock.now_ms(), place=(10.0, n)) for n, one in enumerate((*inside[1:], *outside[1:]))]
+    answer = (await client.post("/proof/submit-batch", params={"wait_ms": 0}, json=several)).json()
+    assert [one.get("code", one["status"]) for one in answer["outcomes"]] == [
+        "pending", "pending", "INTAKE_PAUSED", "INTAKE_PAUSED",
+    ]  # fmt: skip
+    take_from(node, 100)
+    assert (await submit(client, outside[0].proof(node.clock.now_ms()))).status_code == 202
+
+
+async def test_a_transfer_is_taken_if_its_owner_is_among_the_share(node: MadeUpNode, client: httpx.AsyncClient) -> None:
+    form = operation_json(transfer("alice", "bob", 0))
+    take_from(node, 0)
+    refused = await client.post("/account/transfer", json=form)
+    require_refusal(refused, 503, "INTAKE_PAUSED")
+    assert refused.json()["details"]["gate"] == "intake_share"
+    take_from(node, 100)
+    assert (await client.post("/account/transfer", json=form)).json()["code"] != "INTAKE_PAUSED"
+
+
+def test_a_share_is_about_so_large_the_same_everywhere_and_within_every_larger_one() -> None:
+    accounts = [hashlib.sha256(bytes([n % 256, n // 256])).digest()[:20] for n in range(4_000)]
+    shares = {percent: {one for one in accounts if is_admitted(one, percent)} for percent in INTAKE_PERCENTS}
+    assert not shares[0]
+    assert shares[0] < shares[10] < shares[50] < shares[100] == set(accounts)
+    assert 340 < len(shares[10]) < 460
+    assert 1_880 < len(shares[50]) < 2_120
+    assert [place_of(bytes([n]) * 20) for n in range(4)] == [68, 11, 86, 59], "nodes of all releases must agree on it"
 
 
 async def test_a_surge_is_shed_and_taken_again_when_it_is_over(node: MadeUpNode) -> None:

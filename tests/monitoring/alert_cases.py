@@ -44,6 +44,10 @@ def _reason(code: str, *phases: Phase) -> dict[str, str]:
     return {f'step_health_reason{{{NODE}, code="{code}"}}': level(*phases)}
 
 
+def _guardrail(name: str, *phases: Phase) -> dict[str, str]:
+    return {f'step_guardrail_broken{{{NODE}, guardrail="{name}"}}': level(*phases)}
+
+
 def _histogram(name: str, *, slower_than: str, phases: tuple[Phase, ...]) -> dict[str, str]:
     """A histogram of three buckets: what `phases` count a minute is slower than the first; else sixty are quicker."""
     quick = tuple((60.0 if count == 0 else 0.0, minutes) for count, minutes in phases)
@@ -169,6 +173,26 @@ CASES: Final = (
     ),
     Case("StepIntakeShed", {f"step_intake_shed{{{NODE}}}": level((0, 10), (1, 10), (0, 10))}, 15, (5, 10, 25)),
     Case("StepIntakePaused", {f"step_intake_paused{{{NODE}}}": level((0, 10), (1, 40), (0, 10))}, 45, (5, 35, 55)),
+    Case(
+        "StepIntakeLimited", {f"step_intake_percent{{{NODE}}}": level((100, 10), (10, 40), (100, 10))}, 45, (5, 35, 55)
+    ),
+    *(
+        Case("StepLedgerUnsound", _guardrail(name, (0, 10), (1, 10), (0, 10)), 12, (5, 25))
+        for name in ("rewards", "clicks", "validators_share", "supply", "balances", "conservation")
+    ),
+    *(
+        Case("StepEconomyDrifts", _guardrail(name, (0, 10), (1, 20), (0, 10)), 20, (5, 12, 35))
+        for name in ("minting_rate", "concentration", "orphaned_stake")
+    ),
+    Case(  # Switched off for half an hour.
+        "StepGuardrailsBlind",
+        {
+            f"step_height{{{NODE}}}": growing((60, 60)),
+            f"step_guardrails_checked_height{{{NODE}}}": growing((60, 10), (0, 30), (1_860, 1), (60, 19)),
+        },
+        30,
+        (8, 14, 50),
+    ),
     Case(  # Errors, and half an hour later what is refused while the intake is paused.
         "StepApiErrors",
         {
@@ -238,6 +262,10 @@ HEALTHY: Final = {
     **_reason("UPGRADE_NEEDED", (0, 900)),
     f"step_mempool_proofs{{{NODE}}}": level(*[(10, 30), (700, 30)] * 15),
     f"step_mempool_proofs_max{{{NODE}}}": level((1_000, 900)),
+    f"step_intake_percent{{{NODE}}}": level((100, 900)),
+    **_guardrail("supply", (0, 900)),
+    f"step_height{{{NODE}}}": growing((60, 900)),
+    f"step_guardrails_checked_height{{{NODE}}}": growing((59, 1), (60, 899)),
     f'step_api_request_duration_seconds_count{{{NODE}, status="2xx"}}': growing((100, 900)),
     f'step_api_request_duration_seconds_count{{{NODE}, status="5xx"}}': growing((0.1, 900)),
     f"process_start_time_seconds{{{NODE}}}": level((0, 450), (27_000, 450)),

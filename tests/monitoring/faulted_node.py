@@ -10,6 +10,7 @@ the home, a line each:
 - `block`: the event loop is held up, `BLOCK_SECONDS` at a time.
 - `sign N`: the key signs a pre-vote of its own for height N, past the node, with the node's own guard. So the node's
   vote at that height is a second one.
+- `misjudge`: the guardrails are shown the next batch with a reward that is one micro-STEP too high.
 - `publish FILE`: the bytes in FILE are given to the gossip of consensus, as a peer would give them.
 """
 
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -24,6 +26,7 @@ import trio
 import typer
 
 from consensus.messages import PreVote
+from step_node.chain.judging import JudgedBatch
 from step_node.cli.start_command import run_home
 from step_node.network.protocols import consensus_topic
 from step_node.node import disk_forecast
@@ -114,9 +117,27 @@ class FaultedNode(Node):
             vote = PreVote(int(value), 0, bytes(32), signer.address)
             line = vote.signing_line(self._given.genesis.chain_id)
             await trio.to_thread.run_sync(signer.sign, *_what_is_signed(vote), line)
+        elif kind == "misjudge":
+            self._show_a_wrong_reward()
         elif kind == "publish":
             topic = consensus_topic(self._given.genesis.chain_id)
             await self._given.network.publish(topic, Path(value).read_bytes())
+
+    def _show_a_wrong_reward(self) -> None:
+        """What a ledger with a fault would have done, which this node's has not: the network goes on as it was."""
+        watch = self.guardrails
+        shown = watch.after_batch
+
+        async def after_batch(judged: JudgedBatch) -> None:
+            transition = judged.transition
+            if transition.receipts:
+                first, *others = transition.receipts
+                wrong = first._replace(reward_ustep=first.reward_ustep + 1)
+                judged = replace(judged, transition=replace(transition, receipts=(wrong, *others)))
+                vars(watch)["after_batch"] = shown
+            await shown(judged)
+
+        vars(watch)["after_batch"] = after_batch
 
 
 def _what_is_signed(vote: PreVote) -> tuple[str, int, int, bytes]:

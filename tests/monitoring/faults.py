@@ -8,9 +8,10 @@ done inside a real node (`tests/monitoring/faulted_node.py`).
 from __future__ import annotations
 
 import shutil
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -153,6 +154,44 @@ async def an_operator_who_takes_nothing_in(network: WatchedNetwork) -> AsyncIter
     await _tell(network.devnet, 1, "pause-intake", "--why", "to see whether somebody notices")
     yield
     await _tell(network.devnet, 1, "resume")
+
+
+@asynccontextmanager
+async def an_operator_who_takes_a_half_in(network: WatchedNetwork) -> AsyncIterator[None]:
+    await _tell(network.devnet, 1, "intake-share", "50", "--why", "to see whether somebody notices")
+    yield
+    await _tell(network.devnet, 1, "intake-share", "100")
+
+
+@asynccontextmanager
+async def a_reward_that_is_too_high(network: WatchedNetwork) -> AsyncIterator[None]:
+    await network.fault_done(0, "misjudge")
+    yield
+    network.fault(0)
+    for guardrail in ("rewards", "balances", "supply"):
+        with suppress(subprocess.CalledProcessError):  # It is not broken.
+            await _tell(network.devnet, 0, "guardrails", "--acknowledge", guardrail, "--why", "it was made up")
+
+
+@asynccontextmanager
+async def a_few_who_hold_nearly_all(network: WatchedNetwork) -> AsyncIterator[None]:
+    node = network.devnet.nodes[2]
+    as_it_was = dict(node.environment)
+    node.environment = as_it_was | {
+        "STEP_GUARDRAILS__CONCENTRATION_PERCENT_MAX": "1",
+        "STEP_GUARDRAILS__CONCENTRATION_ACCOUNTS_MIN": "1",
+    }
+    await network.restart(2)
+    yield
+    node.environment = as_it_was
+    await network.restart(2)
+
+
+@asynccontextmanager
+async def guardrails_that_are_off(network: WatchedNetwork) -> AsyncIterator[None]:
+    await _tell(network.devnet, 1, "switches", "guardrails", "off", "--why", "to see whether somebody notices")
+    yield
+    await _tell(network.devnet, 1, "switches", "guardrails", "on")
 
 
 async def _tell(devnet: Devnet, index: int, *words: str) -> None:
@@ -301,6 +340,10 @@ FAULTS: Final = (
     Fault("sqlite", a_clock_that_is_off, {"StepClockOff": 3}),
     Fault("sqlite", clients_that_come_all_at_once, {"StepIntakeShed": 2}),
     Fault("sqlite", an_operator_who_takes_nothing_in, {"StepIntakePaused": 1}),
+    Fault("sqlite", an_operator_who_takes_a_half_in, {"StepIntakeLimited": 1}),
+    Fault("sqlite", a_reward_that_is_too_high, {"StepLedgerUnsound": 0}),
+    Fault("sqlite", a_few_who_hold_nearly_all, {"StepEconomyDrifts": 2}),
+    Fault("sqlite", guardrails_that_are_off, {"StepGuardrailsBlind": 1}),
     Fault(
         "sqlite",
         a_node_that_needs_more_and_more,

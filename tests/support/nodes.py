@@ -17,6 +17,8 @@ from step_node.home.paths import NodeHome
 from step_node.mempool.journal import open_journal
 from step_node.network.proposals import OUTLINED_PROOFS_MIN
 from step_node.node.assembly import assemble
+from step_node.node.guardrail_file import GuardrailFile
+from step_node.node.guardrail_watch import GuardrailSettings
 from step_node.node.node import Node
 from step_node.node.parts import NodeHooks
 from step_node.node.succession import Succession
@@ -64,6 +66,8 @@ async def running_node(
     signer: Signer | None = None,
     succession: Succession | None = None,
     traces: ProofTraces | None = None,
+    guardrails: GuardrailSettings | None = None,
+    guardrail_file: GuardrailFile | None = None,
 ) -> AsyncIterator[Node]:
     """The node of validator `name`, with its files in `home`; it is stopped, as in a crash, at the end.
 
@@ -94,6 +98,8 @@ async def running_node(
             sync=sync or SyncConfig(snapshot=False, snapshot_every_batches=0),
             hooks=hooks,
             traces=traces,
+            guardrails=guardrails,
+            guardrail_file=guardrail_file,
             # Their peer ids are their names, which no address of theirs can hold.
             bootstrap=frozenset(PeerId(one.p2p_address.split("/")[2]) for one in genesis.validators) - {PeerId(name)},
             watches_for_doppelganger=watches_for_doppelganger,

@@ -52,7 +52,6 @@ _PENDING = {
 }
 _SUBMISSION = {"required": True, "content": {"application/json": {"schema": SUBMISSION_SCHEMA}}}
 _GATE_CODES = tuple(code for code in RefusalCode if code not in EVERYWHERE)
-_INTAKE_CODES = (RefusalCode.INTAKE_PAUSED, RequestCode.INTAKE_SHED)
 
 
 def proof_routes(services: ApiServices, submitting: Submitting) -> APIRouter:
@@ -64,7 +63,7 @@ def proof_routes(services: ApiServices, submitting: Submitting) -> APIRouter:
         summary="Submit a signed location proof",
         response_model=RewardedAnswer,
         response_description="The proof is final, now or since it was submitted before: this is what it earned.",
-        responses={202: _PENDING, **refusals(*_GATE_CODES, *_INTAKE_CODES, *EVERYWHERE)},
+        responses={202: _PENDING, **refusals(*_GATE_CODES, RequestCode.INTAKE_SHED, *EVERYWHERE)},
         openapi_extra={"requestBody": _SUBMISSION},
     )
     async def submit_proof(
@@ -84,7 +83,7 @@ def proof_routes(services: ApiServices, submitting: Submitting) -> APIRouter:
         summary="Submit many signed location proofs",
         response_model=SubmissionOutcomes,
         response_description="What became of each, in order. With `Retry-After` if some may be submitted again.",
-        responses=refusals(RefusalCode.MEMPOOL_FULL, *_INTAKE_CODES, *EVERYWHERE),
+        responses=refusals(RefusalCode.MEMPOOL_FULL, RefusalCode.INTAKE_PAUSED, RequestCode.INTAKE_SHED, *EVERYWHERE),
         openapi_extra={"requestBody": {"required": True, "content": SUBMISSIONS_CONTENT}},
     )
     async def submit_batch(

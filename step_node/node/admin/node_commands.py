@@ -20,6 +20,7 @@ from step_node.home.paths import NodeHome
 from step_node.network.snapshots import SnapshotServer
 from step_node.node.admin.bundle import disk, json_text, process, secrets_of, shown_config, versions, without_secrets
 from step_node.node.admin.commands import Asked, CommandRefused, Commands, Nothing, Order
+from step_node.node.admin.guardrail_commands import GuardrailCommands
 from step_node.node.admin.peers import PeerCommands
 from step_node.node.admin.switching import SwitchesAnswer, Switching
 from step_node.node.admin.tasks import task_tree, thread_stacks
@@ -106,6 +107,7 @@ def node_commands(commanded: Commanded) -> Commands:
     switching = Switching(node.switches, commanded.clock)
     peers = PeerCommands(node.network, node.status)
     switching.add_to(commands)
+    GuardrailCommands(node.guardrails).add_to(commands)
     peers.add_to(commands)
     commands.add("consensus", Nothing, partial(_consensus, commanded))
     commands.add("set-log-level", LevelsAsked, _set_levels)
@@ -191,6 +193,9 @@ async def _bundle(
         ),
         "consensus.json": json_text(_consensus_answer(commanded).model_dump(mode="json", by_alias=True)),
         "peers.json": json_text(peers.answer().model_dump(mode="json", by_alias=True)),
+        "guardrails.json": json_text(
+            GuardrailCommands(node.guardrails).standing().model_dump(mode="json", by_alias=True)
+        ),
         "switches.json": json_text(switches.model_dump(mode="json", by_alias=True)),
         "process.json": json_text(process()),
         "disk.json": json_text(await run_blocking(disk, commanded.home.root)),

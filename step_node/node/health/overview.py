@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 import trio
@@ -12,6 +12,7 @@ from step_node.api.status.node import PeerStatus
 from step_node.api.submissions.intake import IntakeState
 from step_node.chain.chain import Chain
 from step_node.clock import Clock
+from step_node.economy.guardrails.guardrails import Broken
 from step_node.engine.driver import ConsensusDriver
 from step_node.engine.forks import Fork
 from step_node.ledger.records import ValidatorRecord
@@ -19,6 +20,7 @@ from step_node.mempool.journal import Journal
 from step_node.metrics import NodeMetrics
 from step_node.network.peers import Peers
 from step_node.node.health.clock_watch import ClockWatch
+from step_node.node.health.guardrail_reasons import economy_drifts, intake_limited, ledger_unsound
 from step_node.node.health.intake_reasons import intake_paused, intake_shed
 from step_node.node.health.loop_lag import measure_lag
 from step_node.node.health.peer_log import PeerLog
@@ -62,6 +64,7 @@ class HealthOverview:
         waiting: Callable[[], tuple[int, int, int]],
         discovers: bool,
         intake: Callable[[], IntakeState],
+        guardrails: Callable[[], Sequence[Broken]] = tuple,
     ) -> None:
         """`waiting` counts proofs, operations and pieces of evidence; `discovers` is whether the node dials the
         validators, and not only peers of the operator's choice, which pass on what validators say."""
@@ -79,6 +82,7 @@ class HealthOverview:
         self._waiting = waiting
         self._discovers = discovers
         self._intake = intake
+        self._guardrails = guardrails
         self._probe = StoreProbe(chain.storage, metrics.store_answered)
         self._progress = ProgressWatch(driver)
         self._peer_log = PeerLog()
@@ -132,6 +136,8 @@ class HealthOverview:
         return next((record for record in records if record.address == self._own), None)
 
     def _reasons(self) -> Iterator[HealthReason]:
+        broken = self._guardrails()
+        yield from ledger_unsound(broken)
         yield from self._of_store()
         yield from intake_paused(self._intake())
         yield from self._of_chain()
@@ -139,6 +145,8 @@ class HealthOverview:
             yield self.upgrades.reason
         yield from self._of_peers()
         yield from intake_shed(self._intake())
+        yield from intake_limited(self._intake())
+        yield from economy_drifts(broken)
         yield from self._of_progress()
         yield from self._of_own_key()
         yield from self._of_clock()

@@ -19,6 +19,8 @@ from p2p.network import PeerId
 from step_node.cli.admin_call import command_node
 from step_node.cli.error_lines import CommandError
 from step_node.clock import SystemClock
+from step_node.economy.guardrails.guardrail import Breach, Guardrail
+from step_node.economy.guardrails.guardrails import Broken
 from step_node.home.config import NodeConfig, StorageConfig
 from step_node.home.paths import NodeHome
 from step_node.home.secrets import HIDDEN
@@ -29,7 +31,7 @@ from step_node.node.admin.bundle import shown_config, without_secrets
 from step_node.node.admin.commands import Commands, Nothing, Order
 from step_node.node.admin.node_commands import Commanded, node_commands
 from step_node.node.admin.server import CONNECTIONS_MAX, REQUEST_BYTES_MAX, AdminServer
-from step_node.node.admin.switching import SwitchesAnswer
+from step_node.node.admin.switching import ShareAnswer, SwitchesAnswer
 from step_node.node.node import Node
 from step_node.node.recent_lines import RECENT_BYTES_MAX, RecentLines
 from step_node.node.reload import Reloader
@@ -110,6 +112,47 @@ async def test_a_command_is_done_and_recorded_with_who_when_why_and_outcome(tmp_
             assert path.stat().st_mode & 0o777 == 0o600
 
 
+async def test_the_intake_s_share_is_set_shown_and_recorded(tmp_path: Path) -> None:
+    async with served(tmp_path) as here:
+        assert await here.command("intake-share") == {"percent": 100, "who": None, "when": None, "why": None}
+        answer = await here.command("intake-share", percent=10)
+        assert (answer["percent"], answer["why"]) == (10, "a drill")
+        assert str(os.getpid()) in answer["who"]
+        assert here.node.switches.intake_percent == 10
+        assert (await here.command("switches"))["intakeShare"] == answer
+        with pytest.raises(CommandError, match="percent: "):
+            await here.command("intake-share", percent=42)
+        assert here.node.switches.intake_percent == 10
+        assert [one["arguments"] for one in here.records if one["command"] == "intake-share"][1:] == [
+            {"percent": 10},
+            {"percent": 42},
+        ]
+
+
+async def test_guardrails_are_shown_and_a_breach_is_acknowledged_with_a_reason(tmp_path: Path) -> None:
+    async with served(tmp_path) as here:
+        answer = await here.command("guardrails")
+        assert answer["isOn"]
+        assert {one["name"]: one["isBroken"] for one in answer["guardrails"]} == dict.fromkeys(Guardrail, False)
+        with pytest.raises(CommandError, match="the guardrail supply is not broken"):
+            await here.command("guardrails", acknowledge="supply")
+        with pytest.raises(CommandError, match="is no guardrail; there are rewards"):
+            await here.command("guardrails", acknowledge="nothing")
+        inner = here.node.guardrails._guardrails
+        assert inner is not None
+        inner._broken[Guardrail.SUPPLY] = Broken(Breach(Guardrail.SUPPLY, 3, "too much", 2, 1), 0)
+        broken = next(one for one in (await here.command("guardrails"))["guardrails"] if one["isBroken"])
+        assert (broken["name"], broken["brokenAtHeight"], broken["message"]) == ("supply", 3, "too much")
+        with pytest.raises(CommandError, match="say with --why"):
+            await trio.to_thread.run_sync(
+                lambda: command_node(here.home.root, "guardrails", {"acknowledge": "supply"}, why="")
+            )
+        assert here.node.guardrails.broken
+        await here.command("guardrails", acknowledge="supply")
+        assert not here.node.guardrails.broken
+        assert here.records[-1]["arguments"] == {"acknowledge": "supply"}
+
+
 async def test_peers_are_banned_and_let_back_and_nonsense_is_told(tmp_path: Path) -> None:
     peer = "16Uiu2HAm52mCFJXu3BvHVJzfDTsKtvJh2JGFeECzeX8zJ5HHS2hL"
     async with served(tmp_path) as here:
@@ -175,7 +218,7 @@ async def test_more_commands_than_may_run_at_once_are_refused(tmp_path: Path) ->
         nonlocal begun
         begun += 1
         await go_on.wait()
-        return SwitchesAnswer(switches=[])
+        return SwitchesAnswer(switches=[], intake_share=ShareAnswer(percent=100))
 
     async with served(tmp_path) as here, trio.open_nursery() as nursery:
         here.commands.add("wait", Nothing, waits)

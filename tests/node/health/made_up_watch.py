@@ -15,8 +15,9 @@ from step_node.api.status.health import HealthCode
 from step_node.api.status.node import PeerStatus
 from step_node.api.submissions.breaker import BreakerSettings
 from step_node.api.submissions.intake import Intake
+from step_node.economy.guardrails.guardrails import Broken
 from step_node.engine.machine_runner import timeouts_of
-from step_node.home.switches import Switch, Switches, Thrown
+from step_node.home.switches import IntakePercent, ShareSet, Switch, Switches, Thrown
 from step_node.ledger.protocol_record import ProtocolRecord, Upgrade
 from step_node.ledger.records import ValidatorRecord
 from step_node.ledger.state import StateHead
@@ -93,6 +94,7 @@ class MadeUpWatch:
     shown: int = 0
     fork: Any = None
     shared_by: int = 0
+    broken: tuple[Broken, ...] = ()
     has_work: bool = False
     absence: str | None = None
     signer_absence: str | None = None
@@ -140,11 +142,16 @@ class MadeUpWatch:
             waiting=lambda: (3, 1, 0),
             discovers=self.discovers,
             intake=self.intake.state,
+            guardrails=lambda: self.broken,
         )
 
     def throw_intake(self, is_on: bool) -> None:
         """The operator turns the intake off, or on."""
         self.switches.throw(Switch.INTAKE, Thrown(is_on=is_on, who="root", when_ms=0, why="a drill"))
+
+    def limit_intake(self, percent: IntakePercent) -> None:
+        """The operator has something taken from so many accounts alone."""
+        self.switches.set_share(ShareSet(percent=percent, who="root", when_ms=0, why="a drill"))
 
     def surge(self) -> None:
         """For two minutes nothing is submitted, then far too much, for as long as it takes to be shed."""

@@ -12,6 +12,8 @@ import trio
 from trio.testing import MockClock
 
 from step_node.api.status.health import NOT_READY, HealthCode
+from step_node.economy.guardrails.guardrail import Breach, Guardrail
+from step_node.economy.guardrails.guardrails import Broken
 from step_node.ledger.protocol_record import Upgrade
 from step_node.ledger.records import ValidatorState
 from step_node.node.health.progress import patience_seconds
@@ -51,6 +53,13 @@ async def test_each_reason_comes_and_goes(
     sees(HealthCode.JOURNAL_FAILS, lambda: journal.fail("is full"), lambda: journal.fail(None))
     sees(HealthCode.INTAKE_PAUSED, lambda: watch.throw_intake(False), lambda: watch.throw_intake(True))
     sees(HealthCode.INTAKE_SHED, watch.surge, watch.calm)
+    sees(HealthCode.INTAKE_LIMITED, lambda: watch.limit_intake(10), lambda: watch.limit_intake(100))
+    for guardrail, code in (
+        (Guardrail.SUPPLY, HealthCode.LEDGER_UNSOUND),
+        (Guardrail.CONCENTRATION, HealthCode.ECONOMY_DRIFTS),
+    ):
+        broken = Broken(Breach(guardrail, 7, "too much"), START_MS)
+        sees(code, later(broken=(broken,)), later(broken=()))
     sees(HealthCode.GENESIS_AHEAD, lambda: watch.clock.advance(-120_000), lambda: watch.clock.advance(120_000))
     sees(HealthCode.BEHIND, later(syncing=True), later(syncing=False))
     sees(HealthCode.BEHIND, later(shown=2), later(shown=1))

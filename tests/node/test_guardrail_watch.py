@@ -1,0 +1,172 @@
+"""The guardrails of whole nodes: a fault that all of them run is found by all, and what is done about it lasts."""
+
+from __future__ import annotations
+
+import json
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+import pytest
+import trio
+
+from p2p.memory import MemoryHub
+from step_node.api.app import create_app
+from step_node.api.status.health import HealthCode
+from step_node.durable.side_file import SideFile
+from step_node.economy.guardrails.guardrail import Guardrail
+from step_node.economy.guardrails.guardrails import Limits
+from step_node.home.switches import IntakePercent, Switch, Thrown
+from step_node.ledger import rules
+from step_node.ledger.rewards import rounded_reward_ustep
+from step_node.node.guardrail_file import GuardrailFile, GuardrailsKept
+from step_node.node.guardrail_watch import GuardrailSettings
+from step_node.node.node import Node
+from tests.integration.test_nodes_in_memory import fresh_proofs, reach, submit_all
+from tests.support.chains import make_genesis, validator_names
+from tests.support.nodes import QUICK, running_node
+
+LONGEST_SECONDS = 60.0
+
+
+def plant(patch: pytest.MonkeyPatch) -> None:
+    """Each proof is paid one micro-STEP too much, by every node in this process."""
+    too_much = replace(rules.RULES[1], proof_reward_ustep=lambda level, click: rounded_reward_ustep(level, click) + 1)
+    patch.setattr(rules, "RULES", dict(rules.RULES) | {1: too_much})
+
+
+def file_in(home: Path) -> GuardrailFile:
+    return SideFile(home / "guardrails.json", GuardrailsKept, "what the guardrails have found")
+
+
+def codes(node: Node) -> set[HealthCode]:
+    return {reason.code for reason in node.overview.health().reasons}
+
+
+async def until_checked(node: Node) -> None:
+    """The head moves a moment before the batch is gone over."""
+    with trio.fail_after(LONGEST_SECONDS):
+        while node.guardrails.checked_height < node.status().height:
+            await trio.sleep(0.01)
+
+
+async def test_four_nodes_that_pay_too_much_alike_all_find_it_with_the_batch_that_does_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    genesis, hub = make_genesis(4, **QUICK), MemoryHub()
+    async with AsyncExitStack() as stack:
+        nodes = [
+            await stack.enter_async_context(running_node(hub, name, genesis, tmp_path / name))
+            for name in validator_names(4)
+        ]
+        await submit_all(nodes, fresh_proofs(8, prefix="right"))
+        sound = max(node.status().height for node in nodes)
+        await reach(nodes, sound)
+        for node in nodes:
+            await until_checked(node)
+            assert node.guardrails.broken == ()
+            assert node.guardrails.checked_height == node.status().height
+        plant(monkeypatch)
+        await submit_all(nodes, fresh_proofs(1, prefix="wrong"))
+        await reach(nodes, sound + 1)
+        for node in nodes:
+            await until_checked(node)
+            found = {one.breach.guardrail: one.breach.height for one in node.guardrails.broken}
+            assert found == {Guardrail.REWARDS: sound + 1, Guardrail.SUPPLY: sound + 1}
+            assert HealthCode.LEDGER_UNSOUND in codes(node)
+            assert node.switches.intake_percent == 100  # Nothing is done unless the settings say so.
+            value = node.registry.get_sample_value
+            assert value("step_guardrail_broken", {"guardrail": "supply"}) == 1
+            assert value("step_guardrail_broken", {"guardrail": "balances"}) == 0
+            assert value("step_guardrail_breaches_total", {"guardrail": "rewards"}) == 1
+
+
+async def test_a_breach_lowers_the_share_and_is_kept_until_somebody_has_seen_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    genesis, (name,) = make_genesis(1, **QUICK), validator_names(1)
+    settings = GuardrailSettings(Limits(), ledger_percent=10)
+    recorded: list[tuple[str, IntakePercent, str]] = []
+
+    async def record(who: str, percent: IntakePercent, why: str) -> None:
+        recorded.append((who, percent, why))
+
+    file = file_in(tmp_path)
+    async with running_node(MemoryHub(), name, genesis, tmp_path, guardrails=settings, guardrail_file=file) as node:
+        node.guardrails.audit = record
+        with monkeypatch.context() as patch:
+            plant(patch)
+            await submit_all([node], fresh_proofs(1, prefix="wrong"))
+            await until_checked(node)
+        share = node.switches.share_set
+        assert share is not None
+        assert (share.percent, share.who) == (10, "guardrail rewards")
+        assert share.why.startswith("height 1: proof 0x")
+        assert recorded == [("guardrail rewards", 10, share.why)]
+        assert {HealthCode.LEDGER_UNSOUND, HealthCode.INTAKE_LIMITED} <= codes(node)
+        assert node.overview.health().not_ready == ()
+        app = create_app(node.services(wait_ms_max=1_000))
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://node") as client:
+            answer = (await client.get("/guardrails")).json()
+            assert answer["intakePercent"] == 10
+            broken = {one["name"]: one for one in answer["guardrails"] if one["isBroken"]}
+            assert set(broken) == {"rewards", "supply"}
+            rewards = broken["rewards"]
+            assert (rewards["figure"], rewards["bound"], rewards["unit"]) == ("0.001954", "0.001953", "STEP")
+            assert rewards["brokenAtHeight"] == 1
+            node.switches.throw(Switch.GUARDRAILS, Thrown(is_on=False, who="root", when_ms=0))
+            assert (await client.get("/guardrails")).json()["code"] == "SWITCHED_OFF"
+    kept = json.loads((tmp_path / "guardrails.json").read_text())
+    assert set(kept["broken"]) == {"rewards", "supply"}
+    async with running_node(
+        MemoryHub(), name, genesis, tmp_path, guardrails=settings, guardrail_file=file_in(tmp_path)
+    ) as node:
+        assert {one.breach.guardrail for one in node.guardrails.broken} == {Guardrail.REWARDS, Guardrail.SUPPLY}
+        for guardrail in (Guardrail.REWARDS, Guardrail.SUPPLY):
+            assert node.guardrails.acknowledge(guardrail) is not None
+        assert node.guardrails.acknowledge(Guardrail.BALANCES) is None
+        await submit_all([node], fresh_proofs(2, prefix="right"))
+        await until_checked(node)
+        assert node.guardrails.broken == ()
+    assert json.loads((tmp_path / "guardrails.json").read_text())["broken"] == {}
+
+
+async def test_guardrails_that_were_off_begin_again_where_the_chain_is(tmp_path: Path) -> None:
+    genesis, (name,) = make_genesis(1, **QUICK), validator_names(1)
+
+    def throw(node: Node, is_on: bool) -> None:
+        node.switches.throw(Switch.GUARDRAILS, Thrown(is_on=is_on, who="root", when_ms=0))
+
+    async with running_node(MemoryHub(), name, genesis, tmp_path) as node:
+        throw(node, False)
+        await submit_all([node], fresh_proofs(2, prefix="unseen"))
+        assert node.guardrails.checked_height == 0
+        assert node.registry.get_sample_value("step_guardrails_on") == 0
+        throw(node, True)
+        await submit_all([node], fresh_proofs(2, prefix="first"))
+        await submit_all([node], fresh_proofs(2, prefix="second"))
+        await until_checked(node)
+        assert node.guardrails.broken == ()
+        assert node.guardrails.checked_height == node.status().height > 0
+
+
+async def test_who_holds_how_much_is_looked_up_and_owners_count_with_their_stakes(tmp_path: Path) -> None:
+    genesis, (name,) = make_genesis(1, **QUICK), validator_names(1)
+    settings = GuardrailSettings(Limits(concentration_bps_max=9_000, concentration_accounts_min=3), drift_percent=50)
+    async with running_node(MemoryHub(), name, genesis, tmp_path, guardrails=settings) as node:
+        await submit_all([node], fresh_proofs(4, prefix="small"))
+        await until_checked(node)
+        await node.guardrails.look()
+        (broken,) = node.guardrails.broken
+        assert broken.breach.guardrail is Guardrail.CONCENTRATION
+        assert broken.breach.figure > 9_999 - 1  # The one stake is nearly all that there is.
+        assert HealthCode.ECONOMY_DRIFTS in codes(node)
+        assert node.switches.intake_percent == 50
+        assert node.registry.get_sample_value("step_intake_percent") == 50
+        node.guardrails.set(GuardrailSettings(Limits(concentration_bps_max=10_000, concentration_accounts_min=3)))
+        await submit_all([node], fresh_proofs(1, prefix="more"))
+        await until_checked(node)
+        await node.guardrails.look()
+        assert node.guardrails.broken == ()
+        assert node.switches.intake_percent == 50  # An operator raises it again.
