@@ -8,24 +8,31 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import zip_longest
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
+import rfc8785
 import trio
 
 from p2p.addresses import parse_peer_address
 from step_node.amounts import step_text
 from step_node.chain.genesis import Genesis, load_genesis, parse_genesis
-from step_node.cli.economy_sources import Wishes, scratch_store
+from step_node.cli.economy_sources import IN_MEMORY_RECORDS_MAX, Wishes, scratch_store
 from step_node.cli.error_lines import CommandError
 from step_node.cli.http_calls import get_bytes, get_json
 from step_node.clock import SystemClock
-from step_node.economy.verifying.claims import Claim, Difference, RootClaim
+from step_node.economy.fairness.fold import heights_of
+from step_node.economy.fairness.report import report_hash
+from step_node.economy.verifying.claims import Claim, Difference, FairnessClaim, LevelCountsClaim, RootClaim
 from step_node.economy.verifying.replay import Replay
 from step_node.economy.verifying.verdict import Verdict, verify
+from step_node.ledger.level_counts import CountsByLevel, LevelCounts
 from step_node.network.chain_reader import connected_reader, read_batches
 from step_node.snapshot.initial_state import initialise_store
 
 LEADERBOARD_MAX: Final = 100
+FAIRNESS_PAGE: Final = 100
+FAIRNESS_REPORTS_MAX: Final = 100_000
+"""Reports of one node that are asked for: whatever answers is believed nothing."""
 STEADY_TRIES_MAX: Final = 5
 """How often a node is asked anew because it has gone on between two answers."""
 
@@ -59,6 +66,33 @@ class LeaderboardClaim:
         ]
 
 
+@dataclass(frozen=True, slots=True)
+class ToldFairnessClaim:
+    """The report of an epoch as `GET /fairness/{epoch}` tells it, asked for when the replay has come to its end."""
+
+    height: int
+    epoch: int
+    get: Get
+    subject: str = "fairness reports"
+
+    async def compare(self, replay: Replay) -> Sequence[Difference] | None:
+        """See `Claim`."""
+        answer = await trio.to_thread.run_sync(self.get, f"/fairness/{self.epoch}")
+        report = answer.get("report")
+        if not isinstance(report, dict):
+            return None  # Switched off meanwhile, say.
+        try:
+            canonical_json = rfc8785.dumps(report)
+        except rfc8785.CanonicalizationError as error:
+            return [Difference(self.height, f"fairness of epoch {self.epoch}", f"not canonical: {error}", "a report")]
+        found = list(await FairnessClaim(self.height, self.epoch, canonical_json).compare(replay) or ())
+        own_hash = f"0x{report_hash(canonical_json).hex()}"
+        if answer.get("reportHash") != own_hash:
+            said = str(answer.get("reportHash"))
+            found.append(Difference(self.height, f"hash of the fairness report of epoch {self.epoch}", said, own_hash))
+        return found
+
+
 def _shown(place: object) -> str | None:
     return None if place is None else json.dumps(place)
 
@@ -76,16 +110,20 @@ async def verify_node(url: str | None, peers: Sequence[str], wishes: Wishes) -> 
             "genesis: names an initial state, whose file a node gives nobody: verify a home or a backup, which has it"
         )
     claims: list[Claim] = []
-    addresses, height = list(peers), wishes.last
+    addresses, height, records = list(peers), wishes.last, IN_MEMORY_RECORDS_MAX + 1
     if url is not None:
         get = partial(get_json, url)
         status, claims = await trio.to_thread.run_sync(_said, get, genesis)
         addresses = addresses or _addresses(status, url)
         there = max(claim.height for claim in claims)
+        claims += await trio.to_thread.run_sync(_fairness_told, get, genesis.parameters.epoch_batches, there)
         height = there if height is None else height
+        counts = _counts(await trio.to_thread.run_sync(get, "/mesh/stats"))
+        # An account for each triangle is more than there are, where people stay.
+        records = 2 * sum(one.touched for one in counts.values())
     if height is None:
         raise CommandError("--to: say up to which height, or give the node's --url as well, which says where it stands")
-    async with scratch_store(wishes, 0) as (folder, made):
+    async with scratch_store(wishes, records) as (folder, made):
         await initialise_store(made, genesis, folder / "initial_state.bin")
         for address in addresses:
             try:
@@ -121,15 +159,48 @@ def _said(get: Get, genesis: Genesis) -> tuple[dict[str, object], list[Claim]]:
         )
     claims: list[Claim] = []
     for _ in range(STEADY_TRIES_MAX):
-        status, leaderboard, after = get("/status"), get(f"/leaderboard?limit={LEADERBOARD_MAX}"), get("/status")
+        status, leaderboard = get("/status"), get(f"/leaderboard?limit={LEADERBOARD_MAX}")
+        stats, after = get("/mesh/stats"), get("/status")
         if status.get("height") == after.get("height"):
             accounts = leaderboard.get("accounts")
             claims.append(LeaderboardClaim(_height(status), accounts if isinstance(accounts, list) else []))
+            claims.append(LevelCountsClaim(_height(status), _counts(stats)))
             break
     claims.append(
         RootClaim(_height(status), _hash(status, "batchHash"), _hash(status, "stateRoot"), "GET /status", "statuses")
     )
     return status, claims
+
+
+def _fairness_told(get: Get, epoch_batches: int, last: int) -> list[Claim]:
+    """The reports that the node lists, of epochs that have ended at `last`. Blocks."""
+    claims: list[Claim] = []
+    path = f"/fairness?limit={FAIRNESS_PAGE}"
+    while True:
+        answer = get(path)
+        listed = answer.get("epochs")
+        for one in listed if isinstance(listed, list) else ():
+            epoch = one.get("epoch") if isinstance(one, dict) else None
+            if isinstance(epoch, int) and 0 < heights_of(epoch, epoch_batches)[1] <= last:
+                claims.append(ToldFairnessClaim(heights_of(epoch, epoch_batches)[1], epoch, get))
+        cursor = answer.get("nextCursor")
+        if not isinstance(cursor, str) or not listed or len(claims) >= FAIRNESS_REPORTS_MAX:
+            return claims
+        path = f"/fairness?limit={FAIRNESS_PAGE}&before={quote(cursor)}"
+
+
+def _counts(stats: dict[str, object]) -> CountsByLevel:
+    """The counts that `GET /mesh/stats` tells, as far as they can be read; of levels with none there is none."""
+    result = stats.get("result")
+    levels = result.get("levels") if isinstance(result, dict) else None
+    counts: CountsByLevel = {}
+    for one in levels if isinstance(levels, list) else ():
+        if isinstance(one, dict) and isinstance(one.get("level"), int):
+            told = {name: one.get(name) for name in ("touched", "subdivided", "exhausted", "clicks")}
+            numbers = {name: number if isinstance(number, int) else -1 for name, number in told.items()}
+            if any(numbers.values()):
+                counts[one["level"]] = LevelCounts(**numbers)
+    return counts
 
 
 def _height(answer: dict[str, object]) -> int:

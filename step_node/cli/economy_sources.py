@@ -30,9 +30,9 @@ from step_node.storage.interface import Storage
 from step_node.storage.memory import MemoryStorage
 from step_node.storage.open import SqliteSettings, open_storage
 
-IN_MEMORY_RECORDS_MAX: Final = 500_000
-"""A state of more records, or a chain of so many proofs where only these are known, is made in a file: in memory a
-record takes some half a kilobyte."""
+IN_MEMORY_RECORDS_MAX: Final = 200_000
+"""A state of more accounts and triangles, or a chain of so many proofs where only these are known, is made in a file:
+in memory each takes one to two kilobytes."""
 
 
 @dataclass(frozen=True, slots=True)

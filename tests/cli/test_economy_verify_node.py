@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
+import trio
 
 from p2p.libp2p_network import open_libp2p_network
 from p2p.libp2p_settings import Libp2pSettings
@@ -19,16 +23,18 @@ from step_node.cli.economy_node_source import verify_node
 from step_node.cli.economy_sources import Wishes
 from step_node.cli.error_lines import CommandError
 from step_node.cli.progress_lines import ProgressLines
+from step_node.economy.fairness.reporter import FairnessReporter
+from step_node.economy.side_file import EconomyFile
 from step_node.ledger.commitment import state_root
 from step_node.network import chain_reader
 from step_node.network.chain_reader import PeerOutOfReach
 from step_node.storage.interface import Prunable
-from tests.network.nodes import syncing_node
+from tests.network.nodes import TEST_TIMEOUT_SECONDS, syncing_node
 from tests.snapshot.snapshots import grow
 from tests.support.chains import make_genesis, open_chain
 from tests.support.proofs import private_key
 
-GENESIS = make_genesis(4)
+GENESIS = make_genesis(4, epoch_batches=8)
 HEIGHT = 20
 URL = "http://node.example"
 
@@ -57,7 +63,7 @@ async def served(home: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[t
         answers = await truth(chain, node.network)
 
         def get_json(_url: str, path: str) -> dict[str, object]:
-            return dict(answers[path.partition("?")[0]])
+            return dict(answers.get(path.partition("?")[0], {"ok": False, "code": "NOT_FOUND"}))
 
         monkeypatch.setattr(economy_node_source, "get_json", get_json)
         monkeypatch.setattr(economy_node_source, "get_bytes", lambda *_, **__: GENESIS.canonical_json())
@@ -66,7 +72,13 @@ async def served(home: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[t
 
 async def truth(chain: Chain, network: Network) -> dict[str, Any]:
     head = chain.head
+    reports, counts = await reports_of(chain), await chain.storage.level_counts()
     return {
+        "/fairness": {"epochs": [{"epoch": epoch} for epoch in reversed(reports)], "nextCursor": None},
+        **{f"/fairness/{epoch}": answer for epoch, answer in reports.items()},
+        "/mesh/stats": {
+            "result": {"levels": [{"level": level, **asdict(of_level)} for level, of_level in counts.items()]}
+        },
         "/status": {
             "genesisHash": f"0x{GENESIS.hash.hex()}",
             "height": head.chain.height,
@@ -88,6 +100,25 @@ async def truth(chain: Chain, network: Network) -> dict[str, Any]:
     }
 
 
+async def reports_of(chain: Chain) -> dict[int, dict[str, Any]]:
+    """What a node says of the epochs that have ended."""
+    file = EconomyFile.open(None, GENESIS.hash)
+    reporter, answers = FairnessReporter(chain, file), {}
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(reporter.run)
+        with trio.fail_after(TEST_TIMEOUT_SECONDS):
+            while len(await file.epochs()) < HEIGHT // 8:
+                await trio.sleep(0.01)
+        nursery.cancel_scope.cancel()
+    for epoch in await file.epochs():
+        kept = await reporter.kept(epoch)
+        assert kept is not None
+        report_hash = hashlib.sha256(kept.report).hexdigest()
+        answers[epoch] = {"report": json.loads(kept.report), "reportHash": f"0x{report_hash}"}
+    file.close()
+    return answers
+
+
 def wishes(*, first: int = 1, last: int | None = None, genesis: Path | None = None) -> Wishes:
     return Wishes(first, last, genesis, False, None, ProgressLines(quiet=True))
 
@@ -97,7 +128,7 @@ async def test_an_honest_node_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         verdict = await verify_node(URL, [], wishes())
         assert verdict.holds
         assert (verdict.head.chain.height, verdict.proofs) == (HEIGHT, HEIGHT)
-        assert verdict.compared == {"leaderboards": 1, "statuses": 1}
+        assert verdict.compared == {"fairness reports": 2, "leaderboards": 1, "counts by level": 1, "statuses": 1}
         # A peer alone, with a genesis of one's own.
         genesis = tmp_path / "genesis.json"
         genesis.write_bytes(GENESIS.canonical_json())
@@ -110,8 +141,16 @@ async def test_each_lie_of_the_api_is_named(tmp_path: Path, monkeypatch: pytest.
     async with served(tmp_path, monkeypatch) as (_, answers):
         answers["/status"]["stateRoot"] = "0x" + "11" * 32
         answers["/leaderboard"]["accounts"][2]["balance"] = "5.000000"
+        answers["/mesh/stats"]["result"]["levels"][0]["clicks"] += 1
+        answers["/fairness/1"]["report"]["accounts"] += 1
         verdict = await verify_node(URL, [], wishes())
-        assert [one.what for one in verdict.differences] == ["place 3 of the leaderboard", "state root of GET /status"]
+        assert [one.what for one in verdict.differences] == [
+            "fairness of epoch 1.accounts",
+            "hash of the fairness report of epoch 1",
+            "place 3 of the leaderboard",
+            "clicks at level 10",
+            "state root of GET /status",
+        ]
 
 
 async def test_a_node_that_lacks_the_past_or_is_of_another_chain_is_an_error_or_named(
