@@ -26,7 +26,7 @@ export PIP_ROOT_USER_ACTION := ignore
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo setup setup-dev test test-fast long test-python coverage explore simulate bench-join check lint docs docs-links lock clean \
+.PHONY: help demo setup setup-dev test test-fast long test-python coverage explore simulate bench-join check lint docs docs-links lock clean economy \
   bench curves load sizing setup-js test-js test-web web compose-check chaos hostile soak api-check fuzz fuzz-consensus nightly changelog
 
 help: ## List what can be done
@@ -71,6 +71,9 @@ sizing: setup-dev ## CPU, memory and disk of a node at 1 to 1,000 proofs a secon
 
 soak: setup-dev ## A network with visitors that come and go, for an hour: does a node grow (MINUTES=60)?
 	@$(BIN)/python -m scripts.soak --minutes $(MINUTES)
+
+economy: setup-dev ## The simulated economy: a thousand histories over both of its ledgers, compared record by record
+	@$(BIN)/python -m pytest -m long tests/testing/economy
 
 simulate: setup-dev ## Whole nodes in a simulated world (SEEDS=n), and the planted bugs that take long to find
 	@$(BIN)/step-node simulate --validators 4 --seeds $(SEEDS) --json
