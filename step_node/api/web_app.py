@@ -14,7 +14,7 @@ WALLET_ADAPTER_BYTES_MAX: Final = 4 * 1024 * 1024
 
 @dataclass(slots=True)
 class WebApp:
-    """`nodes` are origins, as `https://node.example`: the app asks them when this node does not answer. Both may change
+    """`nodes` are origins, as `https://node.example`: the app asks them when this node does not answer. All may change
     while the node runs.
 
     `wallet_adapter` is a module of the operator's that offers one more wallet (ADR 60), and `wallet_origins` are what
@@ -26,12 +26,6 @@ class WebApp:
     wallet_adapter: bytes | None = field(default=None, repr=False)
     wallet_origins: tuple[str, ...] = ()
     base_map: Path | None = None
-
-    def take(self, other: WebApp) -> None:
-        """Be as the other is, from now on."""
-        self.is_served, self.nodes = other.is_served, other.nodes
-        self.wallet_adapter, self.wallet_origins = other.wallet_adapter, other.wallet_origins
-        self.base_map = other.base_map
 
 
 def app_url(api_url: str) -> str:

@@ -287,6 +287,8 @@ def reload(home: HomeOption, why: WhyOption = "", as_json: JsonOption = False) -
     typer.echo(plain(f"changed: {', '.join(answer['changed']) or 'nothing'}"))
     if answer["waiting"]:
         typer.echo(plain(f"after a restart: {', '.join(answer['waiting'])}"))
+    for reason in answer["notTaken"]:
+        typer.echo(plain(f"as it was: {reason}"))
 
 
 @app.command("prune")

@@ -3,7 +3,8 @@ both are told.
 
 A part that takes new values registers for its settings, and is asked in two steps: first to prepare, where it may
 refuse (a certificate that cannot be read), then to change, where it may not. So one thing that is wrong leaves
-everything as it was. Which settings can change says their model (`RELOADABLE`); one that nobody has registered for
+everything as it was; but for settings that nothing else hangs on (a map of the web app), which stay by themselves as
+they were, and are told. Which settings can change says their model (`RELOADABLE`); one that nobody has registered for
 waits as well.
 """
 
@@ -33,10 +34,12 @@ Prepare: TypeAlias = Callable[[NodeConfig], Change]
 
 @dataclass(frozen=True, slots=True)
 class Reloaded:
-    """What has become of new settings: which hold from now on, which only after a restart, or why all are refused."""
+    """What has become of new settings: which hold from now on, which only after a restart, which stay as they were
+    while the others are taken, and why; or why all are refused."""
 
     changed: tuple[str, ...] = ()
     waiting: tuple[str, ...] = ()
+    not_taken: tuple[str, ...] = ()
     refused: str | None = None
 
 
@@ -50,6 +53,7 @@ class Reloader:
         self._in_force = in_force
         self._load = load
         self._prepare: list[Prepare] = []
+        self._alone: dict[str, Prepare] = {}
         self._registered: set[str] = set()
         self._one_at_a_time = trio.Lock()
 
@@ -70,6 +74,12 @@ class Reloader:
         self._registered |= set(names)
         self._prepare.append(prepare)
 
+    def register_alone(self, name: str, prepare: Prepare) -> None:
+        """As `register`, for one setting that stays as it was where `prepare` refuses it, while all others are
+        taken."""
+        self.register([name], lambda _: _nothing)
+        self._alone[name] = prepare
+
     async def reload(self) -> Reloaded:
         """Read the settings again, change what can change, and log what came of it."""
         async with self._one_at_a_time:
@@ -81,7 +91,10 @@ class Reloader:
                 changing = [setting for setting in different if setting.name in self._registered]
                 waiting = [setting for setting in different if setting.name not in self._registered]
                 wanted = _with(self._in_force, read, changing)
-                changes = [prepare(wanted) for prepare in self._prepare]
+                alone, not_taken = self._prepared_alone(wanted)
+                changing = [setting for setting in changing if setting.name not in not_taken]
+                wanted = _with(self._in_force, read, changing)
+                changes = [*alone, *(prepare(wanted) for prepare in self._prepare)]
             except StepNodeError as error:
                 log.error("the settings stay as they were: they cannot be taken", reason=str(error))
                 return Reloaded(refused=str(error))
@@ -93,8 +106,30 @@ class Reloader:
             log.info("a setting has changed", setting=setting.name, was=was, is_now=is_now)
         for setting in waiting:
             log.warning("a setting has changed that holds only after a restart", setting=setting.name)
-        log.info("the settings have been read again", changed=len(changing), need_restart=len(waiting))
-        return Reloaded(tuple(one.name for one in changing), tuple(one.name for one in waiting))
+        for name, reason in not_taken.items():
+            log.error("a setting stays as it was: it cannot be taken", setting=name, reason=reason)
+        log.info(
+            "the settings have been read again",
+            changed=len(changing),
+            need_restart=len(waiting),
+            not_taken=len(not_taken),
+        )
+        told = (tuple(one.name for one in changing), tuple(one.name for one in waiting), tuple(not_taken.values()))
+        return Reloaded(*told)
+
+    def _prepared_alone(self, wanted: NodeConfig) -> tuple[list[Change], dict[str, str]]:
+        changes: list[Change] = []
+        not_taken: dict[str, str] = {}
+        for name, prepare in self._alone.items():
+            try:
+                changes.append(prepare(wanted))
+            except StepNodeError as error:
+                not_taken[name] = str(error)
+        return changes, not_taken
+
+
+def _nothing() -> None:
+    """All that there is to change is done by another."""
 
 
 def _with(old: NodeConfig, new: NodeConfig, settings: Iterable[Setting]) -> NodeConfig:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 import structlog
@@ -214,14 +215,23 @@ def _tls(home: NodeHome, config: NodeConfig) -> Tls | None:
 
 
 def _web_app(home: NodeHome, config: NodeConfig) -> WebApp:
-    adapter, base_map = config.api.web_app_wallet, config.api.web_app_base_map
     return WebApp(
         config.api.web_app,
         config.api.web_app_nodes,
-        None if adapter is None else read_wallet_adapter(home.root / adapter),
+        _wallet_adapter(home, config),
         config.api.web_app_wallet_origins,
-        None if base_map is None else checked_base_map(home.root / base_map),
+        _base_map(home, config),
     )
+
+
+def _wallet_adapter(home: NodeHome, config: NodeConfig) -> bytes | None:
+    name = config.api.web_app_wallet
+    return None if name is None else read_wallet_adapter(home.root / name)
+
+
+def _base_map(home: NodeHome, config: NodeConfig) -> Path | None:
+    name = config.api.web_app_base_map
+    return None if name is None else checked_base_map(home.root / name)
 
 
 def _reload_intake(intake: Intake, config: NodeConfig) -> Change:
@@ -241,12 +251,12 @@ def _reload_api(reloader: Reloader, home: NodeHome, files_max: int, services: Ap
 
     def prepare(config: NodeConfig) -> Callable[[], None]:
         limits, cors, tls = _api_limits(config, files_max), Cors(frozenset(config.api.cors_origins)), _tls(home, config)
-        web_app = _web_app(home, config)
 
         def change() -> None:
             served.change(limits, cors, tls)
             services.account_quotas.limit = config.api.account_submissions_per_minute
-            services.web_app.take(web_app)
+            services.web_app.is_served, services.web_app.nodes = config.api.web_app, config.api.web_app_nodes
+            services.web_app.wallet_origins = config.api.web_app_wallet_origins
             services.event_places.limits = _event_limits(config, limits.connections_max)
 
         return change
@@ -264,12 +274,21 @@ def _reload_api(reloader: Reloader, home: NodeHome, files_max: int, services: Ap
         "tls_certificate",
         "tls_key",
         "web_app",
-        "web_app_base_map",
         "web_app_nodes",
-        "web_app_wallet",
         "web_app_wallet_origins",
     )
     reloader.register([f"api.{name}" for name in names], prepare)
+    # A file of the app that is away is no reason to leave a certificate or a quota as it was.
+    reloader.register_alone("api.web_app_wallet", lambda config: _take_wallet(services.web_app, home, config))
+    reloader.register_alone("api.web_app_base_map", lambda config: _take_base_map(services.web_app, home, config))
+
+
+def _take_wallet(web_app: WebApp, home: NodeHome, config: NodeConfig) -> Change:
+    return partial(setattr, web_app, "wallet_adapter", _wallet_adapter(home, config))
+
+
+def _take_base_map(web_app: WebApp, home: NodeHome, config: NodeConfig) -> Change:
+    return partial(setattr, web_app, "base_map", _base_map(home, config))
 
 
 def _reload_bootstrap(network: Network, config: NodeConfig) -> Callable[[], None]:

@@ -84,6 +84,23 @@ def test_settings_are_read_again_at_a_hang_up(running: Running, home: NodeHome) 
     assert (lines[-1]["changed"], lines[-1]["need_restart"]) == (2, 1)
     assert allowed() is None
 
+    # What nothing else hangs on stays by itself as it was.
+    files = {"web_app_base_map": Path("away.pmtiles"), "web_app_wallet": Path("away.js")}
+    api = api.model_copy(update={"cors_origins": (ORIGIN,), **files})
+    home.config.write_text(render_config(new.model_copy(update={"api": api})))
+    running.process.send_signal(signal.SIGHUP)
+    lines = running.lines("the settings have been read again")
+    not_taken = {line["setting"]: line["reason"] for line in lines if "it cannot be taken" in line["event"]}
+    assert not_taken.keys() == {f"api.{name}" for name in files}
+    assert all("cannot be read" in reason for reason in not_taken.values())
+    assert (lines[-1]["changed"], lines[-1]["not_taken"]) == (1, 2)
+    assert allowed() == ORIGIN
+    api = api.model_copy(update={"cors_origins": (), **dict.fromkeys(files)})
+    home.config.write_text(render_config(new.model_copy(update={"api": api})))
+    running.process.send_signal(signal.SIGHUP)
+    assert running.line("the settings have been read again")["not_taken"] == 0
+    assert allowed() is None
+
     home.config.write_text('[api]\nport = "x"\ncors_origins = ["*"]\n')
     running.process.send_signal(signal.SIGHUP)
     reason = running.line("the settings stay as they were: they cannot be taken")["reason"]

@@ -85,3 +85,24 @@ test("a node that does not answer is judged when it does", async () => {
   await assert.rejects(chain.fetch(`${HOME}/a`, {}), /another chain/);
   assert.equal(chain.strangers.length, 1);
 });
+
+test("a node that does not say of which chain it is is asked for nothing, and sent nothing, until it does", async () => {
+  const asked: string[] = [];
+  let status = () => new Response("{}", { status: 503 });
+  const memory = { known: async () => OURS, keep: async () => undefined };
+  const chain = new SameChain([HOME], memory, async (input) => {
+    asked.push(input);
+    return input.endsWith("/status") ? status() : new Response("{}");
+  });
+  const submit = () => chain.fetch(`${HOME}/proof/submit`, { method: "POST" });
+  await assert.rejects(submit(), TypeError);
+  status = () => new Response('{"chainId": 5}');
+  await assert.rejects(submit(), TypeError);
+  assert.deepEqual(asked, [`${HOME}/status`, `${HOME}/status`]);
+  // What it says itself of its state is told as it is.
+  status = () => new Response("{}", { status: 503 });
+  assert.equal((await chain.fetch(`${HOME}/status`, {})).status, 503);
+  status = () => new Response(JSON.stringify(OURS));
+  await submit();
+  assert.equal(asked.at(-1), `${HOME}/proof/submit`);
+});

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { signTransfer, StepError } from "step-client";
-import { begun, Turns, withNewer, withOlder, type PageOf } from "../src/wallet/history.ts";
+import { begun, GROWN_ENTRIES_MAX, isTooLong, Turns, withNewer, withOlder, type History, type PageOf } from "../src/wallet/history.ts";
 
 import { csvOf } from "../src/wallet/transactions.ts";
-import { isDecided, memoFault, readTransfer, type Written } from "../src/wallet/transfers.ts";
+import { isDecided, lowestSequence, memoFault, readTransfer, type Written } from "../src/wallet/transfers.ts";
 import { isIpAddress, isThisMachine } from "../src/wallet/passkey.ts";
 
 const OWNER = `0x${"ab".repeat(20)}`;
@@ -59,13 +59,16 @@ test("a memo is no formula of a spreadsheet, and breaks out of no cell", () => {
 
 test("only what a node has refused for good is let go of", () => {
   const refusal = (code: string, facts = {}) => new StepError(code, "", facts);
-  assert.equal(isDecided(refusal("INSUFFICIENT_BALANCE", { details: { retryable: false } })), true);
-  assert.equal(isDecided(refusal("WRONG_SEQUENCE")), true);
-  assert.equal(isDecided(Object.assign(refusal("WRONG_SEQUENCE"), { maybeAcceptedBy: ["https://node.example"] })), false);
-  assert.equal(isDecided(refusal("PENDING")), false);
-  assert.equal(isDecided(refusal("NO_ANSWER")), false);
-  assert.equal(isDecided(refusal("POOL_FULL", { details: { retryable: true } })), false);
-  assert.equal(isDecided(refusal("POOL_FULL", { attempts: [refusal("POOL_FULL")] })), false);
+  const late = { details: { expected: 8 } };
+  assert.equal(isDecided(refusal("INSUFFICIENT_BALANCE", { details: { retryable: false } }), 7), true);
+  assert.equal(isDecided(refusal("WRONG_SEQUENCE", late), 7), true);
+  // Whoever has it can hand it in once it is its turn.
+  for (const details of [{ expected: 7 }, { expected: 3 }, { expected: "soon" }, {}]) assert.equal(isDecided(refusal("WRONG_SEQUENCE", { details }), 7), false);
+  assert.equal(isDecided(Object.assign(refusal("WRONG_SEQUENCE", late), { maybeAcceptedBy: ["https://node.example"] }), 7), false);
+  assert.equal(isDecided(refusal("PENDING"), 7), false);
+  assert.equal(isDecided(refusal("NO_ANSWER"), 7), false);
+  assert.equal(isDecided(refusal("POOL_FULL", { details: { retryable: true } }), 7), false);
+  assert.equal(isDecided(refusal("POOL_FULL", { attempts: [refusal("POOL_FULL")] }), 7), false);
 });
 
 test("hosts that are numbers have no passkeys, and only one's own machine has another name", () => {
@@ -97,4 +100,17 @@ test("one thing is done after another, also after one that failed", async () => 
   await assert.rejects(first, TypeError);
   await second;
   assert.deepEqual(done, [1, 2]);
+});
+
+test("of the sequence numbers that nodes name the lowest is signed: a later one could be cashed later", () => {
+  assert.equal(lowestSequence([{ nextSequence: 1_000 }, { nextSequence: 4 }, { nextSequence: 5 }]), 4);
+  assert.equal(lowestSequence([{ nextSequence: "0" }, { nextSequence: 4 }, { nextSequence: null }, { nextSequence: 0.5 }]), 4);
+  assert.throws(() => lowestSequence([{ nextSequence: "0" }]), { code: "UNREADABLE_ANSWER" });
+});
+
+test("a history that grows by itself begins anew at a bound; what was asked for does not count", () => {
+  const entries = (count: number): History<number> => ({ entries: Array.from({ length: count }, (_, index) => index), older: null, newer: "" });
+  assert.equal(isTooLong(entries(20 + GROWN_ENTRIES_MAX), 20), false);
+  assert.equal(isTooLong(entries(21 + GROWN_ENTRIES_MAX), 20), true);
+  assert.equal(isTooLong(entries(2_000), 1_900), false);
 });

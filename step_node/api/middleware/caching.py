@@ -14,7 +14,11 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 UNCHANGING: Final = "public, max-age=86400, immutable"
-"""`Cache-Control` of what is final."""
+"""`Cache-Control` of what is final, at an address of one chain alone: with a hash in it, or the mesh's ids."""
+
+FINAL_HERE: Final = "public, max-age=60"
+"""Of what is final at an address that any chain has, as a height: a test network that is begun anew has it, too. After
+that an answer is asked for by its tag."""
 
 ASK_AGAIN: Final = "no-cache"
 KEEP_NOTHING: Final = "no-store"

@@ -12,7 +12,7 @@ from step_node.api.batches.answers import BatchAnswers
 from step_node.api.documentation import EVERYWHERE, refusals
 from step_node.api.errors import ApiError, RequestCode
 from step_node.api.histories.pages import PAGE_DEFAULT, Limit
-from step_node.api.middleware.caching import UNCHANGING
+from step_node.api.middleware.caching import FINAL_HERE
 from step_node.api.models.ledger import (
     AccountAnswer,
     BatchAnswer,
@@ -165,7 +165,8 @@ def ledger_routes(services: ApiServices) -> APIRouter:
     ) -> Response:
         """Its header, the ids of its proofs, and the signatures that made it final.
 
-        It never changes: keep it as long as you like.
+        On one chain it never changes; caches ask again after a minute, because a network begun anew has other batches
+        at the same heights.
         """
         last = services.chain.head.chain.height
         if height > last:
@@ -183,7 +184,7 @@ def ledger_routes(services: ApiServices) -> APIRouter:
                 " earliestHeight in /status is lower",
                 details=Details(value=height, limit=first, unit="height"),
             )
-        headers = {"ETag": found.tag, "Cache-Control": UNCHANGING}
+        headers = {"ETag": found.tag, "Cache-Control": FINAL_HERE}
         return Response(found.body, headers=headers, media_type="application/json")
 
     return routes

@@ -49,10 +49,11 @@ class LevelsAnswer(Answer):
 
 
 class ReloadAnswer(Answer):
-    """Settings that hold from now on, and those that wait for a restart, by name."""
+    """Settings that hold from now on, and those that wait for a restart, by name; and why others stay as they were."""
 
     changed: list[str]
     waiting: list[str]
+    not_taken: list[str]
 
 
 class PruneAnswer(Answer):
@@ -142,7 +143,8 @@ async def _reload(reloader: Reloader, _: Nothing, _order: Order) -> ReloadAnswer
     reloaded = await reloader.reload()
     if reloaded.refused is not None:
         raise CommandRefused(f"the settings stay as they were: {reloaded.refused}")
-    return ReloadAnswer(changed=list(reloaded.changed), waiting=list(reloaded.waiting))
+    told = {"changed": reloaded.changed, "waiting": reloaded.waiting, "not_taken": reloaded.not_taken}
+    return ReloadAnswer(**{name: list(some) for name, some in told.items()})
 
 
 async def _prune(pruner: Pruner, _: Nothing, _order: Order) -> PruneAnswer:

@@ -180,7 +180,7 @@ async def test_peers_are_banned_and_let_back_and_nonsense_is_told(tmp_path: Path
 
 async def test_settings_are_read_again_and_the_past_is_pruned(tmp_path: Path) -> None:
     async with served(tmp_path) as here:
-        assert await here.command("reload") == {"changed": [], "waiting": []}
+        assert await here.command("reload") == {"changed": [], "waiting": [], "notTaken": []}
         assert await here.command("prune") == {"batchesFrom": 1, "historiesFrom": 1}
 
 

@@ -97,3 +97,37 @@ def test_a_new_version_waits_until_the_person_wants_it(visitors: Callable[..., V
         shutil.rmtree(app)
         page.reload()
         page.wait_for_function("navigator.serviceWorker.getRegistration().then((it) => it === undefined)")
+
+
+@pytest.mark.long
+def test_who_stays_with_the_old_version_in_another_tab_has_all_of_its_parts(
+    visitors: Callable[..., Visitor], tmp_path: Path
+) -> None:
+    app = tmp_path / "site" / "app"
+    shutil.copytree(SERVED, app)
+    (app / "nodes.json").write_text("[]")
+    with served(tmp_path / "site") as origin:
+        visitor = visitors()
+        visitor.watched.origins.add(origin)
+        page = visitor.page(f"{origin}/app/")
+        page.wait_for_function(IN_CONTROL)
+        other = visitor.page(f"{origin}/app/")
+        other.wait_for_function(IN_CONTROL)
+        # The new version has another part for the page of the node, and the old one is served no more.
+        (old,) = (path.name for path in (app / "parts").glob("node-*.js"))
+        (app / "parts" / old).rename(app / "parts" / "node-0NEW0000.js")
+        for path in (*app.glob("*.html"), app / "service-worker.js"):
+            new = path.read_text().replace(old, "node-0NEW0000.js").replace("<title>", "<title>New ")
+            path.write_text(re.sub(r'"[0-9a-f]{16}"', '"0123456789abcdef"', new))
+        page.evaluate("navigator.serviceWorker.getRegistration().then((it) => it.update())")
+        page.get_by_role("status").get_by_role("button", name="Reload").click()
+        page.wait_for_function("caches.keys().then((names) => names.some((name) => name.endsWith('0123456789abcdef')))")
+        page.wait_for_function("document.title.startsWith('Globe') && navigator.serviceWorker.controller !== null")
+        other.get_by_role("navigation", name="Pages").get_by_role("link", name="Node").click()
+        expect(other.get_by_text("Loading…")).to_have_count(0)
+        expect(other.get_by_text("This page has failed")).to_have_count(0)
+        expect(other.get_by_role("heading", name="Node").first).to_be_visible()
+        # Alone, the new version needs nothing of the old one.
+        other.close()
+        page.reload()
+        page.wait_for_function("caches.keys().then((names) => names.length === 1)")

@@ -8,8 +8,10 @@ from typing import Final
 from urllib.parse import urlsplit
 
 import pytest
+from eth_account import Account
 from playwright.sync_api import Page, Route, expect
 
+from step_node.signing.keystore import new_private_key
 from tests.web.browser.network import Network
 from tests.web.browser.proofs import new_spot, prove
 from tests.web.browser.visitor import IN_CONTROL, WIDTHS, Visitor, accessibility_violations
@@ -109,6 +111,59 @@ def test_a_page_that_cannot_be_loaded_says_so_and_leaves_the_others(
     page.get_by_role("button", name="Reload").click()
     expect(page).to_have_title("Node · STEP")
     expect(page.get_by_role("alert")).to_have_count(0)
+
+
+def test_the_button_asks_the_browser_to_install_the_app_once(page: Page) -> None:
+    button = page.get_by_role("button", name="Install", exact=True)
+    expect(page.get_by_role("navigation", name="Pages")).to_be_visible()
+    expect(button).to_have_count(0)
+    offer = """() => {
+      const offer = new Event("beforeinstallprompt", { cancelable: true });
+      offer.prompt = async () => { window.asked = (window.asked ?? 0) + 1; };
+      dispatchEvent(offer);
+      return offer.defaultPrevented;
+    }"""
+    assert page.evaluate(offer), "the browser's own banner is held back"
+    button.click()
+    expect(button).to_have_count(0)
+    assert page.evaluate("window.asked") == 1
+    # Another way to it has been taken meanwhile, such as the browser's menu.
+    page.evaluate(offer)
+    expect(button).to_be_visible()
+    page.evaluate("dispatchEvent(new Event('appinstalled'))")
+    expect(button).to_have_count(0)
+    assert page.evaluate("window.asked") == 1
+
+
+@pytest.mark.long
+def test_dates_and_amounts_that_are_none_fail_no_page(page: Page, network: Network) -> None:
+    spot = new_spot()
+    key = new_private_key()
+    proof = prove(network, spot, private_key=key)
+    address = Account.from_key(key).address.lower()
+
+    def lie(route: Route) -> None:
+        answer = route.fetch()
+        text = re.sub(r'"\d{4}-\d\d-\d\dT[^"]*"', '"yesterday"', answer.text())
+        route.fulfill(response=answer, body=re.sub(r'"-?\d+\.\d{6}"', '"lots <b>"', text))
+
+    page.route(re.compile(rf"^{re.escape(network.urls[0])}/(?!app/|events)"), lie)
+    paths = ("", "explorer", "batch/1", f"proof/{proof}", f"account/{address}", f"triangle/{spot.triangle().text}")
+    for path in (
+        *paths,
+        "validators",
+        "node",
+        "wallet",
+        f"map/{spot.lat}/{spot.lon}/12?triangle={spot.triangle().text}",
+    ):
+        page.goto(f"{network.app()}#/{path}")
+        page.reload()
+        expect(page.get_by_role("link", name=", live")).to_be_visible()
+        expect(page.get_by_text("Loading…")).to_have_count(0)
+        expect(page.locator("main").get_by_role("heading").first).to_be_attached()
+        expect(page.get_by_text("This page has failed"), path).to_have_count(0)
+    page.goto(f"{network.app()}#/account/{address}")
+    expect(page.get_by_text("– STEP").first).to_be_visible()
 
 
 @pytest.mark.long

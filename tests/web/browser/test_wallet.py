@@ -17,6 +17,7 @@ from playwright.sync_api import Locator, Page, Route, expect
 
 from step_node.client import Position, StepClient
 from step_node.signing.keystore import KdfStrength, create_keystore
+from tests.web.app import needs_packages, run_in_app
 from tests.web.browser.network import Network
 from tests.web.browser.visitor import Visitor, accessibility_violations, shoot
 from tests.web.browser.watching import bodies_with, origin_of
@@ -438,6 +439,82 @@ def test_words_of_another_wallet_give_its_account_and_removing_it_leaves_nothing
     dialog.get_by_role("button", name="Remove").click()
     expect(page.get_by_role("heading", name="Account 1", exact=True)).to_be_hidden()
     assert account.address.lower() not in stored(page)
+
+
+def bring_in(page: Page, words: str) -> None:
+    go(page, "/words")
+    page.get_by_label("12 to 24 words").fill(words)
+    page.get_by_label("Passphrase", exact=True).fill(_PASSPHRASE)
+    page.get_by_label("Once more").fill(_PASSPHRASE)
+    page.get_by_role("button", name="Bring it in").click()
+    expect(page.get_by_role("heading", name="Account 1")).to_be_visible()
+
+
+@pytest.mark.long
+def test_a_key_that_is_removed_in_another_tab_is_locked_in_this_one(
+    page: Page, visitor: Visitor, network: Network
+) -> None:
+    account, words = Account.create_with_mnemonic()
+    bring_in(page, words)
+    expect(page.get_by_text("Unlocked", exact=True)).to_be_visible()
+    other = visitor.page(f"{network.app()}#/wallet/accounts")
+    other.get_by_role("button", name="Remove").click()
+    dialog = other.get_by_role("dialog")
+    dialog.get_by_role("checkbox").check()
+    dialog.get_by_role("button", name="Remove").click()
+    expect(page.get_by_role("heading", name="Account 1", exact=True)).to_be_hidden()
+    bring_in(other, words)
+    assert address_in(page) == account.address.lower()
+    expect(page.get_by_text("Locked", exact=True)).to_be_visible()
+
+
+@pytest.mark.long
+def test_what_another_tab_has_changed_stays_when_the_words_are_confirmed(
+    page: Page, visitor: Visitor, network: Network
+) -> None:
+    words = make_key(page)
+    other = visitor.page(f"{network.app()}#/wallet/accounts")
+    other.get_by_role("button", name="Rename").click()
+    other.get_by_label("Name").fill("Savings")
+    other.get_by_role("button", name="Save").click()
+    expect(other.get_by_role("heading", name="Savings")).to_be_visible()
+    confirm(page, words)
+    expect(page.get_by_role("heading", name="Savings")).to_be_visible()
+    go(other, "/accounts")
+    expect(other.get_by_role("heading", name="Savings")).to_be_visible()
+    expect(other.get_by_text("Not backed up")).to_have_count(0)
+
+
+_READ_CODE: Final = """
+import jsQR from "jsqr";
+const [size, path] = process.argv.slice(1);
+const pixels = 4;
+const side = Number(size) * pixels;
+const image = new Uint8ClampedArray(side * side * 4).fill(255);
+for (const [, x, y, length] of path.matchAll(/M(\\d+) (\\d+)h(\\d+)/g)) {
+  for (let row = y * pixels; row < (+y + 1) * pixels; row += 1) {
+    for (let column = x * pixels; column < (+x + +length) * pixels; column += 1) {
+      const at = (row * side + column) * 4;
+      image.fill(0, at, at + 3);
+    }
+  }
+}
+console.log(jsQR(image, side, side).data);
+"""
+
+
+@pytest.mark.long
+@needs_packages
+def test_ones_own_address_is_shown_as_a_code_that_cameras_read(page: Page) -> None:
+    account, words = Account.create_with_mnemonic()
+    bring_in(page, words)
+    page.get_by_text("Show it as a QR code").click()
+    code = page.get_by_role("img", name=f"QR code of the address {account.address}")
+    size = (code.get_attribute("viewBox") or "").split()[2]
+    path = code.locator("path").get_attribute("d") or ""
+    assert run_in_app("--input-type=module", "--eval", _READ_CODE, size, path).strip() == account.address
+    assert accessibility_violations(page) == []
+    shoot(page, "wallet-address-code", widths=(360, 1_440))
 
 
 _INJECTED: Final = """

@@ -2,7 +2,8 @@
 // node's API says is never kept here.
 //
 // Each version of the app has a cache of its own, filled before it takes over, so that a page never loads parts of two
-// versions. A new version waits until the person wants it, or until no page of the old one is open.
+// versions. A new version waits until the person wants it, or until no page of the old one is open. Where one of several pages
+// wants it, the others go on as they were: their parts stay until there is one page alone.
 
 export {}; // A module, so that `self` is its own.
 
@@ -53,19 +54,35 @@ async function install(): Promise<void> {
 }
 
 async function activate(): Promise<void> {
+  await forgetOthers();
+  await self.clients.claim();
+}
+
+/** Versions before this one, unless a page may still want parts of them. One that is being installed has a cache already. */
+async function forgetOthers(): Promise<void> {
+  const pages = await self.clients.matchAll({ type: "window", includeUncontrolled: true });
+  if (pages.length > 1 || self.registration.installing || self.registration.waiting) return;
   const names = await caches.keys();
   await Promise.all(names.filter((name) => name.startsWith(CACHES_OF_THIS_APP) && name !== CACHE).map((name) => caches.delete(name)));
-  await self.clients.claim();
 }
 
 /** What is kept; else what the node has, which is kept then: large parts, once somebody wants them. */
 async function first(url: string, request: Request): Promise<Response> {
   const cache = await caches.open(CACHE);
-  const found = await cache.match(url);
+  const found = (await cache.match(url)) ?? (url.startsWith(PARTS) ? await ofAnyVersion(url) : undefined);
   if (found) return found;
   const answer = await fetch(request);
   if (answer.ok && url.startsWith(PARTS)) await cache.put(url, answer.clone());
   return answer;
+}
+
+/** A part of a version before, which has a name of its own. */
+async function ofAnyVersion(url: string): Promise<Response | undefined> {
+  for (const name of await caches.keys()) {
+    const found = name.startsWith(CACHES_OF_THIS_APP) ? await (await caches.open(name)).match(url) : undefined;
+    if (found) return found;
+  }
+  return undefined;
 }
 
 /**
@@ -73,6 +90,7 @@ async function first(url: string, request: Request): Promise<Response> {
  * the place of the one that is kept if it is the same but for them. A node that serves no app any more has this one go.
  */
 async function lookAfterPage(): Promise<void> {
+  await forgetOthers();
   const answer = await fetch(PAGE, { cache: "no-cache" }).catch(() => undefined);
   if (answer?.status === 404) {
     await self.registration.unregister();

@@ -83,6 +83,15 @@ export async function ask<T>(path: string, query?: Query, signal?: AbortSignal):
   return (await reader()).get(path, query, signal ? { signal } : {});
 }
 
+/** A GET of the API, from each node that answers; throws what the first one says if none does. */
+export async function askEach<T>(path: string): Promise<T[]> {
+  const [urls, { fetch }] = await Promise.all([nodes(), sameChain()]);
+  const answers = await Promise.allSettled(urls.map((url) => new StepReader([url], { fetch, retry: { attemptsMax: 1 } }).get(path)));
+  const told = answers.flatMap((answer) => (answer.status === "fulfilled" ? [answer.value as T] : []));
+  if (told.length === 0) throw (answers[0] as PromiseRejectedResult).reason;
+  return told;
+}
+
 /** What a page knows of an answer: nothing yet, the answer, or why there is none (with the last answer, if there was one). */
 export interface Asked<T> {
   answer: T | undefined;

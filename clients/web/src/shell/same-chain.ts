@@ -73,8 +73,8 @@ export class SameChain {
   async #judge(node: string, ask: () => Response | Promise<Response>): Promise<void> {
     const answer = await ask();
     const chain = answer.ok ? chainOf(await answer.json()) : null;
-    // A node that is not well, or no node at all: the request itself will tell.
-    if (!chain) return void this.#judged.delete(node);
+    // As where there is no network: it may be of another chain, so nothing is asked of it, or sent to it, until it says.
+    if (!chain) throw new TypeError(`${node} does not say of which chain it is (status ${answer.status})`);
     const before: Promise<Chain | undefined> = this.#known ?? this.#memory.known();
     this.#known = before.then((first) => first ?? chain);
     const known = await this.#known;

@@ -7,6 +7,8 @@ export const wallet = {
   send: { en: "Send", de: "Senden" },
   proveNow: { en: "Prove where you are", de: "Beweise, wo du bist" },
   accounts: { en: "Accounts", de: "Konten" },
+  addressCode: { en: "Show it as a QR code", de: "Als QR-Code zeigen" },
+  addressCodeOf: { en: "QR code of the address {address}", de: "QR-Code der Adresse {address}" },
   receive: {
     en: "To be paid, give others this address.",
     de: "Wer dir etwas senden will, braucht diese Adresse.",

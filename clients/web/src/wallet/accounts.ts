@@ -69,6 +69,11 @@ export function useAccount(): Account | null | undefined {
   return accounts === undefined ? undefined : accountOf(currentAccount());
 }
 
+/** Calls `hear` with the addresses of this device whenever these change, in whichever tab. */
+export function followAddresses(hear: (addresses: readonly string[]) => void): void {
+  watchers.add(() => hear(known?.accounts.map(({ address }) => address) ?? []));
+}
+
 /** All of them, in the order in which they were added. */
 export function useAccounts(): readonly Account[] | undefined {
   const [, drawAnew] = useState(0);
@@ -107,10 +112,10 @@ export async function chooseAccount(address: string): Promise<void> {
   }));
 }
 
-/** Puts one in the place of the account of the same address; nothing if that is not there any more. */
-export async function replaceAccount(changed: Account): Promise<void> {
+/** Changes something of an account as it is kept now, which another tab may have changed; nothing if it is not there. */
+export async function changeAccount(address: string, to: Partial<Pick<OwnAccount, "name" | "isBackedUp">>): Promise<void> {
   await changeKept(({ accounts, current }) => ({
-    accounts: accounts.map((account) => (account.address === changed.address ? changed : account)),
+    accounts: accounts.map((account) => (account.address === address ? { ...account, ...to } : account)),
     current,
   }));
 }

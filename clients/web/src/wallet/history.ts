@@ -8,6 +8,8 @@ export interface History<Entry> {
   newer: string;
 }
 
+export const GROWN_ENTRIES_MAX = 200;
+
 export interface PageOf<Entry> {
   entries: readonly Entry[];
   nextCursor: string | null;
@@ -27,6 +29,12 @@ export function withOlder<Entry>(history: History<Entry>, page: PageOf<Entry>): 
 /** After a page that was asked for with `after`, which is oldest first. */
 export function withNewer<Entry>(history: History<Entry>, page: PageOf<Entry>): History<Entry> {
   return { entries: [...page.entries].reverse().concat(history.entries), older: history.older, newer: page.latestCursor };
+}
+
+/** Whether so much has come by itself, while the page was open, that it begins anew: a page that stays open for days would
+ * hold ever more. What a person has asked for stays for so long. */
+export function isTooLong<Entry>({ entries }: History<Entry>, askedFor: number): boolean {
+  return entries.length - askedFor > GROWN_ENTRIES_MAX;
 }
 
 /** One thing after another, however the one before ended: an answer that makes no sense is no reason never to ask again. */

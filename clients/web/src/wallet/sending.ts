@@ -3,10 +3,10 @@
 import type { SignedTransfer } from "step-client";
 import { StepError } from "step-client/errors.js";
 import { change, forgetIf, kept } from "../shell/keeping.ts";
-import { client } from "../shell/node.ts";
+import { askEach, client, knownChain } from "../shell/node.ts";
 import { signer } from "./accounts.ts";
 import { WalletError } from "./faults.ts";
-import { isDecided, type Written } from "./transfers.ts";
+import { isDecided, lowestSequence, type Written } from "./transfers.ts";
 
 export interface Applied {
   operationId: string;
@@ -22,7 +22,11 @@ export function pendingTransfer(account: string): Promise<SignedTransfer | undef
 /** Signs, and keeps what was signed before anything is sent. If another tab has kept one meanwhile, it is that one that is
  *  given back, and to be sent. Throws WalletError or StepError. */
 export async function signAndKeep(transfer: Written): Promise<SignedTransfer> {
-  const signed = await (await client()).signTransfer(await signer(), transfer);
+  const signing = await signer();
+  const sequence = lowestSequence(await askEach<{ nextSequence: unknown }>(`/account/${signing.account}`));
+  const chainId = (await knownChain())?.chainId ?? (await (await client()).config()).CHAIN_ID;
+  const { signTransfer } = await import("step-client/transfers.js");
+  const signed = await signTransfer(signing, { ...transfer, chainId, sequence });
   try {
     return await change<SignedTransfer>(nameOf(signed.form.owner), (before) => before ?? signed);
   } catch (error) {
@@ -38,7 +42,7 @@ export async function sendKept(signed: SignedTransfer, signal?: AbortSignal): Pr
     await giveUp(signed);
     return applied;
   } catch (error) {
-    if (error instanceof StepError && isDecided(error)) await giveUp(signed);
+    if (error instanceof StepError && isDecided(error, signed.form.sequence)) await giveUp(signed);
     throw error;
   }
 }

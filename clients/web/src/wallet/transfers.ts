@@ -1,7 +1,8 @@
 // A transfer before it is signed: what a form's fields come to, by the rules of docs/protocol.md §4, so that a person is told
 // of a slip while typing. The node has the last word.
-import { CODES, type StepError } from "step-client";
-import { AMOUNT_MICRO_MAX, decimal, micro, typed } from "../shell/amounts.ts";
+import { CODES } from "step-client";
+import { StepError } from "step-client/errors.js";
+import { AMOUNT_MICRO_MAX, decimal, isAmount, micro, typed } from "../shell/amounts.ts";
 import { typedAddress, type AddressFault } from "./address.ts";
 
 export const MEMO_BYTES_MAX = 64;
@@ -41,10 +42,21 @@ export function readTransfer(written: Written, owner: string, balance: string | 
   return { transfer: { to: to.address, amount: decimal(amount), memo: written.memo } };
 }
 
+/**
+ * Of what each node says is an account's next sequence number, the one to sign: the lowest. One that is too low is refused by
+ * all; one that is still to come would be a paper that whoever named it could cash later.
+ */
+export function lowestSequence(answers: readonly { nextSequence: unknown }[]): number {
+  const told = answers.map(({ nextSequence }) => nextSequence).filter((one): one is number => Number.isSafeInteger(one));
+  if (told.length === 0) throw new StepError("UNREADABLE_ANSWER", "nextSequence: no node says a whole number");
+  return Math.min(...told);
+}
+
 /** Whether a refusal is for good: not "not now", not silence, and no sequence number that is still to come. */
-export function isDecided(error: StepError): boolean {
+export function isDecided(error: StepError, sequence: number): boolean {
   if (error.code === "PENDING" || error.code === "NO_ANSWER" || error.attempts.length > 0) return false;
   if (error.maybeAcceptedBy.length > 0) return false; // Another node may have taken it in.
+  if (error.code === "WRONG_SEQUENCE") return Number(error.details?.expected) > sequence;
   return !(error.details?.retryable ?? CODES[error.code]?.retryable ?? false);
 }
 
@@ -63,5 +75,5 @@ function amountFaultOf(amountMicro: bigint | null, balance: string | null): Amou
   if (amountMicro === null) return "form";
   if (amountMicro === 0n) return "none";
   if (amountMicro > AMOUNT_MICRO_MAX) return "tooMuch";
-  return balance !== null && amountMicro > micro(balance) ? "notThere" : undefined;
+  return balance !== null && isAmount(balance) && amountMicro > micro(balance) ? "notThere" : undefined;
 }

@@ -1,7 +1,7 @@
 // Keys that are unlocked: in memory alone, and overwritten when the wallet locks, which it does some minutes after the last
 // use, and sooner when the page is out of sight.
 import { useEffect, useState } from "preact/hooks";
-import type { OwnAccount } from "./accounts.ts";
+import { followAddresses, type OwnAccount } from "./accounts.ts";
 import { askToUnlock } from "./asking.ts";
 import { type Bytes, randomBytes } from "./sealing.ts";
 import { keyOf } from "./secret.ts";
@@ -71,6 +71,11 @@ export function lockAtMs(usedAtMs: number, hiddenSince: number | null): number {
   const idle = usedAtMs + LOCK_AFTER_MS;
   return hiddenSince === null ? idle : Math.min(idle, hiddenSince + LOCK_HIDDEN_AFTER_MS);
 }
+
+// One that was removed, also in another tab, signs nothing more; and if it comes back, it is locked.
+followAddresses((addresses) => {
+  for (const address of [...keys.keys()]) if (!addresses.includes(address)) lock(address);
+});
 
 function lockWhatIsDue(): void {
   const now = Date.now();

@@ -1,6 +1,6 @@
 // What validators were slashed for, each told in sentences.
 import { explorer, offences } from "../../texts/explorer.ts";
-import { micro, shown } from "../../shell/amounts.ts";
+import { isAmount, micro, shown } from "../../shell/amounts.ts";
 import { Id } from "../../shell/ids.tsx";
 import { link } from "../../shell/router.ts";
 import { language, say } from "../../shell/texts.ts";
@@ -24,6 +24,6 @@ export function Slashings({ of }: { of: readonly Slashing[] }) {
 }
 
 function cost({ amount, shareBps }: Slashing): string {
-  if (micro(amount) === 0n) return say(explorer.costNothing);
+  if (isAmount(amount) && micro(amount) === 0n) return say(explorer.costNothing);
   return say(explorer.cost, { amount: shown(amount, language()), share: shareBps / 100 });
 }

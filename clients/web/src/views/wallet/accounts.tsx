@@ -7,7 +7,7 @@ import { useAnswer } from "../../shell/node.ts";
 import { go, link } from "../../shell/router.ts";
 import { say } from "../../shell/texts.ts";
 import { wallet } from "../../texts/wallet.ts";
-import { type Account, chooseAccount, currentAccount, replaceAccount, useAccounts } from "../../wallet/accounts.ts";
+import { type Account, changeAccount, chooseAccount, currentAccount, useAccounts } from "../../wallet/accounts.ts";
 import { checksummed } from "../../wallet/address.ts";
 import { signerOf } from "../../wallet/signing.ts";
 import { signTestMessage, type Tested } from "../../wallet/test-message.ts";
@@ -81,7 +81,7 @@ function Renaming({ account, onDone }: { account: Account; onDone: () => void })
   const save = async (event: SubmitEvent) => {
     event.preventDefault();
     const name = String(new FormData(event.currentTarget as HTMLFormElement).get("name")).trim();
-    if (name) await replaceAccount({ ...account, name: name.slice(0, NAME_CHARACTERS_MAX) });
+    if (name) await changeAccount(account.address, { name: name.slice(0, NAME_CHARACTERS_MAX) });
     onDone();
   };
   return (

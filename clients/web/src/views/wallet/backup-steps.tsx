@@ -5,24 +5,25 @@ import { StepHeading } from "../../shell/heading.tsx";
 import { link } from "../../shell/router.ts";
 import { say } from "../../shell/texts.ts";
 import { wallet } from "../../texts/wallet.ts";
-import { replaceAccount, type OwnAccount } from "../../wallet/accounts.ts";
+import { changeAccount } from "../../wallet/accounts.ts";
 import { type Bytes, randomBytes } from "../../wallet/sealing.ts";
 import { wordsOf } from "../../wallet/words.ts";
 import { Field } from "./field.tsx";
 import { SaveKeystore } from "./save-keystore.tsx";
 
 interface Props {
-  account: OwnAccount;
+  /** Whose secret it is. */
+  address: string;
   secret: Bytes;
   onDone: () => void;
 }
 
-export function BackupSteps({ account, secret, onDone }: Props) {
+export function BackupSteps({ address, secret, onDone }: Props) {
   const words = useMemo(() => wordsOf(secret), [secret]);
   const [isAsking, setIsAsking] = useState(false);
   useEffect(() => () => void secret.fill(0), [secret]);
   const done = async () => {
-    await replaceAccount({ ...account, isBackedUp: true });
+    await changeAccount(address, { isBackedUp: true });
     onDone();
   };
   if (!words) {
@@ -30,7 +31,7 @@ export function BackupSteps({ account, secret, onDone }: Props) {
       <section class="card narrow">
         <StepHeading>{say(wallet.backUp)}</StepHeading>
         <p>{say(wallet.noWords)}</p>
-        <SaveKeystore secret={secret} onSaved={() => void replaceAccount({ ...account, isBackedUp: true })} />
+        <SaveKeystore secret={secret} onSaved={() => void changeAccount(address, { isBackedUp: true })} />
         <p class="actions"><a class="button" href={link("wallet")}>{say(wallet.back)}</a></p>
       </section>
     );
@@ -49,7 +50,7 @@ export function BackupSteps({ account, secret, onDone }: Props) {
       </p>
       <details>
         <summary>{say(wallet.saveFile)}</summary>
-        <SaveKeystore secret={secret} onSaved={() => void replaceAccount({ ...account, isBackedUp: true })} />
+        <SaveKeystore secret={secret} onSaved={() => void changeAccount(address, { isBackedUp: true })} />
       </details>
     </section>
   );

@@ -11,13 +11,16 @@ import { Welcome } from "./welcome.tsx";
 
 export default function Backup() {
   const account = useAccount();
-  const [secret, setSecret] = useState<Bytes>();
+  const [shown, setShown] = useState<{ address: string; secret: Bytes }>();
   const [fault, setFault] = useState<Told>();
   const [Steps, setSteps] = useState<{ BackupSteps: typeof import("./backup-steps.tsx").BackupSteps }>();
   useEffect(() => void import("./backup-steps.tsx").then(setSteps), []);
   if (!account || account.kind !== "own") return <Welcome />;
-  const show = () => askToUnlock(account, "backup").then(setSecret, (error: unknown) => setFault(told(error)));
-  if (secret && Steps) return <Steps.BackupSteps account={account} secret={secret} onDone={() => go(link("wallet"))} />;
+  const { address } = account;
+  const show = () =>
+    askToUnlock(account, "backup").then((secret) => setShown({ address, secret }), (error: unknown) => setFault(told(error)));
+  // Another tab may have chosen another account meanwhile: these are not its words.
+  if (shown?.address === address && Steps) return <Steps.BackupSteps {...shown} onDone={() => go(link("wallet"))} />;
   return (
     <section class="card narrow">
       <h1>{say(wallet.backUp)}</h1>

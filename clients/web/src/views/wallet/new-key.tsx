@@ -11,7 +11,7 @@ import { addSealed, chosenSeal, SealFields } from "./seal-fields.tsx";
 
 export default function NewKey() {
   const [made, setMade] = useState<{ account: OwnAccount; secret: Bytes }>();
-  if (made) return <BackupSteps {...made} onDone={() => go(link("wallet"))} />;
+  if (made) return <BackupSteps address={made.account.address} secret={made.secret} onDone={() => go(link("wallet"))} />;
   return (
     <KeyedForm
       title={wallet.newTitle}

@@ -1,9 +1,11 @@
 // What the current account has, and has done.
+import { useState } from "preact/hooks";
 import { Amount } from "../../shell/amount.tsx";
 import { Fault } from "../../shell/fault.tsx";
 import { useEvents } from "../../shell/feed.ts";
 import { CopyButton } from "../../shell/ids.tsx";
 import { useAnswer } from "../../shell/node.ts";
+import { QrCode } from "../../shell/qr-code.tsx";
 import { link } from "../../shell/router.ts";
 import { say } from "../../shell/texts.ts";
 import { wallet } from "../../texts/wallet.ts";
@@ -55,11 +57,23 @@ export function Overview({ account }: { account: Account }) {
           <br />
           <span class="quiet">{say(wallet.receive)}</span>
         </p>
+        <AddressCode key={address} address={checksummed(address)} />
         {account.kind === "own" && <LockState address={address} />}
       </section>
       {error && !answer && <Fault error={error} again={again} />}
       <HistoryCard address={address} />
     </>
+  );
+}
+
+/** For who pays from a phone: its camera reads the address. */
+function AddressCode({ address }: { address: string }) {
+  const [isOpen, setOpen] = useState(false);
+  return (
+    <details class="own-address" onToggle={(event) => setOpen(event.currentTarget.open)}>
+      <summary>{say(wallet.addressCode)}</summary>
+      {isOpen && <QrCode text={address} label={say(wallet.addressCodeOf, { address })} />}
+    </details>
   );
 }
 

@@ -1,7 +1,7 @@
 // What follows the form: what will be signed, that it is on its way, and that it is final.
 import type { SignedTransfer } from "step-client";
 import { Amount } from "../../shell/amount.tsx";
-import { decimal, micro, shown } from "../../shell/amounts.ts";
+import { decimal, isAmount, micro, shown } from "../../shell/amounts.ts";
 import { link } from "../../shell/router.ts";
 import { language, say } from "../../shell/texts.ts";
 import { sending } from "../../texts/sending.ts";
@@ -33,7 +33,7 @@ export function Review({ account, transfer, balance, isSigning, onSign, onChange
         {memo !== "" && [<dt>{say(sending.memoShort)}</dt>, <dd>{memo}</dd>]}
         <dt>{say(sending.fee)}</dt>
         <dd>{say(sending.none)}</dd>
-        {balance !== null && [<dt>{say(sending.after)}</dt>, <dd><Amount of={decimal(micro(balance) - micro(amount))} /></dd>]}
+        {isAmount(balance) && [<dt>{say(sending.after)}</dt>, <dd><Amount of={decimal(micro(balance) - micro(amount))} /></dd>]}
       </dl>
       <p>{say(sending.final)}</p>
       <p role="status" class="quiet">{isSigning && say(sending.signing)}</p>

@@ -4,7 +4,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { told } from "../../shell/fault.tsx";
 import { useEvents } from "../../shell/feed.ts";
 import { ask } from "../../shell/node.ts";
-import { begun, type History, type PageOf, Turns, withNewer, withOlder } from "../../wallet/history.ts";
+import { begun, type History, isTooLong, type PageOf, Turns, withNewer, withOlder } from "../../wallet/history.ts";
 
 const PAGE_ENTRIES = 20;
 /** Of one look for what is new; more than so many pages come with the next event. */
@@ -23,6 +23,8 @@ export function useHistory<Entry>(path: string, field: string, about: string) {
   // One request after another: two at once would each add what both have found.
   const turns = useRef(new Turns());
   const latest = useRef<History<Entry> | undefined>(undefined);
+  /** How many of the entries a person has asked for; the others have come by themselves. */
+  const askedFor = useRef(0);
 
   const page = async (cursor: Record<string, string>): Promise<PageOf<Entry>> => {
     const answer = await ask<Answer & Record<string, readonly Entry[]>>(path, { limit: PAGE_ENTRIES, ...cursor });
@@ -44,19 +46,29 @@ export function useHistory<Entry>(path: string, field: string, about: string) {
     });
   };
 
+  const anew = async () => {
+    const first = begun(await page({}));
+    askedFor.current = first.entries.length;
+    return first;
+  };
   const newer = () =>
     inTurn(async (known) => {
-      if (!known) return begun(await page({}));
+      if (!known) return anew();
       let grown = known;
       for (let pages = 0; pages < NEWER_PAGES_MAX; pages += 1) {
         const more = await page({ after: grown.newer });
         grown = withNewer(grown, more);
         if (more.nextCursor === null) break;
       }
-      return grown;
+      return isTooLong(grown, askedFor.current) ? anew() : grown;
     });
   const older = () =>
-    inTurn(async (known) => (known?.older ? withOlder(known, await page({ before: known.older })) : known));
+    inTurn(async (known) => {
+      if (!known?.older) return known;
+      const more = await page({ before: known.older });
+      askedFor.current += more.entries.length;
+      return withOlder(known, more);
+    });
 
   useEffect(newer, [path]);
   useEvents(["proof_finalised", "operation_applied"], ({ kind, data }) => {

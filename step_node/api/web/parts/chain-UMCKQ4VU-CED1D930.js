@@ -1,1 +1,0 @@
-import{a}from"./chunk-X6L2M52M-CED1D930.js";import"./chunk-XTFZSIBC-CED1D930.js";import"./first-CED1D930.js";import"./first-CED1D930.js";0;import"./first-CED1D930.js";import"./first-CED1D930.js";0;import"./chunk-55MPPM7O-CED1D930.js";import"./chunk-4AQIHHTX-CED1D930.js";import"./first-CED1D930.js";import"./first-CED1D930.js";0;export{a as pinnedGenesis};

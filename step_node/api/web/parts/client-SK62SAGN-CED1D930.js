@@ -1,1 +1,0 @@
-import{a}from"./chunk-QF3RKXFV-CED1D930.js";import"./chunk-C6UGRIAO-CED1D930.js";import"./first-CED1D930.js";import"./first-CED1D930.js";import"./first-CED1D930.js";import"./chunk-55MPPM7O-CED1D930.js";import"./chunk-4AQIHHTX-CED1D930.js";import"./first-CED1D930.js";import"./first-CED1D930.js";0;export{a as StepClient};
