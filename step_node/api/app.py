@@ -17,6 +17,7 @@ from step_node.api.middleware.caching import Caching
 from step_node.api.middleware.compression import Compression
 from step_node.api.middleware.methods import HeadAndOptions
 from step_node.api.routes.events import event_routes
+from step_node.api.routes.fairness import fairness_routes
 from step_node.api.routes.genesis import genesis_routes
 from step_node.api.routes.guardrails import guardrail_routes
 from step_node.api.routes.histories import history_routes
@@ -87,6 +88,7 @@ def create_app(services: ApiServices, *, with_metrics: bool = True) -> FastAPI:
         validator_routes,
         upgrade_routes,
         event_routes,
+        fairness_routes,
         genesis_routes,
         geometry_routes,
         ledger_mesh_routes,

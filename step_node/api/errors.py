@@ -22,6 +22,7 @@ from step_node.api.details import DetailsAnswer
 from step_node.api.middleware.methods import allowed_methods
 from step_node.api.models.schema import Answer
 from step_node.clock import Clock
+from step_node.economy.side_file import EconomyFileError
 from step_node.errors import rule_of
 from step_node.explanations.codes import BY_CODE, PATIENCE_STATUSES
 from step_node.explanations.details import NO_DETAILS, Details, shown
@@ -50,6 +51,7 @@ class RequestCode(StrEnum):
     OPERATION_NOT_FOUND = "OPERATION_NOT_FOUND"
     RECEIPT_NOT_FOUND = "RECEIPT_NOT_FOUND"
     BATCH_NOT_FOUND = "BATCH_NOT_FOUND"
+    REPORT_NOT_FOUND = "REPORT_NOT_FOUND"
     VALIDATOR_NOT_FOUND = "VALIDATOR_NOT_FOUND"
 
 
@@ -170,6 +172,7 @@ def install_error_handlers(app: FastAPI, clock: Clock) -> None:
         HTTPException,
         StorageUnavailable,
         JournalError,
+        EconomyFileError,
         Exception,
     ):
         app.add_exception_handler(kind, on_exception)
@@ -200,6 +203,12 @@ def _translate(request: Request, error: Exception) -> ApiError:
             return ApiError(
                 RefusalCode.NOT_READY,
                 "the node's store does not answer just now; try again in a second",
+                details=Details(gate="store"),
+            )
+        case EconomyFileError():
+            return ApiError(
+                RefusalCode.NOT_READY,
+                "the node's side file of the economy does not answer just now; try again in a second",
                 details=Details(gate="store"),
             )
         case JournalError():

@@ -18,6 +18,7 @@ from step_node.api.submissions.intake import Intake
 from step_node.api.web_app import WebApp
 from step_node.chain.chain import Chain
 from step_node.clock import Clock
+from step_node.economy.fairness.reporter import FairnessReporter
 from step_node.economy.guardrails.guardrails import Reading
 from step_node.feed.feed import Feed
 from step_node.home.switches import Switches
@@ -36,9 +37,9 @@ class ApiServices:
 
     `counters` are told how each submission was answered, and `metrics` is what `/metrics` shows. `wait_ms_max` is the
     longest that a client may have a request wait for finality (`api.wait_ms_max` of the configuration), and of one
-    account so many proofs are taken in in a minute as `account_quotas` say. `feed` is what happens. `switches` are what
-    the operator can turn off, and `intake` is the gate in front of what clients hand in. `web_app` is what is said of
-    the app at `/app/`, `load` what the node remembers of its load, `guardrails` how they
+    account so many proofs are taken in in a minute as `account_quotas` say. `feed` is what happens, `fairness` who got
+    how much. `switches` are what the operator can turn off, and `intake` is the gate in front of what clients hand in.
+    `web_app` is what is said of the app at `/app/`, `load` what the node remembers of its load, `guardrails` how they
     stand.
     """
 
@@ -54,6 +55,7 @@ class ApiServices:
     links_to: Callable[[bytes], Sequence[SetLink] | None]
     feed: Feed
     intake: Intake
+    fairness: FairnessReporter
     switches: Switches = field(default_factory=Switches)
     wait_ms_max: int = 30_000
     account_quotas: Quotas = field(default_factory=lambda: Quotas(0))

@@ -204,6 +204,11 @@ class EconomyFile:
         """The last reports of epochs below `before`, newest first. Raises `EconomyFileError`."""
         return await self._run(partial(_reports, "epoch < ?", (before, limit)))
 
+    async def oldest_report(self) -> EpochReport | None:
+        """The first report that is here; None if none is. Raises `EconomyFileError`."""
+        found = await self._run(partial(_reports, "epoch = (SELECT min(epoch) FROM reports) AND ?", (1, 1)))
+        return found[0] if found else None
+
     def close(self) -> None:
         """Let go of the file."""
         self._connection.close()

@@ -374,6 +374,19 @@ ROWS: Final = (
         {"field": "height", "value": 43, "limit": 42, "unit": "height", "retryable": True},
     ),
     CodeRow(
+        "REPORT_NOT_FOUND",
+        404,
+        "lookup",
+        None,
+        "the epoch has no report of fairness on this node: it has not ended, its report is being made, or the node has"
+        " not followed the chain from the epoch's beginning; the message says which",
+        "ask later where `retryable` says so; else a node that has followed the chain for longer",
+        False,
+        ("field", "value", "unit"),
+        "epoch: 43 has not ended yet: it has the heights 42001 to 43000, the last is 42500",
+        {"field": "epoch", "value": 43, "limit": 42, "unit": "epoch", "retryable": True},
+    ),
+    CodeRow(
         "VALIDATOR_NOT_FOUND",
         404,
         "lookup",

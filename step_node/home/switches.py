@@ -46,6 +46,7 @@ class Switch(StrEnum):
     MAPS = "maps"
     SNAPSHOTS = "snapshots"
     GUARDRAILS = "guardrails"
+    FAIRNESS = "fairness"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,7 @@ MEANINGS: Final[Mapping[Switch, Meaning]] = MappingProxyType(
         Switch.MAPS: Meaning("what maps ask for, below /mesh, is answered"),
         Switch.SNAPSHOTS: Meaning("peers are given snapshots of the state"),
         Switch.GUARDRAILS: Meaning("each batch is gone over by the guardrails, and /guardrails is answered"),
+        Switch.FAIRNESS: Meaning("reports of fairness are made, and /fairness is answered"),
     }
 )
 

@@ -258,7 +258,9 @@ class Node:
             earlier=self.observatory,
             is_behind=lambda: self._sync.active,
         )
-        self.fairness = FairnessReporter(parts.chain, parts.economy_file)
+        self.fairness = FairnessReporter(
+            parts.chain, parts.economy_file, is_on=lambda: parts.switches.is_on(Switch.FAIRNESS)
+        )
         """Who got how much in each epoch."""
         self.pruner = Pruner(parts.storage, parts.retention, needed_from=self._needed_from)
         """What lets go of the past, as the operator wants it."""
@@ -359,6 +361,7 @@ class Node:
             feed=self.feed,
             event_places=StreamPlaces(event_limits),
             intake=self.intake,
+            fairness=self.fairness,
             switches=self.switches,
             traces=self._parts.traces,
             web_app=web_app or WebApp(),

@@ -27,6 +27,8 @@ from step_node.api.submissions.intake import Intake
 from step_node.chain.chain import Chain
 from step_node.chain.genesis import Genesis, GenesisValidator
 from step_node.crypto import eip191
+from step_node.economy.fairness.reporter import FairnessReporter
+from step_node.economy.side_file import EconomyFile
 from step_node.feed.feed import Feed
 from step_node.home.switches import Switches
 from step_node.ledger.state import Receipt
@@ -113,6 +115,7 @@ class MadeUpNode:
     operation_pool: OperationPool
     published: list[bytes]
     feed: Feed
+    fairness: FairnessReporter
     health: Health = field(default_factory=Health)
     switches: Switches = field(default_factory=Switches)
     breaker: BreakerSettings = field(default_factory=BreakerSettings)
@@ -143,6 +146,7 @@ class MadeUpNode:
             event_places=StreamPlaces(event_limits),
             intake=Intake(self.switches, self.breaker, now=lambda: self.seconds),
             switches=self.switches,
+            fairness=self.fairness,
             operations=OperationDesk(chain=self.chain, pool=self.operation_pool, publish=self._publish),
         )
 
@@ -222,6 +226,7 @@ class MadeUpNode:
         self.chain.check_commit(commit, height=self.chain.next_height, batch_hash=judged.batch.hash)
         await self.chain.finalise(judged, commit)
         self.feed.finalised(judged)
+        self.fairness.after_batch(judged)
         receipts = judged.transition.receipts
         for receipt in receipts:
             self.mempool.remove(receipt.proof_id)
@@ -281,7 +286,21 @@ async def open_node(
             tell_accepted=lambda proofs: feed.accepted(proofs, clock.now_ms()),
         )
         nursery.start_soon(admission.run)
+        fairness = FairnessReporter(chain, EconomyFile.open(None, genesis.hash))
+        nursery.start_soon(fairness.run)
         yield MadeUpNode(
-            clock, storage, chain, mempool, journal, waiters, admission, registry, metrics, OperationPool(), [], feed
+            clock,
+            storage,
+            chain,
+            mempool,
+            journal,
+            waiters,
+            admission,
+            registry,
+            metrics,
+            OperationPool(),
+            [],
+            feed,
+            fairness,
         )
         nursery.cancel_scope.cancel()

@@ -42,6 +42,8 @@ async def test_every_route_of_the_protocol_is_described(description: dict[str, A
         "GET /batch/latest",
         "GET /events",
         "GET /leaderboard",
+        "GET /fairness",
+        "GET /fairness/{epoch}",
         "GET /upgrade",
         "POST /validator/approve-upgrade",
         "POST /validator/cancel-upgrade",

@@ -287,6 +287,7 @@ PROVOCATIONS: Final[dict[str, Provocation]] = {
     "RECEIPT_NOT_FOUND": receipt_not_found,
     "OPERATION_NOT_FOUND": asking("GET", f"/operation/{HASH}"),
     "BATCH_NOT_FOUND": asking("GET", "/batch/9"),
+    "REPORT_NOT_FOUND": asking("GET", "/fairness/1"),
     "VALIDATOR_NOT_FOUND": asking("GET", f"/validators/0x{address('nobody').hex()}"),
     "INVALID_OPERATION": asking("POST", "/validator/unbond", json={"sequence": -1}),
     "WRONG_SEQUENCE": wrong_sequence,

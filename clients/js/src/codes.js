@@ -23,6 +23,7 @@ export const CODES = {
   OPERATION_NOT_FOUND: { status: 404, retryable: false },
   RECEIPT_NOT_FOUND: { status: 404, retryable: false },
   BATCH_NOT_FOUND: { status: 404, retryable: false },
+  REPORT_NOT_FOUND: { status: 404, retryable: false },
   VALIDATOR_NOT_FOUND: { status: 404, retryable: false },
   INVALID_OPERATION: { status: 400, retryable: false },
   WRONG_SEQUENCE: { status: 409, retryable: false },

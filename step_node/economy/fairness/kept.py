@@ -71,6 +71,18 @@ class KeptEpoch:
             raise InvalidKeptEpoch(f"what is kept of an epoch cannot be read: {error}") from error
 
 
+def headline_in(data: bytes) -> Headline | None:
+    """The headline of what is kept in `data`, which is not unpacked for it; None where there is no report.
+
+    Raises `InvalidKeptEpoch`.
+    """
+    try:
+        _, headline, _, _ = msgpack.unpackb(data)
+        return Headline.model_validate_json(headline) if headline else None
+    except (ValueError, TypeError, msgpack.UnpackException) as error:
+        raise InvalidKeptEpoch(f"what is kept of an epoch cannot be read: {error}") from error
+
+
 def _unpacked(packed: bytes) -> bytes:
     unpacker = zlib.decompressobj()
     report = unpacker.decompress(packed, REPORT_BYTES_MAX)

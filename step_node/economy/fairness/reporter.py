@@ -11,7 +11,7 @@ What goes wrong here is told in the log and costs reports, never the node: nothi
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -24,7 +24,7 @@ from step_node.chain.judging import JudgedBatch
 from step_node.economy.fairness.drift import COMPARED_EPOCHS, Drift, Headline, compared_with, drift_of
 from step_node.economy.fairness.fold import EpochFold, Sums, TooManyAccounts, summed
 from step_node.economy.fairness.income import Payments
-from step_node.economy.fairness.kept import InvalidKeptEpoch, KeptEpoch, Lacking
+from step_node.economy.fairness.kept import InvalidKeptEpoch, KeptEpoch, Lacking, headline_in
 from step_node.economy.fairness.point import BatchStep, ChainPoint, InvalidPoint
 from step_node.economy.side_file import EconomyFileError, EpochReport
 from step_node.ledger.state import Receipt, StateHead
@@ -43,7 +43,7 @@ READ_PAUSE_PER_PROOF_MS: Final = 0.15
 """Reading a batch takes some 0.04 ms a proof; with such pauses it takes a fifth of a core at most."""
 
 RETRY_SECONDS: Final = 10.0
-"""After which a store or a side file that does not answer is tried again."""
+"""After which a store or a side file that does not answer is tried again, and what is switched off is looked at."""
 
 log = structlog.get_logger("fairness")
 
@@ -56,6 +56,8 @@ class ReportFile(Protocol):
     async def report(self, epoch: int) -> bytes | None: ...
 
     async def reports(self, *, before: int, limit: int) -> Sequence[EpochReport]: ...
+
+    async def oldest_report(self) -> EpochReport | None: ...
 
 
 @dataclass(slots=True, eq=False)
@@ -70,10 +72,11 @@ class _Epoch:
 
 
 class FairnessReporter:
-    """See the module's docstring. To be used from the event loop; `run` once."""
+    """See the module's docstring. To be used from the event loop; `run` once. Nothing is done unless it `is_on`."""
 
-    def __init__(self, chain: Chain, file: ReportFile) -> None:
+    def __init__(self, chain: Chain, file: ReportFile, *, is_on: Callable[[], bool] = lambda: True) -> None:
         self._chain = chain
+        self._is_on = is_on
         self._storage = chain.storage.for_strangers()
         self._file = file
         self._epoch_batches = chain.parameters.epoch_batches
@@ -100,9 +103,11 @@ class FairnessReporter:
         return None if self._point is None else self._point.height
 
     def needed_from(self) -> int | None:
-        """The lowest height whose batch is still wanted; None if none is, or if the side file takes no reports anyway:
-        then it is not waited for with pruning."""
-        if not self.makes_reports or self._is_file_failing:
+        """The lowest height whose batch is still wanted; None if none is.
+
+        Pruning does not wait for what is switched off, nor for a side file that takes no reports.
+        """
+        if not self.makes_reports or self._is_file_failing or not self._is_on():
             return None
         return 1 if self._point is None else self._kept_height + 1
 
@@ -110,7 +115,7 @@ class FairnessReporter:
 
     def after_batch(self, judged: JudgedBatch) -> None:
         """Take in a batch that has become final; unless it is not the next one: that is read from the store."""
-        if self._point is None:
+        if self._point is None or not self._is_on():
             return
         fold = self._epoch.fold
         has_room = len(self._ended) < ENDED_MAX and (fold is None or not fold.is_full)
@@ -133,9 +138,7 @@ class FairnessReporter:
 
     async def headlines(self, *, before: int, limit: int) -> list[Headline]:
         """Of the last reports of epochs below `before`, newest first. Raises `EconomyFileError`."""
-        found = await self._file.reports(before=before, limit=limit)
-        kept = (_decoded(one.epoch, one.body) for one in found)
-        return [one.headline for one in kept if one is not None and one.headline is not None]
+        return await run_blocking(_headlines, await self._file.reports(before=before, limit=limit))
 
     async def with_drift(self, headlines: Sequence[Headline]) -> list[tuple[Headline, Drift | None]]:
         """Each of them with its drift. They are of epochs that follow one another, newest first.
@@ -147,6 +150,18 @@ class FairnessReporter:
         earlier = await self.headlines(before=headlines[-1].epoch, limit=COMPARED_EPOCHS)
         by_epoch = {one.epoch: one for one in (*headlines, *earlier)}
         return [(one, drift_of(one, by_epoch)) for one in headlines]
+
+    def is_to_come(self, epoch: int) -> bool:
+        """Whether there will be a report of it as far as is known: it has not ended, or its report is being made."""
+        return self.makes_reports and epoch * self._epoch_batches > self._kept_height
+
+    async def first_epoch(self) -> int | None:
+        """The first epoch that has a report here; None before there is one. Raises `EconomyFileError`."""
+        oldest = await self._file.oldest_report()
+        if oldest is None:
+            return None
+        # The epoch within which this node has begun has a place, but no report.
+        return oldest.epoch if _headlines([oldest]) else oldest.epoch + 1
 
     # --- at work ------------------------------------------------------------------------------------------------------
 
@@ -168,7 +183,9 @@ class FairnessReporter:
             await self._begin()
         while True:
             fold = self._epoch.fold
-            if self._ended:
+            if not self._is_on():
+                await trio.sleep(RETRY_SECONDS)
+            elif self._ended:
                 await self._report(self._ended[0])
             elif fold is not None and fold.is_heavy:
                 await self._sum_up(self._epoch, fold)
@@ -298,6 +315,19 @@ def _made(fold: EpochFold, payments: list[Payments], before: Sums | None) -> Kep
         return KeptEpoch.of(fold.report(summed(payments, before)), fold.point)
     except TooManyAccounts:
         return KeptEpoch(fold.point, lacking=Lacking.TOO_MANY_ACCOUNTS)
+
+
+def _headlines(reports: Sequence[EpochReport]) -> list[Headline]:
+    found = []
+    for report in reports:
+        try:
+            headline = headline_in(report.body)
+        except InvalidKeptEpoch as error:
+            log.warning("what is kept of an epoch's fairness cannot be used", epoch=report.epoch, reason=str(error))
+            continue
+        if headline is not None:
+            found.append(headline)
+    return found
 
 
 def _decoded(epoch: int, body: bytes) -> KeptEpoch | None:

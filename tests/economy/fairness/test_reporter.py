@@ -76,6 +76,7 @@ async def test_reports_are_made_while_the_chain_grows_and_are_those_of_the_batch
                 await grow(eventful, reporter, "alice", "bob")
             await caught_up(reporter, eventful)
             assert await reports(reporter) == {one: expected(eventful, one) for one in range(1, epoch + 1)}
+        assert await reporter.first_epoch() == 1
         assert reporter.latest is not None
         assert reporter.latest.epoch == 3
         assert reporter.drift is not None
@@ -120,6 +121,7 @@ async def test_a_node_that_begins_within_an_epoch_reports_from_the_next_one_on(f
         assert begun_within is not None
         assert begun_within.lacking is Lacking.BEGUN_WITHIN
         assert await reporter.kept(1) is None
+        assert await reporter.first_epoch() == 3
     # And from there on after a restart, too: the point of the epoch without a report was kept.
     await eventful.grow("alice")
     async with at_work(eventful, file) as reporter:
@@ -170,6 +172,9 @@ class FailingFile:
     async def reports(self, *, before: int, limit: int) -> Sequence[EpochReport]:
         return await self._file.reports(before=before, limit=limit)
 
+    async def oldest_report(self) -> EpochReport | None:
+        return await self._file.oldest_report()
+
 
 async def test_a_side_file_that_fails_keeps_no_pruning_waiting_and_gets_the_report_later(
     file: EconomyFile,
@@ -190,6 +195,30 @@ async def test_a_side_file_that_fails_keeps_no_pruning_waiting_and_gets_the_repo
             await trio.sleep(0.1)
         assert await reports(reporter) == {1: expected(eventful, 1)}
         assert reporter.needed_from() == EPOCH_BATCHES + 1
+        nursery.cancel_scope.cancel()
+
+
+async def test_what_is_switched_off_does_nothing_and_goes_on_from_the_store_when_it_is_on_again(
+    file: EconomyFile,
+    autojump_clock: MockClock,  # noqa: ARG001 - it runs by it
+) -> None:
+    eventful, is_on = await EventfulChain.open(), True
+    reporter = FairnessReporter(eventful.chain, file, is_on=lambda: is_on)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(reporter.run)
+        await wait_all_tasks_blocked()
+        await grow(eventful, reporter, "alice")
+        is_on = False
+        for _ in range(EPOCH_BATCHES):
+            await grow(eventful, reporter, "bob")
+        await trio.sleep(3 * RETRY_SECONDS)
+        off = (reporter.height, reporter.needed_from(), await reports(reporter))
+        is_on = True
+        await grow(eventful, reporter, "carol")
+        await trio.sleep(2 * RETRY_SECONDS)
+        await caught_up(reporter, eventful)
+        assert off == (1, None, {})
+        assert await reports(reporter) == {1: expected(eventful, 1)}
         nursery.cancel_scope.cancel()
 
 
@@ -275,6 +304,18 @@ async def test_a_side_file_of_a_later_height_than_the_stores_is_used_up_to_the_s
         await caught_up(reporter, earlier)
         assert (await reports(reporter))[2] == expected(earlier, 2)
     file.close()
+
+
+async def test_what_is_told_of_drift_is_the_same_for_a_page_and_for_the_last_epoch(file: EconomyFile) -> None:
+    eventful = await EventfulChain.open()
+    await eventful.live_through_everything()
+    async with at_work(eventful, file) as reporter:
+        told = await reporter.with_drift(await reporter.headlines(before=4, limit=2))
+        assert [(one.epoch, drift is None) for one, drift in told] == [(3, False), (2, False)]
+        assert told[0] == (reporter.latest, reporter.drift)
+        assert await reporter.with_drift([]) == []
+        ((first, drift),) = await reporter.with_drift(await reporter.headlines(before=2, limit=9))
+        assert (first.epoch, drift) == (1, None)
 
 
 async def test_what_is_kept_of_an_epoch_is_read_as_it_was_written(file: EconomyFile) -> None:

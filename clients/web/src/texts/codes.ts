@@ -224,6 +224,16 @@ export const codes: Readonly<Record<string, Told>> = {
       de: "Er kommt erst noch, oder er ist länger her, als der Knoten aufhebt.",
     },
   },
+  REPORT_NOT_FOUND: {
+    happened: {
+      en: "This node has no report of fairness of epoch {value}.",
+      de: "Dieser Knoten hat keinen Fairnessbericht der Epoche {value}.",
+    },
+    advice: {
+      en: "The epoch is still running, or this node does not know it from its beginning. Ask later, or another node.",
+      de: "Die Epoche läuft noch, oder dieser Knoten kennt sie nicht von Anfang an. Später fragen, oder einen anderen Knoten.",
+    },
+  },
   VALIDATOR_NOT_FOUND: {
     happened: { en: "No validator has this address.", de: "Kein Validator hat diese Adresse." },
     advice: { en: "Look for it in the list of validators.", de: "Er lässt sich in der Liste der Validatoren suchen." },
