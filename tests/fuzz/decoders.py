@@ -69,6 +69,8 @@ from step_node.client.events import EVENT_BYTES_MAX, EventParser
 from step_node.crypto.eip191 import sign
 from step_node.durable.record_log import RecordLog
 from step_node.durable.side_file import FILE_BYTES_MAX
+from step_node.economy.fairness.kept import KEPT_BYTES_MAX, InvalidKeptEpoch, KeptEpoch, Lacking
+from step_node.economy.fairness.point import POINT_BYTES_MAX, ChainPoint, InvalidPoint
 from step_node.engine.evidence_pool import EvidencePool
 from step_node.engine.wal import WriteAheadLog
 from step_node.errors import StepNodeError
@@ -192,6 +194,8 @@ FUZZED_AS = {
     "step_node/api/submissions/batch.py msgpack": "submissions-packed",
     "step_node/batch/batch.py msgpack": "batch-identity",
     "step_node/batch/summary.py msgpack": "batch-summary",
+    "step_node/economy/fairness/kept.py msgpack": "fairness-epoch",
+    "step_node/economy/fairness/point.py msgpack": "fairness-point",
     "step_node/engine/wal.py msgpack": "consensus-log",
     "step_node/ledger/evidence.py msgpack": "consensus-gossip",
     "step_node/ledger/protocol_record.py msgpack": "protocol-record",
@@ -205,6 +209,8 @@ GOSSIP_MESSAGE_BYTES_MAX = 1_000_000
 
 _NEXT = Upgrade(3, 27, "0.3.0")
 PROTOCOL_RECORD = ProtocolRecord(Upgrade(2, 9), _NEXT, (UpgradeVote(b"v" * 20, _NEXT),))
+
+_CHAIN_POINT = ChainPoint.of(make_genesis(2).head())
 
 
 @dataclass(frozen=True)
@@ -620,6 +626,15 @@ def decoders() -> dict[str, Decoder]:
             (MalformedProtocolRecord,),
             (record_bytes(PROTOCOL_RECORD), record_bytes(replace(PROTOCOL_RECORD, agreed=None, votes=()))),
             10_000,
+        ),
+        "fairness-point": Decoder(
+            ChainPoint.decoded, (InvalidPoint,), (_CHAIN_POINT.encoded(),), POINT_BYTES_MAX, ChainPoint.encoded
+        ),
+        "fairness-epoch": Decoder(
+            KeptEpoch.decoded,
+            (InvalidKeptEpoch,),
+            (KeptEpoch(_CHAIN_POINT, b"{}").encoded(), KeptEpoch(_CHAIN_POINT, lacking=Lacking.BEGUN_WITHIN).encoded()),
+            KEPT_BYTES_MAX,
         ),
         "snapshot-records": Decoder(
             lambda data: read_records(data, None), (InvalidSnapshot,), snapshot.chunks[:1], CHUNK_BYTES_MAX

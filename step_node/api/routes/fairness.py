@@ -1,4 +1,4 @@
-"""Who got how much in an epoch, and how evenly (docs/fairness.md)."""
+"""Who got how much in an epoch, and how evenly (docs/fairness.md)"""
 
 from __future__ import annotations
 

@@ -20,6 +20,10 @@ REPORT_BYTES_MAX = 1 << 20
 """A report of a thousand validators has 350 KB of JSON; what unpacks to more than this is none."""
 
 
+KEPT_BYTES_MAX = 1 << 19
+"""Of all that is kept of an epoch, packed; what is longer is not read."""
+
+
 class Lacking(StrEnum):
     """Why an epoch has no report here."""
 
@@ -60,7 +64,7 @@ class KeptEpoch:
     def decoded(cls, data: bytes) -> KeptEpoch:
         """What is kept in `data`. Raises `InvalidKeptEpoch`."""
         try:
-            packed, headline, point, lacking = msgpack.unpackb(data)
+            packed, headline, point, lacking = _fields_in(data)
             return cls(
                 ChainPoint.decoded(point),
                 _unpacked(packed),
@@ -77,10 +81,17 @@ def headline_in(data: bytes) -> Headline | None:
     Raises `InvalidKeptEpoch`.
     """
     try:
-        _, headline, _, _ = msgpack.unpackb(data)
+        _, headline, _, _ = _fields_in(data)
         return Headline.model_validate_json(headline) if headline else None
     except (ValueError, TypeError, msgpack.UnpackException) as error:
         raise InvalidKeptEpoch(f"what is kept of an epoch cannot be read: {error}") from error
+
+
+def _fields_in(data: bytes) -> tuple[bytes, bytes, bytes, str]:
+    if len(data) > KEPT_BYTES_MAX:
+        raise ValueError(f"it has {len(data)} bytes; {KEPT_BYTES_MAX} are the most")
+    packed, headline, point, lacking = msgpack.unpackb(data)
+    return packed, headline, point, lacking
 
 
 def _unpacked(packed: bytes) -> bytes:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 import msgpack
 
@@ -24,6 +24,9 @@ from step_node.ledger.state import Receipt, StateHead
 from step_node.ledger.validators import ValidatorSheet, validator_set
 from step_node.operations.operation import OperationRefused, Transfer, UpgradeOperation, decode_operation
 from step_node.parameters import USTEP_MAX
+
+POINT_BYTES_MAX: Final = 1 << 19
+"""One with a thousand validators has 250 KB; what is longer is none."""
 
 
 class InvalidPoint(ValueError):
@@ -54,13 +57,16 @@ class ChainPoint:
     @classmethod
     def decoded(cls, data: bytes) -> ChainPoint:
         """The point in `data`. Raises `InvalidPoint`."""
+        if len(data) > POINT_BYTES_MAX:
+            raise InvalidPoint(f"a point of the chain has {POINT_BYTES_MAX} bytes at most, not {len(data)}")
         try:
             height, batch_hash, proposer, paid_ustep, records = msgpack.unpackb(data)
             validators = tuple(_record_in(record) for record in records)
-        except (ValueError, TypeError, msgpack.UnpackException) as error:
+            point = cls(height, batch_hash, proposer, paid_ustep, validators)
+            is_its_form = point.encoded() == data
+        except (ValueError, TypeError, OverflowError, msgpack.UnpackException) as error:
             raise InvalidPoint(f"a point of the chain cannot be read: {error}") from error
-        point = cls(height, batch_hash, proposer, paid_ustep, validators)
-        if point.encoded() != data:
+        if not is_its_form:
             raise InvalidPoint("a point of the chain must be in its one form")
         return point
 

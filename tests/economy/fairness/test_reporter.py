@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import trio
-from trio.testing import MockClock, wait_all_tasks_blocked
+from trio.testing import MockClock
 
 from step_node.economy.fairness import reporter as reporter_module
 from step_node.economy.fairness.fold import EpochFold, summed
@@ -184,7 +184,8 @@ async def test_a_side_file_that_fails_keeps_no_pruning_waiting_and_gets_the_repo
     reporter = FairnessReporter(eventful.chain, failing)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(reporter.run)
-        await wait_all_tasks_blocked()
+        while reporter.height is None:
+            await trio.sleep(0.01)
         for _ in range(EPOCH_BATCHES):
             await grow(eventful, reporter, "alice")
         while reporter.needed_from() is not None:
@@ -206,7 +207,8 @@ async def test_what_is_switched_off_does_nothing_and_goes_on_from_the_store_when
     reporter = FairnessReporter(eventful.chain, file, is_on=lambda: is_on)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(reporter.run)
-        await wait_all_tasks_blocked()
+        while reporter.height is None:
+            await trio.sleep(0.01)
         await grow(eventful, reporter, "alice")
         is_on = False
         for _ in range(EPOCH_BATCHES):
