@@ -1,1 +1,0 @@
-import{a}from"./chunk-3MMHVMOZ-D40ECB69.js";import"./chunk-DVUHWWIU-D40ECB69.js";import"./first-D40ECB69.js";0;import"./first-D40ECB69.js";import"./first-D40ECB69.js";import"./first-D40ECB69.js";0;import"./chunk-S5YSURC2-D40ECB69.js";import"./chunk-4AQIHHTX-D40ECB69.js";import"./first-D40ECB69.js";import"./first-D40ECB69.js";0;export{a as pinnedGenesis};

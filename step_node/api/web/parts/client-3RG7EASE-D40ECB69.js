@@ -1,1 +1,0 @@
-import{a}from"./chunk-PTYEM3V4-D40ECB69.js";import"./chunk-C6UGRIAO-D40ECB69.js";import"./first-D40ECB69.js";import"./first-D40ECB69.js";import"./first-D40ECB69.js";import"./chunk-R6JXZWL6-D40ECB69.js";import"./chunk-S5YSURC2-D40ECB69.js";import"./chunk-4AQIHHTX-D40ECB69.js";import"./first-D40ECB69.js";import"./first-D40ECB69.js";0;export{a as StepClient};
