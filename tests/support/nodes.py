@@ -11,7 +11,8 @@ import trio
 
 from p2p.network import Network, PeerId
 from step_node.chain.genesis import Genesis
-from step_node.clock import SystemClock
+from step_node.clock import Clock, SystemClock
+from step_node.economy.side_file import EconomyFile
 from step_node.home.config import SyncConfig
 from step_node.home.paths import NodeHome
 from step_node.mempool.journal import open_journal
@@ -68,11 +69,14 @@ async def running_node(
     traces: ProofTraces | None = None,
     guardrails: GuardrailSettings | None = None,
     guardrail_file: GuardrailFile | None = None,
+    clock: Clock | None = None,
+    keeps_economy: bool = False,
 ) -> AsyncIterator[Node]:
     """The node of validator `name`, with its files in `home`; it is stopped, as in a crash, at the end.
 
     With `sync` it gives snapshots and joins from one. It sends proposals of `outlined_from` proofs in outline. Without
-    a `signer` its key is in memory; `succession` finds the one that takes over.
+    a `signer` its key is in memory; `succession` finds the one that takes over. With `keeps_economy` its side file
+    is in the home, else it is forgotten with the process.
     """
     (home / "data").mkdir(parents=True, exist_ok=True)
     async with (
@@ -93,7 +97,8 @@ async def running_node(
             network=network,
             signer=signer,
             succession=succession,
-            clock=SystemClock(),
+            clock=clock or SystemClock(),
+            economy_file=EconomyFile.open(NodeHome(home).economy, genesis.hash) if keeps_economy else None,
             outlined_from=outlined_from,
             sync=sync or SyncConfig(snapshot=False, snapshot_every_batches=0),
             hooks=hooks,
