@@ -542,6 +542,25 @@ ECONOMY: Final = DashboardPlan(
             ),
         ),
         PanelPlan(
+            "How evenly epochs pay",
+            "Of the last epoch that has ended: the Gini coefficient of what it paid for proofs, and what the top"
+            " hundredth of its accounts got (docs/fairness.md).",
+            "percentunit",
+            (
+                ("max(step_fairness_income_gini@)", "Gini coefficient"),
+                ("max(step_fairness_income_top_share@)", "top hundredth"),
+            ),
+        ),
+        PanelPlan(
+            "Shift of pay",
+            "How far both are from the mean of the ten epochs before.",
+            "percentunit",
+            (
+                ("max(step_fairness_income_gini_drift@)", "Gini coefficient"),
+                ("max(step_fairness_income_top_share_drift@)", "top hundredth"),
+            ),
+        ),
+        PanelPlan(
             "Near the bounds",
             "Each figure over its bound: above 1 a drift is a breach. The supply lies close to 1 as it should.",
             "none",

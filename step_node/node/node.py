@@ -52,6 +52,7 @@ from step_node.network.proposals import Proposals
 from step_node.network.snapshots import SnapshotJoiner, SnapshotServer
 from step_node.network.sync import Sync
 from step_node.node.consensus_view import consensus_status
+from step_node.node.fairness_gauges import FairnessGauges
 from step_node.node.gauges import Gauges, Wellbeing
 from step_node.node.guardrail_gauges import GuardrailGauges
 from step_node.node.guardrail_watch import GuardrailWatch
@@ -284,6 +285,7 @@ class Node:
         """Whether the node is well. Who runs the node runs its watching, too (`step_node.node.start`)."""
         self.load = LoadHistory(self.registry, self.status, parts.clock)
         """What happened in the last hour; who runs the node runs it, too."""
+        self.registry.register(FairnessGauges(self.fairness))
         self.registry.register(IntakeGauges(self.intake.state, self.switches))
         self.registry.register(GuardrailGauges(self.guardrails, self.switches))
         self.registry.register(

@@ -184,6 +184,28 @@ CASES: Final = (
         Case("StepEconomyDrifts", _guardrail(name, (0, 10), (1, 20), (0, 10)), 20, (5, 12, 35))
         for name in ("minting_rate", "concentration", "orphaned_stake")
     ),
+    *(
+        Case(
+            "StepFairnessDrifts",
+            {
+                f"step_fairness_{name}_drift{{{NODE}}}": level((0.05, 10), (shifted, 20), (-0.05, 10)),
+                f"step_fairness_accounts{{{NODE}}}": level((100, 40)),
+            },
+            20,
+            (5, 35),
+        )
+        for name in ("income_gini", "income_top_share")
+        for shifted in (0.051, -0.051)
+    ),
+    Case(  # Of a few accounts a shift means nothing.
+        "StepFairnessDrifts",
+        {
+            f"step_fairness_income_gini_drift{{{NODE}}}": level((0.3, 60)),
+            f"step_fairness_accounts{{{NODE}}}": level((99, 20), (100, 20), (99, 20)),
+        },
+        30,
+        (15, 50),
+    ),
     Case(  # Switched off for half an hour.
         "StepGuardrailsBlind",
         {
@@ -263,6 +285,9 @@ HEALTHY: Final = {
     f"step_mempool_proofs{{{NODE}}}": level(*[(10, 30), (700, 30)] * 15),
     f"step_mempool_proofs_max{{{NODE}}}": level((1_000, 900)),
     f"step_intake_percent{{{NODE}}}": level((100, 900)),
+    f"step_fairness_income_gini_drift{{{NODE}}}": level((0.05, 450), (-0.05, 450)),
+    f"step_fairness_income_top_share_drift{{{NODE}}}": level((-0.02, 900)),
+    f"step_fairness_accounts{{{NODE}}}": level((5_000, 900)),
     **_guardrail("supply", (0, 900)),
     f"step_height{{{NODE}}}": growing((60, 900)),
     f"step_guardrails_checked_height{{{NODE}}}": growing((59, 1), (60, 899)),

@@ -11,6 +11,7 @@ the home, a line each:
 - `sign N`: the key signs a pre-vote of its own for height N, past the node, with the node's own guard. So the node's
   vote at that height is a second one.
 - `misjudge`: the guardrails are shown the next batch with a reward that is one micro-STEP too high.
+- `uneven`: the last report of fairness says that one in a hundred was paid nearly all, until the word is gone.
 - `publish FILE`: the bytes in FILE are given to the gossip of consensus, as a peer would give them.
 """
 
@@ -28,6 +29,7 @@ import typer
 from consensus.messages import PreVote
 from step_node.chain.judging import JudgedBatch
 from step_node.cli.start_command import run_home
+from step_node.economy.fairness.drift import Headline, drift_of
 from step_node.network.protocols import consensus_topic
 from step_node.node import disk_forecast
 from step_node.node.node import Node
@@ -56,6 +58,26 @@ GROWN_BYTES_AT_FIRST: Final = 200_000_000
 
 DISK_SAMPLED_EVERY_SECONDS: Final = 2.0
 """Instead of ten minutes: the forecast of a full disk needs two samples."""
+
+EVEN: Final = Headline(
+    epoch=1,
+    first_height=1,
+    last_height=1_000,
+    begins="2026-01-31T12:00:00.000Z",
+    ends="2026-01-31T12:20:00.000Z",
+    report_hash=f"0x{bytes(32).hex()}",
+    proofs=5_000,
+    accounts=500,
+    paid="9.765000",
+    income_gini_ppm=300_000,
+    income_top_share_ppm=20_000,
+    balances_gini_ppm=300_000,
+    newcomers_share_ppm=100_000,
+    stake_nakamoto=2,
+    votes_nakamoto=2,
+    absences=0,
+)
+UNEVEN: Final = EVEN.model_copy(update={"epoch": 2, "income_gini_ppm": 950_000, "income_top_share_ppm": 900_000})
 
 
 class FaultedNode(Node):
@@ -93,6 +115,7 @@ class FaultedNode(Node):
                 while self._held:
                     os.close(self._held.pop())
             self._grow("grow" in words)
+            self._pay_unevenly("uneven" in words)
             if "block" in words:
                 time.sleep(BLOCK_SECONDS)
                 await trio.sleep(BLOCK_PAUSE_SECONDS)
@@ -108,6 +131,14 @@ class FaultedNode(Node):
                 grown.truncate(grown.tell() + int(GROWTH_BYTES_A_SECOND * LOOK_SECONDS))
         elif self._grown.exists() and self._grown.stat().st_size > GROWN_BYTES_AT_FIRST:
             self._grown.unlink()
+
+    def _pay_unevenly(self, is_wanted: bool) -> None:
+        """As if an epoch had ended so; a network would need many people for it, and their epochs."""
+        shown = vars(self.fairness)
+        if is_wanted and shown["latest"] is not UNEVEN:
+            shown.update(latest=UNEVEN, drift=drift_of(UNEVEN, {1: EVEN}))
+        elif not is_wanted and shown["latest"] is UNEVEN:
+            shown.update(latest=None, drift=None)
 
     async def _do_once(self, word: str) -> None:
         kind, _, value = word.partition(" ")

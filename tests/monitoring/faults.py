@@ -157,6 +157,13 @@ async def an_operator_who_takes_nothing_in(network: WatchedNetwork) -> AsyncIter
 
 
 @asynccontextmanager
+async def an_epoch_that_pays_one_alone(network: WatchedNetwork) -> AsyncIterator[None]:
+    network.fault(0, "uneven")
+    yield
+    network.fault(0)
+
+
+@asynccontextmanager
 async def an_operator_who_takes_a_half_in(network: WatchedNetwork) -> AsyncIterator[None]:
     await _tell(network.devnet, 1, "intake-share", "50", "--why", "to see whether somebody notices")
     yield
@@ -340,6 +347,7 @@ FAULTS: Final = (
     Fault("sqlite", a_clock_that_is_off, {"StepClockOff": 3}),
     Fault("sqlite", clients_that_come_all_at_once, {"StepIntakeShed": 2}),
     Fault("sqlite", an_operator_who_takes_nothing_in, {"StepIntakePaused": 1}),
+    Fault("sqlite", an_epoch_that_pays_one_alone, {"StepFairnessDrifts": 0}),
     Fault("sqlite", an_operator_who_takes_a_half_in, {"StepIntakeLimited": 1}),
     Fault("sqlite", a_reward_that_is_too_high, {"StepLedgerUnsound": 0}),
     Fault("sqlite", a_few_who_hold_nearly_all, {"StepEconomyDrifts": 2}),

@@ -11,6 +11,7 @@ import pytest
 import trio
 
 from scripts.dashboards import DASHBOARDS, expression
+from step_node.parameters import Parameters
 from step_node.testing.devnet.network import DevnetSettings
 from tests.monitoring.faults import prepare
 from tests.monitoring.prometheus_server import is_number
@@ -28,7 +29,8 @@ async def test_every_query_of_every_panel_has_data(tmp_path: Path) -> None:
         (plan.name, panel.title, expr): "" for plan in DASHBOARDS for panel in plan.panels for expr, _ in panel.queries
     }
     assert len(empty) > 70
-    settings = DevnetSettings(base_port=0, home=tmp_path / "network")
+    # Short epochs: two must have ended before one has drifted from another.
+    settings = DevnetSettings(base_port=0, home=tmp_path / "network", parameters=Parameters(epoch_batches=10))
     async with watched_network(tmp_path, settings, lambda devnet: prepare("sqlite", devnet)) as running:
         # Until each has shown a number, all at different times: a submission is not made in every interval.
         with trio.move_on_after(LONGEST_SECONDS):
