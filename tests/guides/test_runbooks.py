@@ -21,8 +21,10 @@ from tests.support.operator import ROOT, Block, Machine, blocks_under
 pytestmark = pytest.mark.slow
 
 PAGE: Final = ROOT / "docs" / "runbooks.md"
+GUARDRAILS: Final = ROOT / "docs" / "guardrails.md"
 SECONDS_MAX: Final = 300.0
 PAUSED: Final = "The intake is paused"
+STANDING: Final = "How they stand"
 LAST: Final = "A node needs an upgrade"
 """Asks for the status as well, which shows then that all is well."""
 OF_THE_MACHINE: Final = {"The clock is off"}
@@ -48,6 +50,8 @@ async def test_the_commands_of_the_page_show_on_a_node_that_is_well_what_it_says
             shown: dict[str, str] = {}
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_show, operator, "", _beginning(), shown)
+                (look,) = blocks_under(STANDING, GUARDRAILS)
+                nursery.start_soon(_show, operator, STANDING, look, shown)
                 for heading in run - {PAUSED, LAST}:
                     (block,) = blocks[heading]
                     nursery.start_soon(_show, operator, heading, block, shown)
@@ -66,7 +70,10 @@ async def test_the_commands_of_the_page_show_on_a_node_that_is_well_what_it_says
             await _show(operator, LAST, last, shown)
         finally:
             await operator.stop()
-    assert set(shown) == run | {""}
+    assert set(shown) == run | {"", STANDING}
+    _is_shown(shown[STANDING], r"^supply +whole +1\d{5}\.\d{6} +1\d{5}\.\d{6} +STEP\b", r'"intakePercent":100\b')
+    _is_shown(shown["The ledger is unsound"], r"^rewards +whole", r"^conservation +whole")
+    _is_shown(shown["The intake takes a share"], r"of 100 % of all accounts$")
     _is_shown(shown["A validator is absent"], rf"{validator}", r"\bactive\b")
     assert json.loads(shown["A validator was slashed"])["slashings"] == []
     assert shown["A node is down"].startswith('{"ok":true,')
