@@ -44,16 +44,13 @@ class Conduct:
             map(validator_address, range(validators.count - validators.colluding, validators.count))
         )
         self._faults = scenario.faults
+        self._offline = tuple(fault for fault in scenario.faults if fault.what == "offline")
 
     def frame(self, records: tuple[ValidatorRecord, ...], height: int, day: int) -> Frame:
         """Of the batch of `height`, the first that has not been made; `records` are sorted by address, as in a head."""
-        away = {
-            validator_address(fault.validator)
-            for fault in self._faults
-            if fault.what == "offline" and fault.day <= day < fault.day + fault.days
-        }
+        away = self._away(day)
         members = [record.address for record in records if record.is_in_set]
-        if len(members) - sum(address in away for address in members) < quorum_of(len(members)):
+        if away and len(members) - sum(address in away for address in members) < quorum_of(len(members)):
             raise NoQuorum(
                 f"faults: on day {day} {len(away)} of the validators are offline, and the rest of {len(members)} is no"
                 " quorum: the chain would stand still; have fewer offline at once"
@@ -69,6 +66,11 @@ class Conduct:
             for address in [one for one in signers if one not in self.colluding][: max(0, spare)]:
                 signers.remove(address)
         return Frame(proposer, tuple(signers), is_complete=len(signers) == len(last))
+
+    def _away(self, day: int) -> frozenset[bytes]:
+        return frozenset(
+            validator_address(fault.validator) for fault in self._offline if fault.day <= day < fault.day + fault.days
+        )
 
     def offences(self, day: int, height: int) -> tuple[Offence, ...]:
         """What is proven in the first batch of a day, of the height before."""

@@ -42,7 +42,7 @@ MEASURES: Final = (
     "staked_step",
     "nakamoto",
 )
-"""Of each day that is kept, in this order."""
+"""Of each day that is kept, in this order. What is a share of nothing, or paid for no proof, is NaN."""
 
 DAYS_KEPT_MAX: Final = 120
 """Of a longer run every second, third ... day is kept, and the last one."""
@@ -147,12 +147,12 @@ class Measuring:
             (chain.minted_ustep - self._start.head.chain.minted_ustep) / USTEP_PER_STEP,
             chain.burnt_ustep / USTEP_PER_STEP,
             paid / USTEP_PER_STEP,
-            paid / max(1, taken),
-            (paid - invented_paid) / max(1, taken - invented_taken),
-            invented_paid / max(1, paid),
+            _ratio(paid, taken),
+            _ratio(paid - invented_paid, taken - invented_taken),
+            _ratio(invented_paid, paid),
             taken,
-            (tried - taken - nothing) / max(1, tried),
-            nothing / max(1, tried),
+            _ratio(tried - taken - nothing, tried),
+            _ratio(nothing, tried),
             float(week.mean()) * 365 / circulating,
             (gini_ppm(of_people) or 0) / MILLION,
             (top_share_ppm(of_people) or 0) / MILLION,
@@ -211,3 +211,7 @@ class Measuring:
         nothing, tried = self._by_city[:, city, 2], self._by_city[:, city, 3]
         days = np.flatnonzero((tried > 0) & (nothing >= HALF * tried))
         return float(days[0] + 1) if len(days) else float("nan")
+
+
+def _ratio(part: int, whole: int) -> float:
+    return part / whole if whole else float("nan")

@@ -17,7 +17,7 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullFormatter, PercentFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, PercentFormatter
 
 from mesh import LEVEL_MAX
 from step_node.parameters import USTEP_PER_STEP
@@ -34,6 +34,8 @@ LINE_POINTS: Final = 1.8
 LOG_FROM_TIMES: Final = 100
 """From there on bars stand on a scale of powers of ten: the shortest could not be seen otherwise."""
 SHORT_SCALE_TIMES: Final = 300
+TIME_MARKS_MAX: Final = 7
+MILLION: Final = 1_000_000
 LEGEND_COLUMNS: Final = 4
 
 
@@ -46,6 +48,9 @@ class _Line:
     axis: str
     is_share: bool = False
     is_log: bool = False
+    is_count: bool = False
+    is_left_out_at_zero: bool = False
+    """Whether there is nothing to see in it where it is 0 on all days."""
 
 
 _FIGURES: Final[dict[str, tuple[str, tuple[_Line, ...]]]] = {
@@ -62,11 +67,18 @@ _FIGURES: Final[dict[str, tuple[str, tuple[_Line, ...]]]] = {
             _Line("people_pay_ustep_per_proof", "What one proof pays to people", "millionths of a STEP", is_log=True),
             _Line(
                 "invented_share",
-                "What invented accounts are paid, of all that is paid for proofs",
+                "What invented accounts take of all that proofs are paid",
                 "of all",
                 is_share=True,
+                is_left_out_at_zero=True,
             ),
-            _Line("nothing_left_share", "Proofs that find nothing left where they are made", "of all", is_share=True),
+            _Line(
+                "nothing_left_share",
+                "Proofs that find nothing left where they are made",
+                "of all",
+                is_share=True,
+                is_left_out_at_zero=True,
+            ),
         ),
     ),
     "velocity": (
@@ -85,8 +97,8 @@ _FIGURES: Final[dict[str, tuple[str, tuple[_Line, ...]]]] = {
         "Whoever controls more than a third of the validators can stop the chain. Those that collude in the scenario"
         " count as one, and so do those of invented accounts.",
         (
-            _Line("validators", "Validators", "how many"),
-            _Line("nakamoto", "How many of them must act as one to stop the chain", "how many"),
+            _Line("validators", "Validators", "how many", is_count=True),
+            _Line("nakamoto", "How many of them must act as one to stop the chain", "how many", is_count=True),
         ),
     ),
 }
@@ -96,7 +108,7 @@ def draw_all(outcomes: Sequence[Outcome], *, form: str = "svg") -> dict[str, byt
     """Each figure's file name and bytes."""
     drawn: dict[str, bytes] = {}
     for name, (caption, lines) in _FIGURES.items():
-        panels = [_over_days(outcomes, line) for line in lines]
+        panels = [_over_days(outcomes, line) for line in lines if _is_to_be_seen(outcomes, line)]
         drawn[f"{name}.{form}"] = _figure(name, outcomes, caption, panels, form)
     emission: list[_Draw] = [lambda axes: _paid_by_level(axes, outcomes), lambda axes: _paid_by_group(axes, outcomes)]
     if len(outcomes[0].scenario.cities) > 1:
@@ -133,7 +145,8 @@ def _about(years: float) -> str:
     if years < 1:
         days = float(f"{years * DAYS_A_YEAR:.2g}")
         return f"{shown(days)} day{'' if days == 1 else 's'}"
-    return f"{shown(float(f'{years:.2g}'))} years"
+    number = float(f"{years:.2g}")
+    return f"{shown(number / MILLION)} million years" if number >= MILLION else f"{shown(number)} years"
 
 
 _Draw = Callable[[Axes], None]
@@ -150,30 +163,38 @@ def _figure(name: str, outcomes: Sequence[Outcome], caption: str, panels: Sequen
             lines, names = figure.axes[0].get_legend_handles_labels()
             figure.legend(lines, names, loc="outside upper left", frameon=False, ncols=min(LEGEND_COLUMNS, len(names)))
         figure.supxlabel(
-            textwrap.fill(f"{caption} {_runs(outcomes)}", CAPTION_CHARACTERS), fontsize=CAPTION_POINTS, color="#444444"
+            textwrap.fill(f"{caption} {_runs(outcomes, has_lines=name in _FIGURES)}", CAPTION_CHARACTERS),
+            fontsize=CAPTION_POINTS,
+            color="#444444",
         )
         drawn = BytesIO()
         figure.savefig(drawn, format=form, dpi=110, metadata={"Date": None, "Creator": None} if form == "svg" else None)
     return drawn.getvalue()
 
 
-def _runs(outcomes: Sequence[Outcome]) -> str:
+def _runs(outcomes: Sequence[Outcome], *, has_lines: bool) -> str:
     count = len(outcomes[0].runs)
     title = outcomes[0].scenario.title
     if count == 1:
         return f"Simulated: {title}. One run."
-    return f"Simulated: {title}. {count:,} runs; lines are the middle run, shades hold nine of ten runs."
+    lines = "; lines are the middle run, shades hold nine of ten runs" if has_lines else ""
+    return f"Simulated: {title}. {count:,} runs{lines}."
 
 
 def _over_days(outcomes: Sequence[Outcome], line: _Line) -> _Draw:
     def draw(axes: Axes) -> None:
         top = 0.0
         for number, outcome in enumerate(outcomes):
-            low, middle, high = np.percentile(outcome.measure(line.measure), PERCENTS, axis=0)
-            colour, days = COLOURS[number % len(COLOURS)], outcome.days
+            colour, values = COLOURS[number % len(COLOURS)], outcome.measure(line.measure)
+            if line.is_log:
+                values = np.where(values > 0, values, np.nan)
+            # On days on which nobody does anything there is no pay of a proof, and no share of nothing.
+            is_known = ~np.isnan(values).all(axis=0)
+            days = np.array(outcome.days)[is_known]
+            low, middle, high = np.nanpercentile(values[:, is_known], PERCENTS, axis=0)
             axes.fill_between(days, low, high, color=colour, alpha=0.15, linewidth=0)
             # The first line is the widest, so that one that lies over it hides none.
-            width = LINE_POINTS * (1 + (len(outcomes) - 1 - number) * 0.6)
+            width = LINE_POINTS * (1 + (len(outcomes) - 1 - number) * 0.35)
             axes.plot(days, middle, color=colour, label=outcome.variant, linewidth=width, solid_capstyle="butt")
             top = max(top, float(high.max()))
         axes.set_title(line.title, loc="left", fontweight="bold")
@@ -183,6 +204,10 @@ def _over_days(outcomes: Sequence[Outcome], line: _Line) -> _Draw:
         _scale(axes, line, top)
 
     return draw
+
+
+def _is_to_be_seen(outcomes: Sequence[Outcome], line: _Line) -> bool:
+    return not line.is_left_out_at_zero or any(np.nansum(one.measure(line.measure)) > 0 for one in outcomes)
 
 
 def _scale(axes: Axes, line: _Line, top: float) -> None:
@@ -195,6 +220,8 @@ def _scale(axes: Axes, line: _Line, top: float) -> None:
     else:
         axes.set_ylim(0, top * MARGIN or 1.0)
         axes.yaxis.set_major_formatter(FuncFormatter(_plain))
+        if line.is_count:
+            axes.yaxis.set_major_locator(MaxNLocator(integer=True))
 
 
 def _paid_by_level(axes: Axes, outcomes: Sequence[Outcome]) -> None:
@@ -269,6 +296,8 @@ def _time_to_a_stake(axes: Axes, outcomes: Sequence[Outcome]) -> None:
     axes.invert_yaxis()
     axes.set_xscale("log")
     axes.margins(x=0.2)
+    axes.xaxis.set_major_locator(LogLocator(numticks=TIME_MARKS_MAX))
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.xaxis.set_major_formatter(FuncFormatter(_plain))
     axes.set_xlabel("years")
     axes.set_title("How long a validator's stake takes to earn", loc="left", fontweight="bold")
@@ -276,7 +305,8 @@ def _time_to_a_stake(axes: Axes, outcomes: Sequence[Outcome]) -> None:
 
 
 def _plain(value: float, _position: int | None) -> str:
-    return shown(float(f"{value:.6g}"))
+    number = float(f"{value:.6g}")
+    return f"{shown(number / MILLION)} million" if number >= MILLION else shown(number)
 
 
 def _name_marks(axes: Axes) -> None:

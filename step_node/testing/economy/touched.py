@@ -69,10 +69,11 @@ class TouchedTriangles:
                 break
             triangles = self._of[level - 1, places[waiting]]
             room = clicks_max(level) - self._clicks[triangles]
-            if not room.any():
+            open_ones = np.flatnonzero(room)
+            if not len(open_ones):
                 continue
             # By triangle, and those of one triangle in their order.
-            order = np.argsort(triangles, kind="stable")
+            order = open_ones[np.argsort(triangles[open_ones], kind="stable")]
             of, room = triangles[order], room[order]
             is_first = np.ones(len(of), dtype=np.bool_)
             is_first[1:] = of[1:] != of[:-1]
@@ -80,11 +81,14 @@ class TouchedTriangles:
             sizes = np.diff(starts, append=len(of))
             turn = np.arange(len(of)) - np.repeat(starts, sizes)
             fits = turn < room
-            who = waiting[order[fits]]
+            placed = order[fits]
+            who = waiting[placed]
             levels[who] = level
             clicks[who] = clicks_max(level) - room[fits] + turn[fits] + 1
             added.append((of[starts], np.minimum(sizes, room[starts])))
-            waiting = np.sort(waiting[order[~fits]])
+            stays = np.ones(len(waiting), dtype=np.bool_)
+            stays[placed] = False
+            waiting = waiting[stays]
         return Filled(levels, clicks, tuple(added))
 
     def take(self, filled: Filled) -> None:

@@ -26,7 +26,7 @@ from step_node.ledger.rules import rules_of
 from step_node.ledger.state import StateHead
 from step_node.ledger.state_gates import METRES_A_DEGREE_MAX, clicks_max
 from step_node.ledger.validators import ValidatorSheet
-from step_node.operations.operation import OperationRefused, Register, Transfer, Unbond, Withdraw
+from step_node.operations.operation import OperationRefused
 from step_node.parameters import Parameters
 from step_node.testing.economy.conduct import Frame
 from step_node.testing.economy.movement import Floats, Integers
@@ -124,17 +124,15 @@ class VectorisedLedger(SimulatedLedger):
     def act(self, action: Action, sheet: ValidatorSheet) -> int | None:
         """Apply it; by how much all balances have changed, or None if it is refused, and then nothing has changed."""
         owner = action.owner
-        operation = self._start.operation(action, int(self._operations[owner]))
         before_ustep = int(self._balances[owner])
-        if isinstance(operation, Transfer) and isinstance(action, Payment):
+        if isinstance(action, Payment):
             if before_ustep < action.amount_ustep:
                 return None
             self._balances[owner] -= action.amount_ustep
             self._balances[action.to] += action.amount_ustep
             self._operations[owner] += 1
             return 0
-        if not isinstance(operation, Register | Unbond | Withdraw):
-            raise TypeError(f"{type(operation).__name__} is nothing that the simulation does")
+        operation = self._start.validator_operation(action, int(self._operations[owner]))
         try:
             after_ustep = sheet.apply_operation(operation, before_ustep)
         except OperationRefused:

@@ -147,10 +147,15 @@ class Start:
 
     def operation(self, action: Action, sequence: int) -> Operation:
         """`action` as an operation, which nobody has signed."""
+        if isinstance(action, Payment):
+            to = self.addresses[action.to]
+            return Transfer(self.addresses[action.owner], sequence, to, action.amount_ustep, "", NOT_SIGNED)
+        return self.validator_operation(action, sequence)
+
+    def validator_operation(self, action: Stake | Leave | TakeBack, sequence: int) -> Register | Unbond | Withdraw:
+        """The same of what is done about a validator."""
         owner = self.addresses[action.owner]
         match action:
-            case Payment():
-                return Transfer(owner, sequence, self.addresses[action.to], action.amount_ustep, "", NOT_SIGNED)
             case Stake():
                 key, place = hot_key(action.owner), p2p_address(action.owner)
                 return Register(owner, sequence, key, action.amount_ustep, place, NOT_SIGNED, NOT_SIGNED)

@@ -54,7 +54,7 @@ def state_after(scenario: Scenario, seed: int, *, exactly: bool = False) -> tupl
 def same(one: RunResult, other: RunResult) -> bool:
     """Whether two results are the same to the last bit."""
     return all(
-        np.array_equal(getattr(one, name), getattr(other, name), equal_nan=name.endswith("_day"))
+        np.array_equal(getattr(one, name), getattr(other, name), equal_nan=True)
         for name in RunResult.__dataclass_fields__
     )
 
