@@ -27,6 +27,7 @@ from step_node.api.routes.pages import page_routes
 from step_node.api.routes.proofs import proof_routes
 from step_node.api.routes.receipts import receipt_routes
 from step_node.api.routes.transactions import transaction_routes
+from step_node.api.routes.trending import trending_routes
 from step_node.api.routes.upgrade import upgrade_routes
 from step_node.api.routes.validators import validator_routes
 from step_node.api.routes.web_app import web_app_routes
@@ -87,6 +88,7 @@ def create_app(services: ApiServices, *, with_metrics: bool = True) -> FastAPI:
         transaction_routes,
         validator_routes,
         upgrade_routes,
+        trending_routes,
         event_routes,
         fairness_routes,
         genesis_routes,

@@ -20,6 +20,7 @@ from step_node.chain.chain import Chain
 from step_node.clock import Clock
 from step_node.economy.fairness.reporter import FairnessReporter
 from step_node.economy.guardrails.guardrails import Reading
+from step_node.economy.trends import Trends
 from step_node.feed.feed import Feed
 from step_node.home.switches import Switches
 from step_node.mempool.admission import Admission
@@ -40,7 +41,7 @@ class ApiServices:
     account so many proofs are taken in in a minute as `account_quotas` say. `feed` is what happens, `fairness` who got
     how much. `switches` are what the operator can turn off, and `intake` is the gate in front of what clients hand in.
     `web_app` is what is said of the app at `/app/`, `load` what the node remembers of its load, `guardrails` how they
-    stand.
+    stand, `trends` what is made of the last proofs.
     """
 
     chain: Chain
@@ -56,6 +57,7 @@ class ApiServices:
     feed: Feed
     intake: Intake
     fairness: FairnessReporter
+    trends: Trends
     switches: Switches = field(default_factory=Switches)
     wait_ms_max: int = 30_000
     account_quotas: Quotas = field(default_factory=lambda: Quotas(0))

@@ -25,6 +25,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import isqrt
 from typing import Final
 
 import numpy as np
@@ -78,6 +79,11 @@ class TrendingRegion:
     plausible_milliclicks: int
     accounts: int
     plausible_milliaccounts: int
+
+    @property
+    def breadth_milli(self) -> int:
+        """The square root of the plausible accounts, in thousandths."""
+        return isqrt(self.plausible_milliaccounts * MILLI)
 
     @property
     def implausibility_bps(self) -> int:

@@ -8,7 +8,7 @@ before: whatever height an answer names, it is the one that every node gives at 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -35,6 +35,9 @@ COVER_MAX: Final = 64
 
 TOUCHING_LOOKS_MAX: Final = 4_000
 """Regions of which it is asked whether they touch an area; what is beyond, with lower scores, is not shown."""
+
+LOOK_SECONDS: Final = 1.0
+"""How often it is looked whether it is on again."""
 
 PAUSE_TIMES: Final = 4.0
 """How long it is paused after making a base, by the time that it took."""
@@ -75,6 +78,11 @@ class TrendsAt:
     base: TrendingBase
     since: tuple[ProofColumns, ...]
 
+    @property
+    def rows(self) -> int:
+        """Proofs that are looked at."""
+        return len(self.base.triangle) + sum(map(len, self.since))
+
 
 @dataclass(frozen=True, slots=True)
 class Area:
@@ -85,9 +93,13 @@ class Area:
 
 
 class Trends:
-    """See the module's docstring. To be used from the event loop; `run` it beside the node."""
+    """See the module's docstring. To be used from the event loop; `run` it beside the node.
 
-    def __init__(self, observatory: Observatory) -> None:
+    While `is_on()` says no, nothing is computed, and what is answered ends with the period.
+    """
+
+    def __init__(self, observatory: Observatory, *, is_on: Callable[[], bool] = lambda: True) -> None:
+        self._is_on = is_on
         self._observatory = observatory
         observatory.before_period.append(self._seal)
         self._view: _View | None = None
@@ -131,6 +143,9 @@ class Trends:
     async def run(self) -> None:
         """Keep it ready, until cancelled."""
         while True:
+            if not self._is_on():
+                await trio.sleep(LOOK_SECONDS)
+                continue
             if self._is_stale():
                 began = trio.current_time()
                 await self._renew()

@@ -47,6 +47,7 @@ class Switch(StrEnum):
     SNAPSHOTS = "snapshots"
     GUARDRAILS = "guardrails"
     FAIRNESS = "fairness"
+    TRENDING = "trending"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,7 @@ MEANINGS: Final[Mapping[Switch, Meaning]] = MappingProxyType(
         Switch.SNAPSHOTS: Meaning("peers are given snapshots of the state"),
         Switch.GUARDRAILS: Meaning("each batch is gone over by the guardrails, and /guardrails is answered"),
         Switch.FAIRNESS: Meaning("reports of fairness are made, and /fairness is answered"),
+        Switch.TRENDING: Meaning("what trends, and what is plausible, is computed, and /trending is answered"),
     }
 )
 

@@ -251,7 +251,7 @@ class Node:
             storage=parts.storage, file=parts.economy_file, height=lambda: parts.chain.head.chain.height
         )
         """The proofs of the last two days."""
-        self.trends = Trends(self.observatory)
+        self.trends = Trends(self.observatory, is_on=lambda: parts.switches.is_on(Switch.TRENDING))
         """What is made of them."""
         self._backfill = Backfill(
             network=parts.network,
@@ -369,6 +369,7 @@ class Node:
             web_app=web_app or WebApp(),
             load=self.load.samples,
             guardrails=lambda: self.guardrails.readings,
+            trends=self.trends,
         )
 
     @property

@@ -28,7 +28,9 @@ from step_node.chain.chain import Chain
 from step_node.chain.genesis import Genesis, GenesisValidator
 from step_node.crypto import eip191
 from step_node.economy.fairness.reporter import FairnessReporter
+from step_node.economy.observatory import Observatory
 from step_node.economy.side_file import EconomyFile
+from step_node.economy.trends import Trends
 from step_node.feed.feed import Feed
 from step_node.home.switches import Switches
 from step_node.ledger.state import Receipt
@@ -116,6 +118,8 @@ class MadeUpNode:
     published: list[bytes]
     feed: Feed
     fairness: FairnessReporter
+    observatory: Observatory
+    trends: Trends
     health: Health = field(default_factory=Health)
     switches: Switches = field(default_factory=Switches)
     breaker: BreakerSettings = field(default_factory=BreakerSettings)
@@ -143,6 +147,7 @@ class MadeUpNode:
             counters=self.metrics,
             links_to=lambda _validator_set_hash: (),
             feed=self.feed,
+            trends=self.trends,
             event_places=StreamPlaces(event_limits),
             intake=Intake(self.switches, self.breaker, now=lambda: self.seconds),
             switches=self.switches,
@@ -227,6 +232,7 @@ class MadeUpNode:
         await self.chain.finalise(judged, commit)
         self.feed.finalised(judged)
         self.fairness.after_batch(judged)
+        self.observatory.finalised(judged.batch)
         receipts = judged.transition.receipts
         for receipt in receipts:
             self.mempool.remove(receipt.proof_id)
@@ -237,6 +243,12 @@ class MadeUpNode:
         for operation in operations:
             self.operation_pool.remove(operation)
         return receipts
+
+    async def until_trending(self) -> None:
+        """Wait until what trends at the present height is known."""
+        with trio.fail_after(30):
+            while (at := self.trends.now()) is None or at.height != self.chain.head.chain.height:
+                await trio.sleep(0.01)
 
     async def drop(self, proof_id: bytes, refusal: Refusal) -> None:
         """Let the chain have moved past a waiting proof."""
@@ -261,6 +273,16 @@ def made_up_genesis(parameters: Parameters) -> Genesis:
 
 
 @asynccontextmanager
+async def economy_file_in_memory(genesis: Genesis) -> AsyncIterator[EconomyFile]:
+    """One that is closed when nobody uses it any more."""
+    file = EconomyFile.open(None, genesis.hash)
+    try:
+        yield file
+    finally:
+        file.close()
+
+
+@asynccontextmanager
 async def open_node(
     journal_path: Path, *, storage: Storage | None = None, protocol_version: int | None = None, **parameters: int
 ) -> AsyncIterator[MadeUpNode]:
@@ -271,7 +293,11 @@ async def open_node(
     await storage.initialise(genesis.hash, genesis.head(), genesis.accounts())
     mempool, backlog, waiters = Mempool(), Backlog(), OutcomeWaiters()
     chain = await Chain.open(genesis=genesis, storage=storage, clock=clock, known=mempool.get)
-    async with open_journal(journal_path, genesis.hash) as journal, trio.open_nursery() as nursery:
+    async with (
+        economy_file_in_memory(genesis) as economy_file,
+        open_journal(journal_path, genesis.hash) as journal,
+        trio.open_nursery() as nursery,
+    ):
         registry = CollectorRegistry()
         metrics = NodeMetrics(registry)
         feed = Feed(name=journal_path.name, began_ms=clock.now_ms(), height=chain.head.chain.height)
@@ -286,8 +312,12 @@ async def open_node(
             tell_accepted=lambda proofs: feed.accepted(proofs, clock.now_ms()),
         )
         nursery.start_soon(admission.run)
-        fairness = FairnessReporter(chain, EconomyFile.open(None, genesis.hash))
+        fairness = FairnessReporter(chain, economy_file)
         nursery.start_soon(fairness.run)
+        observatory = Observatory(storage=storage, file=economy_file, height=lambda: chain.head.chain.height)
+        trends = Trends(observatory)
+        nursery.start_soon(observatory.run)
+        nursery.start_soon(trends.run)
         yield MadeUpNode(
             clock,
             storage,
@@ -302,5 +332,7 @@ async def open_node(
             [],
             feed,
             fairness,
+            observatory,
+            trends,
         )
         nursery.cancel_scope.cancel()

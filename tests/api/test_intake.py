@@ -39,7 +39,12 @@ async def test_a_paused_intake_refuses_proofs_and_transfers_and_says_when_to_com
 
 async def test_each_switch_turns_off_what_it_says_and_nothing_else(node: MadeUpNode, client: httpx.AsyncClient) -> None:
     active = "/mesh/triangleAt?lat=47.3769&lon=8.5417&level=active"
-    asked = {Switch.MAPS: "/mesh/nearest?lat=47.3769&lon=8.5417&level=10", Switch.EVENTS: "/events?duration_ms=1"}
+    asked = {
+        Switch.MAPS: "/mesh/nearest?lat=47.3769&lon=8.5417&level=10",
+        Switch.EVENTS: "/events?duration_ms=1",
+        Switch.TRENDING: "/trending",
+    }
+    await node.until_trending()
     for switch, path in asked.items():
         throw(node, switch, False)
         refused = await client.get(path)

@@ -29,6 +29,7 @@ COSTS_MS: Final = (
     ("/validators", 3.0),
     ("/evidence", 3.0),
     ("/leaderboard", 3.0),
+    ("/trending", 3.0),
     ("/triangle/", 3.0),
     ("/batch/", 10.0),
     ("/batches", 4.0),
@@ -69,6 +70,9 @@ MESH_TRIANGLE_COST_MS: Final = 0.16
 
 MESH_OUTLINE_COST_MS: Final = 0.24
 """What drawing one costs."""
+
+TRENDING_COST_MS_PER_MILLION_ROWS: Final = 60.0
+"""What scoring regions anew costs beyond, by the proofs that are looked at; it is done on a worker thread."""
 
 READ_COST_MS: Final = 0.1
 """What each piece of a request costs as it arrives, so that nobody sends a head of 16 KiB byte by byte for nothing."""
