@@ -61,12 +61,27 @@ class ProofColumns:
     @classmethod
     def empty(cls) -> ProofColumns:
         """No rows."""
-        return _columns((), height=0, batch_time_ms=0)
+        return cls.of_proofs((), height=0, batch_time_ms=0)
 
     @classmethod
     def of_batch(cls, batch: Batch) -> ProofColumns:
         """The rows of one final batch."""
-        return _columns(batch.proofs, height=batch.header.height, batch_time_ms=batch.header.timestamp_ms)
+        return cls.of_proofs(batch.proofs, height=batch.header.height, batch_time_ms=batch.header.timestamp_ms)
+
+    @classmethod
+    def of_proofs(cls, proofs: Sequence[SignedProof], *, height: int, batch_time_ms: int) -> ProofColumns:
+        """The rows of the proofs of one batch."""
+        rows = len(proofs)
+        return cls(
+            height=np.full(rows, height, np.int64),
+            batch_time_ms=np.full(rows, batch_time_ms, np.int64),
+            timestamp_ms=np.fromiter((proof.timestamp_ms for proof in proofs), np.int64, rows),
+            triangle=np.fromiter((proof.triangle.integer for proof in proofs), np.uint64, rows),
+            lat=np.fromiter((proof.lat for proof in proofs), np.float64, rows),
+            lon=np.fromiter((proof.lon for proof in proofs), np.float64, rows),
+            accuracy_m=np.fromiter((proof.accuracy_m for proof in proofs), np.float64, rows),
+            account=np.frombuffer(b"".join([proof.account for proof in proofs]), np.uint8).reshape(rows, ADDRESS_BYTES),
+        )
 
     @classmethod
     def joined(cls, parts: Sequence[ProofColumns]) -> ProofColumns:
@@ -92,17 +107,3 @@ class ProofColumns:
 
 
 COLUMNS: Final = tuple(column.name for column in fields(ProofColumns))
-
-
-def _columns(proofs: Sequence[SignedProof], *, height: int, batch_time_ms: int) -> ProofColumns:
-    rows = len(proofs)
-    return ProofColumns(
-        height=np.full(rows, height, np.int64),
-        batch_time_ms=np.full(rows, batch_time_ms, np.int64),
-        timestamp_ms=np.fromiter((proof.timestamp_ms for proof in proofs), np.int64, rows),
-        triangle=np.fromiter((proof.triangle.integer for proof in proofs), np.uint64, rows),
-        lat=np.fromiter((proof.lat for proof in proofs), np.float64, rows),
-        lon=np.fromiter((proof.lon for proof in proofs), np.float64, rows),
-        accuracy_m=np.fromiter((proof.accuracy_m for proof in proofs), np.float64, rows),
-        account=np.frombuffer(b"".join([proof.account for proof in proofs]), np.uint8).reshape(rows, ADDRESS_BYTES),
-    )

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import tempfile
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,9 @@ from p2p.framing import FramedStream
 from p2p.network import PeerId
 from step_node.api.app import create_app
 from step_node.api.models.events import event_text
+from step_node.economy.columns import ProofColumns
+from step_node.economy.side_file import EconomyFile, Hashes
+from step_node.economy.window import ProofWindow
 from step_node.ledger.commitment import EMPTY_LANES, commit_changes, state_root
 from step_node.ledger.protocol_record import ProtocolRecord, Upgrade, UpgradeVote
 from step_node.ledger.records import (
@@ -141,6 +145,19 @@ async def _add_files(found: dict[str, str], directory: Path) -> None:
     versions = [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")]
     found["journal"] = "\n".join([f"application_id, user_version: {versions}", *connection.iterdump()])
     connection.close()
+    await _add_economy_file(found, directory / "economy")
+
+
+async def _add_economy_file(found: dict[str, str], path: Path) -> None:
+    proofs = tuple(signed_proof(name, nonce=f"economy-{name}") for name in ("alice", "bob"))
+    window, rows = ProofWindow(), ProofColumns.of_proofs(proofs, height=7, batch_time_ms=START_MS)
+    window.append(rows, height=7, batch_time_ms=START_MS)
+    with closing(EconomyFile.open(path, b"\x09" * 32)) as file:
+        await file.keep(window.standing, Hashes(b"\x07" * 32, b"\x06" * 32), [(0, [rows])])
+        await file.keep_report(3, b"the report of an epoch")
+    with closing(sqlite3.connect(path)) as connection:
+        versions = [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")]
+        found["economy-file"] = "\n".join([f"application_id, user_version: {versions}", *connection.iterdump()])
 
 
 async def _add_answers(found: dict[str, str], directory: Path) -> None:
@@ -167,6 +184,7 @@ async def _answers(node: MadeUpNode, client: httpx.AsyncClient) -> dict[str, htt
     answers = {"submit, refused": await submit(bad), "submit, pending": await submit(final)}
     (receipt,) = await node.finalise()
     answers["submit, finalised"] = await submit(final)
+    await node.until_trending()
     pending = (await submit(waiting)).json()["proofId"]
     lost = (await submit(dropped)).json()["proofId"]
     await node.drop(bytes.fromhex(lost[2:]), Refusal(RefusalCode.CLOCK_DRIFT, "timestamp: too old"))
@@ -203,6 +221,7 @@ async def _answers(node: MadeUpNode, client: httpx.AsyncClient) -> dict[str, htt
         f"/account/{walker.address_text}/proofs.csv",
         "/events?kinds=nothing",
         "/leaderboard",
+        "/trending?level=10",
         "/validators",
         f"/validators/0x{validator}",
         "/evidence",

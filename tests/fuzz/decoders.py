@@ -69,8 +69,10 @@ from step_node.client.events import EVENT_BYTES_MAX, EventParser
 from step_node.crypto.eip191 import sign
 from step_node.durable.record_log import RecordLog
 from step_node.durable.side_file import FILE_BYTES_MAX
+from step_node.economy.columns import ProofColumns
 from step_node.economy.fairness.kept import KEPT_BYTES_MAX, InvalidKeptEpoch, KeptEpoch, Lacking
 from step_node.economy.fairness.point import POINT_BYTES_MAX, ChainPoint, InvalidPoint
+from step_node.economy.rows import DamagedRows, decode_rows, encode_rows
 from step_node.engine.evidence_pool import EvidencePool
 from step_node.engine.wal import WriteAheadLog
 from step_node.errors import StepNodeError
@@ -871,6 +873,15 @@ def decoders() -> dict[str, Decoder]:
                 b'"silences": 1}]}',
             ),
             FILE_BYTES_MAX,
+        ),
+        "economy-rows": Decoder(
+            decode_rows,
+            (DamagedRows,),
+            (
+                encode_rows(ProofColumns.empty()),
+                encode_rows(ProofColumns.of_proofs((signed_proof(),), height=1, batch_time_ms=1_760_000_009_000)),
+            ),
+            100_000,
         ),
         "bans": Decoder(
             _AsFile(here, "bans.json", _bans),
