@@ -40,7 +40,7 @@ def test_the_chaos_scenarios_are_in_the_wheel_and_found_from_anywhere(tmp_path: 
         text=True,
     )
     installed = tmp_path / "installed"
-    for folder in ("step_node/api/viewer", "step_node/api/web"):
+    for folder in ("step_node/api/viewer", "step_node/api/web", "step_node/testing/economy/scenarios"):
         assert _files(installed / folder) == _files(ROOT / folder) != set()
     names = [line.split()[0] for line in listed.stdout.splitlines()]
     assert names

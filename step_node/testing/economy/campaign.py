@@ -10,11 +10,13 @@ from functools import lru_cache
 
 from step_node.testing.economy.measuring import Measuring, RunResult
 from step_node.testing.economy.running import run
-from step_node.testing.economy.scenario import Scenario
+from step_node.testing.economy.scenario import Scenario, ScenarioError
 from step_node.testing.economy.work import Start
 
 RUNS_AT_ONCE = 4
 """Runs handed to a process together."""
+ACCOUNTS_OF_RUNS_MAX = 50_000_000
+"""In all runs of a scenario together: 24 bytes are kept of each, 1.2 GB at the most; more are refused."""
 AHEAD = 4
 """How many such bundles there are for each process: more would only wait."""
 
@@ -22,7 +24,16 @@ AHEAD = 4
 def run_all(
     scenario: Scenario, seeds: range, *, exact: bool, processes: int, on_run: Callable[[int], None] = lambda _done: None
 ) -> list[RunResult]:
-    """A run for each seed, in their order; `on_run` is told how many are done."""
+    """A run for each seed, in their order; `on_run` is told how many are done.
+
+    Raises ScenarioError if what they come to would not stand in memory.
+    """
+    accounts = scenario.validators.count + sum(group.accounts for group in scenario.groups)
+    if len(seeds) * accounts > ACCOUNTS_OF_RUNS_MAX:
+        raise ScenarioError(
+            f"{len(seeds)} runs of {accounts} accounts: at most {ACCOUNTS_OF_RUNS_MAX} accounts may be in all runs"
+            " together; ask for fewer runs, or simulate fewer accounts"
+        )
     results: list[RunResult] = []
     for result in _in_order(scenario, seeds, exact, processes):
         results.append(result)

@@ -72,7 +72,6 @@ class RunResult:
     """What each account's proofs were paid, by number."""
     stake_day: Integers
     """The first day at whose end an account's proofs had been paid a stake; -1 if there was none."""
-    days_there: Integers
     last_quarter: Integers
     """What each account's proofs were paid in the last quarter of the days."""
     validator_balances: Integers
@@ -103,7 +102,6 @@ class Measuring:
         self._earned = np.zeros(accounts, dtype=np.int64)
         self._late = np.zeros(accounts, dtype=np.int64)
         self._stake_day = np.full(accounts, -1, dtype=np.int64)
-        self._days_there = np.zeros(accounts, dtype=np.int64)
         self._stake_ustep = start.parameters.min_stake * USTEP_PER_STEP
         self._last: DayPassed | None = None
         self._is_farmer = np.array([*(isinstance(group, Farmers) for group in scenario.groups), False])
@@ -122,7 +120,6 @@ class Measuring:
         if day >= self._start.scenario.days * 3 // 4:
             np.add.at(self._late, attempts.account, rewards)
         self._stake_day[(self._stake_day < 0) & (self._earned >= self._stake_ustep)] = day + 1
-        self._days_there += (passed.people.first_day <= day) & (day < passed.people.last_day)
         self._sent_ustep[day] = sum(one.amount_ustep for one in done.applied if isinstance(one, Payment))
         if day + 1 in self._kept:
             self._rows.append(self._row(passed))
@@ -194,7 +191,6 @@ class Measuring:
             stakes=np.sort(np.array(in_set, dtype=np.int64))[::-1],
             earned=self._earned,
             stake_day=self._stake_day,
-            days_there=self._days_there,
             last_quarter=self._late,
             validator_balances=self._last.ledger.balances_ustep()[:genesis],
             validator_stakes=np.array([left.get(validator_address(one), 0) for one in range(genesis)]),

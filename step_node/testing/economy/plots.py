@@ -177,8 +177,9 @@ def _runs(outcomes: Sequence[Outcome], *, has_lines: bool) -> str:
     title = outcomes[0].scenario.title
     if count == 1:
         return f"Simulated: {title}. One run."
+    same = " Where lines lie on one another, the variants do not differ." if has_lines and len(outcomes) > 1 else ""
     lines = "; lines are the middle run, shades hold nine of ten runs" if has_lines else ""
-    return f"Simulated: {title}. {count:,} runs{lines}."
+    return f"Simulated: {title}. {count:,} runs{lines}.{same}"
 
 
 def _over_days(outcomes: Sequence[Outcome], line: _Line) -> _Draw:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mesh.triangle_id import LEVEL_MASK
-from step_node.economy.formulas import paid_bounds_ustep
+from step_node.economy.formulas import paid_bounds_ustep, paid_level_by_level_ustep
 from step_node.ledger.apply import LedgerInput, apply_batch
 from step_node.ledger.execution import ConservationBroken
 from step_node.ledger.level_counts import CountsByLevel, add_counts, counts_of_triangles
@@ -105,7 +105,7 @@ def test_what_proofs_are_paid_is_what_the_published_formulas_say(version: int) -
     counts: CountsByLevel = {}
     add_counts(counts, counts_of_triangles(Triangle(key, *value) for key, value in state.triangles.items()))
     least, most = paid_bounds_ustep(version, counts)
-    assert least <= paid_ustep <= most
+    assert least <= paid_ustep <= most <= paid_level_by_level_ustep(version, sum(one.clicks for one in counts.values()))
     assert version == 2 or least == most
     assert {key & LEVEL_MASK for key, (clicks, _) in state.triangles.items() if clicks} > {1, 2, 3}
 

@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 
 from step_node.testing.economy.conduct import NoQuorum
+from step_node.testing.economy.scenario import load_scenario, shipped_names
 from step_node.testing.economy.work import EXHAUSTED, REFUSED, Leave, Payment, Stake, TakeBack
 from tests.testing.economy.histories import Played, play, random_scenario
 
 HISTORIES = 1_000
 HISTORIES_IN_EVERY_CHECK = 24
+SHIPPED_DAYS = 9
 
 
 def require_equal(exact: Played, vectorised: Played) -> None:
@@ -55,6 +57,14 @@ def test_both_ledgers_give_the_same_on_a_thousand_random_histories() -> None:
     played = compare(range(HISTORIES))
     assert len(played) > HISTORIES * 9 // 10
     require_eventful(played)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", shipped_names())
+def test_both_ledgers_give_the_same_on_the_beginning_of_every_shipped_scenario(name: str) -> None:
+    for scenario in load_scenario(name).values():
+        beginning = scenario.model_copy(update={"days": SHIPPED_DAYS})
+        require_equal(play(beginning, 1, exact=True), play(beginning, 1, exact=False))
 
 
 def require_eventful(played: list[Played]) -> None:
