@@ -24,6 +24,7 @@ from step_node.api.routes.histories import history_routes
 from step_node.api.routes.ledger import ledger_routes
 from step_node.api.routes.node import metrics_routes, node_routes
 from step_node.api.routes.pages import page_routes
+from step_node.api.routes.plausibility import plausibility_routes
 from step_node.api.routes.proofs import proof_routes
 from step_node.api.routes.receipts import receipt_routes
 from step_node.api.routes.transactions import transaction_routes
@@ -96,6 +97,7 @@ def create_app(services: ApiServices, *, with_metrics: bool = True) -> FastAPI:
         ledger_mesh_routes,
         node_routes,
         guardrail_routes,
+        plausibility_routes,
         *((metrics_routes,) if with_metrics else ()),
     )
     routers = (routes(services) for routes in of_services)

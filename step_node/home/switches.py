@@ -48,6 +48,7 @@ class Switch(StrEnum):
     GUARDRAILS = "guardrails"
     FAIRNESS = "fairness"
     TRENDING = "trending"
+    PLAUSIBILITY = "plausibility"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,7 @@ MEANINGS: Final[Mapping[Switch, Meaning]] = MappingProxyType(
         Switch.GUARDRAILS: Meaning("each batch is gone over by the guardrails, and /guardrails is answered"),
         Switch.FAIRNESS: Meaning("reports of fairness are made, and /fairness is answered"),
         Switch.TRENDING: Meaning("what trends, and what is plausible, is computed, and /trending is answered"),
+        Switch.PLAUSIBILITY: Meaning("what signals say of accounts and triangles, below /plausibility, is answered"),
     }
 )
 

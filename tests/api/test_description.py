@@ -76,6 +76,8 @@ async def test_every_route_of_the_protocol_is_described(description: dict[str, A
         "GET /health/ready",
         "GET /consensus",
         "GET /guardrails",
+        "GET /plausibility/accounts/{address}",
+        "GET /plausibility/triangles/{id}",
         "GET /metrics",
         "GET /",
         "GET /genesis",

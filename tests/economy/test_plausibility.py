@@ -310,7 +310,7 @@ def test_more_rows_than_a_window_holds_are_refused() -> None:
 _windows = st.integers(0, 2**32).map(made_window)
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(_windows, st.integers(0, 2**32))
 def test_the_order_of_a_batch_does_not_matter_and_repetition_gives_the_same_bytes(rows: list[Row], seed: int) -> None:
     columns = columns_of(rows)
@@ -324,7 +324,7 @@ def test_the_order_of_a_batch_does_not_matter_and_repetition_gives_the_same_byte
     assert bytes_of(account_signals(columns)) == bytes_of(account_signals(columns))
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(_windows, _windows)
 def test_what_an_account_did_is_judged_alike_whoever_else_is_there(rows: list[Row], others: list[Row]) -> None:
     alone = account_signals(columns_of(rows))
@@ -339,7 +339,7 @@ def test_what_an_account_did_is_judged_alike_whoever_else_is_there(rows: list[Ro
         assert mine == among_others
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(_windows)
 def test_nobody_elsewhere_changes_what_is_said_of_company(rows: list[Row]) -> None:
     """Accounts on another face, within the time that is held, which is what the middle depends on."""

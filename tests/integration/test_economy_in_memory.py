@@ -9,9 +9,11 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import httpx
 import trio
 
 from p2p.memory import MemoryHub
+from step_node.api.app import create_app
 from step_node.clock import SystemClock
 from step_node.economy.columns import COLUMNS, ProofColumns
 from step_node.economy.plausibility import AccountSignals
@@ -100,6 +102,14 @@ def _bytes_of(signals: AccountSignals) -> str:
     return digest.hexdigest()
 
 
+async def asked(node: Node, name: str) -> dict[str, Any]:
+    """What the node answers of somebody's plausibility."""
+    transport = httpx.ASGITransport(create_app(node.services(wait_ms_max=0)), raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://node") as client:
+        answer: dict[str, Any] = (await client.get(f"/plausibility/accounts/0x{address(name).hex()}")).json()
+    return answer
+
+
 async def reports(node: Node, last: int) -> dict[int, bytes]:
     """The reports of epochs that the node has, once it has that of `last`."""
     with trio.fail_after(LONGEST_SECONDS):
@@ -150,6 +160,9 @@ async def test_nodes_on_both_engines_say_the_same_after_restarts_and_snapshot_jo
         alice, *_, erin = said[names[0]]["accounts"]
         assert (alice.proofs, erin.proofs) == (4, 1)
         assert [reason.signal for reason in erin.reasons] == ["proves_once"]
+        answers = [await asked(node, "erin") for node in nodes.values()]
+        assert all(answer == answers[0] for answer in answers)
+        assert answers[0]["implausibilityBps"] == erin.implausibility_bps > 0
         last = nodes[names[0]].status().height // EPOCH_BATCHES
         told_reports = {name: await reports(node, last) for name, node in nodes.items()}
         assert set(told_reports[names[0]]) == set(range(1, last + 1))

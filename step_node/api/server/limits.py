@@ -37,6 +37,8 @@ COSTS_MS: Final = (
     ("/status", 2.0),
     ("/consensus", 2.0),
     ("/upgrade", 2.0),
+    ("/plausibility/triangles/", 6.0),
+    ("/plausibility/", 1.5),
     ("/mesh/nearby", 6.0),
     ("/mesh/active", 3.0),
     ("/mesh/info/", 3.0),
