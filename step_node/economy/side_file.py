@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import astuple, dataclass
 from functools import partial
 from pathlib import Path
@@ -227,6 +228,19 @@ def _looked_at(connection: sqlite3.Connection) -> KeptWindow | None:
         return _load(connection)
     finally:
         connection.execute("ROLLBACK")
+
+
+def kept_reports(path: Path, *, before: int, limit: int) -> Sequence[EpochReport]:
+    """The last reports of epochs below `before` in the file at `path`, newest first; its node may run. Blocks.
+
+    Raises `EconomyFileError`.
+    """
+    try:
+        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_TIMEOUT_S)
+        with closing(connection):
+            return _reports("epoch < ?", (before, limit), connection)
+    except sqlite3.Error as error:
+        raise EconomyFileError(f"{path}: {error}") from error
 
 
 def _load(connection: sqlite3.Connection) -> KeptWindow | None:

@@ -19,6 +19,7 @@ COMMANDS = (
     "bench",
     "curves",
     "economy figures",
+    "economy report",
     "testnet",
     "start",
     "signer",

@@ -1,0 +1,132 @@
+"""`step-node economy report`: of a home, of a node, as lines, JSON and a page."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from step_node.cli.fairness_lines import BAR_CELLS, report_lines
+from step_node.cli.fairness_plots import draw_all
+from step_node.cli.fairness_source import report_of_home
+from step_node.economy.fairness.report import FairnessReport, report_hash
+from step_node.home.paths import NodeHome
+from tests.cli.conftest import Command
+from tests.cli.made_up_reports import keep_reports
+
+EPOCHS = 12
+
+
+@pytest.fixture(scope="module")
+def reported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with the reports of some epochs."""
+    home = tmp_path_factory.mktemp("reported")
+    trio.run(keep_reports, home, EPOCHS)
+    return home
+
+
+def test_the_last_epoch_is_told_in_lines_with_bars(command: Command, reported: Path) -> None:
+    result = command("economy", "report", "--home", reported)
+    assert result.exit_code == 0, result.stderr
+    shown = report_of_home(reported, None)
+    assert result.stdout.splitlines() == list(report_lines(shown))
+    assert f"Epoch {EPOCHS} of " in result.stdout
+    report = shown.report
+    assert report.income.gini_ppm is not None
+    filled = round(BAR_CELLS * report.income.gini_ppm / 1_000_000)
+    assert f"{report.income.gini_ppm / 10_000:.1f} %  {'#' * filled}{'.' * (BAR_CELLS - filled)}  +" in result.stdout
+    assert f"{report.paid} STEP for {report.proofs:,} proofs" in result.stdout
+    assert "missed 4 of 20" in result.stdout
+    assert shown.hash in result.stdout
+
+
+def test_programs_get_what_the_api_answers(command: Command, reported: Path) -> None:
+    told = json.loads(command("economy", "report", "--home", reported, "--epoch", 2, "--json").stdout)
+    report = FairnessReport.model_validate(told["report"])
+    assert report.epoch == 2
+    assert told["reportHash"] == f"0x{report_hash(report.canonical_json()).hex()}"
+    assert told["drift"]["comparedEpochs"] == 1
+    first = json.loads(command("economy", "report", "--home", reported, "--epoch", 1, "--json").stdout)
+    assert first["drift"] is None
+
+
+def test_figures_and_a_page_are_written_and_are_the_same_each_time(
+    command: Command, reported: Path, tmp_path: Path
+) -> None:
+    result = command("economy", "report", "--home", reported, "--plots", tmp_path)
+    assert result.exit_code == 0, result.stderr
+    drawn = draw_all(report_of_home(reported, None))
+    assert set(drawn) == {"who.svg", "where.svg", "validators.svg", "over-time.svg", "report.html"}
+    for name, data in drawn.items():
+        assert (tmp_path / name).read_bytes() == data
+        assert str(tmp_path / name) in result.stdout
+    page = drawn["report.html"].decode()
+    assert page.count("<svg") == 4
+    assert "percentage points above the mean of the epochs before" in page
+    assert "<script" not in page
+
+
+def test_a_first_epoch_has_no_figure_over_time(reported: Path) -> None:
+    assert "over-time.svg" not in draw_all(report_of_home(reported, 1))
+
+
+def test_what_is_not_there_is_told_with_what_is(command: Command, reported: Path, tmp_path: Path) -> None:
+    refused = command("economy", "report", "--home", reported, "--epoch", 99)
+    assert refused.exit_code == 1
+    assert "has no report of epoch 99; it has those of 1 to 12" in refused.stderr
+    nothing = command("economy", "report", "--home", tmp_path)
+    assert nothing.exit_code == 1
+    assert "has a node run in this home?" in nothing.stderr
+    both = command("economy", "report", "--home", reported, "--url", "http://127.0.0.1:1")
+    assert both.exit_code == 2
+    assert not NodeHome(tmp_path).economy.exists(), "a command that reads has made a file"
+
+
+def answering(reported: Path, **changed: Any) -> Any:
+    """A node's API that has these reports."""
+    shown = report_of_home(reported, None)
+    headlines = [one.model_dump(mode="json", by_alias=True) | {"drift": None} for one in reversed(shown.headlines)]
+
+    def get_json(_url: str, path: str) -> dict[str, object]:
+        if path.startswith("/fairness?"):
+            return {"ok": True, "epochs": headlines, "more": "of a later release"}
+        if path == f"/fairness/{EPOCHS}":
+            return {"ok": True, **shown.as_json(), **changed}
+        return {"ok": False, "code": "REPORT_NOT_FOUND", "message": "epoch: 99 has not ended yet"}
+
+    return get_json
+
+
+def test_a_node_says_the_same_as_its_home(command: Command, reported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("step_node.cli.fairness_source.get_json", answering(reported))
+    of_node = command("economy", "report", "--url", "http://node")
+    assert of_node.stdout == command("economy", "report", "--home", reported).stdout
+    refused = command("economy", "report", "--url", "http://node", "--epoch", 99)
+    assert "REPORT_NOT_FOUND: epoch: 99 has not ended yet" in refused.stderr
+
+
+def test_a_node_that_tells_another_hash_is_not_believed(
+    command: Command, reported: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("step_node.cli.fairness_source.get_json", answering(reported, reportHash="0x" + "00" * 32))
+    refused = command("economy", "report", "--url", "http://node")
+    assert refused.exit_code == 1
+    assert "and not the one that the node tells with it" in refused.stderr
+    monkeypatch.setattr("step_node.cli.fairness_source.get_json", answering(reported, report={"epoch": 12}))
+    other = command("economy", "report", "--url", "http://node")
+    assert "is it a node of another release?" in other.stderr
+
+
+def test_without_matplotlib_only_figures_are_refused(
+    command: Command, reported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.delitem(sys.modules, "step_node.cli.fairness_plots", raising=False)
+    assert command("economy", "report", "--home", reported).exit_code == 0
+    refused = command("economy", "report", "--home", reported, "--plots", tmp_path / "plots")
+    assert refused.exit_code == 1
+    assert "pip install 'step-node[plots]', or leave --plots out" in refused.stderr
