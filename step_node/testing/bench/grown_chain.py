@@ -20,7 +20,7 @@ from step_node.crypto.eip191 import sign
 from step_node.home.making import new_genesis
 from step_node.ledger.commitment import commit_changes, commit_encoded
 from step_node.ledger.records import Account, LastProof, NonceRecord, Record, Triangle, record_bytes
-from step_node.ledger.rewards import rounded_reward_ustep
+from step_node.ledger.rewards import BASIS_POINTS, rounded_reward_ustep
 from step_node.mempool.pool import Mempool
 from step_node.parameters import Parameters
 from step_node.proofs.proof import SIGNATURE_BYTES, SignedProof
@@ -125,10 +125,13 @@ async def grown_state(genesis: Genesis, keys: dict[bytes, bytes], plan: GrowthPl
     await chain.finalise(judged, committed_by(judged.batch, keys))
     (base,) = await storage.batches(1, 1)
     head, grown_ustep = chain.head, plan.accounts * rounded_reward_ustep(plan.provers.level, 1)
+    # What the validators would have had of it is burnt, or there would be less than so many clicks bring about.
+    shared_ustep = grown_ustep * genesis.parameters.validator_reward_bps // BASIS_POINTS
     supply = replace(
         head.chain,
-        minted_ustep=head.chain.minted_ustep + grown_ustep,
+        minted_ustep=head.chain.minted_ustep + grown_ustep + shared_ustep,
         balances_ustep=head.chain.balances_ustep + grown_ustep,
+        burnt_ustep=shared_ustep,
     )
     lanes = commit_changes(head.lanes, removed=[head.chain], added=[supply])
     lanes = commit_encoded(lanes, (record_bytes(record) for page in plan.pages() for record in page))

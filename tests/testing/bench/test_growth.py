@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from step_node.crypto.eip191 import address_of, public_key_of
+from step_node.economy.guardrails.guardrails import Guardrails, Origin
 from step_node.ledger.commitment import commit_encoded
 from step_node.ledger.records import record_bytes
 from step_node.node.opening import _check_state
@@ -65,6 +66,10 @@ async def test_a_grown_chain_is_lengthened_by_batches_that_were_really_finalised
         head, totals = await storage.head(), await storage.totals()
         assert (head.chain.height, head.chain.timestamp_ms) == (103, START_MS + 60_000)
         assert (totals.triangles, totals.proofs) == (51 + 1_010, 102 * grown_chain.HISTORY_PROOFS)
+        origin = Origin(genesis.supply_ustep, 1, counts_all=True)
+        band = Guardrails(origin, head, await storage.level_counts()).supply_band
+        assert band.least_ustep <= head.chain.minted_ustep <= band.most_ustep
+        assert band.most_ustep - band.least_ustep <= head.chain.height
     finally:
         await storage.close()
 
