@@ -18,6 +18,7 @@ import trio
 
 from p2p.network import PeerId
 from step_node.crypto.eip191 import address_of, public_key_of
+from step_node.economy.guardrails.guardrail import OF_THE_LEDGER
 from step_node.home.config import SyncConfig
 from step_node.ledger.validators import validator_set
 from step_node.mempool.outcomes import Dropped, Outcome
@@ -315,7 +316,8 @@ class _World:
         )
 
     async def _check_promises(self) -> None:
-        """A proof that a client was told is accepted is waiting, finalised, or dropped for a reason that holds."""
+        """A proof that a client was told is accepted is waiting, finalised, or dropped for a reason that holds; and no
+        guardrail is broken by what the ledger did."""
         for host in self._honest:
             node = host.node
             if node is None:
@@ -323,6 +325,13 @@ class _World:
             for proof_id in tuple(host.promised):
                 outcome = await node.admission.outcome(proof_id)
                 self._judge_outcome(host, proof_id, outcome)
+            for one in node.guardrails.broken:
+                if one.breach.guardrail in OF_THE_LEDGER:
+                    self._invariants.broken(
+                        "what the ledger does breaks no guardrail",
+                        host.name,
+                        f"{one.breach.guardrail}, height {one.breach.height}: {one.breach.message}",
+                    )
 
     def _judge_outcome(self, host: Host, proof_id: bytes, outcome: Outcome | None) -> None:
         if outcome is None and host.has_lost_store and proof_id in self._invariants.agreed_proofs():
