@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,11 +27,14 @@ from step_node.home.making import (
     write_network_homes,
 )
 from step_node.home.paths import NodeHome
+from step_node.home.store import storage_settings
 from step_node.mempool.pool import Mempool
 from step_node.parameters import Parameters
 from step_node.proofs.proof import SignedProof
 from step_node.signing.guard import SigningGuard
+from step_node.snapshot.copying import copy_store
 from step_node.snapshot.store import SnapshotStore
+from step_node.storage.open import open_storage
 from step_node.storage.sqlite import SqliteStorage
 from step_node.testing.bench.grown_chain import committed_by
 from step_node.testing.devnet.network import CHAIN_ID
@@ -74,26 +78,38 @@ class GrownNetwork:
 
 
 async def grow_network(
-    root: Path, *, validators: int, batches: int, proofs_per_batch: int, snapshot_every: int
+    root: Path,
+    *,
+    validators: int,
+    batches: int,
+    proofs_per_batch: int,
+    snapshot_every: int,
+    interval_ms: int | None = None,
+    parameters: Parameters | None = None,
+    storage: Sequence[StorageConfig] | None = None,
 ) -> GrownNetwork:
-    """Make the homes under `root` and let their chain grow. No two proofs are of one account or place."""
+    """Make the homes under `root` and let their chain grow. No two proofs are of one account or place.
+
+    There is a batch every `interval_ms`, as often as `parameters` say if that is None. `storage` is that of each home,
+    the first of which must be SQLite; None: of all.
+    """
     nodes = [NetworkNode(NodeKeys.new(is_validator=True), ports.api, ports.p2p) for ports in free_ports(validators)]
     keys = {address_of(public_key_of(key)): key for node in nodes if (key := node.keys.validator) is not None}
-    interval_ms = Parameters().batch_interval_ms
+    interval_ms = interval_ms or (parameters or Parameters()).batch_interval_ms
+    storage = storage or [StorageConfig()] * validators
     genesis = new_genesis(
         chain_id=CHAIN_ID,
         genesis_time_ms=time.time_ns() // 1_000_000 - (batches + 1) * interval_ms,
         validators=[(key, node.p2p_address) for key, node in zip(keys.values(), nodes, strict=True)],
+        parameters=parameters,
     )
     homes = network_homes(root, validators)
-    write_network_homes(
-        homes, nodes=nodes, genesis=genesis, storage=[StorageConfig()] * validators, password="not a secret"
-    )
+    write_network_homes(homes, nodes=nodes, genesis=genesis, storage=storage, password="not a secret")
     first = homes[0]
-    storage = await SqliteStorage.open(first.ledger)
+    store = await SqliteStorage.open(first.ledger)
     clock = SetClock(genesis.genesis_time_ms)
-    await storage.initialise(genesis.hash, genesis.head(), genesis.accounts())
-    chain = await Chain.open(genesis=genesis, storage=storage, clock=clock, known=Mempool().get)
+    await store.initialise(genesis.hash, genesis.head(), genesis.accounts())
+    chain = await Chain.open(genesis=genesis, storage=store, clock=clock, known=Mempool().get)
     snapshot_store = await SnapshotStore.open(first.snapshots)
     for height in range(1, batches + 1):
         clock.advance(interval_ms)
@@ -104,14 +120,20 @@ async def grow_network(
             raise RuntimeError(f"height {height}: not every proof could be finalised")
         await chain.finalise(judged, committed_by(judged.batch, keys))
         if height % snapshot_every == 0:
-            await snapshot_store.take(storage)
-    await storage.close()
-    for home, address in zip(homes, keys, strict=True):
+            await snapshot_store.take(store)
+    for home, config in zip(homes, storage, strict=True):
+        if config.engine == "mongodb":
+            async with open_storage(storage_settings(home, config)) as other:
+                await other.initialise(genesis.hash, genesis.head(), genesis.accounts())
+                await copy_store(store, other)
+    await store.close()
+    for home, config, address in zip(homes, storage, keys, strict=True):
         # As if each had signed what its key has: a history without it is doubtful, and there is nobody to wait it out.
         with SigningGuard.open(home.signing_history(address), chain_id=CHAIN_ID, validator=address) as guard:
             guard.raise_floor(batches)
         if home is not first:
-            shutil.copy(first.ledger, home.ledger)
+            if config.engine == "sqlite":
+                shutil.copy(first.ledger, home.ledger)
             shutil.copytree(first.snapshots, home.snapshots)
     return GrownNetwork(root, genesis, batches, batches * proofs_per_batch)
 
