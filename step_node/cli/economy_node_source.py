@@ -13,8 +13,10 @@ from urllib.parse import quote, urlsplit
 import rfc8785
 import trio
 
+from mesh import LEVEL_MAX, LEVEL_MIN
 from p2p.addresses import parse_peer_address
 from step_node.amounts import step_text
+from step_node.api.models.trending import TrendingTriangle
 from step_node.chain.genesis import Genesis, load_genesis, parse_genesis
 from step_node.cli.economy_sources import IN_MEMORY_RECORDS_MAX, Wishes, scratch_store
 from step_node.cli.error_lines import CommandError
@@ -22,7 +24,16 @@ from step_node.cli.http_calls import get_bytes, get_json
 from step_node.clock import SystemClock
 from step_node.economy.fairness.fold import heights_of
 from step_node.economy.fairness.report import report_hash
-from step_node.economy.verifying.claims import Claim, Difference, FairnessClaim, LevelCountsClaim, RootClaim
+from step_node.economy.trends import TRENDING_MAX
+from step_node.economy.verifying.claims import (
+    NAMED_MAX,
+    Claim,
+    Difference,
+    FairnessClaim,
+    LevelCountsClaim,
+    RootClaim,
+    json_differences,
+)
 from step_node.economy.verifying.replay import Replay
 from step_node.economy.verifying.verdict import Verdict, verify
 from step_node.ledger.level_counts import CountsByLevel, LevelCounts
@@ -93,6 +104,27 @@ class ToldFairnessClaim:
         return found
 
 
+@dataclass(frozen=True, slots=True)
+class ToldTrendingClaim:
+    """What trends at a level, as `GET /trending` tells it; its scores have the signals of plausibility in them."""
+
+    height: int
+    level: int
+    answer: dict[str, object]
+    subject: str = "trending levels"
+
+    async def compare(self, replay: Replay) -> Sequence[Difference] | None:
+        """See `Claim`."""
+        if self.answer.get("isComplete") is not True or not replay.derived.window.is_complete:
+            return None  # A node that lacks a part of the window says so, and is not held to it.
+        made = await replay.derived.trending(self.level, TRENDING_MAX)
+        ours = [TrendingTriangle.of(region).model_dump(mode="json", by_alias=True) for region in made]
+        return [
+            Difference(self.height, f"trending at level {self.level}{path}", said, mine)
+            for path, said, mine in json_differences(self.answer.get("triangles"), ours)
+        ][:NAMED_MAX]
+
+
 def _shown(place: object) -> str | None:
     return None if place is None else json.dumps(place)
 
@@ -115,6 +147,7 @@ async def verify_node(url: str | None, peers: Sequence[str], wishes: Wishes) -> 
         get = partial(get_json, url)
         status, claims = await trio.to_thread.run_sync(_said, get, genesis)
         addresses = addresses or _addresses(status, url)
+        claims += await trio.to_thread.run_sync(_trending_told, get)
         there = max(claim.height for claim in claims)
         claims += await trio.to_thread.run_sync(_fairness_told, get, genesis.parameters.epoch_batches, there)
         height = there if height is None else height
@@ -170,6 +203,18 @@ def _said(get: Get, genesis: Genesis) -> tuple[dict[str, object], list[Claim]]:
         RootClaim(_height(status), _hash(status, "batchHash"), _hash(status, "stateRoot"), "GET /status", "statuses")
     )
     return status, claims
+
+
+def _trending_told(get: Get) -> list[Claim]:
+    """What trends at each level, each as of the height that its answer names; nothing of what is switched off.
+
+    Blocks."""
+    claims: list[Claim] = []
+    for level in range(LEVEL_MIN, LEVEL_MAX + 1):
+        answer = get(f"/trending?level={level}&limit={TRENDING_MAX}")
+        if isinstance(answer.get("triangles"), list) and _height(answer) > 0:
+            claims.append(ToldTrendingClaim(_height(answer), level, answer))
+    return claims
 
 
 def _fairness_told(get: Get, epoch_batches: int, last: int) -> list[Claim]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from step_node.cli.output import print_json
+from step_node.cli.output import plain, print_json
 from step_node.cli.progress_lines import ProgressLines
+
+LINE_CHARACTERS_MAX: Final = 500
 
 if TYPE_CHECKING:
     from step_node.economy.verifying.verdict import Verdict
@@ -85,6 +87,12 @@ def verify(
         raise typer.Exit(1)
 
 
+def _line(what: str, found: object) -> str:
+    """Of what somebody else's node says, no more than fits, and nothing that a terminal might obey."""
+    text = plain(found)
+    return f"{what}: {text[:LINE_CHARACTERS_MAX]}{'…' if len(text) > LINE_CHARACTERS_MAX else ''}"
+
+
 def _tell(verdict: Verdict, name: str, *, as_json: bool) -> None:
     from step_node.amounts import step_text
     from step_node.ledger.commitment import state_root
@@ -115,9 +123,9 @@ def _tell(verdict: Verdict, name: str, *, as_json: bool) -> None:
         )
         return
     for difference in verdict.differences:
-        typer.echo(f"differs: {difference}", err=True)
+        typer.echo(_line("differs", difference), err=True)
     if verdict.rejected is not None:
-        typer.echo(f"rejected: {verdict.rejected}", err=True)
+        typer.echo(_line("rejected", verdict.rejected), err=True)
     if not verdict.holds:
         wrong = len(verdict.differences) + (verdict.rejected is not None)
         typer.echo(f"{name} DOES NOT HOLD: {wrong} named above; executed from {verdict.first} to {chain.height}")

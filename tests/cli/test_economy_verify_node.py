@@ -17,6 +17,7 @@ from p2p.libp2p_network import open_libp2p_network
 from p2p.libp2p_settings import Libp2pSettings
 from p2p.network import Network
 from step_node.amounts import step_text
+from step_node.api.models.trending import TrendingTriangle
 from step_node.chain.chain import Chain
 from step_node.cli import economy_node_source
 from step_node.cli.economy_node_source import verify_node
@@ -24,7 +25,9 @@ from step_node.cli.economy_sources import Wishes
 from step_node.cli.error_lines import CommandError
 from step_node.cli.progress_lines import ProgressLines
 from step_node.economy.fairness.reporter import FairnessReporter
+from step_node.economy.observatory import Observatory
 from step_node.economy.side_file import EconomyFile
+from step_node.economy.trends import Trends
 from step_node.ledger.commitment import state_root
 from step_node.network import chain_reader
 from step_node.network.chain_reader import PeerOutOfReach
@@ -63,7 +66,8 @@ async def served(home: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[t
         answers = await truth(chain, node.network)
 
         def get_json(_url: str, path: str) -> dict[str, object]:
-            return dict(answers.get(path.partition("?")[0], {"ok": False, "code": "NOT_FOUND"}))
+            refusal = {"ok": False, "code": "NOT_FOUND"}
+            return dict(answers.get(path, answers.get(path.partition("?")[0], refusal)))
 
         monkeypatch.setattr(economy_node_source, "get_json", get_json)
         monkeypatch.setattr(economy_node_source, "get_bytes", lambda *_, **__: GENESIS.canonical_json())
@@ -74,6 +78,7 @@ async def truth(chain: Chain, network: Network) -> dict[str, Any]:
     head = chain.head
     reports, counts = await reports_of(chain), await chain.storage.level_counts()
     return {
+        **await trending_of(chain),
         "/fairness": {"epochs": [{"epoch": epoch} for epoch in reversed(reports)], "nextCursor": None},
         **{f"/fairness/{epoch}": answer for epoch, answer in reports.items()},
         "/mesh/stats": {
@@ -119,6 +124,30 @@ async def reports_of(chain: Chain) -> dict[int, dict[str, Any]]:
     return answers
 
 
+async def trending_of(chain: Chain) -> dict[str, Any]:
+    """What a node says of two levels; the others are as if they were not answered."""
+    file = EconomyFile.open(None, GENESIS.hash)
+    observatory = Observatory(storage=chain.storage, file=file, height=lambda: chain.head.chain.height)
+    trends = Trends(observatory)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(observatory.run)
+        nursery.start_soon(trends.run)
+        with trio.fail_after(TEST_TIMEOUT_SECONDS):
+            while (at := trends.now()) is None or not at.is_complete or at.height < HEIGHT:
+                await trio.sleep(0.01)
+        told = {level: await trends.top(at, level, None) for level in (2, 10)}
+        nursery.cancel_scope.cancel()
+    file.close()
+    return {
+        f"/trending?level={level}&limit=100": {
+            "height": at.height,
+            "isComplete": level == 10,
+            "triangles": [TrendingTriangle.of(one).model_dump(mode="json", by_alias=True) for one in regions],
+        }
+        for level, regions in told.items()
+    }
+
+
 def wishes(*, first: int = 1, last: int | None = None, genesis: Path | None = None) -> Wishes:
     return Wishes(first, last, genesis, False, None, ProgressLines(quiet=True))
 
@@ -128,7 +157,14 @@ async def test_an_honest_node_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         verdict = await verify_node(URL, [], wishes())
         assert verdict.holds
         assert (verdict.head.chain.height, verdict.proofs) == (HEIGHT, HEIGHT)
-        assert verdict.compared == {"fairness reports": 2, "leaderboards": 1, "counts by level": 1, "statuses": 1}
+        assert verdict.compared == {
+            "fairness reports": 2,
+            "leaderboards": 1,
+            "counts by level": 1,
+            "statuses": 1,
+            "trending levels": 1,
+        }
+        assert verdict.not_compared == {"trending levels": 1}
         # A peer alone, with a genesis of one's own.
         genesis = tmp_path / "genesis.json"
         genesis.write_bytes(GENESIS.canonical_json())
@@ -143,13 +179,18 @@ async def test_each_lie_of_the_api_is_named(tmp_path: Path, monkeypatch: pytest.
         answers["/leaderboard"]["accounts"][2]["balance"] = "5.000000"
         answers["/mesh/stats"]["result"]["levels"][0]["clicks"] += 1
         answers["/fairness/1"]["report"]["accounts"] += 1
+        trending = answers["/trending?level=10&limit=100"]["triangles"]
+        trending[4]["parts"]["clicks"] += 1
+        trending.pop()
         verdict = await verify_node(URL, [], wishes())
-        assert [one.what for one in verdict.differences] == [
+        assert sorted(one.what for one in verdict.differences) == [
+            "clicks at level 10",
             "fairness of epoch 1.accounts",
             "hash of the fairness report of epoch 1",
             "place 3 of the leaderboard",
-            "clicks at level 10",
             "state root of GET /status",
+            "trending at level 10: how many",
+            "trending at level 10[4].parts.clicks",
         ]
 
 

@@ -276,8 +276,10 @@ def json_differences(said: object, made: object, path: str = "") -> Iterator[tup
     if isinstance(said, dict) and isinstance(made, dict):
         for key in sorted({*said, *made}):
             yield from json_differences(said.get(key), made.get(key), f"{path}.{key}")
-    elif isinstance(said, list) and isinstance(made, list) and len(said) == len(made):
-        for index, (theirs, ours) in enumerate(zip(said, made, strict=True)):
+    elif isinstance(said, list) and isinstance(made, list):
+        for index, (theirs, ours) in enumerate(zip(said, made, strict=False)):
             yield from json_differences(theirs, ours, f"{path}[{index}]")
+        if len(said) != len(made):
+            yield f"{path}: how many", str(len(said)), str(len(made))
     elif said != made:
         yield path, json.dumps(said), json.dumps(made)

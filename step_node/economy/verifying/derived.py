@@ -6,12 +6,15 @@ the window says itself from which height on it has looked at all.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from step_node.chain.judging import JudgedBatch
-from step_node.economy.columns import ProofColumns
+from step_node.economy.columns import ProofColumns, period_of
 from step_node.economy.fairness.fold import EpochFold, Sums, TooManyAccounts, summed
 from step_node.economy.fairness.point import BatchStep, ChainPoint
+from step_node.economy.plausibility import account_signals
+from step_node.economy.trending import TrendingBase, TrendingRegion, top_regions
 from step_node.economy.window import ProofWindow
 from step_node.ledger.state import StateHead
 from step_node.offload import run_blocking
@@ -65,6 +68,13 @@ class Derived:
         if header.height % self._epoch_batches == 0:
             self._begin_epoch(ChainPoint.of(judged.transition.changes.head))
 
+    async def trending(self, level: int, limit: int) -> list[TrendingRegion]:
+        """The regions of `level` that trend at the last height, by all rows at once and without any that is kept."""
+        window = self.window
+        before = window.parts(window.first, window.period_first)
+        present = window.parts(window.period_first, window.end)
+        return await run_blocking(_trending, before, present, period_of(window.batch_time_ms), level, limit)
+
     async def _sum_up(self, fold: EpochFold) -> None:
         payments = fold.take_payments()
         if self._is_too_large:
@@ -73,3 +83,13 @@ class Derived:
             self._sums = await run_blocking(summed, payments, self._sums)
         except TooManyAccounts:
             self._is_too_large = True
+
+
+def _trending(
+    before: Sequence[ProofColumns], present: Sequence[ProofColumns], period: int, level: int, limit: int
+) -> list[TrendingRegion]:
+    held = ProofColumns.joined(before)
+    signals = account_signals(held)
+    rows = ProofColumns.joined([held, *present])
+    base = TrendingBase.of(rows, period, signals.keys, signals.implausibility_bps)
+    return top_regions(base, ProofColumns.empty(), level, limit)

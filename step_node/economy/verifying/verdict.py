@@ -35,7 +35,7 @@ class Verdict:
     compared: dict[str, int] = field(default_factory=dict)
     """How many claims of each subject were held against the replay."""
     not_compared: dict[str, int] = field(default_factory=dict)
-    """How many the replay has begun too late for."""
+    """How many the replay has begun too late for, or ended too soon."""
     rejected: BatchRejected | None = None
     """The batch at which the replay had to end."""
 
@@ -96,6 +96,9 @@ async def verify(
                     raise BatchRejected(replay.head.chain.height + 1, "is missing: nobody gave it")
     except BatchRejected as error:
         verdict.rejected = error
+    for claims_left in due.values():
+        for claim in claims_left:
+            verdict.not_compared[claim.subject] = verdict.not_compared.get(claim.subject, 0) + 1
     verdict.head, verdict.proofs = replay.head, replay.proofs
     verdict.differences += await closed_form_differences(replay)
     chain = replay.head.chain
