@@ -53,9 +53,10 @@ export function GlobeCanvas({ camera, onStage, settled, tapped, mapped, buttons,
   );
 }
 
-export function GlobeButton({ label, path, onPress }: { label: string; path: string; onPress: () => void }) {
+/** `isPressed`: for one that switches something on and off. */
+export function GlobeButton({ label, path, onPress, isPressed }: { label: string; path: string; onPress: () => void; isPressed?: boolean }) {
   return (
-    <button type="button" aria-label={label} title={label} onClick={onPress}>
+    <button type="button" aria-label={label} title={label} aria-pressed={isPressed} onClick={onPress}>
       <svg viewBox="0 0 16 16" width="20" height="20" aria-hidden="true" fill="none" stroke="currentColor" stroke-width="1.5" stroke-linecap="round">
         <path d={path} />
       </svg>

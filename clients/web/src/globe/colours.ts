@@ -1,6 +1,6 @@
 // The theme's colours as the canvas can use them: a canvas knows nothing of variables.
 
-const NAMES = ["sea", "land", "wood", "road", "building", "border", "mesh", "accent", "ink", "quiet", "good", "warn", "raised"] as const;
+const NAMES = ["sea", "land", "wood", "road", "building", "border", "mesh", "accent", "ink", "quiet", "good", "warn", "raised", "heat"] as const;
 
 export type Colours = Readonly<Record<(typeof NAMES)[number], string>>;
 

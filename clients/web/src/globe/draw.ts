@@ -28,6 +28,10 @@ export function* drawGlobe(context: CanvasRenderingContext2D, scene: Scene, colo
   yield* drawGround(pen, scene, colours);
   scene.ground?.(context, projection, colours);
   yield* drawMesh(pen, colours);
+  for (const { corners, share } of scene.trending) {
+    drawTrending(pen, corners, share, colours);
+    yield;
+  }
   for (const triangle of scene.triangles) {
     drawStanding(pen, triangle, scene.clicksMax, colours);
     yield;
@@ -197,6 +201,29 @@ function drawStanding(pen: Pen, { corners, clicks, mayMine }: Standing, clicksMa
   context.beginPath();
   pen.outline(corners);
   context.stroke();
+  context.globalAlpha = 1;
+}
+
+/** A large one as it lies; one that is too small to be seen as a spot. */
+function drawTrending(pen: Pen, corners: Corners, share: number, colours: Colours): void {
+  const { context, projection } = pen;
+  const at = middle(...corners);
+  if (!projection.mayShow(at, span(corners))) return;
+  context.fillStyle = colours.heat;
+  context.strokeStyle = colours.heat;
+  context.globalAlpha = 0.2 + 0.55 * share;
+  context.beginPath();
+  if (span(corners) * projection.radius > POINT_EDGE_PX_MAX) {
+    pen.area(corners);
+    context.fill();
+    context.globalAlpha = 0.9;
+    context.lineWidth = 1.25;
+    context.stroke();
+  } else {
+    const { x, y, depth } = projection.see(at);
+    if (depth > 0) context.arc(x, y, 3.5 + 4 * share, 0, FULL_TURN);
+    context.fill();
+  }
   context.globalAlpha = 1;
 }
 

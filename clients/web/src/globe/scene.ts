@@ -34,6 +34,8 @@ export interface Scene {
   clicksMax: number;
   chosen: Corners | null;
   lights: readonly Light[];
+  /** Where much happens, if that is wanted. */
+  trending: readonly { corners: Corners; share: number }[];
   /** Where the person is, and has proven. */
   here: Here | null;
   own: readonly Spot[];

@@ -45,7 +45,7 @@ export class Stage {
   readonly #told: Told;
   readonly #stop = new AbortController();
   readonly #still = matchMedia("(prefers-reduced-motion: reduce)");
-  #shown: Shown = { triangles: [], clicksMax: 1, chosen: null, here: null, own: [] };
+  #shown: Shown = { triangles: [], clicksMax: 1, chosen: null, trending: [], here: null, own: [] };
   #outlines = new Map<Detail, Outlines>();
   #baseMap: BaseMap | "asked" | null = null;
   #tiles = 0;
@@ -184,7 +184,7 @@ export class Stage {
   }
 
   /** What was drawn, for those who cannot look: tests, and tools that help. */
-  #tell({ camera, triangles, own, lights, outlines: drawn }: Scene, now: number): void {
+  #tell({ camera, triangles, own, trending, lights, outlines: drawn }: Scene, now: number): void {
     const data = this.#canvas.dataset;
     const lit = lights.filter((light) => flare(light, now, this.#still.matches) > 0);
     const said = {
@@ -193,6 +193,7 @@ export class Stage {
       zoom: camera.zoom.toFixed(2),
       triangles: String(triangles.length),
       own: String(own.length),
+      trending: String(trending.length),
       tiles: String(this.#tiles),
       lit: lit.map(({ triangleId }) => triangleId).join(" "),
       glowing: String(lights.length),

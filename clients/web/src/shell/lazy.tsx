@@ -4,7 +4,8 @@ import { useEffect, useState } from "preact/hooks";
 import { shell } from "../texts/shell.ts";
 import { say } from "./texts.ts";
 
-export function lazy<Props extends object>(load: () => Promise<{ default: ComponentType<Props> }>): ComponentType<Props> {
+/** What is an addition to a page (`isVital` is false) shows nothing until it is there, and where it cannot be had. */
+export function lazy<Props extends object>(load: () => Promise<{ default: ComponentType<Props> }>, { isVital = true } = {}): ComponentType<Props> {
   let ready: { Loaded: ComponentType<Props> } | undefined;
   return function Lazy(props: Props) {
     const [loaded, setLoaded] = useState(ready);
@@ -13,7 +14,8 @@ export function lazy<Props extends object>(load: () => Promise<{ default: Compon
       if (!loaded) load().then(({ default: Loaded }) => setLoaded((ready = { Loaded })), (error: unknown) => setFailed({ error }));
     }, []);
     // Offline, or a new version has other parts: the page's boundary says so.
-    if (failed) throw failed.error;
-    return loaded ? <loaded.Loaded {...props} /> : <p role="status">{say(shell.loading)}</p>;
+    if (failed && isVital) throw failed.error;
+    if (loaded) return <loaded.Loaded {...props} />;
+    return isVital ? <p role="status">{say(shell.loading)}</p> : null;
   };
 }

@@ -1,4 +1,4 @@
-// The styles of all pages but the first.
+// The styles of all pages but the first, and of what is shown on it later.
 let loaded: Promise<void> | undefined;
 
 /** Once they hold. Rejects with a TypeError, as for a part of the app that cannot be had; then they are asked for again. */
@@ -16,4 +16,9 @@ export function pageStyles(): Promise<void> {
     document.head.append(sheet);
   });
   return loaded;
+}
+
+/** For what is loaded with these styles: both at once. */
+export function withStyles<Module>(load: () => Promise<Module>): () => Promise<Module> {
+  return () => Promise.all([load(), pageStyles()]).then(([module]) => module);
 }

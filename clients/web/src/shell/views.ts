@@ -2,7 +2,7 @@
 import type { ComponentType } from "preact";
 import { shell } from "../texts/shell.ts";
 import type { Place } from "./router.ts";
-import { pageStyles } from "./styles.ts";
+import { withStyles } from "./styles.ts";
 import type { Text } from "./texts.ts";
 
 export type View = ComponentType<{ place: Place }>;
@@ -18,16 +18,14 @@ export interface Page {
 export const IN_THE_BAR = ["", "prove", "wallet", "explorer", "node"] as const;
 
 const globe = () => import("../views/globe/globe.tsx");
-/** The page holds the styles of the first screen alone. */
-const styled = (load: Page["load"]): Page["load"] => () => Promise.all([load(), pageStyles()]).then(([view]) => view);
-const explorer = styled(() => import("../views/explorer/explorer.tsx"));
+const explorer = withStyles(() => import("../views/explorer/explorer.tsx"));
 
 export const PAGES: Readonly<Record<string, Page>> = {
   "": { title: shell.globe, load: globe, isOnePlace: true },
   map: { title: shell.globe, load: globe, isOnePlace: true },
-  prove: { title: shell.prove, load: styled(() => import("../views/prove/prove.tsx")) },
-  wallet: { title: shell.wallet, load: styled(() => import("../views/wallet/wallet.tsx")) },
-  receipt: { title: shell.receipt, load: styled(() => import("../views/receipt/receipt.tsx")) },
+  prove: { title: shell.prove, load: withStyles(() => import("../views/prove/prove.tsx")) },
+  wallet: { title: shell.wallet, load: withStyles(() => import("../views/wallet/wallet.tsx")) },
+  receipt: { title: shell.receipt, load: withStyles(() => import("../views/receipt/receipt.tsx")) },
   explorer: { title: shell.explorer, load: explorer },
   batch: { title: shell.explorer, load: explorer },
   proof: { title: shell.explorer, load: explorer },
@@ -37,5 +35,6 @@ export const PAGES: Readonly<Record<string, Page>> = {
   validators: { title: shell.explorer, load: explorer },
   validator: { title: shell.explorer, load: explorer },
   search: { title: shell.explorer, load: explorer },
-  node: { title: shell.node, load: styled(() => import("../views/node/node.tsx")) },
+  fairness: { title: shell.explorer, load: explorer },
+  node: { title: shell.node, load: withStyles(() => import("../views/node/node.tsx")) },
 };

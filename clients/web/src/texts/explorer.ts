@@ -5,6 +5,7 @@ export const explorer = {
   search: { en: "Search", de: "Suchen" },
   copyLink: { en: "Copy link", de: "Link kopieren" },
   sections: { en: "Parts of the explorer", de: "Teile der Einsicht" },
+  fairness: { en: "Fairness", de: "Verteilung" },
   overview: { en: "Overview", de: "Übersicht" },
 
   // What there is

@@ -12,6 +12,7 @@ export const globe = {
   farther: { en: "Zoom out", de: "Weiter weg" },
   wholeEarth: { en: "Whole Earth", de: "Ganze Erde" },
   whereAmI: { en: "Where am I?", de: "Wo bin ich?" },
+  trending: { en: "Where much happens", de: "Wo viel geschieht" },
   looking: { en: "Looking for your position…", de: "Deine Position wird gesucht …" },
   foundYou: { en: "This is where you are, to within {metres} m.", de: "Hier bist du, auf {metres} m genau." },
   denied: {

@@ -3,6 +3,7 @@ import { useState } from "preact/hooks";
 import { explorer } from "../../texts/explorer.ts";
 import { useEvents } from "../../shell/feed.ts";
 import { Id } from "../../shell/ids.tsx";
+import { lazy } from "../../shell/lazy.tsx";
 import { HOME_NODE, useAnswer } from "../../shell/node.ts";
 import { link } from "../../shell/router.ts";
 import { say } from "../../shell/texts.ts";
@@ -13,6 +14,8 @@ import { deed } from "./batch.tsx";
 import { More } from "./more.tsx";
 import { useListing } from "./pages.ts";
 import { Answered, Card, degrees, Facts, Heading, Step } from "./parts.tsx";
+
+const Plausibility = lazy(() => import("../plausibility/plausibility.tsx"), { isVital: false });
 
 export function AccountPage({ address }: { address: string }) {
   const asked = useAnswer<Account>(`/account/${address}`);
@@ -41,6 +44,7 @@ export function AccountPage({ address }: { address: string }) {
           </Card>
         )}
       </Answered>
+      <Plausibility kind="accounts" id={address} />
       <Card title={say(explorer.transactions)}>
         <History address={address} round={round} />
         <p><a class="button" href={`${HOME_NODE}/account/${address}/proofs.csv?limit=10000`} download={`step-proofs-${address}.csv`}>{say(explorer.csv)}</a></p>

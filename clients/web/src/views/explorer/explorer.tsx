@@ -1,5 +1,6 @@
 // The explorer: what is final on the chain, each thing at an address of its own.
 import { explorer } from "../../texts/explorer.ts";
+import { lazy } from "../../shell/lazy.tsx";
 import { link, type Place } from "../../shell/router.ts";
 import { say } from "../../shell/texts.ts";
 import { AccountPage } from "./account.tsx";
@@ -14,6 +15,8 @@ import { TrianglePage } from "./triangle.tsx";
 import { ValidatorPage } from "./validator.tsx";
 import { ValidatorsPage } from "./validators.tsx";
 
+const Fairness = lazy(() => import("../fairness/fairness.tsx"));
+
 export default function Explorer({ place }: { place: Place }) {
   const text = place.query.get("for") ?? "";
   return (
@@ -23,6 +26,7 @@ export default function Explorer({ place }: { place: Place }) {
         <nav aria-label={say(explorer.sections)}>
           <a href={link("explorer")} aria-current={place.parts[0] === "explorer" ? "page" : undefined}>{say(explorer.overview)}</a>
           <a href={link("validators")} aria-current={place.parts[0] === "validators" ? "page" : undefined}>{say(explorer.validators)}</a>
+          <a href={link("fairness")} aria-current={place.parts[0] === "fairness" ? "page" : undefined}>{say(explorer.fairness)}</a>
         </nav>
       </div>
       <PageOf place={place} text={text} />
@@ -47,6 +51,8 @@ function PageOf({ place, text }: { place: Place; text: string }) {
       return isAddress(of) ? <AccountPage key={of} address={of.toLowerCase()} /> : <Malformed />;
     case "triangle":
       return of ? <TrianglePage key={of} text={of} /> : <Malformed />;
+    case "fairness":
+      return of === undefined ? <Fairness epoch={null} /> : isHeight(of) ? <Fairness epoch={Number(of)} /> : <Malformed />;
     case "validators":
       return <ValidatorsPage />;
     case "validator":

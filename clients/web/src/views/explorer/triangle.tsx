@@ -6,6 +6,7 @@ import { addressParts, lookingAt } from "../../globe/camera.ts";
 import { metres } from "../../shell/explained.ts";
 import { useEvents } from "../../shell/feed.ts";
 import { Id } from "../../shell/ids.tsx";
+import { lazy } from "../../shell/lazy.tsx";
 import { useAnswer } from "../../shell/node.ts";
 import { Notice } from "../../shell/notice.tsx";
 import { link } from "../../shell/router.ts";
@@ -18,6 +19,8 @@ import { More } from "./more.tsx";
 import { useListing } from "./pages.ts";
 import { Card, Facts, Heading, Malformed, Step } from "./parts.tsx";
 import { Picture } from "./picture.tsx";
+
+const Plausibility = lazy(() => import("../plausibility/plausibility.tsx"), { isVital: false });
 
 const SIDES_SEEN = 2.5;
 const PHONE = { width: 360, height: 360 };
@@ -68,6 +71,7 @@ function Known({ id }: { id: string }) {
       <Card title={say(explorer.children)}>
         <Descendants of={id} areThere={triangle?.state === "subdivided" || level < seeded} />
       </Card>
+      <Plausibility kind="triangles" id={id} />
       <Card title={say(explorer.proofsHere)}>
         {proofs.length > 0 && <ProofTable proofs={proofs} />}
         {proofs.length === 0 && !listing.isAsking && !listing.error && <p class="quiet">{say(explorer.nothingIn)}</p>}

@@ -3,7 +3,9 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { useEvents } from "../../shell/feed.ts";
 import { useAnswer } from "../../shell/node.ts";
+import { lazy } from "../../shell/lazy.tsx";
 import { link, type Place } from "../../shell/router.ts";
+import { withStyles } from "../../shell/styles.ts";
 import { say } from "../../shell/texts.ts";
 import { globe } from "../../texts/globe.ts";
 import { useAccount } from "../../wallet/accounts.ts";
@@ -21,7 +23,11 @@ import { HAPPENINGS, HappenedCard } from "./happened.tsx";
 import { NearbyCard } from "./nearby.tsx";
 import { NetworkCard } from "./network.tsx";
 import { sideM, TrianglePanel } from "./panel.tsx";
+import type { Region } from "../../globe/trends.ts";
 import { VotesCard } from "./votes.tsx";
+
+const TrendingCard = lazy(withStyles(() => import("./trending.tsx")));
+const Plausibility = lazy(withStyles(() => import("../plausibility/plausibility.tsx")), { isVital: false });
 
 const START_LAT = 25;
 const MINUTES_PER_DEGREE = 4;
@@ -48,6 +54,7 @@ export default function GlobeView({ place }: { place: Place }) {
   const [chosen, setChosen] = useState<Standing | null>(null);
   const [here, setHere] = useState<Whereabouts | { state: "looking" } | null>(null);
   const [isMapped, setIsMapped] = useState(false);
+  const [trending, setTrending] = useState<readonly Region[] | null>(null);
   const address = useRef(location.hash);
   const isUntouched = useRef(place.parts.length < 3 && spot === null);
 
@@ -74,10 +81,11 @@ export default function GlobeView({ place }: { place: Place }) {
       triangles: nearby.triangles,
       clicksMax: rules.SUBDIVISION_CLICKS,
       chosen: chosen?.corners ?? null,
+      trending: trending ?? [],
       here: here?.state === "found" ? here.here : null,
       own: own ?? [],
     });
-  }, [nearby.triangles, rules, chosen, here, own, view === null]);
+  }, [nearby.triangles, rules, chosen, trending, here, own, view === null]);
 
   // Somebody followed a link, or wrote an address: it is not the one that this page wrote itself.
   useEffect(() => {
@@ -140,7 +148,12 @@ export default function GlobeView({ place }: { place: Place }) {
             setSpot(corners ? spotOf(middle(...corners)) : tapped);
           }}
           mapped={() => setIsMapped(true)}
-          buttons={<GlobeButton label={say(globe.whereAmI)} path="M8 1v3M8 12v3M1 8h3M12 8h3M8 4.5a3.5 3.5 0 1 0 0 7 3.5 3.5 0 1 0 0-7" onPress={() => void findMe()} />}
+          buttons={
+            <>
+              <GlobeButton label={say(globe.whereAmI)} path="M8 1v3M8 12v3M1 8h3M12 8h3M8 4.5a3.5 3.5 0 1 0 0 7 3.5 3.5 0 1 0 0-7" onPress={() => void findMe()} />
+              <GlobeButton label={say(globe.trending)} path="M2 12l4-5 3 3 5-7M10 3h4v4" isPressed={trending !== null} onPress={() => setTrending(trending ? null : [])} />
+            </>
+          }
         >
           {view && <Scale camera={view.camera} />}
           {isMapped && <a class="globe-source" href={OPEN_STREET_MAP} rel="noreferrer">{say(globe.mapSource)}</a>}
@@ -163,6 +176,8 @@ export default function GlobeView({ place }: { place: Place }) {
             }}
           />
         )}
+        {spot && chosen && <Plausibility key={chosen.triangleId} kind="triangles" id={chosen.triangleId} />}
+        {trending && view && <TrendingCard {...view} spot={spot} onFound={(found) => setTrending((before) => before && found)} onShow={show} />}
         <NetworkCard />
         {query !== null && <NearbyCard triangles={nearby.triangles} isTruncated={nearby.isTruncated} hasAccount={account !== null} />}
         <HappenedCard onShow={show} />

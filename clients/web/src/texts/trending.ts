@@ -1,0 +1,23 @@
+export const trending = {
+  title: { en: "Where much happens", de: "Wo viel geschieht" },
+  none: { en: "Nothing has been proven here in the last two days.", de: "Hier wurde in den letzten zwei Tagen nichts bewiesen." },
+  how: {
+    en: "Triangles of level {level} by their score: proofs of the last {window}, of which each counts half after {halfLife}, less doubt, times the square root of how many accounts made them. Every node reckons the same.",
+    de: "Dreiecke der Stufe {level} nach ihrer Punktzahl: Beweise der letzten {window}, von denen jeder nach {halfLife} halb zählt, abzüglich Zweifel, mal der Wurzel aus der Zahl ihrer Konten. Jeder Knoten rechnet dasselbe.",
+  },
+  score: { en: "Score", de: "Punkte" },
+  scoreIs: { en: "score {score}", de: "{score} Punkte" },
+  why: { en: "Why", de: "Warum" },
+  here: { en: "around the place you tapped", de: "um die angetippte Stelle" },
+  proofs: { en: "Proofs", de: "Beweise" },
+  decayed: { en: "by their age", de: "nach ihrem Alter" },
+  doubt: { en: "less doubt", de: "abzüglich Zweifel" },
+  plausible: { en: "{share} %, leaves {left}", de: "{share} %, bleiben {left}" },
+  accounts: { en: "Accounts", de: "Konten" },
+  trusted: { en: "less doubt", de: "abzüglich Zweifel" },
+  breadth: { en: "their square root", de: "deren Wurzel" },
+  product: { en: "{plausible} × {breadth} = {score}", de: "{plausible} × {breadth} = {score}" },
+  onGlobe: { en: "Show {triangle} on the globe", de: "{triangle} auf dem Globus zeigen" },
+  incomplete: { en: "This node lacks proofs from before height {height}; the scores may be too low.", de: "Diesem Knoten fehlen Beweise von vor der Höhe {height}; die Punkte können zu niedrig sein." },
+  asOf: { en: "As of height {height}.", de: "Stand Höhe {height}." },
+} as const;

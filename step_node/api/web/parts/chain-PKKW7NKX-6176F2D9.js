@@ -1,1 +1,0 @@
-import{a}from"./chunk-WNQHOFR7-6176F2D9.js";import"./chunk-DVUHWWIU-6176F2D9.js";import"./first-6176F2D9.js";0;import"./first-6176F2D9.js";import"./first-6176F2D9.js";import"./first-6176F2D9.js";0;import"./chunk-S5YSURC2-6176F2D9.js";import"./chunk-4AQIHHTX-6176F2D9.js";import"./first-6176F2D9.js";import"./first-6176F2D9.js";0;export{a as pinnedGenesis};

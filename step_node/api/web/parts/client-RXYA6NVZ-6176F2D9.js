@@ -1,1 +1,0 @@
-import{a}from"./chunk-7T2FNAOV-6176F2D9.js";import"./chunk-C6UGRIAO-6176F2D9.js";import"./first-6176F2D9.js";import"./first-6176F2D9.js";import"./first-6176F2D9.js";import"./chunk-R6JXZWL6-6176F2D9.js";import"./chunk-S5YSURC2-6176F2D9.js";import"./chunk-4AQIHHTX-6176F2D9.js";import"./first-6176F2D9.js";import"./first-6176F2D9.js";0;export{a as StepClient};
