@@ -6,8 +6,8 @@ who voted for the batch before is in the batch's `last_commit`, what was sent in
 proofs. So each amount is known beforehand, and compared. Where one is another, the ledger's is taken from there on:
 one fault is one breach, and not a thousand.
 
-What finds a fault must not stop at it: nothing here raises, whatever the ledger has made up. Pure. It takes some 1.5 µs
-a proof.
+What finds a fault must not stop at it: nothing here raises, whatever the ledger has made up. Pure. It takes some 0.6
+µs a proof.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ and so a guardrail that has stopped looking is not taken for one that has nothin
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
@@ -24,13 +25,14 @@ from step_node.economy.guardrails.drifts import (
 from step_node.economy.guardrails.guardrail import OF_THE_LEDGER, Breach, Guardrail
 from step_node.economy.guardrails.schedule import (
     EARNINGS,
+    LEVEL_BITS,
     Band,
     Clicks,
     Paid,
     supply_band,
     supply_ustep_max,
 )
-from step_node.ledger.level_counts import CountsByLevel, add_counts, counts_of_receipts
+from step_node.ledger.level_counts import CountsByLevel
 from step_node.ledger.state import StateHead
 from step_node.parameters import USTEP_PER_STEP
 
@@ -105,8 +107,8 @@ class Guardrails:
         self._origin = origin
         self.limits = limits or Limits()
         self._head = head
-        self._counts: CountsByLevel = {}
-        add_counts(self._counts, counts)
+        self._touched = Counter({level: of_level.touched for level, of_level in counts.items()})
+        self._clicks = Counter({level: of_level.clicks for level, of_level in counts.items()})
         self._last_paid_ustep: int | None = None
         self._broken = dict(kept.broken) if kept is not None else {}
         self._outside_ustep = kept.outside_ustep if kept is not None else (0, 0)
@@ -146,7 +148,7 @@ class Guardrails:
         return supply_band(
             Paid(
                 self._origin.supply_ustep,
-                {level: Clicks(counts.touched, counts.clicks) for level, counts in self._counts.items()},
+                {level: Clicks(self._touched[level], clicks) for level, clicks in self._clicks.items()},
                 batches=chain.height,
                 last_paid_ustep=chain.paid_ustep if self._last_paid_ustep is None else self._last_paid_ustep,
                 reward_bps=self._head.parameters.validator_reward_bps,
@@ -167,7 +169,9 @@ class Guardrails:
             return ()
         checked = check_batch(before, judged, last_paid_ustep=self._last_paid_ustep)
         self._last_paid_ustep = checked.paid_ustep
-        add_counts(self._counts, counts_of_receipts(judged.transition.receipts))
+        receipts = judged.transition.receipts
+        self._clicks.update([receipt.triangle & LEVEL_BITS for receipt in receipts])
+        self._touched.update([receipt.triangle & LEVEL_BITS for receipt in receipts if receipt.clicks == 1])
         self.checked_height = header.height
         found = dict(checked.breaches)
         outside = self._outside_band()

@@ -14,6 +14,7 @@ import pytest
 from step_node.economy.guardrails.guardrail import OF_THE_LEDGER, Guardrail
 from step_node.ledger import apply, execution, rules
 from step_node.ledger.execution import LedgerExecution
+from step_node.ledger.level_counts import counts_of_triangles
 from step_node.ledger.records import ChainRecord
 from step_node.ledger.rewards import rounded_reward_ustep, validator_rewards_ustep
 from step_node.ledger.state_gates import clicks_max
@@ -258,7 +259,7 @@ def test_a_breach_is_told_once_and_stays_when_the_fault_is_gone(monkeypatch: pyt
 def test_a_supply_that_is_outside_its_band_is_found_by_who_has_not_seen_the_batch_that_did_it() -> None:
     """A node that was restarted, or has joined, knows the clicks that there are: they say what was minted."""
     world = _world()
-    counts = world.guardrails._counts
+    counts = counts_of_triangles(world.triangles.values())
     chain = replace(
         world.head.chain,
         minted_ustep=world.head.chain.minted_ustep + 100,
