@@ -23,7 +23,7 @@ at each row.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from math import isqrt
 from typing import Final
@@ -103,6 +103,10 @@ class _Sums:
     accounts: Integers
     trusted_bps: Integers
     """Of distinct accounts, each from 0 to 10,000."""
+
+    def chosen(self, places: npt.NDArray[np.intp]) -> _Sums:
+        """Those at these places."""
+        return _Sums(self.code[places], *(column[places] for column in self.columns()))
 
     def columns(self) -> tuple[Integers, ...]:
         return (self.clicks, self.weight, self.plausible, self.accounts, self.trusted_bps)
@@ -254,43 +258,63 @@ def top_regions(
     sums = base.sums(level, ranges)
     if len(since):
         sums = sums.merged_with(base.sums_since(since, level, ranges))
-    decayed = sums.weight * MILLI >> WEIGHT_BITS
-    plausible = sums.plausible // BPS * MILLI >> WEIGHT_BITS
-    plausible_accounts = sums.trusted_bps * MILLI // BPS
-    score = plausible * _root(plausible_accounts * MILLI) // MILLI
     found = list[TrendingRegion]()
     seen, wanted = 0, limit
-    end = len(score) if looks_max is None else min(looks_max, len(score))
+    end = len(sums.code) if looks_max is None else min(looks_max, len(sums.code))
     while len(found) < limit and seen < end:
-        best = _best(score, sums.code, wanted)
-        for place in best[seen:end]:
-            triangle = _triangle(int(sums.code[place]), level)
-            if touches is not None and not touches(triangle):
-                continue
-            found.append(
-                TrendingRegion(
-                    triangle,
-                    score=int(score[place]),
-                    clicks=int(sums.clicks[place]),
-                    decayed_milliclicks=int(decayed[place]),
-                    plausible_milliclicks=int(plausible[place]),
-                    accounts=int(sums.accounts[place]),
-                    plausible_milliaccounts=int(plausible_accounts[place]),
-                )
-            )
-            if len(found) == limit:
-                break
-        seen, wanted = len(best), 4 * wanted
+        best = _best(sums, wanted)
+        for region in best.regions(seen, min(wanted, end), level):
+            if touches is None or touches(region.triangle):
+                found.append(region)
+                if len(found) == limit:
+                    break
+        seen, wanted = wanted, 4 * wanted
     return found
 
 
-def _best(score: Integers, code: Keys, count: int) -> npt.NDArray[np.intp]:
-    """Where the highest scores are, best first, equal ones by code: `count`, and those that equal the last of them."""
-    places = np.arange(len(score))
-    if count < len(score):
-        least = np.partition(score, len(score) - count)[len(score) - count]
-        places = np.flatnonzero(score >= least)
-    return places[np.lexsort((code[places], -score[places]))]
+@dataclass(frozen=True, slots=True)
+class _Scored:
+    """Regions with their scores, best first, equal ones by code."""
+
+    sums: _Sums
+    plausible_milliclicks: Integers
+    plausible_milliaccounts: Integers
+    score: Integers
+
+    @classmethod
+    def of(cls, sums: _Sums) -> _Scored:
+        plausible = sums.plausible // BPS * MILLI >> WEIGHT_BITS
+        accounts = sums.trusted_bps * MILLI // BPS
+        score = plausible * _root(accounts * MILLI) // MILLI
+        order = np.lexsort((sums.code, -score))
+        return cls(sums.chosen(order), plausible[order], accounts[order], score[order])
+
+    def regions(self, start: int, end: int, level: int) -> Iterator[TrendingRegion]:
+        for place in range(start, min(end, len(self.score))):
+            yield TrendingRegion(
+                _triangle(int(self.sums.code[place]), level),
+                score=int(self.score[place]),
+                clicks=int(self.sums.clicks[place]),
+                decayed_milliclicks=int(self.sums.weight[place]) * MILLI >> WEIGHT_BITS,
+                plausible_milliclicks=int(self.plausible_milliclicks[place]),
+                accounts=int(self.sums.accounts[place]),
+                plausible_milliaccounts=int(self.plausible_milliaccounts[place]),
+            )
+
+
+def _best(sums: _Sums, count: int) -> _Scored:
+    """The `count` best regions, and behind them some others.
+
+    Of a million regions the exact scores of all would take longest of all. So they are first bounded by floats: no
+    rounding down, of the four there are, takes more from a factor than is taken from it here.
+    """
+    if count < len(sums.code):
+        clicks, breadth = sums.plausible / (BPS << WEIGHT_BITS), np.sqrt(sums.trusted_bps / BPS)
+        at_most = clicks * breadth
+        at_least = np.maximum(clicks - 0.0011, 0.0) * np.maximum(breadth - 0.033, 0.0) - 0.0011
+        least = np.partition(at_least, len(at_least) - count)[len(at_least) - count]
+        sums = sums.chosen(np.flatnonzero(at_most * (1 + 1e-9) >= least))
+    return _Scored.of(sums)
 
 
 def _root(numbers: Integers) -> Integers:

@@ -130,7 +130,7 @@ class Trends:
             # Others may have waited for the same.
             known = self._known(at, level, area)
             if known is None:
-                known = await run_blocking(_top, at, level, area)
+                known = await run_blocking(compute_top, at, level, area)
                 self._answers[_key(level, area)] = known
                 if len(self._answers) > ANSWERS_MAX:
                     self._answers.popitem(last=False)
@@ -172,6 +172,7 @@ class Trends:
             or view.window is not window
             or view.base.period != period_of(window.batch_time_ms)
             or view.first > window.first
+            or view.signals.is_complete != window.is_complete
             or window.end - view.end >= TOLD_ROWS
         )
 
@@ -223,7 +224,8 @@ def _computed(
     return TrendingBase.of(rows, period, signals.keys, signals.implausibility_bps), signals
 
 
-def _top(at: TrendsAt, level: int, area: Area | None) -> list[TrendingRegion]:
+def compute_top(at: TrendsAt, level: int, area: Area | None) -> list[TrendingRegion]:
+    """See `Trends.top`. On a thread: it takes up to a tenth of a second where a million rows are held."""
     since = ProofColumns.joined(at.since)
     if area is None:
         return top_regions(at.base, since, level, TRENDING_MAX)

@@ -153,6 +153,35 @@ def test_of_some_areas_it_is_the_best_regions_in_them_and_of_these_those_that_ar
     assert found == inside[:limit]
 
 
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 2**32), accounts=st.sampled_from([1, 3, 50]), limit=st.sampled_from([1, 10, 200]))
+def test_the_best_of_many_are_the_best_however_near_to_one_another_they_are(
+    seed: int, accounts: int, limit: int
+) -> None:
+    rng = random.Random(seed)
+    clicks = [
+        Click(TriangleId(3, 6, rng.randrange(1_000)), rng.randrange(accounts), rng.choice([0, 1, 200]))
+        for _ in range(2_000)
+    ]
+    signals = {account: rng.choice([0, 9_990, 9_999, 10_000]) for account in range(accounts)}
+    known = {account: signals[account] for account in {click.account for click in clicks}}
+    expected = plainly(clicks, 6, known)
+    assert top(clicks, 6, signals=known, limit=limit) == expected[:limit]
+    few = [one for one in expected if one.triangle.path % 7 == 0]
+    found = top(clicks, 6, signals=known, limit=limit, touches=lambda triangle: triangle.path % 7 == 0)
+    assert found == few[:limit]
+
+
+def test_what_is_behind_the_best_is_looked_for_again_where_the_best_is_not_wanted() -> None:
+    best, nothing, little = (TriangleId(face, 6, 0) for face in range(3))
+    clicks = [Click(best, 1)] * 1_000 + [Click(nothing, 2)] * 3_000 + [Click(little, 3, 288)]
+    # Nine ten thousandths of an account are rounded down to none.
+    signals = {1: 9_980, 2: 9_991}
+    assert [(one.triangle, one.score) for one in plainly(clicks, 6, signals)][1:] == [(little, 3), (nothing, 0)]
+    (found,) = top(clicks, 6, signals=signals, limit=1, touches=lambda triangle: triangle != best)
+    assert found.triangle == little
+
+
 def test_no_more_regions_are_looked_at_than_are_allowed_and_these_are_the_best() -> None:
     clicks = [Click(TriangleId(face, 10, 0), account) for face in range(8) for account in range(face + 1)]
     asked = list[int]()

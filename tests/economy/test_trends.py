@@ -18,6 +18,8 @@ from step_node.economy.side_file import EconomyFile
 from step_node.economy.trending import TrendingBase, TrendingRegion, top_regions
 from step_node.economy.trends import COVER_MAX, TRENDING_MAX, Area, Trends, TrendsAt, cover
 from step_node.economy.window import ProofWindow
+from step_node.network.backfill import EarlierBatch
+from step_node.storage.interface import Prunable
 from tests.economy.test_observatory import GENESIS, GrowingChain, until
 
 
@@ -98,6 +100,20 @@ async def test_many_rows_of_one_period_are_sorted_again_before_it_is_over(monkey
         await until(lambda: not at_of(trends).since)
         assert len(at_of(trends).base.triangle) == len(observatory.window)
         assert await trends.top(at_of(trends), 10, None) == expected(chain, chain.height, 10)
+
+
+async def test_a_window_that_becomes_complete_by_a_batch_without_proofs_is_said_to_be() -> None:
+    chain = await GrowingChain.begun(2)
+    while await chain.storage.prune(Prunable.BATCHES, below=2):
+        pass
+    async with following(chain) as (observatory, trends):
+        await until(lambda: observatory.wanted() is not None and trends.now() is not None)
+        assert (at_of(trends).is_complete, at_of(trends).complete_from_height) == (False, 2)
+        first = chain.batches[0].header
+        await observatory.take_earlier(
+            [EarlierBatch(1, first.timestamp_ms, first.previous_batch_hash, ProofColumns.empty())]
+        )
+        await until(lambda: at_of(trends).is_complete)
 
 
 async def test_an_area_has_the_regions_that_touch_it_and_no_others() -> None:

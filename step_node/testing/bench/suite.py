@@ -11,6 +11,7 @@ import trio
 
 from step_node.durable.atomic_file import write_atomically
 from step_node.testing.bench import (
+    economy_rows,
     growth,
     idle,
     ledger_rows,
@@ -33,6 +34,7 @@ PLANS: Final[tuple[RowPlan, ...]] = (
     *recovery.PLANS,
     *mesh_rows.PLANS,
     *ledger_rows.PLANS,
+    *economy_rows.PLANS,
     *growth.PLANS,
     *idle.PLANS,
     *networks.PLANS,
