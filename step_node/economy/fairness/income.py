@@ -1,7 +1,8 @@
 """What the accounts of an epoch were paid for their proofs: a row for each payment, and their sums by account.
 
 The rows of a full batch take 0.04 MB, and those of an epoch are summed by account whenever there are `ROWS_MAX` of
-them. So what an epoch takes of memory grows with its accounts, of which there may be `ACCOUNTS_MAX`.
+them. So what an epoch takes of memory grows with its accounts, of which there may be `ACCOUNTS_MAX`: a million payments
+take 46 MB, and 210 MB for the seconds in which a million accounts are summed.
 """
 
 from __future__ import annotations
