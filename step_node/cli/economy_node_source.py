@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -12,16 +13,19 @@ from urllib.parse import quote, urlsplit
 
 import rfc8785
 import trio
+from pydantic.alias_generators import to_camel
 
 from mesh import LEVEL_MAX, LEVEL_MIN
 from p2p.addresses import parse_peer_address
 from step_node.amounts import step_text
+from step_node.api.models.schema import ADDRESS_PATTERN
 from step_node.api.models.trending import TrendingTriangle
 from step_node.chain.genesis import Genesis, load_genesis, parse_genesis
 from step_node.cli.economy_sources import IN_MEMORY_RECORDS_MAX, Wishes, scratch_store
 from step_node.cli.error_lines import CommandError
 from step_node.cli.http_calls import get_bytes, get_json
 from step_node.clock import SystemClock
+from step_node.economy.columns import PERIOD_MS, period_of
 from step_node.economy.fairness.fold import heights_of
 from step_node.economy.fairness.report import report_hash
 from step_node.economy.trends import TRENDING_MAX
@@ -38,9 +42,12 @@ from step_node.economy.verifying.replay import Replay
 from step_node.economy.verifying.verdict import Verdict, verify
 from step_node.ledger.level_counts import CountsByLevel, LevelCounts
 from step_node.network.chain_reader import connected_reader, read_batches
+from step_node.proofs.timestamps import format_timestamp
 from step_node.snapshot.initial_state import initialise_store
 
 LEADERBOARD_MAX: Final = 100
+PLAUSIBILITY_ASKED: Final = 20
+"""Accounts whose plausibility is asked for."""
 FAIRNESS_PAGE: Final = 100
 FAIRNESS_REPORTS_MAX: Final = 100_000
 """Reports of one node that are asked for: whatever answers is believed nothing."""
@@ -125,6 +132,43 @@ class ToldTrendingClaim:
         ][:NAMED_MAX]
 
 
+@dataclass(frozen=True, slots=True)
+class ToldPlausibilityClaim:
+    """What `GET /plausibility/accounts/{address}` tells of an account, by the period that the answer names."""
+
+    height: int
+    account: str
+    answer: dict[str, object]
+    subject: str = "plausible accounts"
+
+    async def compare(self, replay: Replay) -> Sequence[Difference] | None:
+        """See `Claim`."""
+        window = replay.derived.window
+        begins = format_timestamp(period_of(window.batch_time_ms) * PERIOD_MS)
+        is_comparable = self.answer.get("isComplete") is True and self.answer.get("periodBeginsAt") == begins
+        if not is_comparable or not window.is_complete:
+            return None
+        score = (await replay.derived.signals()).account(bytes.fromhex(self.account[2:]))
+        ours: dict[str, object] = {
+            "proofs": score.proofs,
+            "implausibilityBps": score.implausibility_bps,
+            "reasons": [
+                {
+                    "signal": reason.signal,
+                    "strengthBps": reason.strength_bps,
+                    "weightBps": reason.weight_bps,
+                    "figures": {to_camel(name): figure for name, figure in reason.figures.items()},
+                }
+                for reason in score.reasons
+            ],
+        }
+        said = {name: self.answer.get(name) for name in ours}
+        return [
+            Difference(self.height, f"plausibility of {self.account}{path}", theirs, mine)
+            for path, theirs, mine in json_differences(said, ours)
+        ][:NAMED_MAX]
+
+
 def _shown(place: object) -> str | None:
     return None if place is None else json.dumps(place)
 
@@ -198,6 +242,7 @@ def _said(get: Get, genesis: Genesis) -> tuple[dict[str, object], list[Claim]]:
             accounts = leaderboard.get("accounts")
             claims.append(LeaderboardClaim(_height(status), accounts if isinstance(accounts, list) else []))
             claims.append(LevelCountsClaim(_height(status), _counts(stats)))
+            claims += _plausibility_told(get, _height(status), accounts)
             break
     claims.append(
         RootClaim(_height(status), _hash(status, "batchHash"), _hash(status, "stateRoot"), "GET /status", "statuses")
@@ -214,6 +259,18 @@ def _trending_told(get: Get) -> list[Claim]:
         answer = get(f"/trending?level={level}&limit={TRENDING_MAX}")
         if isinstance(answer.get("triangles"), list) and _height(answer) > 0:
             claims.append(ToldTrendingClaim(_height(answer), level, answer))
+    return claims
+
+
+def _plausibility_told(get: Get, height: int, accounts: object) -> list[Claim]:
+    """What the signals say of the first accounts of the leaderboard, if nothing is switched off. Blocks."""
+    claims: list[Claim] = []
+    for one in accounts[:PLAUSIBILITY_ASKED] if isinstance(accounts, list) else ():
+        account = one.get("account") if isinstance(one, dict) else None
+        if isinstance(account, str) and re.fullmatch(ADDRESS_PATTERN, account):
+            answer = get(f"/plausibility/accounts/{account}")
+            if isinstance(answer.get("reasons"), list):
+                claims.append(ToldPlausibilityClaim(height, account, answer))
     return claims
 
 

@@ -31,6 +31,7 @@ from step_node.economy.trends import Trends
 from step_node.ledger.commitment import state_root
 from step_node.network import chain_reader
 from step_node.network.chain_reader import PeerOutOfReach
+from step_node.proofs.timestamps import format_timestamp
 from step_node.storage.interface import Prunable
 from tests.network.nodes import TEST_TIMEOUT_SECONDS, syncing_node
 from tests.snapshot.snapshots import grow
@@ -136,15 +137,28 @@ async def trending_of(chain: Chain) -> dict[str, Any]:
             while (at := trends.now()) is None or not at.is_complete or at.height < HEIGHT:
                 await trio.sleep(0.01)
         told = {level: await trends.top(at, level, None) for level in (2, 10)}
+        signals = trends.signals
         nursery.cancel_scope.cancel()
     file.close()
+    assert signals is not None
+    richest = f"0x{(await chain.storage.leaderboard(limit=1))[0].address.hex()}"
     return {
-        f"/trending?level={level}&limit=100": {
-            "height": at.height,
-            "isComplete": level == 10,
-            "triangles": [TrendingTriangle.of(one).model_dump(mode="json", by_alias=True) for one in regions],
-        }
-        for level, regions in told.items()
+        # The whole chain is within one period, at whose beginning there was nothing yet.
+        f"/plausibility/accounts/{richest}": {
+            "periodBeginsAt": format_timestamp(signals.begins_ms),
+            "isComplete": True,
+            "proofs": 0,
+            "implausibilityBps": 0,
+            "reasons": [],
+        },
+        **{
+            f"/trending?level={level}&limit=100": {
+                "height": at.height,
+                "isComplete": level == 10,
+                "triangles": [TrendingTriangle.of(one).model_dump(mode="json", by_alias=True) for one in regions],
+            }
+            for level, regions in told.items()
+        },
     }
 
 
@@ -160,6 +174,7 @@ async def test_an_honest_node_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         assert verdict.compared == {
             "fairness reports": 2,
             "leaderboards": 1,
+            "plausible accounts": 1,
             "counts by level": 1,
             "statuses": 1,
             "trending levels": 1,
@@ -182,12 +197,15 @@ async def test_each_lie_of_the_api_is_named(tmp_path: Path, monkeypatch: pytest.
         trending = answers["/trending?level=10&limit=100"]["triangles"]
         trending[4]["parts"]["clicks"] += 1
         trending.pop()
+        (plausibility,) = (path for path in answers if path.startswith("/plausibility"))
+        answers[plausibility]["implausibilityBps"] = 9_999
         verdict = await verify_node(URL, [], wishes())
         assert sorted(one.what for one in verdict.differences) == [
             "clicks at level 10",
             "fairness of epoch 1.accounts",
             "hash of the fairness report of epoch 1",
             "place 3 of the leaderboard",
+            f"plausibility of {plausibility.rpartition('/')[2]}.implausibilityBps",
             "state root of GET /status",
             "trending at level 10: how many",
             "trending at level 10[4].parts.clicks",

@@ -23,7 +23,7 @@ from step_node.testing.devnet.node_client import Final, NodeClient, Unavailable
 from step_node.testing.devnet.node_process import NodeProcess
 from tests.support.grown_network import GrownNetwork, grow_network
 from tests.support.mongod import mongodb_uri, new_database_name
-from tests.support.proofs import private_key
+from tests.support.proofs import address, private_key
 
 __all__ = ["mongodb_uri"]
 
@@ -58,7 +58,10 @@ async def finalise_one(client: NodeClient, name: str, lat: float) -> None:
 
 def pages() -> list[str]:
     """What is compared, byte by byte."""
+    accounts = [f"0x{address(name).hex()}" for name in ("walker-150", "walker-10", "live-0", "nobody")]
     return [
+        *(f"/plausibility/accounts/{one}" for one in accounts),
+        f"/plausibility/triangles/{locate(47.0, 8.5, 3).text}",
         *(f"/trending?level={level}&limit=100" for level in (1, 4, 8, 10)),
         "/trending?bbox=5,40,12,50&limit=20",
         *(f"/fairness/{epoch}" for epoch in range(1, BATCHES // EPOCH_BATCHES + 1)),

@@ -13,7 +13,7 @@ from step_node.chain.judging import JudgedBatch
 from step_node.economy.columns import ProofColumns, period_of
 from step_node.economy.fairness.fold import EpochFold, Sums, TooManyAccounts, summed
 from step_node.economy.fairness.point import BatchStep, ChainPoint
-from step_node.economy.plausibility import account_signals
+from step_node.economy.plausibility import AccountSignals, account_signals
 from step_node.economy.trending import TrendingBase, TrendingRegion, top_regions
 from step_node.economy.window import ProofWindow
 from step_node.ledger.state import StateHead
@@ -28,6 +28,13 @@ class MadeReport:
     canonical_json: bytes | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Computed:
+    height: int
+    signals: AccountSignals
+    base: TrendingBase
+
+
 class Derived:
     """See the module's docstring. It begins behind `head`."""
 
@@ -40,6 +47,7 @@ class Derived:
         """What all proofs were paid."""
         self.report: MadeReport | None = None
         """That of the epoch that has ended last."""
+        self._of_window: _Computed | None = None
         self._fold: EpochFold | None = None
         self._sums: Sums | None = None
         self._is_too_large = False
@@ -70,10 +78,22 @@ class Derived:
 
     async def trending(self, level: int, limit: int) -> list[TrendingRegion]:
         """The regions of `level` that trend at the last height, by all rows at once and without any that is kept."""
-        window = self.window
-        before = window.parts(window.first, window.period_first)
-        present = window.parts(window.period_first, window.end)
-        return await run_blocking(_trending, before, present, period_of(window.batch_time_ms), level, limit)
+        computed = await self._computed()
+        return await run_blocking(top_regions, computed.base, ProofColumns.empty(), level, limit)
+
+    async def signals(self) -> AccountSignals:
+        """The signals of plausibility of the present period."""
+        return (await self._computed()).signals
+
+    async def _computed(self) -> _Computed:
+        """What is computed over the whole window, once for a height."""
+        window, computed = self.window, self._of_window
+        if computed is None or computed.height != window.height:
+            before = window.parts(window.first, window.period_first)
+            present = window.parts(window.period_first, window.end)
+            period = period_of(window.batch_time_ms)
+            computed = self._of_window = await run_blocking(_computed, window.height, before, present, period)
+        return computed
 
     async def _sum_up(self, fold: EpochFold) -> None:
         payments = fold.take_payments()
@@ -85,11 +105,9 @@ class Derived:
             self._is_too_large = True
 
 
-def _trending(
-    before: Sequence[ProofColumns], present: Sequence[ProofColumns], period: int, level: int, limit: int
-) -> list[TrendingRegion]:
+def _computed(height: int, before: Sequence[ProofColumns], present: Sequence[ProofColumns], period: int) -> _Computed:
     held = ProofColumns.joined(before)
     signals = account_signals(held)
     rows = ProofColumns.joined([held, *present])
     base = TrendingBase.of(rows, period, signals.keys, signals.implausibility_bps)
-    return top_regions(base, ProofColumns.empty(), level, limit)
+    return _Computed(height, signals, base)
