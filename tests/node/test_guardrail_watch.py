@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -14,15 +15,18 @@ import trio
 from p2p.memory import MemoryHub
 from step_node.api.app import create_app
 from step_node.api.status.health import HealthCode
+from step_node.clock import SystemClock
 from step_node.durable.side_file import SideFile
 from step_node.economy.guardrails.guardrail import Guardrail
 from step_node.economy.guardrails.guardrails import Limits
-from step_node.home.switches import IntakePercent, Switch, Thrown
+from step_node.home.switches import Switch, Thrown
 from step_node.ledger import rules
 from step_node.ledger.rewards import rounded_reward_ustep
+from step_node.node.admin.audit import AuditLog
 from step_node.node.guardrail_file import GuardrailFile, GuardrailsKept
 from step_node.node.guardrail_watch import GuardrailSettings
 from step_node.node.node import Node
+from step_node.node.start import _record_share
 from tests.integration.test_nodes_in_memory import fresh_proofs, reach, submit_all
 from tests.support.chains import make_genesis, validator_names
 from tests.support.nodes import QUICK, running_node
@@ -87,14 +91,10 @@ async def test_a_breach_lowers_the_share_and_is_kept_until_somebody_has_seen_it(
 ) -> None:
     genesis, (name,) = make_genesis(1, **QUICK), validator_names(1)
     settings = GuardrailSettings(Limits(), ledger_percent=10)
-    recorded: list[tuple[str, IntakePercent, str]] = []
-
-    async def record(who: str, percent: IntakePercent, why: str) -> None:
-        recorded.append((who, percent, why))
-
+    audit = AuditLog(tmp_path / "audit.log", SystemClock())
     file = file_in(tmp_path)
     async with running_node(MemoryHub(), name, genesis, tmp_path, guardrails=settings, guardrail_file=file) as node:
-        node.guardrails.audit = record
+        node.guardrails.audit = partial(_record_share, audit)
         with monkeypatch.context() as patch:
             plant(patch)
             await submit_all([node], fresh_proofs(1, prefix="wrong"))
@@ -103,7 +103,9 @@ async def test_a_breach_lowers_the_share_and_is_kept_until_somebody_has_seen_it(
         assert share is not None
         assert (share.percent, share.who) == (10, "guardrail rewards")
         assert share.why.startswith("height 1: proof 0x")
-        assert recorded == [("guardrail rewards", 10, share.why)]
+        (record,) = [json.loads(line) for line in audit.path.read_text().splitlines()]
+        assert (record["user"], record["command"], record["arguments"]) == (share.who, "intake-share", {"percent": 10})
+        assert (record["why"], record["outcome"]) == (share.why, "done")
         assert {HealthCode.LEDGER_UNSOUND, HealthCode.INTAKE_LIMITED} <= codes(node)
         assert node.overview.health().not_ready == ()
         app = create_app(node.services(wait_ms_max=1_000))

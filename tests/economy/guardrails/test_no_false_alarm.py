@@ -19,6 +19,9 @@ LEFT_OUT = {
     "test_two_thirds_of_the_stake_are_not_enough_without_a_quorum_nor_a_quorum_without_the_stake",
     # These take seconds, and what they try is in the others.
     "test_a_stored_record_comes_back_as_it_was",
+    "test_balances_are_those_of_a_plain_book_whatever_is_sent",
+    "test_whatever_is_approved_and_taken_back_the_state_is_sound",
+    "test_offences_cost_what_the_gravest_costs_in_whatever_order_and_batches_they_come",
     "test_nonces_leave_oldest_first_twice_as_fast_as_they_can_come_and_none_stays_for_ever",
 }
 
