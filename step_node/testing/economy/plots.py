@@ -22,7 +22,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from mesh import LEVEL_MAX
 from step_node.parameters import USTEP_PER_STEP
 from step_node.testing.economy.movement import Floats
-from step_node.testing.economy.results import DAYS_A_YEAR, PERCENTS, Outcome, shown, tables
+from step_node.testing.economy.results import DAYS_A_YEAR, PERCENTS, Outcome, shown, table
 
 COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 WIDTH_INCHES: Final = 8.0
@@ -235,7 +235,7 @@ def _paid_by_level(axes: Axes, outcomes: Sequence[Outcome]) -> None:
 
 def _paid_by_group(axes: Axes, outcomes: Sequence[Outcome]) -> None:
     groups = outcomes[0].scenario.groups
-    (found,) = (table for table in tables(outcomes) if table.name == "people")
+    found = table("people", outcomes)
     means = [
         np.array([float(row[2]) * float(row[3]) for row in found.rows if row[0] == outcome.variant])
         for outcome in outcomes
@@ -269,7 +269,7 @@ def _bars(axes: Axes, names: Sequence[str], heights: Sequence[Floats], outcomes:
 
 
 def _stakes(axes: Axes, outcomes: Sequence[Outcome]) -> None:
-    (found,) = (table for table in tables(outcomes) if table.name == "stakes")
+    found = table("stakes", outcomes)
     for number, outcome in enumerate(outcomes):
         ranked = [(row[1], row[3]) for row in found.rows if row[0] == outcome.variant]
         colour = COLOURS[number % len(COLOURS)]
@@ -283,7 +283,7 @@ def _stakes(axes: Axes, outcomes: Sequence[Outcome]) -> None:
 
 
 def _time_to_a_stake(axes: Axes, outcomes: Sequence[Outcome]) -> None:
-    (found,) = (table for table in tables(outcomes) if table.name == "people")
+    found = table("people", outcomes)
     groups = [group.name for group in outcomes[0].scenario.groups]
     height = 0.8 / len(outcomes)
     for number, outcome in enumerate(outcomes):

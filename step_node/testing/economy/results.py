@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+from pydantic.alias_generators import to_camel
 
 from mesh import EARTH_RADIUS_M, LEVEL_MAX
 from step_node.durable.atomic_file import write_atomically
@@ -78,57 +79,15 @@ class Table:
         return [[shown(cell) if isinstance(cell, float) else str(cell) for cell in row] for row in self.rows]
 
 
+def table(name: str, outcomes: Sequence[Outcome]) -> Table:
+    """The one of this name, of all variants."""
+    columns, rows = _TABLES[name]
+    return Table(name, ("variant", *columns), tuple((one.variant, *row) for one in outcomes for row in rows(one)))
+
+
 def tables(outcomes: Sequence[Outcome]) -> list[Table]:
     """All of them."""
-    return [
-        Table("runs", ("variant", "seed", *MEASURES), tuple(row for one in outcomes for row in _runs(one))),
-        Table("days", ("variant", "day", "measure", *SPREAD), tuple(row for one in outcomes for row in _days(one))),
-        Table(
-            "emission",
-            ("variant", "by", "name", "share", *(f"{name}_step" for name in SPREAD)),
-            tuple(row for one in outcomes for row in _emission(one)),
-        ),
-        Table(
-            "people",
-            (
-                "variant",
-                "group",
-                "accounts",
-                "earned_step_per_account",
-                "earned_step_p95_account",
-                "share_with_a_stake_by_proofs",
-                "days_to_a_stake_p50",
-                "years_to_a_stake",
-            ),
-            tuple(row for one in outcomes for row in _people(one)),
-        ),
-        Table(
-            "cities",
-            (
-                "variant",
-                "city",
-                "pay_halved_in_share_of_runs",
-                "pay_halved_day_p50",
-                "exhausted_in_share_of_runs",
-                "exhausted_day_p50",
-                "proofs_per_day",
-                "proofs_it_takes_in_all",
-                "step_it_pays_in_all",
-                "years_to_exhaustion_at_this_pace",
-            ),
-            tuple(row for one in outcomes for row in _cities(one)),
-        ),
-        Table(
-            "stakes",
-            ("variant", "rank", "runs", "stake_step_mean"),
-            tuple(row for one in outcomes for row in _stakes(one)),
-        ),
-        Table(
-            "validators",
-            ("variant", "validator", "colluding", "earned_step_mean", "earned_per_year_of_stake", "lost_step_mean"),
-            tuple(row for one in outcomes for row in _validators(one)),
-        ),
-    ]
+    return [table(name, outcomes) for name in _TABLES]
 
 
 def write_tables(folder: Path, found: Sequence[Table]) -> list[Path]:
@@ -167,46 +126,27 @@ def shown(value: float) -> str:
 
 def _ending(outcome: Outcome) -> dict[str, object]:
     ends = {name: spread(outcome.measure(name)[:, -1]) for name in MEASURES}
-    return {
+    found: dict[str, object] = {
         "runs": len(outcome.runs),
         "days": outcome.scenario.days,
-        "measures": {name: dict(zip(SPREAD, map(_rounded, ends[name]), strict=True)) for name in MEASURES},
-        "people": [dict(zip(_PEOPLE, map(_rounded, row[1:]), strict=True)) for row in _people(outcome)],
-        "cities": [dict(zip(_CITIES, map(_rounded, row[1:]), strict=True)) for row in _cities(outcome)],
+        "measures": {to_camel(name): dict(zip(SPREAD, map(_rounded, ends[name]), strict=True)) for name in MEASURES},
     }
-
-
-_PEOPLE: Final = (
-    "group",
-    "accounts",
-    "earnedStepPerAccount",
-    "earnedStepP95Account",
-    "shareWithAStakeByProofs",
-    "daysToAStakeP50",
-    "yearsToAStake",
-)
-_CITIES: Final = (
-    "city",
-    "payHalvedInShareOfRuns",
-    "payHalvedDayP50",
-    "exhaustedInShareOfRuns",
-    "exhaustedDayP50",
-    "proofsPerDay",
-    "proofsItTakesInAll",
-    "stepItPaysInAll",
-    "yearsToExhaustionAtThisPace",
-)
+    for name in _IN_SHORT:
+        columns, rows = _TABLES[name]
+        keys = [to_camel(column) for column in columns]
+        found[name] = [dict(zip(keys, map(_rounded, row), strict=True)) for row in rows(outcome)]
+    return found
 
 
 def _runs(outcome: Outcome) -> Iterator[Row]:
     for run in outcome.runs:
-        yield (outcome.variant, run.seed, *map(float, run.days[-1]))
+        yield (run.seed, *map(float, run.days[-1]))
 
 
 def _days(outcome: Outcome) -> Iterator[Row]:
     for name in MEASURES:
         for day, values in zip(outcome.days, outcome.measure(name).T, strict=True):
-            yield (outcome.variant, day, name, *spread(values))
+            yield (day, name, *spread(values))
 
 
 def _emission(outcome: Outcome) -> Iterator[Row]:
@@ -215,10 +155,10 @@ def _emission(outcome: Outcome) -> Iterator[Row]:
     total = max(float(levels.sum()), 1e-12)
     for level in range(1, LEVEL_MAX + 1):
         share = float(levels[:, level].sum()) / total
-        yield (outcome.variant, "level", str(level), share, *spread(levels[:, level]))
+        yield ("level", str(level), share, *spread(levels[:, level]))
     for number, city in enumerate(outcome.scenario.cities):
         share = float(cities[:, number].sum()) / total
-        yield (outcome.variant, "city", city.name, share, *spread(cities[:, number]))
+        yield ("city", city.name, share, *spread(cities[:, number]))
 
 
 def _people(outcome: Outcome) -> Iterator[Row]:
@@ -236,7 +176,6 @@ def _people(outcome: Outcome) -> Iterator[Row]:
         per_day = float(late.mean()) / late_days
         missing = max(0.0, stake_ustep - float(earned.mean()))
         yield (
-            outcome.variant,
             group.name,
             group.accounts,
             float(earned.mean()) / USTEP_PER_STEP,
@@ -264,7 +203,6 @@ def _cities(outcome: Outcome) -> Iterator[Row]:
         part = part_of_earth(math.pi * (city.radius_km * 1_000) ** 2)
         capacity = sum(level_proofs(level, part) for level in LEVELS)
         yield (
-            outcome.variant,
             city.name,
             float(np.mean(~np.isnan(halved))),
             spread(halved)[2],
@@ -286,7 +224,7 @@ def _stakes(outcome: Outcome) -> Iterator[Row]:
     ranks = max((len(run.stakes) for run in outcome.runs), default=0)
     for rank in range(ranks):
         held = [int(run.stakes[rank]) for run in outcome.runs if len(run.stakes) > rank]
-        yield (outcome.variant, rank + 1, len(held), sum(held) / len(held) / USTEP_PER_STEP)
+        yield (rank + 1, len(held), sum(held) / len(held) / USTEP_PER_STEP)
 
 
 def _validators(outcome: Outcome) -> Iterator[Row]:
@@ -296,7 +234,49 @@ def _validators(outcome: Outcome) -> Iterator[Row]:
         left = float(np.mean([run.validator_stakes[number] for run in outcome.runs])) / USTEP_PER_STEP
         colludes = number >= validators.count - validators.colluding
         yearly = earned / validators.stake_step * DAYS_A_YEAR / days
-        yield (outcome.variant, number, int(colludes), earned, yearly, validators.stake_step - left)
+        yield (number, int(colludes), earned, yearly, validators.stake_step - left)
+
+
+_TABLES: Final[dict[str, tuple[tuple[str, ...], Callable[[Outcome], Iterator[Row]]]]] = {
+    "runs": (("seed", *MEASURES), _runs),
+    "days": (("day", "measure", *SPREAD), _days),
+    "emission": (("by", "name", "share", *(f"{name}_step" for name in SPREAD)), _emission),
+    "people": (
+        (
+            "group",
+            "accounts",
+            "earned_step_per_account",
+            "earned_step_p95_account",
+            "share_with_a_stake_by_proofs",
+            "days_to_a_stake_p50",
+            "years_to_a_stake",
+        ),
+        _people,
+    ),
+    "cities": (
+        (
+            "city",
+            "pay_halved_in_share_of_runs",
+            "pay_halved_day_p50",
+            "exhausted_in_share_of_runs",
+            "exhausted_day_p50",
+            "proofs_per_day",
+            "proofs_it_takes_in_all",
+            "step_it_pays_in_all",
+            "years_to_exhaustion_at_this_pace",
+        ),
+        _cities,
+    ),
+    "stakes": (("rank", "runs", "stake_step_mean"), _stakes),
+    "validators": (
+        ("validator", "colluding", "earned_step_mean", "earned_per_year_of_stake", "lost_step_mean"),
+        _validators,
+    ),
+}
+"""By the names of their files: the columns after the variant, and a variant's rows."""
+
+_IN_SHORT: Final = ("people", "cities", "emission", "validators")
+"""The tables that stand in the JSON."""
 
 
 def _cell(cell: Cell) -> Cell:
