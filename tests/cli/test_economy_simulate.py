@@ -89,7 +89,7 @@ def test_programs_are_told_how_each_variant_ended(command: Command, mine: Path) 
     (town,) = ended["cities"]
     assert town["exhaustedDayP50"] is None
     assert town["yearsToExhaustionAtThisPace"] > 1
-    assert [row["name"] for row in ended["emission"]] == [*map(str, range(1, 22)), "town"]
+    assert [row["name"] for row in ended["emission"]] == [*map(str, range(1, 22)), "town", "elsewhere"]
     assert [row["validator"] for row in ended["validators"]] == [0, 1, 2, 3]
 
 

@@ -61,6 +61,7 @@ class RunResult:
     emission_by_level: Integers
     """What proofs were paid, by level; place 0 is empty."""
     emission_by_city: Integers
+    """The last of them is elsewhere."""
     pay_halved_day: Floats
     """By city: the first day of a week that pays less than half a proof of what the first week paid; NaN if none."""
     exhausted_day: Floats
@@ -94,10 +95,10 @@ class Measuring:
         self._start, self._seed = start, seed
         self._kept = frozenset(days_kept(scenario))
         self._rows: list[list[float]] = []
-        accounts, cities = len(start.addresses), len(scenario.cities)
+        accounts, cities = len(start.addresses), len(scenario.cities) + 1
         self._levels = np.zeros(LEVEL_MAX + 1, dtype=np.int64)
         self._by_city = np.zeros((scenario.days, cities, 4), dtype=np.int64)
-        """By day and city: paid, taken, found nothing left, tried."""
+        """By day and city, and elsewhere: paid, taken, found nothing left, tried."""
         self._sent_ustep = np.zeros(scenario.days, dtype=np.int64)
         self._earned = np.zeros(accounts, dtype=np.int64)
         self._late = np.zeros(accounts, dtype=np.int64)

@@ -111,7 +111,7 @@ def draw_all(outcomes: Sequence[Outcome], *, form: str = "svg") -> dict[str, byt
         panels = [_over_days(outcomes, line) for line in lines if _is_to_be_seen(outcomes, line)]
         drawn[f"{name}.{form}"] = _figure(name, outcomes, caption, panels, form)
     emission: list[_Draw] = [lambda axes: _paid_by_level(axes, outcomes), lambda axes: _paid_by_group(axes, outcomes)]
-    if len(outcomes[0].scenario.cities) > 1:
+    if len(outcomes[0].scenario.cities) > 1 or _is_elsewhere(outcomes):
         emission.append(lambda axes: _paid_by_city(axes, outcomes))
     drawn[f"emission.{form}"] = _figure(
         "emission",
@@ -244,11 +244,15 @@ def _paid_by_group(axes: Axes, outcomes: Sequence[Outcome]) -> None:
     axes.set_title("STEP paid for proofs, by who made them", loc="left", fontweight="bold")
 
 
+def _is_elsewhere(outcomes: Sequence[Outcome]) -> bool:
+    return any(run.emission_by_city[-1] for one in outcomes for run in one.runs)
+
+
 def _paid_by_city(axes: Axes, outcomes: Sequence[Outcome]) -> None:
-    names = [city.name for city in outcomes[0].scenario.cities]
+    names = outcomes[0].regions
     means = [np.mean([run.emission_by_city for run in one.runs], axis=0) / USTEP_PER_STEP for one in outcomes]
     _bars(axes, names, means, outcomes)
-    axes.set_title("STEP paid for proofs, by where those live who made them", loc="left", fontweight="bold")
+    axes.set_title("STEP paid for proofs, by where they were made", loc="left", fontweight="bold")
 
 
 def _bars(axes: Axes, names: Sequence[str], heights: Sequence[Floats], outcomes: Sequence[Outcome]) -> None:

@@ -61,7 +61,7 @@ class Attempts:
     """Each one's place in the whole run's row."""
     account: Integers
     city: npt.NDArray[np.int16]
-    """Of the one who tries: a region, which is not left for a trip out of town."""
+    """Of the one who tries: a region, which is not left for a trip out of town. One more than the last: elsewhere."""
     lat: Floats
     lon: Floats
     timestamp_ms: Integers
@@ -126,9 +126,9 @@ def populate(scenario: Scenario, random: np.random.Generator) -> tuple[People, A
         north, east = movement.from_centre(random, size, city.radius_km * 1_000)
         lat, lon = movement.moved(np.full(size, city.lat), np.full(size, city.lon), north, east)
         tries = _TRIED[type(group)](group, city, _Members(lat, lon, is_there), random)
-        columns.append(
-            (tries.member + before, np.full(len(tries.lat), cities[group.city]), tries.lat, tries.lon, tries.at_ms)
-        )
+        is_elsewhere = isinstance(group, Farmers) and group.spread == "world"
+        region = np.full(len(tries.lat), len(cities) if is_elsewhere else cities[group.city])
+        columns.append((tries.member + before, region, tries.lat, tries.lon, tries.at_ms))
         groups.append(np.full(size, number))
         firsts.append(first)
         lasts.append(last)

@@ -33,6 +33,8 @@ Row: TypeAlias = tuple[Cell, ...]
 PERCENTS: Final = (5, 50, 95)
 SPREAD: Final = ("mean", "p5", "p50", "p95")
 DAYS_A_YEAR: Final = 365
+ELSEWHERE: Final = "elsewhere"
+"""Where those prove who invent places anywhere in the world."""
 READABLE: Final = 0o644
 SHOWN_FIGURES: Final = 4
 FIGURES: Final = 7
@@ -51,6 +53,11 @@ class Outcome:
     def days(self) -> tuple[int, ...]:
         """Of which there are rows."""
         return days_kept(self.scenario)
+
+    @property
+    def regions(self) -> list[str]:
+        """The names of its cities, and elsewhere."""
+        return [*(city.name for city in self.scenario.cities), ELSEWHERE]
 
     def measure(self, name: str) -> Floats:
         """One measure, runs by days."""
@@ -156,9 +163,9 @@ def _emission(outcome: Outcome) -> Iterator[Row]:
     for level in range(1, LEVEL_MAX + 1):
         share = float(levels[:, level].sum()) / total
         yield ("level", str(level), share, *spread(levels[:, level]))
-    for number, city in enumerate(outcome.scenario.cities):
+    for number, name in enumerate(outcome.regions):
         share = float(cities[:, number].sum()) / total
-        yield ("city", city.name, share, *spread(cities[:, number]))
+        yield ("city", name, share, *spread(cities[:, number]))
 
 
 def _people(outcome: Outcome) -> Iterator[Row]:

@@ -148,6 +148,14 @@ def test_validators_of_one_person_count_as_one() -> None:
     assert last[MEASURES.index("nakamoto")] == 1
 
 
+def test_what_is_paid_for_places_anywhere_in_the_world_is_no_citys() -> None:
+    town, elsewhere = measured_run(small(days=2), 1, exact=False).emission_by_city
+    assert elsewhere > town > 0
+    groups = [{"kind": "farmers", "name": "f", "city": "town", "accounts": 5, "proofs_per_day": 6.0, "spread": "city"}]
+    town, elsewhere = measured_run(small(days=2, groups=groups), 1, exact=False).emission_by_city
+    assert town > elsewhere == 0
+
+
 def test_newcomers_come_and_leavers_leave() -> None:
     people = {"kind": "walkers", "name": "people", "city": "town", "accounts": 400, "proofs_per_day": 5.0}
     coming = measured_run(small(groups=[people | {"join_within_days": 10}]), 1, exact=False).days
