@@ -88,12 +88,14 @@ def prune(
     """Delete what of the past a home does not keep; a running node does so by itself.
 
     HOW MUCH is all, or as "100000 batches", "48 hours" or "30 days", by the chain's time. The last 1,000 batches always
-    stay, and the state. A SQLite file stays as large as it is: new batches fill it.
+    stay, those of an epoch whose report of fairness is not made yet, and the state. A SQLite file stays as large as it
+    is: new batches fill it.
 
     Example: step-node store prune --home node --batches "30 days"
     """
     import trio
 
+    from step_node.economy.fairness.kept import unreported_from
     from step_node.home.config import load_config
     from step_node.home.lock import HomeLock
     from step_node.home.paths import NodeHome
@@ -113,18 +115,19 @@ def prune(
         except ValueError as error:
             raise typer.BadParameter(str(error), param_hint=option) from error
     with HomeLock(home):
-        kept = trio.run(_prune, storage_settings(node_home, config.storage), retentions)
+        needed_from = unreported_from(node_home.economy)
+        kept = trio.run(_prune, storage_settings(node_home, config.storage), retentions, needed_from)
     typer.echo(f"batches from height {kept.batches_from} on, histories from height {kept.histories_from} on")
 
 
-async def _prune(settings: StorageSettings, retentions: dict[Prunable, Retention]) -> Kept:
+async def _prune(settings: StorageSettings, retentions: dict[Prunable, Retention], needed_from: int | None) -> Kept:
     import trio
 
     from step_node.storage.open import open_storage
     from step_node.storage.retention import prune_past
 
     async with open_storage(settings, alone=True) as storage:
-        return await prune_past(storage, retentions, after_step=trio.lowlevel.checkpoint)
+        return await prune_past(storage, retentions, needed_from=needed_from, after_step=trio.lowlevel.checkpoint)
 
 
 def _file_schema(home: NodeHome, *, dry_run: bool) -> bool:

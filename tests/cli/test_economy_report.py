@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -107,6 +109,21 @@ def test_a_node_says_the_same_as_its_home(command: Command, reported: Path, monk
     assert of_node.stdout == command("economy", "report", "--home", reported).stdout
     refused = command("economy", "report", "--url", "http://node", "--epoch", 99)
     assert "REPORT_NOT_FOUND: epoch: 99 has not ended yet" in refused.stderr
+
+
+def test_the_commands_of_the_page_do_what_it_says(
+    command: Command, reported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("step_node.cli.fairness_source.get_json", answering(reported))
+    page = (Path(__file__).parents[2] / "docs" / "fairness.md").read_text(encoding="utf-8")
+    lines = re.findall(r"^step-node (economy report .+)$", page, re.MULTILINE)
+    assert len(lines) == 3
+    replaced = {"node": str(reported), "fairness": str(tmp_path / "fairness")}
+    for line in lines:
+        arguments = [replaced.get(argument, argument) for argument in shlex.split(line)]
+        result = command(*arguments)
+        assert result.exit_code == 0, result.stderr
+    assert (tmp_path / "fairness" / "report.html").exists()
 
 
 def test_a_node_that_tells_another_hash_is_not_believed(

@@ -9,12 +9,16 @@ from __future__ import annotations
 import zlib
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
 import msgpack
 
 from step_node.economy.fairness.drift import Headline
 from step_node.economy.fairness.point import ChainPoint, InvalidPoint
 from step_node.economy.fairness.report import FairnessReport
+from step_node.economy.side_file import EconomyFileError, kept_reports
+
+_EPOCHS_END = 2**63 - 1
 
 REPORT_BYTES_MAX = 1 << 20
 """A report of a thousand validators has 350 KB of JSON; what unpacks to more than this is none."""
@@ -73,6 +77,16 @@ class KeptEpoch:
             )
         except (ValueError, TypeError, InvalidPoint, zlib.error, msgpack.UnpackException) as error:
             raise InvalidKeptEpoch(f"what is kept of an epoch cannot be read: {error}") from error
+
+
+def unreported_from(path: Path) -> int | None:
+    """The first height of which a stopped node, whose side file this is, has no report yet: it still needs the batches
+    from there on. None where the file says nothing. Blocks."""
+    try:
+        last = kept_reports(path, before=_EPOCHS_END, limit=1)
+        return KeptEpoch.decoded(last[0].body).point.height + 1 if last else None
+    except (EconomyFileError, InvalidKeptEpoch):
+        return None
 
 
 def headline_in(data: bytes) -> Headline | None:

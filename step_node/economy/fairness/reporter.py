@@ -29,7 +29,7 @@ from step_node.economy.fairness.point import BatchStep, ChainPoint, InvalidPoint
 from step_node.economy.side_file import EconomyFileError, EpochReport
 from step_node.ledger.state import Receipt, StateHead
 from step_node.offload import run_blocking
-from step_node.storage.interface import StorageUnavailable
+from step_node.storage.interface import StorageError
 
 EPOCH_BATCHES_MAX: Final = 100_000
 """On a chain with longer epochs there are no reports: after a restart too much would be read again, and pruning would
@@ -173,7 +173,7 @@ class FairnessReporter:
         while True:
             try:
                 await self._work()
-            except (StorageUnavailable, EconomyFileError) as error:
+            except (StorageError, EconomyFileError) as error:
                 self._is_file_failing = isinstance(error, EconomyFileError)
                 log.warning("reports of fairness are put off", reason=str(error))
                 await trio.sleep(RETRY_SECONDS)

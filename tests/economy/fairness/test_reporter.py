@@ -12,11 +12,11 @@ from trio.testing import MockClock
 
 from step_node.economy.fairness import reporter as reporter_module
 from step_node.economy.fairness.fold import EpochFold, summed
-from step_node.economy.fairness.kept import KeptEpoch, Lacking
+from step_node.economy.fairness.kept import KeptEpoch, Lacking, unreported_from
 from step_node.economy.fairness.point import BatchStep, ChainPoint
 from step_node.economy.fairness.reporter import RETRY_SECONDS, FairnessReporter
 from step_node.economy.side_file import EconomyFile, EconomyFileError, EpochReport
-from step_node.storage.interface import Prunable
+from step_node.storage.interface import Prunable, StorageUnavailable, StoredBatch
 from step_node.storage.memory import MemoryStorage
 from tests.economy.fairness.chains import EPOCH_BATCHES, EventfulChain
 from tests.support.chains import CHAIN_ID
@@ -197,6 +197,54 @@ async def test_a_side_file_that_fails_keeps_no_pruning_waiting_and_gets_the_repo
         assert await reports(reporter) == {1: expected(eventful, 1)}
         assert reporter.needed_from() == EPOCH_BATCHES + 1
         nursery.cancel_scope.cancel()
+
+
+class DeafStorage(MemoryStorage):
+    """A store that answers no reads of the past while it `is_deaf`."""
+
+    is_deaf = True
+
+    async def batches(self, from_height: int, limit: int) -> Sequence[StoredBatch]:
+        if self.is_deaf:
+            raise StorageUnavailable("the database does not answer")
+        return await super().batches(from_height, limit)
+
+
+async def test_a_store_that_does_not_answer_is_tried_again_and_pruning_waits(
+    file: EconomyFile,
+    autojump_clock: MockClock,  # noqa: ARG001 - it runs by it
+) -> None:
+    storage = DeafStorage()
+    eventful = await EventfulChain.open(storage)
+    for _ in range(EPOCH_BATCHES):
+        await eventful.grow("alice")
+    reporter = FairnessReporter(eventful.chain, file)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(reporter.run)
+        await trio.sleep(3 * RETRY_SECONDS)
+        deaf = (reporter.needed_from(), await reports(reporter))
+        storage.is_deaf = False
+        await trio.sleep(2 * RETRY_SECONDS)
+        await caught_up(reporter, eventful)
+        assert deaf == (1, {})
+        assert await reports(reporter) == {1: expected(eventful, 1)}
+        nursery.cancel_scope.cancel()
+
+
+async def test_of_a_stopped_node_the_batches_behind_the_last_report_are_still_needed(tmp_path: Path) -> None:
+    path = tmp_path / "economy.sqlite"
+    assert unreported_from(path) is None
+    file = EconomyFile.open(path, bytes(32))
+    assert unreported_from(path) is None
+    eventful = await EventfulChain.open()
+    async with at_work(eventful, file) as reporter:
+        for _ in range(EPOCH_BATCHES + 1):
+            await grow(eventful, reporter, "alice")
+        await caught_up(reporter, eventful)
+    assert unreported_from(path) == EPOCH_BATCHES + 1
+    await file.keep_report(9, b"no such thing")
+    assert unreported_from(path) is None
+    file.close()
 
 
 async def test_what_is_switched_off_does_nothing_and_goes_on_from_the_store_when_it_is_on_again(
