@@ -207,9 +207,9 @@ async def verify_node(url: str | None, peers: Sequence[str], wishes: Wishes) -> 
                 parse_peer_address(address)
             except ValueError as error:
                 raise CommandError(f"--peer: {error}") from error
-        async with connected_reader(addresses, genesis) as (network, peer_id):
+        async with connected_reader(addresses, genesis) as (network, address):
             replay = await Replay.begin(genesis, made, SystemClock(), trusts_quorums=wishes.trusts_quorums)
-            batches = read_batches(network, peer_id, 1, height)
+            batches = read_batches(network, address, 1, height)
             return await verify(replay, batches, claims, last=height, progress=wishes.progress)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 import trio
@@ -47,8 +47,8 @@ class PeerOutOfReach(StepNodeError):
 
 
 @asynccontextmanager
-async def connected_reader(addresses: Sequence[str], genesis: Genesis) -> AsyncIterator[tuple[Network, PeerId]]:
-    """A network that is connected to the peer at the first of these addresses that answers.
+async def connected_reader(addresses: Sequence[str], genesis: Genesis) -> AsyncIterator[tuple[Network, str]]:
+    """A network that is connected to the peer at the first of these addresses that answers, and that address.
 
     Raises `PeerOutOfReach`, and ValueError for what is no address.
     """
@@ -70,13 +70,12 @@ async def connected_reader(addresses: Sequence[str], genesis: Genesis) -> AsyncI
         await network.start()
         reasons = []
         for address in addresses:
-            peer_id = PeerId(parse_peer_address(address).peer_id)
             try:
                 await network.connect(address)
             except PeerUnreachable as error:
                 reasons.append(f"{address}: {error.detail}")
                 continue
-            yield network, peer_id
+            yield network, address
             return
         raise PeerOutOfReach(
             f"the node cannot be reached over libp2p, so its batches cannot be read: {'; '.join(reasons)}. Name another"
@@ -84,12 +83,13 @@ async def connected_reader(addresses: Sequence[str], genesis: Genesis) -> AsyncI
         )
 
 
-async def read_batches(network: Network, peer_id: PeerId, first: int, last: int) -> AsyncGenerator[tuple[bytes, bytes]]:
-    """The batches from `first` to `last` with their commits, as the peer gives them.
+async def read_batches(network: Network, address: str, first: int, last: int) -> AsyncGenerator[tuple[bytes, bytes]]:
+    """The batches from `first` to `last` with their commits, as the peer at this address gives them; a connection that
+    is lost meanwhile is made again.
 
     Raises `BatchRejected` where it gives none, `NetworkError` where it cannot be asked.
     """
-    at, tries = first, 0
+    at, tries, peer_id = first, 0, PeerId(parse_peer_address(address).peer_id)
     while at <= last:
         try:
             found = await _asked_for(network, peer_id, at, min(last, at + ASKED_BATCHES - 1))
@@ -99,6 +99,8 @@ async def read_batches(network: Network, peer_id: PeerId, first: int, last: int)
             found = []
             if tries == TRIES_MAX:
                 raise
+            with suppress(NetworkError):
+                await network.connect(address)
         for one in found:
             yield one
         at += len(found)

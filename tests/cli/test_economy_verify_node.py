@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ from step_node.economy.side_file import EconomyFile
 from step_node.economy.trends import Trends
 from step_node.ledger.commitment import state_root
 from step_node.network import chain_reader
-from step_node.network.chain_reader import PeerOutOfReach
+from step_node.network.chain_reader import PeerOutOfReach, connected_reader, read_batches
 from step_node.proofs.timestamps import format_timestamp
 from step_node.storage.interface import Prunable
 from tests.network.nodes import TEST_TIMEOUT_SECONDS, syncing_node
@@ -240,3 +240,16 @@ async def test_a_node_out_of_reach_is_an_error_that_says_what_to_do(
         peer_id = answers["/status"]["p2pAddresses"][0].rpartition("/")[2]
     with pytest.raises(PeerOutOfReach, match="Name another address of it with --peer"):
         await verify_node(URL, [f"/ip4/127.0.0.1/tcp/1/p2p/{peer_id}"], wishes())
+
+
+async def test_a_connection_that_is_lost_meanwhile_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with served(tmp_path, monkeypatch) as (_, answers):
+        address = answers["/status"]["p2pAddresses"][0]
+        async with connected_reader([address], GENESIS) as (network, reached):
+            assert reached == address
+            async with aclosing(read_batches(network, address, 1, HEIGHT)) as batches:
+                await anext(batches)
+                await network.disconnect(network.peers()[0])
+                assert len([one async for one in batches]) == HEIGHT - 1
