@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 import trio
+from pydantic import ValidationError
 
 from p2p.memory import MemoryHub
 from step_node.api.app import create_app
@@ -19,6 +20,7 @@ from step_node.clock import SystemClock
 from step_node.durable.side_file import SideFile
 from step_node.economy.guardrails.guardrail import Guardrail
 from step_node.economy.guardrails.guardrails import Limits
+from step_node.home.config import GuardrailsConfig, NodeConfig
 from step_node.home.switches import Switch, Thrown
 from step_node.ledger import rules
 from step_node.ledger.rewards import rounded_reward_ustep
@@ -26,7 +28,9 @@ from step_node.node.admin.audit import AuditLog
 from step_node.node.guardrail_file import GuardrailFile, GuardrailsKept
 from step_node.node.guardrail_watch import GuardrailSettings
 from step_node.node.node import Node
-from step_node.node.start import _record_share
+from step_node.node.opening import guardrail_settings
+from step_node.node.reload import Reloader
+from step_node.node.start import GUARDRAIL_SETTINGS, _record_share
 from tests.integration.test_nodes_in_memory import fresh_proofs, reach, submit_all
 from tests.support.chains import make_genesis, validator_names
 from tests.support.nodes import QUICK, running_node
@@ -46,6 +50,27 @@ def file_in(home: Path) -> GuardrailFile:
 
 def codes(node: Node) -> set[HealthCode]:
     return {reason.code for reason in node.overview.health().reasons}
+
+
+def test_the_settings_say_what_a_breach_does_and_can_change_while_the_node_runs() -> None:
+    in_force = NodeConfig()
+    assert guardrail_settings(in_force.guardrails) == GuardrailSettings(Limits())
+    wanted = GuardrailsConfig.model_validate(
+        {
+            "ledger_intake_percent": "10",
+            "drift_intake_percent": 50,
+            "minting_factor": 7,
+            "orphaned_stake_percent_max": 0,
+        }
+    )
+    settings = guardrail_settings(wanted)
+    assert settings.limits == Limits(minting_factor=7, orphaned_bps_max=0)
+    assert settings.percent_of(Guardrail.BALANCES) == 10
+    assert settings.percent_of(Guardrail.MINTING_RATE) == 50
+    Reloader(in_force, lambda: in_force).register(GUARDRAIL_SETTINGS, lambda _: lambda: None)
+    for wrong in ("42", 42, "ten", None):
+        with pytest.raises(ValidationError, match="0, 10, 50 or 100"):
+            GuardrailsConfig.model_validate({"ledger_intake_percent": wrong})
 
 
 async def until_checked(node: Node) -> None:
