@@ -218,9 +218,8 @@ def _computed(
     before: Sequence[ProofColumns], present: Sequence[ProofColumns], period: int, known: AccountSignals | None
 ) -> tuple[TrendingBase, AccountSignals]:
     """The base of a period's rows, those held as it began and those since, and its signals, if they are not `known`."""
-    held = ProofColumns.joined(before)
-    signals = account_signals(held) if known is None else known
-    rows = ProofColumns.joined([held, *present])
+    rows = ProofColumns.joined([*before, *present])
+    signals = account_signals(rows.rows(slice(sum(map(len, before))))) if known is None else known
     return TrendingBase.of(rows, period, signals.keys, signals.implausibility_bps), signals
 
 

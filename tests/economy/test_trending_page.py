@@ -29,7 +29,7 @@ def test_the_page_has_the_figures_of_the_code() -> None:
         f"some {ACROSS} triangles lie across the box, or {LEVEL_DEFAULT}",
         f"At most {WINDOW_PROOFS_MAX:,} proofs",
         f"the last {TOLD_ROWS - 1:,} not sorted yet",
-        f"on disk {ROW_BYTES}",
+        f"On disk {ROW_BYTES}",
     ):
         assert figure in PAGE, figure
     assert PERIOD_MS == 10 * 60_000
