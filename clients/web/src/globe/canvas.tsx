@@ -22,16 +22,20 @@ export function GlobeCanvas({ camera, onStage, settled, tapped, mapped, buttons,
   const told = useRef<Told>({ settled, tapped, mapped });
   told.current = { settled, tapped, mapped };
   useEffect(() => {
-    const made = new Stage(canvas.current!, camera, {
-      settled: (...now) => told.current.settled(...now),
-      tapped: (...now) => told.current.tapped(...now),
-      mapped: () => told.current.mapped(),
+    // In a frame of its own: it asks how large the canvas is, which is known only once the page is laid out.
+    const frame = requestAnimationFrame(() => {
+      stage.current = new Stage(canvas.current!, camera, {
+        settled: (...now) => told.current.settled(...now),
+        tapped: (...now) => told.current.tapped(...now),
+        mapped: () => told.current.mapped(),
+      });
+      onStage(stage.current);
     });
-    stage.current = made;
-    onStage(made);
     return () => {
+      cancelAnimationFrame(frame);
+      if (!stage.current) return;
       onStage(null);
-      made.close();
+      stage.current.close();
     };
   }, []);
   const zoom = (by: number) => stage.current?.fly(zoomed(stage.current.camera, stage.current.size, by));

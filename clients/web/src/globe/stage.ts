@@ -139,7 +139,12 @@ export class Stage {
     }
     const [context, globe] = [this.#canvas.getContext("2d"), this.#globe.getContext("2d")];
     if (!context || !globe) return;
-    const colours = (this.#colours ??= coloursOf(this.#canvas));
+    const colours = this.#colours;
+    if (!colours) {
+      // Of this the browser makes work of its own: a frame for it, and the drawing in the next one.
+      this.#colours = coloursOf(this.#canvas);
+      return this.#redrawLights();
+    }
     const { width, height } = this.size;
     const ratio = this.#canvas.width / width;
     const scene: Scene = {

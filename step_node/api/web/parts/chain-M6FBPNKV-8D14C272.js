@@ -1,1 +1,0 @@
-import{a}from"./chunk-GDNHWJPK-8D14C272.js";import"./chunk-77V24JSG-8D14C272.js";import"./first-8D14C272.js";0;import"./first-8D14C272.js";import"./first-8D14C272.js";import"./first-8D14C272.js";0;import"./chunk-OJLQJCW6-8D14C272.js";import"./chunk-4AQIHHTX-8D14C272.js";import"./first-8D14C272.js";import"./first-8D14C272.js";0;export{a as pinnedGenesis};

@@ -1,1 +1,0 @@
-import{a}from"./chunk-OGFGO6A3-8D14C272.js";import"./chunk-OJLQJCW6-8D14C272.js";import"./chunk-4AQIHHTX-8D14C272.js";import"./first-8D14C272.js";import"./first-8D14C272.js";0;export{a as signTransfer};
