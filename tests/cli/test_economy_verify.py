@@ -15,6 +15,7 @@ import trio
 
 from step_node.backup.creating import create_backup
 from step_node.backup.manifest import find_manifest, write_manifest
+from step_node.chain.genesis import load_genesis
 from step_node.home.config import StorageConfig
 from step_node.home.paths import NodeHome
 from step_node.home.store import storage_settings
@@ -22,9 +23,13 @@ from step_node.storage.interface import Prunable
 from step_node.storage.open import open_storage
 from tests.backup.homes import grow_home, make_home
 from tests.cli.conftest import Command
-from tests.support.chains import make_genesis
+from tests.cli.test_verify_at_genesis import begun
+from tests.snapshot.snapshots import grow
+from tests.support.chains import make_genesis, open_chain
 from tests.support.clock import SetClock
 from tests.support.proofs import START_MS, address
+
+__all__ = ["begun"]
 
 PAGE = Path(__file__).parents[2] / "docs" / "economy-verify.md"
 CLOCK = SetClock(START_MS)
@@ -126,3 +131,25 @@ def test_the_commands_of_the_page_work_in_their_order(
         assert program == "step-node"
         result = command(*arguments)
         assert result.exit_code == 0, (line, result.stderr)
+
+
+def test_a_chain_that_begins_with_a_state_is_executed_from_it(
+    command: Command, begun: NodeHome, tmp_path: Path
+) -> None:
+    result = command("economy", "verify", "--home", begun.root)
+    assert (result.exit_code, "batches 1 to 0" in result.stdout) == (0, True), result.stderr
+
+    async def go_on() -> None:
+        async with open_storage(storage_settings(begun, StorageConfig())) as store:
+            await grow(await open_chain(load_genesis(begun.genesis), storage=store), 3)
+
+    trio.run(go_on)
+    result = command("economy", "verify", "--home", begun.root)
+    assert (result.exit_code, "batches 1 to 3" in result.stdout) == (0, True), result.stderr
+    trio.run(partial(create_backup, begun, tmp_path / "backup", clock=CLOCK))
+    result = command("economy", "verify", "--backup", tmp_path / "backup")
+    assert (result.exit_code, "batches 1 to 3" in result.stdout) == (0, True), result.stderr
+    with closing(sqlite3.connect(begun.ledger)) as store, store:
+        store.execute("UPDATE triangles SET clicks = 3 WHERE clicks = 0")
+    result = command("economy", "verify", "--home", begun.root)
+    assert (result.exit_code, "clicks of triangle STEP-TRI-v1" in result.stderr) == (1, True), result.stderr
