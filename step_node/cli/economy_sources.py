@@ -16,7 +16,7 @@ from step_node.chain.genesis import Genesis, load_genesis
 from step_node.cli.error_lines import CommandError
 from step_node.cli.progress_lines import ProgressLines
 from step_node.clock import SystemClock
-from step_node.economy.side_file import EconomyFile
+from step_node.economy.side_file import EconomyFile, EconomyFileError
 from step_node.economy.verifying.replay import Replay
 from step_node.economy.verifying.side_file import side_file_claims
 from step_node.economy.verifying.store import StoreWitness
@@ -97,7 +97,13 @@ async def _side_file(home: NodeHome, genesis: Genesis, cleanup: AsyncExitStack) 
     """The home's side file, to be closed by `cleanup`; None of a node that has not made one."""
     if not home.economy.exists():
         return None
-    side_file = await trio.to_thread.run_sync(EconomyFile.reading, home.economy, genesis.hash)
+    try:
+        side_file = await trio.to_thread.run_sync(EconomyFile.reading, home.economy, genesis.hash)
+    except EconomyFileError as error:
+        raise CommandError(
+            f"{error}. A node sets such a file aside at its next start, and makes it anew; move it away to verify the"
+            " rest"
+        ) from error
     cleanup.callback(side_file.close)
     return side_file
 

@@ -84,6 +84,9 @@ def test_what_cannot_be_verified_is_an_error_that_says_what_to_do(command: Comma
     other = tmp_path / "genesis.json"
     other.write_bytes(make_genesis(3).canonical_json())
     assert "is another chain" in refused("--home", home.root, "--genesis", other)
+    home.economy.write_bytes(b"something else")
+    assert "move it away to verify the rest" in refused("--home", home.root)
+    home.economy.unlink()
     trio.run(prune_below, home, 3)
     assert "its store has batches from height 3 on" in refused("--home", home.root)
     assert command("economy", "verify").exit_code == 2
