@@ -8,7 +8,7 @@ from typing import Final
 from mesh import TriangleId, centroid
 from step_node.cli.fairness_source import ShownReport
 from step_node.economy.fairness.measures import PPM
-from step_node.economy.fairness.report import PaidPart, TierPart, ValidatorPart
+from step_node.economy.fairness.report import AccountsPart, PaidPart, TierPart, ValidatorPart
 
 BAR_CELLS: Final = 20
 _NONE: Final = "-"
@@ -22,9 +22,9 @@ def report_lines(shown: ShownReport) -> Iterator[str]:
     report, drift = shown.report, shown.drift
     yield f"Epoch {report.epoch} of {report.chain_id}, heights {report.first_height} to {report.last_height}"
     yield f"{report.begins} to {report.ends}"
-    yield f"{report.paid} STEP for {report.proofs:,} proofs of {report.accounts:,} accounts"
+    yield f"{report.paid} STEP for {_count(report.proofs, 'proof')} of {_count(report.accounts, 'account')}"
     income, balances = report.income, report.balances
-    top = "1 account" if income.top_accounts == 1 else f"{income.top_accounts:,} accounts"
+    top = _count(income.top_accounts, "account")
     gini_drift = None if drift is None else drift.income_gini_ppm
     top_drift = None if drift is None else drift.income_top_share_ppm
     yield from _block(
@@ -40,7 +40,7 @@ def report_lines(shown: ShownReport) -> Iterator[str]:
         "Who was paid",
         [
             ("new accounts", *_share(report.newcomers.share_ppm), _of_accounts(report.newcomers)),
-            ("others", *_share(report.others.share_ppm), _of_accounts(report.others)),
+            ("all others", *_share(report.others.share_ppm), _of_accounts(report.others)),
         ],
     )
     yield from _block(
@@ -64,9 +64,9 @@ def report_lines(shown: ShownReport) -> Iterator[str]:
             for one in sorted(validators.members, key=lambda one: -(one.rewards_share_ppm or 0))
         ],
     )
-    yield f"Owners it takes for over a third: of the stake {_count(validators.stake_nakamoto)}, of the votes" + (
-        f" {_count(validators.votes_nakamoto)}"
-    )
+    stake, votes = _count(validators.stake_nakamoto, "owner"), _count(validators.votes_nakamoto, "owner")
+    yield ""
+    yield f"More than a third of the stake takes {stake}, more than a third of the votes {votes}"
     yield f"Report {shown.hash}"
 
 
@@ -114,12 +114,11 @@ def _drift_text(ppm: int | None) -> str:
 
 
 def _paid_text(part: PaidPart) -> str:
-    return f"{part.paid} STEP, {part.proofs:,} proofs"
+    return f"{part.paid} STEP, {_count(part.proofs, 'proof')}"
 
 
-def _of_accounts(part: TierPart | PaidPart) -> str:
-    accounts = getattr(part, "accounts", 0)
-    return f"{_paid_text(part)}, {accounts:,} account{'' if accounts == 1 else 's'}"
+def _of_accounts(part: AccountsPart) -> str:
+    return f"{_paid_text(part)}, {_count(part.accounts, 'account')}"
 
 
 def _validator_text(one: ValidatorPart) -> str:
@@ -127,5 +126,8 @@ def _validator_text(one: ValidatorPart) -> str:
     return f"{one.rewards} STEP, missed {one.absences:,} of {one.batches:,}, {stake}"
 
 
-def _count(count: int | None) -> str:
-    return _NONE if count is None else str(count)
+def _count(count: int | None, what: str) -> str:
+    """`3 proofs`, `1 account`."""
+    if count is None:
+        return _NONE
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
