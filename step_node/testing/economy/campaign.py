@@ -61,12 +61,16 @@ def _in_order(scenario: Scenario, seeds: range, exact: bool, processes: int) -> 
         return
     waiting: deque[Future[list[RunResult]]] = deque()
     with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
-        for first in range(0, len(seeds), RUNS_AT_ONCE):
-            if len(waiting) == processes * AHEAD:
+        try:
+            for first in range(0, len(seeds), RUNS_AT_ONCE):
+                if len(waiting) == processes * AHEAD:
+                    yield from waiting.popleft().result()
+                waiting.append(pool.submit(_bundle, scenario, seeds[first : first + RUNS_AT_ONCE], exact))
+            while waiting:
                 yield from waiting.popleft().result()
-            waiting.append(pool.submit(_bundle, scenario, seeds[first : first + RUNS_AT_ONCE], exact))
-        while waiting:
-            yield from waiting.popleft().result()
+        except (KeyboardInterrupt, GeneratorExit):
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def _bundle(scenario: Scenario, seeds: range, exact: bool) -> list[RunResult]:
