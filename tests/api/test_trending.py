@@ -10,11 +10,14 @@ import pytest
 from mesh import Box, locate
 from step_node.api.app import create_app
 from step_node.api.routes.trending import LIMIT_DEFAULT, level_for
-from step_node.economy.columns import HALF_LIFE_MS, WINDOW_MS
+from step_node.api.server.limits import TRENDING_COST_MS_PER_MILLION_ROWS
+from step_node.api.web_app import WebApp
+from step_node.economy.columns import HALF_LIFE_MS, PERIOD_MS, WINDOW_MS
 from step_node.economy.trends import TRENDING_MAX
 from step_node.proofs.timestamps import format_timestamp
 from tests.api.made_up_node import ZURICH, MadeUpNode, Walker, open_node
 from tests.api.test_submit import require_refusal, submit
+from tests.api.test_web_app import charged_client
 
 SYDNEY = (-33.86, 151.21)
 
@@ -113,6 +116,20 @@ async def test_an_answer_that_has_not_changed_is_not_sent_again(node: MadeUpNode
     assert (await client.get("/trending", headers={"If-None-Match": tag})).status_code == 200
 
 
+async def test_an_answer_says_as_of_which_height_it_is_also_where_the_chain_has_gone_on(
+    node: MadeUpNode, client: httpx.AsyncClient
+) -> None:
+    await prove(node, client, ZURICH)
+    node.trends._is_on = lambda: False
+    node.clock.time_ms += PERIOD_MS
+    answer = await submit(client, Walker(9).proof(node.clock.now_ms(), place=SYDNEY))
+    assert answer.status_code == 202
+    await node.finalise()
+    told = await client.get("/trending")
+    assert (told.json()["height"], told.headers["Step-As-Of-Height"]) == (1, "1")
+    assert (await client.get("/leaderboard")).headers["Step-As-Of-Height"] == "2"
+
+
 async def test_before_anything_is_known_whoever_asks_is_told_to_ask_again(tmp_path: Path) -> None:
     async with open_node(tmp_path / "journal.sqlite") as node:
         transport = httpx.ASGITransport(create_app(node.services()))
@@ -136,3 +153,14 @@ def test_the_level_of_a_box_is_the_first_at_which_thirty_two_triangles_lie_acros
     assert level_for(Box.checked(47.0, 8.0, 47.0, 8.0)) == 21
     # Towards a pole a degree of longitude is short.
     assert level_for(Box.checked(89.0, 0.0, 89.001, 10.0)) > level_for(Box.checked(0.0, 0.0, 0.001, 10.0))
+
+
+async def test_scoring_anew_is_paid_for_by_the_proofs_and_an_answer_that_is_known_is_not(
+    node: MadeUpNode, client: httpx.AsyncClient
+) -> None:
+    await prove(node, client, ZURICH, SYDNEY)
+    charged = list[float]()
+    async with charged_client(node, WebApp(), charged.append) as paying:
+        for path in ("/trending", "/trending?limit=3", "/trending?level=9", "/trending?level=9"):
+            assert (await paying.get(path)).status_code == 200
+    assert charged == [2 * TRENDING_COST_MS_PER_MILLION_ROWS / 1_000_000] * 2

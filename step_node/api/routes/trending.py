@@ -12,6 +12,7 @@ from mesh import EARTH_RADIUS_M, LEVEL_MAX, LEVEL_MIN, Box
 from step_node.api.documentation import EVERYWHERE, refusals
 from step_node.api.errors import ApiError, RequestCode
 from step_node.api.mesh.parameters import OptionalBbox, OptionalLevel, parse_bbox
+from step_node.api.middleware.as_of import AS_OF_HEIGHT
 from step_node.api.models.trending import TrendingAnswer, TrendingTriangle
 from step_node.api.routing import api_router
 from step_node.api.server.bill import bill_of
@@ -79,7 +80,7 @@ def trending_routes(services: ApiServices) -> APIRouter:
             triangles=[TrendingTriangle.of(region) for region in found[:limit]],
         )
         body = answer.model_dump_json(by_alias=True).encode()
-        headers = {"ETag": f'"{blake3(body).hexdigest(length=16)}"'}
+        headers = {"ETag": f'"{blake3(body).hexdigest(length=16)}"', AS_OF_HEIGHT: str(at.height)}
         return Response(body, headers=headers, media_type="application/json")
 
     return routes
