@@ -7,7 +7,7 @@ there, on the region's newcomers at other times; and on where the rows of the fi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
 
@@ -103,7 +103,7 @@ class Newcomers:
 class Cohorts:
     """One way of grouping newcomers: of each its cohort's index, of each cohort its key and how many are in it."""
 
-    keys: Integers
+    keys: Integers = field(repr=False)
     member_of: Integers
     size: Integers
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -21,7 +21,7 @@ class Rows:
     level that holds it, wherever and in however large a triangle it was claimed.
     """
 
-    keys: Keys
+    keys: Keys = field(repr=False)
     first: Integers
     count: Integers
     account: Integers

@@ -9,7 +9,7 @@ every node has the same number (ADR 64).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -86,7 +86,7 @@ class RegionScore:
 class AccountSignals:
     """All signals of a window: by account, in the order of the keys, and where the rows were, in the places' order."""
 
-    keys: Keys
+    keys: Keys = field(repr=False)
     implausibility_bps: Integers
     proofs: Integers
     readings: Mapping[str, Reading]
