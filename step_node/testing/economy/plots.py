@@ -117,7 +117,7 @@ def draw_all(outcomes: Sequence[Outcome], *, form: str = "svg") -> dict[str, byt
         "emission",
         outcomes,
         "Paid for proofs by the end, on average. A triangle of level 1 is as large as a continent, one of level 21 as a"
-        " room. Where bars differ a lot, each line of the scale is ten times the one below it.",
+        " room. Where bars differ a lot, the scale goes by powers of ten: a little more is much more.",
         emission,
         form,
     )
