@@ -198,6 +198,7 @@ FUZZED_AS = {
     "step_node/batch/summary.py msgpack": "batch-summary",
     "step_node/economy/fairness/kept.py msgpack": "fairness-epoch",
     "step_node/economy/fairness/point.py msgpack": "fairness-point",
+    "step_node/economy/verifying/spooled.py msgpack": "snapshot-records",
     "step_node/engine/wal.py msgpack": "consensus-log",
     "step_node/ledger/evidence.py msgpack": "consensus-gossip",
     "step_node/ledger/protocol_record.py msgpack": "protocol-record",
