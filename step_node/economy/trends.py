@@ -106,7 +106,7 @@ class Trends:
         self._sealed: TrendsAt | None = None
         """What the view says of the last height of its period, once that is over."""
         self._one_at_a_time = trio.CapacityLimiter(1)
-        self._answers_of = (0, 0)
+        self._answers_of: TrendsAt | None = None
         self._answers: OrderedDict[tuple[int, str], list[TrendingRegion]] = OrderedDict()
 
     @property
@@ -131,9 +131,11 @@ class Trends:
             known = self._known(at, level, area)
             if known is None:
                 known = await run_blocking(compute_top, at, level, area)
-                self._answers[_key(level, area)] = known
-                if len(self._answers) > ANSWERS_MAX:
-                    self._answers.popitem(last=False)
+                # Somebody may have asked of a later height meanwhile: then the answers that are kept are of that one.
+                if self._answers_are_of(at):
+                    self._answers[_key(level, area)] = known
+                    if len(self._answers) > ANSWERS_MAX:
+                        self._answers.popitem(last=False)
         return known
 
     def is_known(self, at: TrendsAt, level: int, area: Area | None) -> bool:
@@ -154,14 +156,18 @@ class Trends:
                 await self._observatory.wait_for_change()
 
     def _known(self, at: TrendsAt, level: int, area: Area | None) -> list[TrendingRegion] | None:
-        # Rows from before the first ones change what is said of a height, and the base.
-        if self._answers_of != (at.height, id(at.base)):
+        if not self._answers_are_of(at):
             self._answers.clear()
-            self._answers_of = (at.height, id(at.base))
+            self._answers_of = at
         key = _key(level, area)
         if key in self._answers:
             self._answers.move_to_end(key)
         return self._answers.get(key)
+
+    def _answers_are_of(self, at: TrendsAt) -> bool:
+        # Rows from before the first ones change what is said of a height, and the base.
+        of = self._answers_of
+        return of is not None and of.height == at.height and of.base is at.base
 
     def _is_stale(self) -> bool:
         window, view = self._observatory.window, self._view

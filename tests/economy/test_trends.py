@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import pytest
 import trio
+import trio.testing
 
 from mesh import Box, Disc, TriangleId, corners, locate, triangles_in_bounding_box
 from step_node.economy import trends as trends_module
@@ -16,7 +17,7 @@ from step_node.economy.observatory import Observatory
 from step_node.economy.plausibility import account_signals
 from step_node.economy.side_file import EconomyFile
 from step_node.economy.trending import TrendingBase, TrendingRegion, top_regions
-from step_node.economy.trends import COVER_MAX, TRENDING_MAX, Area, Trends, TrendsAt, cover
+from step_node.economy.trends import COVER_MAX, TRENDING_MAX, Area, Trends, TrendsAt, compute_top, cover
 from step_node.economy.window import ProofWindow
 from step_node.network.backfill import EarlierBatch
 from step_node.storage.interface import Prunable
@@ -87,6 +88,48 @@ async def test_the_answer_of_a_height_stays_while_batches_come_and_is_computed_o
         later = at_of(trends)
         assert not trends.is_known(later, 8, None)
         assert await trends.top(later, 8, None) == expected(chain, 2, 8)
+
+
+async def test_what_was_computed_of_a_height_is_not_given_as_of_the_next_that_was_asked_for_meanwhile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    chain = await GrowingChain.begun(1)
+    async with following(chain) as (observatory, trends):
+        await until(lambda: trends.now() is not None)
+        at, is_asked_again = at_of(trends), trio.Event()
+
+        async def slow(*asked: object) -> list[TrendingRegion]:
+            await is_asked_again.wait()
+            return compute_top(*asked)  # type: ignore[arg-type]
+
+        async with trio.open_nursery() as nursery:
+            with monkeypatch.context() as patching:
+                patching.setattr(trends_module, "run_blocking", lambda _work, *asked: slow(*asked))
+                nursery.start_soon(trends.top, at, 8, None)
+                await trio.testing.wait_all_tasks_blocked()
+            await chain.grow(observatory, after_ms=1_000)
+            assert not trends.is_known(at_of(trends), 8, None)
+            is_asked_again.set()
+        assert await trends.top(at_of(trends), 8, None) == expected(chain, 2, 8)
+
+
+async def test_a_window_that_begins_anew_does_not_change_what_is_said_of_a_height(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    chain = await GrowingChain.begun(3)
+    async with following(chain) as (observatory, trends):
+        await until(lambda: trends.now() is not None and at_of(trends).is_complete)
+        for _ in range(15):
+            await chain.grow()
+        while await chain.storage.prune(Prunable.BATCHES, below=18):
+            pass
+        with monkeypatch.context() as patching:
+            patching.setattr(trends_module, "run_blocking", lambda *_: trio.sleep_forever())
+            observatory.jumped()
+            await until(lambda: observatory.window.height == 18)
+            at = at_of(trends)
+            assert (at.height, at.batch_time_ms) == (3, chain.batches[2].header.timestamp_ms)
+            assert compute_top(at, 10, None) == expected(chain, 3, 10)
 
 
 async def test_many_rows_of_one_period_are_sorted_again_before_it_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
