@@ -2,11 +2,14 @@ import { answers, store } from "./device.ts";
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
+import { genesisHash } from "step-client";
 import { takeReceipt } from "../src/receipts/kept.ts";
 import { accountOf, addAccount, currentAccount, type Account, type OwnAccount } from "../src/wallet/accounts.ts";
 import { pendingTransfer, sendKept } from "../src/wallet/sending.ts";
 
 const vectors = JSON.parse(readFileSync("../../tests/vectors/receipts.json", "utf8"));
+// Nothing else is asked of a node that does not say of which chain it is.
+answers.set("/status", () => ({ chainId: "ours", genesisHash: genesisHash(vectors.genesis[vectors.valid[0].genesis].file) }));
 const OWNER = `0x${"ab".repeat(20)}`;
 const signed = (operationId: string) => ({
   operationId,
@@ -19,7 +22,7 @@ test("what became of one transfer lets go of that one, not of another that a sec
   store.set(`wallet.transfer.${OWNER}`, other);
   await sendKept(mine);
   assert.deepEqual(await pendingTransfer(OWNER), other);
-  const refused = () => new Response(JSON.stringify({ code: "WRONG_SEQUENCE", message: "", details: null }), { status: 409 });
+  const refused = () => new Response(JSON.stringify({ code: "WRONG_SEQUENCE", message: "", details: { expected: 2 } }), { status: 409 });
   answers.set("/account/transfer", refused);
   await assert.rejects(sendKept(mine), { code: "WRONG_SEQUENCE" });
   assert.deepEqual(await pendingTransfer(OWNER), other);

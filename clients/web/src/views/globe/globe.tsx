@@ -13,7 +13,7 @@ import { addressParts, cameraOf, lookingAt, metresPerPx, spotOf, type Camera, ty
 import { GlobeButton, GlobeCanvas } from "../../globe/canvas.tsx";
 import { length } from "../../globe/lengths.ts";
 import { cornersOf } from "../../globe/lights.ts";
-import { middle } from "../../globe/mesh.ts";
+import { middle, type Corners } from "../../globe/mesh.ts";
 import type { Standing } from "../../globe/scene.ts";
 import type { Stage } from "../../globe/stage.ts";
 import { roundLengthM } from "../../globe/round-length.ts";
@@ -220,11 +220,16 @@ function useStanding(query: Record<string, string | number> | null): { triangles
 function cameraAt({ parts, query }: Place, size: Size): Camera | null {
   const named = cameraOf(parts.slice(1), size);
   if (named) return named;
-  const corners = cornersOf(query.get("triangle") ?? "");
+  const corners = cornersNamed(query.get("triangle"));
   return corners && lookingAt(spotOf(middle(...corners)), sideM(corners) * LOOK_SIDES, size);
 }
 
 function spotOfTriangle(triangleId: string | null): Spot | null {
-  const corners = cornersOf(triangleId ?? "");
+  const corners = cornersNamed(triangleId);
   return corners && spotOf(middle(...corners));
+}
+
+/** Most addresses name none: that is no text to be read, which would fail, and failing is slow. */
+function cornersNamed(triangleId: string | null): Corners | null {
+  return triangleId === null ? null : cornersOf(triangleId);
 }

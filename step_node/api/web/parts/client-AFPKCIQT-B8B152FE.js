@@ -1,1 +1,0 @@
-import{a}from"./chunk-Y5T37XQN-B8B152FE.js";import"./chunk-C6UGRIAO-B8B152FE.js";import"./first-B8B152FE.js";import"./first-B8B152FE.js";import"./first-B8B152FE.js";import"./chunk-OGFGO6A3-B8B152FE.js";import"./chunk-OJLQJCW6-B8B152FE.js";import"./chunk-4AQIHHTX-B8B152FE.js";import"./first-B8B152FE.js";import"./first-B8B152FE.js";0;export{a as StepClient};
