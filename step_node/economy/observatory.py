@@ -22,7 +22,7 @@ from typing import Final, Protocol, TypeVar
 import structlog
 import trio
 
-from step_node.batch.batch import Batch, decode_batch
+from step_node.batch.batch import Batch, MalformedBatch, decode_batch
 from step_node.economy.columns import ProofColumns, period_of
 from step_node.economy.side_file import EconomyFile, EconomyFileError, Hashes, Piece
 from step_node.economy.window import ProofWindow, Standing
@@ -228,7 +228,7 @@ class Observatory:
             end = self.window.complete_from_height
             start = max(first, end - FOLDED_AT_ONCE_MAX)
             read = await self._read(start, end - start)
-            if len(read) < end - start:  # Pruned meanwhile, though `needed_from` forbids it.
+            if len(read) < end - start:  # Damaged; or pruned meanwhile, though `needed_from` forbids it.
                 break
             for one in reversed(read):
                 self._prepend(one)
@@ -237,12 +237,16 @@ class Observatory:
             self._tell()
 
     async def _read(self, start: int, count: int) -> list[_Folded]:
-        """Batches of the store, and a pause that leaves most of a core to others."""
+        """Batches of the store, and a pause that leaves most of a core to others; none where one of them is damaged."""
         stored = await self._storage.batches(start, count)
         if not stored:
             return []
         began = trio.current_time()
-        read = await run_blocking(_decoded, stored)
+        try:
+            read = await run_blocking(_decoded, stored)
+        except MalformedBatch as error:
+            log.error("the window of proofs lacks batches: one cannot be read", first_height=start, reason=str(error))
+            read = []
         spent_seconds = trio.current_time() - began
         await trio.sleep(min(spent_seconds * (1 / BACKGROUND_SHARE - 1), PAUSE_SECONDS_MAX))
         return read

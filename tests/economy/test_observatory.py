@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -337,6 +338,30 @@ async def test_a_store_that_does_not_answer_is_asked_again(
         await until(lambda: observatory.is_at_head)
         assert_equal(observatory.window, chain.expected())
         assert failures[0] == 4
+
+
+async def test_a_damaged_batch_of_the_store_ends_nothing_and_is_asked_of_whoever_has_it(
+    file: EconomyFile,
+    autojump_clock: MockClock,  # noqa: ARG001 - it runs by it
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    chain = await GrowingChain.begun(5)
+    batches = chain.storage.batches
+
+    async def damaged(from_height: int, limit: int) -> Sequence[StoredBatch]:
+        found = await batches(from_height, limit)
+        return [replace(one, batch=one.batch[:-1]) if one.height == 2 else one for one in found]
+
+    monkeypatch.setattr(chain.storage, "batches", damaged)
+    observatory = chain.observatory(file)
+    async with running(observatory):
+        await until(lambda: observatory.wanted() is not None)
+        first = observatory.window.complete_from_height
+        assert observatory.wanted() == (first - 1, chain.batches[first - 2].hash)
+        await observatory.take_earlier([as_earlier(one) for one in chain.batches[: first - 1]])
+        await chain.grow(observatory)
+        assert observatory.window.is_complete
+        assert_equal(observatory.window, chain.expected())
 
 
 async def test_a_side_file_that_fails_ends_nothing_and_is_written_later(

@@ -11,7 +11,7 @@ from step_node.api.documentation import EVERYWHERE, refusals
 from step_node.api.errors import ApiError, RequestCode
 from step_node.api.histories.cursor import encode_cursor
 from step_node.api.histories.pages import PAGE_DEFAULT, Before, Limit, PageAsked
-from step_node.api.middleware.caching import UNCHANGING
+from step_node.api.middleware.caching import FINAL_HERE
 from step_node.api.models.fairness import FairnessAnswer, FairnessEpoch, FairnessListAnswer
 from step_node.api.routing import api_router
 from step_node.api.services import ApiServices
@@ -79,7 +79,7 @@ def fairness_routes(services: ApiServices) -> APIRouter:
         body = await run_blocking(_body, kept.report, kept.headline, drift)
         headers = {"ETag": f'"{blake3(body).hexdigest(length=16)}"'}
         if drift is not None:
-            headers["Cache-Control"] = UNCHANGING
+            headers["Cache-Control"] = FINAL_HERE
         return Response(body, headers=headers, media_type="application/json")
 
     def _not_found(epoch: int, kept: KeptEpoch | None, first: int | None) -> ApiError:
