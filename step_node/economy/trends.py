@@ -33,8 +33,9 @@ ANSWERS_MAX: Final = 64
 COVER_MAX: Final = 64
 """Triangles that an area is covered with; where more are needed, they are of the level above."""
 
-TOUCHING_LOOKS_MAX: Final = 4_000
-"""Regions of which it is asked whether they touch an area; what is beyond, with lower scores, is not shown."""
+TOUCHING_LOOKS_MAX: Final = 1_000
+"""Regions of which it is asked whether they touch an area; what is beyond, with lower scores, is not shown.
+So many take some 40 ms, all of the interpreter's."""
 
 LOOK_SECONDS: Final = 1.0
 """How often it is looked whether it is on again."""

@@ -10,7 +10,7 @@ import pytest
 from mesh import Box, locate
 from step_node.api.app import create_app
 from step_node.api.routes.trending import LIMIT_DEFAULT, level_for
-from step_node.api.server.limits import TRENDING_COST_MS_PER_MILLION_ROWS
+from step_node.api.server.limits import MESH_LOOK_COST_MS, TRENDING_COST_MS_PER_MILLION_ROWS
 from step_node.api.web_app import WebApp
 from step_node.economy.columns import HALF_LIFE_MS, PERIOD_MS, WINDOW_MS
 from step_node.economy.trends import TRENDING_MAX
@@ -164,3 +164,15 @@ async def test_scoring_anew_is_paid_for_by_the_proofs_and_an_answer_that_is_know
         for path in ("/trending", "/trending?limit=3", "/trending?level=9", "/trending?level=9"):
             assert (await paying.get(path)).status_code == 200
     assert charged == [2 * TRENDING_COST_MS_PER_MILLION_ROWS / 1_000_000] * 2
+
+
+@pytest.mark.parametrize(("looks_max", "looks"), [(1_000, 2), (1, 1)])
+async def test_a_box_is_paid_for_by_the_triangles_that_may_be_looked_at_in_vain(
+    looks_max: int, looks: int, node: MadeUpNode, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("step_node.api.routes.trending.TOUCHING_LOOKS_MAX", looks_max)
+    await prove(node, client, ZURICH, SYDNEY)
+    charged = list[float]()
+    async with charged_client(node, WebApp(), charged.append) as paying:
+        assert (await paying.get("/trending?level=21&bbox=-180,0,180,0.0001")).json()["triangles"] == []
+    assert charged == [2 * TRENDING_COST_MS_PER_MILLION_ROWS / 1_000_000 + looks * MESH_LOOK_COST_MS]

@@ -16,11 +16,11 @@ from step_node.api.middleware.as_of import AS_OF_HEIGHT
 from step_node.api.models.trending import TrendingAnswer, TrendingTriangle
 from step_node.api.routing import api_router
 from step_node.api.server.bill import bill_of
-from step_node.api.server.limits import TRENDING_COST_MS_PER_MILLION_ROWS
+from step_node.api.server.limits import MESH_LOOK_COST_MS, TRENDING_COST_MS_PER_MILLION_ROWS
 from step_node.api.services import ApiServices
 from step_node.api.submissions.intake import refuse_if_off
 from step_node.economy.columns import HALF_LIFE_MS, WINDOW_MS
-from step_node.economy.trends import TRENDING_MAX, Area
+from step_node.economy.trends import TOUCHING_LOOKS_MAX, TRENDING_MAX, Area
 from step_node.home.switches import Switch
 from step_node.proofs.proof import RefusalCode
 from step_node.proofs.timestamps import format_timestamp
@@ -67,7 +67,10 @@ def trending_routes(services: ApiServices) -> APIRouter:
                 RefusalCode.NOT_READY, "the node still reads the proofs of the last two days; ask again in some seconds"
             )
         if not trends.is_known(at, level, area):
-            await bill_of(request.scope)["charge"](at.rows * TRENDING_COST_MS_PER_MILLION_ROWS / 1_000_000)
+            # Who draws a strip through many triangles has as many as may be looked at in vain.
+            looks = 0 if area is None else min(at.rows, TOUCHING_LOOKS_MAX)
+            cost_ms = at.rows * TRENDING_COST_MS_PER_MILLION_ROWS / 1_000_000 + looks * MESH_LOOK_COST_MS
+            await bill_of(request.scope)["charge"](cost_ms)
         found = await trends.top(at, level, area)
         answer = TrendingAnswer(
             height=at.height,
