@@ -24,7 +24,8 @@ export function GlobeCanvas({ camera, onStage, settled, tapped, mapped, buttons,
   useEffect(() => {
     // In a frame of its own: it asks how large the canvas is, which is known only once the page is laid out.
     const frame = requestAnimationFrame(() => {
-      stage.current = new Stage(canvas.current!, camera, {
+      if (!canvas.current) return; // Gone again before there was a frame.
+      stage.current = new Stage(canvas.current, camera, {
         settled: (...now) => told.current.settled(...now),
         tapped: (...now) => told.current.tapped(...now),
         mapped: () => told.current.mapped(),

@@ -1,1 +1,0 @@
-import{a}from"./chunk-GDNHWJPK-B87C3E8A.js";import"./chunk-77V24JSG-B87C3E8A.js";import"./first-B87C3E8A.js";0;import"./first-B87C3E8A.js";import"./first-B87C3E8A.js";import"./first-B87C3E8A.js";0;import"./chunk-OJLQJCW6-B87C3E8A.js";import"./chunk-4AQIHHTX-B87C3E8A.js";import"./first-B87C3E8A.js";import"./first-B87C3E8A.js";0;export{a as pinnedGenesis};

@@ -1,1 +1,0 @@
-import{a}from"./chunk-Y5T37XQN-B87C3E8A.js";import"./chunk-C6UGRIAO-B87C3E8A.js";import"./first-B87C3E8A.js";import"./first-B87C3E8A.js";import"./first-B87C3E8A.js";import"./chunk-OGFGO6A3-B87C3E8A.js";import"./chunk-OJLQJCW6-B87C3E8A.js";import"./chunk-4AQIHHTX-B87C3E8A.js";import"./first-B87C3E8A.js";import"./first-B87C3E8A.js";0;export{a as StepClient};
