@@ -160,6 +160,16 @@ class Switches:
             self._write(_SwitchesFile(switches=self._thrown, intake_share=share))
             self._share = share
 
+    def lower_share(self, share: ShareSet) -> bool:
+        """As `set_share`, unless so few are taken from already, as somebody else may have said just now: whether it has
+        changed. Raises OSError."""
+        with self._one_at_a_time:
+            if share.percent >= self.intake_percent:
+                return False
+            self._write(_SwitchesFile(switches=self._thrown, intake_share=share))
+            self._share = share
+            return True
+
     def _write(self, content: _SwitchesFile) -> None:
         if self._path is not None:
             write_atomically(self._path, content.model_dump_json(indent=1).encode() + b"\n")

@@ -203,9 +203,11 @@ class GuardrailWatch:
         why = f"height {breach.height}: {breach.message}"[:WHY_CHARACTERS_MAX]
         share = ShareSet(percent=percent, who=who, when_ms=self._clock.now_ms(), why=why)
         try:
-            await run_blocking(self._switches.set_share, share)
+            is_lowered = await run_blocking(self._switches.lower_share, share)
         except OSError as error:
             log.error("a guardrail could not lower the intake's share", guardrail=who, reason=str(error))
+            return
+        if not is_lowered:
             return
         log.warning("a guardrail has lowered the intake's share", guardrail=who, percent=percent)
         await self.audit(who, percent, why)

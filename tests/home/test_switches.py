@@ -43,6 +43,20 @@ def test_the_intake_s_share_is_kept_beside_the_switches_and_neither_forgets_the_
     assert not again.is_on(Switch.EVENTS)
 
 
+def test_a_share_is_lowered_and_never_raised_where_somebody_has_set_a_lower_one_meanwhile(tmp_path: Path) -> None:
+    path = tmp_path / "switches.json"
+    switches = Switches.open(path)
+    guardrail = ShareSet(percent=50, who="guardrail supply", when_ms=1)
+    assert switches.lower_share(guardrail)
+    assert not switches.lower_share(guardrail)
+    operator = ShareSet(percent=0, who="root", when_ms=2)
+    switches.set_share(operator)
+    assert not switches.lower_share(guardrail)
+    assert switches.share_set == Switches.open(path).share_set == operator
+    with pytest.raises(OSError, match="nowhere"):
+        Switches(tmp_path / "nowhere" / "switches.json").lower_share(guardrail)
+
+
 def test_a_share_that_cannot_be_kept_stays_as_it_was(tmp_path: Path) -> None:
     switches = Switches.open(tmp_path / "nowhere" / "switches.json")
     with pytest.raises(OSError, match="nowhere"):

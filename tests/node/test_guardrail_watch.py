@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from functools import partial
@@ -21,7 +22,7 @@ from step_node.durable.side_file import SideFile
 from step_node.economy.guardrails.guardrail import Guardrail
 from step_node.economy.guardrails.guardrails import Limits
 from step_node.home.config import GuardrailsConfig, NodeConfig
-from step_node.home.switches import Switch, Thrown
+from step_node.home.switches import ShareSet, Switch, Thrown
 from step_node.ledger import rules
 from step_node.ledger.rewards import rounded_reward_ustep
 from step_node.node.admin.audit import AuditLog
@@ -157,6 +158,27 @@ async def test_a_breach_lowers_the_share_and_is_kept_until_somebody_has_seen_it(
         await until_checked(node)
         assert node.guardrails.broken == ()
     assert json.loads((tmp_path / "guardrails.json").read_text())["broken"] == {}
+
+
+async def test_a_breach_does_not_raise_what_an_operator_sets_to_nothing_in_the_same_moment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    genesis, (name,) = make_genesis(1, **QUICK), validator_names(1)
+    settings = GuardrailSettings(Limits(), ledger_percent=50)
+    by_operator = ShareSet(percent=0, who="root", when_ms=0)
+
+    async def after_the_operator(work: Callable[..., object], *arguments: object) -> object:
+        node.switches.set_share(by_operator)
+        return work(*arguments)
+
+    async with running_node(MemoryHub(), name, genesis, tmp_path, guardrails=settings) as node:
+        monkeypatch.setattr("step_node.node.guardrail_watch.run_blocking", after_the_operator)
+        with monkeypatch.context() as patch:
+            plant(patch)
+            await submit_all([node], fresh_proofs(1, prefix="wrong"))
+            await until_checked(node)
+        assert node.guardrails.broken
+        assert node.switches.share_set == by_operator
 
 
 async def test_guardrails_that_were_off_begin_again_where_the_chain_is(tmp_path: Path) -> None:
