@@ -81,7 +81,7 @@ class LeaderboardClaim:
             Difference(self.height, f"place {place} of the leaderboard", _shown(said), _shown(mine))
             for place, (said, mine) in enumerate(zip_longest(self.accounts, ours), start=1)
             if said != mine
-        ]
+        ][:NAMED_MAX]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,8 @@ class ToldFairnessClaim:
             return None  # Switched off meanwhile, say.
         try:
             canonical_json = rfc8785.dumps(report)
-        except rfc8785.CanonicalizationError as error:
+        except (ValueError, RecursionError) as error:
+            # Numbers that are none, half a character in a value or in a name, more levels than can be gone through.
             return [Difference(self.height, f"fairness of epoch {self.epoch}", f"not canonical: {error}", "a report")]
         found = list(await FairnessClaim(self.height, self.epoch, canonical_json).compare(replay) or ())
         own_hash = f"0x{report_hash(canonical_json).hex()}"
@@ -278,7 +279,7 @@ def _fairness_told(get: Get, epoch_batches: int, last: int) -> list[Claim]:
     """The reports that the node lists, of epochs that have ended at `last`. Blocks."""
     claims: list[Claim] = []
     path = f"/fairness?limit={FAIRNESS_PAGE}"
-    while True:
+    for _ in range(FAIRNESS_REPORTS_MAX // FAIRNESS_PAGE):
         answer = get(path)
         listed = answer.get("epochs")
         for one in listed if isinstance(listed, list) else ():
@@ -286,9 +287,10 @@ def _fairness_told(get: Get, epoch_batches: int, last: int) -> list[Claim]:
             if isinstance(epoch, int) and 0 < heights_of(epoch, epoch_batches)[1] <= last:
                 claims.append(ToldFairnessClaim(heights_of(epoch, epoch_batches)[1], epoch, get))
         cursor = answer.get("nextCursor")
-        if not isinstance(cursor, str) or not listed or len(claims) >= FAIRNESS_REPORTS_MAX:
-            return claims
+        if not isinstance(cursor, str) or not listed:
+            break
         path = f"/fairness?limit={FAIRNESS_PAGE}&before={quote(cursor)}"
+    return claims[:FAIRNESS_REPORTS_MAX]
 
 
 def _counts(stats: dict[str, object]) -> CountsByLevel:

@@ -56,6 +56,8 @@ def simulate(
         return
     chosen = _chosen(scenario, only)
     draw = _drawing() if out is not None and plots else None
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)  # Where nothing can be written, it is told before hours of runs.
     outcomes = _simulated(chosen, range(seed, seed + runs), exact=exact, jobs=jobs)
     written = [] if out is None else _write(out, outcomes, draw)
     _print(scenario, outcomes, exact=exact, seed=seed, written=written, as_json=as_json)

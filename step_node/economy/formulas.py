@@ -184,24 +184,24 @@ def proofs_level_by_level(version: int, amount_ustep: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Habit:
-    """A kind of user: so many `accounts`, each of which proves `proofs_a_day` times."""
+    """A kind of user: so many `accounts`, each of which proves `proofs_a_day` times, which may be less than once."""
 
     name: str
     accounts: int
-    proofs_a_day: int
+    proofs_a_day: Fraction | int
 
     @property
     def proofs_a_year(self) -> int:
         """Of all of them together."""
-        return self.accounts * self.proofs_a_day * YEAR_DAYS
+        return floor(self.accounts * self.proofs_a_day * YEAR_DAYS)
 
 
-def proofs_a_day_max(moratorium_ms: int) -> int:
+def proofs_a_day_max(moratorium_ms: int) -> Fraction:
     """How many proofs an account can have in a day, if it never pauses; without a moratorium one a millisecond."""
-    return 86_400_000 // max(1, moratorium_ms)
+    return Fraction(86_400_000, max(1, moratorium_ms))
 
 
-def days_at_level(version: int, amount_ustep: int, level: int, proofs_a_day: int) -> Fraction:
+def days_at_level(version: int, amount_ustep: int, level: int, proofs_a_day: Fraction) -> Fraction:
     """How long an account proves until it has `amount_ustep`, all in fresh triangles of one level."""
     return Fraction(amount_ustep) / (Fraction(triangle_pays_ustep(version, level), clicks_max(level)) * proofs_a_day)
 

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from step_node.chain.genesis import load_genesis
 from step_node.economy.figures import Economy, figures, tables
 from tests.cli.conftest import Command
@@ -52,6 +54,13 @@ def test_a_genesis_says_which_rules_and_how_many_validators(command: Command, tm
     second.write_text(genesis.model_copy(update={"protocol_version": 2}).model_dump_json(exclude_none=True))
     assert told(command, "--genesis", second, "--validators", 7)["protocolVersion"] == 2
     assert value(told(command, "--genesis", second, "--validators", 7), "validators") == "7"
+
+
+def test_a_moratorium_of_more_than_a_day_leaves_less_than_a_proof_a_day(command: Command, tmp_path: Path) -> None:
+    file = tmp_path / "parameters.toml"
+    file.write_text(f"moratorium_ms = {10 * 365 * 86_400_000}\n")
+    answer = told(command, "--parameters", file)
+    assert float(value(answer, "stake.years")) == pytest.approx(10 * float(value(answer, "stake.proofs")), abs=0.01)
 
 
 def test_a_file_of_parameters_is_enough(command: Command, tmp_path: Path) -> None:

@@ -99,6 +99,11 @@ def test_an_unknown_variant_is_refused_before_anything_is_simulated(command: Com
     assert "no variant; there are: new-chain, rounded-each" in " ".join(refused.output.replace("│", " ").split())
 
 
+def test_where_nothing_can_be_written_it_is_told_before_anything_is_simulated(command: Command, mine: Path) -> None:
+    result = command("economy", "simulate", mine, "--no-plots", "--out", mine)
+    assert (result.exit_code, result.stderr) == (1, f"error: {mine}: File exists\n")
+
+
 def test_a_scenario_that_is_none_is_an_error_that_names_the_key(command: Command, mine: Path) -> None:
     mine.write_text(MINE.replace("days = 4", "days = 4\nhours = 1"))
     result = command("economy", "simulate", mine)

@@ -28,6 +28,7 @@ from step_node.economy.fairness.reporter import FairnessReporter
 from step_node.economy.observatory import Observatory
 from step_node.economy.side_file import EconomyFile
 from step_node.economy.trends import Trends
+from step_node.economy.verifying.claims import NAMED_MAX
 from step_node.ledger.commitment import state_root
 from step_node.network import chain_reader
 from step_node.network.chain_reader import PeerOutOfReach, connected_reader, read_batches
@@ -210,6 +211,23 @@ async def test_each_lie_of_the_api_is_named(tmp_path: Path, monkeypatch: pytest.
             "trending at level 10: how many",
             "trending at level 10[4].parts.clicks",
         ]
+
+
+async def test_answers_that_never_end_or_that_no_report_has_are_named_and_nothing_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(economy_node_source, "FAIRNESS_REPORTS_MAX", 3 * economy_node_source.FAIRNESS_PAGE)
+    async with served(tmp_path, monkeypatch) as (_, answers):
+        answers["/fairness"] = {"epochs": [{"epoch": 2}, {"epoch": 10**9}], "nextCursor": "again"}
+        answers["/fairness/2"]["report"]["\ud800"] = 1
+        answers["/leaderboard"]["accounts"] = ["nobody"] * 10_000
+        answers["/mesh/stats"]["result"]["levels"] += [{"level": level, "clicks": 1} for level in range(100, 10_000)]
+        with trio.fail_after(TEST_TIMEOUT_SECONDS):
+            verdict = await verify_node(URL, [], wishes())
+        assert len(verdict.differences) == 2 * NAMED_MAX + 3
+        said = {one.said or "" for one in verdict.differences if one.what == "fairness of epoch 2"}
+        assert all(one.startswith("not canonical: ") for one in said)
+        assert len(said) == 1
 
 
 async def test_a_node_that_lacks_the_past_or_is_of_another_chain_is_an_error_or_named(

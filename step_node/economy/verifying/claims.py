@@ -132,7 +132,7 @@ class LevelCountsClaim:
             Difference(self.height, f"{what}{'' if what == 'clicks' else ' triangles'} at level {level}", said, mine)
             for level in sorted({*self.counts, *made})
             for what, said, mine in _differing("", self.counts.get(level, _NONE), made.get(level, _NONE))
-        ]
+        ][:NAMED_MAX]
 
 
 @dataclass(frozen=True, slots=True)
