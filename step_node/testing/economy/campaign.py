@@ -6,8 +6,10 @@ import multiprocessing
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from functools import lru_cache
 
+from step_node.errors import StepNodeError
 from step_node.testing.economy.measuring import Measuring, RunResult
 from step_node.testing.economy.running import run
 from step_node.testing.economy.scenario import Scenario, ScenarioError
@@ -21,12 +23,16 @@ AHEAD = 4
 """How many such bundles there are for each process: more would only wait."""
 
 
+class ProcessLost(StepNodeError):
+    """A process has ended in the middle of its runs: nearly always because the machine has no more memory."""
+
+
 def run_all(
     scenario: Scenario, seeds: range, *, exact: bool, processes: int, on_run: Callable[[int], None] = lambda _done: None
 ) -> list[RunResult]:
     """A run for each seed, in their order; `on_run` is told how many are done.
 
-    Raises ScenarioError if what they come to would not stand in memory.
+    Raises ScenarioError if what they come to would not stand in memory; ProcessLost.
     """
     accounts = scenario.validators.count + sum(group.accounts for group in scenario.groups)
     if len(seeds) * accounts > ACCOUNTS_OF_RUNS_MAX:
@@ -71,6 +77,11 @@ def _in_order(scenario: Scenario, seeds: range, exact: bool, processes: int) -> 
         except (KeyboardInterrupt, GeneratorExit):
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+        except BrokenProcessPool as error:
+            raise ProcessLost(
+                "a process that simulated was ended from outside, probably for want of memory: have fewer at once"
+                " (--jobs)"
+            ) from error
 
 
 def _bundle(scenario: Scenario, seeds: range, exact: bool) -> list[RunResult]:

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, ValidationErro
 from step_node.chain.new_chains import CHOSEN, RULES_VERSION, new_chain_parameters
 from step_node.errors import StepNodeError, describe_validation_error
 from step_node.ledger.rules import known_versions
-from step_node.parameters import Parameters
+from step_node.parameters import USTEP_PER_STEP, Parameters
 from step_node.strict_toml import TomlError, parse_toml
 
 SCENARIOS: Final = Path(__file__).parent / "scenarios"
@@ -67,8 +67,8 @@ class _Group(_Section):
     """They come one after another within so many days from `first_day` on: newcomers. 0: all at once."""
     stay_days: Annotated[float, Field(gt=0, le=36_500)] | None = None
     """How long one stays on average; whoever stays is as likely to leave as on the first day. None: nobody leaves."""
-    gives_up_below_ustep: Annotated[int, Field(ge=0)] = 0
-    """Who was paid less than that for each proof tried in a week leaves."""
+    gives_up_below_ustep: Annotated[int, Field(ge=0, le=USTEP_PER_STEP)] = 0
+    """Who was paid less than that for each proof tried in a week leaves. No proof is paid more than 1 STEP."""
     payments_per_week: Annotated[float, Field(ge=0, le=70)] = 0.0
     """How often one pays somebody of the scenario, on average."""
     payment_share: Share = 0.1

@@ -246,7 +246,9 @@ class _MovementGates:
 
     def _are_near(self, which: Integers, lat: Floats, lon: Floats, elapsed_ms: Integers) -> Flags:
         """Whether each of `which` is no farther from its last place than the time allows: the gate's own verdict."""
-        metres_max = (self._parameters.speed_limit_mps * elapsed_ms) / 1000
+        # In integers the product of a limit and a time that genesis allows may pass 64 bits. Beyond 53 it is rounded
+        # here, and is more than the Earth is round.
+        metres_max = (self._parameters.speed_limit_mps * elapsed_ms.astype(np.float64)) / 1000
         degrees = np.abs(self._lat[which] - lat) + np.abs(self._lon[which] - lon)
         near: Flags = degrees * METRES_A_DEGREE_MAX <= metres_max
         farther = np.flatnonzero(~near)

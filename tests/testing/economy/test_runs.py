@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from dataclasses import replace
 
 import numpy as np
@@ -16,7 +17,7 @@ from step_node.ledger.records import Triangle
 from step_node.ledger.state import Changes
 from step_node.parameters import USTEP_PER_STEP
 from step_node.testing.economy import exact
-from step_node.testing.economy.campaign import measured_run, run_all
+from step_node.testing.economy.campaign import ProcessLost, measured_run, run_all
 from step_node.testing.economy.conduct import Conduct, NoQuorum
 from step_node.testing.economy.exact import ExactLedger
 from step_node.testing.economy.measuring import MEASURES, RunResult
@@ -66,6 +67,15 @@ def test_a_seed_gives_the_same_run_with_any_number_of_processes_and_another_seed
     assert [result.seed for result in shared] == list(range(5, 11))
     assert all(same(*pair) for pair in zip(alone, shared, strict=True))
     assert not same(alone[0], replace(alone[1], seed=alone[0].seed))
+
+
+def test_a_process_that_is_killed_is_an_error_that_says_what_to_do() -> None:
+    def kill(_done: int) -> None:
+        for process in multiprocessing.active_children():
+            process.kill()
+
+    with pytest.raises(ProcessLost, match="fewer at once"):
+        run_all(small(days=1), range(200), exact=False, processes=2, on_run=kill)
 
 
 def test_both_modes_are_measured_alike() -> None:

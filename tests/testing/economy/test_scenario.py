@@ -82,6 +82,10 @@ def test_variants_change_what_they_name_and_nothing_else(tmp_path: Path) -> None
         ('[[variants]]\nname = "v"\n[[variants]]\nname = "v"', "variants: the name 'v' stands there twice"),
         ('[[variants]]\nname = "v"\nchange = { "groups.people.accounts" = 99999, "days" = 3000 }', "at most 2000000"),
         ("day = 2026-01-01", "date"),
+        (
+            '[[variants]]\nname = "v"\nchange = { "groups.people.gives_up_below_ustep" = 1000001 }',
+            "gives_up_below_ustep: must be less than or equal to 1000000",
+        ),
         ("[", "is not TOML"),
     ],
 )

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from step_node.testing.economy.conduct import NoQuorum
-from step_node.testing.economy.scenario import load_scenario, shipped_names
+from step_node.testing.economy.scenario import AS_WRITTEN, DAY_MS, load_scenario, scenarios_in, shipped_names
 from step_node.testing.economy.work import EXHAUSTED, REFUSED, Leave, Payment, Stake, TakeBack
 from tests.testing.economy.histories import Played, play, random_scenario
 
@@ -50,6 +50,20 @@ def compare(seeds: Iterable[int]) -> list[Played]:
 def test_both_ledgers_give_the_same_to_the_last_micro_step() -> None:
     played = compare(range(HISTORIES_IN_EVERY_CHECK))
     require_eventful(played)
+
+
+def test_both_ledgers_give_the_same_where_a_limit_is_as_high_and_a_pause_as_long_as_they_can_be() -> None:
+    farmers = {"kind": "farmers", "name": "f", "city": "town", "accounts": 20, "proofs_per_day": 0.003}
+    content = {
+        "title": "all that genesis allows",
+        "days": 1_200,
+        "batches_per_day": 1,
+        "parameters": {"speed_limit_mps": 300_000_000, "speed_horizon_ms": 10 * 365 * DAY_MS},
+        "cities": [{"name": "town", "lat": 46.0, "lon": 20.0, "radius_km": 1.0}],
+        "groups": [farmers],
+    }
+    scenario = scenarios_in(content, name="most", source="here")[AS_WRITTEN]
+    require_equal(play(scenario, 1, exact=True), play(scenario, 1, exact=False))
 
 
 @pytest.mark.long
