@@ -90,6 +90,8 @@ def fairness_routes(services: ApiServices) -> APIRouter:
             reason = f"this chain has no reports: its epochs have {epoch_batches} batches, too many for one"
         elif kept is not None and kept.lacking is Lacking.TOO_MANY_ACCOUNTS:
             reason = f"{epoch} has no report on any node: too many accounts were paid in it"
+        elif kept is not None and kept.lacking is Lacking.UNSOUND:
+            reason = f"{epoch} has no report: what its receipts say cannot be; ask /guardrails what the ledger has done"
         elif last_height > head:
             reason = (
                 f"{epoch} has not ended yet: it has the heights {first_height} to {last_height}, the last is {head}"

@@ -30,6 +30,7 @@ COSTS_MS: Final = (
     ("/evidence", 3.0),
     ("/leaderboard", 3.0),
     ("/trending", 3.0),
+    ("/fairness", 4.0),
     ("/triangle/", 3.0),
     ("/batch/", 10.0),
     ("/batches", 4.0),

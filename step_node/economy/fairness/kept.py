@@ -37,6 +37,8 @@ class Lacking(StrEnum):
     """This node has followed the chain only from a later batch of the epoch on."""
     TOO_MANY_ACCOUNTS = "too_many_accounts"
     """No node makes one of an epoch with so many."""
+    UNSOUND = "unsound"
+    """What its receipts say cannot be: the ledger has a fault, which is for the guardrails to tell."""
 
 
 class InvalidKeptEpoch(ValueError):

@@ -315,6 +315,10 @@ def _made(fold: EpochFold, payments: list[Payments], before: Sums | None) -> Kep
         return KeptEpoch.of(fold.report(summed(payments, before)), fold.point)
     except TooManyAccounts:
         return KeptEpoch(fold.point, lacking=Lacking.TOO_MANY_ACCOUNTS)
+    except (ValueError, IndexError) as error:
+        # All nodes have the same ledger: they would all end here, and again after each restart.
+        log.error("no report can be made of an epoch: its receipts cannot be", epoch=fold.epoch, reason=str(error))
+        return KeptEpoch(fold.point, lacking=Lacking.UNSOUND)
 
 
 def _headlines(reports: Sequence[EpochReport]) -> list[Headline]:

@@ -34,7 +34,7 @@ class KeptFairnessClaim:
             return [Difference(self.height, what, "damaged", "a report")]
         if kept.lacking is Lacking.BEGUN_WITHIN:
             return None
-        if kept.lacking is Lacking.TOO_MANY_ACCOUNTS:
+        if kept.lacking in (Lacking.TOO_MANY_ACCOUNTS, Lacking.UNSOUND):
             made = replay.derived.report
             if made is None or made.epoch != self.epoch:
                 return None

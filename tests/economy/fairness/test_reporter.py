@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import trio
 from trio.testing import MockClock
 
+from step_node.chain.judging import JudgedBatch
 from step_node.economy.fairness import reporter as reporter_module
 from step_node.economy.fairness.fold import EpochFold, summed
 from step_node.economy.fairness.kept import KeptEpoch, Lacking, unreported_from
@@ -298,6 +300,30 @@ async def test_an_epoch_of_too_many_accounts_has_no_report_and_the_next_one_has(
         kept = await reporter.kept(1)
         assert kept is not None
         assert kept.lacking is Lacking.TOO_MANY_ACCOUNTS
+        assert await reports(reporter) == {2: expected(eventful, 2)}
+
+
+async def test_an_epoch_whose_receipts_cannot_be_has_no_report_and_ends_nothing(
+    file: EconomyFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sound = BatchStep.of
+
+    def of_a_faulty_ledger(judged: JudgedBatch) -> BatchStep:
+        step = sound(judged)
+        if step.after.height > EPOCH_BATCHES:
+            return step
+        return replace(step, receipts=[one._replace(reward_ustep=-one.reward_ustep) for one in step.receipts])
+
+    monkeypatch.setattr(BatchStep, "of", of_a_faulty_ledger)
+    eventful = await EventfulChain.open()
+    async with at_work(eventful, file) as reporter:
+        await grow(eventful, reporter, "alice", "bob", "bob")
+        for _ in range(2 * EPOCH_BATCHES - 1):
+            await grow(eventful, reporter, "alice")
+        await caught_up(reporter, eventful)
+        kept = await reporter.kept(1)
+        assert kept is not None
+        assert kept.lacking is Lacking.UNSOUND
         assert await reports(reporter) == {2: expected(eventful, 2)}
 
 
