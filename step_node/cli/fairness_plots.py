@@ -188,7 +188,7 @@ pre {{ overflow-x: auto; font-size: 0.8rem }}
 </style>
 <h1>{html.escape(title)}</h1>
 <p>{report.paid} STEP were paid for {report.proofs:,} proofs of {report.accounts:,} accounts, in the batches
-{report.first_height} to {report.last_height} ({report.begins} to {report.ends}).</p>
+{report.first_height} to {report.last_height} ({html.escape(report.begins)} to {html.escape(report.ends)}).</p>
 <p>{html.escape(_unevenness(shown))}</p>
 {parts}
 <h2>All figures</h2>

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from mesh import TriangleId, TriangleIdError
 from step_node.cli.error_lines import CommandError
 from step_node.cli.http_calls import get_json
 from step_node.cli.output import plain
@@ -16,6 +18,8 @@ from step_node.economy.fairness.kept import InvalidKeptEpoch, KeptEpoch
 from step_node.economy.fairness.report import FairnessReport, report_hash
 from step_node.economy.side_file import EconomyFileError, EpochReport, kept_reports
 from step_node.home.paths import NodeHome
+from step_node.parameters import CHAIN_ID_PATTERN
+from step_node.proofs.timestamps import parse_timestamp
 
 EPOCHS_SHOWN_MAX: Final = 100
 """Epochs up to the one that is shown, by which it is compared; older ones are left out."""
@@ -72,11 +76,34 @@ def report_of_node(url: str, epoch: int | None) -> ShownReport:
         epoch = listed[0].epoch
     path = f"/fairness/{epoch}"
     answer = _read(_Answer, url, path)
-    found = f"0x{report_hash(answer.report.canonical_json()).hex()}"
+    try:
+        _require_plain(answer.report, epoch)
+        found = f"0x{report_hash(answer.report.canonical_json()).hex()}"
+    except ValueError as error:  # Of a number too large for JSON, too.
+        raise CommandError(f"{url}{path}: {plain(error)}; is it a node of another release?") from error
     if found != answer.reportHash:
         raise CommandError(f"{url}{path}: the report's hash is {found}, and not the one that the node tells with it")
     headlines = tuple(Headline(**one.model_dump()) for one in reversed(listed) if one.epoch <= epoch)
     return ShownReport(answer.report, answer.reportHash, answer.drift, headlines)
+
+
+def _require_plain(report: FairnessReport, epoch: int) -> None:
+    """Raise ValueError unless the report is that of `epoch`, and its texts are no more than they should be: they are
+    shown in terminals and in pages."""
+    if report.epoch != epoch:
+        raise ValueError(f"report.epoch: is {report.epoch}, and {epoch} was asked for")
+    if re.fullmatch(CHAIN_ID_PATTERN, report.chain_id) is None:
+        raise ValueError(f"report.chainId: must match {CHAIN_ID_PATTERN}")
+    for name, text in (("begins", report.begins), ("ends", report.ends)):
+        try:
+            parse_timestamp(text)
+        except ValueError as error:
+            raise ValueError(f"report.{name}: {error}") from error
+    for region in report.regions:
+        try:
+            TriangleId.parse(region.triangle_id)
+        except TriangleIdError as error:
+            raise ValueError(f"report.regions.triangleId: {error}") from error
 
 
 def report_of_home(home: Path, epoch: int | None) -> ShownReport:

@@ -138,6 +138,35 @@ def test_a_node_that_tells_another_hash_is_not_believed(
     assert "is it a node of another release?" in other.stderr
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "rule"),
+    [
+        ("epoch", 3, "report.epoch: is 3, and 12 was asked for"),
+        ("chainId", "\x1b[2J", "report.chainId: must match"),
+        ("begins", "<script>alert(1)</script>", "report.begins: must be"),
+        ("ends", "2026", "report.ends: must be"),
+        ("proofs", 2**60, "exceeds safe integer"),
+        (
+            "regions",
+            [{"triangleId": "\x1b", "proofs": 0, "paid": "0.000000", "sharePpm": 0}],
+            "report.regions.triangleId",
+        ),
+    ],
+)
+def test_what_a_node_tells_cannot_do_anything_to_who_looks_at_it(
+    command: Command, reported: Path, monkeypatch: pytest.MonkeyPatch, field: str, value: object, rule: str
+) -> None:
+    told = report_of_home(reported, None).report.model_dump(mode="json", by_alias=True) | {field: value}
+    report = FairnessReport.model_validate(told)
+    found = "0x" if field == "proofs" else f"0x{report_hash(report.canonical_json()).hex()}"
+    monkeypatch.setattr("step_node.cli.fairness_source.get_json", answering(reported, report=told, reportHash=found))
+    refused = command("economy", "report", "--url", "http://node")
+    assert (refused.exit_code, refused.stdout) == (1, "")
+    assert refused.stderr.startswith("error: http://node/fairness/12: ")
+    assert rule in refused.stderr
+    assert "\x1b" not in refused.stderr
+
+
 def test_without_matplotlib_only_figures_are_refused(
     command: Command, reported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
