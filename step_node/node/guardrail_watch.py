@@ -18,6 +18,7 @@ import trio
 from step_node.chain.chain import Chain
 from step_node.chain.judging import JudgedBatch
 from step_node.clock import Clock
+from step_node.economy.guardrails.drifts import LARGEST
 from step_node.economy.guardrails.guardrail import OF_THE_LEDGER, Breach, Guardrail
 from step_node.economy.guardrails.guardrails import Broken, Guardrails, Kept, Limits, Origin, Reading
 from step_node.home.switches import WHY_CHARACTERS_MAX, IntakePercent, ShareSet, Switch, Switches
@@ -147,7 +148,7 @@ class GuardrailWatch:
         if guardrails is None or not self.is_on or self._looked_at_height == head.chain.height:
             return
         storage, limits = self._chain.storage, self.settings.limits
-        largest = await storage.leaderboard(limit=limits.concentration_accounts_min)
+        largest = await storage.leaderboard(limit=max(LARGEST, limits.concentration_accounts_min))
         balances = {account.address: account.balance_ustep for account in largest}
         owners = frozenset(record.owner for record in head.validators) - balances.keys()
         if owners:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from functools import partial
@@ -19,11 +19,13 @@ from step_node.api.app import create_app
 from step_node.api.status.health import HealthCode
 from step_node.clock import SystemClock
 from step_node.durable.side_file import SideFile
+from step_node.economy.guardrails.drifts import LARGEST
 from step_node.economy.guardrails.guardrail import Guardrail
 from step_node.economy.guardrails.guardrails import Limits
 from step_node.home.config import GuardrailsConfig, NodeConfig
 from step_node.home.switches import ShareSet, Switch, Thrown
 from step_node.ledger import rules
+from step_node.ledger.records import Account
 from step_node.ledger.rewards import rounded_reward_ustep
 from step_node.node.admin.audit import AuditLog
 from step_node.node.guardrail_file import GuardrailFile, GuardrailsKept
@@ -198,6 +200,26 @@ async def test_guardrails_that_were_off_begin_again_where_the_chain_is(tmp_path:
         await until_checked(node)
         assert node.guardrails.broken == ()
         assert node.guardrails.checked_height == node.status().height > 0
+
+
+async def test_the_ten_largest_are_looked_up_where_something_is_said_of_fewer_accounts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    genesis, (name,) = make_genesis(1, **QUICK), validator_names(1)
+    settings = GuardrailSettings(Limits(concentration_accounts_min=1))
+    async with running_node(MemoryHub(), name, genesis, tmp_path, guardrails=settings) as node:
+        storage, limits = node.services(wait_ms_max=0).chain.storage, list[int]()
+        leaderboard = storage.leaderboard
+
+        async def recorded(*, limit: int) -> Sequence[Account]:
+            limits.append(limit)
+            return await leaderboard(limit=limit)
+
+        monkeypatch.setattr(storage, "leaderboard", recorded)
+        await submit_all([node], fresh_proofs(1, prefix="one"))
+        await until_checked(node)
+        await node.guardrails.look()
+        assert limits == [LARGEST]
 
 
 async def test_who_holds_how_much_is_looked_up_and_owners_count_with_their_stakes(tmp_path: Path) -> None:

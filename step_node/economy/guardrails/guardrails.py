@@ -183,8 +183,8 @@ class Guardrails:
         return tuple(breach for breach in new if breach is not None)
 
     def look(self, balances_ustep: Mapping[bytes, int]) -> tuple[Breach, ...]:
-        """Take in what was looked up: the largest balances, `limits.concentration_accounts_min` of them or, if there
-        are fewer, all; and those of all who own validators. What is newly broken."""
+        """Take in what was looked up: the largest balances, `limits.concentration_accounts_min` of them, `LARGEST` at
+        least, or all if there are fewer; and those of all who own validators. What is newly broken."""
         chain, validators = self._head.chain, self._head.validators
         self._concentration_bps = concentration_bps(held_ustep(balances_ustep, validators), chain)
         self._accounts = len(balances_ustep)
