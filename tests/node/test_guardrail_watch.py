@@ -208,18 +208,18 @@ async def test_the_ten_largest_are_looked_up_where_something_is_said_of_fewer_ac
     genesis, (name,) = make_genesis(1, **QUICK), validator_names(1)
     settings = GuardrailSettings(Limits(concentration_accounts_min=1))
     async with running_node(MemoryHub(), name, genesis, tmp_path, guardrails=settings) as node:
-        storage, limits = node.services(wait_ms_max=0).chain.storage, list[int]()
+        storage, limits = node.services(wait_ms_max=0).chain.storage, set[int]()
         leaderboard = storage.leaderboard
 
         async def recorded(*, limit: int) -> Sequence[Account]:
-            limits.append(limit)
+            limits.add(limit)
             return await leaderboard(limit=limit)
 
         monkeypatch.setattr(storage, "leaderboard", recorded)
         await submit_all([node], fresh_proofs(1, prefix="one"))
         await until_checked(node)
         await node.guardrails.look()
-        assert limits == [LARGEST]
+        assert limits == {LARGEST}
 
 
 async def test_who_holds_how_much_is_looked_up_and_owners_count_with_their_stakes(tmp_path: Path) -> None:

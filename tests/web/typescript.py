@@ -22,7 +22,8 @@ def evaluate(module: str, expression: str, given: object = None) -> Any:
         f"import * as web from {json.dumps(_made(module).as_uri())};"
         "import { readFileSync } from 'node:fs';"
         "const given = JSON.parse(readFileSync(0, 'utf8'));"
-        f"console.log(JSON.stringify(await ({expression})));"
+        # A module may have a channel to other tabs open, and Node would wait for ever for what comes by it.
+        f"process.stdout.write(JSON.stringify(await ({expression})), () => process.exit());"
     )
     return json.loads(run_node("--input-type=module", "--eval", program, stdin=json.dumps(given)))
 
