@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from mesh import locate
-from step_node.api.middleware.caching import TAGS_CHARACTERS_MAX, UNCHANGING, is_named
+from step_node.api.middleware.caching import FINAL_HERE, TAGS_CHARACTERS_MAX, UNCHANGING, is_named
 from tests.api.made_up_node import START_MS, ZURICH, MadeUpNode, Walker
 from tests.api.test_submit import submit
 from tests.api.test_transfers import earn, signed
@@ -39,14 +39,14 @@ async def test_a_batch_that_the_client_has_is_not_sent_again(node: MadeUpNode, c
     await submit(client, Walker(1).proof(START_MS))
     await node.finalise()
     first = await client.get("/batch/1")
-    assert first.headers["cache-control"] == UNCHANGING
+    assert first.headers["cache-control"] == FINAL_HERE
     tag = first.headers["etag"]
     for wanted in (tag, f'"other", {tag}', tag.removeprefix("W/"), "*"):
         for method in ("GET", "HEAD"):
             again = await client.request(method, "/batch/1", headers={"If-None-Match": wanted})
             assert (again.status_code, again.content) == (304, b"")
             assert again.headers["etag"].removeprefix("W/") == tag.removeprefix("W/")
-            assert again.headers["cache-control"] == UNCHANGING
+            assert again.headers["cache-control"] == FINAL_HERE
             assert "step-as-of-height" in again.headers
             assert not {"content-type", "content-length"} & again.headers.keys()
     assert (await client.get("/batch/1", headers={"If-None-Match": '"other"'})).content == first.content
