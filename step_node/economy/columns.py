@@ -106,4 +106,22 @@ class ProofColumns:
         return len(self.height)
 
 
+@dataclass(frozen=True, slots=True)
+class FoldedBatch:
+    """What is taken of a final batch: where it stands in the chain, and its rows."""
+
+    height: int
+    batch_hash: bytes
+    batch_time_ms: int
+    previous_batch_hash: bytes
+    rows: ProofColumns
+
+    @classmethod
+    def of(cls, batch: Batch) -> FoldedBatch:
+        """Of one final batch."""
+        header = batch.header
+        rows = ProofColumns.of_batch(batch)
+        return cls(header.height, batch.hash, header.timestamp_ms, header.previous_batch_hash, rows)
+
+
 COLUMNS: Final = tuple(column.name for column in fields(ProofColumns))

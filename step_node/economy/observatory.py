@@ -16,14 +16,13 @@ Once a minute what has come is written to the side file.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from typing import Final, Protocol, TypeVar
+from typing import Final, TypeVar
 
 import structlog
 import trio
 
 from step_node.batch.batch import Batch, MalformedBatch, decode_batch
-from step_node.economy.columns import ProofColumns, period_of
+from step_node.economy.columns import FoldedBatch, period_of
 from step_node.economy.side_file import EconomyFile, EconomyFileError, Hashes, Piece
 from step_node.economy.window import ProofWindow, Standing
 from step_node.offload import run_blocking
@@ -48,31 +47,6 @@ RETRY_SECONDS: Final = 5.0
 T = TypeVar("T")
 
 log = structlog.get_logger("economy")
-
-
-class EarlierBatch(Protocol):
-    """What is taken of a batch from before the first one."""
-
-    @property
-    def height(self) -> int: ...
-
-    @property
-    def batch_time_ms(self) -> int: ...
-
-    @property
-    def previous_batch_hash(self) -> bytes: ...
-
-    @property
-    def rows(self) -> ProofColumns: ...
-
-
-@dataclass(frozen=True, slots=True)
-class _Folded:
-    height: int
-    batch_hash: bytes
-    batch_time_ms: int
-    previous_batch_hash: bytes
-    rows: ProofColumns
 
 
 class Observatory:
@@ -110,7 +84,7 @@ class Observatory:
             if height > self.window.height:
                 self.jumped()
             return
-        self._append(_folded(batch))
+        self._append(FoldedBatch.of(batch))
 
     def jumped(self) -> None:
         """The chain has gone on without batches that this was told of."""
@@ -126,7 +100,7 @@ class Observatory:
             return None
         return self.window.complete_from_height - 1, self._earlier_hash
 
-    async def take_earlier(self, batches: Sequence[EarlierBatch]) -> None:
+    async def take_earlier(self, batches: Sequence[FoldedBatch]) -> None:
         """Take batches of the chain, each the one before the next, of which the last is the `wanted` one.
 
         What is from before the window's beginning is left out.
@@ -236,7 +210,7 @@ class Observatory:
             self._has_store_given_all = True
             self._tell()
 
-    async def _read(self, start: int, count: int) -> list[_Folded]:
+    async def _read(self, start: int, count: int) -> list[FoldedBatch]:
         """Batches of the store, and a pause that leaves most of a core to others; none where one of them is damaged."""
         stored = await self._storage.batches(start, count)
         if not stored:
@@ -251,7 +225,7 @@ class Observatory:
         await trio.sleep(min(spent_seconds * (1 / BACKGROUND_SHARE - 1), PAUSE_SECONDS_MAX))
         return read
 
-    def _append(self, one: _Folded) -> None:
+    def _append(self, one: FoldedBatch) -> None:
         window = self.window
         begins = not window.height or period_of(one.batch_time_ms) != period_of(window.batch_time_ms)
         if not window.height:
@@ -264,7 +238,7 @@ class Observatory:
         if begins or window.end - self._told_end >= TOLD_ROWS:
             self._tell()
 
-    def _prepend(self, one: EarlierBatch) -> None:
+    def _prepend(self, one: FoldedBatch) -> None:
         if self.window.is_complete:
             return
         self._earlier_hash = one.previous_batch_hash
@@ -318,12 +292,5 @@ class Observatory:
                 await trio.sleep(RETRY_SECONDS)
 
 
-def _folded(batch: Batch) -> _Folded:
-    header = batch.header
-    return _Folded(
-        header.height, batch.hash, header.timestamp_ms, header.previous_batch_hash, ProofColumns.of_batch(batch)
-    )
-
-
-def _decoded(stored: Sequence[StoredBatch]) -> list[_Folded]:
-    return [_folded(decode_batch(one.batch)) for one in stored]
+def _decoded(stored: Sequence[StoredBatch]) -> list[FoldedBatch]:
+    return [FoldedBatch.of(decode_batch(one.batch)) for one in stored]

@@ -12,7 +12,6 @@ what is asked for too, without any fault of its own: then others are asked, for 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Final, Protocol
 
 import structlog
@@ -22,7 +21,7 @@ from consensus.wire import WireError, decode, encode
 from p2p.errors import NetworkError, PeerFault
 from p2p.network import Fault, Network, PeerId
 from step_node.batch.batch import MalformedBatch, decode_batch
-from step_node.economy.columns import ProofColumns
+from step_node.economy.columns import FoldedBatch
 from step_node.network.peers import Peers
 from step_node.network.protocols import (
     SYNC_BYTES_MAX,
@@ -50,16 +49,6 @@ BUSY_MS: Final = 1_000
 log = structlog.get_logger("backfill")
 
 
-@dataclass(frozen=True, slots=True)
-class EarlierBatch:
-    """What is taken of a batch from before the first one: its rows, and the hash of the batch before it."""
-
-    height: int
-    batch_time_ms: int
-    previous_batch_hash: bytes
-    rows: ProofColumns
-
-
 class EarlierBatches(Protocol):
     """Who wants batches from before the first that it has."""
 
@@ -67,7 +56,7 @@ class EarlierBatches(Protocol):
         """The height and the hash of the batch that it wants next; None if it wants none (any more, or yet)."""
         ...
 
-    async def take_earlier(self, batches: Sequence[EarlierBatch]) -> None:
+    async def take_earlier(self, batches: Sequence[FoldedBatch]) -> None:
         """Take these, the last of which is the wanted one, each the one before the next."""
         ...
 
@@ -135,7 +124,7 @@ class Backfill:
                 return True
         return False
 
-    async def _ask(self, peer_id: PeerId, height: int, batch_hash: bytes) -> list[EarlierBatch]:
+    async def _ask(self, peer_id: PeerId, height: int, batch_hash: bytes) -> list[FoldedBatch]:
         """The batches up to the wanted one, as the peer has given them, and as they must be; none if it gave none."""
         first = max(1, height - self._batches + 1)
         request = encode(BatchesRequest(first, height - first + 1))
@@ -160,33 +149,31 @@ class Backfill:
         return batches
 
 
-async def _received(peer_id: PeerId, answer: PacedAnswer, heights: range, wanted_hash: bytes) -> list[EarlierBatch]:
+async def _received(peer_id: PeerId, answer: PacedAnswer, heights: range, wanted_hash: bytes) -> list[FoldedBatch]:
     """The batches of these heights, once they have been found to lead up to the wanted one; none of a part of them."""
-    batches: list[EarlierBatch] = []
+    batches: list[FoldedBatch] = []
     last_hash = b""
     for height in heights:
         data = await answer.receive()
         if data is None:
             return []
-        batch_hash, batch = await run_blocking(_read, peer_id, height, data)
+        batch = await run_blocking(_read, peer_id, height, data)
         if batches and batch.previous_batch_hash != last_hash:
             raise PeerFault(peer_id, Fault.INVALID_DATA, f"batch {height} does not follow the one before it")
         batches.append(batch)
-        last_hash = batch_hash
+        last_hash = batch.batch_hash
     if last_hash != wanted_hash:
         detail = f"batch {heights[-1]} is not the one that batch {heights[-1] + 1} follows"
         raise PeerFault(peer_id, Fault.INVALID_DATA, detail)
     return batches
 
 
-def _read(peer_id: PeerId, height: int, data: bytes) -> tuple[bytes, EarlierBatch]:
-    """A batch's hash, and what is taken of it; that its proofs are those of its header is checked by decoding it."""
+def _read(peer_id: PeerId, height: int, data: bytes) -> FoldedBatch:
+    """What is taken of a batch; that its proofs are those of its header is checked by decoding it."""
     try:
         batch = decode_batch(decode(FinalisedBatchMessage, data, bytes_max=SYNC_BYTES_MAX).batch)
     except (WireError, MalformedBatch) as error:
         raise PeerFault(peer_id, Fault.MALFORMED, str(error)) from error
-    header = batch.header
-    if header.height != height:
-        raise PeerFault(peer_id, Fault.UNREQUESTED, f"batch {header.height} in place of {height}")
-    earlier = EarlierBatch(height, header.timestamp_ms, header.previous_batch_hash, ProofColumns.of_batch(batch))
-    return batch.hash, earlier
+    if batch.header.height != height:
+        raise PeerFault(peer_id, Fault.UNREQUESTED, f"batch {batch.header.height} in place of {height}")
+    return FoldedBatch.of(batch)

@@ -15,11 +15,10 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from step_node.batch.batch import Batch
 from step_node.chain.chain import Chain
 from step_node.economy import observatory as observatory_module
-from step_node.economy.columns import COLUMNS, PERIOD_MS, ProofColumns
+from step_node.economy.columns import COLUMNS, PERIOD_MS, FoldedBatch, ProofColumns
 from step_node.economy.observatory import FOLDED_AT_ONCE_MAX, KEPT_EVERY_SECONDS, Observatory
 from step_node.economy.side_file import EconomyFile, EconomyFileError, Hashes
 from step_node.economy.window import ProofWindow
-from step_node.network.backfill import EarlierBatch
 from step_node.offload import offload_of_task
 from step_node.storage.interface import Prunable, StorageUnavailable, StoredBatch
 from step_node.storage.memory import MemoryStorage
@@ -101,12 +100,6 @@ def assert_equal(found: ProofWindow, expected: ProofWindow) -> None:
     rows = [ProofColumns.joined(window.parts(window.first, window.end)) for window in (found, expected)]
     for column in COLUMNS:
         assert getattr(rows[0], column).tolist() == getattr(rows[1], column).tolist(), column
-
-
-def as_earlier(batch: Batch) -> EarlierBatch:
-    header = batch.header
-    rows = ProofColumns.of_batch(batch)
-    return EarlierBatch(header.height, header.timestamp_ms, header.previous_batch_hash, rows)
 
 
 @asynccontextmanager
@@ -232,7 +225,7 @@ async def test_batches_that_neither_window_nor_store_has_are_asked_for_and_taken
         await until(lambda: observatory.wanted() is not None)
         assert observatory.needed_from is None
         assert observatory.wanted() == (15, chain.batches[14].hash)
-        await observatory.take_earlier([as_earlier(batch) for batch in chain.batches[13:15]])
+        await observatory.take_earlier([FoldedBatch.of(batch) for batch in chain.batches[13:15]])
         await observatory.keep()
     # Over a restart as well.
     observatory = chain.observatory(file)
@@ -240,7 +233,7 @@ async def test_batches_that_neither_window_nor_store_has_are_asked_for_and_taken
         await until(lambda: observatory.wanted() is not None)
         assert observatory.wanted() == (13, chain.batches[12].hash)
         # What is beyond the window's beginning is left out.
-        await observatory.take_earlier([as_earlier(batch) for batch in chain.batches[:13]])
+        await observatory.take_earlier([FoldedBatch.of(batch) for batch in chain.batches[:13]])
         assert observatory.window.is_complete
         assert_equal(observatory.window, chain.expected())
 
@@ -358,7 +351,7 @@ async def test_a_damaged_batch_of_the_store_ends_nothing_and_is_asked_of_whoever
         await until(lambda: observatory.wanted() is not None)
         first = observatory.window.complete_from_height
         assert observatory.wanted() == (first - 1, chain.batches[first - 2].hash)
-        await observatory.take_earlier([as_earlier(one) for one in chain.batches[: first - 1]])
+        await observatory.take_earlier([FoldedBatch.of(one) for one in chain.batches[: first - 1]])
         await chain.grow(observatory)
         assert observatory.window.is_complete
         assert_equal(observatory.window, chain.expected())

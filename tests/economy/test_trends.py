@@ -12,14 +12,13 @@ import trio.testing
 
 from mesh import Box, Disc, TriangleId, corners, locate, triangles_in_bounding_box
 from step_node.economy import trends as trends_module
-from step_node.economy.columns import PERIOD_MS, ProofColumns, period_of
+from step_node.economy.columns import PERIOD_MS, FoldedBatch, ProofColumns, period_of
 from step_node.economy.observatory import Observatory
 from step_node.economy.plausibility import account_signals
 from step_node.economy.side_file import EconomyFile
 from step_node.economy.trending import TrendingBase, TrendingRegion, top_regions
 from step_node.economy.trends import COVER_MAX, TRENDING_MAX, Area, Trends, TrendsAt, compute_top, cover
 from step_node.economy.window import ProofWindow
-from step_node.network.backfill import EarlierBatch
 from step_node.storage.interface import Prunable
 from tests.economy.test_observatory import GENESIS, GrowingChain, until
 
@@ -154,7 +153,7 @@ async def test_a_window_that_becomes_complete_by_a_batch_without_proofs_is_said_
         assert (at_of(trends).is_complete, at_of(trends).complete_from_height) == (False, 2)
         first = chain.batches[0].header
         await observatory.take_earlier(
-            [EarlierBatch(1, first.timestamp_ms, first.previous_batch_hash, ProofColumns.empty())]
+            [FoldedBatch(1, bytes(32), first.timestamp_ms, first.previous_batch_hash, ProofColumns.empty())]
         )
         await until(lambda: at_of(trends).is_complete)
 

@@ -16,10 +16,10 @@ from p2p.memory import MemoryHub
 from p2p.network import Fault, Stream
 from step_node.batch.batch import decode_batch
 from step_node.chain.chain import COMMIT_BYTES_MAX, Chain
-from step_node.economy.columns import COLUMNS, ProofColumns
+from step_node.economy.columns import COLUMNS, FoldedBatch, ProofColumns
 from step_node.economy.window import ProofWindow
 from step_node.network import backfill, peers
-from step_node.network.backfill import Backfill, EarlierBatch
+from step_node.network.backfill import Backfill
 from step_node.network.protocols import (
     SYNC_REQUEST_BYTES_MAX,
     BatchesRequest,
@@ -67,7 +67,7 @@ class Wanting:
     def wanted(self) -> tuple[int, bytes] | None:
         return None if self.window.is_complete else (self.window.complete_from_height - 1, self._hash)
 
-    async def take_earlier(self, batches: Sequence[EarlierBatch]) -> None:
+    async def take_earlier(self, batches: Sequence[FoldedBatch]) -> None:
         for batch in reversed(batches):
             if self.window.is_complete:
                 break
