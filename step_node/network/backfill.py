@@ -2,8 +2,10 @@
 
 A node that has joined from a snapshot has the batches from its base on. Those before it are asked of peers by the sync
 protocol, some at a time, from the base downwards. Nobody is believed: the base was committed by a quorum, it names the
-hash of the batch before it, and so on down. What does not end in the hash that is wanted is thrown away, and costs the
-peer what a wrong batch costs it in `network.sync`. Nothing of it is executed, and no batch is kept, only its rows.
+hash of the batch before it, and so on down. What does not end in the hash that is wanted is thrown away, and its sender
+is not asked again for as long as this node runs. It is not charged, whatever it has sent: what is only shown must never
+part the validators. Were there a batch that no node of this release can read, each would ban all others over it, and
+the chain would stand still. Nothing of it is executed, and no batch is kept, only its rows.
 
 It goes on beside everything else, for a small part of the time, and only while the node is not behind. A peer may lack
 what is asked for too, without any fault of its own: then others are asked, for fewer batches, and later again.
@@ -11,6 +13,7 @@ what is asked for too, without any fault of its own: then others are asked, for 
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
@@ -46,6 +49,9 @@ AGAIN_MS_MAX: Final = 600_000
 BUSY_MS: Final = 1_000
 """How often a node that is behind looks whether it has caught up."""
 
+DISTRUSTED_MAX: Final = 1_024
+"""Peers that are not asked again; beyond it the one that was refused first may be."""
+
 log = structlog.get_logger("backfill")
 
 
@@ -79,6 +85,7 @@ class Backfill:
         self._hint = trio.Event()
         self._records = TrackRecords()
         """Not those of `peers`: who lacks the distant past may be the quickest to give the present."""
+        self._distrusted: OrderedDict[PeerId, None] = OrderedDict()
         self._batches = ASKED_BATCHES_MAX
         self._turn = 0
 
@@ -114,7 +121,8 @@ class Backfill:
     async def _fetch(self, height: int, batch_hash: bytes) -> bool:
         """Have the batches up to `height` of whichever peer gives them; whether one did."""
         self._turn += 1
-        peer_ids = self._records.in_order(self._network.peers(), members=self._peers.members(), turn=self._turn)
+        trusted = [peer_id for peer_id in self._network.peers() if peer_id not in self._distrusted]
+        peer_ids = self._records.in_order(trusted, members=self._peers.members(), turn=self._turn)
         for peer_id in peer_ids:
             batches = await self._ask(peer_id, height, batch_hash)
             if batches and self._earlier.wanted() == (height, batch_hash):
@@ -136,9 +144,10 @@ class Backfill:
             ):
                 batches = await _received(peer_id, answer, range(first, height + 1), batch_hash)
         except PeerFault as error:
-            log.warning("a peer's earlier batches are refused", peer=peer_id, reason=error.detail)
-            self._network.penalise(peer_id, error.fault)
-            self._records.broke(peer_id)
+            log.warning(
+                "a peer's earlier batches are refused, and it is asked no more", peer=peer_id, reason=error.detail
+            )
+            self._distrust(peer_id)
             return []
         except NetworkError as error:
             log.debug("a peer gave no earlier batches", peer=peer_id, reason=str(error))
@@ -147,6 +156,11 @@ class Backfill:
         if batches:
             self._records.kept(peer_id)
         return batches
+
+    def _distrust(self, peer_id: PeerId) -> None:
+        self._distrusted[peer_id] = None
+        while len(self._distrusted) > DISTRUSTED_MAX:
+            self._distrusted.popitem(last=False)
 
 
 async def _received(peer_id: PeerId, answer: PacedAnswer, heights: range, wanted_hash: bytes) -> list[FoldedBatch]:
