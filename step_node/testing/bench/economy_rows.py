@@ -1,11 +1,11 @@
-"""What trends: an answer of a full window, and what a proof costs the event loop on its way into it."""
+"""What trends: computing an answer of a full window, and what a proof costs the event loop on its way into it."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Final, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -30,6 +30,9 @@ PERIOD: Final = 2_900_000
 BOX_SIDES_DEGREES: Final = (0.05, 0.5, 5.0, 50.0)
 PERCENTILE: Final = 95
 
+BoxDegrees: TypeAlias = tuple[float, float, float, float]
+"""South, west, north and east."""
+
 
 async def measure_trending(workshop: Workshop) -> Sample:
     """Each question once, none answered before: every level everywhere, and boxes of several sizes around proofs."""
@@ -38,14 +41,9 @@ async def measure_trending(workshop: Workshop) -> Sample:
     signals_s, signals = _timed(lambda: account_signals(rows))
     sorting_s, base = _timed(lambda: TrendingBase.of(rows, PERIOD, signals.keys, signals.implausibility_bps))
     at = TrendsAt(1, PERIOD * PERIOD_MS, True, 1, base, (since,))
-    questions: list[tuple[int, Area | None]] = [(level, None) for level in range(1, LEVEL_MAX + 1)]
-    for level in (8, 12, 16, LEVEL_MAX):
-        for side in BOX_SIDES_DEGREES:
-            lat, lon = float(rows.lat[level * 1_000]), float(rows.lon[level * 1_000])
-            north, east = min(lat + side, 90.0), (lon + side + 180.0) % 360.0 - 180.0
-            questions.append((level, Area("box", Box.checked(lat, lon, north, east))))
     answered_ms, worked_ms = list[float](), list[float]()
-    for level, area in questions:
+    for level, box in questions(rows):
+        area = None if box is None else Area("box", Box.checked(*box))
         began = time.thread_time()
         answered_ms.append(_timed(partial(compute_top, at, level, area))[0] * 1e3)
         worked_ms.append((time.thread_time() - began) * 1e3)
@@ -61,13 +59,25 @@ async def measure_trending(workshop: Workshop) -> Sample:
     return Sample(float(np.percentile(answered_ms, PERCENTILE)), figures=figures)
 
 
-def made_up_rows(count: int, seed: int, *, age_ms_max: int = WINDOW_MS) -> ProofColumns:
-    """Rows at random points, nearly all in triangles of their own, of the time before a period's beginning."""
+def questions(rows: ProofColumns) -> list[tuple[int, BoxDegrees | None]]:
+    """Every level everywhere, and several in boxes of several sizes that begin where a proof is."""
+    asked: list[tuple[int, BoxDegrees | None]] = [(level, None) for level in range(1, LEVEL_MAX + 1)]
+    for level in (8, 12, 16, LEVEL_MAX):
+        for side in BOX_SIDES_DEGREES:
+            lat, lon = float(rows.lat[level * 1_000]), float(rows.lon[level * 1_000])
+            asked.append((level, (lat, lon, min(lat + side, 90.0), (lon + side + 180.0) % 360.0 - 180.0)))
+    return asked
+
+
+def made_up_rows(
+    count: int, seed: int, *, end_ms: int = PERIOD * PERIOD_MS, age_ms_max: int = WINDOW_MS
+) -> ProofColumns:
+    """Rows at random points, nearly all in triangles of their own, of the time before `end_ms`."""
     random = np.random.default_rng(seed)
     lats, lons = random_points(count, seed)
     account = np.zeros((count, ADDRESS_BYTES), np.uint8)
     account[:, :8] = random.integers(0, ACCOUNTS, count).astype(">u8").view(np.uint8).reshape(count, 8)
-    times = PERIOD * PERIOD_MS - np.sort(random.integers(0, age_ms_max, count))[::-1]
+    times = end_ms - np.sort(random.integers(0, age_ms_max, count))[::-1]
     return ProofColumns(
         height=np.arange(count, dtype=np.int64) // BATCH_PROOFS,
         batch_time_ms=times.astype(np.int64),

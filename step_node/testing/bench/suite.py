@@ -11,6 +11,7 @@ import trio
 
 from step_node.durable.atomic_file import write_atomically
 from step_node.testing.bench import (
+    economy_answers,
     economy_rows,
     growth,
     idle,
@@ -35,6 +36,7 @@ PLANS: Final[tuple[RowPlan, ...]] = (
     *mesh_rows.PLANS,
     *ledger_rows.PLANS,
     *economy_rows.PLANS,
+    *economy_answers.PLANS,
     *growth.PLANS,
     *idle.PLANS,
     *networks.PLANS,
