@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from consensus.wire import encode
+from step_node.backup.claims import FilesClaim, StateCopyClaim
 from step_node.backup.files import DamagedFile, copy_file
 from step_node.backup.manifest import BackupError, Manifest, Segment, StateCopy
 from step_node.backup.verifying import Damage, read_chunk, read_index, read_segment, state_reader, verify_backup
@@ -80,12 +81,15 @@ class BackupReplay:
                 f"{self._folder}: the state to begin with is damaged: {error}. Say --from 1, or another height"
             ) from error
 
-    def claims(self) -> list[Claim]:
-        """What the manifest says of its last height, and each copy of the state of its own."""
+    def claims(self, scratch: Path, begins_at: int) -> list[Claim]:
+        """What the manifest says of its last height and of its files, and each copy of the state of its own. Records
+        are compared in files of `scratch`; `begins_at` is the height of the state that the replay begins with."""
         manifest = self.manifest
         return [
+            FilesClaim(begins_at, self.damages),
             RootClaim(manifest.height, _bytes(manifest.batch_hash), _bytes(manifest.state_root), "backup.json"),
             *(RootClaim(one.height, None, _bytes(one.state_root), one.index.path) for one in manifest.states),
+            *(StateCopyClaim(self._folder, one, scratch) for one in manifest.states),
         ]
 
     async def batches(self, first: int, last: int) -> AsyncGenerator[tuple[bytes, bytes]]:

@@ -37,7 +37,8 @@ in memory each takes one to two kilobytes."""
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """What the command was asked for. `last`: None is the last that there is; `genesis`: one that the caller trusts."""
+    """What the command was asked for. `last`: None is the last that there is; `genesis`: one that the caller trusts;
+    `initial_state`: the file of the state that it names, of a chain that is had from a node."""
 
     first: int
     last: int | None
@@ -45,6 +46,7 @@ class Wishes:
     trusts_quorums: bool
     scratch: Path | None
     progress: ProgressLines
+    initial_state: Path | None = None
 
 
 async def verify_home(root: Path, wishes: Wishes) -> Verdict:
@@ -61,7 +63,8 @@ async def verify_home(root: Path, wishes: Wishes) -> Verdict:
         if wishes.first > 1:
             raise CommandError(
                 f"--from: {wishes.first}: the state of height {wishes.first - 1} is not in a store, which has that of"
-                " its head: leave --from out, or verify a backup, which has copies of the state"
+                " its head: leave --from out, or verify a backup (step-node backup create), which has copies of the"
+                " state"
             )
         if first_there is not None and first_there > 1:
             raise CommandError(
@@ -121,7 +124,8 @@ async def verify_backup_chain(folder: Path, wishes: Wishes) -> Verdict:
         await backup.begin(made, base, scratch)
         replay = await Replay.begin(backup.genesis, made, SystemClock(), trusts_quorums=wishes.trusts_quorums)
         first = replay.head.chain.height + 1
-        return await verify(replay, backup.batches(first, last), backup.claims(), last=last, progress=wishes.progress)
+        claims = backup.claims(scratch, first - 1)
+        return await verify(replay, backup.batches(first, last), claims, last=last, progress=wishes.progress)
 
 
 def _require_same(genesis: Genesis, trusted: Path | None, path: Path) -> None:

@@ -12,6 +12,8 @@ from step_node.cli.output import plain, print_json
 from step_node.cli.progress_lines import ProgressLines
 
 LINE_CHARACTERS_MAX: Final = 500
+NOT_ALL_CHECKED: Final = 3
+"""The exit status where nothing is wrong with what could be checked."""
 
 if TYPE_CHECKING:
     from step_node.economy.verifying.verdict import Verdict
@@ -39,6 +41,12 @@ def verify(
         Path | None,
         typer.Option(metavar="FILE", help="Your genesis.json of the chain: the other must be the same."),
     ] = None,
+    initial_state: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="With --url or --peer: initial_state.bin, of a chain that began with a state."
+        ),
+    ] = None,
     trusts_quorums: Annotated[
         bool,
         typer.Option("--trust-quorums", help="Do not recover the signatures of proofs: a quorum has signed the batch."),
@@ -53,12 +61,14 @@ def verify(
 
     Every batch must be signed by a quorum, find the state root that it names and give the receipts that it commits to;
     then supply, every balance and triangle, the counts by level and the receipts of a store are held against what the
-    batches make, of a backup each copy of the state, and of a node what its API says. Whatever differs is named.
+    batches make, of a backup each copy of the state, and of a node what its API says. Whatever differs is named, and
+    so is what a node does not say.
 
     A thousand proofs take some 0.3 seconds of a processor. The state is made in memory, a large one in a scratch
     directory.
 
-    Exit status: 0 all is so; 1 something differs, a batch is not right, or it cannot be told, and the error says why.
+    Exit status: 0 all is so; 1 something differs, a batch is not right, or nothing can be told, and the error says why;
+    3 what was checked is so, and something that is named could not be checked.
     """
     import trio
 
@@ -70,10 +80,12 @@ def verify(
 
     if (home is not None) + (backup is not None) + (url is not None or bool(peer)) != 1:
         raise typer.BadParameter("give one of --home, --backup, and --url or --peer")
+    if initial_state is not None and (home is not None or backup is not None):
+        raise typer.BadParameter("--initial-state goes with --url or --peer: a home and a backup have their own")
     if last is not None and last < first:
         raise CommandError(f"--to: {last}: must be at least --from, {first}")
     progress = ProgressLines(quiet=as_json)
-    wishes = Wishes(first, last, genesis, trusts_quorums, scratch, progress)
+    wishes = Wishes(first, last, genesis, trusts_quorums, scratch, progress, initial_state)
     with logging_set_up(LogConfig()):
         if home is not None:
             verdict = trio.run(partial(verify_home, home, wishes))
@@ -85,6 +97,8 @@ def verify(
     _tell(verdict, str(home or backup or url or ", ".join(peer or [])), as_json=as_json)
     if not verdict.holds:
         raise typer.Exit(1)
+    if not verdict.is_whole:
+        raise typer.Exit(NOT_ALL_CHECKED)
 
 
 def _line(what: str, found: object) -> str:
@@ -113,7 +127,17 @@ def _tell(verdict: Verdict, name: str, *, as_json: bool) -> None:
                 "stakes": step_text(chain.stakes_ustep),
                 "burnt": step_text(chain.burnt_ustep),
                 "compared": verdict.compared,
-                "notCompared": verdict.not_compared,
+                "isWhole": verdict.is_whole,
+                "notChecked": [
+                    {
+                        "subject": one.subject,
+                        "count": one.count,
+                        "which": one.which,
+                        "because": one.because,
+                        "isAsked": one.is_asked,
+                    }
+                    for one in verdict.not_checked
+                ],
                 "rejected": None if verdict.rejected is None else str(verdict.rejected),
                 "differences": [
                     {"height": one.height, "what": one.what, "said": one.said, "recomputed": one.recomputed}
@@ -126,13 +150,18 @@ def _tell(verdict: Verdict, name: str, *, as_json: bool) -> None:
         typer.echo(_line("differs", difference), err=True)
     if verdict.rejected is not None:
         typer.echo(_line("rejected", verdict.rejected), err=True)
+    for one in verdict.not_checked:
+        typer.echo(_line("not checked", one), err=True)
     if not verdict.holds:
         wrong = len(verdict.differences) + (verdict.rejected is not None)
         typer.echo(f"{name} DOES NOT HOLD: {wrong} named above; executed from {verdict.first} to {chain.height}")
         return
     compared = ", ".join(f"{count} {subject}" for subject, count in verdict.compared.items())
+    as_far = "" if verdict.is_whole else " as far as it could be checked"
+    begun = "" if verdict.first == 1 else f" on the state of height {verdict.first - 1}, and nothing before it"
     typer.echo(
-        f"{name} holds: batches {verdict.first} to {chain.height} executed again, {verdict.proofs} proofs;"
+        f"{name} holds{as_far}: batches {verdict.first} to {chain.height} executed again{begun},"
+        f" {verdict.proofs} proofs;"
         f" {step_text(chain.minted_ustep)} STEP minted = {step_text(chain.balances_ustep)} in balances +"
         f" {step_text(chain.stakes_ustep)} staked + {step_text(chain.burnt_ustep)} burnt; compared:"
         f" {compared or 'nothing'}; state root {root}"

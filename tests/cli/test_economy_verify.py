@@ -7,6 +7,7 @@ import re
 import shlex
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -14,11 +15,15 @@ import pytest
 import trio
 
 from step_node.backup.creating import create_backup
+from step_node.backup.files import BackupFolder, packed, unpacked
 from step_node.backup.manifest import find_manifest, write_manifest
 from step_node.chain.genesis import load_genesis
 from step_node.home.config import StorageConfig
 from step_node.home.paths import NodeHome
 from step_node.home.store import storage_settings
+from step_node.ledger.records import Account, records_bytes
+from step_node.snapshot.manifest import CHUNK_BYTES_MAX
+from step_node.snapshot.records import read_records
 from step_node.storage.interface import Prunable
 from step_node.storage.open import open_storage
 from tests.backup.homes import grow_home, make_home
@@ -106,9 +111,11 @@ def test_a_backup_holds_from_genesis_and_from_each_state_and_a_changed_one_is_na
     trio.run(grow_home, home, 3)
     trio.run(partial(create_backup, home, folder, clock=CLOCK))
     result = command("economy", "verify", "--backup", folder, "--genesis", home.genesis)
-    assert (result.exit_code, "compared: 2 state roots" in result.stdout) == (0, True), result.stderr
+    assert (result.exit_code, "compared: 1 manifests, " in result.stdout) == (0, True), result.stderr
+    assert "2 copies of the state" in result.stdout
     result = command("economy", "verify", "--backup", folder, "--from", HEIGHT + 2)
-    assert (result.exit_code, f"batches {HEIGHT + 1} to {HEIGHT + 3}" in result.stdout) == (0, True), result.stderr
+    begun = f"batches {HEIGHT + 1} to {HEIGHT + 3} executed again on the state of height {HEIGHT}, and nothing before"
+    assert (result.exit_code, begun in result.stdout) == (0, True), result.stderr
     assert "the backup goes to height" in command("economy", "verify", "--backup", folder, "--to", 99).stderr
     found = find_manifest(folder)
     assert found is not None
@@ -123,12 +130,58 @@ def test_a_backup_holds_from_genesis_and_from_each_state_and_a_changed_one_is_na
     assert (result.exit_code, f"rejected: batch 1: {segment.file.path}" in result.stderr) == (1, True), result.stderr
 
 
+def test_a_balance_that_a_backup_lies_in_is_named_though_every_hash_is_right(command: Command, tmp_path: Path) -> None:
+    home, folder = trio.run(kept_home, tmp_path / "home"), tmp_path / "backup"
+    manifest = trio.run(partial(create_backup, home, folder, clock=CLOCK)).manifest
+    (state,) = manifest.states
+    (chunk,) = state.chunks
+    records, _, _ = read_records(unpacked((folder / chunk.path).read_bytes(), CHUNK_BYTES_MAX), None)
+    lies = [
+        replace(one, balance_ustep=7) if isinstance(one, Account) and one.address == address("walker-3") else one
+        for one in records
+    ]
+    with BackupFolder(folder) as files:
+        forged = files.write(chunk.path, packed(b"".join(records_bytes(lies))))
+    states = (state.model_copy(update={"chunks": (forged,)}),)
+    write_manifest(folder, manifest.model_copy(update={"states": states}))
+    result = command("economy", "verify", "--backup", folder, "--json")
+    told = json.loads(result.stdout)
+    assert (result.exit_code, told["holds"]) == (1, False)
+    named = {one["what"]: (one["height"], one["said"], one["recomputed"]) for one in told["differences"]}
+    assert named.pop(f"balance of account 0x{address('walker-3').hex()}") == (HEIGHT, "0.000007 STEP", "0.001953 STEP")
+    assert set(named) == {"state root"}
+    # A file that was changed by accident has another hash.
+    (folder / chunk.path).write_bytes(b"something else")
+    result = command("economy", "verify", "--backup", folder)
+    assert (result.exit_code, f"differs: height 0: the file {chunk.path}: " in result.stderr) == (1, True)
+
+
+def test_a_batch_that_a_store_has_dropped_and_a_receipt_that_it_has_changed_are_named(
+    command: Command, tmp_path: Path
+) -> None:
+    home = trio.run(kept_home, tmp_path / "home")
+    with closing(sqlite3.connect(home.ledger)) as store, store:
+        changed = store.execute("UPDATE proofs SET reward_ustep = 7 WHERE height = 3").rowcount
+    assert changed == 1
+    result = command("economy", "verify", "--home", home.root)
+    lie = "said is 0.000007 STEP, and the batches make 0.001953 STEP"
+    line = next(one for one in result.stderr.splitlines() if one.startswith("differs: "))
+    assert (result.exit_code, line.startswith("differs: height 3: reward in the receipt of proof 0x")) == (1, True)
+    assert line.endswith(lie)
+    with closing(sqlite3.connect(home.ledger)) as store, store:
+        assert store.execute("DELETE FROM batches WHERE height = 5").rowcount == 1
+    result = command("economy", "verify", "--home", home.root)
+    assert (result.exit_code, "rejected: batch 5: is missing in the store" in result.stderr) == (1, True)
+
+
 def test_the_commands_of_the_page_work_in_their_order(
     command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     trio.run(kept_home, Path("node"))
-    (block,) = re.findall(r"^```sh\n(.*?)^```", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    block, _of_a_node = re.findall(
+        r"^```sh\n(.*?)^```", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL
+    )
     for line in block.splitlines():
         program, *arguments = shlex.split(line)
         assert program == "step-node"

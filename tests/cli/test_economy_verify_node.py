@@ -6,36 +6,48 @@ import hashlib
 import json
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trio
 
+from mesh import TriangleId
 from p2p.libp2p_network import open_libp2p_network
 from p2p.libp2p_settings import Libp2pSettings
 from p2p.network import Network
 from step_node.amounts import step_text
+from step_node.api.batches.receipts import ReceiptMaker
+from step_node.api.models.proofs import FinalisedStatus
 from step_node.api.models.trending import TrendingTriangle
+from step_node.api.routes.trending import level_for
+from step_node.batch.batch import decode_batch
 from step_node.chain.chain import Chain
-from step_node.cli import economy_node_source
+from step_node.cli import economy_node_source, told_fairness
 from step_node.cli.economy_node_source import verify_node
 from step_node.cli.economy_sources import Wishes
 from step_node.cli.error_lines import CommandError
+from step_node.cli.node_answers import NotTold, Told
 from step_node.cli.progress_lines import ProgressLines
+from step_node.cli.told_by_node import BOX_LEVELS, _box_about_first
 from step_node.economy.fairness.reporter import FairnessReporter
 from step_node.economy.observatory import Observatory
 from step_node.economy.side_file import EconomyFile
-from step_node.economy.trends import Trends
+from step_node.economy.trends import Area, Trends
 from step_node.economy.verifying.claims import NAMED_MAX
 from step_node.ledger.commitment import state_root
 from step_node.network import chain_reader
 from step_node.network.chain_reader import PeerOutOfReach, connected_reader, read_batches
 from step_node.proofs.timestamps import format_timestamp
+from step_node.receipts.document import receipt_json
+from step_node.snapshot.initial_state import InitialStateError, initialise_store
 from step_node.storage.interface import Prunable
+from step_node.storage.memory import MemoryStorage
 from tests.network.nodes import TEST_TIMEOUT_SECONDS, syncing_node
 from tests.snapshot.snapshots import grow
+from tests.snapshot.test_initial_state import RECORDS, with_state
 from tests.support.chains import make_genesis, open_chain
 from tests.support.proofs import private_key
 
@@ -66,14 +78,28 @@ async def served(home: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[t
     await grow(chain, HEIGHT)
     async with syncing_node(Loopback(), "node", chain, home) as node:
         answers = await truth(chain, node.network)
-
-        def get_json(_url: str, path: str) -> dict[str, object]:
-            refusal = {"ok": False, "code": "NOT_FOUND"}
-            return dict(answers.get(path, answers.get(path.partition("?")[0], refusal)))
-
-        monkeypatch.setattr(economy_node_source, "get_json", get_json)
-        monkeypatch.setattr(economy_node_source, "get_bytes", lambda *_, **__: GENESIS.canonical_json())
+        monkeypatch.setattr(economy_node_source, "NodeAnswers", partial(MadeUpAnswers, answers=answers))
         yield chain, answers
+
+
+class MadeUpAnswers:
+    """Answers by their paths, with the query or without it; what is not among them is refused."""
+
+    def __init__(self, url: str, *, answers: dict[str, Any]) -> None:
+        self.url = url
+        self._answers = answers
+
+    async def get(self, path: str) -> Told:
+        return Told(dict(self._found(path)), self._answers["/status"]["height"])
+
+    async def get_bytes(self, path: str) -> bytes:
+        return bytes(self._found(path))
+
+    def _found(self, path: str) -> Any:
+        found = self._answers.get(path, self._answers.get(path.partition("?")[0]))
+        if found is None:
+            raise NotTold("the node answers NOT_FOUND: it is not there")
+        return found
 
 
 async def truth(chain: Chain, network: Network) -> dict[str, Any]:
@@ -81,7 +107,24 @@ async def truth(chain: Chain, network: Network) -> dict[str, Any]:
     reports, counts = await reports_of(chain), await chain.storage.level_counts()
     return {
         **await trending_of(chain),
-        "/fairness": {"epochs": [{"epoch": epoch} for epoch in reversed(reports)], "nextCursor": None},
+        **await receipts_of(chain),
+        **await accounts_of(chain),
+        "/genesis": GENESIS.canonical_json(),
+        "/guardrails": {
+            "height": head.chain.height,
+            "guardrails": [
+                {"name": "supply", "figure": step_text(head.chain.minted_ustep)},
+                {
+                    "name": "conservation",
+                    "figure": step_text(head.chain.minted_ustep),
+                    "bound": step_text(head.chain.minted_ustep),
+                },
+            ],
+        },
+        "/fairness": {
+            "epochs": [answer.pop("headline") for _, answer in sorted(reports.items(), reverse=True)],
+            "nextCursor": None,
+        },
         **{f"/fairness/{epoch}": answer for epoch, answer in reports.items()},
         "/mesh/stats": {
             "result": {"levels": [{"level": level, **asdict(of_level)} for level, of_level in counts.items()]}
@@ -120,8 +163,13 @@ async def reports_of(chain: Chain) -> dict[int, dict[str, Any]]:
     for epoch in await file.epochs():
         kept = await reporter.kept(epoch)
         assert kept is not None
+        assert kept.headline is not None
         report_hash = hashlib.sha256(kept.report).hexdigest()
-        answers[epoch] = {"report": json.loads(kept.report), "reportHash": f"0x{report_hash}"}
+        answers[epoch] = {
+            "report": json.loads(kept.report),
+            "reportHash": f"0x{report_hash}",
+            "headline": kept.headline.model_dump(mode="json", by_alias=True),
+        }
     file.close()
     return answers
 
@@ -137,30 +185,80 @@ async def trending_of(chain: Chain) -> dict[str, Any]:
         with trio.fail_after(TEST_TIMEOUT_SECONDS):
             while (at := trends.now()) is None or not at.is_complete or at.height < HEIGHT:
                 await trio.sleep(0.01)
-        told = {level: await trends.top(at, level, None) for level in (2, 10)}
+        told = {level: await trends.top(at, level, None) for level in range(1, 22)}
+        boxes = {}
+        for level in BOX_LEVELS:
+            first = told[level][0].triangle.text if told[level] else None
+            found = _box_about_first({"triangles": [{"triangleId": first}]}, level)
+            if found is not None:
+                boxes[found[0]] = await trends.top(at, level_for(found[1]), Area(*found))
         signals = trends.signals
         nursery.cancel_scope.cancel()
     file.close()
     assert signals is not None
-    richest = f"0x{(await chain.storage.leaderboard(limit=1))[0].address.hex()}"
     return {
         # The whole chain is within one period, at whose beginning there was nothing yet.
-        f"/plausibility/accounts/{richest}": {
-            "periodBeginsAt": format_timestamp(signals.begins_ms),
-            "isComplete": True,
-            "proofs": 0,
-            "implausibilityBps": 0,
-            "reasons": [],
+        **{
+            f"/plausibility/accounts/0x{one.address.hex()}": {
+                "periodBeginsAt": format_timestamp(signals.begins_ms),
+                "isComplete": True,
+                "proofs": 0,
+                "implausibilityBps": 0,
+                "reasons": [],
+            }
+            for one in await chain.storage.leaderboard(limit=100)
         },
         **{
             f"/trending?level={level}&limit=100": {
                 "height": at.height,
-                "isComplete": level == 10,
+                "isComplete": True,
                 "triangles": [TrendingTriangle.of(one).model_dump(mode="json", by_alias=True) for one in regions],
             }
             for level, regions in told.items()
         },
+        **{
+            f"/trending?bbox={box}&limit=100": {
+                "height": at.height,
+                "isComplete": True,
+                "triangles": [TrendingTriangle.of(one).model_dump(mode="json", by_alias=True) for one in regions],
+            }
+            for box, regions in boxes.items()
+        },
     }
+
+
+async def accounts_of(chain: Chain) -> dict[str, Any]:
+    return {
+        f"/account/0x{one.address.hex()}": {
+            "balance": step_text(one.balance_ustep),
+            "proofs": one.proofs,
+            "nextSequence": one.operations,
+            "lastProof": None
+            if one.last_proof is None
+            else {
+                "timestamp": format_timestamp(one.last_proof.timestamp_ms),
+                "lat": one.last_proof.lat,
+                "lon": one.last_proof.lon,
+            },
+        }
+        for one in await chain.storage.leaderboard(limit=100)
+    }
+
+
+async def receipts_of(chain: Chain) -> dict[str, Any]:
+    """What a node says of every proof, and its receipt."""
+    maker = ReceiptMaker(chain.storage, trust=GENESIS.trust(), links_to=lambda _hash: ())
+    told: dict[str, Any] = {}
+    for height in range(1, HEIGHT + 1):
+        receipts = await maker.of_batch(height)
+        assert receipts is not None
+        (stored,) = await chain.storage.batches(height, 1)
+        proofs = [proof.proof_id for proof in decode_batch(stored.batch).proofs]
+        for receipt in await chain.storage.receipts(proofs):
+            path = f"0x{receipt.proof_id.hex()}"
+            told[f"/proof/status/{path}"] = FinalisedStatus.of(receipt).model_dump(mode="json", by_alias=True)
+            told[f"/proof/{path}/receipt"] = receipt_json(receipts.of_proof(receipt.proof_id))
+    return told
 
 
 def wishes(*, first: int = 1, last: int | None = None, genesis: Path | None = None) -> Wishes:
@@ -173,14 +271,18 @@ async def test_an_honest_node_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         assert verdict.holds
         assert (verdict.head.chain.height, verdict.proofs) == (HEIGHT, HEIGHT)
         assert verdict.compared == {
+            "accounts": 20,
+            "counts by level": 1,
             "fairness reports": 2,
             "leaderboards": 1,
-            "plausible accounts": 1,
-            "counts by level": 1,
-            "statuses": 1,
-            "trending levels": 1,
+            "plausible accounts": 20,
+            "receipts": 20,
+            "statuses": 2,
+            "supplies": 1,
+            "trending boxes": 3,
+            "trending levels": 21,
         }
-        assert verdict.not_compared == {"trending levels": 1}
+        assert (verdict.not_checked, verdict.is_whole) == ([], True)
         # A peer alone, with a genesis of one's own.
         genesis = tmp_path / "genesis.json"
         genesis.write_bytes(GENESIS.canonical_json())
@@ -189,36 +291,139 @@ async def test_an_honest_node_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         assert (verdict.holds, verdict.head.chain.height) == (True, 18)
 
 
-async def test_each_lie_of_the_api_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with served(tmp_path, monkeypatch) as (_, answers):
+async def test_each_lie_of_the_api_is_named_with_both_sides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with served(tmp_path, monkeypatch) as (chain, answers):
+        third, fifth = (one["account"] for one in answers["/leaderboard"]["accounts"][2:5:2])
+        balance = answers["/leaderboard"]["accounts"][2]["balance"]
         answers["/status"]["stateRoot"] = "0x" + "11" * 32
         answers["/leaderboard"]["accounts"][2]["balance"] = "5.000000"
+        answers[f"/account/{fifth}"]["balance"] = "6.000000"
+        answers["/guardrails"]["guardrails"][0]["figure"] = "7.000000"
         answers["/mesh/stats"]["result"]["levels"][0]["clicks"] += 1
         answers["/fairness/1"]["report"]["accounts"] += 1
+        answers["/fairness"]["epochs"][0]["incomeGiniPpm"] = 999_999
         trending = answers["/trending?level=10&limit=100"]["triangles"]
         trending[4]["parts"]["clicks"] += 1
         trending.pop()
-        (plausibility,) = (path for path in answers if path.startswith("/plausibility"))
-        answers[plausibility]["implausibilityBps"] = 9_999
+        (box, *_) = (path for path in answers if path.startswith("/trending?bbox="))
+        answers[box]["triangles"][0]["score"] += 1
+        answers[f"/plausibility/accounts/{third}"]["implausibilityBps"] = 9_999
+        (proof,) = (path for path in answers if path.startswith("/proof/status") and answers[path]["height"] == 7)
+        answers[proof] = answers[proof] | {"reward": "9.000000"}
+        (other,) = (path for path in answers if path.startswith("/proof/status") and answers[path]["height"] == 8)
+        receipt = f"/proof/{other.rpartition('/')[2]}/receipt"
+        answers[receipt] = answers[receipt].replace(b'"reward":"', b'"reward":"1', 1)
         verdict = await verify_node(URL, [], wishes())
-        assert sorted(one.what for one in verdict.differences) == [
-            "clicks at level 10",
-            "fairness of epoch 1.accounts",
-            "hash of the fairness report of epoch 1",
-            "place 3 of the leaderboard",
-            f"plausibility of {plausibility.rpartition('/')[2]}.implausibilityBps",
-            "state root of GET /status",
-            "trending at level 10: how many",
-            "trending at level 10[4].parts.clicks",
+        assert sorted(one.what for one in verdict.differences) == sorted(
+            [
+                "state root of GET /status",
+                "state root of GET /status",
+                f"balance of {third}, place 3 of the leaderboard",
+                f"balance of account {fifth}",
+                "the supply",
+                "clicks at level 10",
+                "fairness of epoch 1.accounts",
+                "hash of the fairness report of epoch 1",
+                "headline of epoch 2 in /fairness.incomeGiniPpm",
+                f"clicks of {trending[4]['triangleId']}, place 5 of what trends in level 10",
+                f"place {HEIGHT} of what trends in level 10",
+                f"score of {answers[box]['triangles'][0]['triangleId']}, place 1 of what trends in box"
+                f" {box.removeprefix('/trending?bbox=').removesuffix('&limit=100')} at level"
+                f" {TriangleId.parse(answers[box]['triangles'][0]['triangleId']).level}",
+                f"plausibility of {third}.implausibilityBps",
+                f"reward of proof {proof.rpartition('/')[2]} in its status",
+                f"reward in the receipt of proof {other.rpartition('/')[2]}",
+            ]
+        )
+        by_what = {one.what: one for one in verdict.differences}
+        assert str(by_what[f"balance of {third}, place 3 of the leaderboard"]) == (
+            f'height {HEIGHT}: balance of {third}, place 3 of the leaderboard: said is "5.000000", and the batches make'
+            f' "{balance}"'
+        )
+        supply = by_what["the supply"]
+        minted = step_text(chain.head.chain.minted_ustep)
+        assert (supply.height, supply.said, supply.recomputed) == (HEIGHT, "7.000000 STEP", f"{minted} STEP")
+        assert by_what[f"reward of proof {proof.rpartition('/')[2]} in its status"].height == 7
+
+
+async def test_what_cannot_be_had_is_named_with_the_reason_and_the_rest_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with served(tmp_path, monkeypatch) as (_, answers):
+        del answers["/fairness/2"]
+        del answers["/leaderboard"]
+        for level in range(1, 22):
+            del answers[f"/trending?level={level}&limit=100"]
+        verdict = await verify_node(URL, [], wishes())
+        assert (verdict.holds, verdict.is_whole) == (True, False)
+        assert verdict.compared == {
+            "counts by level": 1,
+            "fairness reports": 1,
+            "receipts": 20,
+            "statuses": 2,
+            "supplies": 1,
+        }
+        because = "the node answers NOT_FOUND: it is not there"
+        assert {str(one) for one in verdict.not_checked} == {
+            f"1 leaderboards (the highest balances), because {because}",
+            f"21 trending levels ({', '.join(f'level {level}' for level in range(1, 21))}, …), because {because}",
+            f"1 fairness reports (epoch 2), because {because}",
+        }
+        # A list that cannot be had, and one without an epoch that has ended.
+        answers["/fairness"]["epochs"].pop()
+        verdict = await verify_node(URL, [], wishes())
+        told = {one.because: one.which for one in verdict.not_checked if one.subject == "fairness reports"}
+        assert told == {because: ["epoch 2"], "the node lists no report of it": ["epoch 1"]}
+        del answers["/fairness"]
+        verdict = await verify_node(URL, [], wishes())
+        (left_out,) = (one for one in verdict.not_checked if one.subject == "fairness reports")
+        assert (left_out.which, left_out.because) == (
+            ["epoch 1", "epoch 2"],
+            f"the list of reports cannot be had: {because}",
+        )
+        assert verdict.holds
+
+
+async def test_a_node_that_lacks_a_part_of_the_window_is_not_held_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with served(tmp_path, monkeypatch) as (_, answers):
+        answers["/trending?level=3&limit=100"] |= {"isComplete": False, "completeFromHeight": 9, "triangles": []}
+        verdict = await verify_node(URL, [], wishes())
+        assert (verdict.holds, verdict.is_whole) == (True, False)
+        assert [str(one) for one in verdict.not_checked] == [
+            "1 trending levels (level 3), because the node lacks a part of the window: it has it from height 9 on"
         ]
+
+
+async def test_a_node_that_goes_on_while_it_is_asked_is_held_to_one_of_the_heights_between(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with served(tmp_path, monkeypatch) as (_, answers):
+        # It says a height, and has read its store when it stood a batch further.
+        asked_at = {"/leaderboard", "/mesh/stats", *(path for path in answers if path.startswith("/account/"))}
+
+        class Ahead(MadeUpAnswers):
+            async def get(self, path: str) -> Told:
+                told = await super().get(path)
+                return Told(told.body, HEIGHT - 1) if path.partition("?")[0] in asked_at else told
+
+        monkeypatch.setattr(economy_node_source, "NodeAnswers", partial(Ahead, answers=answers))
+        verdict = await verify_node(URL, [], wishes())
+        assert (verdict.holds, verdict.compared["leaderboards"], verdict.compared["accounts"]) == (True, 1, 20)
+        answers["/leaderboard"]["accounts"][0]["proofs"] += 1
+        verdict = await verify_node(URL, [], wishes())
+        assert len(verdict.differences) == 1
+        assert verdict.differences[0].what.startswith("proofs of 0x")
 
 
 async def test_answers_that_never_end_or_that_no_report_has_are_named_and_nothing_more(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(economy_node_source, "FAIRNESS_REPORTS_MAX", 3 * economy_node_source.FAIRNESS_PAGE)
+    monkeypatch.setattr(told_fairness, "FAIRNESS_REPORTS_MAX", 3 * told_fairness.FAIRNESS_PAGE)
     async with served(tmp_path, monkeypatch) as (_, answers):
-        answers["/fairness"] = {"epochs": [{"epoch": 2}, {"epoch": 10**9}], "nextCursor": "again"}
+        listed = answers["/fairness"]["epochs"]
+        answers["/fairness"] = {"epochs": [listed[0], {"epoch": 10**9}], "nextCursor": "again"}
         answers["/fairness/2"]["report"]["\ud800"] = 1
         answers["/leaderboard"]["accounts"] = ["nobody"] * 10_000
         answers["/mesh/stats"]["result"]["levels"] += [{"level": level, "clicks": 1} for level in range(100, 10_000)]
@@ -271,3 +476,26 @@ async def test_a_connection_that_is_lost_meanwhile_is_made_again(
                 await anext(batches)
                 await network.disconnect(network.peers()[0])
                 assert len([one async for one in batches]) == HEIGHT - 1
+
+
+async def test_a_chain_that_began_with_a_state_is_executed_from_its_file_and_from_no_other(tmp_path: Path) -> None:
+    state, other = tmp_path / "initial_state.bin", tmp_path / "other"
+    genesis, path = with_state(state, genesis=make_genesis(4)), tmp_path / "genesis.json"
+    with_state(other, records=RECORDS[:-1])
+    path.write_bytes(genesis.canonical_json())
+    storage = MemoryStorage()
+    await initialise_store(storage, genesis, state)
+    chain = await open_chain(genesis, storage=storage)
+    await grow(chain, 3)
+    async with syncing_node(Loopback(), "node", chain, tmp_path / "home") as node:
+        addresses = list(node.network.listen_addresses)
+        asked = wishes(last=3, genesis=path)
+        verdict = await verify_node(None, addresses, replace(asked, initial_state=state))
+        assert (verdict.holds, verdict.is_whole, verdict.head) == (True, True, chain.head)
+        with pytest.raises(CommandError, match="name a copy of it. Each home of the chain has one"):
+            await verify_node(None, addresses, asked)
+        with pytest.raises(InitialStateError, match="it is another chain's file"):
+            await verify_node(None, addresses, replace(asked, initial_state=other))
+        path.write_bytes(GENESIS.canonical_json())
+        with pytest.raises(CommandError, match="genesis names no initial state: leave it out"):
+            await verify_node(None, addresses, replace(asked, initial_state=state))

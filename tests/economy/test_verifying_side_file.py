@@ -78,14 +78,19 @@ async def test_every_report_and_the_window_are_what_the_batches_make(eventful: E
     assert verdict.compared == {"fairness reports": 4, "windows of proofs": 1}
 
 
-async def test_what_the_replay_has_begun_too_late_for_is_said_to_be_not_compared(
+async def test_what_the_replay_has_begun_too_late_for_is_said_to_be_not_checked(
     eventful: EventfulChain, tmp_path: Path
 ) -> None:
     async with kept(eventful, tmp_path / "economy.sqlite"):
         verdict = await verdict_on(eventful, tmp_path / "economy.sqlite", base=EPOCH_BATCHES + 1)
     assert verdict.holds
     assert verdict.compared == {"fairness reports": 2}
-    assert verdict.not_compared == {"fairness reports": 1, "windows of proofs": 1}
+    begun_within = "the replay has begun within it"
+    assert {(one.subject, one.count, one.because) for one in verdict.not_checked} == {
+        ("fairness reports", 1, begun_within),
+        ("windows of proofs", 1, begun_within),
+    }
+    assert not verdict.is_whole
 
 
 async def test_a_changed_report_is_named_to_its_field(eventful: EventfulChain, tmp_path: Path) -> None:

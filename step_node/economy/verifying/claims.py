@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,8 @@ from step_node.offload import run_blocking
 NAMED_MAX: Final = 20
 """Differences of one claim that are named; how many more there are is counted."""
 
+BEGUN_WITHIN: Final = "the replay has begun within it"
+
 
 @dataclass(frozen=True, slots=True)
 class Difference:
@@ -42,6 +44,26 @@ class Difference:
         return f"height {self.height}: {self.what}: said is {said}, and the batches make {made}"
 
 
+@dataclass(frozen=True, slots=True)
+class NotCompared:
+    """A claim that cannot be held against the replay. `which` one of its subject, and `because` of what."""
+
+    which: str
+    because: str
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """It cannot be told at this height: `claim` is to be held against the next one. Where there is none, `found` is
+    what has come of it."""
+
+    claim: Claim
+    found: Sequence[Difference] | NotCompared
+
+
+Comparison: TypeAlias = "Sequence[Difference] | NotCompared | Later"
+
+
 class Claim(Protocol):
     """Something that is said of the chain at `height`."""
 
@@ -53,9 +75,45 @@ class Claim(Protocol):
         """What it is about, as a plural: of what matches, only this is told."""
         ...
 
-    async def compare(self, replay: Replay) -> Sequence[Difference] | None:
-        """What of it is not so; None where the replay has begun too late to tell. `replay` stands at `height`."""
+    async def compare(self, replay: Replay) -> Comparison:
+        """What of it is not so, if that can be told. `replay` stands at `height`."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class OfSomeHeight:
+    """A claim of who may have gone on while asked: what it says is so at one of the heights from `height` to `last`."""
+
+    claim: Claim
+    height: int
+    last: int
+
+    @property
+    def subject(self) -> str:
+        """The claim's."""
+        return self.claim.subject
+
+    async def compare(self, replay: Replay) -> Comparison:
+        """See `Claim`."""
+        found = await self.claim.compare(replay)
+        if isinstance(found, NotCompared | Later) or not found or self.height >= self.last:
+            return found
+        return Later(replace(self, height=self.height + 1), found)
+
+
+@dataclass(frozen=True, slots=True)
+class UntoldClaim:
+    """What should have been said, and was not."""
+
+    height: int
+    subject: str
+    which: str
+    because: str
+
+    async def compare(self, replay: Replay) -> NotCompared:
+        """See `Claim`."""
+        del replay
+        return NotCompared(self.which, self.because)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,11 +223,11 @@ class FairnessClaim:
     canonical_json: bytes
     subject: str = "fairness reports"
 
-    async def compare(self, replay: Replay) -> Sequence[Difference] | None:
+    async def compare(self, replay: Replay) -> Sequence[Difference] | NotCompared:
         """See `Claim`."""
         made = replay.derived.report
         if made is None or made.epoch != self.epoch:
-            return None
+            return NotCompared(f"epoch {self.epoch}", BEGUN_WITHIN)
         if made.canonical_json is None:
             return [Difference(self.height, f"fairness of epoch {self.epoch}", "a report", None)]
         if made.canonical_json == self.canonical_json:
@@ -194,12 +252,12 @@ class WindowClaim:
         """The last batch's that is in it."""
         return self.standing.height
 
-    async def compare(self, replay: Replay) -> Sequence[Difference] | None:
+    async def compare(self, replay: Replay) -> Sequence[Difference] | NotCompared:
         """See `Claim`."""
         window = replay.derived.window
         made = ProofColumns.joined(window.parts(window.first, window.end))
         if not window.is_complete:
-            return None
+            return NotCompared(f"at height {self.height}", BEGUN_WITHIN)
         said = self.rows
         if not self.standing.is_complete:
             first = int(np.searchsorted(made.height, self.standing.complete_from_height))

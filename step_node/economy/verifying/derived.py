@@ -14,7 +14,8 @@ from step_node.economy.columns import ProofColumns, period_of
 from step_node.economy.fairness.fold import EpochFold, Sums, TooManyAccounts, summed
 from step_node.economy.fairness.point import BatchStep, ChainPoint
 from step_node.economy.plausibility import AccountSignals, account_signals
-from step_node.economy.trending import TrendingBase, TrendingRegion, top_regions
+from step_node.economy.trending import TrendingBase, TrendingRegion
+from step_node.economy.trends import Area, TrendsAt, compute_top
 from step_node.economy.window import ProofWindow
 from step_node.ledger.state import StateHead
 from step_node.offload import run_blocking
@@ -76,10 +77,14 @@ class Derived:
         if header.height % self._epoch_batches == 0:
             self._begin_epoch(ChainPoint.of(judged.transition.changes.head))
 
-    async def trending(self, level: int, limit: int) -> list[TrendingRegion]:
-        """The regions of `level` that trend at the last height, by all rows at once and without any that is kept."""
-        computed = await self._computed()
-        return await run_blocking(top_regions, computed.base, ProofColumns.empty(), level, limit)
+    async def trending(self, level: int, area: Area | None = None) -> list[TrendingRegion]:
+        """The `TRENDING_MAX` regions of `level` that trend at the last height, in an `area` if one is given, by all
+        rows at once and without any that is kept."""
+        window, computed = self.window, await self._computed()
+        at = TrendsAt(
+            window.height, window.batch_time_ms, window.is_complete, window.complete_from_height, computed.base, ()
+        )
+        return await run_blocking(compute_top, at, level, area)
 
     async def signals(self) -> AccountSignals:
         """The signals of plausibility of the present period."""

@@ -49,6 +49,8 @@ class Replay:
         """How many it has executed."""
         self.versions: set[int] = set()
         """Of the rules that the executed batches were judged by."""
+        self.judged: JudgedBatch | None = None
+        """The last batch that it has executed, with what came of it."""
         self.derived = Derived(chain.head, chain.chain_id)
         """What the economy shows of the batches that were executed."""
         self.begins_at_genesis = chain.head.chain.height == 0 and chain.genesis.initial_state is None
@@ -89,6 +91,7 @@ class Replay:
         except InvalidCommit as error:
             raise BatchRejected(height, f"its commit: {error}") from error
         await self._chain.finalise(judged, commit)
+        self.judged = judged
         self.proofs += len(batch.proofs)
         self.versions.add(batch.header.protocol_version)
         await self.derived.take(judged)

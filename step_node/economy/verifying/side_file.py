@@ -9,7 +9,14 @@ from step_node.economy.fairness.fold import heights_of
 from step_node.economy.fairness.kept import InvalidKeptEpoch, KeptEpoch, Lacking
 from step_node.economy.rows import DamagedRows
 from step_node.economy.side_file import EconomyFile, EconomyFileError
-from step_node.economy.verifying.claims import Claim, Difference, FairnessClaim, WindowClaim
+from step_node.economy.verifying.claims import (
+    BEGUN_WITHIN,
+    Claim,
+    Difference,
+    FairnessClaim,
+    NotCompared,
+    WindowClaim,
+)
 from step_node.economy.verifying.replay import Replay
 
 
@@ -22,7 +29,7 @@ class KeptFairnessClaim:
     file: EconomyFile
     subject: str = "fairness reports"
 
-    async def compare(self, replay: Replay) -> Sequence[Difference] | None:
+    async def compare(self, replay: Replay) -> Sequence[Difference] | NotCompared:
         """See `Claim`."""
         body = await self.file.report(self.epoch)
         what = f"fairness of epoch {self.epoch} in the side file"
@@ -33,11 +40,11 @@ class KeptFairnessClaim:
         if kept is None:
             return [Difference(self.height, what, "damaged", "a report")]
         if kept.lacking is Lacking.BEGUN_WITHIN:
-            return None
+            return NotCompared(f"epoch {self.epoch}", "the node has followed the chain from within it on, and has none")
         if kept.lacking in (Lacking.TOO_MANY_ACCOUNTS, Lacking.UNSOUND):
             made = replay.derived.report
             if made is None or made.epoch != self.epoch:
-                return None
+                return NotCompared(f"epoch {self.epoch}", BEGUN_WITHIN)
             return [] if made.canonical_json is None else [Difference(self.height, what, None, "a report")]
         return await FairnessClaim(self.height, self.epoch, kept.report).compare(replay)
 

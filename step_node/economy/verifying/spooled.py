@@ -49,11 +49,15 @@ class SpooledRecords(RecordSink):
         self._file: BinaryIO | None = None
         self.head: StateHead | None = None
 
+    def open(self) -> None:
+        """Begin with no records."""
+        self.close()
+        self._file = self._path.open("wb")
+
     def begin(self, head: StateHead, base: StoredBatch | None) -> None:
         del base
-        self.close()
+        self.open()
         self.head = head
-        self._file = self._path.open("wb")
 
     def add(self, records: Sequence[Record]) -> None:
         assert self._file is not None

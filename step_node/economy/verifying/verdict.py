@@ -10,7 +10,7 @@ from typing import Final
 
 from step_node.chain.judging import JudgedBatch
 from step_node.economy.guardrails.checking import check_batch
-from step_node.economy.verifying.claims import Claim, Difference
+from step_node.economy.verifying.claims import Claim, Difference, Later, NotCompared
 from step_node.economy.verifying.closed_form import closed_form_differences
 from step_node.economy.verifying.replay import BatchRejected, Replay
 from step_node.errors import InvariantBroken
@@ -19,8 +19,32 @@ from step_node.ledger.state import StateHead
 DIFFERENCES_MAX: Final = 100
 """After so many the replay ends: what is said is of no worth."""
 
+NOT_CHECKED_MAX: Final = 100
+"""Reasons why something was not checked that are told one by one; what has a further one is told together."""
+WHICH_MAX: Final = 20
+"""Of the things that one reason holds for, how many are named."""
+FURTHER_REASONS: Final = "of further reasons, too many to be told"
+
 Progress = Callable[[str, int, int], None]
 Compare = Callable[[JudgedBatch], Awaitable[Sequence[Difference]]]
+
+
+@dataclass(slots=True)
+class NotChecked:
+    """Things of one subject that were not held against the replay, all `because` of the same.
+
+    `is_asked`: because of the heights that the caller has asked for, and nothing that anybody should have said.
+    """
+
+    subject: str
+    because: str
+    is_asked: bool
+    count: int = 0
+    which: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        further = ", …" if self.count > len(self.which) else ""
+        return f"{self.count} {self.subject} ({', '.join(self.which)}{further}), because {self.because}"
 
 
 @dataclass(slots=True)
@@ -34,8 +58,8 @@ class Verdict:
     differences: list[Difference] = field(default_factory=list)
     compared: dict[str, int] = field(default_factory=dict)
     """How many claims of each subject were held against the replay."""
-    not_compared: dict[str, int] = field(default_factory=dict)
-    """How many the replay has begun too late for, or ended too soon."""
+    not_checked: list[NotChecked] = field(default_factory=list)
+    """What else there was to be held against it, and why it was not."""
     rejected: BatchRejected | None = None
     """The batch at which the replay had to end."""
 
@@ -43,6 +67,25 @@ class Verdict:
     def holds(self) -> bool:
         """Whether everything is as it was said."""
         return not self.differences and self.rejected is None and self.head.chain.height == self.last
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether everything was checked that there was at the heights that were asked for."""
+        return all(one.is_asked for one in self.not_checked)
+
+    def leave_out(self, subject: str, which: str, because: str, *, is_asked: bool = False) -> None:
+        """Note that something was not checked."""
+        known = [one for one in self.not_checked if one.subject == subject]
+        group = next((one for one in known if (one.because, one.is_asked) == (because, is_asked)), None)
+        if group is None and len(self.not_checked) >= NOT_CHECKED_MAX:
+            because = FURTHER_REASONS
+            group = next((one for one in known if (one.because, one.is_asked) == (because, is_asked)), None)
+        if group is None:
+            group = NotChecked(subject, because, is_asked)
+            self.not_checked.append(group)
+        group.count += 1
+        if len(group.which) < WHICH_MAX:
+            group.which.append(which)
 
 
 async def verify(
@@ -67,9 +110,16 @@ async def verify(
     async def hold_against(height: int) -> None:
         for claim in due.pop(height, ()):
             found = await claim.compare(replay)
-            counts = verdict.not_compared if found is None else verdict.compared
-            counts[claim.subject] = counts.get(claim.subject, 0) + 1
-            verdict.differences += found or ()
+            if isinstance(found, Later):
+                if height < last:
+                    due[height + 1].append(found.claim)
+                    continue
+                found = found.found
+            if isinstance(found, NotCompared):
+                verdict.leave_out(claim.subject, found.which, found.because)
+                continue
+            verdict.compared[claim.subject] = verdict.compared.get(claim.subject, 0) + 1
+            verdict.differences += found
 
     last_paid_ustep: int | None = None
     await hold_against(first - 1)
@@ -96,9 +146,14 @@ async def verify(
                     raise BatchRejected(replay.head.chain.height + 1, "is missing: nobody gave it")
     except BatchRejected as error:
         verdict.rejected = error
-    for claims_left in due.values():
-        for claim in claims_left:
-            verdict.not_compared[claim.subject] = verdict.not_compared.get(claim.subject, 0) + 1
+    ended = replay.head.chain.height
+    for height in sorted(due):
+        if height < first - 1:
+            because, is_asked = f"the replay begins with the state of height {first - 1}", True
+        else:
+            because, is_asked = f"the replay has ended at height {ended}", ended == last
+        for claim in due[height]:
+            verdict.leave_out(claim.subject, f"at height {height}", because, is_asked=is_asked)
     verdict.head, verdict.proofs = replay.head, replay.proofs
     verdict.differences += await closed_form_differences(replay)
     chain = replay.head.chain

@@ -1,0 +1,113 @@
+"""What a node's API says of the fairness of epochs, as claims that are held against a replay of its chain."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import quote
+
+import rfc8785
+
+from step_node.cli.node_answers import Answers, NotTold
+from step_node.economy.fairness.drift import Headline
+from step_node.economy.fairness.fold import heights_of
+from step_node.economy.fairness.report import FairnessReport, report_hash
+from step_node.economy.verifying.claims import (
+    NAMED_MAX,
+    Claim,
+    Difference,
+    FairnessClaim,
+    NotCompared,
+    UntoldClaim,
+    json_differences,
+)
+from step_node.economy.verifying.replay import Replay
+
+FAIRNESS_PAGE: Final = 100
+FAIRNESS_REPORTS_MAX: Final = 100_000
+"""Reports of one node that are asked for: whatever answers is believed nothing."""
+
+SUBJECT: Final = "fairness reports"
+
+
+@dataclass(frozen=True, slots=True)
+class ToldFairnessClaim:
+    """The report of an epoch as `GET /fairness/{epoch}` tells it, asked for when the replay has come to its end, and
+    its headline as the list of reports tells it."""
+
+    height: int
+    epoch: int
+    answers: Answers
+    headline: Mapping[str, object]
+    subject: str = SUBJECT
+
+    async def compare(self, replay: Replay) -> Sequence[Difference] | NotCompared:
+        """See `Claim`."""
+        name = f"fairness of epoch {self.epoch}"
+        try:
+            answer = (await self.answers.get(f"/fairness/{self.epoch}")).body
+        except NotTold as error:
+            return NotCompared(f"epoch {self.epoch}", str(error))
+        try:
+            canonical_json = rfc8785.dumps(answer.get("report"))
+        except (ValueError, RecursionError) as error:
+            # Numbers that are none, half a character in a value or in a name, more levels than can be gone through.
+            return [Difference(self.height, name, f"not canonical: {error}", "a report")]
+        compared = await FairnessClaim(self.height, self.epoch, canonical_json).compare(replay)
+        if isinstance(compared, NotCompared):
+            return compared
+        found = [*compared, *self._headline_differences(replay)]
+        own_hash, said_hash = f"0x{report_hash(canonical_json).hex()}", answer.get("reportHash")
+        if said_hash != own_hash:
+            said = str(said_hash)
+            found.append(Difference(self.height, f"hash of the fairness report of epoch {self.epoch}", said, own_hash))
+        return found
+
+    def _headline_differences(self, replay: Replay) -> list[Difference]:
+        """What the list says otherwise of the epoch than its report."""
+        made = replay.derived.report
+        if made is None or made.canonical_json is None:
+            return []
+        headline = Headline.of(FairnessReport.parse(made.canonical_json), made.canonical_json)
+        ours = headline.model_dump(mode="json", by_alias=True)
+        said = {name: self.headline.get(name) for name in ours}
+        return [
+            Difference(self.height, f"headline of epoch {self.epoch} in /fairness{path}", theirs, mine)
+            for path, theirs, mine in json_differences(said, ours)
+        ][:NAMED_MAX]
+
+
+async def fairness_claims(answers: Answers, epoch_batches: int, last: int) -> list[Claim]:
+    """A claim for each epoch that has ended at `last`: what the node lists of it, or that it lists nothing."""
+    listed: dict[int, Mapping[str, object]] = {}
+    because = "the node lists no report of it"
+    try:
+        async for one in _listed(answers):
+            epoch = one.get("epoch")
+            if isinstance(epoch, int) and 0 < heights_of(epoch, epoch_batches)[1] <= last:
+                listed.setdefault(epoch, one)
+    except NotTold as error:
+        because = f"the list of reports cannot be had: {error}"
+    claims: list[Claim] = []
+    for epoch in range(1, min(last // epoch_batches, FAIRNESS_REPORTS_MAX) + 1):
+        height = heights_of(epoch, epoch_batches)[1]
+        if epoch in listed:
+            claims.append(ToldFairnessClaim(height, epoch, answers, listed[epoch]))
+        else:
+            claims.append(UntoldClaim(height, SUBJECT, f"epoch {epoch}", because))
+    return claims
+
+
+async def _listed(answers: Answers) -> AsyncIterator[Mapping[str, object]]:
+    """The entries of the list, page by page. Raises `NotTold`."""
+    path = f"/fairness?limit={FAIRNESS_PAGE}"
+    for _ in range(FAIRNESS_REPORTS_MAX // FAIRNESS_PAGE):
+        answer = (await answers.get(path)).body
+        entries, cursor = answer.get("epochs"), answer.get("nextCursor")
+        for one in entries if isinstance(entries, list) else ():
+            if isinstance(one, dict):
+                yield one
+        if not isinstance(cursor, str) or not entries:
+            return
+        path = f"/fairness?limit={FAIRNESS_PAGE}&before={quote(cursor)}"
