@@ -72,7 +72,7 @@ async def _genesis(answers: NodeAnswers | None, wishes: Wishes) -> Genesis:
 
 
 def _initial_state(genesis: Genesis, wishes: Wishes) -> Path | None:
-    """The file of the state that the chain begins with; whether it is the one that genesis names is seen as it is read."""
+    """The file of the state that the chain begins with. Who reads it sees whether it is the one that genesis names."""
     path = wishes.initial_state
     if genesis.initial_state is None:
         if path is not None:

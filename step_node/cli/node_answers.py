@@ -67,6 +67,7 @@ class NodeAnswers:
         self.url = url.rstrip("/")
         self._ask = ask
         self._waited_seconds = 0.0
+        self._has_answered = False
         self._silences = 0
 
     async def get(self, path: str) -> Told:
@@ -93,10 +94,12 @@ class NodeAnswers:
                 heard = await trio.to_thread.run_sync(partial(self._ask, self.url, path))
             except NoAnswer as error:
                 reason = self._short(error)
+                if not self._has_answered:
+                    break  # It is not there, or the address is wrong.
             except CommandError as error:
                 raise NotTold(self._short(error)) from error
             else:
-                self._silences = 0
+                self._silences, self._has_answered = 0, True
                 if heard.status == _OK:
                     return heard
                 reason, is_of_use = _refusal(heard)

@@ -1,7 +1,7 @@
 """Asking a node's API for what it says of its chain, each thing with the heights that it can be of.
 
-Nothing that cannot be had ends it but the status, without which there is nothing to begin with: what is refused, or does
-not come, becomes a claim that says so.
+Nothing that cannot be had ends it but the status, without which there is nothing to begin with: what is refused, or
+does not come, becomes a claim that says so.
 """
 
 from __future__ import annotations

@@ -97,12 +97,21 @@ async def test_no_node_keeps_the_command_for_ever(
 async def test_a_node_that_is_gone_is_not_asked_for_everything_else(
     autojump_clock: MockClock,  # noqa: ARG001 - it runs by it
 ) -> None:
-    script = Script(NoAnswer("cannot be reached"))
+    script = Script(OK, NoAnswer("cannot be reached"))
     answers = NodeAnswers(URL, ask=script)
+    await answers.get("/status")
     for reason in ("cannot be reached", "cannot be reached", "does not answer any more", "does not answer any more"):
         with pytest.raises(NotTold, match=reason):
             await answers.get("/status")
-    assert script.asked == node_answers.SILENCES_MAX * node_answers.TRIES_MAX
+    assert script.asked == 1 + node_answers.SILENCES_MAX * node_answers.TRIES_MAX
+
+
+async def test_a_node_that_never_answered_is_not_waited_for(
+    autojump_clock: MockClock,  # noqa: ARG001 - it runs by it
+) -> None:
+    script = Script(NoAnswer("cannot be reached"))
+    told, seconds = await told_after(script)
+    assert (told, seconds, script.asked) == ("cannot be reached", 0.0, 1)
 
 
 def test_the_height_of_an_answer_is_in_the_header_that_nodes_send() -> None:
