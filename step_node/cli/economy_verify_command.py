@@ -156,7 +156,7 @@ def _tell(verdict: Verdict, name: str, *, as_json: bool) -> None:
         wrong = len(verdict.differences) + (verdict.rejected is not None)
         typer.echo(f"{name} DOES NOT HOLD: {wrong} named above; executed from {verdict.first} to {chain.height}")
         return
-    compared = ", ".join(f"{count} {subject}" for subject, count in verdict.compared.items())
+    compared = ", ".join(f"{subject} ({count})" for subject, count in verdict.compared.items())
     as_far = "" if verdict.is_whole else " as far as it could be checked"
     begun = "" if verdict.first == 1 else f" on the state of height {verdict.first - 1}, and nothing before it"
     typer.echo(

@@ -49,8 +49,11 @@ class ToldFairnessClaim:
             answer = (await self.answers.get(f"/fairness/{self.epoch}")).body
         except NotTold as error:
             return NotCompared(f"epoch {self.epoch}", str(error))
+        report = answer.get("report")
+        if not isinstance(report, dict):
+            return [Difference(self.height, name, None, "a report")]
         try:
-            canonical_json = rfc8785.dumps(answer.get("report"))
+            canonical_json = rfc8785.dumps(report)
         except (ValueError, RecursionError) as error:
             # Numbers that are none, half a character in a value or in a name, more levels than can be gone through.
             return [Difference(self.height, name, f"not canonical: {error}", "a report")]

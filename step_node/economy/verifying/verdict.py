@@ -43,8 +43,8 @@ class NotChecked:
     which: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
-        further = ", …" if self.count > len(self.which) else ""
-        return f"{self.count} {self.subject} ({', '.join(self.which)}{further}), because {self.because}"
+        further = f", … ({self.count} in all)" if self.count > len(self.which) else ""
+        return f"{self.subject}: {', '.join(self.which)}{further}, because {self.because}"
 
 
 @dataclass(slots=True)
