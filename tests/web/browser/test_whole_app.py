@@ -18,7 +18,19 @@ from tests.web.browser.network import Network
 from tests.web.browser.proofs import new_spot, prove
 from tests.web.browser.visitor import SCHEMES, WIDTHS, Visitor, accessibility_violations, shoot
 
-PAGES: Final = ("", "prove", "wallet", "wallet/new", "explorer", "validators", "receipt", "node", "nowhere")
+PAGES: Final = (
+    "",
+    "prove",
+    "wallet",
+    "wallet/new",
+    "explorer",
+    "validators",
+    "receipt",
+    "node",
+    "guardrails",
+    "fairness",
+    "nowhere",
+)
 LIGHTHOUSE: Final = WEB / "audit" / "node_modules" / "lighthouse" / "cli" / "index.js"
 SCORE_MIN: Final = 0.95
 SECONDS_MAX: Final = 300

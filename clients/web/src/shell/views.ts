@@ -37,4 +37,5 @@ export const PAGES: Readonly<Record<string, Page>> = {
   search: { title: shell.explorer, load: explorer },
   fairness: { title: shell.explorer, load: explorer },
   node: { title: shell.node, load: withStyles(() => import("../views/node/node.tsx")) },
+  guardrails: { title: shell.node, load: withStyles(() => import("../views/guardrails/guardrails.tsx")) },
 };

@@ -4,6 +4,7 @@ export const fairness = {
     en: "For each epoch of {batches} batches every node counts who was paid for proofs. It says how evenly that was, not whether it was right; nothing that the network decides depends on it. An account is not a person.",
     de: "Für jede Epoche aus {batches} Blöcken zählt jeder Knoten, wer für Beweise bezahlt wurde. Das sagt, wie gleichmäßig das war, nicht, ob es richtig war; nichts, was das Netz entscheidet, hängt davon ab. Ein Konto ist kein Mensch.",
   },
+  toGuardrails: { en: "Guardrails: does the ledger reckon rightly?", de: "Leitplanken: Ist alles richtig verbucht?" },
   none: {
     en: "No epoch has ended yet. The first report comes after height {height}.",
     de: "Noch ist keine Epoche zu Ende. Der erste Bericht kommt nach Höhe {height}.",

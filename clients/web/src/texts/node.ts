@@ -13,6 +13,8 @@ export const node = {
   notReady: { en: "Clients are better off with another node.", de: "Anfragen sind bei einem anderen Knoten besser aufgehoben." },
   syncing: { en: "It is catching up with its peers.", de: "Er holt gerade zu den anderen auf." },
 
+  guardrails: { en: "Guardrails: does the ledger reckon rightly?", de: "Leitplanken: Ist alles richtig verbucht?" },
+
   about: { en: "Node", de: "Knoten" },
   version: { en: "Version", de: "Version" },
   versionOf: { en: "{version}, commit {commit}", de: "{version}, Stand {commit}" },

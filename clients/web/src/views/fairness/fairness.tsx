@@ -35,6 +35,7 @@ function All() {
           <>
             <p>{say(texts.told, { batches: written(epochBatches) })}</p>
             {epochs.length === 0 ? <p class="card">{say(texts.none, { height: written(runningEndsAt) })}</p> : <Epochs epochs={epochs} />}
+            <p><a href={link("guardrails")}>{say(texts.toGuardrails)}</a></p>
             {epochs.length > 0 && <p class="quiet">{say(texts.running, { epoch: written(runningEpoch), height: written(runningEndsAt) })}</p>}
           </>
         )}

@@ -1,9 +1,16 @@
 // Questions to the very node that serves this page: another one's answer would be about that one. Health answers 503 with
 // its reasons, so an answer is an answer whatever its status.
+import type { Details } from "step-client";
 import { useEffect, useState } from "preact/hooks";
+import type { Refusal } from "../../shell/explained.ts";
 import { HOME_NODE } from "../../shell/node.ts";
 
 const ANSWER_MS_MAX = 10_000;
+
+export interface Refused extends Refusal {
+  message: string;
+  status: number;
+}
 
 export interface Here<T> {
   /** The last answer that there was; undefined before the first. */
@@ -12,8 +19,8 @@ export interface Here<T> {
   answeredAtMs: number | null;
   /** Whether the last question went unanswered. */
   isSilent: boolean;
-  /** Why the last question was refused: the node's own words, and the status of HTTP. */
-  refused: { message: string; status: number } | null;
+  /** Why the last question was refused: the node's code and own words, and the status of HTTP. */
+  refused: Refused | null;
 }
 
 /** Asks when first drawn, and every so often while the page is seen. `reads`: what is an answer; anything else is a refusal. */
@@ -39,7 +46,7 @@ export function useHere<T>(path: string, everyMs: number, reads: (status: number
   return state;
 }
 
-type Heard<T> = { status: number; body: T | { message?: unknown } } | null;
+type Heard<T> = { status: number; body: T | Partial<Refusal> } | null;
 
 async function hear<T>(path: string): Promise<Heard<T>> {
   try {
@@ -55,6 +62,15 @@ async function hear<T>(path: string): Promise<Heard<T>> {
 function after<T>(before: Here<T>, heard: Heard<T>, reads: (status: number) => boolean): Here<T> {
   if (heard === null) return { ...before, isSilent: true };
   if (reads(heard.status)) return { answer: heard.body as T, answeredAtMs: Date.now(), isSilent: false, refused: null };
-  const { message } = (heard.body ?? {}) as { message?: unknown };
-  return { ...before, isSilent: false, refused: { message: typeof message === "string" ? message : "", status: heard.status } };
+  return { ...before, isSilent: false, refused: refusalOf(heard.status, (heard.body ?? {}) as Readonly<Record<string, unknown>>) };
+}
+
+/** What is between this page and the node may say anything. */
+function refusalOf(status: number, { code, message, details }: Readonly<Record<string, unknown>>): Refused {
+  return {
+    status,
+    code: typeof code === "string" ? code : "",
+    message: typeof message === "string" ? message : "",
+    details: typeof details === "object" && details !== null ? (details as Details) : undefined,
+  };
 }

@@ -1,16 +1,16 @@
 // The operator's view: how the node that serves this page is. It only reads, and asks only that node.
-import { useEffect, useMemo } from "preact/hooks";
+import { useMemo } from "preact/hooks";
 import { node } from "../../texts/node.ts";
 import { shell } from "../../texts/shell.ts";
 import { Id } from "../../shell/ids.tsx";
 import { link } from "../../shell/router.ts";
 import { say } from "../../shell/texts.ts";
-import { timeOrDate } from "../../shell/times.ts";
 import { When } from "../../shell/when.tsx";
 import type { Consensus, Health, Peer, Status } from "./answers.ts";
 import { ConsensusNow } from "./consensus.tsx";
 import { useHere, type Here } from "./here.ts";
 import { LoadCurves } from "./load.tsx";
+import { Silent } from "./silent.tsx";
 
 const CONSENSUS_MS = 1_000;
 const STATUS_MS = 3_000;
@@ -27,11 +27,13 @@ export default function Node() {
     <div class="operators">
       <h1>{say(node.title)}</h1>
       <p class="quiet">{say(node.readOnly)}</p>
-      <Silence of={status} />
+      <Silent of={status} title={say(shell.node)} />
+      {status.refused && !status.isSilent && <p class="card warn" role="alert">{say(node.refused, { message: status.refused.message })}</p>}
       <div class="cards">
         <section class="card">
           <h2>{say(node.health)}</h2>
           {health.answer ? <HealthNow health={health.answer} syncing={status.answer?.syncing ?? false} /> : <Waiting of={health} />}
+          <p><a href={link("guardrails")}>{say(node.guardrails)}</a></p>
         </section>
         <section class="card">
           <h2>{say(node.about)}</h2>
@@ -54,21 +56,6 @@ export default function Node() {
       </section>
     </div>
   );
-}
-
-/** Since when it does not answer, or why it does not want to. */
-function Silence({ of: { answeredAtMs, isSilent, refused } }: { of: Here<Status> }) {
-  useEffect(() => {
-    document.title = `${isSilent ? "● " : ""}${say(shell.node)} · STEP`;
-  }, [isSilent]);
-  if (isSilent) {
-    return (
-      <p class="card bad" role="alert">
-        {answeredAtMs === null ? say(node.neverAnswered) : say(node.silent, { since: timeOrDate(answeredAtMs) })}
-      </p>
-    );
-  }
-  return refused && <p class="card warn" role="alert">{say(node.refused, { message: refused.message })}</p>;
 }
 
 function Waiting<T>({ of }: { of: Here<T> }) {

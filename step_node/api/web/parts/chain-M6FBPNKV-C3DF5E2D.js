@@ -1,1 +1,0 @@
-import{a}from"./chunk-GDNHWJPK-C3DF5E2D.js";import"./chunk-77V24JSG-C3DF5E2D.js";import"./first-C3DF5E2D.js";0;import"./first-C3DF5E2D.js";import"./first-C3DF5E2D.js";import"./first-C3DF5E2D.js";0;import"./chunk-OJLQJCW6-C3DF5E2D.js";import"./chunk-4AQIHHTX-C3DF5E2D.js";import"./first-C3DF5E2D.js";import"./first-C3DF5E2D.js";0;export{a as pinnedGenesis};

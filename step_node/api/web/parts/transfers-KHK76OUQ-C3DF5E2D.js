@@ -1,1 +1,0 @@
-import{a}from"./chunk-OGFGO6A3-C3DF5E2D.js";import"./chunk-OJLQJCW6-C3DF5E2D.js";import"./chunk-4AQIHHTX-C3DF5E2D.js";import"./first-C3DF5E2D.js";import"./first-C3DF5E2D.js";0;export{a as signTransfer};
