@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from step_node.cli.output import plain, print_json, print_table
+from step_node.cli.output import plain, print_json, print_line, print_table
 
 
 def consensus(
@@ -47,14 +47,12 @@ def print_consensus(answer: dict[str, object]) -> None:
         ),
     )
     for name, value in lines:
-        typer.echo(f"{name:<10}  {plain(value)}")
+        print_line(f"{name:<10}  {plain(value)}")
     validators = answer.get("validators")
     rows = [one for one in validators if isinstance(one, dict)] if isinstance(validators, list) else []
-    typer.echo(
-        plain(
-            f"{len(rows)} validators, quorum {answer.get('quorum')}: {answer.get('preVotes')} pre-votes and"
-            f" {answer.get('preCommits')} pre-commits are here"
-        )
+    print_line(
+        f"{len(rows)} validators, quorum {answer.get('quorum')}: {answer.get('preVotes')} pre-votes and"
+        f" {answer.get('preCommits')} pre-commits are here"
     )
     print_table(
         ("address", "node", "pre-vote", "pre-commit"),

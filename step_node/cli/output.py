@@ -24,6 +24,11 @@ def console(*, stderr: bool = False) -> Console:
     return Console(stderr=stderr, highlight=False)
 
 
+def print_line(value: object) -> None:
+    """What somebody else may have said, on one line; see `plain`."""
+    typer.echo(plain(value))
+
+
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[object]], *, indent: int = 0) -> None:
     """Columns as wide as their longest entry: no address or hash is broken or cut, whatever the terminal's width.
 

@@ -202,7 +202,7 @@ async def _run_screen(asked: _Asked, every_seconds: float) -> None:
 
 
 def _log_reader(home: Path) -> ReadLog:
-    from step_node.cli.admin_call import command_node
+    from step_node.cli.admin.call import command_node
 
     def read() -> Sequence[str]:
         try:
