@@ -120,16 +120,7 @@ def submit(session: Session, submission: Submission, *, wait_ms: int | None = No
     """
     wait_ms = yield from _wait_ms(session, wait_ms)
     request = Request("POST", SUBMIT_PATH, {"wait_ms": str(wait_ms)}, submission.body, wait_ms)
-    unsure: set[str] = set()
-    try:
-        answer = yield from exchange(request, session.nodes, session.policy, unsure=unsure)
-    except Refused as refused:
-        unsure.discard(refused.url)
-        decided = yield from _asked_elsewhere(session, submission.proof_id, unsure)
-        if decided is not None:
-            return decided
-        refused.maybe_accepted_by = tuple(sorted(unsure))
-        raise
+    answer = yield from hand_in(session, request, _status_request(submission.proof_id, 0))
     return _outcome(answer, submission.proof_id)
 
 
@@ -147,7 +138,9 @@ def wait(session: Session, submission: Submission, *, url: str | None, seconds_m
         state: Finalised | Pending | None = None
         if url is not None:
             with suppress(Unavailable):
-                state = yield from _status(session, submission.proof_id, url, (yield from _wait_ms(session, wait_ms)))
+                status = _status_request(submission.proof_id, (yield from _wait_ms(session, wait_ms)))
+                answer = yield from known(session, status, at=url)
+                state = None if answer is None else _outcome(answer, submission.proof_id)
         if state is None:
             state = yield from submit(session, submission, wait_ms=wait_ms)
         if isinstance(state, Finalised):
@@ -250,42 +243,45 @@ def _submit_share(
             yield Pause(min(left, max(delay_seconds, _retry_after(answer))))
 
 
-def once(session: Session) -> RetryPolicy:
-    """For a question that one node is asked a single time."""
-    return RetryPolicy(
-        attempts_max=1,
-        answer_seconds_max=session.policy.answer_seconds_max,
-        chance=session.policy.chance,
-        clock=session.policy.clock,
-    )
+def hand_in(session: Session, request: Request, status: Request) -> Flow[Answer]:
+    """Send what is signed until a node has decided. Raises Refused and Unavailable.
 
-
-def _asked_elsewhere(session: Session, proof_id: str, unsure: set[str]) -> Flow[Finalised | Pending | None]:
-    """What became of a proof at the nodes that may have it; those that say they do not are taken out of `unsure`."""
-    for url in sorted(unsure):
-        try:
-            state = yield from _status(session, proof_id, url, 0)
-        except Unavailable:
-            continue
-        if state is not None:
-            return state
-        unsure.discard(url)
-    return None
-
-
-def _status(session: Session, proof_id: str, url: str, wait_ms: int) -> Flow[Finalised | Pending | None]:
-    """What the node at `url` knows of the proof, after up to `wait_ms` if that is not decided; None if nothing.
-
-    Raises Dropped, and Unavailable.
+    If a node refuses what another may have taken in before (it broke off, say), the others are asked `status`: what
+    became of it. Those that say that they do not have it are not named in the refusal.
     """
+    unsure: set[str] = set()
     try:
-        request = Request("GET", f"/proof/status/{proof_id}", {"wait_ms": str(wait_ms)}, wait_ms=wait_ms)
-        answer = yield from exchange(request, session.nodes, once(session), at=url)
+        return (yield from exchange(request, session.nodes, session.policy, unsure=unsure))
+    except Refused as refused:
+        unsure.discard(refused.url)
+        for url in sorted(unsure):
+            try:
+                answer = yield from known(session, status, at=url)
+            except Unavailable:
+                continue
+            if answer is not None:
+                return answer
+            unsure.discard(url)
+        refused.maybe_accepted_by = tuple(sorted(unsure))
+        raise
+
+
+def known(session: Session, status: Request, *, at: str | None = None) -> Flow[Answer | None]:
+    """What a node knows of it, or the one at `at`, which is asked a single time; None if nothing.
+
+    Raises Refused, for another reason than that it is not known, and Unavailable.
+    """
+    policy = session.policy if at is None else replace(session.policy, attempts_max=1)
+    try:
+        return (yield from exchange(status, session.nodes, policy, at=at))
     except Refused as error:
         if error.status == HTTPStatus.NOT_FOUND:
             return None
         raise
-    return _outcome(answer, proof_id)
+
+
+def _status_request(proof_id: str, wait_ms: int) -> Request:
+    return Request("GET", f"/proof/status/{proof_id}", {"wait_ms": str(wait_ms)}, wait_ms=wait_ms)
 
 
 def _outcome(answer: Answer, proof_id: str) -> Finalised | Pending:

@@ -9,12 +9,11 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from decimal import Decimal
-from http import HTTPStatus
 
 from step_node.client import flows, queries
 from step_node.client.answers import Json, details_of, read
-from step_node.client.errors import Dropped, NotFinalYet, Refused, Unavailable, UnreadableAnswer
-from step_node.client.exchange import Flow, Pause, Request, exchange
+from step_node.client.errors import Dropped, NotFinalYet, UnreadableAnswer
+from step_node.client.exchange import Answer, Flow, Pause, Request
 from step_node.client.signing import Signer
 from step_node.crypto.eip191 import SIGNATURE_BYTES, digest, with_recovery_value
 from step_node.operations.json_form import parse_operation
@@ -84,58 +83,27 @@ def send(session: flows.Session, transfer: SignedTransfer, *, seconds_max: float
     with `maybe_accepted_by` is none to sign another transfer after: the first might be paid as well.
     """
     until = session.policy.clock() + seconds_max
+    request = Request("POST", TRANSFER_PATH, body=transfer.body)
+    status = queries.operation(transfer.operation_id).request
     while True:
-        document, url = yield from _hand_in(session, transfer)
-        while (applied := _outcome(document, transfer, url)) is None:
+        answer = yield from flows.hand_in(session, request, status)
+        while (applied := _outcome(answer, transfer)) is None:
             left = until - session.policy.clock()
             if left <= 0:
                 raise NotFinalYet(transfer.operation_id, seconds_max)
             yield Pause(min(flows.POLL_SECONDS, left))
-            found = yield from _look(session, transfer)
+            found = yield from flows.known(session, status)
             if found is None:
                 break
-            document, url = found
+            answer = found
         else:
             return applied
 
 
-def _hand_in(session: flows.Session, transfer: SignedTransfer) -> Flow[tuple[Json, str]]:
-    """What a node says of it. If one refuses what another may have taken in before, the others are asked."""
-    unsure: set[str] = set()
-    request = Request("POST", TRANSFER_PATH, body=transfer.body)
-    try:
-        answer = yield from exchange(request, session.nodes, session.policy, unsure=unsure)
-    except Refused as refused:
-        unsure.discard(refused.url)
-        for url in sorted(unsure):
-            try:
-                found = yield from _look(session, transfer, at=url)
-            except Unavailable:
-                continue
-            if found is not None:
-                return found
-            unsure.discard(url)
-        refused.maybe_accepted_by = tuple(sorted(unsure))
-        raise
-    return answer.document, answer.url
-
-
-def _look(session: flows.Session, transfer: SignedTransfer, at: str | None = None) -> Flow[tuple[Json, str] | None]:
-    """What a node, or the one at `at`, knows of it; None if it knows nothing."""
-    request = queries.operation(transfer.operation_id).request
-    policy = session.policy if at is None else flows.once(session)
-    try:
-        answer = yield from exchange(request, session.nodes, policy, at=at)
-    except Refused as error:
-        if error.status == HTTPStatus.NOT_FOUND:
-            return None
-        raise
-    return answer.document, answer.url
-
-
-def _outcome(document: Json, transfer: SignedTransfer, url: str) -> Applied | None:
+def _outcome(answer: Answer, transfer: SignedTransfer) -> Applied | None:
+    document = answer.document
     if document.get("operationId") != transfer.operation_id:
-        raise UnreadableAnswer(url, "the answer is about another operation than the one that was sent")
+        raise UnreadableAnswer(answer.url, "the answer is about another operation than the one that was sent")
     match document.get("status"):
         case "pending":
             return None
@@ -143,4 +111,4 @@ def _outcome(document: Json, transfer: SignedTransfer, url: str) -> Applied | No
             code, message = str(document.get("code")), str(document.get("message"))
             raise Dropped(transfer.operation_id, code, message, details_of(document))
         case _:
-            return read(Applied.of, document, url)
+            return read(Applied.of, document, answer.url)
