@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from step_node.parameters import Parameters
+from step_node.parameters import CHAIN_ID_PATTERN, Parameters
 from tests.javascript.node import CLIENT, LIBRARY, ROOT, needs_packages, run_node
 
 GZIPPED_BYTES_MAX = 25_000
@@ -58,6 +58,11 @@ def test_its_parameters_are_those_of_the_protocol() -> None:
     source = (CLIENT / "src" / "parameters.js").read_text(encoding="utf-8")
     written = {name: int(value) for name, value in re.findall(r"^  (\w+): (\d+),$", source, re.MULTILINE)}
     assert written == Parameters().model_dump()
+
+
+def test_a_chain_s_name_is_what_genesis_takes() -> None:
+    source = (CLIENT / "src" / "parameters.js").read_text(encoding="utf-8")
+    assert re.findall("^export const CHAIN_ID = /(.+)/;$", source, re.MULTILINE) == [CHAIN_ID_PATTERN]
 
 
 def test_the_lock_file_names_hashes_and_no_addresses_of_packages() -> None:

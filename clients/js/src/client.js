@@ -35,23 +35,10 @@ export class StepClient extends StepReader {
    * @param {SignedProof} signed @param {{waitMs?: number, signal?: AbortSignal}} [options] @returns {Promise<Outcome>} */
   async submit(signed, { waitMs = WAIT_MS, signal } = {}) {
     const wait = Math.min(waitMs, (await this.config()).WAIT_MS_MAX);
-    const unsure = /** @type {Set<string>} */ (new Set());
     const path = `/proof/submit?wait_ms=${wait}`;
-    try {
-      const body = JSON.stringify(signed);
-      const answer = await this.nodes.ask({ method: "POST", path, body, waitMs: wait, signal, unsure });
-      return outcomeOf(answer, proofId(signed.payload));
-    } catch (error) {
-      if (!(error instanceof StepError) || error.attempts.length > 0 || error.code === "NO_ANSWER") throw error;
-      // One node refuses what another may have taken in: ask those what became of it.
-      unsure.delete(error.node ?? "");
-      for (const at of unsure) {
-        const known = await this.#status(proofId(signed.payload), at, signal);
-        if (known) return known;
-      }
-      error.maybeAcceptedBy = [...unsure];
-      throw error;
-    }
+    const request = { method: "POST", path, body: JSON.stringify(signed), waitMs: wait, signal };
+    const id = proofId(signed.payload);
+    return outcomeOf(await this.nodes.handIn(request, statusPath(id, 0)), id);
   }
 
   /** @param {SignedProof} signed @param {{timeoutMs?: number, signal?: AbortSignal}} [options] @returns {Promise<Outcome>} */
@@ -64,8 +51,8 @@ export class StepClient extends StepReader {
       const begunAt = now();
       const waitMs = Math.max(0, Math.min(WAIT_MS, until - begunAt));
       // A node that does not know the proof (any more) is no reason to worry: the same body is handed in again.
-      const known = node && (await this.#status(id, node, signal, waitMs));
-      const outcome = known || (await this.submit(signed, { waitMs, signal }));
+      const known = node && (await this.nodes.known({ path: statusPath(id, waitMs), at: node, waitMs, signal }));
+      const outcome = known ? outcomeOf(known, id) : await this.submit(signed, { waitMs, signal });
       if (outcome.status === "finalised") return outcome;
       node = outcome.node;
       if (now() >= until) {
@@ -142,16 +129,17 @@ export class StepClient extends StepReader {
   async sendTransfer({ operationId: id, form }, { timeoutMs = FINAL_MS, signal } = {}) {
     const { now, sleep } = this.nodes;
     const until = now() + timeoutMs;
-    const handIn = () => this.#handIn(id, JSON.stringify(form), signal);
-    let answer = await handIn();
+    const path = `/operation/${id}`;
+    const request = { method: "POST", path: "/account/transfer", body: JSON.stringify(form), signal };
+    let answer = await this.nodes.handIn(request, path);
     while (answer.document.status === "pending") {
       if (now() >= until) {
         throw new StepError("PENDING", `transfer ${id} waits, and is not applied within ${timeoutMs} ms; send the same again`);
       }
       await sleep(POLL_MS, signal);
       // A node that does not know it (any more) is given the same body again.
-      answer = await this.nodes.ask({ path: `/operation/${id}`, signal }).catch((error) => {
-        if (error.status === 404) return handIn();
+      answer = await this.nodes.ask({ path, signal }).catch((error) => {
+        if (error.status === 404) return this.nodes.handIn(request, path);
         throw error;
       });
     }
@@ -159,45 +147,10 @@ export class StepClient extends StepReader {
     if (status === "dropped") throw new StepError(code, message, { details, node: answer.node });
     return { ...answer.document, node: answer.node };
   }
-
-  /** @param {string} id @param {string} body @param {AbortSignal} [signal] */
-  async #handIn(id, body, signal) {
-    const unsure = /** @type {Set<string>} */ (new Set());
-    try {
-      return await this.nodes.ask({ method: "POST", path: "/account/transfer", body, signal, unsure });
-    } catch (error) {
-      if (!(error instanceof StepError) || error.attempts.length > 0 || error.code === "NO_ANSWER") throw error;
-      // As with a proof: one node refuses what another may have taken in, and a second transfer would be paid as well.
-      unsure.delete(error.node ?? "");
-      for (const at of unsure) {
-        const known = await this.nodes.ask({ path: `/operation/${id}`, at, attemptsMax: 1, signal }).catch(unknownOrThrow);
-        if (known) return known;
-      }
-      error.maybeAcceptedBy = [...unsure];
-      throw error;
-    }
-  }
-
-  /** What one node knows of a proof; null if nothing, or if it does not answer.
-   * @param {string} id @param {string} at @param {AbortSignal} [signal] @param {number} [waitMs]
-   * @returns {Promise<Outcome | null>} */
-  async #status(id, at, signal, waitMs = 0) {
-    try {
-      const path = `/proof/status/${id}?wait_ms=${waitMs}`;
-      return outcomeOf(await this.nodes.ask({ path, at, attemptsMax: 1, waitMs, signal }), id);
-    } catch (error) {
-      const isUnknown = error instanceof StepError && (error.status === 404 || error.attempts.length > 0) && !error.proofId;
-      if (isUnknown) return null;
-      throw error;
-    }
-  }
 }
 
-/** That one node knows nothing of it, or does not answer, is no error. @param {unknown} error @returns {null} */
-function unknownOrThrow(error) {
-  if (error instanceof StepError && (error.status === 404 || error.attempts.length > 0)) return null;
-  throw error;
-}
+/** @param {string} id @param {number} waitMs */
+const statusPath = (id, waitMs) => `/proof/status/${id}?wait_ms=${waitMs}`;
 
 /** @param {{node: string, document: any}} answer @param {string} id @returns {Outcome} */
 function outcomeOf({ node, document }, id) {

@@ -93,6 +93,38 @@ export class Nodes {
     }
   }
 
+  /** Send what is signed until a node has decided. One may refuse what another has taken in before (it broke off, say):
+   * those are asked at `statusPath` what became of it, and the refusal names them where they do not know it.
+   * @param {import("./nodes.js").Request} request @param {string} statusPath
+   * @returns {Promise<import("./nodes.js").Answer>} */
+  async handIn(request, statusPath) {
+    const unsure = /** @type {Set<string>} */ (new Set());
+    try {
+      return await this.ask({ ...request, unsure });
+    } catch (error) {
+      if (!(error instanceof StepError) || error.attempts.length > 0 || error.code === "NO_ANSWER") throw error;
+      unsure.delete(error.node ?? "");
+      for (const at of unsure) {
+        const answer = await this.known({ path: statusPath, at, signal: request.signal });
+        if (answer) return answer;
+      }
+      error.maybeAcceptedBy = [...unsure];
+      throw error;
+    }
+  }
+
+  /** What the one node `at` answers, asked a single time; null if it knows nothing of it, or does not answer.
+   * @param {import("./nodes.js").Request & {at: string}} request
+   * @returns {Promise<import("./nodes.js").Answer | null>} */
+  async known(request) {
+    try {
+      return await this.ask({ ...request, attemptsMax: 1 });
+    } catch (error) {
+      if (error instanceof StepError && (error.status === 404 || error.attempts.length > 0)) return null;
+      throw error;
+    }
+  }
+
   /** @param {string} node @param {import("./nodes.js").Request} request */
   async #attempt(node, { method = "GET", path, body, waitMs = 0, signal }) {
     const link = linked(signal);

@@ -1,4 +1,6 @@
-// The protocol's parameters (docs/protocol.md §4), for a genesis file that leaves some out.
+// The protocol's parameters (docs/protocol.md §4), for a genesis file that leaves some out; and what a chain may be called.
+
+export const CHAIN_ID = /^[a-z0-9][a-z0-9-]{0,62}$/;
 
 export const PARAMETERS = {
   gps_max_accuracy_m: 50,

@@ -1,6 +1,7 @@
 // The receipt as a file, STEP-RECEIPT-v1, in its two forms (docs/receipts.md). Each has one text for one receipt: what is
 // read is written again and compared, so that no bit can be changed without a word.
 import { cbor, hex, readCbor, unhex } from "./bytes.js";
+import { CHAIN_ID } from "./parameters.js";
 
 const RECEIPT_BYTES_MAX = 1_000_000;
 const LINE_BYTES_MAX = 1_024;
@@ -70,7 +71,7 @@ const line = plain(`must be text of at most ${LINE_BYTES_MAX} bytes without cont
 const signedLine = map({ line, signature: bytes(65) });
 const path = map({ index: integer(0), hashes: list(hash, 0, 16) });
 const header = map({
-  chainId: text(/^[a-z0-9][a-z0-9-]{0,62}$/, "must be the name of a chain"),
+  chainId: text(CHAIN_ID, "must be the name of a chain"),
   protocolVersion: integer(1, PROTOCOL_VERSION_MAX),
   height: integer(1),
   round,

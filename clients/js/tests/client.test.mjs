@@ -1,7 +1,7 @@
 // The rules of retrying, against made-up nodes: no network, no clock, no chance.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { locate, privateKeySigner, proofId, signProof, StepClient, StepError } from "../step-client.js";
+import { locate, privateKeySigner, proofId, signProof, signTransfer, StepClient, StepError } from "../step-client.js";
 
 const NOW = Date.UTC(2026, 0, 31, 12);
 const A = "http://a.test";
@@ -303,6 +303,13 @@ test("a transfer is signed once, and sent again where a node does not know it", 
   assert.equal(applied.height, 9);
   const bodies = world.asked.filter(([method]) => method === "POST").map(([, , body]) => body);
   assert.deepEqual(new Set(bodies).size, 1);
+});
+
+test("a chain that a node makes up is not signed", async () => {
+  for (const chainId of ["step-test|owner:0x00|sequence:1", "", "STEP", "-step", "a".repeat(64), "step\n", 5, null]) {
+    const transfer = { chainId, sequence: 0, to: `0x${"ab".repeat(20)}`, amount: "1" };
+    await assert.rejects(signTransfer(signer, transfer), /^StepError: INVALID_OPERATION: chainId: must be 1 to 63 of a-z 0-9 -/);
+  }
 });
 
 test("a transfer that is dropped, or not applied in time, is told", async () => {
