@@ -1,1 +1,0 @@
-import{a}from"./chunk-GDNHWJPK-6D3A4F4F.js";import"./chunk-77V24JSG-6D3A4F4F.js";import"./first-6D3A4F4F.js";0;import"./first-6D3A4F4F.js";import"./first-6D3A4F4F.js";import"./first-6D3A4F4F.js";0;import"./chunk-OJLQJCW6-6D3A4F4F.js";import"./chunk-4AQIHHTX-6D3A4F4F.js";import"./first-6D3A4F4F.js";import"./first-6D3A4F4F.js";0;export{a as pinnedGenesis};

@@ -1,1 +1,0 @@
-import{a}from"./chunk-Y5T37XQN-6D3A4F4F.js";import"./chunk-C6UGRIAO-6D3A4F4F.js";import"./first-6D3A4F4F.js";import"./first-6D3A4F4F.js";import"./first-6D3A4F4F.js";import"./chunk-OGFGO6A3-6D3A4F4F.js";import"./chunk-OJLQJCW6-6D3A4F4F.js";import"./chunk-4AQIHHTX-6D3A4F4F.js";import"./first-6D3A4F4F.js";import"./first-6D3A4F4F.js";0;export{a as StepClient};

@@ -1,1 +1,0 @@
-import{a}from"./chunk-OGFGO6A3-6D3A4F4F.js";import"./chunk-OJLQJCW6-6D3A4F4F.js";import"./chunk-4AQIHHTX-6D3A4F4F.js";import"./first-6D3A4F4F.js";import"./first-6D3A4F4F.js";0;export{a as signTransfer};
