@@ -38,6 +38,10 @@ APPLICATION_ID: Final = 0x53544543  # "STEC"
 BUSY_TIMEOUT_S: Final = 0.5
 """How long another process's lock on the file, a backup's, is waited for."""
 
+PAGES_CACHED_KIB: Final = 64
+"""Pages that stay in memory. SQLite's own 2,000 KiB fill with what is written once a minute and never read again: for
+hours, and a node grows with them."""
+
 PIECE_ROWS_MAX: Final = 65_536
 """Rows that are written as one piece, some 5 MB; more are several."""
 
@@ -306,6 +310,7 @@ def _connect(path: Path | None, genesis_hash: bytes) -> sqlite3.Connection:
     connection = sqlite3.connect(":memory:" if path is None else path, timeout=BUSY_TIMEOUT_S, check_same_thread=False)
     try:
         _recognise(connection, genesis_hash)
+        connection.execute(f"PRAGMA cache_size = -{PAGES_CACHED_KIB}")
         # Neither loses a transaction that counts: rows come from the store again, and reports from what they are of.
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")

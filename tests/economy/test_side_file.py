@@ -55,6 +55,14 @@ async def test_a_window_comes_back_as_it_was_kept_piece_by_piece_from_a_file_and
         file.close()
 
 
+async def test_the_pages_that_stay_in_memory_are_few(tmp_path: Path) -> None:
+    """A minute's rows are some pages, and are never read again: with SQLite's own bound they pile up for hours."""
+    with closing(side_file._connect(tmp_path / "economy.sqlite", GENESIS)) as connection:
+        (cache_size,) = connection.execute("PRAGMA cache_size").fetchone()
+    assert cache_size < 0, "it is set in pages, not in KiB"
+    assert -cache_size <= 64
+
+
 async def test_rows_that_came_from_before_the_first_ones_are_kept_in_their_place() -> None:
     file, batches = opened(None), [(START_MS, 2), (START_MS + 1, 1), (START_MS + 2, 3)]
     window = filled(batches, first=3)

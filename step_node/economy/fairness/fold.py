@@ -44,6 +44,11 @@ TIERS_FROM_USTEP: Final = (0, 1, *(USTEP_PER_STEP * 10**power // 10 for power in
 """Where the tiers begin: nothing at all, anything, and then 0.1, 1, 10, 100, 1,000 and 10,000 STEP."""
 
 
+PARTS_JOINED: Final = 64
+"""Batches whose payments are made one part. Four arrays of its own for a batch of a few proofs take a KB, and an epoch
+has a thousand batches: in one part a payment takes 44 bytes."""
+
+
 class TooManyAccounts(ValueError):
     """The epoch has more accounts than a report is made of; no node makes one of it."""
 
@@ -95,7 +100,10 @@ class EpochFold:
         self._begins_ms = 0
         self._ends_ms = 0
         self._tally = ValidatorTally()
-        self._payments: list[Payments] = []
+        self._parts: list[Payments] = []
+        """The payments, but for the latest, in parts of many batches."""
+        self._latest: list[Payments] = []
+        """Those of each of the last few batches."""
         self._rows = 0
 
     @property
@@ -122,12 +130,16 @@ class EpochFold:
         self._tally.add(self.point, step)
         self.point = step.after
         if step.receipts:
-            self._payments.append(Payments.of(step.receipts))
+            self._latest.append(Payments.of(step.receipts))
             self._rows += len(step.receipts)
+            if len(self._latest) == PARTS_JOINED:
+                self._parts.append(Payments.joined(self._latest))
+                self._latest = []
 
     def take_payments(self) -> list[Payments]:
         """The payments that were added since the last call, which are held no longer."""
-        taken, self._payments, self._rows = self._payments, [], 0
+        taken = [*self._parts, *self._latest]
+        self._parts, self._latest, self._rows = [], [], 0
         return taken
 
     def report(self, sums: Sums) -> FairnessReport:

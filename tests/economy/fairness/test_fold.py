@@ -9,6 +9,7 @@ import pytest
 
 from mesh import locate
 from step_node.batch.batch import decode_batch, encode_batch
+from step_node.economy.fairness import fold as fold_module
 from step_node.economy.fairness import income
 from step_node.economy.fairness.fold import (
     EpochFold,
@@ -180,6 +181,24 @@ async def test_payments_summed_in_between_give_the_same_report() -> None:
         sums = summed(fold.take_payments(), sums)
     assert sums is not None
     assert fold.report(sums) == expected
+
+
+async def test_the_payments_of_many_small_batches_are_held_as_few_arrays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An array for each batch of a few proofs takes a KB, and an epoch has a thousand batches."""
+    eventful = await eventful_chain()
+    (expected, *_) = await reports(eventful)
+    assert fold_module.PARTS_JOINED <= 64
+    monkeypatch.setattr(fold_module, "PARTS_JOINED", 2)
+    fold = EpochFold(eventful.points[0], chain_id=CHAIN_ID, epoch_batches=EPOCH_BATCHES)
+    paying = 0
+    for judged in eventful.judged[:EPOCH_BATCHES]:
+        fold.add(BatchStep.of(judged))
+        paying += bool(judged.transition.receipts)
+    parts = fold.take_payments()
+    assert paying > 2
+    assert len(parts) == paying // 2 + paying % 2
+    assert fold.report(summed(parts)) == expected
+    assert fold.take_payments() == []
 
 
 async def test_an_epoch_that_paid_nothing_has_no_shares() -> None:
