@@ -24,8 +24,12 @@ METRICS: Final = {
 }
 """The name of a figure, and the metric that it is read from."""
 
+MEMORY: Final = {"rss_kib": "VmRSS", "rss_anon_kib": "RssAnon", "rss_file_kib": "RssFile"}
+"""The name of a figure, and what the kernel calls it: all that is resident; of that, what the process has made itself,
+and what is of files, as its program and what SQLite shares."""
+
 FIGURES: Final = (
-    "rss_kib",
+    *MEMORY,
     "descriptors",
     *METRICS,
     "store_bytes",
@@ -52,7 +56,7 @@ def take_sample(seconds: float, pid: int, home: NodeHome, node_log: Path, metric
     return Sample(
         seconds,
         {
-            "rss_kib": resident_kib(pid),
+            **memory_kib(pid),
             "descriptors": sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir()),
             **_sums(metrics),
             "store_bytes": _size_bytes(_with_sides(home.ledger)),
@@ -74,9 +78,15 @@ def _sums(metrics: str) -> dict[str, float]:
 
 def resident_kib(pid: int) -> int:
     """The resident memory of a process. Raises OSError if it has ended."""
+    return memory_kib(pid)["rss_kib"]
+
+
+def memory_kib(pid: int) -> dict[str, int]:
+    """Each figure of `MEMORY`, of a process. Raises OSError if it has ended."""
     lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
     # What the kernel calls kB is 1,024 bytes.
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:"))
+    told = {name: int(rest.split()[0]) for name, _, rest in (line.partition(":") for line in lines) if "kB" in rest}
+    return {figure: told[name] for figure, name in MEMORY.items()}
 
 
 def _with_sides(database: Path) -> list[Path]:

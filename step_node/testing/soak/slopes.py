@@ -14,10 +14,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Final
 
+from step_node.economy.rows import ROW_BYTES
 from step_node.testing.soak.samples import FIGURES, Sample
 
 RSS_KIB_PER_MINUTE_MAX: Final = 20.0
-"""What a node's resident memory may grow by; more is a leak (30 MB a day)."""
+"""What a node's resident memory may grow by beside the window of proofs; more is a leak (30 MB a day)."""
+WINDOW_BYTES_A_PROOF: Final = ROW_BYTES + 33 + 12
+"""What a node holds of each final proof for two days: its row, and what is sorted of the rows for trending and for the
+signals of plausibility. A soak is over long before the first of them go."""
 COUNT_PER_MINUTE_MAX: Final = 0.5
 """What each figure of `COUNTS` may grow by: far less than come and go."""
 COUNTS: Final = ("descriptors", "tasks", "streams_kept", "entries_by_peer", "api_connections")
@@ -56,8 +60,9 @@ class Growth:
 
     def faults(self, *, is_level: bool = False) -> list[str]:
         """What grows and must not, in words; the store too where it `is_level`, as pruning has it."""
-        rss = self.slopes["rss_kib"]
-        growing = [("rss_kib", rss, RSS_KIB_PER_MINUTE_MAX)] if rss.per_minute > RSS_KIB_PER_MINUTE_MAX else []
+        rss, proofs = self.slopes["rss_kib"], self.slopes["proofs_finalised"]
+        rss_max = RSS_KIB_PER_MINUTE_MAX + WINDOW_BYTES_A_PROOF * max(0.0, proofs.per_minute) / 1_024
+        growing = [("rss_kib", rss, rss_max)] if rss.per_minute > rss_max else []
         # Visitors come and go at every moment, so that a count goes up and down around what it stays at.
         growing += [
             (figure, slope, COUNT_PER_MINUTE_MAX)

@@ -7,17 +7,22 @@ import math
 
 import pytest
 
+from step_node.economy.columns import COLUMNS, period_of
+from step_node.economy.plausibility import account_signals
+from step_node.economy.trending import TrendingBase
 from step_node.testing.soak.run import Soaked, SoakSettings
 from step_node.testing.soak.samples import FIGURES, Sample
 from step_node.testing.soak.slopes import (
     COUNTS,
     RSS_KIB_PER_MINUTE_MAX,
     STORE_BYTES_PER_MINUTE_MAX,
+    WINDOW_BYTES_A_PROOF,
     Growth,
     growth_of,
     slope_of,
     table,
 )
+from tests.economy.made_rows import MUNICH, columns_of
 
 
 def samples(**per_minute: float) -> list[Sample]:
@@ -61,6 +66,25 @@ def test_what_came_before_a_node_had_settled_does_not_count() -> None:
 def test_a_node_that_keeps_to_its_bounds_is_not_at_fault() -> None:
     assert growth(rss_kib=RSS_KIB_PER_MINUTE_MAX - 1, height=30, store_bytes=9e6, node_log_bytes=100).faults() == []
     assert growth(rss_kib=-500, tasks=-3).faults() == []
+
+
+def test_memory_may_grow_with_the_window_of_proofs_and_by_no_more() -> None:
+    """A node holds two days of them."""
+    window = 180 * WINDOW_BYTES_A_PROOF / 1_024
+    assert growth(rss_kib=RSS_KIB_PER_MINUTE_MAX + window - 1, proofs_finalised=180).faults() == []
+    (fault,) = growth(rss_kib=RSS_KIB_PER_MINUTE_MAX + window + 1, proofs_finalised=180).faults()
+    assert fault.startswith("rss_kib grows by 42.3 a minute; 41.2695 are allowed")
+
+
+def test_the_window_of_the_soak_takes_what_the_node_holds_of_a_proof() -> None:
+    rows = columns_of([(number % 10, 10_000 * number, *MUNICH, 10.0) for number in range(1_000)])
+    signals = account_signals(rows)
+    period = period_of(int(rows.batch_time_ms[-1]))
+    base = TrendingBase.of(rows, period, signals.keys, signals.implausibility_bps)
+    by_row = [getattr(rows, one) for one in COLUMNS]
+    by_row += [base.triangle, base.weight, base.trusted_bps, base.shared_level, base.run_triangle]
+    by_row += [signals.places, signals.account_at_place]
+    assert sum(column.nbytes for column in by_row) == 1_000 * WINDOW_BYTES_A_PROOF
 
 
 def test_the_store_of_a_node_that_prunes_must_stay_level_and_only_of_such_a_node() -> None:
