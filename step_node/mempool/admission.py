@@ -216,6 +216,17 @@ class Admission:
             return (await self._await_outcomes([proof_id], wait_ms))[proof_id]
         return known
 
+    async def known(self, proof_ids: Collection[bytes]) -> dict[bytes, Answer]:
+        """What is known of these, of which nothing new is taken in; what is not known is not in the answer.
+
+        One that waits is `Pending` here, and its client's promise is for `submit_many` to make. Where the store or the
+        journal cannot tell, the answer is the refusal that a submission gets then.
+        """
+        try:
+            return dict(await self._outcomes(proof_ids, self._chain.storage.for_strangers()))
+        except (StorageUnavailable, JournalError) as error:
+            return dict.fromkeys(proof_ids, _cannot_tell(error))
+
     async def _outcomes(self, proof_ids: Collection[bytes], storage: StorageReads) -> dict[bytes, Outcome]:
         """What is known of these proofs; those that this node has never accepted or finalised are not in the answer."""
         outcomes: dict[bytes, Outcome] = {each: Pending() for each in proof_ids if each in self._mempool}
@@ -317,12 +328,8 @@ class Admission:
     async def _serve(self, chunk: list[_Submission]) -> None:
         try:
             await self._answer(chunk)
-        except StorageUnavailable as error:
-            refusal = Refusal(RefusalCode.NOT_READY, f"the store does not answer: {error}", Details(gate="store"))
-            self._refuse_unanswered(chunk, refusal)
-        except JournalError as error:
-            refusal = Refusal(RefusalCode.NOT_READY, f"the journal cannot be written: {error}", Details(gate="journal"))
-            self._refuse_unanswered(chunk, refusal)
+        except (StorageUnavailable, JournalError) as error:
+            self._refuse_unanswered(chunk, _cannot_tell(error))
         finally:
             self._release(chunk)
 
@@ -469,3 +476,9 @@ class Admission:
     def _release(self, chunk: list[_Submission]) -> None:
         for submission in chunk:
             submission.done.set()
+
+
+def _cannot_tell(error: StorageUnavailable | JournalError) -> Refusal:
+    if isinstance(error, StorageUnavailable):
+        return Refusal(RefusalCode.NOT_READY, f"the store does not answer: {error}", Details(gate="store"))
+    return Refusal(RefusalCode.NOT_READY, f"the journal cannot be written: {error}", Details(gate="journal"))

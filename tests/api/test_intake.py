@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 
 import httpx
+import pytest
 
 from step_node.api.app import create_app
 from step_node.api.submissions.breaker import OPEN_SECONDS, WINDOW_SECONDS, BreakerSettings
 from step_node.api.submissions.share import is_admitted, place_of
+from step_node.api.submissions.single import submission_in
 from step_node.home.switches import INTAKE_PERCENTS, IntakePercent, ShareSet, Switch, Thrown
+from step_node.ledger.state import Receipt
 from step_node.operations.json_form import operation_json
+from step_node.proofs.proof import Refusal, RefusalCode
+from step_node.storage.interface import StorageUnavailable
 from tests.api.made_up_node import MadeUpNode, Walker
 from tests.api.test_submit import require_refusal, submit
 from tests.support.operations import transfer
@@ -60,8 +66,14 @@ async def test_each_switch_turns_off_what_it_says_and_nothing_else(node: MadeUpN
 
 def walkers(percent: int, *, admitted: bool) -> list[Walker]:
     """Three who are among so many of a hundred, or are not."""
-    found = (Walker(number) for number in range(1, 400))
-    return [one for one in found if is_admitted(one.address, percent) is admitted][:3]
+    if not admitted:
+        return left_out(percent, 3)
+    return [one for one in map(Walker, range(1, 400)) if is_admitted(one.address, percent)][:3]
+
+
+def left_out(percent: int, number: int) -> list[Walker]:
+    """So many who are not among so many of a hundred."""
+    return [one for one in map(Walker, range(1, 400)) if not is_admitted(one.address, percent)][:number]
 
 
 def take_from(node: MadeUpNode, percent: IntakePercent) -> None:
@@ -98,6 +110,72 @@ async def test_a_transfer_is_taken_if_its_owner_is_among_the_share(node: MadeUpN
     assert refused.json()["details"]["gate"] == "intake_share"
     take_from(node, 100)
     assert (await client.post("/account/transfer", json=form)).json()["code"] != "INTAKE_PAUSED"
+
+
+async def test_what_an_account_that_is_left_out_has_submitted_before_is_answered_as_ever(
+    node: MadeUpNode, client: httpx.AsyncClient
+) -> None:
+    now_ms = node.clock.now_ms()
+    final, dropped, waiting, passed_on, new = (
+        one.proof(now_ms, place=(10.0, n)) for n, one in enumerate(left_out(10, 5))
+    )
+    await submit(client, final)
+    await node.finalise()
+    (gone,) = [(await submit(client, dropped)).json()["proofId"]]
+    await node.drop(bytes.fromhex(gone[2:]), Refusal(RefusalCode.TRIANGLE_EXHAUSTED, "triangleId: is subdivided"))
+    await submit(client, waiting)
+    # It waits here because a peer has passed it on: nobody has promised it here yet.
+    assert await node.admission.admit_from_peer([submission_in(passed_on)], "peer") == [None]
+    known = [final, dropped, waiting, passed_on]
+    ids = [f"0x{submission_in(one).proof_id.hex()}" for one in known]
+    assert not node.journal.holds(bytes.fromhex(ids[3][2:]))
+    take_from(node, 10)
+    during = [await submit(client, one) for one in known]
+    assert node.journal.holds(bytes.fromhex(ids[3][2:])), "the answer is a promise, as it is without a share"
+    together = (await client.post("/proof/submit-batch", json=[*known, new])).json()["outcomes"]
+    require_refusal(await submit(client, new), 503, "INTAKE_PAUSED")
+    take_from(node, 100)
+    for answer, one in zip(during, known, strict=True):
+        ever = await submit(client, one)
+        assert (answer.status_code, answer.json()) == (ever.status_code, ever.json())
+    assert [answer.status_code for answer in during] == [200, 409, 202, 202]
+    assert together[:4] == (await client.post("/proof/submit-batch", json=known)).json()["outcomes"]
+    assert together[4]["code"] == "INTAKE_PAUSED"
+
+
+async def test_who_is_left_out_learns_that_the_store_does_not_answer(
+    node: MadeUpNode, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(_: Sequence[bytes]) -> Sequence[Receipt]:
+        raise StorageUnavailable("the store is away")
+
+    take_from(node, 0)
+    monkeypatch.setattr(node.storage, "receipts", away)
+    refused = await submit(client, Walker(1).proof(node.clock.now_ms()))
+    require_refusal(refused, 503, "NOT_READY")
+    assert refused.json()["details"]["gate"] == "store"
+
+
+async def test_who_is_left_out_is_no_surge_and_cannot_shut_the_others_out(node: MadeUpNode) -> None:
+    node.breaker = BreakerSettings(factor=3.0, floor_per_second=1.0)
+    services = node.services()
+    transport = httpx.ASGITransport(create_app(services))
+    take_from(node, 10)
+    async with httpx.AsyncClient(transport=transport, base_url="http://node") as client:
+        services.intake.state()
+        node.seconds += 120
+        many = [one.proof(node.clock.now_ms(), place=(10.0, n)) for n, one in enumerate(left_out(10, 40))]
+        answer = (await client.post("/proof/submit-batch", json=many)).json()
+        assert (answer["code"], answer["details"]["gate"]) == ("INTAKE_PAUSED", "intake_share")
+        for one in many[:10]:
+            require_refusal(await submit(client, one), 503, "INTAKE_PAUSED")
+        node.seconds += 1
+        assert services.intake.state().figures.rate_per_second == 0
+        assert not services.intake.state().is_shedding
+        inside = walkers(10, admitted=True)[0]
+        assert (await submit(client, inside.proof(node.clock.now_ms()))).status_code == 202
+        node.seconds += 1
+        assert services.intake.state().figures.rate_per_second == 0.1
 
 
 def test_a_share_is_about_so_large_the_same_everywhere_and_within_every_larger_one() -> None:

@@ -9,11 +9,13 @@ import pytest
 
 from step_node.api.models.transactions import OperationType, TransactionType, type_of
 from step_node.explanations.details import Details
+from step_node.home.switches import ShareSet
 from step_node.mempool import operations as pool_module
 from step_node.operations import client_signing
 from step_node.operations.json_form import operation_json
 from step_node.operations.operation import OperationCode, OperationRefused, OperationUnion, Transfer, operation_id
 from tests.api.made_up_node import CHAIN_ID, START_MS, VALIDATOR_KEY, MadeUpNode, Walker
+from tests.api.test_submit import require_refusal
 from tests.support.proofs import address, private_key
 
 RICH = Walker(11)
@@ -72,6 +74,10 @@ async def test_a_transfer_is_accepted_told_applied_and_found_by_its_id(
         "sequence": 0,
     }
     assert len(node.published) == 1
+    node.switches.set_share(ShareSet(percent=0, who="root", when_ms=0))
+    again = await client.post("/account/transfer", json=body)
+    assert (again.status_code, again.json()) == (202, said)
+    node.switches.set_share(ShareSet(percent=100, who="root", when_ms=0))
     path = f"/operation/{said['operationId']}"
     assert (await client.get(path)).json() == said
     await node.finalise()
@@ -92,6 +98,11 @@ async def test_a_transfer_is_accepted_told_applied_and_found_by_its_id(
     # The same body again: paid once, and told where it stands.
     again = await client.post("/account/transfer", json=body)
     assert (again.status_code, again.json()) == (200, applied)
+    # Also while nothing new is taken from its owner.
+    node.switches.set_share(ShareSet(percent=0, who="root", when_ms=0))
+    again = await client.post("/account/transfer", json=body)
+    assert (again.status_code, again.json()) == (200, applied)
+    require_refusal(await client.post("/account/transfer", json=signed(sequence=1)), 503, "INTAKE_PAUSED")
     friend = (await client.get(f"/account/{FRIEND}")).json()
     assert (friend["balance"], friend["proofs"], friend["nextSequence"]) == ("0.250000", 0, 0)
 

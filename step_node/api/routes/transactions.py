@@ -58,6 +58,12 @@ def transaction_routes(services: ApiServices) -> APIRouter:
     storage = services.chain.storage.for_strangers()
     desk = services.operations
 
+    async def applied_before(operation_id: bytes) -> Response | None:
+        for applied in await storage.operations([operation_id]):
+            answer = AppliedOperation.of(applied)
+            return Response(answer.model_dump_json(by_alias=True, exclude_none=True), 200, media_type=_JSON)
+        return None
+
     @routes.post(
         "/account/transfer",
         summary="Send STEP to another account",
@@ -90,16 +96,21 @@ def transaction_routes(services: ApiServices) -> APIRouter:
             operation = parse_operation("transfer", parse_json(await request.body()))
         except OperationRefused as malformed:
             raise ApiError.of(malformed) from malformed
-        services.intake.refuse_account_if_left_out(operation.owner)
         operation_id = desk.id_of(operation)
+        if services.intake.account_left_out(operation.owner) is not None and desk.find_waiting(operation_id) is None:
+            # Nothing new is taken from it, and what it has sent before is answered as ever.
+            before = await applied_before(operation_id)
+            if before is not None:
+                return before
+            services.intake.refuse_account_if_left_out(operation.owner)
         refused = await desk.submit(operation)
         if refused is None:
             pending = PendingOperation.of(operation, operation_id)
             return Response(pending.model_dump_json(by_alias=True), 202, media_type=_JSON)
         if refused.code is OperationCode.WRONG_SEQUENCE:
-            for applied in await storage.operations([operation_id]):
-                answer = AppliedOperation.of(applied)
-                return Response(answer.model_dump_json(by_alias=True, exclude_none=True), 200, media_type=_JSON)
+            before = await applied_before(operation_id)
+            if before is not None:
+                return before
         raise ApiError.of(refused)
 
     @routes.get(

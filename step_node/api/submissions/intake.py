@@ -70,8 +70,8 @@ class Intake:
             raise self._shed()
 
     def count(self, submissions: int) -> None:
-        """Count so many proofs that come together. Raises `ApiError` if they are shed."""
-        if not self._breaker.offer(submissions, self._now()):
+        """Count so many proofs that come together. Raises `ApiError` if they are shed: none of them, none is shed."""
+        if submissions and not self._breaker.offer(submissions, self._now()):
             raise self._shed()
 
     def refuse_transfer_if_closed(self) -> None:

@@ -27,7 +27,7 @@ from step_node.api.submissions.single import parse_submission
 from step_node.explanations.details import Details
 from step_node.mempool.admission import Answer, TakenIn
 from step_node.mempool.backlog import BACKLOG_SECONDS
-from step_node.mempool.outcomes import Dropped, Finalised, Pending
+from step_node.mempool.outcomes import Dropped, Finalised, Outcome, Pending
 from step_node.proofs.proof import Refusal, RefusalCode, SignedProof
 
 WAIT_MS_DEFAULT: Final = 5_000
@@ -75,20 +75,24 @@ class Submitting:
         """What admission says to these of so many submissions. The cost of what is taken in is given back.
 
         Raises `ApiError` where the intake sheds them. What is over the quota of the address, or of its account, is
-        refused in its place.
+        refused in its place; so is what the intake's share leaves out, unless it is known from before: submitting again
+        is answered as ever.
         """
         traces = self._services.traces
         began_ns = 0 if traces is None else traces.now_ns()
         new: list[SignedProof] = []
-        self._services.intake.count(submissions)
+        left_out = [self._services.intake.account_left_out(proof.account) for proof in proofs]
+        # Those are looked up at most: however many, they are no surge that others should suffer from.
+        self._services.intake.count(submissions - sum(refusal is not None for refusal in left_out))
         bill = bill_of(scope)
         quota = bill["quota"]
         room = max(0, quota.take(submissions) - (submissions - len(proofs)))
-        left_out = self._services.intake.account_left_out
-        refused = [
-            _over_quota(quota) if place >= room else left_out(proof.account) or self._over_account_quota(proof)
+        known = await self._known(proofs[:room], left_out)
+        beforehand = [
+            _over_quota(quota) if place >= room else self._beforehand(proof, left_out[place], known)
             for place, proof in enumerate(proofs)
         ]
+        quota.give_back(sum(isinstance(answer, Outcome) for answer in beforehand))
 
         def count(taken: TakenIn) -> None:
             bill["give_back"](len(taken.new) / submissions)
@@ -99,7 +103,7 @@ class Submitting:
 
         answers = iter(
             await self._services.admission.submit_many(
-                [proof for proof, refusal in zip(proofs, refused, strict=True) if refusal is None],
+                [proof for proof, answer in zip(proofs, beforehand, strict=True) if answer is None],
                 wait_ms=wait_ms,
                 source=(scope.get("client") or (UNKNOWN_SOURCE,))[0],
                 taken_in=count,
@@ -107,7 +111,18 @@ class Submitting:
         )
         if traces is not None:
             traces.submitted([proof.proof_id for proof in new], began_ns)
-        return [next(answers) if refusal is None else refusal for refusal in refused]
+        return [next(answers) if answer is None else answer for answer in beforehand]
+
+    async def _known(self, proofs: list[SignedProof], left_out: list[Refusal | None]) -> dict[bytes, Answer]:
+        """What is known of those that are left out, by proof id."""
+        looked_up = [proof.proof_id for proof, refusal in zip(proofs, left_out, strict=False) if refusal is not None]
+        return await self._services.admission.known(looked_up) if looked_up else {}
+
+    def _beforehand(self, proof: SignedProof, left_out: Refusal | None, known: dict[bytes, Answer]) -> Answer | None:
+        """The answer that needs no admission; None if it does, as what waits already: it may still be to be promised,
+        and waited for."""
+        answer = None if left_out is None else known.get(proof.proof_id, left_out)
+        return self._over_account_quota(proof) if answer is None or isinstance(answer, Pending) else answer
 
     def _over_account_quota(self, proof: SignedProof) -> Refusal | None:
         """Nobody but the account's key can use its quota up: only what is taken in counts."""
