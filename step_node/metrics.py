@@ -19,6 +19,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from consensus.messages import EvidenceKind
 from consensus.reasons import Ignored
 from p2p.network import Fault
+from step_node.amounts import bounded
 from step_node.ledger.offences import OffenceKind
 from step_node.ledger.state import Receipt
 from step_node.proofs.proof import RefusalCode
@@ -39,6 +40,11 @@ _REQUEST_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.25, 0.5, 1.
 _STATUS_CLASSES: Final = ("2xx", "3xx", "4xx", "5xx")
 _SIGNER_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 _LAG_SECONDS: Final = (0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+
+
+def _countable(amount_ustep: int) -> int:
+    """What a counter can take of an amount, which a faulty ledger may have made up: it must not end the node."""
+    return max(0, bounded(amount_ustep))
 
 
 class NodeMetrics:
@@ -243,7 +249,7 @@ class NodeMetrics:
 
     def own_validator_earned(self, reward_ustep: int) -> None:
         """A batch has paid so much to the owner of this node's validator."""
-        self._own_rewards.inc(reward_ustep)
+        self._own_rewards.inc(_countable(reward_ustep))
 
     def event_loop_late(self, seconds: float) -> None:
         """The event loop has come to a task so much later than it was due."""
@@ -352,7 +358,7 @@ class NodeMetrics:
     def validator_slashed(self, kind: str, burnt_ustep: int) -> None:
         """A finalised batch has punished a validator."""
         self._slashings.labels(kind).inc()
-        self._burnt.inc(burnt_ustep)
+        self._burnt.inc(_countable(burnt_ustep))
 
     def fork_seen(self) -> None:
         """A quorum has contradicted what is final here."""

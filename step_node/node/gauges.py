@@ -15,12 +15,15 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from p2p.network import Drop, Fault, Network, NetworkStatistics
+from step_node.amounts import bounded
 from step_node.api.status.health import Health, HealthCode
 from step_node.api.status.node import NodeStatus
+from step_node.chain.chain import Chain
 from step_node.engine.evidence_pool import EvidencePool
 from step_node.ledger.records import ValidatorRecord, ValidatorState
 from step_node.mempool.journal import Journal
 from step_node.mempool.pool import Mempool
+from step_node.node.health.overview import HealthOverview
 from step_node.node.logging import LogStatistics, log_statistics
 
 
@@ -37,6 +40,17 @@ class Wellbeing:
     own: ValidatorRecord | None
     members: tuple[ValidatorRecord, ...] = ()
     clock_ahead_ms: int = 0
+
+    @classmethod
+    def of(cls, overview: HealthOverview, chain: Chain) -> Wellbeing:
+        """As of now."""
+        return cls(
+            overview.health(),
+            overview.undecided_seconds,
+            overview.own_record,
+            members=tuple(record for record in chain.head.validators if record.is_in_set),
+            clock_ahead_ms=overview.clock_watch.fast_ms - overview.clock_watch.slow_ms,
+        )
 
 
 class Gauges(Collector):
@@ -176,7 +190,9 @@ def _of_wellbeing(wellbeing: Wellbeing) -> Iterator[Metric]:
         int(own is not None and own.state is ValidatorState.JAILED),
     )
     yield GaugeMetricFamily(
-        "step_own_stake_ustep", "The stake of this node's validator, in µSTEP.", 0 if own is None else own.stake_ustep
+        "step_own_stake_ustep",
+        "The stake of this node's validator, in µSTEP.",
+        0 if own is None else bounded(own.stake_ustep),
     )
     yield GaugeMetricFamily(
         "step_own_absent_batches",

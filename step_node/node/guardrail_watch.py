@@ -18,9 +18,10 @@ import trio
 from step_node.chain.chain import Chain
 from step_node.chain.judging import JudgedBatch
 from step_node.clock import Clock
+from step_node.economy.guardrails.band import Origin
 from step_node.economy.guardrails.drifts import LARGEST
 from step_node.economy.guardrails.guardrail import OF_THE_LEDGER, Breach, Guardrail
-from step_node.economy.guardrails.guardrails import Broken, Guardrails, Kept, Limits, Origin, Reading
+from step_node.economy.guardrails.guardrails import Broken, Guardrails, Kept, Limits, Reading
 from step_node.home.switches import WHY_CHARACTERS_MAX, IntakePercent, ShareSet, Switch, Switches
 from step_node.ledger.state import StateKeys
 from step_node.metrics import NodeMetrics
@@ -133,13 +134,13 @@ class GuardrailWatch:
         if not self.is_on:
             return
         guardrails = self._guardrails
-        if guardrails is None or guardrails.head.chain.height != judged.batch.header.height - 1:
+        if guardrails is None or guardrails.height != judged.batch.header.height - 1:
             # They were off, or the state came from a snapshot: the clicks that there are must be counted anew.
-            await self._begin_at_head(None if guardrails is None else guardrails.kept)
+            await self._begin_at_head()
             return
-        hour = guardrails.kept.minting.hour
+        hour = guardrails.hour
         await self._act_on(guardrails.after_batch(judged))
-        if guardrails.kept.minting.hour != hour:
+        if guardrails.hour != hour:
             self._keep()
 
     async def look(self) -> None:
@@ -177,9 +178,14 @@ class GuardrailWatch:
         self._keep()
         return broken
 
-    async def _begin_at_head(self, kept: Kept | None) -> None:
+    async def _begin_at_head(self, kept: Kept | None = None) -> None:
         counts = await self._chain.storage.level_counts()
-        self._guardrails = Guardrails(self._origin, self._chain.head, counts, limits=self.settings.limits, kept=kept)
+        head = self._chain.head
+        if self._guardrails is None:
+            self._guardrails = Guardrails(self._origin, head, counts, limits=self.settings.limits, kept=kept)
+        else:
+            # The same go on: an operator may have acknowledged a breach while the store counted.
+            self._guardrails.begin_at(head, counts)
 
     async def _act_on(self, breaches: tuple[Breach, ...]) -> None:
         for breach in breaches:

@@ -133,11 +133,11 @@ async def run_node(
                 )
             )
             reloading.register(INTAKE_SETTINGS, partial(_reload_intake, node.intake))
-            reloading.register(GUARDRAIL_SETTINGS, partial(_reload_guardrails, node.guardrails))
+            reloading.register(GUARDRAIL_SETTINGS, partial(_reload_guardrails, node.economy.guardrails))
             reloading.register(["mempool.proofs_max"], partial(_reload_mempool, parts.mempool))
             reloading.register(["p2p.bootstrap"], partial(_reload_bootstrap, parts.network))
             audit = AuditLog(home.admin_audit_log, services.clock)
-            node.guardrails.audit = partial(_record_share, audit)
+            node.economy.guardrails.audit = partial(_record_share, audit)
             if config.admin.socket:
                 keep_recent_lines(config.admin.log_lines)
                 commanded = Commanded(node, home, config, services.clock, reloading, secrets=node_secrets(home, keys))

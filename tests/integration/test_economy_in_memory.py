@@ -70,18 +70,18 @@ async def told(node: Node) -> dict[str, Any]:
     """All that a node says of the economy at its head, in a form that can be compared."""
     with trio.fail_after(LONGEST_SECONDS):
         while True:
-            at, signals = node.trends.now(), node.trends.signals
+            at, signals = node.economy.trends.now(), node.economy.trends.signals
             height = node.status().height
             if at is not None and signals is not None and at.height == height and at.is_complete:
                 break
             await trio.sleep(0.01)
-    window = node.observatory.window
+    window = node.economy.observatory.window
     assert window.is_complete
     rows = ProofColumns.joined(window.parts(window.first, window.end))
     return {
         "height": height,
         "rows": {name: getattr(rows, name).tobytes() for name in COLUMNS},
-        "trending": [await node.trends.top(at, level, None) for level in (1, 6, 10)],
+        "trending": [await node.economy.trends.top(at, level, None) for level in (1, 6, 10)],
         "signals": _bytes_of(signals.signals),
         "accounts": [signals.signals.account(address(name)) for name in WALKERS],
         "period": (signals.period, signals.rows, signals.is_complete),
@@ -113,9 +113,9 @@ async def asked(node: Node, name: str) -> dict[str, Any]:
 async def reports(node: Node, last: int) -> dict[int, bytes]:
     """The reports of epochs that the node has, once it has that of `last`."""
     with trio.fail_after(LONGEST_SECONDS):
-        while await node.fairness.kept(last) is None:
+        while await node.economy.fairness.kept(last) is None:
             await trio.sleep(0.01)
-    kept = {epoch: await node.fairness.kept(epoch) for epoch in range(1, last + 1)}
+    kept = {epoch: await node.economy.fairness.kept(epoch) for epoch in range(1, last + 1)}
     return {epoch: one.report for epoch, one in kept.items() if one is not None and one.report}
 
 
@@ -144,7 +144,7 @@ async def test_nodes_on_both_engines_say_the_same_after_restarts_and_snapshot_jo
             for number in range(3):
                 await a_walk([nodes[names[0]], nodes[names[2]]], clock, number)
             # One keeps its window before it is killed, the other one has to read it of its store.
-            await nodes[names[1]].observatory.keep()
+            await nodes[names[1]].economy.observatory.keep()
         for name in (names[1], names[3]):
             nodes[name] = await stack.enter_async_context(node_of(name))
         await a_walk(list(nodes.values()), clock, 3)
@@ -172,5 +172,5 @@ async def test_nodes_on_both_engines_say_the_same_after_restarts_and_snapshot_jo
             assert first is not None
             assert first > 1
             # It has fetched what the window lacked: of the first walk too, if it did so before the last one.
-            assert nodes[name].observatory.window.complete_from_height < first
+            assert nodes[name].economy.observatory.window.complete_from_height < first
             assert told_reports[name].items() <= told_reports[names[0]].items()

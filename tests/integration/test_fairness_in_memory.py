@@ -43,9 +43,9 @@ async def grow_to(nodes: Sequence[Node], height: int) -> None:
 async def reports_of(node: Node, epochs: range) -> list[bytes | None]:
     """Wait until the node has dealt with these epochs; what it has of each."""
     with trio.fail_after(LONGEST_SECONDS):
-        while any(node.fairness.is_to_come(epoch) for epoch in epochs):
+        while any(node.economy.fairness.is_to_come(epoch) for epoch in epochs):
             await trio.sleep(0.01)
-    kept = [await node.fairness.kept(epoch) for epoch in epochs]
+    kept = [await node.economy.fairness.kept(epoch) for epoch in epochs]
     return [None if one is None or one.headline is None else one.report for one in kept]
 
 
@@ -81,4 +81,4 @@ async def test_nodes_with_different_stores_after_a_restart_and_after_a_snapshot_
         first = -(-joined_at // EPOCH_BATCHES) + 1
         assert await reports_of(joiner, epochs) == [None] * (first - 1) + expected[first - 1 :]
         assert first < 6
-        assert await joiner.fairness.first_epoch() == first
+        assert await joiner.economy.fairness.first_epoch() == first

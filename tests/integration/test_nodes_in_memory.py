@@ -183,8 +183,8 @@ async def test_a_validator_joins_from_a_snapshot_and_takes_part(tmp_path: Path) 
         proposers = {decode_batch(one.batch).header.proposer for one in await store.batches(first + 1, 100)}
         assert newcomer.status().validator_address in proposers
         for node in (*nodes, newcomer):  # Also of who has not seen the batches before: the clicks say what was minted.
-            assert node.guardrails.broken == ()
-        assert newcomer.guardrails.checked_height >= newcomer.status().height - 1 > first
+            assert node.economy.guardrails.broken == ()
+        assert newcomer.economy.guardrails.checked_height >= newcomer.status().height - 1 > first
 
 
 async def test_a_proof_submitted_twice_is_finalised_once_and_gives_its_outcome(tmp_path: Path) -> None:

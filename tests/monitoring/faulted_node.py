@@ -134,7 +134,7 @@ class FaultedNode(Node):
 
     def _pay_unevenly(self, is_wanted: bool) -> None:
         """As if an epoch had ended so; a network would need many people for it, and their epochs."""
-        shown = vars(self.fairness)
+        shown = vars(self.economy.fairness)
         if is_wanted and shown["latest"] is not UNEVEN:
             shown.update(latest=UNEVEN, drift=drift_of(UNEVEN, {1: EVEN}))
         elif not is_wanted and shown["latest"] is UNEVEN:
@@ -156,7 +156,7 @@ class FaultedNode(Node):
 
     def _show_a_wrong_reward(self) -> None:
         """What a ledger with a fault would have done, which this node's has not: the network goes on as it was."""
-        watch = self.guardrails
+        watch = self.economy.guardrails
         shown = watch.after_batch
 
         async def after_batch(judged: JudgedBatch) -> None:

@@ -25,6 +25,7 @@ from step_node.economy.guardrails.guardrails import Limits
 from step_node.home.config import GuardrailsConfig, NodeConfig
 from step_node.home.switches import ShareSet, Switch, Thrown
 from step_node.ledger import rules
+from step_node.ledger.level_counts import CountsByLevel
 from step_node.ledger.records import Account
 from step_node.ledger.rewards import rounded_reward_ustep
 from step_node.node.admin.audit import AuditLog
@@ -79,7 +80,7 @@ def test_the_settings_say_what_a_breach_does_and_can_change_while_the_node_runs(
 async def until_checked(node: Node) -> None:
     """The head moves a moment before the batch is gone over."""
     with trio.fail_after(LONGEST_SECONDS):
-        while node.guardrails.checked_height < node.status().height:
+        while node.economy.guardrails.checked_height < node.status().height:
             await trio.sleep(0.01)
 
 
@@ -97,14 +98,14 @@ async def test_four_nodes_that_pay_too_much_alike_all_find_it_with_the_batch_tha
         await reach(nodes, sound)
         for node in nodes:
             await until_checked(node)
-            assert node.guardrails.broken == ()
-            assert node.guardrails.checked_height == node.status().height
+            assert node.economy.guardrails.broken == ()
+            assert node.economy.guardrails.checked_height == node.status().height
         plant(monkeypatch)
         await submit_all(nodes, fresh_proofs(1, prefix="wrong"))
         await reach(nodes, sound + 1)
         for node in nodes:
             await until_checked(node)
-            found = {one.breach.guardrail: one.breach.height for one in node.guardrails.broken}
+            found = {one.breach.guardrail: one.breach.height for one in node.economy.guardrails.broken}
             assert found == {Guardrail.REWARDS: sound + 1, Guardrail.SUPPLY: sound + 1}
             assert HealthCode.LEDGER_UNSOUND in codes(node)
             assert node.switches.intake_percent == 100  # Nothing is done unless the settings say so.
@@ -122,7 +123,7 @@ async def test_a_breach_lowers_the_share_and_is_kept_until_somebody_has_seen_it(
     audit = AuditLog(tmp_path / "audit.log", SystemClock())
     file = file_in(tmp_path)
     async with running_node(MemoryHub(), name, genesis, tmp_path, guardrails=settings, guardrail_file=file) as node:
-        node.guardrails.audit = partial(_record_share, audit)
+        node.economy.guardrails.audit = partial(_record_share, audit)
         with monkeypatch.context() as patch:
             plant(patch)
             await submit_all([node], fresh_proofs(1, prefix="wrong"))
@@ -152,13 +153,13 @@ async def test_a_breach_lowers_the_share_and_is_kept_until_somebody_has_seen_it(
     async with running_node(
         MemoryHub(), name, genesis, tmp_path, guardrails=settings, guardrail_file=file_in(tmp_path)
     ) as node:
-        assert {one.breach.guardrail for one in node.guardrails.broken} == {Guardrail.REWARDS, Guardrail.SUPPLY}
+        assert {one.breach.guardrail for one in node.economy.guardrails.broken} == {Guardrail.REWARDS, Guardrail.SUPPLY}
         for guardrail in (Guardrail.REWARDS, Guardrail.SUPPLY):
-            assert node.guardrails.acknowledge(guardrail) is not None
-        assert node.guardrails.acknowledge(Guardrail.BALANCES) is None
+            assert node.economy.guardrails.acknowledge(guardrail) is not None
+        assert node.economy.guardrails.acknowledge(Guardrail.BALANCES) is None
         await submit_all([node], fresh_proofs(2, prefix="right"))
         await until_checked(node)
-        assert node.guardrails.broken == ()
+        assert node.economy.guardrails.broken == ()
     assert json.loads((tmp_path / "guardrails.json").read_text())["broken"] == {}
 
 
@@ -179,7 +180,7 @@ async def test_a_breach_does_not_raise_what_an_operator_sets_to_nothing_in_the_s
             plant(patch)
             await submit_all([node], fresh_proofs(1, prefix="wrong"))
             await until_checked(node)
-        assert node.guardrails.broken
+        assert node.economy.guardrails.broken
         assert node.switches.share_set == by_operator
 
 
@@ -192,14 +193,46 @@ async def test_guardrails_that_were_off_begin_again_where_the_chain_is(tmp_path:
     async with running_node(MemoryHub(), name, genesis, tmp_path) as node:
         throw(node, False)
         await submit_all([node], fresh_proofs(2, prefix="unseen"))
-        assert node.guardrails.checked_height == 0
+        assert node.economy.guardrails.checked_height == 0
         assert node.registry.get_sample_value("step_guardrails_on") == 0
         throw(node, True)
         await submit_all([node], fresh_proofs(2, prefix="first"))
         await submit_all([node], fresh_proofs(2, prefix="second"))
         await until_checked(node)
-        assert node.guardrails.broken == ()
-        assert node.guardrails.checked_height == node.status().height > 0
+        assert node.economy.guardrails.broken == ()
+        assert node.economy.guardrails.checked_height == node.status().height > 0
+
+
+async def test_what_happens_while_the_store_counts_the_clicks_is_not_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They begin anew where they were off. An operator acknowledges a breach meanwhile, and a drift is found."""
+    genesis, (name,) = make_genesis(1, **QUICK), validator_names(1)
+    settings = GuardrailSettings(Limits(concentration_bps_max=9_000, concentration_accounts_min=1))
+    async with running_node(
+        MemoryHub(), name, genesis, tmp_path, guardrails=settings, guardrail_file=file_in(tmp_path)
+    ) as node:
+        watch, storage = node.economy.guardrails, node.services(wait_ms_max=0).chain.storage
+        with monkeypatch.context() as patch:
+            plant(patch)
+            await submit_all([node], fresh_proofs(1, prefix="wrong"))
+            await until_checked(node)
+        node.switches.throw(Switch.GUARDRAILS, Thrown(is_on=False, who="root", when_ms=0))
+        await submit_all([node], fresh_proofs(1, prefix="unseen"))
+        level_counts = storage.level_counts
+
+        async def counted() -> CountsByLevel:
+            counts = await level_counts()
+            assert watch.acknowledge(Guardrail.REWARDS) is not None
+            await watch.look()
+            return counts
+
+        monkeypatch.setattr(storage, "level_counts", counted)
+        node.switches.throw(Switch.GUARDRAILS, Thrown(is_on=True, who="root", when_ms=0))
+        await submit_all([node], fresh_proofs(1, prefix="seen"))
+        await until_checked(node)
+        assert {one.breach.guardrail for one in watch.broken} == {Guardrail.SUPPLY, Guardrail.CONCENTRATION}
+    assert set(json.loads((tmp_path / "guardrails.json").read_text())["broken"]) == {"supply"}
 
 
 async def test_the_ten_largest_are_looked_up_where_something_is_said_of_fewer_accounts(
@@ -218,7 +251,7 @@ async def test_the_ten_largest_are_looked_up_where_something_is_said_of_fewer_ac
         monkeypatch.setattr(storage, "leaderboard", recorded)
         await submit_all([node], fresh_proofs(1, prefix="one"))
         await until_checked(node)
-        await node.guardrails.look()
+        await node.economy.guardrails.look()
         assert limits == {LARGEST}
 
 
@@ -228,16 +261,18 @@ async def test_who_holds_how_much_is_looked_up_and_owners_count_with_their_stake
     async with running_node(MemoryHub(), name, genesis, tmp_path, guardrails=settings) as node:
         await submit_all([node], fresh_proofs(4, prefix="small"))
         await until_checked(node)
-        await node.guardrails.look()
-        (broken,) = node.guardrails.broken
+        await node.economy.guardrails.look()
+        (broken,) = node.economy.guardrails.broken
         assert broken.breach.guardrail is Guardrail.CONCENTRATION
         assert broken.breach.figure > 9_999 - 1  # The one stake is nearly all that there is.
         assert HealthCode.ECONOMY_DRIFTS in codes(node)
         assert node.switches.intake_percent == 50
         assert node.registry.get_sample_value("step_intake_percent") == 50
-        node.guardrails.set(GuardrailSettings(Limits(concentration_bps_max=10_000, concentration_accounts_min=3)))
+        node.economy.guardrails.set(
+            GuardrailSettings(Limits(concentration_bps_max=10_000, concentration_accounts_min=3))
+        )
         await submit_all([node], fresh_proofs(1, prefix="more"))
         await until_checked(node)
-        await node.guardrails.look()
-        assert node.guardrails.broken == ()
+        await node.economy.guardrails.look()
+        assert node.economy.guardrails.broken == ()
         assert node.switches.intake_percent == 50  # An operator raises it again.

@@ -69,7 +69,7 @@ async def test_without_a_quorum_a_proof_waits_and_every_place_that_tells_says_so
             with trio.fail_after(60):
                 while HealthCode.HEIGHT_UNDECIDED not in codes(node):
                     await trio.sleep(0.05)
-            status = node.consensus()
+            status = node.standing.consensus()
             value = node.registry.get_sample_value
             assert value("step_ready") == 0
             assert value("step_height_undecided_seconds") > 1  # type: ignore[operator]

@@ -173,6 +173,8 @@ async def test_what_is_wrong_and_how_the_own_validator_stands_can_be_alerted_on(
         assert value("step_own_in_validator_set") == 0
         assert value("step_own_jailed") == 1
         assert value("step_own_stake_ustep") == JAILED.stake_ustep
+        troubled = replace(troubled, own=replace(JAILED, stake_ustep=10**400))
+        assert b"step_own_stake_ustep 1e+30" in generate_latest(registry), "a faulty ledger may make up any number"
         assert value("step_p2p_streams_open") == 0
 
 

@@ -12,9 +12,10 @@ What finds a fault must not stop at it: nothing here raises, whatever the ledger
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from step_node.amounts import told
 from step_node.chain.judging import JudgedBatch
 from step_node.economy.guardrails.guardrail import Breach, Guardrail
 from step_node.economy.guardrails.schedule import EARNINGS, LEVEL_BITS, validators_shares_ustep
@@ -74,7 +75,7 @@ class _Sheet:
         if not 0 <= has_ustep <= USTEP_MAX:
             self._checked.note(
                 Guardrail.BALANCES,
-                f"account 0x{account.hex()} would have {has_ustep} µSTEP; a balance is 0 to {USTEP_MAX}",
+                f"account 0x{account.hex()} would have {told(has_ustep)} µSTEP; a balance is 0 to {USTEP_MAX}",
                 figure=has_ustep,
                 bound=0 if has_ustep < 0 else USTEP_MAX,
             )
@@ -99,12 +100,12 @@ def _check_validators_share(
         if due_ustep != got_ustep:
             checked.note(
                 Guardrail.VALIDATORS_SHARE,
-                f"validator 0x{validator.hex()} was given {got_ustep} µSTEP for the batch before, which paid"
-                f" {paid_ustep}; its share is {due_ustep}",
+                f"validator 0x{validator.hex()} was given {told(got_ustep)} µSTEP for the batch before, which paid"
+                f" {told(paid_ustep)}; its share is {told(due_ustep)}",
                 figure=got_ustep,
                 bound=due_ustep,
             )
-    owners = {record.address: record.owner for record in before.validators}
+    owners = {record.address: record.owner for record in before.validators if record.address in found}
     for validator, amount_ustep in found.items():
         sheet.add(owners.get(validator, validator), amount_ustep)
 
@@ -121,6 +122,8 @@ def _follow_operations(
             figure=len(receipts),
             bound=len(operations),
         )
+    if not operations:
+        return 0
     staked_ustep = {record.address: record.stake_ustep for record in before.validators}
     for slashing in judged.transition.slashings:
         staked_ustep[slashing.validator] = staked_ustep.get(slashing.validator, 0) - slashing.amount_ustep
@@ -142,8 +145,8 @@ def _follow_operations(
         if (receipt.owner, receipt.balance_ustep) != (operation.owner, has_ustep):
             checked.note(
                 Guardrail.BALANCES,
-                f"after its {operation.type} account 0x{operation.owner.hex()} has {has_ustep} µSTEP, and the receipt"
-                f" of 0x{receipt.owner.hex()} says {receipt.balance_ustep}",
+                f"after its {operation.type} account 0x{operation.owner.hex()} has {told(has_ustep)} µSTEP, and the"
+                f" receipt of 0x{receipt.owner.hex()} says {told(receipt.balance_ustep)}",
                 figure=receipt.balance_ustep,
                 bound=has_ustep,
             )
@@ -172,16 +175,16 @@ def _follow_proofs(checked: Checked, sheet: _Sheet, judged: JudgedBatch) -> None
         if reward_ustep != due_ustep:
             checked.note(
                 Guardrail.REWARDS,
-                f"proof 0x{proof_id.hex()}, click {clicks} of a triangle of level {triangle & LEVEL_BITS}, was paid"
-                f" {reward_ustep} µSTEP; it earns {due_ustep}",
+                f"proof 0x{proof_id.hex()}, click {told(clicks)} of a triangle of level {triangle & LEVEL_BITS}, was"
+                f" paid {told(reward_ustep)} µSTEP; it earns {due_ustep}",
                 figure=reward_ustep,
                 bound=due_ustep,
             )
         if state != state_then or clicks != clicked.get(triangle, 0) + 1:
             checked.note(
                 Guardrail.CLICKS,
-                f"triangle {triangle}, of level {triangle & LEVEL_BITS}, has {clicks} clicks and the state"
-                f" {int(state)}, and {clicked.get(triangle, 0)} clicks before",
+                f"triangle {told(triangle)}, of level {triangle & LEVEL_BITS}, has {told(clicks)} clicks and the state"
+                f" {told(int(state))}, and {told(clicked.get(triangle, 0))} clicks before",
                 figure=clicks,
                 bound=clicked.get(triangle, 0) + 1,
             )
@@ -190,8 +193,8 @@ def _follow_proofs(checked: Checked, sheet: _Sheet, judged: JudgedBatch) -> None
         if balance_ustep != has_ustep or not 0 <= has_ustep <= USTEP_MAX:
             checked.note(
                 Guardrail.BALANCES,
-                f"account 0x{account.hex()} has {has_ustep} µSTEP after proof 0x{proof_id.hex()}, and its receipt says"
-                f" {balance_ustep}",
+                f"account 0x{account.hex()} has {told(has_ustep)} µSTEP after proof 0x{proof_id.hex()}, and its receipt"
+                f" says {told(balance_ustep)}",
                 figure=balance_ustep,
                 bound=has_ustep,
             )
@@ -210,8 +213,8 @@ def _check_balances(checked: Checked, sheet: _Sheet, judged: JudgedBatch) -> Non
         if written.get(address) != sheet.ustep.get(address):
             checked.note(
                 Guardrail.BALANCES,
-                f"account 0x{address.hex()} is written with {written.get(address, 'nothing')} µSTEP; it has"
-                f" {sheet.ustep.get(address, 'nothing that changed')}",
+                f"account 0x{address.hex()} is written with {_told_or(written.get(address), 'nothing')} µSTEP; it has"
+                f" {_told_or(sheet.ustep.get(address), 'nothing that changed')}",
                 figure=written.get(address, 0),
                 bound=sheet.ustep.get(address, 0),
             )
@@ -223,16 +226,16 @@ def _check_supply(checked: Checked, before: ChainRecord, after: ChainRecord) -> 
     if moved_ustep != checked.minted_ustep:
         checked.note(
             Guardrail.SUPPLY,
-            f"the supply has moved by {moved_ustep} µSTEP; the rewards of this batch, and the validators' share of the"
-            f" one before, are {checked.minted_ustep}",
+            f"the supply has moved by {told(moved_ustep)} µSTEP; the rewards of this batch, and the validators' share"
+            f" of the one before, are {told(checked.minted_ustep)}",
             figure=moved_ustep,
             bound=checked.minted_ustep,
         )
     if after.paid_ustep != checked.paid_ustep:
         checked.note(
             Guardrail.SUPPLY,
-            f"the chain's record says that its proofs were paid {after.paid_ustep} µSTEP, of which the validators get"
-            f" their share; they earn {checked.paid_ustep}",
+            f"the chain's record says that its proofs were paid {told(after.paid_ustep)} µSTEP, of which the validators"
+            f" get their share; they earn {told(checked.paid_ustep)}",
             figure=after.paid_ustep,
             bound=checked.paid_ustep,
         )
@@ -257,26 +260,32 @@ def _check_conservation(checked: Checked, before: StateHead, judged: JudgedBatch
         if found != expected:
             checked.note(
                 Guardrail.CONSERVATION,
-                f"{what}: {found} µSTEP by the chain's record, {expected} by what the batch has done",
+                f"{what}: {told(found)} µSTEP by the chain's record, {told(expected)} by what the batch has done",
                 figure=found,
                 bound=expected,
             )
-    for name, amount_ustep in _amounts(head, burnt_ustep):
+    for name, amount_ustep in (
+        ("supply", new.minted_ustep),
+        ("balances", new.balances_ustep),
+        ("stakes", new.stakes_ustep),
+        ("burnt", new.burnt_ustep),
+        ("burnt by the batch", burnt_ustep),
+    ):
         if not 0 <= amount_ustep <= USTEP_MAX:
-            checked.note(
-                Guardrail.CONSERVATION,
-                f"{name}: {amount_ustep} µSTEP; an amount is 0 to {USTEP_MAX}",
-                figure=amount_ustep,
-                bound=0 if amount_ustep < 0 else USTEP_MAX,
-            )
-
-
-def _amounts(head: StateHead, burnt_ustep: int) -> Iterator[tuple[str, int]]:
-    chain = head.chain
-    yield "supply", chain.minted_ustep
-    yield "balances", chain.balances_ustep
-    yield "stakes", chain.stakes_ustep
-    yield "burnt", chain.burnt_ustep
-    yield "burnt by the batch", burnt_ustep
+            _note_amount(checked, name, amount_ustep)
     for record in head.validators:
-        yield f"stake of 0x{record.address.hex()}", record.stake_ustep
+        if not 0 <= record.stake_ustep <= USTEP_MAX:
+            _note_amount(checked, f"stake of 0x{record.address.hex()}", record.stake_ustep)
+
+
+def _note_amount(checked: Checked, name: str, amount_ustep: int) -> None:
+    checked.note(
+        Guardrail.CONSERVATION,
+        f"{name}: {told(amount_ustep)} µSTEP; an amount is 0 to {USTEP_MAX}",
+        figure=amount_ustep,
+        bound=0 if amount_ustep < 0 else USTEP_MAX,
+    )
+
+
+def _told_or(amount_ustep: int | None, nothing: str) -> str:
+    return nothing if amount_ustep is None else told(amount_ustep)

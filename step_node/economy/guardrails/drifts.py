@@ -26,6 +26,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
+from step_node.amounts import bounded
 from step_node.ledger.records import ChainRecord, ValidatorRecord, ValidatorState
 
 HOUR_MS: Final = 3_600_000
@@ -72,6 +73,15 @@ class Minting:
         hours = min(self.hours + 1, BASELINE_HOURS)
         moved_ustep = self.baseline_ustep + (hour_ustep - self.baseline_ustep) // hours
         return replace(self, baseline_ustep=moved_ustep, hours=hours)
+
+    def bounded(self) -> Minting:
+        """As it is kept over a restart."""
+        return replace(
+            self,
+            hour=bounded(self.hour),
+            minted_before_ustep=bounded(self.minted_before_ustep),
+            baseline_ustep=bounded(self.baseline_ustep),
+        )
 
     def present_ustep(self, chain: ChainRecord) -> int:
         """What this hour has minted so far."""

@@ -54,7 +54,7 @@ SENTENCES: Final[Mapping[Guardrail, str]] = MappingProxyType(
 @dataclass(frozen=True, slots=True)
 class Breach:
     """A guardrail was broken by the batch of `height`: `figure` is what was found, `bound` what it must be, or may be
-    at most. `message` is for people."""
+    at most, both of whatever size. `message` is for people."""
 
     guardrail: Guardrail
     height: int

@@ -8,12 +8,13 @@ and so a guardrail that has stopped looking is not taken for one that has nothin
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
+from step_node.amounts import bounded, told
 from step_node.chain.judging import JudgedBatch
+from step_node.economy.guardrails.band import Band, Origin, ProofsPaid, supply_band
 from step_node.economy.guardrails.checking import check_batch
 from step_node.economy.guardrails.drifts import (
     Minting,
@@ -23,15 +24,7 @@ from step_node.economy.guardrails.drifts import (
     orphaned_stake,
 )
 from step_node.economy.guardrails.guardrail import OF_THE_LEDGER, Breach, Guardrail
-from step_node.economy.guardrails.schedule import (
-    EARNINGS,
-    LEVEL_BITS,
-    Band,
-    Clicks,
-    Paid,
-    supply_band,
-    supply_ustep_max,
-)
+from step_node.economy.guardrails.schedule import EARNINGS, supply_ustep_max
 from step_node.ledger.level_counts import CountsByLevel
 from step_node.ledger.state import StateHead
 from step_node.parameters import USTEP_PER_STEP
@@ -50,15 +43,6 @@ class Limits:
     concentration_accounts_min: int = 100
     """With fewer accounts nothing is said: of a chain that begins a few hold all."""
     orphaned_bps_max: int = 1_000
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """What the chain began with. `counts_all`: see `schedule.Paid`."""
-
-    supply_ustep: int
-    protocol_version: int
-    counts_all: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,20 +90,26 @@ class Guardrails:
         """`head` and `counts` are the store's, at one height."""
         self._origin = origin
         self.limits = limits or Limits()
-        self._head = head
-        self._touched = Counter({level: of_level.touched for level, of_level in counts.items()})
-        self._clicks = Counter({level: of_level.clicks for level, of_level in counts.items()})
-        self._last_paid_ustep: int | None = None
         self._broken = dict(kept.broken) if kept is not None else {}
         self._outside_ustep = kept.outside_ustep if kept is not None else (0, 0)
-        is_of_this_chain = kept is not None and kept.minting.minted_before_ustep <= head.chain.minted_ustep
-        self._minting = kept.minting if kept is not None and is_of_this_chain else Minting.begin(head.chain)
+        self._minting = kept.minting if kept is not None else Minting.begin(head.chain)
         self._concentration_bps: int | None = None
         self._accounts = 0
+        self.begin_at(head, counts)
+
+    def begin_at(self, head: StateHead, counts: CountsByLevel) -> None:
+        """Go on from another head, without the batches before it; `counts` are the store's, at that height. What is
+        broken stays so, and what was usual too."""
+        self._head = head
+        self._proofs = ProofsPaid(counts, first_version=self._origin.protocol_version)
+        self._last_paid_ustep: int | None = None
+        if self._minting.minted_before_ustep > head.chain.minted_ustep:
+            self._minting = Minting.begin(head.chain)  # What was kept is of another history.
         self._orphaned = orphaned_stake(head.validators, head.chain)
-        self.checked_height = head.chain.height
-        """The last batch that was checked, or that was there before."""
-        self._supply_max = supply_ustep_max(origin.supply_ustep, head.parameters.validator_reward_bps)
+        self.height = self.checked_height = head.chain.height
+        """That of the last batch that it was told of; and of the last that was checked, or that was there before."""
+        self._batch_time_ms = head.chain.timestamp_ms
+        self._supply_max = supply_ustep_max(self._origin.supply_ustep, head.parameters.validator_reward_bps)
 
     @property
     def head(self) -> StateHead:
@@ -130,7 +120,13 @@ class Guardrails:
     def kept(self) -> Kept:
         """What to keep over a restart."""
         ledgers = {guardrail: broken for guardrail, broken in self._broken.items() if guardrail in OF_THE_LEDGER}
-        return Kept(ledgers, self._minting, self._outside_ustep)
+        below, above = self._outside_ustep
+        return Kept(ledgers, self._minting.bounded(), (bounded(below), bounded(above)))
+
+    @property
+    def hour(self) -> int:
+        """The hour of batch time that it is in: with each, there is more of what was usual to keep."""
+        return self._minting.hour
 
     @property
     def broken(self) -> Mapping[Guardrail, Broken]:
@@ -144,18 +140,13 @@ class Guardrails:
         return Band(band.least_ustep - below, band.most_ustep + above)
 
     def _band(self) -> Band:
-        chain, protocol = self._head.chain, self._head.protocol
+        head = self._head
         return supply_band(
-            Paid(
-                self._origin.supply_ustep,
-                {level: Clicks(self._touched[level], clicks) for level, clicks in self._clicks.items()},
-                batches=chain.height,
-                last_paid_ustep=chain.paid_ustep if self._last_paid_ustep is None else self._last_paid_ustep,
-                reward_bps=self._head.parameters.validator_reward_bps,
-                first_version=self._origin.protocol_version,
-                version=protocol.version,
-                counts_all=self._origin.counts_all,
-            )
+            self._origin,
+            self._proofs.band(head.protocol.version),
+            batches=self.height,
+            last_paid_ustep=head.chain.paid_ustep if self._last_paid_ustep is None else self._last_paid_ustep,
+            reward_bps=head.parameters.validator_reward_bps,
         )
 
     def after_batch(self, judged: JudgedBatch) -> tuple[Breach, ...]:
@@ -163,22 +154,22 @@ class Guardrails:
         before, after = self._head, judged.transition.changes.head
         self._head = after
         header = judged.batch.header
-        follows = header.height == before.chain.height + 1
+        follows = header.height == self.height + 1
+        # The header's: the ledger may have made up its own.
+        self.height, self._batch_time_ms = header.height, header.timestamp_ms
         if not follows or header.protocol_version not in EARNINGS:
             self._last_paid_ustep = None
             return ()
         checked = check_batch(before, judged, last_paid_ustep=self._last_paid_ustep)
         self._last_paid_ustep = checked.paid_ustep
-        receipts = judged.transition.receipts
-        self._clicks.update([receipt.triangle & LEVEL_BITS for receipt in receipts])
-        self._touched.update([receipt.triangle & LEVEL_BITS for receipt in receipts if receipt.clicks == 1])
+        self._proofs.count(judged.transition.receipts)
         self.checked_height = header.height
         found = dict(checked.breaches)
         outside = self._outside_band()
         if outside is not None:
             found.setdefault(Guardrail.SUPPLY, outside)
         self._minting = self._minting.after(before.chain, after.chain)
-        new = [self._note(breach, header.timestamp_ms) for breach in found.values()]
+        new = [self._note(breach) for breach in found.values()]
         new.append(self._drifts(Guardrail.MINTING_RATE, self._minting_breach()))
         return tuple(breach for breach in new if breach is not None)
 
@@ -234,36 +225,41 @@ class Guardrails:
                 (None, None, "µSTEP") if broken is None else (broken.breach.figure, broken.breach.bound, "µSTEP")
             )
             figure, bound, unit = figures.get(guardrail, of_breach)
-            readings.append(Reading(guardrail, figure, bound, unit, broken))
+            readings.append(Reading(guardrail, _bounded(figure), _bounded(bound), unit, broken))
         return tuple(readings)
 
-    def _note(self, breach: Breach, now_ms: int) -> Breach | None:
+    def _note(self, breach: Breach) -> Breach | None:
         """Keep the breach; give it if its guardrail was whole."""
         if breach.guardrail in self._broken:
             return None
-        short = replace(breach, message=breach.message[:MESSAGE_CHARACTERS_MAX])
-        self._broken[breach.guardrail] = Broken(short, now_ms)
-        return short
+        told_of = replace(
+            breach,
+            message=breach.message[:MESSAGE_CHARACTERS_MAX],
+            figure=bounded(breach.figure),
+            bound=bounded(breach.bound),
+        )
+        self._broken[breach.guardrail] = Broken(told_of, self._batch_time_ms)
+        return told_of
 
     def _drifts(self, guardrail: Guardrail, breach: Breach | None) -> Breach | None:
         if breach is None:
             self._broken.pop(guardrail, None)
             return None
-        return self._note(breach, self._head.chain.timestamp_ms)
+        return self._note(breach)
 
     def _outside_band(self) -> Breach | None:
         chain, band = self._head.chain, self.supply_band
         if chain.minted_ustep > self._supply_max:
-            message = f"the supply, {chain.minted_ustep} µSTEP, is more than all proofs on Earth can come to"
-            return Breach(Guardrail.SUPPLY, chain.height, message, chain.minted_ustep, self._supply_max)
+            message = f"the supply, {told(chain.minted_ustep)} µSTEP, is more than all proofs on Earth can come to"
+            return Breach(Guardrail.SUPPLY, self.height, message, chain.minted_ustep, self._supply_max)
         if band.least_ustep <= chain.minted_ustep <= band.most_ustep:
             return None
         message = (
-            f"the supply is {chain.minted_ustep} µSTEP; by the clicks that there are it is {band.least_ustep} to"
-            f" {band.most_ustep}"
+            f"the supply is {told(chain.minted_ustep)} µSTEP; by the clicks that there are it is"
+            f" {told(band.least_ustep)} to {told(band.most_ustep)}"
         )
         bound = band.most_ustep if chain.minted_ustep > band.most_ustep else band.least_ustep
-        return Breach(Guardrail.SUPPLY, chain.height, message, chain.minted_ustep, bound)
+        return Breach(Guardrail.SUPPLY, self.height, message, chain.minted_ustep, bound)
 
     def _minting_breach(self) -> Breach | None:
         chain, limits = self._head.chain, self.limits
@@ -272,26 +268,30 @@ class Guardrails:
         if bound is None or present <= bound:
             return None
         message = (
-            f"this hour has minted {present} µSTEP so far; usual are {self._minting.baseline_ustep} in an hour, and"
-            f" {bound} are too many"
+            f"this hour has minted {told(present)} µSTEP so far; usual are {told(self._minting.baseline_ustep)} in an"
+            f" hour, and {told(bound)} are too many"
         )
-        return Breach(Guardrail.MINTING_RATE, chain.height, message, present, bound)
+        return Breach(Guardrail.MINTING_RATE, self.height, message, present, bound)
 
     def _concentration_breach(self) -> Breach | None:
         share, limits = self._concentration_bps, self.limits
         if share is None or self._accounts < limits.concentration_accounts_min or share <= limits.concentration_bps_max:
             return None
-        message = f"the ten largest holders have {share / 100:.2f} % of all that there is"
-        return Breach(Guardrail.CONCENTRATION, self._head.chain.height, message, share, limits.concentration_bps_max)
+        message = f"the ten largest holders have {bounded(share) / 100:.2f} % of all that there is"
+        return Breach(Guardrail.CONCENTRATION, self.height, message, share, limits.concentration_bps_max)
 
     def _orphaned_breach(self, orphaned: Orphaned) -> Breach | None:
         share = orphaned.share_bps(self._head.chain)
         if not orphaned.is_impossible and share <= self.limits.orphaned_bps_max:
             return None
         message = (
-            f"{orphaned.stake_ustep} µSTEP of {len(orphaned.validators)} validators, {share / 100:.2f} % of all stakes,"
-            " answer for nothing any more"
+            f"{told(orphaned.stake_ustep)} µSTEP of {len(orphaned.validators)} validators, {bounded(share) / 100:.2f} %"
+            " of all stakes, answer for nothing any more"
         )
         if orphaned.is_impossible:
             message += "; some are where the rules put none"
-        return Breach(Guardrail.ORPHANED_STAKE, self._head.chain.height, message, share, self.limits.orphaned_bps_max)
+        return Breach(Guardrail.ORPHANED_STAKE, self.height, message, share, self.limits.orphaned_bps_max)
+
+
+def _bounded(number: int | None) -> int | None:
+    return None if number is None else bounded(number)

@@ -1,15 +1,15 @@
 """What the protocol's page says is paid, written down a second time.
 
-Nothing of `step_node.ledger` that decides what is paid is used here, and the arithmetic is another: fractions, where
-the ledger shifts and divides integers. So a fault there, in a reward or in how it is rounded, is not in what it is
-compared with. Every function names the sentence of docs/protocol.md that it is written from. Pure; amounts are integers
+Nothing of `step_node.ledger` that decides what is paid is used here, and a reward's arithmetic is another: fractions,
+where the ledger shifts and divides integers. So a fault there, in a reward or in how it is rounded, is not in what it
+is compared with. Fractions are slow, and there are few amounts that a proof can be paid: all are reckoned beforehand.
+Every function names the sentence of docs/protocol.md that it is written from. Pure; amounts are integers
 of micro-STEP.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from math import floor
 from typing import Final, TypeAlias
@@ -75,10 +75,10 @@ def validators_shares_ustep(
 ) -> dict[bytes, int]:
     """§3: "Validators whose pre-commits are in the next batch's last_commit share validator_reward_bps of what the
     batch paid (integer division; the remainder goes to its proposer)". By validator; who gets nothing is not there."""
-    pool_ustep = floor(Fraction(paid_ustep * reward_bps, 10_000))
+    pool_ustep = paid_ustep * reward_bps // 10_000
     if not signers:
         return {}
-    each_ustep = floor(Fraction(pool_ustep, len(signers)))
+    each_ustep = pool_ustep // len(signers)
     shares = dict.fromkeys(signers, each_ustep)
     shares[proposer] = shares.get(proposer, 0) + pool_ustep - each_ustep * len(signers)
     return {validator: share for validator, share in shares.items() if share}
@@ -104,71 +104,3 @@ def proofs_ustep_max() -> int:
 def supply_ustep_max(begun_with_ustep: int, reward_bps: int) -> int:
     """What can ever be minted: what genesis has, all proofs, and the validators' share of these."""
     return begun_with_ustep + floor(proofs_ustep_max() * Fraction(10_000 + reward_bps, 10_000))
-
-
-_PARTS: Final = 2**20
-_EXACT: Final = {level: floor(share_ustep(level) * _PARTS) for level in LEVELS}
-_ROUNDED: Final = {level: reward_ustep(1, level, 1) * _PARTS for level in LEVELS}
-
-
-@dataclass(frozen=True, slots=True)
-class Clicks:
-    """Of one level: how many triangles have been clicked, and all their clicks."""
-
-    touched: int
-    clicks: int
-
-
-@dataclass(frozen=True, slots=True)
-class Band:
-    """What the supply is at least and at most, µSTEP."""
-
-    least_ustep: int
-    most_ustep: int
-
-
-@dataclass(frozen=True, slots=True)
-class Paid:
-    """What has been paid so far, of which the supply is a function: clicks by level, and how many batches there were.
-
-    `begun_with_ustep` is what genesis has, `last_paid_ustep` what the last batch has paid, whose validators are not
-    rewarded yet. `first_version` and `version` are those that the chain began with, and of the next batch.
-    `counts_all`: the clicks are those of this chain alone. They are not where it began with the state of another one,
-    of which genesis tells the balances, and not what was clicked for them.
-    """
-
-    begun_with_ustep: int
-    clicks: Mapping[int, Clicks]
-    batches: int
-    last_paid_ustep: int
-    reward_bps: int
-    first_version: int
-    version: int
-    counts_all: bool = True
-
-
-def supply_band(paid: Paid) -> Band:
-    """Between which amounts the supply must be, by the clicks alone: whatever single batches are said to have paid.
-
-    By version 1 a level's clicks are paid `clicks` times one reward. By version 2 a triangle that was clicked c times
-    has paid floor(c · share), so a level less than `touched` below clicks · share. Where both have been in force, each
-    click was paid the share, rounded down or up. Of the validators' share each batch rounds away less than 1 µSTEP.
-    """
-    least = most = 0  # In parts of a µSTEP, `_PARTS` of which are one: of those all shares are whole numbers.
-    for level, counted in paid.clicks.items():
-        if paid.version == 1:
-            exact = counted.clicks * _ROUNDED[level]
-            least, most = least + exact, most + exact
-        elif paid.first_version == paid.version == 2:
-            exact = counted.clicks * _EXACT[level]
-            least, most = least + max(0, exact - counted.touched * _PARTS), most + exact
-        else:
-            least += counted.clicks * (_EXACT[level] // _PARTS * _PARTS)
-            most += counted.clicks * (-(-_EXACT[level] // _PARTS) * _PARTS)
-    least_ustep, most_ustep = -(-least // _PARTS), most // _PARTS
-    pools_least = max(0, (least_ustep - paid.last_paid_ustep) * paid.reward_bps // 10_000 - paid.batches)
-    pools_most = max(0, (most_ustep - paid.last_paid_ustep) * paid.reward_bps // 10_000)
-    return Band(
-        paid.begun_with_ustep + (least_ustep + pools_least if paid.counts_all else 0),
-        paid.begun_with_ustep + most_ustep + pools_most,
-    )

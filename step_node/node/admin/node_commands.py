@@ -108,7 +108,7 @@ def node_commands(commanded: Commanded) -> Commands:
     switching = Switching(node.switches, commanded.clock)
     peers = PeerCommands(node.network, node.status)
     switching.add_to(commands)
-    GuardrailCommands(node.guardrails).add_to(commands)
+    GuardrailCommands(node.economy.guardrails).add_to(commands)
     peers.add_to(commands)
     commands.add("consensus", Nothing, partial(_consensus, commanded))
     commands.add("set-log-level", LevelsAsked, _set_levels)
@@ -125,7 +125,7 @@ async def _consensus(commanded: Commanded, _: Nothing, _order: Order) -> Consens
 
 
 def _consensus_answer(commanded: Commanded) -> ConsensusAnswer:
-    return ConsensusAnswer.of(commanded.node.consensus(), commanded.clock.now_ms())
+    return ConsensusAnswer.of(commanded.node.standing.consensus(), commanded.clock.now_ms())
 
 
 async def _set_levels(asked: LevelsAsked, _order: Order) -> LevelsAnswer:
@@ -196,7 +196,7 @@ async def _bundle(
         "consensus.json": json_text(_consensus_answer(commanded).model_dump(mode="json", by_alias=True)),
         "peers.json": json_text(peers.answer().model_dump(mode="json", by_alias=True)),
         "guardrails.json": json_text(
-            GuardrailCommands(node.guardrails).standing().model_dump(mode="json", by_alias=True)
+            GuardrailCommands(node.economy.guardrails).standing().model_dump(mode="json", by_alias=True)
         ),
         "switches.json": json_text(switches.model_dump(mode="json", by_alias=True)),
         "process.json": json_text(process()),

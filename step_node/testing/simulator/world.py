@@ -325,7 +325,7 @@ class _World:
             for proof_id in tuple(host.promised):
                 outcome = await node.admission.outcome(proof_id)
                 self._judge_outcome(host, proof_id, outcome)
-            for one in node.guardrails.broken:
+            for one in node.economy.guardrails.broken:
                 if one.breach.guardrail in OF_THE_LEDGER:
                     self._invariants.broken(
                         "what the ledger does breaks no guardrail",

@@ -8,8 +8,9 @@ from typing import Any
 from consensus.messages import Commit, CommitSignature
 from step_node.batch.batch import BatchContent, BatchHeader
 from step_node.chain.judging import JudgedBatch
+from step_node.economy.guardrails.band import Origin
 from step_node.economy.guardrails.guardrail import Breach
-from step_node.economy.guardrails.guardrails import Guardrails, Limits, Origin
+from step_node.economy.guardrails.guardrails import Guardrails, Limits
 from step_node.ledger.apply import LedgerTransition
 from step_node.ledger.offences import Offence
 from step_node.ledger.state import StateHead

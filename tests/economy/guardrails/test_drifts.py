@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from step_node.economy.guardrails.band import Origin
 from step_node.economy.guardrails.drifts import (
     BASELINE_HOURS,
     HOUR_MS,
@@ -18,7 +19,7 @@ from step_node.economy.guardrails.drifts import (
     orphaned_stake,
 )
 from step_node.economy.guardrails.guardrail import Guardrail
-from step_node.economy.guardrails.guardrails import Guardrails, Limits, Origin
+from step_node.economy.guardrails.guardrails import Guardrails, Limits
 from step_node.ledger.records import ChainRecord, ValidatorRecord, ValidatorState
 from tests.economy.guardrails.guarded_world import GuardedWorld
 from tests.support.proofs import START_MS, signed_proof

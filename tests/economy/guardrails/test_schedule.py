@@ -12,13 +12,10 @@ from step_node.economy.guardrails.schedule import (
     EARNINGS,
     LEVELS,
     VERSIONS,
-    Clicks,
-    Paid,
     clicks_of,
     proofs_ustep_max,
     reward_ustep,
     share_ustep,
-    supply_band,
     supply_ustep_max,
     triangles_of,
     validators_shares_ustep,
@@ -70,24 +67,3 @@ def test_validators_share_as_in_the_ledger(paid_ustep: int, signers: int, reward
     for proposer in (bytes([0]) * 20, bytes([255]) * 20):
         shares = validators_shares_ustep(paid_ustep, reward_bps, names, proposer)
         assert shares == validator_rewards_ustep(paid_ustep, reward_bps, names, proposer)
-
-
-def test_the_band_of_a_supply_is_as_narrow_as_the_clicks_allow() -> None:
-    clicks = {21: Clicks(touched=10, clicks=280), 10: Clicks(touched=1, clicks=1)}
-    one = supply_band(Paid(7, clicks, 5, 233, reward_bps=500, first_version=1, version=1))
-    paid, shared = 280 + 1_953, 2_000 * 500 // 10_000
-    assert (one.least_ustep, one.most_ustep) == (7 + paid + shared - 5, 7 + paid + shared)
-    two = supply_band(Paid(7, clicks, 5, 0, reward_bps=0, first_version=2, version=2))
-    exact = 10 * 26 + 1_953
-    assert two.least_ustep <= 7 + exact <= two.most_ustep
-    assert two.most_ustep - two.least_ustep <= 12 + 5
-    both = supply_band(Paid(7, clicks, 5, 0, reward_bps=0, first_version=1, version=2))
-    assert both.least_ustep <= two.least_ustep
-    assert both.most_ustep >= 7 + paid
-
-
-def test_where_a_chain_began_with_another_s_state_the_clicks_say_only_what_is_too_much() -> None:
-    clicks = {1: Clicks(touched=20, clicks=100)}
-    band = supply_band(Paid(40_000_000, clicks, 5, 0, 500, first_version=1, version=1, counts_all=False))
-    assert band.least_ustep == 40_000_000
-    assert band.most_ustep == 40_000_000 + 105_000_000

@@ -75,7 +75,7 @@ async def test_guardrails_are_shown_and_a_breach_is_acknowledged_with_a_reason(t
             await here.command("guardrails", acknowledge="supply")
         with pytest.raises(CommandError, match="is no guardrail; there are rewards"):
             await here.command("guardrails", acknowledge="nothing")
-        inner = here.node.guardrails._guardrails
+        inner = here.node.economy.guardrails._guardrails
         assert inner is not None
         inner._broken[Guardrail.SUPPLY] = Broken(Breach(Guardrail.SUPPLY, 3, "too much", 2, 1), 0)
         broken = next(one for one in (await here.command("guardrails"))["guardrails"] if one["isBroken"])
@@ -84,9 +84,9 @@ async def test_guardrails_are_shown_and_a_breach_is_acknowledged_with_a_reason(t
             await trio.to_thread.run_sync(
                 lambda: command_node(here.home.root, "guardrails", {"acknowledge": "supply"}, why="")
             )
-        assert here.node.guardrails.broken
+        assert here.node.economy.guardrails.broken
         await here.command("guardrails", acknowledge="supply")
-        assert not here.node.guardrails.broken
+        assert not here.node.economy.guardrails.broken
         assert here.records[-1]["arguments"] == {"acknowledge": "supply"}
 
 

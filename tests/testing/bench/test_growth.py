@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from step_node.crypto.eip191 import address_of, public_key_of
-from step_node.economy.guardrails.guardrails import Guardrails, Origin
+from step_node.economy.guardrails.band import Origin
+from step_node.economy.guardrails.guardrails import Guardrails
 from step_node.ledger.commitment import commit_encoded
 from step_node.ledger.records import record_bytes
 from step_node.node.opening import _check_state
