@@ -73,7 +73,7 @@ async def test_guardrails_are_shown_with_what_is_broken(tmp_path: Path) -> None:
         assert headings.split() == ["guardrail", "is", "figure", "bound", "unit", "since"]
         assert {row.split()[1] for row in rows} == {"whole"}
         assert len(rows) == len(Guardrail)
-        inner = here.node.guardrails._guardrails
+        inner = here.node.economy.guardrails._guardrails
         assert inner is not None
         inner._broken[Guardrail.SUPPLY] = Broken(Breach(Guardrail.SUPPLY, 3, "too\x1b[2Jmuch", 2, 1), 0)
         assert (await printed(here, "guardrails"))[-1] == "supply, height 3: too\\x1b[2Jmuch"
