@@ -11,7 +11,7 @@ from step_node.network.gossip import Topic
 from step_node.operations.operation import Operation
 from step_node.storage.retry import StorageWatch
 
-log = structlog.get_logger("operations")
+log = structlog.get_logger("gossip")
 
 
 async def take_in_operations(topic: Topic[Operation], desk: OperationDesk, storage_watch: StorageWatch) -> None:
