@@ -2,37 +2,48 @@
 
 from __future__ import annotations
 
-import multiprocessing
-from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from functools import lru_cache
+from collections.abc import Callable, Generator
+from contextlib import closing
+from functools import lru_cache, partial
+from types import TracebackType
 
 from step_node.errors import StepNodeError
 from step_node.testing.economy.measuring import Measuring, RunResult
+from step_node.testing.economy.processes import in_order
 from step_node.testing.economy.running import run
-from step_node.testing.economy.scenario import Scenario, ScenarioError
+from step_node.testing.economy.scenario import AS_WRITTEN, Scenario, ScenarioError
 from step_node.testing.economy.work import Start
 
 RUNS_AT_ONCE = 4
 """Runs handed to a process together."""
 ACCOUNTS_OF_RUNS_MAX = 50_000_000
 """In all runs of a scenario together: 24 bytes are kept of each, 1.2 GB at the most; more are refused."""
-AHEAD = 4
-"""How many such bundles there are for each process: more would only wait."""
 
 
-class ProcessLost(StepNodeError):
-    """A process has ended in the middle of its runs: nearly always because the machine has no more memory."""
+class RunFailed(StepNodeError):
+    """A run that could not go on: which one, and why."""
+
+    def __init__(self, variant: str, seed: int, reason: str) -> None:
+        super().__init__(variant, seed, reason)  # All of them, so that another process can hand it over.
+        self.variant, self.seed, self.reason = variant, seed, reason
+
+    def __str__(self) -> str:
+        return f"variant {self.variant}, seed {self.seed}: {self.reason}"
 
 
 def run_all(
-    scenario: Scenario, seeds: range, *, exact: bool, processes: int, on_run: Callable[[int], None] = lambda _done: None
+    scenario: Scenario,
+    seeds: range,
+    *,
+    exact: bool,
+    processes: int,
+    variant: str = AS_WRITTEN,
+    on_run: Callable[[int], None] = lambda _done: None,
 ) -> list[RunResult]:
-    """A run for each seed, in their order; `on_run` is told how many are done.
+    """A run for each seed, in their order; `on_run` is told how many are done. `variant` is what errors call it.
 
-    Raises ScenarioError if what they come to would not stand in memory; ProcessLost.
+    Raises ScenarioError if what they come to would not stand in memory; RunFailed of a run that fails, at once;
+    ProcessLost. A bug is raised as it is, with a note that says in which run.
     """
     accounts = scenario.validators.count + sum(group.accounts for group in scenario.groups)
     if len(seeds) * accounts > ACCOUNTS_OF_RUNS_MAX:
@@ -41,18 +52,36 @@ def run_all(
             " together; ask for fewer runs, or simulate fewer accounts"
         )
     results: list[RunResult] = []
-    for result in _in_order(scenario, seeds, exact, processes):
-        results.append(result)
-        on_run(len(results))
+    with closing(_in_order(scenario, variant, seeds, exact, processes)) as found:
+        for result in found:
+            results.append(result)
+            on_run(len(results))
     return results
 
 
-def measured_run(scenario: Scenario, seed: int, *, exact: bool) -> RunResult:
-    """One run, measured."""
-    start = _start(scenario)
-    measuring = Measuring(start, seed)
-    run(start, seed, exact=exact, on_day=measuring.note)
-    return measuring.result()
+def measured_run(scenario: Scenario, seed: int, *, exact: bool, variant: str = AS_WRITTEN) -> RunResult:
+    """One run, measured. Raises RunFailed."""
+    with _Named(variant, seed):
+        start = _start(scenario)
+        measuring = Measuring(start, seed)
+        run(start, seed, exact=exact, on_day=measuring.note)
+        return measuring.result()
+
+
+class _Named:
+    """Says of whatever is raised within in which run it was, so that somebody can have that run again."""
+
+    def __init__(self, variant: str, seed: int) -> None:
+        self._variant, self._seed = variant, seed
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: TracebackType | None) -> None:
+        if isinstance(error, StepNodeError):
+            raise RunFailed(self._variant, self._seed, str(error)) from error
+        if error is not None:
+            error.add_note(f"in the simulated run of variant {self._variant} with seed {self._seed}")
 
 
 @lru_cache(maxsize=4)
@@ -60,29 +89,18 @@ def _start(scenario: Scenario) -> Start:
     return Start(scenario)
 
 
-def _in_order(scenario: Scenario, seeds: range, exact: bool, processes: int) -> Iterator[RunResult]:
+def _in_order(
+    scenario: Scenario, variant: str, seeds: range, exact: bool, processes: int
+) -> Generator[RunResult, None, None]:
     if processes == 1 or len(seeds) == 1:
         for seed in seeds:
-            yield measured_run(scenario, seed, exact=exact)
+            yield measured_run(scenario, seed, exact=exact, variant=variant)
         return
-    waiting: deque[Future[list[RunResult]]] = deque()
-    with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
-        try:
-            for first in range(0, len(seeds), RUNS_AT_ONCE):
-                if len(waiting) == processes * AHEAD:
-                    yield from waiting.popleft().result()
-                waiting.append(pool.submit(_bundle, scenario, seeds[first : first + RUNS_AT_ONCE], exact))
-            while waiting:
-                yield from waiting.popleft().result()
-        except (KeyboardInterrupt, GeneratorExit):
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-        except BrokenProcessPool as error:
-            raise ProcessLost(
-                "a process that simulated was ended from outside, probably for want of memory: have fewer at once"
-                " (--jobs)"
-            ) from error
+    bundles = [seeds[first : first + RUNS_AT_ONCE] for first in range(0, len(seeds), RUNS_AT_ONCE)]
+    with closing(in_order(partial(_bundle, scenario, variant, exact), bundles, processes)) as found:
+        for results in found:
+            yield from results
 
 
-def _bundle(scenario: Scenario, seeds: range, exact: bool) -> list[RunResult]:
-    return [measured_run(scenario, seed, exact=exact) for seed in seeds]
+def _bundle(scenario: Scenario, variant: str, exact: bool, seeds: range) -> list[RunResult]:
+    return [measured_run(scenario, seed, exact=exact, variant=variant) for seed in seeds]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import multiprocessing
 from dataclasses import replace
 
-import numpy as np
 import pytest
 
 from mesh.triangle_id import LEVEL_MASK
@@ -17,14 +16,16 @@ from step_node.ledger.records import Triangle
 from step_node.ledger.state import Changes
 from step_node.parameters import USTEP_PER_STEP
 from step_node.testing.economy import exact
-from step_node.testing.economy.campaign import ProcessLost, measured_run, run_all
+from step_node.testing.economy.campaign import RunFailed, measured_run, run_all
 from step_node.testing.economy.conduct import Conduct, NoQuorum
 from step_node.testing.economy.exact import ExactLedger
-from step_node.testing.economy.measuring import MEASURES, RunResult
+from step_node.testing.economy.measuring import MEASURES
+from step_node.testing.economy.processes import ProcessLost
 from step_node.testing.economy.running import DayPassed, run
 from step_node.testing.economy.scenario import AS_WRITTEN, Scenario, scenarios_in
 from step_node.testing.economy.vectorised import VectorisedLedger
-from step_node.testing.economy.work import LedgerState, Start
+from step_node.testing.economy.work import DayWork, LedgerState, Start
+from tests.testing.economy.same_runs import same
 
 
 def small(**changes: object) -> Scenario:
@@ -52,14 +53,6 @@ def state_after(scenario: Scenario, seed: int, *, exactly: bool = False) -> tupl
     return run(Start(scenario), seed, exact=exactly, on_day=add).state(), sum(paid)
 
 
-def same(one: RunResult, other: RunResult) -> bool:
-    """Whether two results are the same to the last bit."""
-    return all(
-        np.array_equal(getattr(one, name), getattr(other, name), equal_nan=True)
-        for name in RunResult.__dataclass_fields__
-    )
-
-
 def test_a_seed_gives_the_same_run_with_any_number_of_processes_and_another_seed_another_one() -> None:
     scenario = small(days=3)
     alone = run_all(scenario, range(5, 11), exact=False, processes=1)
@@ -76,6 +69,26 @@ def test_a_process_that_is_killed_is_an_error_that_says_what_to_do() -> None:
 
     with pytest.raises(ProcessLost, match="fewer at once"):
         run_all(small(days=1), range(200), exact=False, processes=2, on_run=kill)
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_run_that_cannot_go_on_is_named_by_its_variant_and_its_seed(processes: int) -> None:
+    faults = [{"day": 1, "validator": number, "what": "offline", "days": 2} for number in (0, 1)]
+    with pytest.raises(
+        RunFailed, match=r"variant two-away, seed [3-9]: faults: on day 1 2 of the validators"
+    ) as raised:
+        run_all(small(faults=faults), range(3, 10), exact=False, processes=processes, variant="two-away")
+    assert raised.value.seed in range(3, 10)
+
+
+def test_a_bug_is_raised_as_it_is_and_says_in_which_run_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lose(_ledger: VectorisedLedger, _work: DayWork) -> None:
+        raise ConservationBroken("lost")
+
+    monkeypatch.setattr(VectorisedLedger, "apply_day", lose)
+    with pytest.raises(ConservationBroken) as raised:
+        run_all(small(days=1), range(4, 5), exact=False, processes=1, variant="plain")
+    assert raised.value.__notes__ == ["in the simulated run of variant plain with seed 4"]
 
 
 def test_both_modes_are_measured_alike() -> None:
