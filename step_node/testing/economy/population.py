@@ -34,8 +34,6 @@ NEVER: Final = 1 << 30
 """The day on which nobody leaves."""
 NOBODYS: Final = -1
 """The group of accounts that are in none: the owners of the validators of genesis."""
-PLACES: Final = 12
-"""That a walker has, home being the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,15 +161,15 @@ def _in_order(columns: list[tuple[npt.NDArray[Any], ...]], scenario: Scenario) -
 def _walks(group: Walkers, city: City, members: _Members, random: np.random.Generator) -> _Tries:
     """Of each walk a proof every few minutes. All walks of a day begin where one is on that day."""
     del city
-    size = len(members.lat)
-    ranges = np.repeat(movement.personal_ranges_m(random, size), PLACES)
-    distances = movement.displacements_m(random, ranges).reshape(size, PLACES)
+    size, places = len(members.lat), movement.FAMILIAR_PLACES
+    ranges = np.repeat(movement.personal_ranges_m(random, size), places)
+    distances = movement.displacements_m(random, ranges).reshape(size, places)
     distances[:, 0] = 0.0
     north, east = movement.towards(random, distances.ravel())
-    place_lat, place_lon = movement.moved(np.repeat(members.lat, PLACES), np.repeat(members.lon, PLACES), north, east)
-    place = movement.ranks_visited(random, members.is_there.size, PLACES).reshape(members.is_there.shape)
+    place_lat, place_lon = movement.moved(np.repeat(members.lat, places), np.repeat(members.lon, places), north, east)
+    place = movement.ranks_visited(random, members.is_there.size, places).reshape(members.is_there.shape)
     member, day, walks = members.days_with(random, group.proofs_per_day / group.proofs_per_walk)
-    place_of_walk = np.repeat(member * PLACES + place[member, day], walks)
+    place_of_walk = np.repeat(member * places + place[member, day], walks)
     member, day = np.repeat(member, walks), np.repeat(day, walks)
     # One row for each walk: pauses between its proofs, and where each step leads.
     shape = (len(member), group.proofs_per_walk)
@@ -195,8 +193,8 @@ def _commutes(group: Commuters, city: City, members: _Members, random: np.random
     size = len(members.lat)
     reach_m = np.full(size, 2_000.0 * city.radius_km)
     north, east = movement.towards(random, movement.displacements_m(random, reach_m))
-    leaves_home_ms = random.normal(7.75, 0.75, size) * HOUR_MS
-    leaves_work_ms = random.normal(17.0, 1.0, size) * HOUR_MS
+    leaves_home_ms = HOUR_MS * random.normal(movement.LEAVES_HOME_HOUR, movement.LEAVES_HOME_DEVIATION_HOURS, size)
+    leaves_work_ms = HOUR_MS * random.normal(movement.LEAVES_WORK_HOUR, movement.LEAVES_WORK_DEVIATION_HOURS, size)
     speeds = np.abs(random.normal(group.ride_mps, group.ride_mps / 4, size)) + 1.0
     ride_ms = 1_000 * np.hypot(north, east) / speeds
     member, day, proofs = members.days_with(random, group.proofs_per_day)
@@ -215,7 +213,7 @@ def _tours(group: Tourists, city: City, members: _Members, random: np.random.Gen
     member, day, proofs = members.days_with(random, group.proofs_per_day)
     clock_ms = 9 * HOUR_MS + _spaced(random, proofs) * 12 * HOUR_MS
     member, day = np.repeat(member, proofs), np.repeat(day, proofs)
-    sight = movement.ranks_visited(random, len(member), group.sights, 1.0)
+    sight = movement.ranks_visited(random, len(member), group.sights, movement.SIGHTS_EXPONENT)
     north, east = movement.within_disc(random, len(member), 60.0)
     centre = np.full(len(member), city.lat), np.full(len(member), city.lon)
     lat, lon = movement.moved(*centre, sight_north[sight] + north, sight_east[sight] + east)
