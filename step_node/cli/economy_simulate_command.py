@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+import shlex
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,8 +14,11 @@ from step_node.cli.output import print_json, print_table
 from step_node.cli.progress_lines import ProgressLines
 
 if TYPE_CHECKING:
+    from step_node.testing.economy.plots import Drawing
     from step_node.testing.economy.results import Outcome
     from step_node.testing.economy.scenario import Scenario
+
+    Draw = Callable[[Sequence[Outcome]], list[Drawing]]
 
 RUNS_MAX = 100_000
 """Of each variant: what they come to has to stand in memory."""
@@ -38,7 +42,9 @@ def simulate(
     only: Annotated[
         list[str] | None, typer.Option("--only", metavar="VARIANT", help="Only this variant; may be given again.")
     ] = None,
-    out: Annotated[Path | None, typer.Option(metavar="DIRECTORY", help="Write CSV tables and figures there.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIRECTORY", help="Write CSV tables, figures and report.html there.")
+    ] = None,
     plots: Annotated[bool, typer.Option("--plots/--no-plots", help="Draw figures, which needs Matplotlib.")] = True,
     jobs: Annotated[
         int, typer.Option("--jobs", min=1, max=256, help="Processes.", show_default="one for each processor")
@@ -58,7 +64,7 @@ def simulate(
     draw = _drawing() if out is not None and plots else None
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)  # Where nothing can be written, it is told before hours of runs.
-    outcomes = _simulated(chosen, range(seed, seed + runs), exact=exact, jobs=jobs)
+    outcomes = _simulated(scenario, chosen, range(seed, seed + runs), exact=exact, jobs=jobs)
     written = [] if out is None else _write(out, outcomes, draw)
     _print(scenario, outcomes, exact=exact, seed=seed, written=written, as_json=as_json)
 
@@ -84,7 +90,7 @@ def _chosen(name: str, only: Sequence[str] | None) -> dict[str, Scenario]:
     return {key: value for key, value in variants.items() if not only or key in only}
 
 
-def _drawing() -> Callable[[Sequence[Outcome]], dict[str, bytes]]:
+def _drawing() -> Draw:
     from step_node.errors import StepNodeError
 
     try:
@@ -98,8 +104,9 @@ def _drawing() -> Callable[[Sequence[Outcome]], dict[str, bytes]]:
     return draw_all
 
 
-def _simulated(chosen: dict[str, Scenario], seeds: range, *, exact: bool, jobs: int) -> list[Outcome]:
-    from step_node.testing.economy.campaign import run_all
+def _simulated(source: str, chosen: dict[str, Scenario], seeds: range, *, exact: bool, jobs: int) -> list[Outcome]:
+    from step_node.errors import StepNodeError
+    from step_node.testing.economy.campaign import RunFailed, run_all
     from step_node.testing.economy.results import Outcome
 
     progress = ProgressLines()
@@ -110,22 +117,36 @@ def _simulated(chosen: dict[str, Scenario], seeds: range, *, exact: bool, jobs: 
             def tell(done: int, name: str = name) -> None:
                 progress(name, done, len(seeds))
 
-            outcomes.append(Outcome(name, scenario, run_all(scenario, seeds, exact=exact, processes=jobs, on_run=tell)))
+            found = run_all(scenario, seeds, exact=exact, processes=jobs, variant=name, on_run=tell)
+            outcomes.append(Outcome(name, scenario, found))
+    except RunFailed as error:
+        alone = _run_alone(source, error.variant, error.seed, exact=exact)
+        raise StepNodeError(f"{source}: {error}; that run alone is {alone}") from error
     finally:
         progress.end()
     return outcomes
 
 
-def _write(
-    out: Path, outcomes: Sequence[Outcome], draw: Callable[[Sequence[Outcome]], dict[str, bytes]] | None
-) -> list[Path]:
+def _run_alone(source: str, variant: str, seed: int, *, exact: bool) -> str:
+    """The command that has one run again."""
+    mode = " --exact" if exact else ""
+    return f"step-node economy simulate {shlex.quote(source)} --only {variant} --runs 1 --seed {seed}{mode}"
+
+
+def _write(out: Path, outcomes: Sequence[Outcome], draw: Draw | None) -> list[Path]:
     from step_node.durable.atomic_file import write_atomically
+    from step_node.testing.economy.report import REPORT, page
     from step_node.testing.economy.results import READABLE, tables, write_tables
 
     written = write_tables(out, tables(outcomes))
-    for name, figure in (draw(outcomes) if draw else {}).items():
+    if draw is None:
+        return written
+    drawings = draw(outcomes)
+    files = {f"{one.name}.svg": one.svg for one in drawings}
+    files[REPORT] = page(outcomes, drawings).encode()
+    for name, content in files.items():
         written.append(out / name)
-        write_atomically(written[-1], figure, READABLE)
+        write_atomically(written[-1], content, READABLE)
     return written
 
 
@@ -133,6 +154,7 @@ def _print(
     scenario: str, outcomes: Sequence[Outcome], *, exact: bool, seed: int, written: Sequence[Path], as_json: bool
 ) -> None:
     from step_node.testing.economy.results import summary, table
+    from step_node.testing.economy.words import COLUMN_WORDS, in_short, told
 
     if as_json:
         files = [str(path) for path in written]
@@ -141,23 +163,47 @@ def _print(
         return
     print_table(*_endings(outcomes))
     for name in ("people", "cities"):
-        typer.echo(f"\n{name}")
         found = table(name, outcomes)
-        print_table(found.columns, found.rows_as_text())
+        rows = [[told(column, cell) for column, cell in zip(found.columns, row, strict=True)] for row in found.rows]
+        typer.echo("")
+        print_table([COLUMN_WORDS[column] for column in found.columns], rows)
+    typer.echo("\nin short, of the middle run")
+    for sentence in in_short(outcomes).values():
+        typer.echo(f"  {sentence}")
+    typer.echo("\nwhat to look at next")
+    for line in _next(scenario, outcomes, exact=exact, seed=seed, written=written):
+        typer.echo(f"  {line}")
+
+
+def _next(
+    scenario: str, outcomes: Sequence[Outcome], *, exact: bool, seed: int, written: Sequence[Path]
+) -> Iterator[str]:
+    from step_node.testing.economy.words import TABLE_WORDS
+
     for path in written:
-        typer.echo(str(path))
+        if path.suffix == ".html":
+            yield f"{path}: all figures, with what each of them says"
+    for path in written:
+        if path.suffix == ".csv":
+            yield f"{path}: {TABLE_WORDS[path.stem]}"
+    if not written:
+        yield f"tables and figures: step-node economy simulate {shlex.quote(scenario)} --out DIRECTORY"
+    if not exact:
+        alone = _run_alone(scenario, outcomes[0].variant, seed, exact=True)
+        yield f"the first run once more, by the ledger that nodes run: {alone}"
 
 
 def _endings(outcomes: Sequence[Outcome]) -> tuple[list[str], list[list[str]]]:
     from step_node.testing.economy.measuring import MEASURES
-    from step_node.testing.economy.results import shown, spread
+    from step_node.testing.economy.results import spread
+    from step_node.testing.economy.words import MEASURE_WORDS, told
 
-    headings = ["at the end: mean (p5 to p95)", *(outcome.variant for outcome in outcomes)]
+    headings = ["on the last day: mean (p5 to p95)", *(outcome.variant for outcome in outcomes)]
     rows = []
     for name in MEASURES:
         cells = []
         for outcome in outcomes:
             mean, low, _, high = spread(outcome.measure(name)[:, -1])
-            cells.append(f"{shown(mean)} ({shown(low)} to {shown(high)})")
-        rows.append([name, *cells])
+            cells.append(f"{told(name, mean)} ({told(name, low)} to {told(name, high)})")
+        rows.append([MEASURE_WORDS[name], *cells])
     return headings, rows

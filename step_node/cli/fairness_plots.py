@@ -30,9 +30,11 @@ VALIDATORS_DRAWN_MAX: Final = 30
 """Those that were paid the most; others would only make the bars too thin to read."""
 
 _CAPTIONS: Final = {
-    "who": "What new accounts got, which had nothing before, and what accounts got by what they had before.",
-    "where": "By region: the Earth is cut into twenty large triangles, named here by their middle. By level: a triangle"
-    " of level 1 is as large as a continent, one of level 21 as a room; large ones pay more.",
+    "who": "Shares of all that was paid for proofs: of new accounts, which had nothing before, and by what accounts had"
+    " before.",
+    "where": "Shares of all that was paid for proofs. By region: the Earth is cut into twenty large triangles, named"
+    " here by their middle. By level: a triangle of level 1 is as large as a continent, one of level 21 as a room;"
+    " large ones pay more.",
     "over-time": "0 % would be the same for all, 100 % all for one. The bands are five percentage points around the"
     " mean of the ten epochs before the last: an end outside of them raises an alert where a hundred accounts or more"
     " were paid.",
@@ -56,8 +58,8 @@ def _who(shown: ShownReport) -> bytes:
     tiers = [(tier_text(tier), tier.share_ppm) for tier in report.tiers if tier.accounts]
     return _bars(
         [
-            ("Newcomers and others: share of what was paid for proofs", groups, ORANGE),
-            ("By what an account had before", tiers, BLUE),
+            ("Do newcomers get a share of what proofs were paid?", groups, ORANGE),
+            ("Do accounts that had much before get more of it?", tiers, BLUE),
         ]
     )
 
@@ -66,8 +68,12 @@ def _where(shown: ShownReport) -> bytes:
     regions = sorted(shown.report.regions, key=lambda one: -(one.share_ppm or 0))
     return _bars(
         [
-            ("By region", [(region_text(one.triangle_id), one.share_ppm) for one in regions], GREEN),
-            ("By level", [(f"level {one.level}", one.share_ppm) for one in shown.report.levels], BLUE),
+            ("Where on Earth was it paid?", [(region_text(one.triangle_id), one.share_ppm) for one in regions], GREEN),
+            (
+                "For how large triangles was it paid?",
+                [(f"level {one.level}", one.share_ppm) for one in shown.report.levels],
+                BLUE,
+            ),
         ]
     )
 
@@ -115,11 +121,11 @@ def _over_time(shown: ShownReport) -> bytes:
             if drift is not None and percents:
                 mean = percents[-1] - drift / PERCENT
                 axes.fill_between([epochs[-1] - 10, epochs[-1]], mean - 5, mean + 5, color=colour, alpha=0.12, lw=0)
-        axes.set_title("How unevenly the epochs have paid", loc="left", fontweight="bold")
+        axes.set_title("How unevenly have the epochs paid?", loc="left", fontweight="bold")
         axes.set_xlabel("epoch")
         axes.set_xlim(epochs[0] - 0.5, epochs[-1] + 0.5)
         axes.set_ylim(0, 100)
-        axes.yaxis.set_major_formatter(PercentFormatter(decimals=0))
+        axes.yaxis.set_major_formatter(PercentFormatter(decimals=0, symbol=" %"))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(axis="y", alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
@@ -149,7 +155,7 @@ def _bars(panels: Sequence[tuple[str, Sequence[tuple[str, int | None]], str]]) -
 
 def _finish(axes: Axes, title: str) -> None:
     axes.set_title(title, loc="left", fontweight="bold")
-    axes.xaxis.set_major_formatter(PercentFormatter(decimals=0))
+    axes.xaxis.set_major_formatter(PercentFormatter(decimals=0, symbol=" %"))
     axes.grid(axis="x", alpha=0.3)
     axes.set_axisbelow(True)
     axes.tick_params(axis="y", length=0)

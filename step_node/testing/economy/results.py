@@ -50,6 +50,11 @@ class Outcome:
     runs: Sequence[RunResult]
 
     @property
+    def title(self) -> str:
+        """What people are told that it is."""
+        return self.scenario.variant_title
+
+    @property
     def days(self) -> tuple[int, ...]:
         """Of which there are rows."""
         return days_kept(self.scenario)
@@ -80,10 +85,6 @@ class Table:
         writer.writerow(self.columns)
         writer.writerows([[_cell(cell) for cell in row] for row in self.rows])
         return text.getvalue().encode()
-
-    def rows_as_text(self) -> list[list[str]]:
-        """For people."""
-        return [[shown(cell) if isinstance(cell, float) else str(cell) for cell in row] for row in self.rows]
 
 
 def table(name: str, outcomes: Sequence[Outcome]) -> Table:
@@ -282,7 +283,7 @@ _TABLES: Final[dict[str, tuple[tuple[str, ...], Callable[[Outcome], Iterator[Row
 }
 """By the names of their files: the columns after the variant, and a variant's rows."""
 
-_IN_SHORT: Final = ("people", "cities", "emission", "validators")
+_IN_SHORT: Final = ("people", "cities", "emission", "stakes", "validators")
 """The tables that stand in the JSON."""
 
 

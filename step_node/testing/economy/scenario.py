@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from copy import deepcopy
 from pathlib import Path
@@ -15,10 +16,11 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, ValidationError, field_validator, model_validator
 
 from step_node.chain.new_chains import CHOSEN, RULES_VERSION, new_chain_parameters
-from step_node.errors import StepNodeError, describe_validation_error
+from step_node.errors import PATTERN_RULES, StepNodeError, describe_validation_error
 from step_node.ledger.rules import known_versions
 from step_node.parameters import USTEP_PER_STEP, Parameters
 from step_node.strict_toml import TomlError, parse_toml
+from step_node.testing.economy.movement import RIDE_MPS
 
 SCENARIOS: Final = Path(__file__).parent / "scenarios"
 """Those that come with the program, as data of this package."""
@@ -34,8 +36,15 @@ FAULTS_MAX = 100
 GENESIS_VALIDATORS_MAX = 50
 
 DAY_MS: Final = 86_400_000
+AS_WRITTEN: Final = "as-written"
+"""The name of the one variant of a scenario without variants."""
 
-Name = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}$")]
+NAME_PATTERN: Final = "^[a-z0-9-]{1,40}$"
+NAME_CHARACTERS_MAX: Final = 40
+TITLE_CHARACTERS_MAX: Final = 60
+"""Of a variant: more would not fit beside the others in a figure, and is refused."""
+Name = Annotated[str, Field(pattern=NAME_PATTERN)]
+Title = Annotated[str, Field(max_length=TITLE_CHARACTERS_MAX)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -88,7 +97,7 @@ class Commuters(_Group):
     """People between home and work: on five days of seven they ride there and back."""
 
     kind: Literal["commuters"]
-    ride_mps: Annotated[float, Field(gt=0, le=100)] = 9.0
+    ride_mps: Annotated[float, Field(gt=0, le=100)] = RIDE_MPS
 
 
 class Tourists(_Group):
@@ -153,6 +162,8 @@ class Scenario(_Section):
 
     name: Name
     title: Annotated[str, Field(min_length=1, max_length=200)]
+    variant_title: Title = AS_WRITTEN
+    """What figures call this variant of it."""
     days: Annotated[int, Field(ge=1, le=3_650)]
     batches_per_day: Annotated[int, Field(ge=1, le=1_440)] = 24
     protocol_version: Annotated[int, Field(ge=1)] = RULES_VERSION
@@ -218,6 +229,8 @@ class Variant(_Section):
     """The scenario once more, with some values changed: `change` has them by their path, as "parameters.min_stake"."""
 
     name: Name
+    title: Title = ""
+    """What figures call it; its name, if nothing."""
     change: dict[str, bool | int | float | str] = {}
 
 
@@ -228,10 +241,6 @@ class _Variants(_Section):
     def _consistent(self) -> _Variants:
         _unique("variants", [variant.name for variant in self.variants])
         return self
-
-
-AS_WRITTEN: Final = "as-written"
-"""The name of the one variant of a scenario without variants."""
 
 
 def load_scenario(name_or_path: str) -> dict[str, Scenario]:
@@ -247,6 +256,12 @@ def load_scenario(name_or_path: str) -> dict[str, Scenario]:
                 f"there is no scenario {name_or_path!r}; there are: {', '.join(shipped_names())}; a file's name ends in"
                 " .toml"
             )
+    elif not re.fullmatch(NAME_PATTERN, path.stem):
+        fitting = re.sub("[^a-z0-9]+", "-", path.stem.lower()).strip("-")[:NAME_CHARACTERS_MAX] or "mine"
+        raise ScenarioError(
+            f"{path}: the file's name before .toml is the scenario's, and {PATTERN_RULES[NAME_PATTERN]}: call it"
+            f" {fitting}.toml"
+        )
     return scenarios_in(_read(path), name=path.stem, source=str(path))
 
 
@@ -260,6 +275,8 @@ def scenarios_in(document: Mapping[str, Any], *, name: str, source: str) -> dict
     content = dict(document)
     if "name" in content:
         raise ScenarioError(f"{source}: name: is the file's name, and stands nowhere else")
+    if "variant_title" in content:
+        raise ScenarioError(f"{source}: variant_title: is a variant's title, and stands in variants")
     written = content.pop("variants", [])
     try:
         listed = _Variants.model_validate_json(json.dumps({"variants": written})).variants
@@ -275,7 +292,7 @@ def scenarios_in(document: Mapping[str, Any], *, name: str, source: str) -> dict
 
 
 def _varied(plain: Mapping[str, Any], variant: Variant, source: str) -> Scenario:
-    changed = deepcopy(dict(plain))
+    changed = deepcopy(dict(plain)) | {"variant_title": variant.title or variant.name}
     for path, value in variant.change.items():
         _set(changed, path, value, where=f"{source}: variants.{variant.name}.change")
     try:
