@@ -72,7 +72,7 @@ sizing: setup-dev ## CPU, memory and disk of a node at 1 to 1,000 proofs a secon
 soak: setup-dev ## A network with visitors that come and go, for an hour: does a node grow (MINUTES=60)?
 	@$(BIN)/python -m scripts.soak --minutes $(MINUTES)
 
-economy: setup-dev ## The simulated economy: a thousand histories over both of its ledgers, compared record by record
+economy: setup-dev ## The simulated economy: a thousand histories over both of its ledgers, and what pages say of scenarios
 	@$(BIN)/python -m pytest -m long tests/testing/economy
 
 simulate: setup-dev ## Whole nodes in a simulated world (SEEDS=n), and the planted bugs that take long to find

@@ -157,6 +157,8 @@ def _supply(economy: Economy) -> Iterator[Figure]:
         yield Figure(
             f"supply.level21_share{end}", percent(deepest_ustep, paid_ustep), "%", "supply.level21 / supply.proofs"
         )
+        late_share = percent(late_ustep, paid_ustep)
+        yield Figure(f"supply.share_18_to_21{end}", late_share, "%", "sum of N * T of levels 18 to 21 / supply.proofs")
         unpaid = sum(not formulas.proof_pays_ustep(version, LEVEL_MAX, k) for k in range(1, clicks_max(LEVEL_MAX) + 1))
         yield Figure(f"supply.level21_unpaid{end}", Fraction(unpaid), "proofs", "of a triangle of level 21")
         seeded_ustep = formulas.levels_pay_ustep(version, seeded)
@@ -229,7 +231,9 @@ def _invented_accounts(economy: Economy) -> Iterator[Figure]:
         yield Figure(f"farm.{name}_stakes", Fraction(seats), "stakes", f"the least that {name} takes beside V others")
         amount_ustep = seats * economy.stake_ustep
         if amount_ustep <= formulas.levels_pay_ustep(version):
-            hours = formulas.proofs_level_by_level(version, amount_ustep) / economy.proofs_a_second / 3_600
+            proofs = formulas.proofs_level_by_level(version, amount_ustep)
+            yield Figure(f"farm.{name}_proofs", Fraction(proofs), "proofs", f"C(farm.{name}_stakes * min_stake)")
+            hours = proofs / economy.proofs_a_second / 3_600
             yield Figure(f"farm.{name}_hours", hours, "hours", f"C(farm.{name}_stakes * min_stake) / capacity")
 
 
@@ -266,9 +270,33 @@ def _validators(economy: Economy) -> Iterator[Figure]:
         if bps:
             paid = formulas.paid_to_earn_ustep(lost_ustep, bps, count)
             yield Figure(f"slash.{name}_paid", step(paid), "STEP", f"slash.{name} * V * 10^4 / reward_bps")
+    yield from _absence_beside_a_town(economy)
     conspirators = (count - 1) // 3 + 1
     forking_ustep = conspirators * formulas.slash_ustep(economy.stake_ustep, parameters.slash_double_sign_bps)
     yield Figure("slash.fork", step(forking_ustep), "STEP", "(f + 1) * slash.double_sign")
+
+
+def _absence_beside_a_town(economy: Economy) -> Iterator[Figure]:
+    """What each validator earns by the town's proofs, and how many years of that one absence costs."""
+    first, second, mean = _earned_by_the_town(economy)
+    yield Figure("validator.town_year", step(first), "STEP", "S(the town's first year) * reward_bps / 10^4 / V")
+    yield Figure("validator.town_year_share", percent(first, economy.stake_ustep), "%", "of min_stake")
+    yield Figure("validator.town_second_year_share", percent(second, economy.stake_ustep), "%", "of min_stake")
+    lost_ustep = formulas.slash_ustep(economy.stake_ustep, economy.parameters.slash_offline_bps)
+    if mean:
+        yield Figure("slash.offline_first_years", lost_ustep / first, "years", "slash.offline / validator.town_year")
+        yield Figure(
+            "slash.offline_mean_years", lost_ustep / mean, "years", "the same, of a mean year of the first ten"
+        )
+
+
+def _earned_by_the_town(economy: Economy) -> tuple[Fraction, Fraction, Fraction]:
+    """By each validator in µSTEP: in the first year, in the second, and in a mean one of the first ten."""
+    shares = Fraction(economy.parameters.validator_reward_bps, BASIS_POINTS * economy.validators)
+    first, two, ten = (
+        shares * formulas.paid_level_by_level_ustep(economy.version, TOWN.proofs_a_year * years) for years in (1, 2, 10)
+    )
+    return first, two - first, ten / 10
 
 
 def _movement(parameters: Parameters) -> Iterator[Figure]:
