@@ -9,20 +9,23 @@ from hypothesis import strategies as st
 from libp2p.stream_muxer.yamux.yamux import YamuxStream
 
 from p2p.network import GossipMessage, Network, PeerId
-from p2p.read_ahead import READ_AHEAD_BYTES, ReadAhead
+from p2p.read_ahead import READ_AHEAD_BYTES, READ_FIRST_BYTES, ReadAhead
 from tests.p2p.worlds import TOPIC, Libp2pWorld, cluster, receive
 
 
 class Source:
-    """Gives these pieces one by one, then nothing, and counts how often it is asked."""
+    """Gives these pieces one by one, then nothing, and remembers for how much it is asked."""
 
     def __init__(self, pieces: list[bytes]) -> None:
         self.pieces = list(pieces)
-        self.asked = 0
+        self.asked_bytes: list[int] = []
+
+    @property
+    def asked(self) -> int:
+        return len(self.asked_bytes)
 
     async def read(self, size_bytes_max: int) -> bytes:
-        assert size_bytes_max == READ_AHEAD_BYTES
-        self.asked += 1
+        self.asked_bytes.append(size_bytes_max)
         return self.pieces.pop(0) if self.pieces else b""
 
 
@@ -54,6 +57,25 @@ async def test_it_asks_again_only_when_nothing_is_left() -> None:
     assert await ahead.read(0) == b""
     assert source.asked == 2
     assert await ahead.read(2) == b""
+
+
+async def test_much_is_asked_for_only_after_much_was_given() -> None:
+    """The socket takes a buffer for all of it; what is kept at the beginning of each breaks the heap into pieces."""
+    little, much = b"a" * (READ_FIRST_BYTES - 1), b"b" * READ_FIRST_BYTES
+    source = Source([little, little, much, much, little, little])
+    ahead = ReadAhead(source.read)
+    while await ahead.read():
+        pass
+    assert READ_FIRST_BYTES <= READ_AHEAD_BYTES // 16
+    of_each = [READ_FIRST_BYTES] * 3 + [READ_AHEAD_BYTES] * 2 + [READ_FIRST_BYTES] * 2
+    assert source.asked_bytes == of_each
+
+
+async def test_what_was_given_is_copied_out_of_its_buffer() -> None:
+    given = b"what a socket puts at the beginning of a larger buffer"
+    data = await ReadAhead(Source([given]).read).read()
+    assert data == given
+    assert data is not given
 
 
 async def test_what_the_source_raises_comes_out_after_what_it_gave() -> None:
