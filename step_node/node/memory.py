@@ -9,6 +9,11 @@ look, too.
 glibc gives each thread a heap of its own, up to eight for each processor, and each stays as large as it once was. Work
 that needs megabytes for a moment, as a snapshot does, comes to another thread each time, so that the process grows with
 each snapshot for hours. With two heaps in all, that ends with the second.
+
+A large buffer it asks the system for, and gives it back when it is freed; but when it has seen one go, it takes the
+next of that size from a heap, which keeps it. And what lies free between what is used, a heap keeps as well. So the
+size from which on a buffer is large is set here, and stays; and the clock has the heaps give back the pages on which
+nothing is.
 """
 
 from __future__ import annotations
@@ -24,14 +29,25 @@ INTERVAL_SECONDS: Final = 30.0
 """How long garbage lies at most that was never old; 1 to 2 ms."""
 
 INTERVALS_TO_ALL: Final = 10
-"""After so many of them all that came since the start is looked through, 0.1 ms for each thousand objects."""
+"""After so many of them all that came since the start is looked through, 0.1 ms for each thousand objects, and the
+heaps give back their free pages, which takes half a millisecond."""
 
 
 HEAPS_MAX: Final = 2
 """Of the C library, for all threads. They seldom want it at once: most of the time they wait for Python's lock."""
 
+LARGE_BYTES: Final = 512 * 1024
+"""A buffer of so many bytes is the system's again as soon as it is freed. msgpack takes one of half as much for each
+message; those are better had from a heap, at once."""
+
+TOP_BYTES_MAX: Final = 2 * LARGE_BYTES
+"""Free bytes at the end of a heap, beyond which it shrinks. glibc has as many for buffers that large; with the 128 KiB
+that it begins with, a heap would shrink and grow with each message."""
+
+_M_TRIM_THRESHOLD: Final = -1
+_M_MMAP_THRESHOLD: Final = -3
 _M_ARENA_MAX: Final = -8
-"""As glibc's malloc.h has it."""
+"""As glibc's malloc.h has them."""
 
 
 def share_heaps() -> None:
@@ -41,6 +57,17 @@ def share_heaps() -> None:
     except AttributeError:
         return
     mallopt(_M_ARENA_MAX, HEAPS_MAX)
+    mallopt(_M_MMAP_THRESHOLD, LARGE_BYTES)
+    mallopt(_M_TRIM_THRESHOLD, TOP_BYTES_MAX)
+
+
+def give_back() -> None:
+    """Have the heaps give back the pages on which nothing is. Does nothing where the C library is no glibc."""
+    try:
+        malloc_trim = ctypes.CDLL(None).malloc_trim
+    except AttributeError:
+        return
+    malloc_trim(0)
 
 
 def collect_seldom() -> None:
@@ -64,3 +91,4 @@ async def collect_by_the_clock() -> None:
         for number in range(INTERVALS_TO_ALL):
             await trio.sleep(INTERVAL_SECONDS)
             gc.collect(1 if number + 1 < INTERVALS_TO_ALL else 2)
+        give_back()

@@ -75,6 +75,68 @@ def test_threads_share_two_heaps_and_not_one_each() -> None:
     assert heaps("shared") <= HEAPS_MAX < heaps()
 
 
+RESIDENT = """
+import ctypes, sys
+from step_node.node.memory import give_back, share_heaps
+
+libc = ctypes.CDLL(None)
+libc.malloc.restype = ctypes.c_void_p
+
+def malloc(size_bytes: int) -> ctypes.c_void_p:
+    return ctypes.c_void_p(libc.malloc(size_bytes))
+
+def resident_kib() -> int:
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("VmRSS:"))
+
+def touched(size_bytes: int) -> ctypes.c_void_p:
+    block = malloc(size_bytes)
+    ctypes.memset(block, 1, size_bytes)
+    return block
+
+"""
+
+LARGE = (
+    RESIDENT
+    + """
+if "set" in sys.argv:
+    share_heaps()
+libc.free(touched(24 << 20))
+# Of a size that one has gone of already; a small one behind it keeps a heap from shrinking.
+before, large, small = resident_kib(), touched(16 << 20), touched(100)
+libc.free(large)
+print(resident_kib() - before)
+"""
+)
+
+SCATTERED = (
+    RESIDENT
+    + """
+share_heaps()
+before = resident_kib()
+blocks = [touched(64 << 10) for _ in range(320)]
+for place, block in enumerate(blocks):
+    if place % 32:
+        libc.free(block)
+if "back" in sys.argv:
+    give_back()
+print(resident_kib() - before)
+"""
+)
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_info"), reason="the C library is not glibc")
+def test_what_is_freed_is_given_back_to_the_system_large_buffers_at_once_and_free_pages_when_asked() -> None:
+    def kept_kib(program: str, *arguments: str) -> int:
+        command = [sys.executable, "-c", program, *arguments]
+        return int(subprocess.run(command, check=True, timeout=60, capture_output=True, text=True).stdout)
+
+    assert kept_kib(LARGE) > 12_000
+    assert kept_kib(LARGE, "set") < 4_000
+    assert kept_kib(SCATTERED) > 12_000
+    assert kept_kib(SCATTERED, "back") < 4_000
+
+
 class Cycle:
     """Refers to itself."""
 
