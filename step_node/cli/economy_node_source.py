@@ -66,7 +66,7 @@ async def _genesis(answers: NodeAnswers | None, wishes: Wishes) -> Genesis:
     try:
         return parse_genesis((await answers.get_bytes("/genesis")).decode(), name=name)
     except NotTold as error:
-        raise CommandError(f"{name}: {error}. Or give the chain's genesis.json with --genesis FILE") from error
+        raise CommandError(f"{answers.url}: its genesis cannot be had: {error}") from error
     except UnicodeDecodeError as error:
         raise CommandError(f"{name}: the answer is not text; is this a STEP node?") from error
 

@@ -37,7 +37,7 @@ _SWITCHED_OFF: Final = "SWITCHED_OFF"
 
 
 class NotTold(Exception):
-    """The node does not say it. The message says why, without the address."""
+    """The node does not say it. The message says why, without the node's address."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,8 @@ NOT_CHECKED_MAX: Final = 100
 """Reasons why something was not checked that are told one by one; what has a further one is told together."""
 WHICH_MAX: Final = 20
 """Of the things that one reason holds for, how many are named."""
+SHOWN_MAX: Final = 3
+"""Of these, how many stand in its line for people."""
 FURTHER_REASONS: Final = "of further reasons, too many to be told"
 
 Progress = Callable[[str, int, int], None]
@@ -43,8 +45,9 @@ class NotChecked:
     which: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
-        further = f", … ({self.count} in all)" if self.count > len(self.which) else ""
-        return f"{self.subject}: {', '.join(self.which)}{further}, because {self.because}"
+        shown = self.which[:SHOWN_MAX]
+        further = f", … ({self.count} in all)" if self.count > len(shown) else ""
+        return f"{self.subject}: {', '.join(shown)}{further}, because {self.because}"
 
 
 @dataclass(slots=True)
@@ -84,7 +87,7 @@ class Verdict:
             group = NotChecked(subject, because, is_asked)
             self.not_checked.append(group)
         group.count += 1
-        if len(group.which) < WHICH_MAX:
+        if len(group.which) < WHICH_MAX and which not in group.which:
             group.which.append(which)
 
 
