@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
@@ -10,9 +10,9 @@ from urllib.parse import quote
 import rfc8785
 
 from step_node.cli.node_answers import Answers, NotTold
-from step_node.economy.fairness.drift import Headline
+from step_node.economy.fairness.drift import drift_of
 from step_node.economy.fairness.fold import heights_of
-from step_node.economy.fairness.report import FairnessReport, report_hash
+from step_node.economy.fairness.report import report_hash
 from step_node.economy.verifying.claims import (
     NAMED_MAX,
     Claim,
@@ -60,25 +60,36 @@ class ToldFairnessClaim:
         compared = await FairnessClaim(self.height, self.epoch, canonical_json).compare(replay)
         if isinstance(compared, NotCompared):
             return compared
-        found = [*compared, *self._headline_differences(replay)]
+        found = [*compared, *self._headline_differences(replay, answer.get("drift"))]
         own_hash, said_hash = f"0x{report_hash(canonical_json).hex()}", answer.get("reportHash")
         if said_hash != own_hash:
             said = str(said_hash)
             found.append(Difference(self.height, f"hash of the fairness report of epoch {self.epoch}", said, own_hash))
         return found
 
-    def _headline_differences(self, replay: Replay) -> list[Difference]:
-        """What the list says otherwise of the epoch than its report."""
-        made = replay.derived.report
-        if made is None or made.canonical_json is None:
+    def _headline_differences(self, replay: Replay, said_drift: object) -> list[Difference]:
+        """What the list says otherwise of the epoch than its report, and what both say of its drift."""
+        headlines = replay.derived.headlines
+        headline = headlines.get(self.epoch)
+        if headline is None:
             return []
-        headline = Headline.of(FairnessReport.parse(made.canonical_json), made.canonical_json)
         ours = headline.model_dump(mode="json", by_alias=True)
-        said = {name: self.headline.get(name) for name in ours}
-        return [
-            Difference(self.height, f"headline of epoch {self.epoch} in /fairness{path}", theirs, mine)
-            for path, theirs, mine in json_differences(said, ours)
-        ][:NAMED_MAX]
+        listed = f"headline of epoch {self.epoch} in /fairness"
+        found = [*_named(listed, {name: self.headline.get(name) for name in ours}, ours)]
+        drift = drift_of(headline, headlines)
+        made_drift = None if drift is None else drift.model_dump(mode="json", by_alias=True)
+        for name, said in (
+            (f"drift of epoch {self.epoch}", said_drift),
+            (f"{listed}.drift", self.headline.get("drift")),
+        ):
+            if said is not None:  # A node that lacks earlier reports tells none.
+                found += _named(name, said, made_drift)
+        return [Difference(self.height, *one) for one in found[:NAMED_MAX]]
+
+
+def _named(name: str, said: object, made: object) -> Iterator[tuple[str, str | None, str | None]]:
+    for path, theirs, ours in json_differences(said, made):
+        yield f"{name}{path}", theirs, ours
 
 
 async def fairness_claims(answers: Answers, epoch_batches: int, last: int) -> list[Claim]:

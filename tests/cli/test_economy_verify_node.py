@@ -164,11 +164,14 @@ async def reports_of(chain: Chain) -> dict[int, dict[str, Any]]:
         kept = await reporter.kept(epoch)
         assert kept is not None
         assert kept.headline is not None
+        ((_, drift),) = await reporter.with_drift([kept.headline])
+        drifts = [None if drift is None else drift.model_dump(mode="json", by_alias=True) for _ in range(2)]
         report_hash = hashlib.sha256(kept.report).hexdigest()
         answers[epoch] = {
             "report": json.loads(kept.report),
             "reportHash": f"0x{report_hash}",
-            "headline": kept.headline.model_dump(mode="json", by_alias=True),
+            "drift": drifts[0],
+            "headline": kept.headline.model_dump(mode="json", by_alias=True) | {"drift": drifts[1]},
         }
     file.close()
     return answers
@@ -302,6 +305,7 @@ async def test_each_lie_of_the_api_is_named_with_both_sides(tmp_path: Path, monk
         answers["/mesh/stats"]["result"]["levels"][0]["clicks"] += 1
         answers["/fairness/1"]["report"]["accounts"] += 1
         answers["/fairness"]["epochs"][0]["incomeGiniPpm"] = 999_999
+        answers["/fairness/2"]["drift"]["incomeGiniPpm"] += 1
         trending = answers["/trending?level=10&limit=100"]["triangles"]
         trending[4]["parts"]["clicks"] += 1
         trending.pop()
@@ -325,6 +329,7 @@ async def test_each_lie_of_the_api_is_named_with_both_sides(tmp_path: Path, monk
                 "fairness of epoch 1.accounts",
                 "hash of the fairness report of epoch 1",
                 "headline of epoch 2 in /fairness.incomeGiniPpm",
+                "drift of epoch 2.incomeGiniPpm",
                 f"clicks of {trending[4]['triangleId']}, place 5 of what trends in level 10",
                 f"place {HEIGHT} of what trends in level 10",
                 f"score of {answers[box]['triangles'][0]['triangleId']}, place 1 of what trends in box"
@@ -449,6 +454,11 @@ async def test_a_node_that_lacks_the_past_or_is_of_another_chain_is_an_error_or_
         other.write_bytes(make_genesis(3).canonical_json())
         with pytest.raises(CommandError, match="is another chain"):
             await verify_node(URL, [], wishes(genesis=other))
+        assert isinstance(chain.storage, MemoryStorage)
+        del chain.storage._batches[11]
+        verdict = await verify_node(URL, [], wishes())
+        assert verdict.rejected is not None
+        assert (verdict.rejected.height, verdict.head.chain.height) == (11, 10)
         while await chain.storage.prune(Prunable.BATCHES, below=5):
             pass
         verdict = await verify_node(URL, [], wishes())

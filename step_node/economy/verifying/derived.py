@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from step_node.chain.judging import JudgedBatch
 from step_node.economy.columns import ProofColumns, period_of
+from step_node.economy.fairness.drift import Headline, compared_with
 from step_node.economy.fairness.fold import EpochFold, Sums, TooManyAccounts, summed
 from step_node.economy.fairness.point import BatchStep, ChainPoint
 from step_node.economy.plausibility import AccountSignals, account_signals
@@ -48,6 +49,8 @@ class Derived:
         """What all proofs were paid."""
         self.report: MadeReport | None = None
         """That of the epoch that has ended last."""
+        self.headlines: dict[int, Headline] = {}
+        """Of the last epochs that have reports: as many as a drift is made of, and the last one itself."""
         self._of_window: _Computed | None = None
         self._fold: EpochFold | None = None
         self._sums: Sums | None = None
@@ -72,7 +75,9 @@ class Derived:
             if fold.is_complete:
                 canonical_json = None
                 if not self._is_too_large and self._sums is not None:
-                    canonical_json = (await run_blocking(fold.report, self._sums)).canonical_json()
+                    report = await run_blocking(fold.report, self._sums)
+                    canonical_json = report.canonical_json()
+                    self._keep(Headline.of(report, canonical_json))
                 self.report = MadeReport(fold.epoch, canonical_json)
         if header.height % self._epoch_batches == 0:
             self._begin_epoch(ChainPoint.of(judged.transition.changes.head))
@@ -99,6 +104,11 @@ class Derived:
             period = period_of(window.batch_time_ms)
             computed = self._of_window = await run_blocking(_computed, window.height, before, present, period)
         return computed
+
+    def _keep(self, headline: Headline) -> None:
+        kept = (*compared_with(headline.epoch), headline.epoch)
+        self.headlines[headline.epoch] = headline
+        self.headlines = {epoch: one for epoch, one in self.headlines.items() if epoch in kept}
 
     async def _sum_up(self, fold: EpochFold) -> None:
         payments = fold.take_payments()
