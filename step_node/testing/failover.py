@@ -25,8 +25,8 @@ from step_node.testing.devnet.network import Devnet, DevnetSettings
 from step_node.testing.devnet.node_client import Unavailable
 from step_node.testing.devnet.walkers import ProofRecord, Walkers
 from step_node.testing.mongod_set import ELECTION_TIMEOUT_MS, ThrowawayReplicaSet, throwaway_replica_set
+from step_node.testing.waiting import LOOK_SECONDS, until
 
-LOOK_SECONDS = 0.1
 API_COST_MS_PER_SECOND = 5_000
 ANSWER_SECONDS_MAX = 5.0
 PROOFS_MAX = 5_000
@@ -149,14 +149,12 @@ async def failover(settings: FailoverSettings, *, report: Callable[[str], None] 
                 watching.start_soon(_read, about, devnet, http, result)
             async with trio.open_nursery() as walking:
                 walking.start_soon(walkers.run)
-                while len(walkers.result.final) < settings.before_proofs:
-                    await trio.sleep(LOOK_SECONDS)
+                await until(lambda: len(walkers.result.final) >= settings.before_proofs)
                 report(f"{len(walkers.result.final)} proofs are final; the primary: {settings.blow}")
                 await _strike(settings.blow, replica_set, result)
                 height = result.heights[-1][1]
                 report(f"goes on after {result.pause_seconds:.1f} s")
-                while result.heights[-1][1] < height + AFTER_BATCHES:
-                    await trio.sleep(LOOK_SECONDS)
+                await until(lambda: result.heights[-1][1] >= height + AFTER_BATCHES)
                 walkers.stop()
             watching.cancel_scope.cancel()
         await _compare(devnet, [record.proof_id for record in walkers.result.final], result)
@@ -199,8 +197,7 @@ async def _strike(blow: Blow, replica_set: ThrowawayReplicaSet, result: Failover
         await replica_set.next_primary(primary)
         # One batch may have been on its way already.
         goal = result.heights[-1][1] + 2
-        while result.heights[-1][1] < goal:
-            await trio.sleep(LOOK_SECONDS)
+        await until(lambda: result.heights[-1][1] >= goal)
     finally:
         primary.resume()
     if blow is Blow.KILL:

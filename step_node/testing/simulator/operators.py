@@ -28,10 +28,8 @@ from step_node.testing.simulator.chain import NEWCOMERS, STAKE_USTEP, newcomer_k
 from step_node.testing.simulator.disk import NodeCrashed
 from step_node.testing.simulator.host import Host, Word
 from step_node.testing.simulator.settings import FaultKind
-from step_node.testing.simulator.upgrade_procedure import UpgradeProcedure
+from step_node.testing.simulator.upgrade_procedure import UpgradeProcedure, until_seen
 
-LOOK_SECONDS = 0.3
-"""How often an operator looks whether what it waits for has happened."""
 GIVE_IN_SECONDS = 1.0
 """After so long an operation that has not shown in the records is given in again."""
 ABSENCE_SECONDS_MAX = 12.0
@@ -159,10 +157,6 @@ class Operators:
             for record in host.storage.records().validators
         )
 
-    async def _until(self, holds: Callable[[], bool]) -> None:
-        while not holds():
-            await trio.sleep(LOOK_SECONDS)
-
     def _idle_members(self) -> list[Host]:
         """Honest validators in the set whose operators have nothing else to do."""
         members = {one.address for one in self._head().validators if one.state is ValidatorState.ACTIVE}
@@ -236,7 +230,7 @@ class Operators:
 
         waits = (ValidatorState.WAITING, ValidatorState.ACTIVE, ValidatorState.LEAVING)
         await self._give_in(owner, make, lambda: self._state(host.address) in waits)
-        await self._until(lambda: self._state(host.address) in waits[1:])
+        await until_seen(lambda: self._state(host.address) in waits[1:])
 
     def _operations_of(self, address: bytes) -> int:
         """How many of an account's operations the furthest honest node has seen applied."""
@@ -278,7 +272,7 @@ class Operators:
         self._keys_made += 1
         key, is_observer_first = newcomer_key(name, self._keys_made), self._rng.random() < 0.5
         host = self._new_host(name, None if is_observer_first else key)
-        await self._until(lambda: host.storage.height + 1 >= self._head().chain.height)
+        await until_seen(lambda: host.storage.height + 1 >= self._head().chain.height)
         if is_observer_first:
             await host.stop("it is given a key")
             host.take_key(key)
@@ -302,7 +296,7 @@ class Operators:
             lambda sequence: unbond(owner_key=owner, chain_id=chain_id, sequence=sequence, validator=address),
             lambda: self._state(address) in (ValidatorState.LEAVING, *gone),
         )
-        await self._until(lambda: self._is_shown_by_one_who_stays(address, ValidatorState.UNBONDING))
+        await until_seen(lambda: self._is_shown_by_one_who_stays(address, ValidatorState.UNBONDING))
         host.is_retired = True
         await host.stop("it has left the set")
         await self._give_in(
@@ -329,7 +323,7 @@ class Operators:
         owner, old, key = owner_key(host.name), host.address, self._new_key(host)
 
         async def bring_next_key() -> None:
-            await self._until(lambda: not host.disk.is_full)
+            await until_seen(lambda: not host.disk.is_full)
             host.bring_next_key(key)
 
         if is_running and is_early:
@@ -350,11 +344,11 @@ class Operators:
             if not is_early:
                 await trio.sleep(self._rng.uniform(0, LATE_KEY_SECONDS_MAX))
                 await bring_next_key()
-            await self._until(lambda: host.address != old or self._state(old) is ValidatorState.JAILED)
+            await until_seen(lambda: host.address != old or self._state(old) is ValidatorState.JAILED)
             self._ends(host)
             return
         if not is_early:
-            await self._until(
+            await until_seen(
                 lambda: (
                     self._state(old) in (ValidatorState.JAILED, None)
                     or self._is_shown_by_one_who_stays(old, ValidatorState.ROTATED)
@@ -367,7 +361,7 @@ class Operators:
         await host.stop("it changes its key")
         host.take_key(key)
         host.start()
-        await self._until(lambda: self._state(host.address) is not None)
+        await until_seen(lambda: self._state(host.address) is not None)
         self._ends(host)
 
     async def _be_away(self) -> None:
@@ -380,10 +374,9 @@ class Operators:
         self._leaving.add(host.name)
         await host.stop("its operator is away")
         with trio.move_on_after(self._rng.uniform(3, ABSENCE_SECONDS_MAX)):
-            while not self._peace.is_set() and self._state(host.address) is not ValidatorState.JAILED:
-                await trio.sleep(LOOK_SECONDS)
+            await until_seen(lambda: self._peace.is_set() or self._state(host.address) is ValidatorState.JAILED)
         host.start()
-        await self._until(lambda: host.storage.height + 1 >= self._head().chain.height)
+        await until_seen(lambda: host.storage.height + 1 >= self._head().chain.height)
         record = self._record(host.address)
         if record is not None and record.state is ValidatorState.JAILED:
             self._busy[host.name] = "to come back from jail"
@@ -401,7 +394,7 @@ class Operators:
         await trio.sleep(self._rng.uniform(0, 5))
         host.rebuild()
         host.start()
-        await self._until(lambda: host.storage.height + 1 >= self._head().chain.height)
+        await until_seen(lambda: host.storage.height + 1 >= self._head().chain.height)
         self._ends(host)
 
     async def _restore(self) -> None:
@@ -420,14 +413,14 @@ class Operators:
             host.begin_history_of(address_of(public_key_of(newcomer_key(host.name, self._keys_made))))
         await trio.sleep(self._rng.uniform(0, 3))
         await self._start(host)
-        await self._until(lambda: host.takes_part)
+        await until_seen(lambda: host.takes_part)
         self._ends(host)
 
     async def _start(self, host: Host) -> None:
         """Start a node, and once more with the right word if it asks for one."""
         host.refused_to_start = False
         host.start()
-        await self._until(lambda: host.refused_to_start or host.node is not None)
+        await until_seen(lambda: host.refused_to_start or host.node is not None)
         if host.refused_to_start:
             host.word = Word.LOST
             host.start()
@@ -448,7 +441,7 @@ class Operators:
             host.disk.put(host.history_path, old)
             host.has_old_history = True
             host.start()
-            await self._until(lambda: host.takes_part)
+            await until_seen(lambda: host.takes_part)
         self._ends(host)
 
     async def _copy(self) -> None:
@@ -469,7 +462,7 @@ class Operators:
         copy.copy_from(host)
         for one in (host, copy):
             one.start()
-        await self._until(lambda: host.has_noticed or copy.has_noticed)
+        await until_seen(lambda: host.has_noticed or copy.has_noticed)
         for one in (host, copy):
             one.is_retired = True
             await one.stop("it was copied")
@@ -486,7 +479,7 @@ class Operators:
         name, self._observers = f"o{self._observers}", self._observers + 1
         self._busy[name] = "to join as an observer"
         host = self._new_host(name, None)
-        await self._until(lambda: host.storage.height + 1 >= self._head().chain.height)
+        await until_seen(lambda: host.storage.height + 1 >= self._head().chain.height)
         self._ends(host)
 
     async def _set_clocks(self) -> None:

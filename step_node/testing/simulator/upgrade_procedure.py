@@ -23,8 +23,10 @@ from step_node.operations.operation import Operation
 from step_node.testing.simulator.chain import owner_key
 from step_node.testing.simulator.host import Host
 from step_node.testing.simulator.releases import NEWEST_RULES, OLDER_RULES
+from step_node.testing.waiting import until
 
-LOOK_SECONDS = 0.3
+OPERATOR_LOOK_SECONDS = 0.3
+"""How often an operator looks whether what it waits for has happened."""
 INSTALL_SECONDS_MAX = 3.0
 """How long an operator waits for a node to be well again before the next one is upgraded."""
 LEFT_BEHIND_SECONDS_MAX = 3.0
@@ -32,6 +34,11 @@ LEFT_BEHIND_SECONDS_MAX = 3.0
 RELEASE = "newest"
 NAME = "all operators"
 LEFT_BEHIND = "to be left behind"
+
+
+async def until_seen(holds: Callable[[], bool]) -> None:
+    """Wait as an operator does, who looks now and then."""
+    await until(holds, look_seconds=OPERATOR_LOOK_SECONDS)
 
 
 class GiveIn(Protocol):
@@ -84,7 +91,7 @@ class UpgradeProcedure:
             await self._agree(wanted)
             if self._record().agreed is not None and self._rng.random() < 0.3 and not self._peace.is_set():
                 await self._call_off()
-            await self._until(lambda: self._record().agreed is None)
+            await until_seen(lambda: self._record().agreed is None)
         if self._is_in_force():
             await self._bring_along(left_behind)
         for host in left_behind:
@@ -106,10 +113,6 @@ class UpgradeProcedure:
 
     def _approval(self, validator: bytes) -> Upgrade | None:
         return next((vote.upgrade for vote in self._record().votes if vote.validator == validator), None)
-
-    async def _until(self, holds: Callable[[], bool]) -> None:
-        while not holds():
-            await trio.sleep(LOOK_SECONDS)
 
     # --- the release --------------------------------------------------------------------------------------------
 
@@ -138,7 +141,7 @@ class UpgradeProcedure:
         host.install()
         host.start()
         with trio.move_on_after(INSTALL_SECONDS_MAX):
-            await self._until(lambda: host.takes_part)
+            await until_seen(lambda: host.takes_part)
         del self._busy[host.name]
 
     async def _bring_along(self, left_behind: Sequence[Host]) -> None:
@@ -151,7 +154,7 @@ class UpgradeProcedure:
         for host in self._honest():
             if host.newest_rules < NEWEST_RULES:
                 host.install()
-        await self._until(lambda: not any(host.waits_for_release for host in self._honest()))
+        await until_seen(lambda: not any(host.waits_for_release for host in self._honest()))
 
     # --- the agreement ------------------------------------------------------------------------------------------
 
@@ -195,7 +198,7 @@ class UpgradeProcedure:
             )
 
         await self._give_in(cold, make, lambda: is_over() or self._approval(validator) == wanted)
-        await self._until(is_over)
+        await until_seen(is_over)
 
     async def _call_off(self) -> None:
         """Approvals are taken back until it is agreed on no more, or in force."""

@@ -30,6 +30,7 @@ from step_node.testing.simulator.campaign import quiet
 from step_node.testing.simulator.chain import p2p_address_of, validator_keys
 from step_node.testing.simulator.clock import START_MS
 from step_node.testing.simulator.deterministic import run_deterministically
+from step_node.testing.waiting import until
 from step_node.testing.wan.costs import Costs
 from step_node.testing.wan.machine import Downlink, Machine, Processor, Uplink
 from step_node.testing.wan.network import WideArea
@@ -40,7 +41,6 @@ CHAIN_ID: Final = "step-wide-1"
 MEGABIT: Final = 1e6
 START_SECONDS_MAX: Final = 60.0
 """Within which all validators take part."""
-LOOK_SECONDS: Final = 0.1
 KEPT_UP_SHARE: Final = 0.95
 """Of what was offered, that must become final, or the rate is too high."""
 KEPT_UP_MS: Final = 3_000.0
@@ -188,8 +188,7 @@ class _World:
             for node in self._nodes:
                 nursery.start_soon(node.run)
             with trio.move_on_after(START_SECONDS_MAX) as patience:
-                while not all(node.takes_part for node in self._nodes):
-                    await trio.sleep(LOOK_SECONDS)
+                await until(lambda: all(node.takes_part for node in self._nodes))
             if patience.cancelled_caught:
                 raise RuntimeError("the validators do not begin")
             began, before = trio.current_time(), self._count()
@@ -197,8 +196,7 @@ class _World:
             await trio.sleep_until(began + settings.seconds)
             after = self._count()
             with trio.move_on_after(settings.drain_seconds):
-                while len(self._final) < len(self._proofs):
-                    await trio.sleep(LOOK_SECONDS)
+                await until(lambda: len(self._final) >= len(self._proofs))
             nursery.cancel_scope.cancel()
         for node in self._nodes:
             node.close()
