@@ -6,8 +6,8 @@ import json
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, TypeAlias
 
@@ -18,6 +18,7 @@ from step_node.home.config import load_config
 from step_node.home.paths import NodeHome
 from step_node.signing.key_file import create_key_file
 from tests.cli.conftest import STEP_NODE, Command
+from tests.support.waiting import block_until
 
 Started: TypeAlias = subprocess.Popen[bytes]
 StartWith: TypeAlias = Callable[..., Started]
@@ -50,15 +51,15 @@ def start_with(home: NodeHome, password_file: Path, tmp_path: Path) -> Iterator[
 def figures_after_a_proof(process: Started, home: NodeHome, command: Command, key_file: Path) -> str:
     """Have the node finalise a proof, and give its metrics."""
     url = f"http://127.0.0.1:{load_config(home.config).api.port}"
-    deadline = time.monotonic() + SECONDS_MAX
-    while True:
-        try:
+
+    def answers() -> bool:
+        assert process.poll() is None, process.returncode
+        with suppress(httpx.TransportError):
             httpx.get(f"{url}/health")
-            break
-        except httpx.TransportError:
-            assert process.poll() is None, process.returncode
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+            return True
+        return False
+
+    block_until(answers, seconds_max=SECONDS_MAX)
     signed = command("proof", "sign", "--lat", 1, "--lon", 1, "--key-file", key_file).stdout
     submitted = command("proof", "submit", "--url", url, "--wait-ms", 30_000, stdin=signed)
     assert submitted.exit_code == 0, submitted.output
@@ -132,10 +133,7 @@ def test_a_hang_up_is_a_line_of_the_log_and_stops_nothing(
     signal.signal(signal.SIGHUP, inherited)
     figures_after_a_proof(process, home, command, key_file)
     process.send_signal(signal.SIGHUP)
-    deadline = time.monotonic() + SECONDS_MAX
-    while "the settings have been read again" not in log.read_text():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    block_until(lambda: "the settings have been read again" in log.read_text(), seconds_max=SECONDS_MAX)
     other_key = tmp_path / "other.hex"
     create_key_file(other_key, bytes(range(2, 34)))
     figures_after_a_proof(process, home, command, other_key)

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import signal
-import time
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from step_node.home.config import load_config
 from step_node.home.paths import NodeHome
 from step_node.testing.devnet.certificate import machine_addresses
 from tests.cli.conftest import SECONDS_MAX, Command, Start, read_until
+from tests.support.waiting import block_until
 
 
 def processes_of(directory: Path) -> list[str]:
@@ -33,10 +33,7 @@ def processes_of(directory: Path) -> list[str]:
 
 
 def assert_nothing_is_left(directory: Path) -> None:
-    deadline = time.monotonic() + SECONDS_MAX
-    while (left := processes_of(directory)) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not left
+    block_until(lambda: not processes_of(directory))
     assert not list(directory.glob("step-devnet-*"))
 
 
@@ -176,10 +173,8 @@ def test_a_devnet_stops_at_a_signal_and_leaves_no_process_or_file(start: Start, 
     assert [link.removesuffix("/app/") for link in ready["apps"]] == ready["urls"]
     with httpx.Client(base_url=ready["urls"][0]) as client:
         assert client.get("/app/nodes.json").json() == ready["urls"]
-        deadline = time.monotonic() + SECONDS_MAX
-        while not client.get("/leaderboard").json()["accounts"] and time.monotonic() < deadline:
-            time.sleep(0.1)
-        assert client.get("/leaderboard").json()["accounts"], "simulated people walk and are paid"
+        # Simulated people walk, and are paid.
+        block_until(lambda: client.get("/leaderboard").json()["accounts"])
     network.send_signal(signal.SIGTERM)
     network.communicate(timeout=SECONDS_MAX)
     assert network.returncode == 0

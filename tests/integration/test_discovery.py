@@ -11,7 +11,8 @@ from step_node.home.paths import NodeHome
 from step_node.testing.devnet.agreement import check_agreement
 from step_node.testing.devnet.network import Devnet, DevnetSettings
 from step_node.testing.devnet.walkers import Walkers
-from tests.integration.test_processes_killed import LONGEST_SECONDS, QUICK, until
+from tests.integration.test_processes_killed import LONGEST_SECONDS, QUICK
+from tests.support.waiting import until
 
 VALIDATORS = 5
 

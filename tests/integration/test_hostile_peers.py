@@ -42,8 +42,9 @@ from step_node.network.protocols import (
 from step_node.proofs.wire import BUNDLE_BYTES_MAX, BUNDLE_PROOFS_MAX, encode_bundle
 from step_node.testing.devnet.network import Devnet, DevnetSettings
 from step_node.testing.devnet.walkers import Walkers
-from tests.integration.test_processes_killed import QUICK, check_ledgers, until
+from tests.integration.test_processes_killed import QUICK, check_ledgers
 from tests.support.proofs import signed_proof
+from tests.support.waiting import until
 
 LONGEST_SECONDS = 240.0
 PROOFS = 60

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-
-import trio
 
 from p2p.libp2p_host import peer_id_of
 from p2p.libp2p_network import open_libp2p_network
@@ -21,6 +19,7 @@ from tests.support.chains import make_genesis, validator_names
 from tests.support.nodes import QUICK, running_node
 from tests.support.operations import set_address
 from tests.support.proofs import address
+from tests.support.waiting import until
 
 LONGEST_SECONDS = 60.0
 LISTENER, DIALLER = NAMES = validator_names(2)
@@ -50,13 +49,6 @@ class Loopback:
         )
         async with open_libp2p_network(settings) as network:
             yield network
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait for a condition that nothing signals."""
-    with trio.fail_after(LONGEST_SECONDS):
-        while not condition():
-            await trio.sleep(0.02)
 
 
 def known(node: Node) -> dict[bytes, str | None]:

@@ -7,7 +7,6 @@ stand at one height with one state root.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 
 import httpx
 import pytest
@@ -17,6 +16,7 @@ from step_node.parameters import Parameters
 from step_node.testing.devnet.agreement import check_agreement
 from step_node.testing.devnet.network import Devnet, DevnetSettings
 from step_node.testing.devnet.walkers import Walkers
+from tests.support.waiting import until
 
 QUICK = Parameters(
     batch_interval_ms=300,
@@ -27,12 +27,6 @@ QUICK = Parameters(
 )
 LONGEST_SECONDS = 240.0
 POLL_SECONDS = 0.1
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait for something that other tasks or processes bring about."""
-    while not condition():
-        await trio.sleep(POLL_SECONDS)
 
 
 async def height_of(devnet: Devnet, index: int) -> int:

@@ -20,8 +20,9 @@ from step_node.parameters import Parameters
 from step_node.signing.history import SignedRecord
 from step_node.testing.devnet.network import Devnet, DevnetSettings
 from step_node.testing.devnet.walkers import Walkers
-from tests.integration.test_processes_killed import check_ledgers, height_of, until, until_height
+from tests.integration.test_processes_killed import check_ledgers, height_of, until_height
 from tests.support.signatures import contradictions, signed_in
+from tests.support.waiting import until
 
 SWIFT = Parameters(
     batch_interval_ms=100,

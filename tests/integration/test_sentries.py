@@ -25,7 +25,8 @@ from step_node.testing.devnet.node_client import NodeClient, Unavailable
 from step_node.testing.devnet.node_process import NodeProcess
 from step_node.testing.devnet.ports import LOOPBACK, free_ports
 from step_node.testing.devnet.walkers import Walkers
-from tests.integration.test_processes_killed import LONGEST_SECONDS, QUICK, until
+from tests.integration.test_processes_killed import LONGEST_SECONDS, QUICK
+from tests.support.waiting import until
 
 OTHERS: Final = 3
 """Validators that everybody may see; with the hidden one a set of four, of which three are a quorum."""

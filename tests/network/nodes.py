@@ -45,13 +45,6 @@ TEST_TIMEOUT_SECONDS = 30.0
 Answer = Callable[[Stream], Awaitable[None]]
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait for a condition that nothing signals."""
-    with trio.fail_after(TEST_TIMEOUT_SECONDS):
-        while not condition():
-            await trio.sleep(0.002)
-
-
 @dataclass
 class SyncingNode:
     """A node that greets and catches up, and observes consensus."""

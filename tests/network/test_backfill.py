@@ -29,10 +29,11 @@ from step_node.network.protocols import (
     SyncRequest,
 )
 from step_node.storage.interface import Prunable, StoredBatch
-from tests.network.nodes import Answer, SyncingNode, stranger, syncing_node, until
+from tests.network.nodes import Answer, SyncingNode, stranger, syncing_node
 from tests.snapshot.snapshots import grow
 from tests.support.chains import CHAIN_ID, finalise, make_genesis, open_chain
 from tests.support.proofs import signed_proof
+from tests.support.waiting import until
 
 GENESIS = make_genesis(4)
 HEIGHT = 12

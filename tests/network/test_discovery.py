@@ -24,8 +24,9 @@ from step_node.ledger.records import ValidatorRecord, ValidatorState
 from step_node.network.address_book import AddressBook, Known
 from step_node.network.discovery import ASKED_RATE, Discovery
 from step_node.network.protocols import PEERS_BYTES_MAX, PEERS_PROTOCOL, PeersAnswer, PeersRequest
-from tests.p2p.worlds import TEST_TIMEOUT_SECONDS, connected, eventually, private_key_of
+from tests.p2p.worlds import TEST_TIMEOUT_SECONDS, connected, private_key_of
 from tests.support.clock import SetClock
+from tests.support.waiting import until
 
 NOW_MS = 1_700_000_000_000
 ELSEWHERE = peer_id_of(private_key_of("elsewhere"))
@@ -80,7 +81,7 @@ async def test_strangers_that_know_one_peer_find_one_another_and_stay_when_it_is
         ):
             for network in (one, two, three):
                 await connected(network, 3)
-        await eventually(lambda: hub.peer_id not in (*one.peers(), *two.peers()))
+        await until(lambda: hub.peer_id not in (*one.peers(), *two.peers()))
         assert two.peer_id in one.peers()
 
 
@@ -96,7 +97,7 @@ async def test_an_address_that_leads_to_somebody_else_or_nowhere_is_not_told(mon
             await connected(liar, 1)
             own = (f"{where}/p2p/{liar.peer_id}", f"/ip4/127.0.0.1/tcp/1/p2p/{liar.peer_id}")
             await ask(liar, hub, own)
-            await eventually(lambda: len(book.known()) == 1 and not book.heard() and len(tried) == 2)
+            await until(lambda: len(book.known()) == 1 and not book.heard() and len(tried) == 2)
             assert [str(known.address) for known in book.known()] == [honest.listen_addresses[0]]
             assert await ask(liar, hub) == {honest.listen_addresses[0]}
 
@@ -109,7 +110,7 @@ async def test_where_a_private_peer_is_found_is_neither_kept_nor_told() -> None:
         dialled = (address, *other.listen_addresses)
         async with finding("sentry", *dialled, book=book, private_peers=[validator.peer_id]) as sentry:
             await connected(sentry, 2)
-            await eventually(lambda: [str(known.address) for known in book.known()] == [other.listen_addresses[0]])
+            await until(lambda: [str(known.address) for known in book.known()] == [other.listen_addresses[0]])
             # Whoever guesses the address is not told either whether it is right.
             settings = Libp2pSettings(
                 private_key=private_key_of("curious"), bootstrap_addresses=sentry.listen_addresses

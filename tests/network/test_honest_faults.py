@@ -21,8 +21,9 @@ from step_node.network.consensus_judge import ConsensusJudge, Refused
 from step_node.network.gossip import decode_operation_message
 from step_node.snapshot.store import SnapshotStore
 from tests.network.histories import GENESIS, History, Step, history_of
-from tests.network.nodes import syncing_node, until
+from tests.network.nodes import syncing_node
 from tests.support.chains import CHAIN_ID
+from tests.support.waiting import until
 
 WHOLE_LIVES: list[Step] = [
     ("register", 0),

@@ -30,9 +30,10 @@ from step_node.network.protocols import (
     NODE_VERSION_CHARACTERS_MAX,
     Hello,
 )
-from tests.network.nodes import stranger, syncing_node, until
+from tests.network.nodes import stranger, syncing_node
 from tests.support.chains import CHAIN_ID, make_genesis, open_chain, validator_names
 from tests.support.proofs import address
+from tests.support.waiting import until
 
 NAMES = validator_names(3)
 ONE, TWO, THREE = NAMES

@@ -27,9 +27,10 @@ from step_node.network.instances import (
 )
 from step_node.network.peers import Peers
 from step_node.network.protocols import HELLO_BYTES_MAX, HELLO_PROTOCOL, Hello
-from tests.network.nodes import TEST_TIMEOUT_SECONDS, until
+from tests.network.nodes import TEST_TIMEOUT_SECONDS
 from tests.p2p.worlds import private_key_of
 from tests.support.chains import make_genesis, open_chain
+from tests.support.waiting import until
 
 GENESIS = make_genesis(1)
 SHARED = PeerId("shared")

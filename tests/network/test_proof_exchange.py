@@ -26,9 +26,10 @@ from step_node.network.protocols import FETCH_BYTES_MAX, FETCH_PROTOCOL, Invento
 from step_node.proofs.proof import RefusalCode
 from step_node.proofs.wire import BUNDLE_PROOFS_MAX, decode_bundle, encode_bundle
 from tests.mempool.parts import Parts, open_parts
-from tests.network.nodes import Answer, until
+from tests.network.nodes import Answer
 from tests.support.chains import CHAIN_ID
 from tests.support.proofs import signed_proof
+from tests.support.waiting import until
 
 
 @pytest.fixture(autouse=True)

@@ -7,9 +7,10 @@ from pathlib import Path
 from p2p.memory import MemoryHub
 from step_node.chain.chain import Chain
 from step_node.storage.interface import Prunable
-from tests.network.nodes import syncing_node, until
+from tests.network.nodes import syncing_node
 from tests.network.test_snapshots import BASE, GENESIS, HEIGHT, giving_chain, shelf_at
 from tests.support.chains import open_chain
+from tests.support.waiting import until
 
 
 async def prune_below(chain: Chain, height: int) -> None:

@@ -31,12 +31,13 @@ from step_node.network.protocols import (
 from step_node.snapshot.manifest import SnapshotManifest, chunk_hash
 from step_node.snapshot.store import SnapshotStore
 from step_node.snapshot.validator_sets import ValidatorSetLinks
-from tests.network.nodes import Answer, stranger, syncing_node, until
+from tests.network.nodes import Answer, stranger, syncing_node
 from tests.receipts.test_links import forged
 from tests.snapshot.changing_chain import ChangingChain, changing_genesis, signed_vote
 from tests.snapshot.snapshots import Snapshot, grow, small_snapshot
 from tests.support.chains import CHAIN_ID, build, commit_for, make_genesis, open_chain, validator_names
 from tests.support.proofs import address, private_key, signed_proof
+from tests.support.waiting import until
 
 GENESIS = make_genesis(4)
 CHANGING = changing_genesis()

@@ -25,9 +25,10 @@ from step_node.network.protocols import (
     FinalisedBatchMessage,
     Hello,
 )
-from tests.network.nodes import Answer, stranger, syncing_node, until
+from tests.network.nodes import Answer, stranger, syncing_node
 from tests.support.chains import CHAIN_ID, build, commit_for, finalise, make_genesis, open_chain, validator_names
 from tests.support.proofs import address, private_key, signed_proof
+from tests.support.waiting import until
 
 GENESIS = make_genesis(4)
 HEIGHT = 3

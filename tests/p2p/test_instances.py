@@ -16,7 +16,8 @@ from p2p.libp2p_settings import Libp2pSettings
 from p2p.memory import MemoryHub
 from p2p.network import Drop, GossipMessage, Network, Stream
 from p2p.places import INSTANCES_PER_PEER_MAX
-from tests.p2p.worlds import TEST_TIMEOUT_SECONDS, TOPIC, eventually, private_key_of
+from tests.p2p.worlds import TEST_TIMEOUT_SECONDS, TOPIC, private_key_of
+from tests.support.waiting import until
 
 WHO = "/test/who/1"
 LIMIT = 1_000
@@ -119,7 +120,7 @@ async def twins(home: Home) -> AsyncIterator[tuple[World, Member, Member, Member
     async with meeting(home) as world:
         third = await world.join("third", "third")
         original = await world.join("original", "shared", third)
-        await eventually(lambda: third.network.peers() == (original.network.peer_id,))
+        await until(lambda: third.network.peers() == (original.network.peer_id,))
         await reached(third, original)
         copy = await world.join("copy", "shared", third)
         await instances_are(third, original, 2)
@@ -127,7 +128,7 @@ async def twins(home: Home) -> AsyncIterator[tuple[World, Member, Member, Member
 
 
 async def instances_are(third: Member, shared: Member, count: int) -> None:
-    await eventually(lambda: len(third.network.instances(shared.network.peer_id)) == count)
+    await until(lambda: len(third.network.instances(shared.network.peer_id)) == count)
 
 
 async def reached(speaker: Member, *listeners: Member) -> None:
@@ -150,7 +151,7 @@ async def test_a_peer_id_that_is_used_once_has_one_instance(home: Home) -> None:
     async with meeting(home) as world:
         third = await world.join("third", "third")
         other = await world.join("other", "other", third)
-        await eventually(lambda: bool(third.network.peers()))
+        await until(lambda: bool(third.network.peers()))
         assert len(third.network.instances(other.network.peer_id)) == 1
         assert third.network.instances(third.network.peer_id) == ()
 

@@ -42,7 +42,8 @@ from p2p.network import Drop, Fault, GossipMessage, Network, Scope, Stream
 from p2p.pacing import WAIT_SECONDS
 from p2p.places import Limits
 from p2p.yamux_frames import HEADER
-from tests.p2p.worlds import TEST_TIMEOUT_SECONDS, TOPIC, Names, connected, eventually, private_key_of, receive
+from tests.p2p.worlds import TEST_TIMEOUT_SECONDS, TOPIC, Names, connected, private_key_of, receive
+from tests.support.waiting import until
 
 HELLO, NOISE = b"\x13/multistream/1.0.0\n", b"\x07/noise\n"
 
@@ -205,7 +206,7 @@ async def test_of_two_connections_that_cross_both_sides_keep_the_one_dialled_by_
             for near, far in ((one, two), (two, one)):
                 nursery.start_soon(ignoring_refusals, near, far)
         lesser, greater = sorted((one, two), key=lambda network: network.peer_id)
-        await eventually(lambda: settled(lesser, greater) and settled(greater, lesser))
+        await until(lambda: settled(lesser, greater) and settled(greater, lesser))
         assert lesser.connections()[greater.peer_id].outbound
         assert not greater.connections()[lesser.peer_id].outbound
         await one.publish(TOPIC, b"from one")
@@ -252,7 +253,7 @@ async def test_six_nodes_with_six_places_that_all_dial_one_another_have_fifteen_
         addresses = [network.listen_addresses[0] for network in networks]
         for network in networks:
             network.keep_connected(addresses)
-        await eventually(lambda: fully_connected(networks))
+        await until(lambda: fully_connected(networks))
 
 
 def fully_connected(networks: Sequence[Libp2pNetwork]) -> bool:
@@ -310,7 +311,7 @@ async def test_sockets_that_never_say_who_they_are_are_few(monkeypatch: pytest.M
         first = await trio.open_tcp_stream("127.0.0.1", port)
         second = await trio.open_tcp_stream("127.0.0.1", port)
         async with first, second:
-            await eventually(lambda: network.statistics().dropped == {Drop.CONNECTION_LIMIT: 1})
+            await until(lambda: network.statistics().dropped == {Drop.CONNECTION_LIMIT: 1})
 
 
 async def test_members_get_in_where_a_crowd_from_one_address_has_taken_what_it_could() -> None:
@@ -321,7 +322,7 @@ async def test_members_get_in_where_a_crowd_from_one_address_has_taken_what_it_c
             with suppress(BaseExceptionGroup):  # What `PeerUnreachable` is, out of a nursery.
                 await crowd.enter_async_context(stranger(f"identity {number}", node))
         await connected(node, 3)
-        await eventually(lambda: node.statistics().dropped[Drop.CONNECTION_LIMIT] >= 17)
+        await until(lambda: node.statistics().dropped[Drop.CONNECTION_LIMIT] >= 17)
         assert node._host is not None
         node._host.swarm.limits = Limits(connections_max=6, strangers_per_address_max=6)
         for number in range(3):
@@ -329,7 +330,7 @@ async def test_members_get_in_where_a_crowd_from_one_address_has_taken_what_it_c
         await connected(node, 6)
         async with running("member") as member, running("another") as another, running("late") as late:
             node.keep_connected(network.listen_addresses[0] for network in (member, another))
-            await eventually(lambda: {member.peer_id, another.peer_id} <= set(node.peers()))
+            await until(lambda: {member.peer_id, another.peer_id} <= set(node.peers()))
             await connected(node, 6)
             with pytest.raises(PeerUnreachable, match=r"hung up|no place"):
                 await late.connect(node.listen_addresses[0])
@@ -346,7 +347,7 @@ async def test_a_member_that_dials_is_let_in_too_and_a_stranger_goes_for_it() ->
         node.keep_connected([f"/ip4/127.0.0.1/tcp/1/p2p/{member}"])  # It does not answer there.
         async with running("member", *node.listen_addresses) as dialling:
             await connected(dialling, 1)
-            await eventually(lambda: member in node.peers() and len(node.peers()) == 2)
+            await until(lambda: member in node.peers() and len(node.peers()) == 2)
 
 
 async def test_an_added_peer_is_dialled_again_until_it_is_dropped_and_a_banned_one_is_not() -> None:
@@ -359,7 +360,7 @@ async def test_an_added_peer_is_dialled_again_until_it_is_dropped_and_a_banned_o
         await two.disconnect(one.peer_id)
         await connected(two, 1)
         two.ban(one.peer_id, 60)
-        await eventually(lambda: not two.peers())
+        await until(lambda: not two.peers())
         with pytest.raises(PeerUnreachable, match="banned"):
             await two.add_peer(one.listen_addresses[0])
         assert two.unban(one.peer_id)
@@ -456,11 +457,11 @@ async def test_a_peer_that_cannot_be_reached_is_told_of_once_and_again_when_the_
         where = one.listen_addresses[0].partition("/p2p/")[0]
         same_port = replace(SETTINGS, listen_addresses=(where,))
         async with running("two", f"{where}/p2p/{wrong}") as two:
-            await eventually(lambda: len(told()) == 1)
+            await until(lambda: len(told()) == 1)
             assert f"peer {wrong} cannot be reached" in told()[0]
             assert told()[0].endswith("the peer id is wrong")
             await one.shut()
-            await eventually(lambda: len(told()) == 2)
+            await until(lambda: len(told()) == 2)
             assert told()[1].endswith("Connection refused")
             await trio.sleep(0.5)  # Some of the longest delays between dials.
             assert len(told()) == 2
@@ -543,7 +544,7 @@ async def test_passing_on_what_nobody_has_signed_ends_in_a_ban() -> None:
             charged = victim.statistics().penalties.get(Fault.BAD_SIGNATURE, 0)
             stream = await attacker.new_stream(ID.from_string(victim.peer_id), [PROTOCOL_ID_V11])
             await stream.write(without_signature())
-            await eventually(lambda before=charged: victim.statistics().penalties.get(Fault.BAD_SIGNATURE, 0) > before)  # type: ignore[misc]
+            await until(lambda before=charged: victim.statistics().penalties.get(Fault.BAD_SIGNATURE, 0) > before)  # type: ignore[misc]
         await connected(victim, 0)
         assert victim.statistics().banned == 1
 
@@ -564,7 +565,7 @@ async def test_a_flood_of_ones_own_gossip_is_dropped_charged_and_ends_in_a_ban(m
                     await attacker.publish(TOPIC, b"buy")
 
             nursery.start_soon(flood)
-            await eventually(lambda: victim.statistics().banned == 1)
+            await until(lambda: victim.statistics().banned == 1)
             nursery.cancel_scope.cancel()
         assert set(victim.statistics().penalties) == {Fault.FLOOD}
         assert victim.statistics().dropped[Drop.FLOOD] >= 5
@@ -600,7 +601,7 @@ async def test_a_peer_that_ignores_its_windows_is_cut_off_before_it_fills_the_me
                 await stream.write(bytes(64_000))
                 sent_bytes += 64_000
         assert sent_bytes < 4 * UNREAD_BYTES_MAX
-        await eventually(lambda: victim.statistics().penalties == {Fault.FLOOD: 1})
+        await until(lambda: victim.statistics().penalties == {Fault.FLOOD: 1})
         await connected(victim, 0)
 
 
@@ -610,7 +611,7 @@ async def test_streams_beyond_the_limit_of_a_connection_are_reset_and_charged() 
         with suppress(*LIBP2P_ERRORS):
             for _ in range(STREAMS_MAX * 2):
                 await connection.muxed_conn.open_stream()
-        await eventually(lambda: victim.statistics().penalties.get(Fault.FLOOD, 0) >= 1)
+        await until(lambda: victim.statistics().penalties.get(Fault.FLOOD, 0) >= 1)
 
 
 @pytest.mark.parametrize(
@@ -633,7 +634,7 @@ async def test_a_loop_of_frames_ends_its_connection_and_is_charged(
             with suppress(*LIBP2P_ERRORS):
                 for number in range(1_001, 1_401, 2):
                     await muxed._write_frame(HEADER.pack(0, kind, flags, number if kind == 1 else 0, 0))
-            await eventually(lambda: victim.peers() == ())
+            await until(lambda: victim.peers() == ())
             assert victim.statistics().penalties[Fault.FLOOD] >= 1
         async with running("honest", victim.listen_addresses[0]) as honest:
             await connected(honest, 1)
@@ -676,7 +677,7 @@ async def test_handshakes_beyond_the_loops_time_of_their_address_wait_in_line(mo
         async with AsyncExitStack() as stack:
             for _ in range(3):
                 await stack.enter_async_context(await trio.open_tcp_stream("127.0.0.1", port))
-            await eventually(lambda: begun == 2 and swarm._handshakes.total() == 1)
+            await until(lambda: begun == 2 and swarm._handshakes.total() == 1)
             await trio.testing.wait_all_tasks_blocked()
             assert (begun, swarm._handshakes.total()) == (2, 1)
             for account in swarm.loop_time._accounts.values():
@@ -709,7 +710,7 @@ async def test_what_a_member_publishes_is_passed_on_only_to_who_asks_for_it(
         for network in (middle, friend):
             network.keep_connected(publisher.listen_addresses)  # Who is kept is a member.
         networks = (publisher, middle, friend, far)
-        await eventually(lambda: [len(_subscribers(network)) for network in networks] == [2, 3, 2, 1])
+        await until(lambda: [len(_subscribers(network)) for network in networks] == [2, 3, 2, 1])
         for data in (b"asked for", b"sent at once"):
             await publisher.publish(TOPIC, data)
             for heard in (heard_in_the_middle, heard_by_a_friend, heard_far_away):
@@ -754,7 +755,7 @@ async def test_a_length_beyond_the_limit_is_refused_before_anything_is_read() ->
     async with gossiping("victim") as (victim, channel), stranger("attacker", victim) as attacker:
         stream = await attacker.new_stream(ID.from_string(victim.peer_id), [TProtocol("/test/swallow/1")])
         await stream.write(b"\xff\xff\xff\xff")
-        await eventually(lambda: victim.statistics().penalties == {Fault.OVERSIZED: 1})
+        await until(lambda: victim.statistics().penalties == {Fault.OVERSIZED: 1})
         await still_gossips(victim, channel)
 
 
@@ -784,7 +785,7 @@ async def test_a_banned_peer_that_connects_again_is_turned_away() -> None:
             victim.penalise(victim.peers()[0], Fault.WRONG_CHAIN)
             await connected(victim, 0)
         async with stranger("attacker", victim):
-            await eventually(lambda: victim.statistics().dropped.get(Drop.BANNED, 0) >= 1)
+            await until(lambda: victim.statistics().dropped.get(Drop.BANNED, 0) >= 1)
             await connected(victim, 0)
         await still_gossips(victim, channel)
 
@@ -840,11 +841,11 @@ async def test_gossip_flows_again_after_its_stream_to_a_peer_that_stays_connecte
         reader_id = ID.from_string(reader.peer_id)
         gossip = sender._gossip
         assert gossip is not None
-        await eventually(lambda: reader_id in gossip.peer_topics.get(TOPIC, ()) and reader_id in gossip.peers)
+        await until(lambda: reader_id in gossip.peer_topics.get(TOPIC, ()) and reader_id in gossip.peers)
         before = gossip.peers[reader_id]
         await before.reset()
         await sender.publish(TOPIC, b"finds the stream broken, and may be lost")
-        await eventually(lambda: gossip.peers.get(reader_id) not in (None, before))
+        await until(lambda: gossip.peers.get(reader_id) not in (None, before))
         await sender.publish(TOPIC, b"after")
         while (await received.receive()).data != b"after":
             pass
@@ -868,8 +869,8 @@ async def test_a_gossip_stream_that_could_not_be_opened_is_tried_again(error: Ex
         async with gossiping("reader", *unlucky.listen_addresses) as (reader, received):
             gossip = unlucky._gossip
             assert gossip is not None
-            await eventually(lambda: ID.from_string(reader.peer_id) in gossip.peers)
-            await eventually(lambda: ID.from_string(reader.peer_id) in gossip.peer_topics.get(TOPIC, ()))
+            await until(lambda: ID.from_string(reader.peer_id) in gossip.peers)
+            await until(lambda: ID.from_string(reader.peer_id) in gossip.peer_topics.get(TOPIC, ()))
             await unlucky.publish(TOPIC, b"after all")
             assert (await received.receive()).data == b"after all"
     assert not refusals
@@ -881,7 +882,7 @@ async def test_a_peer_that_takes_nothing_does_not_hold_up_what_others_are_sent()
     async with gossiping("sender") as (sender, _), gossiping("reader", *sender.listen_addresses) as (reader, received):
         gossip = sender._gossip
         assert gossip is not None
-        await eventually(lambda: ID.from_string(reader.peer_id) in gossip.peer_topics.get(TOPIC, ()))
+        await until(lambda: ID.from_string(reader.peer_id) in gossip.peer_topics.get(TOPIC, ()))
         gossip.peer_queues[ID(b"paused")] = stuck = RpcQueue()
         while len(stuck) <= PUBLISH_BUSY_MESSAGES:
             stuck.push(rpc_pb2.RPC())
@@ -896,10 +897,10 @@ async def test_a_host_does_not_dial_a_peer_where_identify_says_it_listens() -> N
         peer_id = ID.from_string(claimant.peer_id)
         store, swarm = dialler.get_peerstore(), dialler.get_network()
         assert isinstance(store, NoAddresses)
-        await eventually(lambda: claimant.listen_addresses[0] in claims(store, peer_id))
+        await until(lambda: claimant.listen_addresses[0] in claims(store, peer_id))
         assert store.addrs(peer_id) == []
         await dialler.disconnect(peer_id)
-        await eventually(lambda: not swarm.get_connections(peer_id))
+        await until(lambda: not swarm.get_connections(peer_id))
         with pytest.raises(SwarmException, match=r"[Nn]o known addresses"):
             await swarm.dial_peer(peer_id)
 

@@ -18,9 +18,9 @@ from tests.p2p.worlds import (
     World,
     cluster,
     connected,
-    eventually,
     receive,
 )
+from tests.support.waiting import until
 
 ECHO = "/test/echo/1"
 LIMIT = 900_000
@@ -135,7 +135,7 @@ async def test_what_the_validator_refuses_is_not_delivered_nor_passed_on_and_is_
 
     async with cluster(world, 3, prepare, chain=True) as (one, two, three):
         await one.publish(TOPIC, b"bad")
-        await eventually(lambda: bool(two.statistics().dropped))
+        await until(lambda: bool(two.statistics().dropped))
         await one.publish(TOPIC, b"good")
         assert (await channels[two.peer_id].receive()).data == b"good"
         assert (await channels[three.peer_id].receive()).data == b"good"
@@ -160,7 +160,7 @@ async def test_oversized_gossip_is_dropped_and_its_sender_penalised(world: World
 
     async with cluster(world, 2, prepare) as (small, large):
         await large.publish(TOPIC, bytes(11))
-        await eventually(lambda: bool(small.statistics().dropped))
+        await until(lambda: bool(small.statistics().dropped))
         await large.publish(TOPIC, bytes(10))
         assert (await channels[small.peer_id].receive()).data == bytes(10)
         assert small.statistics().dropped == {Drop.OVERSIZED: 1}
@@ -172,9 +172,9 @@ async def test_a_full_subscriber_loses_the_newest_and_counts_it(world: World) ->
     async with cluster(world, 2, readers) as (one, two):
         for number in range(2):
             await one.publish(TOPIC, f"kept {number}".encode())
-        await eventually(lambda: two.statistics().topics[TOPIC].messages_in == 2)
+        await until(lambda: two.statistics().topics[TOPIC].messages_in == 2)
         await one.publish(TOPIC, b"lost")
-        await eventually(lambda: two.statistics().dropped.get(Drop.SUBSCRIBER_FULL) == 1)
+        await until(lambda: two.statistics().dropped.get(Drop.SUBSCRIBER_FULL) == 1)
         assert await readers.read(two, 2) == [b"kept 0", b"kept 1"]
 
 
@@ -220,7 +220,7 @@ async def test_the_end_of_a_conversation_is_none_after_everything_was_received(w
         async with await one.open_stream(two.peer_id, "/test/count/1") as stream:
             await stream.send_message(b"go")
             assert [await stream.receive_message() for _ in range(4)] == [b"2", b"1", None, None]
-        await eventually(lambda: two.statistics().handler_failures == 0 and two.statistics().streams_served == 1)
+        await until(lambda: two.statistics().handler_failures == 0 and two.statistics().streams_served == 1)
 
 
 async def test_an_oversized_message_is_refused_before_it_is_sent_and_the_stream_goes_on(world: World) -> None:
@@ -242,7 +242,7 @@ async def test_a_peer_that_sends_an_oversized_message_is_penalised_and_its_strea
             await stream.send_message(bytes(6))
             with pytest.raises(PeerUnreachable):
                 await stream.receive_message()
-        await eventually(lambda: two.statistics().penalties == {Fault.OVERSIZED: 1})
+        await until(lambda: two.statistics().penalties == {Fault.OVERSIZED: 1})
         assert await ask_echo(one, two, b"again") == b"again"
 
 
@@ -295,7 +295,7 @@ async def test_a_handler_that_names_the_peers_fault_has_it_penalised(world: Worl
             await stream.send_message(b"x")
             with pytest.raises(PeerUnreachable):
                 await stream.receive_message()
-        await eventually(lambda: two.statistics().penalties == {Fault.MALFORMED: 1})
+        await until(lambda: two.statistics().penalties == {Fault.MALFORMED: 1})
         assert two.statistics().handler_failures == 0
 
 

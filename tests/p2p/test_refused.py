@@ -13,7 +13,8 @@ from p2p.errors import PeerUnreachable
 from p2p.memory import MemoryHub
 from p2p.network import Drop, Fault, PeerId
 from tests.p2p.test_libp2p_network import gossiping, running
-from tests.p2p.worlds import TOPIC, Clock, connected, eventually
+from tests.p2p.worlds import TOPIC, Clock, connected
+from tests.support.waiting import until
 
 STRANGER = PeerId("stranger")
 
@@ -116,7 +117,7 @@ async def test_a_bug_in_a_handshake_is_counted_on_either_side_and_the_node_goes_
             patched.setattr(listener._host.swarm, "upgrade_inbound_raw_conn", broken)  # type: ignore[union-attr]
             with pytest.raises(PeerUnreachable):
                 await dialler.connect(listener.listen_addresses[0])
-            await eventually(lambda: listener.statistics().handler_failures == 1)
+            await until(lambda: listener.statistics().handler_failures == 1)
         assert dialler.statistics().handler_failures == 1
         told = [record.message for record in caplog.records if record.levelno == logging.ERROR]
         assert sorted(message.split(" ")[0] for message in told) == ["an", "the"]

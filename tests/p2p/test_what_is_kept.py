@@ -13,7 +13,8 @@ from p2p.libp2p_network import Libp2pNetwork, open_libp2p_network
 from p2p.libp2p_settings import Libp2pSettings
 from p2p.limits import PEERS_FEW, PEERS_MAX, Rate, Shares
 from p2p.network import Network, Stream
-from tests.p2p.worlds import TEST_TIMEOUT_SECONDS, TOPIC, Clock, connected, eventually, private_key_of
+from tests.p2p.worlds import TEST_TIMEOUT_SECONDS, TOPIC, Clock, connected, private_key_of
+from tests.support.waiting import until
 
 ECHO = "/test/echo/1"
 VISITORS_AT_ONCE = 4
@@ -59,7 +60,7 @@ async def visit(host: Network, name: str) -> None:
         await connected(visitor, 1)
         await visitor.publish(TOPIC, name.encode())
         await talk(visitor, with_=host)
-        await eventually(lambda: visitor.peer_id in host.peers())
+        await until(lambda: visitor.peer_id in host.peers())
         await talk(host, with_=visitor)
 
 
@@ -67,7 +68,7 @@ async def be_visited(host: Network, round_name: str) -> None:
     async with trio.open_nursery() as nursery:
         for number in range(VISITORS_AT_ONCE):
             nursery.start_soon(visit, host, f"{round_name} {number}")
-    await eventually(lambda: host.peers() == () and host.statistics().streams_kept == 0)
+    await until(lambda: host.peers() == () and host.statistics().streams_kept == 0)
 
 
 def sizes_of_containers(root: object) -> dict[str, int]:
@@ -111,11 +112,11 @@ async def test_a_stream_that_both_sides_have_ended_is_let_go_of_by_both() -> Non
                 await connected(two, 1)
                 await connected(one, 1)
                 # What gossip keeps open: a stream each way.
-                await eventually(lambda: {n.statistics().streams_kept for n in (one, two)} == {2})
+                await until(lambda: {n.statistics().streams_kept for n in (one, two)} == {2})
                 for _ in range(STREAMS):
                     await talk(one, with_=two)
                     await talk(two, with_=one)
-                await eventually(lambda: {n.statistics().streams_kept for n in (one, two)} == {2})
+                await until(lambda: {n.statistics().streams_kept for n in (one, two)} == {2})
 
 
 async def test_no_container_grows_with_the_number_of_peers_who_have_come_and_gone(

@@ -14,6 +14,7 @@ from p2p.libp2p_network import open_libp2p_network
 from p2p.libp2p_settings import Libp2pSettings
 from p2p.memory import MemoryHub
 from p2p.network import GossipMessage, Network, PeerId
+from tests.support.waiting import until
 
 TEST_TIMEOUT_SECONDS: Final = 30.0
 TOPIC: Final = "/test/topic/1"
@@ -110,13 +111,7 @@ async def cluster(world: World, size: int, prepare: Prepare, *, chain: bool = Fa
 
 async def connected(network: Network, peers: int) -> None:
     """Wait until it has so many peers."""
-    await eventually(lambda: len(network.peers()) == peers)
-
-
-async def eventually(condition: Callable[[], bool]) -> None:
-    """Wait for a condition that nothing signals; the test's time limit ends it."""
-    while not condition():
-        await trio.sleep(0.005)
+    await until(lambda: len(network.peers()) == peers)
 
 
 async def receive(channel: trio.MemoryReceiveChannel[GossipMessage], count: int) -> list[bytes]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,6 +12,7 @@ import httpx
 import pytest
 from playwright.sync_api import Route, expect
 
+from tests.support.waiting import block_until
 from tests.web.browser.network import Network
 from tests.web.browser.proving import METRES_NORTH, at_prove, button, entries, expect_final, prove
 from tests.web.browser.visitor import Visitor
@@ -84,10 +84,7 @@ def test_a_page_that_is_closed_before_any_answer_goes_on_at_the_next_visit(visit
     visitor.context.unroute("**/proof/submit**")
     # Any page of the app will do.
     visitor.page(network.app())
-    until = time.monotonic() + 60
-    while not final_in_ledger(network, wallet.address):
-        assert time.monotonic() < until
-        time.sleep(0.2)
+    block_until(lambda: final_in_ledger(network, wallet.address))
     again = visitor.page(f"{network.app()}#/prove")
     expect_final(again)
     assert len(wallet.lines) == 1
