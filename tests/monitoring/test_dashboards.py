@@ -11,7 +11,8 @@ import yaml
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-from scripts.dashboards import DASHBOARDS, FOLDER, DashboardPlan, dashboard_text
+from scripts.dashboard_plans import DASHBOARDS, DashboardPlan
+from scripts.dashboards import FOLDER, dashboard_text
 from tests.monitoring.rules import ROOT, shipped_expressions
 from tests.monitoring.test_rules import METRIC, NOT_OURS
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import trio
 
-from scripts.dashboards import DASHBOARDS, expression
+from scripts.dashboard_plans import DASHBOARDS
+from scripts.dashboards import expression
 from step_node.parameters import Parameters
 from step_node.testing.devnet.network import DevnetSettings
 from tests.monitoring.faults import prepare
