@@ -31,11 +31,11 @@ def report(
         Path | None,
         typer.Option(metavar="DIR", help="Write figures there (SVG), and report.html, which holds them all."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, as /fairness answers.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object: report, reportHash, drift.")] = False,
 ) -> None:
     """Show who got how much in an epoch, and how evenly (docs/fairness.md).
 
-    Of a node's answer the hash is computed again. Whether the figures are so, economy verify says.
+    The hash is computed of what the node has told. Whether the figures are so, economy verify says.
     """
     from step_node.cli.fairness_lines import report_lines
     from step_node.cli.fairness_source import report_of_home, report_of_node

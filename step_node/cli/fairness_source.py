@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from mesh import TriangleId, TriangleIdError
 from step_node.cli.error_lines import CommandError
-from step_node.cli.http_calls import get_json
+from step_node.cli.http_calls import get_bytes, get_json
 from step_node.cli.output import plain
 from step_node.economy.fairness.drift import COMPARED_EPOCHS, Drift, Headline, drift_of
 from step_node.economy.fairness.kept import InvalidKeptEpoch, KeptEpoch
@@ -39,7 +39,7 @@ class ShownReport:
     headlines: tuple[Headline, ...]
 
     def as_json(self) -> dict[str, object]:
-        """As `GET /fairness/{epoch}` answers."""
+        """The report with what is told of it."""
         return {
             "report": self.report.model_dump(mode="json", by_alias=True),
             "reportHash": self.hash,
@@ -53,10 +53,8 @@ class _Told(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
 
-class _Answer(_Told):
-    report: FairnessReport
-    reportHash: str  # noqa: N815 - as it is told
-    drift: Drift | None
+class _Drift(Drift):
+    model_config = ConfigDict(extra="ignore")
 
 
 class _Listed(Headline):
@@ -75,16 +73,26 @@ def report_of_node(url: str, epoch: int | None) -> ShownReport:
             raise CommandError(f"{url}: has no report yet: the first one comes with the end of an epoch")
         epoch = listed[0].epoch
     path = f"/fairness/{epoch}"
-    answer = _read(_Answer, url, path)
+    told = get_bytes(url, path, accept="application/json")
     try:
-        _require_plain(answer.report, epoch)
-        found = f"0x{report_hash(answer.report.canonical_json()).hex()}"
+        report = FairnessReport.parse(told)
+        _require_plain(report, epoch)
+        if report.canonical_json() != told:
+            raise ValueError("the report must be in its canonical form, by which it is compared")
+    except ValidationError as error:
+        raise _other_release(url, path, error) from error
     except ValueError as error:  # Of a number too large for JSON, too.
         raise CommandError(f"{url}{path}: {plain(error)}; is it a node of another release?") from error
-    if found != answer.reportHash:
-        raise CommandError(f"{url}{path}: the report's hash is {found}, and not the one that the node tells with it")
     headlines = tuple(Headline(**one.model_dump()) for one in reversed(listed) if one.epoch <= epoch)
-    return ShownReport(answer.report, answer.reportHash, answer.drift, headlines)
+    return ShownReport(report, f"0x{report_hash(told).hex()}", _drift_of_node(url, f"{path}/drift"), headlines)
+
+
+def _drift_of_node(url: str, path: str) -> Drift | None:
+    """What the node tells; None where it lacks the report of an epoch before."""
+    answer = get_json(url, path)
+    if answer.get("code") == "REPORT_NOT_FOUND":
+        return None
+    return Drift(**_checked(_Drift, answer, url, path).model_dump())
 
 
 def _require_plain(report: FairnessReport, epoch: int) -> None:
@@ -134,12 +142,19 @@ def _kept(path: Path, report: EpochReport) -> KeptEpoch:
 
 
 def _read(form: type[ToldT], url: str, path: str) -> ToldT:
-    answer = get_json(url, path)
+    return _checked(form, get_json(url, path), url, path)
+
+
+def _checked(form: type[ToldT], answer: dict[str, object], url: str, path: str) -> ToldT:
     if answer.get("ok") is not True:
         raise CommandError(f"{url}{path}: {plain(answer.get('code'))}: {plain(answer.get('message'))}")
     try:
         return form.model_validate(answer)
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(map(str, first["loc"]))
-        raise CommandError(f"{url}{path}: {plain(field)}: {first['msg']}; is it a node of another release?") from error
+        raise _other_release(url, path, error) from error
+
+
+def _other_release(url: str, path: str, error: ValidationError) -> CommandError:
+    first = error.errors()[0]
+    field = ".".join(map(str, first["loc"]))
+    return CommandError(f"{url}{path}: {plain(field)}: {plain(first['msg'])}; is it a node of another release?")

@@ -95,7 +95,7 @@ def prune(
     """
     import trio
 
-    from step_node.economy.fairness.kept import unreported_from
+    from step_node.economy.fairness.reporter import unreported_from
     from step_node.home.config import load_config
     from step_node.home.lock import HomeLock
     from step_node.home.paths import NodeHome

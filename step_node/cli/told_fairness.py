@@ -7,12 +7,9 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
 
-import rfc8785
-
 from step_node.cli.node_answers import Answers, NotTold
 from step_node.economy.fairness.drift import drift_of
 from step_node.economy.fairness.fold import heights_of
-from step_node.economy.fairness.report import report_hash
 from step_node.economy.verifying.claims import (
     NAMED_MAX,
     Claim,
@@ -33,7 +30,7 @@ SUBJECT: Final = "fairness reports"
 
 @dataclass(frozen=True, slots=True)
 class ToldFairnessClaim:
-    """The report of an epoch as `GET /fairness/{epoch}` tells it, asked for when the replay has come to its end, and
+    """The report of an epoch as `GET /fairness/{epoch}` gives it, asked for when the replay has come to its end, and
     its headline as the list of reports tells it."""
 
     height: int
@@ -44,30 +41,23 @@ class ToldFairnessClaim:
 
     async def compare(self, replay: Replay) -> Sequence[Difference] | NotCompared:
         """See `Claim`."""
-        name = f"fairness of epoch {self.epoch}"
         try:
-            answer = (await self.answers.get(f"/fairness/{self.epoch}")).body
+            report = await self.answers.get_bytes(f"/fairness/{self.epoch}")
         except NotTold as error:
             return NotCompared(f"epoch {self.epoch}", str(error))
-        report = answer.get("report")
-        if not isinstance(report, dict):
-            return [Difference(self.height, name, None, "a report")]
-        try:
-            canonical_json = rfc8785.dumps(report)
-        except (ValueError, RecursionError) as error:
-            # Numbers that are none, half a character in a value or in a name, more levels than can be gone through.
-            return [Difference(self.height, name, f"not canonical: {error}", "a report")]
-        compared = await FairnessClaim(self.height, self.epoch, canonical_json).compare(replay)
+        compared = await FairnessClaim(self.height, self.epoch, report).compare(replay)
         if isinstance(compared, NotCompared):
             return compared
-        found = [*compared, *self._headline_differences(replay, answer.get("drift"))]
-        own_hash, said_hash = f"0x{report_hash(canonical_json).hex()}", answer.get("reportHash")
-        if said_hash != own_hash:
-            said = str(said_hash)
-            found.append(Difference(self.height, f"hash of the fairness report of epoch {self.epoch}", said, own_hash))
-        return found
+        return [*compared, *self._headline_differences(replay, await self._drift())]
 
-    def _headline_differences(self, replay: Replay, said_drift: object) -> list[Difference]:
+    async def _drift(self) -> Mapping[str, object] | None:
+        """What the node tells of the drift; None where it lacks earlier reports."""
+        try:
+            return (await self.answers.get(f"/fairness/{self.epoch}/drift")).body
+        except NotTold:
+            return None
+
+    def _headline_differences(self, replay: Replay, told: Mapping[str, object] | None) -> list[Difference]:
         """What the list says otherwise of the epoch than its report, and what both say of its drift."""
         headlines = replay.derived.headlines
         headline = headlines.get(self.epoch)
@@ -78,8 +68,9 @@ class ToldFairnessClaim:
         found = [*_named(listed, {name: self.headline.get(name) for name in ours}, ours)]
         drift = drift_of(headline, headlines)
         made_drift = None if drift is None else drift.model_dump(mode="json", by_alias=True)
+        told_drift = None if told is None else {name: told.get(name) for name in made_drift or told}
         for name, said in (
-            (f"drift of epoch {self.epoch}", said_drift),
+            (f"drift of epoch {self.epoch}", told_drift),
             (f"{listed}.drift", self.headline.get("drift")),
         ):
             if said is not None:  # A node that lacks earlier reports tells none.

@@ -1,11 +1,13 @@
 """`data/economy.sqlite`: what a restart would else have to compute again, for either engine.
 
-It holds the rows of the window, with where the chain stood when they were written, and the reports of epochs. It is
-written every few seconds, in one transaction, and not with each batch: what a crash loses of the rows is folded again
-from the store. A side file never ends a node. One that is damaged, or of another chain, is set aside, and the rows are
+It holds the rows of the window, with where the chain stood when they were written, and the reports of epochs. Rows are
+written every few seconds, in one transaction, and not with each batch: what a crash loses of them is folded again from
+the store. A side file never ends a node. One that is damaged, or of another chain, is set aside, and the rows are
 computed anew; while it cannot be read or written, whoever asks is told so by `EconomyFileError`.
 
-The reports of epochs are kept for good: what they were made from may be pruned.
+The reports of epochs are kept for good: what they were made from may be pruned. So a report is on the disk, and not
+with the operating system alone, before anybody hears of it; and what can be read of them in a file of this chain that
+is set aside is taken over into the new one.
 """
 
 from __future__ import annotations
@@ -20,10 +22,19 @@ from typing import Final, TypeAlias, TypeVar
 
 import structlog
 import trio
-from blake3 import blake3
 
+from step_node.durable.sqlite_rescue import finish_setting_aside, opened_aside, readable_rows, set_aside
 from step_node.economy.columns import ProofColumns
-from step_node.economy.rows import DIGEST_BYTES, DamagedRows, decode_rows, encode_rows
+from step_node.economy.rows import DamagedRows, decode_rows, encode_rows
+from step_node.economy.side_file_schema import (
+    WrongFile,
+    bring_up_to_date,
+    digest_of,
+    headline_of_body,
+    is_of_chain,
+    make,
+    recognise,
+)
 from step_node.economy.window import Standing
 from step_node.errors import StepNodeError
 from step_node.offload import run_blocking
@@ -33,8 +44,6 @@ T = TypeVar("T")
 Piece: TypeAlias = tuple[int, list[ProofColumns]]
 """Rows of a window that follow one another, in parts, and the place of the first."""
 
-SCHEMA_VERSION: Final = 1
-APPLICATION_ID: Final = 0x53544543  # "STEC"
 BUSY_TIMEOUT_S: Final = 0.5
 """How long another process's lock on the file, a backup's, is waited for."""
 
@@ -45,16 +54,8 @@ hours, and a node grows with them."""
 PIECE_ROWS_MAX: Final = 65_536
 """Rows that are written as one piece, some 5 MB; more are several."""
 
-_SCHEMA: Final = """
-CREATE TABLE chain (one INTEGER PRIMARY KEY CHECK (one = 1), genesis_hash BLOB NOT NULL) STRICT;
-CREATE TABLE standing (
-    one INTEGER PRIMARY KEY CHECK (one = 1), batch_hash BLOB NOT NULL, earlier_hash BLOB NOT NULL,
-    height INTEGER NOT NULL, batch_time_ms INTEGER NOT NULL, complete_from_height INTEGER NOT NULL,
-    complete_from_ms INTEGER NOT NULL, is_complete INTEGER NOT NULL, first INTEGER NOT NULL, "end" INTEGER NOT NULL
-) STRICT;
-CREATE TABLE rows (first INTEGER PRIMARY KEY, "end" INTEGER NOT NULL, data BLOB NOT NULL) STRICT;
-CREATE TABLE reports (epoch INTEGER PRIMARY KEY, body BLOB NOT NULL, digest BLOB NOT NULL) STRICT;
-"""
+TAKEN_OVER_AT_ONCE: Final = 64
+"""Reports of a file that was set aside which are written at once: each time the disk is waited for."""
 
 _DAMAGED: Final = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
 
@@ -63,10 +64,6 @@ log = structlog.get_logger("economy")
 
 class EconomyFileError(StepNodeError):
     """The side file cannot be read or written just now; the message names it and the reason."""
-
-
-class _WrongFile(Exception):
-    """It is damaged, or not this chain's; the message says which."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,20 +108,24 @@ class EconomyFile:
         if path is None:
             return cls(_connect(None, genesis_hash), None)
         try:
-            try:
-                return cls(_connect(path, genesis_hash), path)
-            except (sqlite3.DatabaseError, _WrongFile) as error:
-                if not _is_wrong(error):
-                    raise
-                aside = _set_aside(path)
-                log.warning(
-                    "the side file of the economy is set aside, and what was in it is computed anew as far as the store"
-                    " has what it takes",
-                    file=str(path),
-                    aside=str(aside),
-                    reason=str(error),
-                )
-                return cls(_connect(path, genesis_hash), path)
+            aside, reason = finish_setting_aside(path), "a crash has interrupted its setting aside"
+            if aside is None:
+                try:
+                    return cls(_connect(path, genesis_hash), path)
+                except (sqlite3.DatabaseError, WrongFile) as error:
+                    if not _is_wrong(error):
+                        raise
+                    aside, reason = set_aside(path), str(error)
+            connection = _connect(path, genesis_hash)
+            log.warning(
+                "the side file of the economy is set aside; the reports that can be read in it are taken over, and the"
+                " rest is computed anew as far as the store has what it takes. Check the disk",
+                file=str(path),
+                set_aside=str(aside),
+                reason=reason,
+                reports_taken_over=_take_over(aside, genesis_hash, connection),
+            )
+            return cls(connection, path)
         except (sqlite3.Error, OSError) as error:
             log.error(
                 "the side file of the economy cannot be opened: until a restart nothing of it is kept",
@@ -144,11 +145,12 @@ class EconomyFile:
                 f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_TIMEOUT_S, check_same_thread=False
             )
             try:
-                _recognise(connection, genesis_hash, makes=False)
-            except (sqlite3.Error, _WrongFile):
+                if recognise(connection, genesis_hash) is None:
+                    raise WrongFile("it is empty, or of another program")
+            except (sqlite3.Error, WrongFile):
                 connection.close()
                 raise
-        except (sqlite3.Error, _WrongFile) as error:
+        except (sqlite3.Error, WrongFile) as error:
             raise EconomyFileError(f"{path}: {error}") from error
         return cls(connection, path)
 
@@ -183,15 +185,16 @@ class EconomyFile:
 
     # --- reports of epochs --------------------------------------------------------------------------------------------
 
-    async def keep_report(self, epoch: int, body: bytes) -> None:
-        """Keep the report of an epoch, for good: one that is there already stays. Raises `EconomyFileError`."""
-        digest = blake3(body).digest(length=DIGEST_BYTES)
+    async def keep_report(self, epoch: int, body: bytes, headline: bytes = b"") -> None:
+        """Keep the report of an epoch, for good: one that is there already stays. It is on disk when this returns.
 
-        def write(connection: sqlite3.Connection) -> None:
-            with connection:
-                connection.execute("INSERT OR IGNORE INTO reports VALUES (?, ?, ?)", (epoch, body, digest))
+        Raises `EconomyFileError`.
+        """
+        await self.keep_reports([(epoch, body, headline)])
 
-        await self._run(write)
+    async def keep_reports(self, reports: Sequence[tuple[int, bytes, bytes]]) -> None:
+        """As `keep_report`, of (epoch, report, headline) each, all or none."""
+        await self._run(partial(_keep_reports, reports))
 
     async def report(self, epoch: int) -> bytes | None:
         """The report of an epoch; None if it is not here, or is damaged, which the log tells.
@@ -209,10 +212,13 @@ class EconomyFile:
         """The last reports of epochs below `before`, newest first. Raises `EconomyFileError`."""
         return await self._run(partial(_reports, "epoch < ?", (before, limit)))
 
-    async def oldest_report(self) -> EpochReport | None:
-        """The first report that is here; None if none is. Raises `EconomyFileError`."""
-        found = await self._run(partial(_reports, "epoch = (SELECT min(epoch) FROM reports) AND ?", (1, 1)))
-        return found[0] if found else None
+    async def headlines(self, *, before: int, limit: int) -> Sequence[bytes]:
+        """The last headlines of epochs below `before` that have a report, newest first. Raises `EconomyFileError`."""
+        return await self._run(partial(_headlines, before, limit))
+
+    async def first_headline_epoch(self) -> int | None:
+        """The first epoch that has a report here; None if none has. Raises `EconomyFileError`."""
+        return await self._run(_first_headline_epoch)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -291,15 +297,47 @@ def _forget(connection: sqlite3.Connection) -> None:
         connection.execute("DELETE FROM standing")
 
 
+def _keep_reports(reports: Sequence[tuple[int, bytes, bytes]], connection: sqlite3.Connection) -> None:
+    """Keep (epoch, body, headline) of each. In `FULL` mode SQLite waits for the disk before it returns."""
+    connection.execute("PRAGMA synchronous = FULL")
+    try:
+        with connection:
+            for epoch, body, headline in reports:
+                connection.execute("INSERT OR IGNORE INTO reports VALUES (?, ?, ?)", (epoch, body, digest_of(body)))
+                row = (epoch, headline, digest_of(headline))
+                connection.execute("INSERT OR IGNORE INTO headlines VALUES (?, ?, ?)", row)
+    finally:
+        connection.execute("PRAGMA synchronous = NORMAL")
+
+
 def _reports(where: str, values: tuple[int, int], connection: sqlite3.Connection) -> list[EpochReport]:
     rows = connection.execute(f"SELECT * FROM reports WHERE {where} ORDER BY epoch DESC LIMIT ?", values).fetchall()
     found = []
     for epoch, body, digest in rows:
-        if blake3(body).digest(length=DIGEST_BYTES) == digest:
+        if digest_of(body) == digest:
             found.append(EpochReport(epoch, body))
         else:
             log.warning("the report of an epoch is damaged in the side file of the economy", epoch=epoch)
     return found
+
+
+def _headlines(before: int, limit: int, connection: sqlite3.Connection) -> list[bytes]:
+    """A damaged one is read in what is kept of its epoch."""
+    query = "SELECT * FROM headlines WHERE epoch < ? AND length(data) > 0 ORDER BY epoch DESC LIMIT ?"
+    found = []
+    for epoch, data, digest in connection.execute(query, (before, limit)).fetchall():
+        headline: bytes | None = data
+        if digest_of(data) != digest:
+            row = connection.execute("SELECT body, digest FROM reports WHERE epoch = ?", (epoch,)).fetchone()
+            headline = None if row is None else headline_of_body(epoch, *row)
+        if headline:
+            found.append(headline)
+    return found
+
+
+def _first_headline_epoch(connection: sqlite3.Connection) -> int | None:
+    (epoch,) = connection.execute("SELECT min(epoch) FROM headlines WHERE length(data) > 0").fetchone()
+    return None if epoch is None else int(epoch)
 
 
 def _epochs(connection: sqlite3.Connection) -> list[int]:
@@ -309,50 +347,49 @@ def _epochs(connection: sqlite3.Connection) -> list[int]:
 def _connect(path: Path | None, genesis_hash: bytes) -> sqlite3.Connection:
     connection = sqlite3.connect(":memory:" if path is None else path, timeout=BUSY_TIMEOUT_S, check_same_thread=False)
     try:
-        _recognise(connection, genesis_hash)
+        version = recognise(connection, genesis_hash)
+        if version is None:
+            make(connection, genesis_hash)
+        else:
+            bring_up_to_date(connection, version)
         connection.execute(f"PRAGMA cache_size = -{PAGES_CACHED_KIB}")
-        # Neither loses a transaction that counts: rows come from the store again, and reports from what they are of.
+        # What a crash of the machine loses in `NORMAL` mode are rows, which come from the store again.
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
-    except (sqlite3.Error, _WrongFile):
+    except (sqlite3.Error, WrongFile):
         connection.close()
         raise
     return connection
 
 
-def _recognise(connection: sqlite3.Connection, genesis_hash: bytes, *, makes: bool = True) -> None:
-    connection.execute("PRAGMA trusted_schema = OFF")
-    (application_id,) = connection.execute("PRAGMA application_id").fetchone()
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    (objects,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-    if makes and application_id == 0 and objects == 0:
-        connection.executescript(
-            f"BEGIN; {_SCHEMA} INSERT INTO chain VALUES (1, X'{genesis_hash.hex()}');"
-            f" PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
-        )
-        return
-    if (application_id, version) != (APPLICATION_ID, SCHEMA_VERSION):
-        raise _WrongFile(f"it is of another program, or of version {version} of this one, which knows {SCHEMA_VERSION}")
-    row = connection.execute("SELECT genesis_hash FROM chain").fetchone()
-    if row is None or row[0] != genesis_hash:
-        raise _WrongFile("it is of another chain")
-    (problem,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-    if problem != "ok":
-        raise _WrongFile(f"it is damaged: {' '.join(problem.split())}")
-
-
 def _is_wrong(error: Exception) -> bool:
-    return isinstance(error, _WrongFile) or getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED
+    return isinstance(error, WrongFile) or getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED
 
 
-def _set_aside(path: Path) -> Path:
-    """Give the database another name, in place of one that has it already; returns that. Raises OSError."""
-    aside = path.with_name(f"{path.name}.aside")
-    path.with_name(f"{path.name}-shm").unlink(missing_ok=True)
-    # SQLite would write a log that is left behind into the new file, so it goes first.
-    for suffix in ("-wal", ""):
-        own, other = path.with_name(path.name + suffix), aside.with_name(aside.name + suffix)
-        other.unlink(missing_ok=True)
-        if own.exists():
-            own.rename(other)
-    return aside
+def _take_over(aside: Path, genesis_hash: bytes, connection: sqlite3.Connection) -> int:
+    """Keep the reports that can be read in a file of this chain that was set aside; how many they are."""
+    count, found = 0, list[tuple[int, bytes, bytes]]()
+    try:
+        with closing(opened_aside(aside)) as damaged:
+            if not is_of_chain(damaged, genesis_hash):
+                return 0
+            for (epoch,) in readable_rows(damaged, "reports", "epoch"):
+                found += _report_of(epoch, damaged)
+                if len(found) == TAKEN_OVER_AT_ONCE:
+                    _keep_reports(found, connection)
+                    count, found = count + len(found), []
+    except sqlite3.DatabaseError:
+        pass  # Nothing further can be read.
+    _keep_reports(found, connection)
+    return count + len(found)
+
+
+def _report_of(epoch: object, damaged: sqlite3.Connection) -> Sequence[tuple[int, bytes, bytes]]:
+    try:
+        row = damaged.execute("SELECT body, digest FROM reports WHERE epoch = ?", (epoch,)).fetchone()
+    except sqlite3.DatabaseError:
+        return ()
+    if row is None or not isinstance(epoch, int) or not isinstance(row[0], bytes):
+        return ()
+    headline = headline_of_body(epoch, row[0], row[1])
+    return () if headline is None else ((epoch, row[0], headline),)

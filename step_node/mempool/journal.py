@@ -13,7 +13,7 @@ promise of the journal's, since the store says so too; it is written with the ne
 Nothing of it is needed for consensus, so a journal that fails (locked, full, unreadable, damaged) never ends the node,
 and holds a batch up once, for `BUSY_TIMEOUT_S` at most. Until it works again nothing new is promised; what was promised
 waits in memory as before, what the chain decides meanwhile is kept in memory, and written as soon as that is possible.
-A damaged file is set aside by `journal_rescue`, which takes over what can be read of it.
+A damaged file is set aside, and `journal_rescue` takes over what can be read of it.
 """
 
 from __future__ import annotations
@@ -29,9 +29,10 @@ from typing import TypeVar
 import structlog
 import trio
 
+from step_node.durable.sqlite_rescue import finish_setting_aside, set_aside
 from step_node.errors import StepNodeError
 from step_node.explanations.details import NO_DETAILS, details_json, details_of_json
-from step_node.mempool import journal_rescue
+from step_node.mempool.journal_rescue import take_over
 from step_node.offload import run_blocking
 from step_node.proofs.proof import Refusal, RefusalCode, SignedProof
 from step_node.proofs.wire import MalformedProof, decode_bundle, encode_bundle
@@ -313,7 +314,7 @@ async def open_journal(path: Path, genesis_hash: bytes) -> AsyncIterator[Journal
 def _open(path: Path, connect: Callable[[], sqlite3.Connection]) -> tuple[sqlite3.Connection | None, str | None]:
     """The connection, or why there is none for now."""
     try:
-        journal_rescue.finish_setting_aside(path)
+        finish_setting_aside(path)
         try:
             connection = connect()
             try:
@@ -340,9 +341,9 @@ def _begin_anew(
     path: Path, connect: Callable[[], sqlite3.Connection], reason: str, held: Sequence[SignedProof]
 ) -> sqlite3.Connection:
     """A new journal in the place of a damaged one, with what can be read of that, and with `held`."""
-    aside = journal_rescue.set_aside(path)
+    aside = set_aside(path)
     connection = connect()
-    taken = journal_rescue.take_over(aside, connection)
+    taken = take_over(aside, connection)
     with connection:
         connection.executemany(
             "INSERT OR IGNORE INTO waiting VALUES (?, ?, 0)",

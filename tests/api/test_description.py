@@ -44,6 +44,7 @@ async def test_every_route_of_the_protocol_is_described(description: dict[str, A
         "GET /leaderboard",
         "GET /fairness",
         "GET /fairness/{epoch}",
+        "GET /fairness/{epoch}/drift",
         "GET /trending",
         "GET /upgrade",
         "POST /validator/approve-upgrade",

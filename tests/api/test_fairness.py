@@ -45,31 +45,44 @@ async def grow(node: MadeUpNode, batches: int) -> None:
             await trio.sleep(0.001)
 
 
-async def test_a_report_is_given_with_the_hash_of_its_canonical_form_and_its_drift(
+async def test_a_report_is_the_canonical_bytes_that_are_kept_and_its_tag_their_hash(
     node: MadeUpNode, client: httpx.AsyncClient
 ) -> None:
     await grow(node, 2)
-    first = (await client.get("/fairness/1")).json()
-    assert first["drift"] is None
-    assert first["report"]["income"] == {"giniPpm": 0, "topAccounts": 1, "topSharePpm": 500_000}
-    assert first["reportHash"] == f"0x{hashlib.sha256(rfc8785.dumps(first['report'])).hexdigest()}"
+    answer = await client.get("/fairness/1", headers={"Accept-Encoding": "identity"})
+    kept = await node.fairness.kept(1)
+    assert kept is not None
+    assert answer.content == kept.report == rfc8785.dumps(answer.json())
+    assert answer.json()["income"] == {"giniPpm": 0, "topAccounts": 1, "topSharePpm": 500_000}
+    found = f"0x{hashlib.sha256(answer.content).hexdigest()}"
+    assert answer.headers["ETag"] == f'"{found}"'
+    (listed,) = (await client.get("/fairness")).json()["epochs"]
+    assert listed["reportHash"] == found
+
+
+async def test_a_drift_is_told_beside_the_report_and_of_the_first_epoch_it_has_no_figures(
+    node: MadeUpNode, client: httpx.AsyncClient
+) -> None:
+    await grow(node, 2)
     # The second epoch is one account's.
     await grow(node, 1)
     await grow(node, 1)
-    second = (await client.get("/fairness/2")).json()
-    assert second["drift"] == {"comparedEpochs": 1, "incomeGiniPpm": 0, "incomeTopSharePpm": 500_000}
-    assert second["report"]["newcomers"]["accounts"] == 0
+    first, second = (await client.get("/fairness/1/drift")).json(), (await client.get("/fairness/2/drift")).json()
+    figures = {"comparedEpochs": 0, "incomeGiniPpm": None, "incomeTopSharePpm": None}
+    assert first == {**figures, "ok": True, "epoch": 1}
+    figures = {"comparedEpochs": 1, "incomeGiniPpm": 0, "incomeTopSharePpm": 500_000}
+    assert second == {**figures, "ok": True, "epoch": 2}
+    assert (await client.get("/fairness/2")).json()["newcomers"]["accounts"] == 0
 
 
-async def test_a_report_with_its_drift_never_changes_and_has_a_tag(node: MadeUpNode, client: httpx.AsyncClient) -> None:
+async def test_reports_and_drifts_never_change_and_have_a_tag(node: MadeUpNode, client: httpx.AsyncClient) -> None:
     await grow(node, 4)
-    first, second = await client.get("/fairness/1"), await client.get("/fairness/2")
-    # Another node behind the same address may know the epochs before, and tell a drift.
-    assert first.headers["Cache-Control"] == "no-cache"
-    # A test network that is begun anew has a second epoch, too.
-    assert second.headers["Cache-Control"] == "public, max-age=60"
-    again = await client.get("/fairness/2", headers={"If-None-Match": second.headers["ETag"]})
-    assert (again.status_code, again.content) == (304, b"")
+    for path in ("/fairness/1", "/fairness/2", "/fairness/1/drift", "/fairness/2/drift"):
+        answer = await client.get(path)
+        # For a minute only: a test network that is begun anew has a first epoch, too.
+        assert answer.headers["Cache-Control"] == "public, max-age=60"
+        again = await client.get(path, headers={"If-None-Match": answer.headers["ETag"]})
+        assert (again.status_code, again.content) == (304, b"")
 
 
 async def test_the_list_is_newest_first_and_in_pages(node: MadeUpNode, client: httpx.AsyncClient) -> None:
@@ -79,9 +92,8 @@ async def test_the_list_is_newest_first_and_in_pages(node: MadeUpNode, client: h
     assert (page["epochBatches"], page["runningEpoch"], page["runningEndsAt"]) == (EPOCH_BATCHES, 4, 8)
     rest = (await client.get("/fairness", params={"before": page["nextCursor"]})).json()
     assert ([one["epoch"] for one in rest["epochs"]], rest["nextCursor"]) == ([1], None)
-    report = (await client.get("/fairness/3")).json()
-    assert page["epochs"][0]["drift"] == report["drift"]
-    assert page["epochs"][0]["reportHash"] == report["reportHash"]
+    drift = (await client.get("/fairness/3/drift")).json()
+    assert page["epochs"][0]["drift"] == {name: drift[name] for name in drift if name not in ("ok", "epoch")}
 
 
 async def test_an_epoch_that_has_not_ended_is_told_with_its_heights(
@@ -105,6 +117,9 @@ async def test_a_node_that_joined_later_names_the_first_epoch_that_it_has(
         transport = httpx.ASGITransport(create_app(node.services()))
         async with httpx.AsyncClient(transport=transport, base_url="http://node") as client:
             node.clock.time_ms += 100_000
+            with trio.fail_after(WAIT_SECONDS_MAX):
+                while node.fairness.height is None:
+                    await trio.sleep(0.001)
             none_yet = await client.get("/fairness/1")
             assert "has none yet" in none_yet.text
             await grow(node, 3)
@@ -113,7 +128,17 @@ async def test_a_node_that_joined_later_names_the_first_epoch_that_it_has(
                 assert "which has them from epoch 3 on" in refused.text
                 assert refused.json()["details"]["limit"] == 3
                 assert refused.json()["details"]["retryable"] is False
+                assert (await client.get(f"/fairness/{epoch}/drift")).text == refused.text
             assert (await client.get("/fairness/3")).status_code == 200
+            # It lacks what the drift is made of, and gives the report as everybody does.
+            refused = await client.get("/fairness/3/drift")
+            assert (refused.status_code, refused.json()["code"]) == (404, "REPORT_NOT_FOUND")
+            assert (
+                "who has the reports of 1 to 3, and this node lacks one of them: its first is that of 3" in refused.text
+            )
+            assert refused.json()["details"]["limit"] == 3
+            (listed,) = (await client.get("/fairness")).json()["epochs"]
+            assert (listed["epoch"], listed["drift"]) == (3, None)
 
 
 async def test_a_report_that_is_being_made_can_be_asked_for_again(node: MadeUpNode) -> None:
@@ -140,5 +165,5 @@ async def test_too_many_accounts_and_too_long_epochs_are_told(
 
 async def test_what_is_switched_off_is_not_answered(node: MadeUpNode, client: httpx.AsyncClient) -> None:
     node.switches.throw(Switch.FAIRNESS, Thrown(is_on=False, who="somebody", when_ms=0, why="a bad night"))
-    for path in ("/fairness", "/fairness/1"):
+    for path in ("/fairness", "/fairness/1", "/fairness/1/drift"):
         assert (await client.get(path)).json()["code"] == "SWITCHED_OFF"

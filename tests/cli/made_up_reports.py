@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from mesh import TriangleId
-from step_node.economy.fairness.fold import EpochFold, summed
+from step_node.economy.fairness.fold import EpochFold
 from step_node.economy.fairness.kept import KeptEpoch
 from step_node.economy.fairness.point import BatchStep, ChainPoint
 from step_node.economy.side_file import EconomyFile
@@ -68,6 +68,6 @@ async def keep_reports(home: Path, epochs: int) -> None:
             step = BatchStep(START_MS + height * 1_000, signers, rewards, receipts, after)
             fold.add(step)
             point = after
-        kept = KeptEpoch.of(fold.report(summed(fold.take_payments())), point)
-        await file.keep_report(epoch, kept.encoded())
+        kept = KeptEpoch.of(fold.report(fold.summed(fold.take_payments())), point)
+        await file.keep_report(epoch, kept.encoded(), kept.encoded_headline)
     file.close()

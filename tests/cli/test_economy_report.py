@@ -6,12 +6,13 @@ import json
 import re
 import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import trio
 
+from step_node.cli.error_lines import CommandError
 from step_node.cli.fairness_lines import BAR_CELLS, report_lines
 from step_node.cli.fairness_plots import draw_all
 from step_node.cli.fairness_source import report_of_home
@@ -46,14 +47,14 @@ def test_the_last_epoch_is_told_in_lines_with_bars(command: Command, reported: P
     assert shown.hash in result.stdout
 
 
-def test_programs_get_what_the_api_answers(command: Command, reported: Path) -> None:
+def test_programs_get_the_report_its_hash_and_its_drift(command: Command, reported: Path) -> None:
     told = json.loads(command("economy", "report", "--home", reported, "--epoch", 2, "--json").stdout)
     report = FairnessReport.model_validate(told["report"])
     assert report.epoch == 2
     assert told["reportHash"] == f"0x{report_hash(report.canonical_json()).hex()}"
     assert told["drift"]["comparedEpochs"] == 1
     first = json.loads(command("economy", "report", "--home", reported, "--epoch", 1, "--json").stdout)
-    assert first["drift"] is None
+    assert first["drift"] == {"comparedEpochs": 0, "incomeGiniPpm": None, "incomeTopSharePpm": None}
 
 
 def test_figures_and_a_page_are_written_and_are_the_same_each_time(
@@ -88,33 +89,55 @@ def test_what_is_not_there_is_told_with_what_is(command: Command, reported: Path
     assert not NodeHome(tmp_path).economy.exists(), "a command that reads has made a file"
 
 
-def answering(reported: Path, **changed: Any) -> Any:
-    """A node's API that has these reports."""
-    shown = report_of_home(reported, None)
-    headlines = [one.model_dump(mode="json", by_alias=True) | {"drift": None} for one in reversed(shown.headlines)]
+@pytest.fixture
+def answering(reported: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Makes a node's API answer of these reports; of the last one with other bytes, or without its drift."""
 
-    def get_json(_url: str, path: str) -> dict[str, object]:
-        if path.startswith("/fairness?"):
-            return {"ok": True, "epochs": headlines, "more": "of a later release"}
-        if path == f"/fairness/{EPOCHS}":
-            return {"ok": True, **shown.as_json(), **changed}
-        return {"ok": False, "code": "REPORT_NOT_FOUND", "message": "epoch: 99 has not ended yet"}
+    def answer(told: bytes | None = None, *, has_drift: bool = True) -> None:
+        shown = report_of_home(reported, None)
+        headlines = [one.model_dump(mode="json", by_alias=True) | {"drift": None} for one in reversed(shown.headlines)]
 
-    return get_json
+        def get_json(_url: str, path: str) -> dict[str, object]:
+            if path.startswith("/fairness?"):
+                return {"ok": True, "epochs": headlines, "more": "of a later release"}
+            if path == f"/fairness/{EPOCHS}/drift" and has_drift and shown.drift is not None:
+                return {"ok": True, "epoch": EPOCHS, **shown.drift.model_dump(mode="json", by_alias=True)}
+            return {"ok": False, "code": "REPORT_NOT_FOUND", "message": "epoch: it lacks one"}
+
+        def get_bytes(url: str, path: str, *, accept: str) -> bytes:
+            assert accept == "application/json"
+            if path != f"/fairness/{EPOCHS}":
+                raise CommandError(f"{url}{path}: REPORT_NOT_FOUND: epoch: 99 has not ended yet")
+            return shown.report.canonical_json() if told is None else told
+
+        monkeypatch.setattr("step_node.cli.fairness_source.get_json", get_json)
+        monkeypatch.setattr("step_node.cli.fairness_source.get_bytes", get_bytes)
+
+    return answer
 
 
-def test_a_node_says_the_same_as_its_home(command: Command, reported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("step_node.cli.fairness_source.get_json", answering(reported))
+def test_a_node_says_the_same_as_its_home(command: Command, reported: Path, answering: Callable[..., None]) -> None:
+    answering()
     of_node = command("economy", "report", "--url", "http://node")
     assert of_node.stdout == command("economy", "report", "--home", reported).stdout
     refused = command("economy", "report", "--url", "http://node", "--epoch", 99)
     assert "REPORT_NOT_FOUND: epoch: 99 has not ended yet" in refused.stderr
 
 
-def test_the_commands_of_the_page_do_what_it_says(
-    command: Command, reported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_node_that_lacks_the_epochs_before_tells_the_report_without_a_drift(
+    command: Command, reported: Path, answering: Callable[..., None]
 ) -> None:
-    monkeypatch.setattr("step_node.cli.fairness_source.get_json", answering(reported))
+    answering(has_drift=False)
+    told = json.loads(command("economy", "report", "--url", "http://node", "--json").stdout)
+    assert told["drift"] is None
+    of_home = json.loads(command("economy", "report", "--home", reported, "--json").stdout)
+    assert (told["report"], told["reportHash"]) == (of_home["report"], of_home["reportHash"])
+
+
+def test_the_commands_of_the_page_do_what_it_says(
+    command: Command, reported: Path, tmp_path: Path, answering: Callable[..., None]
+) -> None:
+    answering()
     page = (Path(__file__).parents[2] / "docs" / "fairness.md").read_text(encoding="utf-8")
     lines = re.findall(r"^step-node (economy report .+)$", page, re.MULTILINE)
     assert len(lines) == 3
@@ -126,16 +149,19 @@ def test_the_commands_of_the_page_do_what_it_says(
     assert (tmp_path / "fairness" / "report.html").exists()
 
 
-def test_a_node_that_tells_another_hash_is_not_believed(
-    command: Command, reported: Path, monkeypatch: pytest.MonkeyPatch
+def test_what_is_no_report_in_its_canonical_form_is_not_shown(
+    command: Command, reported: Path, answering: Callable[..., None]
 ) -> None:
-    monkeypatch.setattr("step_node.cli.fairness_source.get_json", answering(reported, reportHash="0x" + "00" * 32))
+    canonical = report_of_home(reported, None).report.canonical_json()
+    answering(canonical.replace(b",", b", ", 1))
     refused = command("economy", "report", "--url", "http://node")
-    assert refused.exit_code == 1
-    assert "and not the one that the node tells with it" in refused.stderr
-    monkeypatch.setattr("step_node.cli.fairness_source.get_json", answering(reported, report={"epoch": 12}))
-    other = command("economy", "report", "--url", "http://node")
-    assert "is it a node of another release?" in other.stderr
+    assert (refused.exit_code, refused.stdout) == (1, "")
+    assert "the report must be in its canonical form" in refused.stderr
+    for told in (b'{"epoch": 12}', b"[" * 100_000, b"nothing", b"\xff"):
+        answering(told)
+        other = command("economy", "report", "--url", "http://node")
+        assert (other.exit_code, other.stdout) == (1, "")
+        assert "is it a node of another release?" in other.stderr
 
 
 @pytest.mark.parametrize(
@@ -154,12 +180,10 @@ def test_a_node_that_tells_another_hash_is_not_believed(
     ],
 )
 def test_what_a_node_tells_cannot_do_anything_to_who_looks_at_it(
-    command: Command, reported: Path, monkeypatch: pytest.MonkeyPatch, field: str, value: object, rule: str
+    command: Command, reported: Path, answering: Callable[..., None], field: str, value: object, rule: str
 ) -> None:
     told = report_of_home(reported, None).report.model_dump(mode="json", by_alias=True) | {field: value}
-    report = FairnessReport.model_validate(told)
-    found = "0x" if field == "proofs" else f"0x{report_hash(report.canonical_json()).hex()}"
-    monkeypatch.setattr("step_node.cli.fairness_source.get_json", answering(reported, report=told, reportHash=found))
+    answering(json.dumps(told, sort_keys=True, separators=(",", ":")).encode())
     refused = command("economy", "report", "--url", "http://node")
     assert (refused.exit_code, refused.stdout) == (1, "")
     assert refused.stderr.startswith("error: http://node/fairness/12: ")

@@ -11,8 +11,12 @@ import pytest
 
 from step_node.economy import side_file
 from step_node.economy.columns import COLUMNS, PERIOD_MS, WINDOW_MS, ProofColumns
+from step_node.economy.fairness.drift import Headline
+from step_node.economy.fairness.kept import KeptEpoch, Lacking
+from step_node.economy.fairness.point import ChainPoint
 from step_node.economy.rows import ROW_BYTES, DamagedRows, decode_rows, encode_rows
 from step_node.economy.side_file import EconomyFile, EconomyFileError, EpochReport, Hashes
+from step_node.economy.side_file_schema import SCHEMA_VERSION
 from step_node.economy.window import ProofWindow
 from tests.economy.test_window import START_MS, filled, held, rows
 
@@ -22,6 +26,30 @@ HASHES = Hashes(b"\x07" * 32, b"\x06" * 32)
 
 def opened(path: Path | None, genesis_hash: bytes = GENESIS) -> EconomyFile:
     return EconomyFile.open(path, genesis_hash)
+
+
+def kept_epoch(epoch: int) -> KeptEpoch:
+    """Some epoch with a report."""
+    headline = Headline(
+        epoch=epoch,
+        first_height=4 * epoch - 3,
+        last_height=4 * epoch,
+        begins="2025-10-09T08:53:21.000Z",
+        ends="2025-10-09T08:53:24.000Z",
+        report_hash=f"0x{epoch:064x}",
+        proofs=1,
+        accounts=1,
+        paid="0.001953",
+        income_gini_ppm=0,
+        income_top_share_ppm=1_000_000,
+        balances_gini_ppm=None,
+        newcomers_share_ppm=None,
+        stake_nakamoto=2,
+        votes_nakamoto=2,
+        absences=0,
+    )
+    report = np.random.default_rng(epoch).bytes(1_000).hex().encode()
+    return KeptEpoch(ChainPoint(4 * epoch, bytes(32), bytes(20), 0, ()), report, headline)
 
 
 async def keep_all(file: EconomyFile, window: ProofWindow) -> None:
@@ -120,20 +148,145 @@ async def test_a_damaged_report_is_not_given(tmp_path: Path) -> None:
     file.close()
 
 
-async def test_a_file_that_is_another_chains_or_none_is_set_aside_and_a_new_one_begun(tmp_path: Path) -> None:
-    path, aside = tmp_path / "economy.sqlite", tmp_path / "economy.sqlite.aside"
+async def test_headlines_are_listed_without_the_reports_and_only_of_epochs_that_have_one(tmp_path: Path) -> None:
+    path = tmp_path / "economy.sqlite"
+    file = opened(path)
+    assert await file.first_headline_epoch() is None
+    for epoch in (1, 2, 3, 4):
+        await file.keep_report(epoch, b"report", b"" if epoch in (1, 3) else b"headline %d" % epoch)
+    assert await file.headlines(before=9, limit=9) == [b"headline 4", b"headline 2"]
+    assert await file.headlines(before=9, limit=1) == [b"headline 4"]
+    assert await file.headlines(before=4, limit=9) == [b"headline 2"]
+    assert await file.first_headline_epoch() == 2
+    file.close()
+
+
+async def test_a_damaged_headline_is_read_in_the_report(tmp_path: Path) -> None:
+    path, kept = tmp_path / "economy.sqlite", kept_epoch(7)
+    file = opened(path)
+    await file.keep_report(7, kept.encoded(), kept.encoded_headline)
+    await file.keep_report(8, b"no such thing", b"headline")
+    file.close()
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE headlines SET data = X'00'")
+    file = opened(path)
+    assert await file.headlines(before=9, limit=9) == [kept.encoded_headline]
+    file.close()
+
+
+async def test_a_file_of_version_1_gets_headlines_and_loses_nothing(tmp_path: Path) -> None:
+    path, kept = tmp_path / "economy.sqlite", kept_epoch(7)
+    without = KeptEpoch(kept.point, lacking=Lacking.BEGUN_WITHIN)
+    file = opened(path)
+    window = filled([(START_MS, 4)])
+    await keep_all(file, window)
+    for epoch, body in ((6, without.encoded()), (7, kept.encoded()), (8, b"no such thing")):
+        await file.keep_report(epoch, body)
+    file.close()
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("DROP TABLE headlines")
+        connection.execute("PRAGMA user_version = 1")
+    # Who only reads takes it as it is.
+    file = EconomyFile.reading(path, GENESIS)
+    assert (await file.epochs(), await file.report(7)) == ([6, 7, 8], kept.encoded())
+    file.close()
+    for _ in range(2):
+        file = opened(path)
+        assert await file.headlines(before=9, limit=9) == [kept.encoded_headline]
+        assert [await file.report(epoch) for epoch in (6, 7)] == [without.encoded(), kept.encoded()]
+        window_kept = await file.load()
+        assert window_kept is not None
+        assert window_kept.standing == window.standing
+        file.close()
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["economy.sqlite"]
+
+
+async def test_a_report_is_on_disk_before_anybody_hears_of_it_and_rows_need_not_be(tmp_path: Path) -> None:
+    file = opened(tmp_path / "economy.sqlite")
+    modes = []
+
+    def look(statement: str) -> None:
+        if statement.startswith(("INSERT", "COMMIT")):
+            modes.append((statement.split(" VALUES")[0], file._connection.execute("PRAGMA synchronous").fetchone()[0]))
+
+    file._connection.set_trace_callback(look)
+    await file.keep_report(1, b"report", b"headline")
+    await keep_all(file, filled([(START_MS, 1)]))
+    file._connection.set_trace_callback(None)
+    normal, full = 1, 2
+    assert modes == [
+        ("INSERT OR IGNORE INTO reports", full),
+        ("INSERT OR IGNORE INTO headlines", full),
+        ("COMMIT", full),
+        ("INSERT OR REPLACE INTO rows", normal),
+        ("INSERT OR REPLACE INTO standing", normal),
+        ("COMMIT", normal),
+    ]
+    file.close()
+
+
+async def test_each_file_that_cannot_be_used_is_set_aside_and_no_earlier_one_is_written_over(tmp_path: Path) -> None:
+    path = tmp_path / "economy.sqlite"
+    aside = [path.with_name(f"economy.sqlite.damaged-{number}") for number in (1, 2)]
     file = opened(path, bytes(32))
-    await file.keep_report(1, b"of another chain")
+    await file.keep_report(1, kept_epoch(1).encoded())
     file.close()
     file = opened(path)
-    assert aside.exists()
-    assert await file.report(1) is None
+    assert aside[0].exists()
+    assert await file.report(1) is None, "it is of another chain"
     await file.keep_report(1, b"report")
     file.close()
+    first = aside[0].read_bytes()
     path.write_bytes(b"no database at all" * 1_000)
     file = opened(path)
-    assert aside.read_bytes().startswith(b"no database")
+    assert aside[1].read_bytes().startswith(b"no database")
+    assert aside[0].read_bytes() == first
     assert await file.load() is None
+    file.close()
+
+
+async def test_reports_in_a_file_with_any_damaged_page_are_taken_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(side_file, "TAKEN_OVER_AT_ONCE", 3)
+    path, kept = tmp_path / "economy.sqlite", {epoch: kept_epoch(epoch) for epoch in range(1, 41)}
+    file = opened(path)
+    for epoch, one in kept.items():
+        await file.keep_report(epoch, one.encoded(), one.encoded_headline)
+    file.close()
+    with closing(sqlite3.connect(path)) as connection:
+        (page_bytes,) = connection.execute("PRAGMA page_size").fetchone()
+    sound, counts = path.read_bytes(), []
+    for page in range(1, len(sound) // page_bytes):
+        path.write_bytes(sound[: page * page_bytes] + b"\xff" * page_bytes + sound[(page + 1) * page_bytes :])
+        file = opened(path)
+        assert (tmp_path / "economy.sqlite.damaged-1").exists()
+        epochs = await file.epochs()
+        assert [await file.report(epoch) for epoch in epochs] == [kept[epoch].encoded() for epoch in epochs]
+        told = await file.headlines(before=99, limit=99)
+        assert told == [kept[epoch].encoded_headline for epoch in reversed(epochs)]
+        counts.append(len(epochs))
+        file.close()
+        for left in tmp_path.iterdir():
+            left.unlink()
+    # A page may be the one that says of which chain they are, or the root of their table.
+    assert len([count for count in counts if count >= 30]) >= len(counts) - 3, counts
+
+
+async def test_a_crash_while_a_file_is_set_aside_loses_no_report(tmp_path: Path) -> None:
+    path, kept = tmp_path / "economy.sqlite", kept_epoch(1)
+    file = opened(path)
+    await file.keep_report(1, kept.encoded(), kept.encoded_headline)
+    for suffix in ("", "-wal"):
+        (tmp_path / f"copied{suffix}").write_bytes(path.with_name(path.name + suffix).read_bytes())
+    file.close()
+    # Its `-wal`, which has the report, had its new name already.
+    (tmp_path / "copied").rename(path)
+    (tmp_path / "copied-wal").rename(tmp_path / "economy.sqlite.damaged-1-wal")
+    file = opened(path)
+    assert await file.report(1) == kept.encoded()
     file.close()
 
 

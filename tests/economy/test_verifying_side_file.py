@@ -15,8 +15,8 @@ from step_node.economy.columns import ProofColumns
 from step_node.economy.fairness.kept import KeptEpoch
 from step_node.economy.fairness.reporter import FairnessReporter
 from step_node.economy.side_file import EconomyFile, EconomyFileError, Hashes
+from step_node.economy.verifying.kept import side_file_claims
 from step_node.economy.verifying.replay import Replay
-from step_node.economy.verifying.side_file import side_file_claims
 from step_node.economy.verifying.store import StoreWitness
 from step_node.economy.verifying.verdict import Verdict, verify
 from step_node.economy.window import ProofWindow

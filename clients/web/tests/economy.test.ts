@@ -7,6 +7,7 @@ import { regionAt, regionsOf, wholeLevel } from "../src/globe/trends.ts";
 import { radiusPx } from "../src/globe/camera.ts";
 import { viewBox } from "../src/globe/view-box.ts";
 import { speak } from "../src/shell/texts.ts";
+import { reportHash } from "../src/views/fairness/report-hash.ts";
 import { linePath, part, percent, points } from "../src/views/fairness/shares.ts";
 import { figuresOf } from "../src/views/plausibility/figures.ts";
 
@@ -68,4 +69,9 @@ test("figures of a signal are told by their unit; what is none is a dash", () =>
   speak("de");
   const told = figuresOf({ intervalMs: 10_001, sameIntervalBps: 9_875, newcomers: 1_234, level: "<b>", spanMs: null });
   assert.deepEqual(told, { interval: "10 s", sameInterval: "98,8 %", newcomers: "1.234", level: "–", span: "–" });
+});
+
+test("a report's hash is that of the bytes in which it came", () => {
+  const canonical = '{"accounts":1,"begins":"2026-01-01T00:00:00.000Z","income":{"giniPpm":null,"topAccounts":1},"levels":[],"paid":"0.001953"}';
+  assert.equal(reportHash(JSON.parse(canonical)), "0x2965e8d87cba10385b8fac21fb9ce78b09b065c579b4b430ea43b55daa5b16ce");
 });

@@ -1,4 +1,4 @@
-"""The bodies of answers about fairness: the report of an epoch, and the list of those that there are."""
+"""The bodies of answers about fairness: an epoch's drift, and the list of epochs. A report is its own body."""
 
 from __future__ import annotations
 
@@ -7,29 +7,29 @@ from typing import Literal
 from pydantic import Field
 
 from step_node.api.histories.pages import NextCursor
-from step_node.api.models.schema import Answer, HashText, TimestampText
+from step_node.api.models.schema import Answer, TimestampText
 from step_node.economy.fairness.drift import Drift, Headline
-from step_node.economy.fairness.report import FairnessReport
 
 
-class FairnessAnswer(Answer):
-    """Who got how much in one epoch."""
+class FairnessDriftAnswer(Drift):
+    """How far an epoch is from the ten before it."""
 
     ok: Literal[True] = True
-    report: FairnessReport
-    report_hash: HashText = Field(
-        description="SHA-256 of the report's canonical JSON (RFC 8785): equal on every node that has the report."
-    )
-    drift: Drift | None = Field(
-        description="How far the epoch is from the ten before it; null where there is none before it, or where this"
-        " node lacks the report of one of them."
-    )
+    epoch: int
+
+    @classmethod
+    def of(cls, epoch: int, drift: Drift) -> FairnessDriftAnswer:
+        """The answer about an epoch."""
+        return cls(epoch=epoch, **drift.model_dump())
 
 
 class FairnessEpoch(Headline):
     """The figures of one epoch that are compared with those of others."""
 
-    drift: Drift | None = Field(description="As of `/fairness/{epoch}`.")
+    drift: Drift | None = Field(
+        description="As of `/fairness/{epoch}/drift`; null where this node lacks the report of one of the ten epochs"
+        " before."
+    )
 
     @classmethod
     def with_drift(cls, headline: Headline, drift: Drift | None) -> FairnessEpoch:

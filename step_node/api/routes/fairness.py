@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Annotated, Final
 
-from blake3 import blake3
 from fastapi import APIRouter, Path, Response
 
 from step_node.api.documentation import EVERYWHERE, refusals
@@ -12,20 +12,22 @@ from step_node.api.errors import ApiError, RequestCode
 from step_node.api.histories.cursor import encode_cursor
 from step_node.api.histories.pages import PAGE_DEFAULT, Before, Limit, PageAsked
 from step_node.api.middleware.caching import FINAL_HERE
-from step_node.api.models.fairness import FairnessAnswer, FairnessEpoch, FairnessListAnswer
+from step_node.api.models.fairness import FairnessDriftAnswer, FairnessEpoch, FairnessListAnswer
 from step_node.api.routing import api_router
 from step_node.api.services import ApiServices
 from step_node.api.submissions.intake import refuse_if_off
-from step_node.economy.fairness.drift import Drift, Headline
+from step_node.economy.fairness.drift import compared_with
 from step_node.economy.fairness.fold import epoch_of, heights_of
-from step_node.economy.fairness.kept import KeptEpoch, Lacking
+from step_node.economy.fairness.kept import KeptReport, Lacking
 from step_node.economy.fairness.report import FairnessReport
 from step_node.explanations.details import Details
 from step_node.home.switches import Switch
-from step_node.offload import run_blocking
 from step_node.proofs.timestamps import format_timestamp
 
-EPOCH_MAX: Final = 2**63 - 1
+EPOCH_MAX: Final = 2**62
+"""Beyond every height, and so far below what a store takes that an epoch can be counted on from it."""
+
+Epoch = Annotated[int, Path(ge=1, le=EPOCH_MAX, description="The first one ends at height `epochBatches`.")]
 
 _UNCHANGED: Final = {"description": "It is the one that `If-None-Match` names."}
 
@@ -61,28 +63,49 @@ def fairness_routes(services: ApiServices) -> APIRouter:
     @routes.get(
         "/fairness/{epoch}",
         summary="Who got how much in an epoch",
-        response_model=FairnessAnswer,
+        response_model=FairnessReport,
+        responses={
+            200: {"description": "The report, whose SHA-256 is its `reportHash`."},
+            304: _UNCHANGED,
+            **refusals(RequestCode.REPORT_NOT_FOUND, RequestCode.SWITCHED_OFF, *EVERYWHERE),
+        },
+    )
+    async def fairness_report(epoch: Epoch) -> Response:
+        """The report's canonical JSON (RFC 8785), and nothing else: wherever it is given, it is the same bytes.
+
+        Made of the epoch's batches and their receipts alone, so that whoever has them makes the same report. `ETag` is
+        its SHA-256.
+        """
+        refuse_if_off(services.switches, Switch.FAIRNESS)
+        report = await reporter.report(epoch)
+        if report is None or not report.canonical_json:
+            raise _not_found(epoch, report, await reporter.first_epoch())
+        return _final(report.canonical_json, f"0x{report.hash.hex()}")
+
+    @routes.get(
+        "/fairness/{epoch}/drift",
+        summary="How far an epoch is from those before it",
+        response_model=FairnessDriftAnswer,
         responses={
             304: _UNCHANGED,
             **refusals(RequestCode.REPORT_NOT_FOUND, RequestCode.SWITCHED_OFF, *EVERYWHERE),
         },
     )
-    async def fairness_report(
-        epoch: Annotated[int, Path(ge=1, le=EPOCH_MAX, description="The first one ends at height `epochBatches`.")],
-    ) -> Response:
-        """Made of the epoch's batches and their receipts alone, so that whoever has them makes the same report."""
+    async def fairness_drift(epoch: Epoch) -> Response:
+        """Made of the reports of the epoch and of the ten before it. A node that lacks one of them tells no drift, so
+        that all that do tell the same; the message says which report is its first.
+        """
         refuse_if_off(services.switches, Switch.FAIRNESS)
-        kept = await reporter.kept(epoch)
-        if kept is None or kept.headline is None:
-            raise _not_found(epoch, kept, await reporter.first_epoch())
-        ((_, drift),) = await reporter.with_drift([kept.headline])
-        body = await run_blocking(_body, kept.report, kept.headline, drift)
-        headers = {"ETag": f'"{blake3(body).hexdigest(length=16)}"'}
-        if drift is not None:
-            headers["Cache-Control"] = FINAL_HERE
-        return Response(body, headers=headers, media_type="application/json")
+        drift = await reporter.drift_of_epoch(epoch)
+        if drift is None:
+            report, first = await reporter.report(epoch), await reporter.first_epoch()
+            if report is None or not report.canonical_json:
+                raise _not_found(epoch, report, first)
+            raise _drift_not_found(epoch, first)
+        answer = FairnessDriftAnswer.of(epoch, drift).model_dump_json(by_alias=True).encode()
+        return _final(answer, hashlib.sha256(answer).hexdigest())
 
-    def _not_found(epoch: int, kept: KeptEpoch | None, first: int | None) -> ApiError:
+    def _not_found(epoch: int, kept: KeptReport | None, first: int | None) -> ApiError:
         first_height, last_height = heights_of(epoch, epoch_batches)
         head = services.chain.head.chain.height
         details = Details(value=epoch, limit=first, unit="epoch")
@@ -108,6 +131,16 @@ def fairness_routes(services: ApiServices) -> APIRouter:
     return routes
 
 
-def _body(report: bytes, headline: Headline, drift: Drift | None) -> bytes:
-    answer = FairnessAnswer(report=FairnessReport.parse(report), report_hash=headline.report_hash, drift=drift)
-    return answer.model_dump_json(by_alias=True).encode()
+def _final(body: bytes, tag: str) -> Response:
+    headers = {"ETag": f'"{tag}"', "Cache-Control": FINAL_HERE}
+    return Response(body, headers=headers, media_type="application/json")
+
+
+def _drift_not_found(epoch: int, first: int | None) -> ApiError:
+    compared = compared_with(epoch)
+    reason = (
+        f"the drift of {epoch} is told by who has the reports of {compared[0]} to {epoch}, and this node lacks one of"
+        f" them: its first is that of {first}; ask one that has followed the chain for longer"
+    )
+    details = Details(value=epoch, limit=first, unit="epoch")
+    return ApiError(RequestCode.REPORT_NOT_FOUND, f"epoch: {reason}", details=details)

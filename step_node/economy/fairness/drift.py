@@ -2,8 +2,8 @@
 
 A drift is a difference of two shares, so it has their unit: where the Gini coefficient was 0.40 on the mean of the
 epochs before and is 0.46 now, the drift is 60,000 parts per million, 6 %. It is not in the report, which is made from
-one epoch alone. Since it is told only where all the epochs that it is compared with are at hand, every node tells the
-same.
+one epoch alone. It is told only where the reports of all epochs that it is compared with are at hand, so that whoever
+tells it tells the same. The first epoch is compared with none: its drift has no figures, on every node.
 """
 
 from __future__ import annotations
@@ -73,7 +73,9 @@ class Headline(_Figures):
 class Drift(_Figures):
     """By how much an epoch's figures are above the mean of the epochs before; below, they are negative."""
 
-    compared_epochs: int = Field(description="With how many epochs: those of the last ten that paid something.")
+    compared_epochs: int = Field(
+        description="With how many epochs: those of the ten before that paid something. With none there are no figures."
+    )
     income_gini_ppm: int | None
     income_top_share_ppm: int | None
 
@@ -84,14 +86,11 @@ def compared_with(epoch: int) -> range:
 
 
 def drift_of(headline: Headline, others: Mapping[int, Headline]) -> Drift | None:
-    """How far this epoch is from those before it; None where one of those is not among `others`, or there is none that
-    paid something."""
+    """How far this epoch is from those before it; None where one of those is not among `others`."""
     epochs = compared_with(headline.epoch)
     if any(epoch not in others for epoch in epochs):
         return None
     paid = [others[epoch] for epoch in epochs if others[epoch].income_gini_ppm is not None]
-    if not paid:
-        return None
     return Drift(
         compared_epochs=len(paid),
         income_gini_ppm=_above_mean(headline.income_gini_ppm, (one.income_gini_ppm for one in paid)),

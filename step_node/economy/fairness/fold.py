@@ -16,6 +16,7 @@ from mesh import FACE_COUNT, LEVEL_MAX, TriangleId
 from mesh.triangle_id import FACE_SHIFT, LEVEL_MASK
 from step_node.amounts import step_text
 from step_node.economy.fairness.income import ACCOUNTS_MAX, ROWS_MAX, AccountSums, Integers, Payments
+from step_node.economy.fairness.kept import Lacking
 from step_node.economy.fairness.measures import (
     TOP_ONE_IN,
     exact_sum,
@@ -49,8 +50,17 @@ PARTS_JOINED: Final = 64
 has a thousand batches: in one part a payment takes 44 bytes."""
 
 
-class TooManyAccounts(ValueError):
-    """The epoch has more accounts than a report is made of; no node makes one of it."""
+_FAULTS: Final = (ValueError, IndexError, OverflowError)
+"""What computing with amounts, triangles and addresses raises that no sound ledger gives."""
+
+
+class NoReport(Exception):
+    """No node makes a report of this epoch, since all have the same batches. The message says why, and so does
+    `lacking`, in short."""
+
+    def __init__(self, lacking: Lacking, message: str) -> None:
+        super().__init__(message)
+        self.lacking = lacking
 
 
 def epoch_of(height: int, epoch_batches: int) -> int:
@@ -122,7 +132,7 @@ class EpochFold:
         return self._rows >= 2 * ROWS_MAX
 
     def add(self, step: BatchStep) -> None:
-        """Take in the next batch."""
+        """Take in the next batch. Raises `NoReport`: then nothing further is to be added."""
         if step.after.height != self.point.height + 1 or self.is_complete:
             raise ValueError(f"height {step.after.height}: does not follow {self.point.height} in epoch {self.epoch}")
         self._begins_ms = self._begins_ms or step.timestamp_ms
@@ -130,7 +140,10 @@ class EpochFold:
         self._tally.add(self.point, step)
         self.point = step.after
         if step.receipts:
-            self._latest.append(Payments.of(step.receipts))
+            try:
+                self._latest.append(Payments.of(step.receipts))
+            except _FAULTS as error:
+                raise _unsound(self.epoch, error) from error
             self._rows += len(step.receipts)
             if len(self._latest) == PARTS_JOINED:
                 self._parts.append(Payments.joined(self._latest))
@@ -142,10 +155,29 @@ class EpochFold:
         self._parts, self._latest, self._rows = [], [], 0
         return taken
 
+    def summed(self, payments: list[Payments], before: Sums | None = None) -> Sums:
+        """The sums of `before` and of these payments, which came after. For a thread. Raises `NoReport`."""
+        try:
+            sums = Sums.of(Payments.joined(payments))
+            if before is not None:
+                sums = before.then(sums)
+        except _FAULTS as error:
+            raise _unsound(self.epoch, error) from error
+        if len(sums.accounts) > ACCOUNTS_MAX:
+            reason = f"epoch {self.epoch}: more than {ACCOUNTS_MAX} accounts were paid in it"
+            raise NoReport(Lacking.TOO_MANY_ACCOUNTS, reason)
+        return sums
+
     def report(self, sums: Sums) -> FairnessReport:
-        """The report of the complete epoch, `sums` being those of all payments in it."""
+        """The report of the complete epoch, `sums` being those of all payments in it. Raises `NoReport`."""
         if not self.is_complete:
             raise ValueError(f"epoch {self.epoch}: its last batch is not in")
+        try:
+            return self._report(sums)
+        except _FAULTS as error:
+            raise _unsound(self.epoch, error) from error
+
+    def _report(self, sums: Sums) -> FairnessReport:
         accounts = sums.accounts
         paid_ustep = exact_sum(accounts.paid_ustep)
         is_new = accounts.before_ustep == 0
@@ -184,14 +216,8 @@ class EpochFold:
         )
 
 
-def summed(payments: list[Payments], before: Sums | None = None) -> Sums:
-    """The sums of `before` and of these payments, which came after. Raises `TooManyAccounts`."""
-    sums = Sums.of(Payments.joined(payments))
-    if before is not None:
-        sums = before.then(sums)
-    if len(sums.accounts) > ACCOUNTS_MAX:
-        raise TooManyAccounts(f"an epoch of more than {ACCOUNTS_MAX} accounts has no fairness report")
-    return sums
+def _unsound(epoch: int, error: Exception) -> NoReport:
+    return NoReport(Lacking.UNSOUND, f"epoch {epoch}: its receipts cannot be: {error}")
 
 
 def _sums_by(place: Integers, places: int, reward_ustep: Integers) -> Integers:

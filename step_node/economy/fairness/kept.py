@@ -9,23 +9,20 @@ from __future__ import annotations
 import zlib
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 
 import msgpack
 
 from step_node.economy.fairness.drift import Headline
 from step_node.economy.fairness.point import ChainPoint, InvalidPoint
-from step_node.economy.fairness.report import FairnessReport
-from step_node.economy.side_file import EconomyFileError, kept_reports
-
-_EPOCHS_END = 2**63 - 1
+from step_node.economy.fairness.report import FairnessReport, report_hash
 
 REPORT_BYTES_MAX = 1 << 20
 """A report of a thousand validators has 350 KB of JSON; what unpacks to more than this is none."""
 
-
 KEPT_BYTES_MAX = 1 << 19
 """Of all that is kept of an epoch, packed; what is longer is not read."""
+
+_FAULTS = (ValueError, TypeError, zlib.error, msgpack.UnpackException)
 
 
 class Lacking(StrEnum):
@@ -61,10 +58,15 @@ class KeptEpoch:
         canonical_json = report.canonical_json()
         return cls(point, canonical_json, Headline.of(report, canonical_json))
 
+    @property
+    def encoded_headline(self) -> bytes:
+        """The headline as JSON; empty where there is no report."""
+        return b"" if self.headline is None else self.headline.model_dump_json(by_alias=True).encode()
+
     def encoded(self) -> bytes:
         """What `decoded` reads."""
-        headline = b"" if self.headline is None else self.headline.model_dump_json(by_alias=True).encode()
-        return bytes(msgpack.packb((zlib.compress(self.report), headline, self.point.encoded(), self.lacking.value)))
+        fields = (zlib.compress(self.report), self.encoded_headline, self.point.encoded(), self.lacking.value)
+        return bytes(msgpack.packb(fields))
 
     @classmethod
     def decoded(cls, data: bytes) -> KeptEpoch:
@@ -77,36 +79,52 @@ class KeptEpoch:
                 Headline.model_validate_json(headline) if headline else None,
                 Lacking(lacking),
             )
-        except (ValueError, TypeError, InvalidPoint, zlib.error, msgpack.UnpackException) as error:
+        except (*_FAULTS, InvalidPoint) as error:
             raise InvalidKeptEpoch(f"what is kept of an epoch cannot be read: {error}") from error
 
 
-def unreported_from(path: Path) -> int | None:
-    """The first height of which a stopped node, whose side file this is, has no report yet: it still needs the batches
-    from there on. None where the file says nothing. Blocks."""
-    try:
-        last = kept_reports(path, before=_EPOCHS_END, limit=1)
-        return KeptEpoch.decoded(last[0].body).point.height + 1 if last else None
-    except (EconomyFileError, InvalidKeptEpoch):
-        return None
+@dataclass(frozen=True, slots=True)
+class KeptReport:
+    """A report as everybody has it: its canonical JSON, and the SHA-256 of that.
+
+    Both are empty where `lacking` says why there is none.
+    """
+
+    canonical_json: bytes
+    hash: bytes
+    lacking: Lacking
+
+    @classmethod
+    def decoded(cls, data: bytes) -> KeptReport:
+        """The report in what is kept of an epoch, of which nothing else is looked at. Raises `InvalidKeptEpoch`."""
+        try:
+            packed, _, _, lacking = _fields_in(data)
+            report = _unpacked(packed)
+            return cls(report, report_hash(report) if report else b"", Lacking(lacking))
+        except _FAULTS as error:
+            raise InvalidKeptEpoch(f"what is kept of an epoch cannot be read: {error}") from error
 
 
-def headline_in(data: bytes) -> Headline | None:
-    """The headline of what is kept in `data`, which is not unpacked for it; None where there is no report.
+def headline_in(data: bytes) -> bytes:
+    """The headline in what is kept of an epoch, as JSON; empty where there is no report.
 
     Raises `InvalidKeptEpoch`.
     """
     try:
         _, headline, _, _ = _fields_in(data)
-        return Headline.model_validate_json(headline) if headline else None
-    except (ValueError, TypeError, msgpack.UnpackException) as error:
+        if headline:
+            Headline.model_validate_json(headline)
+    except _FAULTS as error:
         raise InvalidKeptEpoch(f"what is kept of an epoch cannot be read: {error}") from error
+    return headline
 
 
 def _fields_in(data: bytes) -> tuple[bytes, bytes, bytes, str]:
     if len(data) > KEPT_BYTES_MAX:
         raise ValueError(f"it has {len(data)} bytes; {KEPT_BYTES_MAX} are the most")
     packed, headline, point, lacking = msgpack.unpackb(data)
+    if not (isinstance(packed, bytes) and isinstance(headline, bytes) and isinstance(point, bytes)):
+        raise TypeError("a report, a headline and a point are bytes")
     return packed, headline, point, lacking
 
 

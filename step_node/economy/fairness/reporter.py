@@ -13,7 +13,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from pathlib import Path
+from typing import Final, Protocol, TypeVar
 
 import structlog
 import trio
@@ -22,11 +23,11 @@ from step_node.batch.batch import Batch, MalformedBatch, decode_batch
 from step_node.chain.chain import Chain
 from step_node.chain.judging import JudgedBatch
 from step_node.economy.fairness.drift import COMPARED_EPOCHS, Drift, Headline, compared_with, drift_of
-from step_node.economy.fairness.fold import EpochFold, Sums, TooManyAccounts, summed
+from step_node.economy.fairness.fold import EpochFold, NoReport, Sums
 from step_node.economy.fairness.income import Payments
-from step_node.economy.fairness.kept import InvalidKeptEpoch, KeptEpoch, Lacking, headline_in
+from step_node.economy.fairness.kept import InvalidKeptEpoch, KeptEpoch, KeptReport, Lacking
 from step_node.economy.fairness.point import BatchStep, ChainPoint, InvalidPoint
-from step_node.economy.side_file import EconomyFileError, EpochReport
+from step_node.economy.side_file import EconomyFileError, EpochReport, kept_reports
 from step_node.ledger.state import Receipt, StateHead
 from step_node.offload import run_blocking
 from step_node.storage.interface import StorageError
@@ -45,19 +46,25 @@ READ_PAUSE_PER_PROOF_MS: Final = 0.4
 RETRY_SECONDS: Final = 10.0
 """After which a store or a side file that does not answer is tried again, and what is switched off is looked at."""
 
+_EPOCHS_END: Final = 2**63 - 1
+
+T = TypeVar("T")
+
 log = structlog.get_logger("fairness")
 
 
 class ReportFile(Protocol):
     """What the side file is to reports."""
 
-    async def keep_report(self, epoch: int, body: bytes) -> None: ...
+    async def keep_report(self, epoch: int, body: bytes, headline: bytes) -> None: ...
 
     async def report(self, epoch: int) -> bytes | None: ...
 
     async def reports(self, *, before: int, limit: int) -> Sequence[EpochReport]: ...
 
-    async def oldest_report(self) -> EpochReport | None: ...
+    async def headlines(self, *, before: int, limit: int) -> Sequence[bytes]: ...
+
+    async def first_headline_epoch(self) -> int | None: ...
 
 
 @dataclass(slots=True, eq=False)
@@ -69,6 +76,12 @@ class _Epoch:
     sums: Sums | None = None
     end: ChainPoint | None = None
     kept: KeptEpoch | None = None
+
+    def give_up(self, error: NoReport) -> None:
+        """Go on without a report, for every reason alike: all nodes end here, and again after each restart."""
+        if error.lacking is Lacking.UNSOUND:
+            log.error("no report can be made of an epoch: its receipts cannot be", reason=str(error))
+        self.fold, self.sums, self.lacking = None, None, error.lacking
 
 
 class FairnessReporter:
@@ -133,12 +146,15 @@ class FairnessReporter:
 
     async def kept(self, epoch: int) -> KeptEpoch | None:
         """What is kept of an epoch; None if nothing is. Raises `EconomyFileError`."""
-        body = await self._file.report(epoch)
-        return None if body is None else _decoded(epoch, body)
+        return await self._decoded(epoch, KeptEpoch.decoded)
+
+    async def report(self, epoch: int) -> KeptReport | None:
+        """The report of an epoch, or why there is none; None if nothing of it is kept. Raises `EconomyFileError`."""
+        return await self._decoded(epoch, KeptReport.decoded)
 
     async def headlines(self, *, before: int, limit: int) -> list[Headline]:
         """Of the last reports of epochs below `before`, newest first. Raises `EconomyFileError`."""
-        return await run_blocking(_headlines, await self._file.reports(before=before, limit=limit))
+        return await run_blocking(_headlines, await self._file.headlines(before=before, limit=limit))
 
     async def with_drift(self, headlines: Sequence[Headline]) -> list[tuple[Headline, Drift | None]]:
         """Each of them with its drift. They are of epochs that follow one another, newest first.
@@ -151,17 +167,21 @@ class FairnessReporter:
         by_epoch = {one.epoch: one for one in (*headlines, *earlier)}
         return [(one, drift_of(one, by_epoch)) for one in headlines]
 
+    async def drift_of_epoch(self, epoch: int) -> Drift | None:
+        """How far an epoch is from those before it; None where its report is not here, or one of theirs.
+
+        Raises `EconomyFileError`.
+        """
+        by_epoch = {one.epoch: one for one in await self.headlines(before=epoch + 1, limit=COMPARED_EPOCHS + 1)}
+        return drift_of(by_epoch[epoch], by_epoch) if epoch in by_epoch else None
+
     def is_to_come(self, epoch: int) -> bool:
         """Whether there will be a report of it as far as is known: it has not ended, or its report is being made."""
         return self.makes_reports and epoch * self._epoch_batches > self._kept_height
 
     async def first_epoch(self) -> int | None:
         """The first epoch that has a report here; None before there is one. Raises `EconomyFileError`."""
-        oldest = await self._file.oldest_report()
-        if oldest is None:
-            return None
-        # The epoch within which this node has begun has a place, but no report.
-        return oldest.epoch if _headlines([oldest]) else oldest.epoch + 1
+        return await self._file.first_headline_epoch()
 
     # --- at work ------------------------------------------------------------------------------------------------------
 
@@ -202,15 +222,14 @@ class FairnessReporter:
     async def _begin(self) -> None:
         """Go on from the last epoch that is kept, or from genesis where the store has all; else with the next epoch."""
         ended_epochs = self._chain.head.chain.height // self._epoch_batches
-        found = await self._file.reports(before=ended_epochs + 1, limit=COMPARED_EPOCHS + 1)
-        kept = [one for one in (_decoded(report.epoch, report.body) for report in found) if one is not None]
-        for one in reversed(kept):
-            if one.headline is not None:
-                self._note(one.headline)
+        before, limit = ended_epochs + 1, COMPARED_EPOCHS + 1
+        for headline in reversed(await self.headlines(before=before, limit=limit)):
+            self._note(headline)
+        kept = await run_blocking(_last_point, await self._file.reports(before=before, limit=limit))
         past = await self._storage.kept()
         has_from = max(past.batches_from, past.histories_from)
         head = ChainPoint.of(self._chain.head)
-        start = kept[0].point if kept else ChainPoint.of(self._chain.genesis.head())
+        start = kept or ChainPoint.of(self._chain.genesis.head())
         if start.height == head.height or has_from > start.height + 1:
             start = head
         if start.height < head.height:
@@ -231,7 +250,10 @@ class FairnessReporter:
 
     def _take(self, step: BatchStep) -> None:
         if self._epoch.fold is not None:
-            self._epoch.fold.add(step)
+            try:
+                self._epoch.fold.add(step)
+            except NoReport as error:
+                self._epoch.give_up(error)
         self._point = step.after
         if step.after.height % self._epoch_batches == 0:
             self._epoch.end = step.after
@@ -262,31 +284,26 @@ class FairnessReporter:
 
     async def _sum_up(self, epoch: _Epoch, fold: EpochFold) -> None:
         try:
-            epoch.sums = await run_blocking(summed, fold.take_payments(), epoch.sums)
-        except TooManyAccounts:
-            epoch.fold, epoch.lacking = None, Lacking.TOO_MANY_ACCOUNTS
+            epoch.sums = await run_blocking(fold.summed, fold.take_payments(), epoch.sums)
+        except NoReport as error:
+            epoch.give_up(error)
 
     async def _report(self, epoch: _Epoch) -> None:
         """Make the report of the epoch that ended first, and keep it."""
         end = epoch.end
         if end is None:
             raise ValueError("the epoch has not ended")
-        if epoch.kept is None:
-            if epoch.fold is None:
-                epoch.kept = KeptEpoch(end, lacking=epoch.lacking)
-            else:
-                epoch.kept = await run_blocking(_made, epoch.fold, epoch.fold.take_payments(), epoch.sums)
-                epoch.fold = epoch.sums = None
+        kept = epoch.kept = epoch.kept or await self._made(epoch, end)
         number = end.height // self._epoch_batches
-        await self._file.keep_report(number, epoch.kept.encoded())
+        await self._file.keep_report(number, await run_blocking(kept.encoded), kept.encoded_headline)
         self._is_file_failing = False
         if not self._ended or self._ended[0] is not epoch:
             return  # The chain has jumped meanwhile.
         self._ended.popleft()
         self._kept_height = end.height
-        headline = epoch.kept.headline
+        headline = kept.headline
         if headline is None:
-            log.info("an epoch has no report of fairness", epoch=number, reason=epoch.kept.lacking.value)
+            log.info("an epoch has no report of fairness", epoch=number, reason=kept.lacking.value)
             return
         self._note(headline)
         log.info(
@@ -296,6 +313,21 @@ class FairnessReporter:
             income_gini_ppm=headline.income_gini_ppm,
             report=headline.report_hash,
         )
+
+    async def _made(self, epoch: _Epoch, end: ChainPoint) -> KeptEpoch:
+        if epoch.fold is not None:
+            try:
+                kept = await run_blocking(_kept, epoch.fold, epoch.fold.take_payments(), epoch.sums)
+            except NoReport as error:
+                epoch.give_up(error)
+            else:
+                epoch.fold = epoch.sums = None
+                return kept
+        return KeptEpoch(end, lacking=epoch.lacking)
+
+    async def _decoded(self, epoch: int, decoded: Callable[[bytes], T]) -> T | None:
+        body = await self._file.report(epoch)
+        return None if body is None else await run_blocking(_decoded, epoch, body, decoded)
 
     def _note(self, headline: Headline) -> None:
         self.latest, self.drift = headline, drift_of(headline, self._headlines)
@@ -310,33 +342,42 @@ def _step(point: ChainPoint, batch: Batch, receipts: Sequence[Receipt], head: St
     return BatchStep.read(point, batch, sorted(receipts, key=lambda receipt: receipt.index), head)
 
 
-def _made(fold: EpochFold, payments: list[Payments], before: Sums | None) -> KeptEpoch:
-    try:
-        return KeptEpoch.of(fold.report(summed(payments, before)), fold.point)
-    except TooManyAccounts:
-        return KeptEpoch(fold.point, lacking=Lacking.TOO_MANY_ACCOUNTS)
-    except (ValueError, IndexError) as error:
-        # All nodes have the same ledger: they would all end here, and again after each restart.
-        log.error("no report can be made of an epoch: its receipts cannot be", epoch=fold.epoch, reason=str(error))
-        return KeptEpoch(fold.point, lacking=Lacking.UNSOUND)
+def _kept(fold: EpochFold, payments: list[Payments], before: Sums | None) -> KeptEpoch:
+    return KeptEpoch.of(fold.report(fold.summed(payments, before)), fold.point)
 
 
-def _headlines(reports: Sequence[EpochReport]) -> list[Headline]:
-    found = []
-    for report in reports:
+def _headlines(found: Sequence[bytes]) -> list[Headline]:
+    headlines = []
+    for data in found:
         try:
-            headline = headline_in(report.body)
-        except InvalidKeptEpoch as error:
-            log.warning("what is kept of an epoch's fairness cannot be used", epoch=report.epoch, reason=str(error))
-            continue
-        if headline is not None:
-            found.append(headline)
-    return found
+            headlines.append(Headline.model_validate_json(data))
+        except ValueError as error:
+            log.warning("the headline of an epoch's fairness cannot be used", reason=str(error))
+    return headlines
 
 
-def _decoded(epoch: int, body: bytes) -> KeptEpoch | None:
+def _last_point(found: Sequence[EpochReport]) -> ChainPoint | None:
+    """Where the last of these epochs ended whose bytes can be used; they are newest first."""
+    for report in found:
+        kept = _decoded(report.epoch, report.body, KeptEpoch.decoded)
+        if kept is not None:
+            return kept.point
+    return None
+
+
+def _decoded(epoch: int, body: bytes, decoded: Callable[[bytes], T]) -> T | None:
     try:
-        return KeptEpoch.decoded(body)
+        return decoded(body)
     except InvalidKeptEpoch as error:
         log.warning("what is kept of an epoch's fairness cannot be used", epoch=epoch, reason=str(error))
+        return None
+
+
+def unreported_from(path: Path) -> int | None:
+    """The first height of which a stopped node, whose side file is at `path`, has no report yet: it still needs the
+    batches from there on. None where the file says nothing. Blocks."""
+    try:
+        last = kept_reports(path, before=_EPOCHS_END, limit=1)
+        return KeptEpoch.decoded(last[0].body).point.height + 1 if last else None
+    except (EconomyFileError, InvalidKeptEpoch):
         return None

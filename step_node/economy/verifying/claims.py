@@ -333,11 +333,23 @@ def json_differences(said: object, made: object, path: str = "") -> Iterator[tup
     """Where two JSON values differ: the path to it, and what stands there on each side."""
     if isinstance(said, dict) and isinstance(made, dict):
         for key in sorted({*said, *made}):
-            yield from json_differences(said.get(key), made.get(key), f"{path}.{key}")
+            yield from json_differences(said.get(key), made.get(key), f"{path}.{_key_text(key)}")
     elif isinstance(said, list) and isinstance(made, list):
         for index, (theirs, ours) in enumerate(zip(said, made, strict=False)):
             yield from json_differences(theirs, ours, f"{path}[{index}]")
         if len(said) != len(made):
             yield f"{path}: how many", str(len(said)), str(len(made))
     elif said != made:
-        yield path, json.dumps(said), json.dumps(made)
+        yield path, _json_text(said), _json_text(made)
+
+
+def _key_text(key: str) -> str:
+    """A name as it is told; one of other characters than names have, such as a terminal would obey, as JSON."""
+    return key if key.isascii() and key.isalnum() else json.dumps(key)
+
+
+def _json_text(value: object) -> str:
+    try:
+        return json.dumps(value)
+    except RecursionError:
+        return "more levels than can be gone through"

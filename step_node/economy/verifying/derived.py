@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from step_node.chain.judging import JudgedBatch
 from step_node.economy.columns import ProofColumns, period_of
 from step_node.economy.fairness.drift import Headline, compared_with
-from step_node.economy.fairness.fold import EpochFold, Sums, TooManyAccounts, summed
+from step_node.economy.fairness.fold import EpochFold, NoReport, Sums
 from step_node.economy.fairness.point import BatchStep, ChainPoint
 from step_node.economy.plausibility import AccountSignals, account_signals
 from step_node.economy.trending import TrendingBase, TrendingRegion
@@ -24,7 +24,7 @@ from step_node.offload import run_blocking
 
 @dataclass(frozen=True, slots=True)
 class MadeReport:
-    """The report of an epoch as its canonical JSON; None where no node makes one, for it has too many accounts."""
+    """The report of an epoch as its canonical JSON; None where no node makes one: it has too many accounts, say."""
 
     epoch: int
     canonical_json: bytes | None
@@ -54,11 +54,11 @@ class Derived:
         self._of_window: _Computed | None = None
         self._fold: EpochFold | None = None
         self._sums: Sums | None = None
-        self._is_too_large = False
+        self._has_report = True
         self._begin_epoch(ChainPoint.of(head))
 
     def _begin_epoch(self, point: ChainPoint) -> None:
-        self._fold, self._sums, self._is_too_large = None, None, False
+        self._fold, self._sums, self._has_report = None, None, True
         if point.height % self._epoch_batches == 0:
             self._fold = EpochFold(point, chain_id=self._chain_id, epoch_batches=self._epoch_batches)
 
@@ -67,20 +67,16 @@ class Derived:
         header = judged.batch.header
         self.window.append(ProofColumns.of_batch(judged.batch), height=header.height, batch_time_ms=header.timestamp_ms)
         self.paid_ustep += sum(receipt.reward_ustep for receipt in judged.transition.receipts)
-        fold = self._fold
-        if fold is not None:
-            fold.add(BatchStep.of(judged))
-            if fold.is_heavy or fold.is_complete:
-                await self._sum_up(fold)
-            if fold.is_complete:
-                canonical_json = None
-                if not self._is_too_large and self._sums is not None:
-                    report = await run_blocking(fold.report, self._sums)
-                    canonical_json = report.canonical_json()
-                    self._keep(Headline.of(report, canonical_json))
-                self.report = MadeReport(fold.epoch, canonical_json)
-        if header.height % self._epoch_batches == 0:
-            self._begin_epoch(ChainPoint.of(judged.transition.changes.head))
+        fold, step = self._fold, BatchStep.of(judged)
+        if fold is not None and self._has_report:
+            try:
+                await self._add(fold, step)
+            except NoReport:
+                self._has_report = False
+        if step.after.height % self._epoch_batches == 0:
+            if fold is not None and not self._has_report:
+                self.report = MadeReport(fold.epoch, None)
+            self._begin_epoch(step.after)
 
     async def trending(self, level: int, area: Area | None = None) -> list[TrendingRegion]:
         """The `TRENDING_MAX` regions of `level` that trend at the last height, in an `area` if one is given, by all
@@ -110,14 +106,15 @@ class Derived:
         self.headlines[headline.epoch] = headline
         self.headlines = {epoch: one for epoch, one in self.headlines.items() if epoch in kept}
 
-    async def _sum_up(self, fold: EpochFold) -> None:
-        payments = fold.take_payments()
-        if self._is_too_large:
-            return
-        try:
-            self._sums = await run_blocking(summed, payments, self._sums)
-        except TooManyAccounts:
-            self._is_too_large = True
+    async def _add(self, fold: EpochFold, step: BatchStep) -> None:
+        fold.add(step)
+        if fold.is_heavy or fold.is_complete:
+            self._sums = await run_blocking(fold.summed, fold.take_payments(), self._sums)
+        if fold.is_complete and self._sums is not None:
+            report = await run_blocking(fold.report, self._sums)
+            canonical_json = report.canonical_json()
+            self._keep(Headline.of(report, canonical_json))
+            self.report = MadeReport(fold.epoch, canonical_json)
 
 
 def _computed(height: int, before: Sequence[ProofColumns], present: Sequence[ProofColumns], period: int) -> _Computed:

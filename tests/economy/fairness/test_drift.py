@@ -51,7 +51,9 @@ def test_epochs_that_paid_nothing_are_not_compared_with() -> None:
     drift = drift_of(headline(4, 300_000), before(None, 200_000, None, last=3))
     assert drift is not None
     assert (drift.compared_epochs, drift.income_gini_ppm) == (1, 100_000)
-    assert drift_of(headline(4, 300_000), before(None, None, None, last=3)) is None
+    none_paid = drift_of(headline(4, 300_000), before(None, None, None, last=3))
+    assert none_paid is not None
+    assert (none_paid.compared_epochs, none_paid.income_gini_ppm) == (0, None)
     silent = drift_of(headline(4, None), before(200_000, 200_000, 200_000, last=3))
     assert silent is not None
     assert silent.income_gini_ppm is None
@@ -66,4 +68,6 @@ def test_where_one_epoch_is_missing_no_drift_is_told(missing: int) -> None:
 
 
 def test_the_first_epoch_is_compared_with_none() -> None:
-    assert drift_of(headline(1, 460_000), {}) is None
+    drift = drift_of(headline(1, 460_000), {})
+    assert drift is not None
+    assert (drift.compared_epochs, drift.income_gini_ppm, drift.income_top_share_ppm) == (0, None, None)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
@@ -11,13 +13,8 @@ from mesh import locate
 from step_node.batch.batch import decode_batch, encode_batch
 from step_node.economy.fairness import fold as fold_module
 from step_node.economy.fairness import income
-from step_node.economy.fairness.fold import (
-    EpochFold,
-    TooManyAccounts,
-    epoch_of,
-    heights_of,
-    summed,
-)
+from step_node.economy.fairness.fold import EpochFold, NoReport, epoch_of, heights_of
+from step_node.economy.fairness.kept import Lacking
 from step_node.economy.fairness.point import BatchStep, ChainPoint
 from step_node.economy.fairness.report import FairnessReport
 from tests.economy.fairness.chains import EPOCH_BATCHES, NAMES, NEWCOMER, PLACES, SECOND_KEY, EventfulChain
@@ -37,7 +34,7 @@ def report_of(before: ChainPoint, steps: list[BatchStep]) -> FairnessReport:
     fold = EpochFold(before, chain_id=CHAIN_ID, epoch_batches=EPOCH_BATCHES)
     for step in steps:
         fold.add(step)
-    return fold.report(summed(fold.take_payments()))
+    return fold.report(fold.summed(fold.take_payments()))
 
 
 async def reports(eventful: EventfulChain) -> list[FairnessReport]:
@@ -178,7 +175,7 @@ async def test_payments_summed_in_between_give_the_same_report() -> None:
     sums = None
     for judged in eventful.judged[:EPOCH_BATCHES]:
         fold.add(BatchStep.of(judged))
-        sums = summed(fold.take_payments(), sums)
+        sums = fold.summed(fold.take_payments(), sums)
     assert sums is not None
     assert fold.report(sums) == expected
 
@@ -224,8 +221,29 @@ async def test_an_epoch_of_more_accounts_than_there_is_memory_for_has_no_report(
 ) -> None:
     eventful = await eventful_chain()
     monkeypatch.setattr("step_node.economy.fairness.fold.ACCOUNTS_MAX", 3)
-    with pytest.raises(TooManyAccounts, match="more than 3 accounts"):
+    with pytest.raises(NoReport, match="more than 3 accounts") as error:
         await reports(eventful)
+    assert error.value.lacking is Lacking.TOO_MANY_ACCOUNTS
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        {"reward_ustep": 2**64},
+        {"reward_ustep": -(2**40)},
+        {"balance_ustep": -(2**64)},
+        {"account": b"short"},
+        {"triangle": 31},
+        {"triangle": 31 << 59},
+    ],
+)
+async def test_receipts_that_cannot_be_are_all_one_reason_for_no_report(field: dict[str, Any]) -> None:
+    eventful = await eventful_chain()
+    steps = [BatchStep.of(judged) for judged in eventful.judged[:EPOCH_BATCHES]]
+    steps[1] = replace(steps[1], receipts=[one._replace(**field) for one in steps[1].receipts])
+    with pytest.raises(NoReport, match="epoch 1: its receipts cannot be") as error:
+        report_of(eventful.points[0], steps)
+    assert error.value.lacking is Lacking.UNSOUND
 
 
 async def test_payments_are_to_be_summed_once_there_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -250,7 +268,7 @@ async def test_batches_are_taken_in_order_and_in_their_epoch_only() -> None:
         fold.add(BatchStep.of(eventful.judged[1]))
     for judged in eventful.judged[:EPOCH_BATCHES]:
         with pytest.raises(ValueError, match="its last batch is not in"):
-            fold.report(summed([]))
+            fold.report(fold.summed([]))
         fold.add(BatchStep.of(judged))
     with pytest.raises(ValueError, match="does not follow"):
         fold.add(BatchStep.of(eventful.judged[EPOCH_BATCHES]))

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -13,10 +14,11 @@ from trio.testing import MockClock
 
 from step_node.chain.judging import JudgedBatch
 from step_node.economy.fairness import reporter as reporter_module
-from step_node.economy.fairness.fold import EpochFold, summed
-from step_node.economy.fairness.kept import KeptEpoch, Lacking, unreported_from
+from step_node.economy.fairness.drift import Drift
+from step_node.economy.fairness.fold import EpochFold
+from step_node.economy.fairness.kept import KeptEpoch, KeptReport, Lacking
 from step_node.economy.fairness.point import BatchStep, ChainPoint
-from step_node.economy.fairness.reporter import RETRY_SECONDS, FairnessReporter
+from step_node.economy.fairness.reporter import RETRY_SECONDS, FairnessReporter, unreported_from
 from step_node.economy.side_file import EconomyFile, EconomyFileError, EpochReport
 from step_node.storage.interface import Prunable, StorageUnavailable, StoredBatch
 from step_node.storage.memory import MemoryStorage
@@ -32,7 +34,7 @@ def expected(eventful: EventfulChain, epoch: int) -> bytes:
     fold = EpochFold(eventful.points[first], chain_id=CHAIN_ID, epoch_batches=EPOCH_BATCHES)
     for judged in eventful.judged[first : first + EPOCH_BATCHES]:
         fold.add(BatchStep.of(judged))
-    return fold.report(summed(fold.take_payments())).canonical_json()
+    return fold.report(fold.summed(fold.take_payments())).canonical_json()
 
 
 @asynccontextmanager
@@ -163,10 +165,10 @@ class FailingFile:
         self._file = file
         self.fails = True
 
-    async def keep_report(self, epoch: int, body: bytes) -> None:
+    async def keep_report(self, epoch: int, body: bytes, headline: bytes) -> None:
         if self.fails:
             raise EconomyFileError("the side file: disk I/O error")
-        await self._file.keep_report(epoch, body)
+        await self._file.keep_report(epoch, body, headline)
 
     async def report(self, epoch: int) -> bytes | None:
         return await self._file.report(epoch)
@@ -174,8 +176,11 @@ class FailingFile:
     async def reports(self, *, before: int, limit: int) -> Sequence[EpochReport]:
         return await self._file.reports(before=before, limit=limit)
 
-    async def oldest_report(self) -> EpochReport | None:
-        return await self._file.oldest_report()
+    async def headlines(self, *, before: int, limit: int) -> Sequence[bytes]:
+        return await self._file.headlines(before=before, limit=limit)
+
+    async def first_headline_epoch(self) -> int | None:
+        return await self._file.first_headline_epoch()
 
 
 async def test_a_side_file_that_fails_keeps_no_pruning_waiting_and_gets_the_report_later(
@@ -303,16 +308,20 @@ async def test_an_epoch_of_too_many_accounts_has_no_report_and_the_next_one_has(
         assert await reports(reporter) == {2: expected(eventful, 2)}
 
 
+@pytest.mark.parametrize("rows_max", [1, 1 << 20], ids=["summed within", "summed at its end"])
+@pytest.mark.parametrize("field", ["reward_ustep", "account", "triangle"])
 async def test_an_epoch_whose_receipts_cannot_be_has_no_report_and_ends_nothing(
-    file: EconomyFile, monkeypatch: pytest.MonkeyPatch
+    file: EconomyFile, monkeypatch: pytest.MonkeyPatch, rows_max: int, field: str
 ) -> None:
+    monkeypatch.setattr("step_node.economy.fairness.fold.ROWS_MAX", rows_max)
+    wrong: dict[str, Any] = {"reward_ustep": -(2**64), "account": b"short", "triangle": 31}
     sound = BatchStep.of
 
     def of_a_faulty_ledger(judged: JudgedBatch) -> BatchStep:
         step = sound(judged)
         if step.after.height > EPOCH_BATCHES:
             return step
-        return replace(step, receipts=[one._replace(reward_ustep=-one.reward_ustep) for one in step.receipts])
+        return replace(step, receipts=[one._replace(**{field: wrong[field]}) for one in step.receipts])
 
     monkeypatch.setattr(BatchStep, "of", of_a_faulty_ledger)
     eventful = await EventfulChain.open()
@@ -391,7 +400,8 @@ async def test_what_is_told_of_drift_is_the_same_for_a_page_and_for_the_last_epo
         assert told[0] == (reporter.latest, reporter.drift)
         assert await reporter.with_drift([]) == []
         ((first, drift),) = await reporter.with_drift(await reporter.headlines(before=2, limit=9))
-        assert (first.epoch, drift) == (1, None)
+        assert (first.epoch, drift) == (1, Drift(compared_epochs=0, income_gini_ppm=None, income_top_share_ppm=None))
+        assert [await reporter.drift_of_epoch(epoch) for epoch in (1, 2, 3, 4)] == [drift, told[1][1], told[0][1], None]
 
 
 async def test_what_is_kept_of_an_epoch_is_read_as_it_was_written(file: EconomyFile) -> None:
@@ -401,6 +411,11 @@ async def test_what_is_kept_of_an_epoch_is_read_as_it_was_written(file: EconomyF
         kept = await reporter.kept(2)
     assert kept is not None
     assert KeptEpoch.decoded(kept.encoded()) == kept
+    report = KeptReport.decoded(kept.encoded())
+    assert (report.canonical_json, report.lacking) == (kept.report, Lacking.NOTHING)
+    assert kept.headline is not None
+    assert f"0x{report.hash.hex()}" == kept.headline.report_hash
     assert kept.point == eventful.points[2 * EPOCH_BATCHES]
     alone = KeptEpoch(ChainPoint.of(eventful.chain.head), lacking=Lacking.BEGUN_WITHIN)
     assert KeptEpoch.decoded(alone.encoded()) == alone
+    assert KeptReport.decoded(alone.encoded()) == KeptReport(b"", b"", Lacking.BEGUN_WITHIN)

@@ -30,7 +30,7 @@ export const fairness = {
   share: { en: "Share", de: "Anteil" },
   drift: { en: "Drift", de: "Abweichung" },
   driftTold: { en: "{drift} points from the mean of the {epochs} epochs before", de: "{drift} Punkte zum Mittel der {epochs} Epochen davor" },
-  noDrift: { en: "not known: there are no earlier epochs to compare with", de: "unbekannt: es gibt keine früheren Epochen zum Vergleich" },
+  noDrift: { en: "not known: there are no earlier reports here to compare with", de: "unbekannt: hier sind keine früheren Berichte zum Vergleich" },
   byTier: { en: "By what an account had before", de: "Nach dem, was ein Konto vorher hatte" },
   tierFrom: { en: "from {from} STEP", de: "ab {from} STEP" },
   tierNothing: { en: "nothing", de: "nichts" },

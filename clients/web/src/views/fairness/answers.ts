@@ -1,4 +1,4 @@
-// What `GET /fairness` and `GET /fairness/{epoch}` say (docs/http-api.md). Shares and coefficients are parts per million.
+// What `GET /fairness`, `GET /fairness/{epoch}` and `GET /fairness/{epoch}/drift` say (docs/http-api.md). Shares and coefficients are parts per million.
 
 export interface Drift {
   comparedEpochs: number;
@@ -78,10 +78,4 @@ export interface Report {
     votesNakamoto: number | null;
     members: readonly Member[];
   };
-}
-
-export interface Fairness {
-  report: Report;
-  reportHash: string;
-  drift: Drift | null;
 }

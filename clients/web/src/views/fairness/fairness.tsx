@@ -10,12 +10,17 @@ import { When } from "../../shell/when.tsx";
 import { PLACES } from "../../shell/amounts.ts";
 import { shortened } from "../../shell/shortened.ts";
 import { fairness as texts } from "../../texts/fairness.ts";
+import { More } from "../explorer/more.tsx";
+import { useListing } from "../explorer/pages.ts";
 import { Answered, Card, Facts, Heading, Step } from "../explorer/parts.tsx";
-import type { AccountsPart, Fairness, FairnessList, Headline, Report } from "./answers.ts";
+import type { AccountsPart, Drift, FairnessList, Headline, Report } from "./answers.ts";
 import { Bars, Lines } from "./plots.tsx";
+import { reportHash } from "./report-hash.ts";
 import { percent, points } from "./shares.ts";
 
-const LISTED = { limit: 50 };
+const NEWEST = { limit: 1 };
+/** At once; further ones when they are wanted. */
+const PAGE_EPOCHS = 50;
 /** The least amount that there is, of STEP. */
 const LEAST = 0.000001;
 const ID_CHARACTERS_MAX = 40;
@@ -26,7 +31,7 @@ export default function FairnessPage({ epoch }: { epoch: number | null }) {
 }
 
 function All() {
-  const asked = useAnswer<FairnessList>("/fairness", LISTED, ASK_MS);
+  const asked = useAnswer<FairnessList>("/fairness", NEWEST, ASK_MS);
   return (
     <>
       <Heading title={say(texts.title)} />
@@ -34,12 +39,24 @@ function All() {
         {({ epochs, epochBatches, runningEpoch, runningEndsAt }) => (
           <>
             <p>{say(texts.told, { batches: written(epochBatches) })}</p>
-            {epochs.length === 0 ? <p class="card">{say(texts.none, { height: written(runningEndsAt) })}</p> : <Epochs epochs={epochs} />}
+            {epochs[0] ? <Listed newest={epochs[0].epoch} /> : <p class="card">{say(texts.none, { height: written(runningEndsAt) })}</p>}
             <p><a href={link("guardrails")}>{say(texts.toGuardrails)}</a></p>
-            {epochs.length > 0 && <p class="quiet">{say(texts.running, { epoch: written(runningEpoch), height: written(runningEndsAt) })}</p>}
+            {epochs[0] && <p class="quiet">{say(texts.running, { epoch: written(runningEpoch), height: written(runningEndsAt) })}</p>}
           </>
         )}
       </Answered>
+    </>
+  );
+}
+
+/** Begins anew when an epoch has ended. */
+function Listed({ newest }: { newest: number }) {
+  const listing = useListing<FairnessList>("/fairness", newest, PAGE_EPOCHS);
+  const epochs = listing.pages.flatMap((page) => page.epochs);
+  return (
+    <>
+      {epochs.length > 0 && <Epochs epochs={epochs} />}
+      <More of={listing} />
     </>
   );
 }
@@ -92,7 +109,8 @@ function Epochs({ epochs }: { epochs: readonly Headline[] }) {
 }
 
 function One({ epoch }: { epoch: number }) {
-  const asked = useAnswer<Fairness>(`/fairness/${epoch}`);
+  const asked = useAnswer<Report>(`/fairness/${epoch}`);
+  const drift = useAnswer<Drift>(`/fairness/${epoch}/drift`);
   return (
     <>
       <Heading title={say(texts.epoch, { epoch: written(epoch) })}>
@@ -102,12 +120,13 @@ function One({ epoch }: { epoch: number }) {
           <a class="button" href={link("fairness", epoch + 1)}>{say(texts.later)}</a>
         </span>
       </Heading>
-      <Answered of={asked}>{(answer) => <Told of={answer} />}</Answered>
+      <Answered of={asked}>{(report) => <Told of={report} drift={drift.answer ?? null} />}</Answered>
     </>
   );
 }
 
-function Told({ of: { report, reportHash, drift } }: { of: Fairness }) {
+/** `drift` is null where the node lacks the reports of epochs before, and until it is there. */
+function Told({ of: report, drift }: { of: Report; drift: Drift | null }) {
   const { firstHeight, lastHeight, begins, ends, income, balances, validators } = report;
   const drifted = drift && drift.incomeGiniPpm !== null && say(texts.driftTold, { drift: points(drift.incomeGiniPpm), epochs: written(drift.comparedEpochs) });
   return (
@@ -135,7 +154,7 @@ function Told({ of: { report, reportHash, drift } }: { of: Fairness }) {
         <Validators of={report} />
       </Card>
       <p class="quiet">
-        {say(texts.countItself)} <Id text={reportHash} whole copies />
+        {say(texts.countItself)} <Id text={reportHash(report)} whole copies />
       </p>
     </>
   );

@@ -1,9 +1,11 @@
-"""What a node's side file says: the reports of epochs, and the window of proofs, each held against a replay."""
+"""What a node has kept, in its side file or in a backup, held against a replay: the reports of epochs; of a side file
+the window of proofs, too."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from step_node.economy.fairness.fold import heights_of
 from step_node.economy.fairness.kept import InvalidKeptEpoch, KeptEpoch, Lacking
@@ -20,19 +22,32 @@ from step_node.economy.verifying.claims import (
 from step_node.economy.verifying.replay import Replay
 
 
+class KeptReports(Protocol):
+    """What keeps reports, such as a side file."""
+
+    async def epochs(self) -> Sequence[int]:
+        """Of which there is something."""
+        ...
+
+    async def report(self, epoch: int) -> bytes | None:
+        """What is kept of an epoch; None if it is damaged."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class KeptFairnessClaim:
-    """The report of an epoch in the file, read when the replay has come to its end: all of them may be many."""
+    """The report of an epoch, read when the replay has come to its end: all of them may be many."""
 
     height: int
     epoch: int
-    file: EconomyFile
+    reports: KeptReports
+    where: str
     subject: str = "fairness reports"
 
     async def compare(self, replay: Replay) -> Sequence[Difference] | NotCompared:
         """See `Claim`."""
-        body = await self.file.report(self.epoch)
-        what = f"fairness of epoch {self.epoch} in the side file"
+        body = await self.reports.report(self.epoch)
+        what = f"fairness of epoch {self.epoch} in {self.where}"
         try:
             kept = None if body is None else KeptEpoch.decoded(body)
         except InvalidKeptEpoch as error:
@@ -49,11 +64,17 @@ class KeptFairnessClaim:
         return await FairnessClaim(self.height, self.epoch, kept.report).compare(replay)
 
 
+async def fairness_claims(reports: KeptReports, where: str, epoch_batches: int) -> list[Claim]:
+    """What `reports` say, which are in `where`. Raises what they raise."""
+    return [
+        KeptFairnessClaim(heights_of(epoch, epoch_batches)[1], epoch, reports, where)
+        for epoch in await reports.epochs()
+    ]
+
+
 async def side_file_claims(file: EconomyFile, epoch_batches: int) -> list[Claim]:
     """What `file` says. Raises `EconomyFileError`."""
-    claims: list[Claim] = [
-        KeptFairnessClaim(heights_of(epoch, epoch_batches)[1], epoch, file) for epoch in await file.epochs()
-    ]
+    claims = await fairness_claims(file, "the side file", epoch_batches)
     try:
         window = await file.look()
     except DamagedRows as error:
