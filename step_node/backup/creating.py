@@ -1,8 +1,9 @@
 """Making a backup of a node that may run meanwhile, and adding to one what has come since.
 
 What is copied: the batches with their commits, which from genesis (or a state) on are all that the ledger, its receipts
-and its histories follow from; now and then the whole state, so that a restore need not execute all of them; and what is
-the home's own. The state is read as one snapshot, batches never change once they are final, so nothing has to stand
+and its histories follow from; now and then the whole state, so that a restore need not execute all of them; the reports
+of fairness, since batches that they were made from may be gone; and what is the home's own. The state is read as one
+snapshot, batches and reports never change once they are there, so nothing has to stand
 still. The signing history comes last, and is marked: what the key signs from then on is not in it, so whoever restores
 it starts in doubt, and signs nothing before all that the key can have signed is final.
 """
@@ -15,23 +16,28 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from consensus.wire import encode
-from step_node.backup.files import BackupFolder, batch_record, packed, require_space
+from step_node.backup.files import FOLDERS, LOCK_NAME, BackupFolder, batch_record, packed, require_space
 from step_node.backup.manifest import (
     FORMAT,
+    MANIFEST_COPY_NAME,
+    MANIFEST_NAME,
     BackupError,
     BackupFile,
     HomeFiles,
     Manifest,
+    ReportSegment,
     Segment,
     StateCopy,
     find_manifest,
     write_manifest,
 )
+from step_node.backup.reports import copy_reports
 from step_node.backup.settings import without_secrets
 from step_node.batch.batch import decode_batch
 from step_node.chain.genesis import Genesis, load_genesis
 from step_node.clock import Clock
 from step_node.durable.atomic_file import make_directory
+from step_node.economy.side_file import EconomyFileError
 from step_node.home.config import load_config
 from step_node.home.histories import check_no_unnamed_history, keys_with_history
 from step_node.home.paths import NodeHome
@@ -76,6 +82,8 @@ class Created:
     state_copied: bool
     left_out: tuple[str, ...]
     """Secrets that stand in config.toml, and not in the backup, by their names."""
+    reports_left_out: str | None
+    """Why no reports of fairness were copied, if that is not because there are no further ones."""
 
 
 async def create_backup(
@@ -133,6 +141,7 @@ class _Creation:
         self._progress = progress
         self._run = 1 if earlier is None else earlier.run + 1
         self._left_out: tuple[str, ...] = ()
+        self._reports_left_out: str | None = None
 
     async def run(self, *, made_at: str, with_keys: bool, state_every_batches: int) -> Created:
         earlier = self._earlier
@@ -168,6 +177,7 @@ class _Creation:
             state_root=f"0x{state_root(head.lanes).hex()}",
             segments=(*(() if earlier is None else earlier.segments), *segments),
             states=states,
+            reports=await self._copy_reports(height),
             home=await run_blocking(self._copy_home, made_at, height, with_keys),
         )
         await run_blocking(write_manifest, self._files.root, manifest)
@@ -179,6 +189,7 @@ class _Creation:
             bytes_added=max(0, manifest.bytes - before),
             state_copied=new_state is not None,
             left_out=self._left_out,
+            reports_left_out=self._reports_left_out,
         )
 
     async def _require_continuation(self, height: int) -> None:
@@ -215,6 +226,9 @@ class _Creation:
             needed_bytes += (totals.accounts + totals.triangles) * RECORD_ESTIMATE_BYTES
         if self._lacks_initial_state and self._home.initial_state.exists():
             needed_bytes += self._home.initial_state.stat().st_size
+        if self._home.economy.exists():
+            copied = 0 if before is None else sum(segment.unpacked_bytes for segment in before.reports)
+            needed_bytes += max(0, self._home.economy.stat().st_size - copied)
         require_space(self._files.root, needed_bytes, "this backup")
 
     async def _copy_state(self) -> StateCopy:
@@ -279,6 +293,15 @@ class _Creation:
             proofs=sum(len(decode_batch(stored.batch).proofs) for stored in batches),
             unpacked_bytes=len(content),
         )
+
+    async def _copy_reports(self, height: int) -> tuple[ReportSegment, ...]:
+        """The chain is worth its backup without them, so a side file that cannot be read is told, and no more."""
+        earlier = () if self._earlier is None else self._earlier.reports
+        try:
+            return (*earlier, *await copy_reports(self._home, self._genesis, self._files, earlier, height))
+        except EconomyFileError as error:
+            self._reports_left_out = str(error)
+            return earlier
 
     def _copy_home(self, made_at: str, height: int, with_keys: bool) -> HomeFiles:
         """Copy the files that are the home's own into this run's directory."""
@@ -352,7 +375,7 @@ def _require_folder(folder: Path) -> None:
         folder.parent.mkdir(parents=True, exist_ok=True)
         make_directory(folder)
         return
-    ours = {"lock", "backup.json", "backup.copy.json", "batches", "states", "home"}
+    ours = {LOCK_NAME, MANIFEST_NAME, MANIFEST_COPY_NAME, *FOLDERS}
     others = sorted(path.name for path in folder.iterdir() if path.name not in ours and not path.name.endswith(".new"))
     if others:
         raise BackupError(f"{folder}: holds {others[0]!r}, which is not a backup's: choose an empty or a new directory")

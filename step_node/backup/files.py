@@ -24,6 +24,8 @@ from step_node.backup.manifest import BackupError, BackupFile, digest_text, hash
 from step_node.durable.atomic_file import make_directory, write_atomically, written_atomically
 
 LOCK_NAME: Final = "lock"
+FOLDERS: Final = ("batches", "states", "reports", "home")
+"""What a backup has of its own beside its manifest."""
 _GZIP: Final = 31
 """zlib's word for gzip's form, whose header it writes without a name and a time."""
 _COMPRESSION_LEVEL: Final = 4
@@ -84,7 +86,7 @@ class BackupFolder:
 
     def keep_only(self, kept: frozenset[str]) -> None:
         """Delete every file of a backup's own directories whose path is not in `kept`. Raises OSError."""
-        for name in ("batches", "states", "home"):
+        for name in FOLDERS:
             for path in sorted((self.root / name).rglob("*"), reverse=True):
                 if path.is_dir() and not path.is_symlink():
                     if not any(path.iterdir()):

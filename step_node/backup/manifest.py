@@ -75,6 +75,16 @@ class StateCopy(_Part):
         return (self.index, *self.chunks)
 
 
+class ReportSegment(_Part):
+    """A file of the reports of fairness that the node has kept, of rising epochs, not all of which need be there."""
+
+    file: BackupFile
+    first_epoch: Annotated[Number, Field(ge=1)]
+    last_epoch: Annotated[Number, Field(ge=1)]
+    reports: Annotated[Number, Field(ge=1)]
+    unpacked_bytes: Number
+
+
 class HomeFiles(_Part):
     """What of a home is the node's own."""
 
@@ -106,6 +116,8 @@ class Manifest(_Part):
     home: HomeFiles
     segments: tuple[Segment, ...]
     states: tuple[StateCopy, ...]
+    reports: tuple[ReportSegment, ...] = ()
+    """Left out of the manifest where there are none, as before there were any."""
 
     def files(self) -> Iterator[BackupFile]:
         """Every file that it names."""
@@ -120,6 +132,8 @@ class Manifest(_Part):
             yield segment.file
         for state in self.states:
             yield from state.files
+        for reports in self.reports:
+            yield reports.file
 
     @property
     def bytes(self) -> int:
@@ -191,6 +205,8 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     content = manifest.model_dump(mode="json")
     if manifest.home.initial_state is None:
         del content["home"]["initial_state"]
+    if not manifest.reports:
+        del content["reports"]
     document = {"digest": _digest(content), "manifest": content}
     encoded = json.dumps(document, indent=1).encode() + b"\n"
     for name in (MANIFEST_COPY_NAME, MANIFEST_NAME):

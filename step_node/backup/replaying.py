@@ -10,10 +10,12 @@ from consensus.wire import encode
 from step_node.backup.claims import FilesClaim, StateCopyClaim
 from step_node.backup.files import DamagedFile, copy_file
 from step_node.backup.manifest import BackupError, Manifest, Segment, StateCopy
+from step_node.backup.reports import BackedUpReports
 from step_node.backup.verifying import Damage, read_chunk, read_index, read_segment, state_reader, verify_backup
 from step_node.batch.batch import decode_batch
 from step_node.chain.genesis import Genesis, GenesisError, load_genesis
 from step_node.economy.verifying.claims import Claim, RootClaim
+from step_node.economy.verifying.kept import fairness_claims
 from step_node.economy.verifying.replay import BatchRejected
 from step_node.offload import run_blocking
 from step_node.snapshot.chunks import stored_records
@@ -81,15 +83,18 @@ class BackupReplay:
                 f"{self._folder}: the state to begin with is damaged: {error}. Say --from 1, or another height"
             ) from error
 
-    def claims(self, scratch: Path, begins_at: int) -> list[Claim]:
-        """What the manifest says of its last height and of its files, and each copy of the state of its own. Records
-        are compared in files of `scratch`; `begins_at` is the height of the state that the replay begins with."""
+    async def claims(self, scratch: Path, begins_at: int) -> list[Claim]:
+        """What the manifest says of its last height and of its files, each copy of the state of its own, and each report
+        of its epoch. Records are compared in files of `scratch`; `begins_at` is the height of the state that the replay
+        begins with."""
         manifest = self.manifest
+        reports = BackedUpReports(self._folder, manifest.reports, self.genesis)
         return [
             FilesClaim(begins_at, self.damages),
             RootClaim(manifest.height, _bytes(manifest.batch_hash), _bytes(manifest.state_root), "backup.json"),
             *(RootClaim(one.height, None, _bytes(one.state_root), one.index.path) for one in manifest.states),
             *(StateCopyClaim(self._folder, one, scratch) for one in manifest.states),
+            *await fairness_claims(reports, "the backup", self.genesis.parameters.epoch_batches),
         ]
 
     async def batches(self, first: int, last: int) -> AsyncGenerator[tuple[bytes, bytes]]:

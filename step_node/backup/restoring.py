@@ -9,6 +9,8 @@ histories, who was slashed) is there again. Of the proofs in a batch the signatu
 that has signed the batch has done so. With `state_only` the latest copy of the state is taken over in place of the
 batches before it, as a node does that joins from a snapshot.
 
+The reports of fairness that the node had kept come along, each held against its epoch's last batch, if that is there.
+
 Last come the signing histories. Each is marked as doubtful by whoever made the backup, so that the restored node signs
 nothing before all that the key can have signed since is final.
 """
@@ -25,16 +27,19 @@ from consensus.commit import InvalidCommit
 from consensus.messages import Commit
 from consensus.wire import WireError, decode
 from step_node.backup.files import DamagedFile, copy_file, read_file, require_space
-from step_node.backup.manifest import BackupError, BackupFile, Manifest, StateCopy
+from step_node.backup.manifest import BackupError, BackupFile, Manifest, ReportSegment, StateCopy
 from step_node.backup.replaying import take_state
+from step_node.backup.reports import read_reports
 from step_node.backup.settings import with_storage
-from step_node.backup.verifying import Damage, read_segment, verify_backup
+from step_node.backup.verifying import Damage, read_segment, reports_loss, verify_backup
 from step_node.batch.batch import Batch, MalformedBatch, decode_batch
 from step_node.chain.chain import COMMIT_BYTES_MAX, Chain
 from step_node.chain.genesis import Genesis, load_genesis
 from step_node.chain.judging import InvalidBatch
 from step_node.clock import Clock
 from step_node.durable.atomic_file import fsync_directory, make_directory, write_atomically
+from step_node.economy.fairness.kept import KeptEpoch
+from step_node.economy.side_file import EconomyFile
 from step_node.home.config import ConfigError, StorageConfig, load_config
 from step_node.home.histories import open_history
 from step_node.home.lock import HomeLock
@@ -94,6 +99,8 @@ class Restored:
     """The keys (addresses) whose signing history is there, in doubt."""
     key_files: tuple[str, ...]
     """The files of keys that were in the backup."""
+    reports: int
+    """Epochs of which what the node kept, with the report of fairness, is there again."""
     passed_over: tuple[Damage, ...]
     """Damaged files that were not needed for the chain."""
 
@@ -143,7 +150,7 @@ class _Restore:
         progress: Progress,
         damages: Sequence[Damage],
     ) -> None:
-        self._damages = tuple(damages)
+        self._damages = list(damages)
         self._damaged = frozenset(damage.file for damage in damages)
         self._folder = folder
         self._manifest = manifest
@@ -178,6 +185,7 @@ class _Restore:
             if manifest.home.initial_state is not None:
                 is_stored = self._base is None
                 needed_bytes += manifest.home.initial_state.bytes * (1 + is_stored * INITIAL_STATE_TIMES_STORED)
+            needed_bytes += sum(segment.unpacked_bytes for segment in manifest.reports)
             require_space(home.root, needed_bytes, "the store")
         what = {
             "genesis": manifest.genesis_hash,
@@ -241,6 +249,7 @@ class _Restore:
             chain = await Chain.open(genesis=genesis, storage=storage, clock=self._clock, known=self._vouched.get)
             await self._execute(chain, genesis)
             records = await self._require_right(chain, storage)
+            reports = await self._take_reports(genesis, storage)
             head = chain.head
             return Restored(
                 height=head.chain.height,
@@ -253,7 +262,8 @@ class _Restore:
                 key_files=tuple(
                     Path(file.path).name for file in self._manifest.home.key_files if file.path not in self._damaged
                 ),
-                passed_over=self._damages,
+                reports=reports,
+                passed_over=tuple(self._damages),
             )
 
     async def _execute(self, chain: Chain, genesis: Genesis) -> None:
@@ -317,6 +327,43 @@ class _Restore:
                 )
         return (await add_up_state(storage, lambda records: self._progress("records", records, records))).records
 
+    async def _take_reports(self, genesis: Genesis, storage: Storage) -> int:
+        """Give the new home the reports up to where it stands; how many epochs these are.
+
+        The chain is there without them, so a file of them that cannot be used is passed over, and told.
+        """
+        taken = 0
+        for segment in self._manifest.reports:
+            if segment.file.path in self._damaged:
+                continue
+            try:
+                reports = await self._reports_in(segment, genesis, storage)
+            except DamagedFile as error:
+                self._damages.append(Damage(segment.file.path, str(error), *reports_loss(segment)))
+                continue
+            side_file = await run_blocking(EconomyFile.open, self._home.economy, genesis.hash)
+            try:
+                await side_file.keep_reports(reports)
+            finally:
+                side_file.close()
+            taken += len(reports)
+        return taken
+
+    async def _reports_in(
+        self, segment: ReportSegment, genesis: Genesis, storage: Storage
+    ) -> list[tuple[int, bytes, bytes]]:
+        """What a side file keeps of a file's epochs, which must be of the store's batches. Raises `DamagedFile`."""
+        found = []
+        for epoch, body, kept in await run_blocking(_read_reports, self._folder, segment, genesis):
+            height = kept.point.height
+            if height > self._to_height:
+                break
+            stored = await storage.batches(height, 1)
+            if stored and stored[0].height == height and stored[0].batch_hash != kept.point.batch_hash:
+                raise DamagedFile(f"what it holds of epoch {epoch} is not of this backup's batches")
+            found.append((epoch, body, kept.encoded_headline))
+        return found
+
     def finish_home(self) -> None:
         """Write the signing histories and the keys, and take the mark away."""
         home, manifest = self._home, self._manifest
@@ -347,6 +394,10 @@ class _Restore:
         doubt = content.doubt or "the key was restored from a backup, which does not say what it has signed"
         begin_with = HistoryContent(content.records, content.floor, doubt)
         open_history(self._home, chain_id=self._manifest.chain_id, validator=validator, begin_with=begin_with).close()
+
+
+def _read_reports(folder: Path, segment: ReportSegment, genesis: Genesis) -> list[tuple[int, bytes, KeptEpoch]]:
+    return list(read_reports(folder, segment, genesis))
 
 
 def _names_in(directory: Path) -> set[str]:

@@ -22,10 +22,12 @@ from step_node.backup.manifest import (
     BackupError,
     BackupFile,
     Manifest,
+    ReportSegment,
     Segment,
     StateCopy,
     find_manifest,
 )
+from step_node.backup.reports import read_reports
 from step_node.batch.batch import BatchHeader, MalformedBatch, decode_batch
 from step_node.chain.auditing import BrokenChain, ChainAudit
 from step_node.chain.genesis import Genesis, GenesisError, load_genesis
@@ -114,6 +116,8 @@ class _Look:
         """The hashes of those that links lead to from genesis."""
         self._headers: dict[int, BatchHeader] = {}
         """Of the heights right after a state."""
+        self._ends: dict[int, bytes] = {}
+        """The hash of each batch with which an epoch ends, by its height."""
         self.damages: list[Damage] = []
         self.batches = 0
         self.quorums = 0
@@ -142,6 +146,9 @@ class _Look:
         for state, head in heads:
             if head is not None:
                 self._prove(genesis, state, head)
+        for segment in manifest.reports:
+            if segment.file.path not in self._bad:
+                self._reports(segment, genesis)
         for file in manifest.home.signing_histories:
             self._checked(file, read_interchange, (InterchangeError,))
         for file in manifest.home.key_files:
@@ -210,9 +217,11 @@ class _Look:
                 continue
             try:
                 for height, batch, commit in read_segment(self._folder, segment):
-                    header = audit.take(height, batch, commit)[0].header
+                    taken = audit.take(height, batch, commit)[0]
                     if height in wanted:
-                        self._headers[height] = header
+                        self._headers[height] = taken.header
+                    if manifest.reports and height % genesis.parameters.epoch_batches == 0:
+                        self._ends[height] = taken.hash
                     self._progress("batches", height - manifest.base_height, manifest.height - manifest.base_height)
             except (BrokenChain, DamagedFile) as error:
                 self._damaged(segment.file, str(error))
@@ -225,6 +234,15 @@ class _Look:
             return
         if (last[0], f"0x{last[1].hex()}") != (manifest.height, manifest.batch_hash):
             self._damaged(manifest.segments[-1].file, "does not end with the batch that the backup says it ends with")
+
+    def _reports(self, segment: ReportSegment, genesis: Genesis) -> None:
+        """Hold reports against the batches with which their epochs end, as far as these are there."""
+        try:
+            for epoch, _, kept in read_reports(self._folder, segment, genesis):
+                if self._ends.get(kept.point.height, kept.point.batch_hash) != kept.point.batch_hash:
+                    raise DamagedFile(f"what it holds of epoch {epoch} is not of this backup's batches")
+        except DamagedFile as error:
+            self._damaged(segment.file, str(error))
 
     def _count(self, audit: ChainAudit) -> None:
         self.batches += audit.batches
@@ -373,6 +391,18 @@ def _losses(manifest: Manifest) -> Iterator[tuple[BackupFile, str, str]]:
     for state in manifest.states:
         for file in state.files:
             yield file, *_state_loss(manifest, state)
+    for reports in manifest.reports:
+        yield reports.file, *reports_loss(reports)
+
+
+def reports_loss(segment: ReportSegment) -> tuple[str, str]:
+    """What is lost with a file of reports, and what to do."""
+    return (
+        f"The reports of fairness of the epochs {segment.first_epoch} to {segment.last_epoch} are lost; the batches are"
+        " not.",
+        "Restore: the node makes those again whose batches it has. Make a backup in an empty directory while the node"
+        " is there.",
+    )
 
 
 def _segment_loss(manifest: Manifest, segment: Segment) -> tuple[str, str]:

@@ -43,7 +43,7 @@ def create(
     as_json: JsonOption = False,
 ) -> None:
     """Back up a node while it runs, or add to a backup what has come since: batches with their commits, now and then
-    the whole state, settings, and the history of what each key has signed.
+    the whole state, reports of fairness, settings, and the history of what each key has signed.
 
     Run it every hour. What is cut short is gone on with by the next run. A backup is worth what `step-node backup
     verify` says of it. Whoever has it can read the chain, which is public, and your settings; passwords of URIs are
@@ -76,6 +76,8 @@ def create(
     if created.left_out:
         names = ", ".join(created.left_out)
         typer.echo(f"config.toml holds secrets, which the backup does not: {names}. Keep them elsewhere", err=True)
+    if created.reports_left_out is not None:
+        typer.echo(f"further reports of fairness are not in the backup: {created.reports_left_out}", err=True)
     if with_keys:
         typer.echo(
             f"THE BACKUP HOLDS KEYS ({', '.join(_names(manifest.home.key_files))}): who has it and the keystore's"
@@ -201,6 +203,7 @@ def restore(
                 "records": restored.records,
                 "resumedFrom": restored.resumed_from,
                 "keys": list(restored.key_files),
+                "reports": restored.reports,
                 "signingHistories": [f"0x{address.hex()}" for address in restored.histories],
                 "passedOver": [damage.file for damage in restored.passed_over],
                 "seconds": round(seconds, 3),
@@ -209,7 +212,8 @@ def restore(
         return
     typer.echo(
         f"{home} stands at height {restored.height}, state root 0x{restored.state_root.hex()}; batches from height"
-        f" {restored.first_height} on, {restored.records} records, {seconds:.1f} s"
+        f" {restored.first_height} on, {restored.records} records, {restored.reports} reports of fairness,"
+        f" {seconds:.1f} s"
     )
     if restored.histories and "validator.json" not in restored.key_files:
         typer.echo(f"the backup holds no keys: put yours into {home / 'keys'}, mode 0600")
@@ -245,6 +249,7 @@ def _facts(manifest: Manifest) -> dict[str, object]:
         "proofs": manifest.proofs,
         "bytes": manifest.bytes,
         "stateHeights": [state.height for state in manifest.states],
+        "reports": sum(segment.reports for segment in manifest.reports),
         "keys": _names(manifest.home.key_files),
     }
 

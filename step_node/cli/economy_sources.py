@@ -17,8 +17,8 @@ from step_node.cli.error_lines import CommandError
 from step_node.cli.progress_lines import ProgressLines
 from step_node.clock import SystemClock
 from step_node.economy.side_file import EconomyFile, EconomyFileError
+from step_node.economy.verifying.kept import side_file_claims
 from step_node.economy.verifying.replay import Replay
-from step_node.economy.verifying.side_file import side_file_claims
 from step_node.economy.verifying.store import StoreWitness
 from step_node.economy.verifying.verdict import Verdict, verify
 from step_node.home.config import load_config
@@ -124,7 +124,7 @@ async def verify_backup_chain(folder: Path, wishes: Wishes) -> Verdict:
         await backup.begin(made, base, scratch)
         replay = await Replay.begin(backup.genesis, made, SystemClock(), trusts_quorums=wishes.trusts_quorums)
         first = replay.head.chain.height + 1
-        claims = backup.claims(scratch, first - 1)
+        claims = await backup.claims(scratch, first - 1)
         return await verify(replay, backup.batches(first, last), claims, last=last, progress=wishes.progress)
 
 

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
+import trio
+
+from step_node.economy.fairness.reporter import FairnessReporter
+from step_node.economy.side_file import EconomyFile
 from step_node.home.config import NodeConfig, StorageConfig
 from step_node.home.histories import open_history
 from step_node.home.keys import NodeKeys
@@ -20,8 +25,10 @@ from tests.snapshot.snapshots import grow
 from tests.support.chains import CHAIN_ID, make_genesis, open_chain, validator_names
 from tests.support.proofs import address, private_key
 
-GENESIS = make_genesis(4)
+EPOCH_BATCHES = 3
+GENESIS = make_genesis(4, epoch_batches=EPOCH_BATCHES)
 VALIDATOR = validator_names(4)[0]
+WAIT_SECONDS_MAX = 30.0
 PASSWORD = "a password of tests"
 
 
@@ -55,6 +62,30 @@ async def grow_home(
     if signs:
         sign(home, height, b"value")
     return height, root
+
+
+async def keep_reports(home: NodeHome, *, storage: StorageConfig | None = None) -> None:
+    """Have the reports of fairness made and kept of all epochs that have ended, as the node does."""
+    file = EconomyFile.open(home.economy, GENESIS.hash)
+    async with open_storage(storage_settings(home, storage or StorageConfig())) as store:
+        chain = await open_chain(GENESIS, storage=store)
+        reporter = FairnessReporter(chain, file)
+        ended = chain.head.chain.height // EPOCH_BATCHES
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(reporter.run)
+            with trio.fail_after(WAIT_SECONDS_MAX):
+                while await reporter.kept(ended) is None:
+                    await trio.sleep(0.001)
+            nursery.cancel_scope.cancel()
+    file.close()
+
+
+async def kept_reports_in(home: NodeHome) -> dict[int, bytes | None]:
+    """What the side file of a home keeps of each epoch; nothing where there is none."""
+    if not home.economy.exists():
+        return {}
+    with closing(EconomyFile.reading(home.economy, GENESIS.hash)) as file:
+        return {epoch: await file.report(epoch) for epoch in await file.epochs()}
 
 
 def sign(home: NodeHome, height: int, value: bytes) -> None:
