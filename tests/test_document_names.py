@@ -40,6 +40,7 @@ MADE = {
     "data/old_store_1",
     "backup.json",
     "batches/FIRST-LAST.gz",
+    "reports/FIRST-LAST.gz",
     "states/RUN/000000.gz",
     "home/RUN/",
     "restored/keys",

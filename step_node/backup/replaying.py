@@ -84,9 +84,9 @@ class BackupReplay:
             ) from error
 
     async def claims(self, scratch: Path, begins_at: int) -> list[Claim]:
-        """What the manifest says of its last height and of its files, each copy of the state of its own, and each report
-        of its epoch. Records are compared in files of `scratch`; `begins_at` is the height of the state that the replay
-        begins with."""
+        """What the manifest says of its last height and of its files, and each copy of the state, and each report of an
+        epoch, of its own. Records are compared in files of `scratch`; `begins_at` is the height of the state that the
+        replay begins with."""
         manifest = self.manifest
         reports = BackedUpReports(self._folder, manifest.reports, self.genesis)
         return [

@@ -194,7 +194,7 @@ async def test_the_payments_of_many_small_batches_are_held_as_few_arrays(monkeyp
     parts = fold.take_payments()
     assert paying > 2
     assert len(parts) == paying // 2 + paying % 2
-    assert fold.report(summed(parts)) == expected
+    assert fold.report(fold.summed(parts)) == expected
     assert fold.take_payments() == []
 
 

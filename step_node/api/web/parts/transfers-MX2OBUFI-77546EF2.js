@@ -1,1 +1,0 @@
-import{a}from"./chunk-POBRLLRH-77546EF2.js";import"./chunk-JP4BRAWH.js";import"./chunk-OJLQJCW6-77546EF2.js";import"./chunk-4AQIHHTX-77546EF2.js";import"./first-77546EF2.js";import"./first-77546EF2.js";0;export{a as signTransfer};
