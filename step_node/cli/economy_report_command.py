@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -63,7 +64,8 @@ def _drawing() -> Callable[[ShownReport], dict[str, bytes]]:
         if (error.name or "").partition(".")[0] != "matplotlib":
             raise
         raise StepNodeError(
-            "figures need Matplotlib, which is not installed: pip install 'step-node[plots]', or leave --plots out"
+            f"figures need Matplotlib, which is not installed here: {sys.executable} -m pip install 'step-node[plots]',"
+            " or leave --plots out"
         ) from error
     return draw_all
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -99,7 +100,8 @@ def _drawing() -> Draw:
         if (error.name or "").partition(".")[0] != "matplotlib":
             raise
         raise StepNodeError(
-            "figures need Matplotlib, which is not installed: pip install 'step-node[plots]', or give --no-plots"
+            f"figures need Matplotlib, which is not installed here: {sys.executable} -m pip install 'step-node[plots]',"
+            " or give --no-plots"
         ) from error
     return draw_all
 
