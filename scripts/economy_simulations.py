@@ -35,10 +35,12 @@ def simulated(*, runs: int = RUNS, days: int | None = None) -> dict[str, float]:
 
 
 def _all(runs: int, days: int | None) -> Iterator[tuple[str, float]]:
-    processes = min(os.cpu_count() or 1, 2 if runs > 1 else 1)
+    processes = min(os.cpu_count() or 1, runs)
     for scenario in SCENARIOS:
         for variant, of_variant in load_scenario(scenario).items():
             shorter = of_variant if days is None else of_variant.model_copy(update={"days": days})
+            if runs > 1:
+                sys.stderr.write(f"{scenario}: {variant}\n")
             found = run_all(shorter, range(runs), exact=False, processes=processes, variant=variant)
             for name, value in _of(Outcome(variant, shorter, found)):
                 yield f"{scenario}.{variant}.{name}", value

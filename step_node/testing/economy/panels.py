@@ -16,7 +16,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from mesh import LEVEL_MAX
 from step_node.parameters import USTEP_PER_STEP
 from step_node.testing.economy.movement import Floats
-from step_node.testing.economy.results import PERCENTS, Outcome, shown, table
+from step_node.testing.economy.results import DAYS_A_YEAR, PERCENTS, Outcome, shown, table
 from step_node.testing.economy.words import MILLION, lasting
 
 COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -31,7 +31,7 @@ LOG_FROM_TIMES: Final = 100
 """From there on bars stand on a scale of powers of ten: the shortest could not be seen otherwise."""
 SHORT_SCALE_TIMES: Final = 300
 TIME_MARKS_MAX: Final = 6
-LABEL_SHARE: Final = 0.5
+LABEL_SHARE: Final = 0.6
 """How much room there is beside the longest lying bar for what stands there, by its length."""
 
 Panel = Callable[[Axes], None]
@@ -173,7 +173,7 @@ def time_to_a_stake(axes: Axes, outcomes: Sequence[Outcome]) -> None:
     }
     names = [group.name for group in outcomes[0].scenario.groups]
     _spans(axes, names, years, outcomes, lambda outcome, name: lasting(years[outcome.variant][name]))
-    axes.set_title("Years until an average account has earned a stake", loc="left")
+    axes.set_title("Until an average account has earned a stake", loc="left")
 
 
 def time_to_exhaustion(axes: Axes, outcomes: Sequence[Outcome]) -> None:
@@ -188,7 +188,7 @@ def time_to_exhaustion(axes: Axes, outcomes: Sequence[Outcome]) -> None:
         return f"{lasting(years[outcome.variant][name])}{begins}"
 
     _spans(axes, names, years, outcomes, label)
-    axes.set_title("Years until every proof that a city's area takes has been made", loc="left")
+    axes.set_title("Until every proof that a city's area takes has been made", loc="left")
 
 
 def _spans(
@@ -198,16 +198,18 @@ def _spans(
     outcomes: Sequence[Outcome],
     label: Callable[[Outcome, str], str],
 ) -> None:
-    """Lying bars of so many years, by variant and name, on a scale of powers of ten."""
+    """Lying bars of so many years, by variant and name; in days where none is as long as a year."""
+    lengths = [length for of_variant in years.values() for length in of_variant.values() if length > 0]
+    unit, units_a_year = ("days", DAYS_A_YEAR) if lengths and max(lengths) < 1 else ("years", 1)
+    known = [length * units_a_year for length in lengths]
     height = 0.8 / len(outcomes)
     for number, outcome in enumerate(outcomes):
         at = np.arange(len(names)) - 0.4 + height * (number + 0.5)
-        lengths = [years[outcome.variant][name] for name in names]
-        bars = axes.barh(at, lengths, height, color=COLOURS[number % len(COLOURS)], label=outcome.title)
+        widths = [years[outcome.variant][name] * units_a_year for name in names]
+        bars = axes.barh(at, widths, height, color=COLOURS[number % len(COLOURS)], label=outcome.title)
         axes.bar_label(bars, [label(outcome, name) for name in names], padding=LABEL_PADDING, fontsize=LABEL_POINTS)
     axes.set_yticks(range(len(names)), names)
     axes.set_ylim(len(names) - 0.5, -0.5)
-    known = [value for of_variant in years.values() for value in of_variant.values() if value > 0]
     if known and max(known) > LOG_FROM_TIMES * min(known):
         axes.set_xscale("log")
         # From below the shortest on, which could not be seen otherwise; its label and the longest's need room.
@@ -218,7 +220,7 @@ def _spans(
         axes.set_xlim(0, max(known, default=1.0) * (1 + LABEL_SHARE))
         axes.xaxis.set_major_locator(MaxNLocator(TIME_MARKS_MAX))
     axes.xaxis.set_major_formatter(FuncFormatter(_plain))
-    axes.set_xlabel("years")
+    axes.set_xlabel(unit)
     axes.grid(axis="x", alpha=0.3)
     axes.set_axisbelow(True)
 

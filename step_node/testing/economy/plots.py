@@ -34,7 +34,7 @@ WIDTH_INCHES: Final = 8.0
 PANEL_INCHES: Final = 3.3
 BAR_INCHES: Final = 0.19
 FRAME_INCHES: Final = 1.1
-CAPTION_CHARACTERS: Final = 105
+CAPTION_CHARACTERS: Final = 120
 CAPTION_POINTS: Final = 8.5
 QUESTION_POINTS: Final = 13
 LEGEND_CHARACTERS: Final = 95
@@ -165,8 +165,9 @@ def _over_time(outcomes: Sequence[Outcome], name: str, question: str, explanatio
 def _emission(outcomes: Sequence[Outcome]) -> _Subject:
     panels: list[tuple[Panel, float]] = [
         (lambda axes: paid_by_level(axes, outcomes), PANEL_INCHES),
-        (lambda axes: paid_by_group(axes, outcomes), PANEL_INCHES),
     ]
+    if len(outcomes[0].scenario.groups) > 1:
+        panels.append((lambda axes: paid_by_group(axes, outcomes), PANEL_INCHES))
     if len(outcomes[0].scenario.cities) > 1 or is_elsewhere(outcomes):
         panels.append((lambda axes: paid_by_city(axes, outcomes), PANEL_INCHES))
     return _Subject(

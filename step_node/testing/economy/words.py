@@ -116,7 +116,7 @@ def _listed(outcomes: Sequence[Outcome], text_of: Callable[[Outcome], str]) -> s
         titles.setdefault(text_of(one), []).append(one.title)
     if len(titles) == 1:
         return next(iter(titles))
-    return "; ".join(f"{text} ({', '.join(of_text)})" for text, of_text in titles.items())
+    return "; ".join(f"{text} ({' and '.join(of_text)})" for text, of_text in titles.items())
 
 
 def _supply(outcomes: Sequence[Outcome]) -> str:

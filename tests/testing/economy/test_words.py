@@ -6,35 +6,9 @@ import math
 
 import pytest
 
-from step_node.testing.economy.campaign import run_all
 from step_node.testing.economy.measuring import MEASURES
 from step_node.testing.economy.results import Outcome, table, tables
-from step_node.testing.economy.scenario import scenarios_in
 from step_node.testing.economy.words import COLUMN_WORDS, MEASURE_WORDS, TABLE_WORDS, in_short, lasting, told
-
-CONTENT = {
-    "title": "a square that is used up, with and without somebody who invents accounts",
-    "days": 8,
-    "batches_per_day": 2,
-    "cities": [{"name": "square", "lat": 47.0, "lon": 19.0, "radius_km": 0.02}],
-    "groups": [
-        {"kind": "crowd", "name": "people", "city": "square", "accounts": 200, "proofs_per_day": 20.0}
-        | {"every_days": 1, "radius_m": 5.0, "attendance": 1.0},
-        {"kind": "farmers", "name": "invented", "city": "square", "accounts": 1, "proofs_per_day": 8.0},
-    ],
-    "variants": [
-        {"name": "somewhere", "title": "invented there", "change": {"groups.invented.spread": "city"}},
-        {"name": "anywhere"},
-    ],
-}
-
-
-@pytest.fixture(scope="module")
-def outcomes() -> list[Outcome]:
-    return [
-        Outcome(name, scenario, run_all(scenario, range(3), exact=False, processes=1))
-        for name, scenario in scenarios_in(CONTENT, name="square", source="test").items()
-    ]
 
 
 def test_every_measure_and_every_column_that_people_are_shown_has_words(outcomes: list[Outcome]) -> None:
