@@ -7,8 +7,11 @@ import { regionAt, regionsOf, wholeLevel } from "../src/globe/trends.ts";
 import { radiusPx } from "../src/globe/camera.ts";
 import { viewBox } from "../src/globe/view-box.ts";
 import { speak } from "../src/shell/texts.ts";
+import { citiesIn, nearestCity } from "../src/views/explorer/places.ts";
+import type { Headline } from "../src/views/fairness/answers.ts";
+import { GROWN_EPOCHS_MAX, withEarlier, withNewest, type Known } from "../src/views/fairness/growing.ts";
 import { reportHash } from "../src/views/fairness/report-hash.ts";
-import { linePath, part, percent, points } from "../src/views/fairness/shares.ts";
+import { evenness, linePath, part, percent, points } from "../src/views/fairness/shares.ts";
 import { figuresOf } from "../src/views/plausibility/figures.ts";
 
 const SIZE = { width: 360, height: 360 };
@@ -54,7 +57,7 @@ test("from afar triangles are asked for that can be seen", () => {
 
 test("shares are told in percent, and differences of them in points", () => {
   speak("en");
-  assert.deepEqual([0, 375_000, 1_000_000, 12_345, null].map(percent), ["0 %", "37.5 %", "100 %", "1.2 %", "–"]);
+  assert.deepEqual([0, 375_000, 1_000_000, 12_345, null].map(percent), ["0\u00a0%", "37.5\u00a0%", "100\u00a0%", "1.2\u00a0%", "–"]);
   assert.deepEqual([60_000, -15_000, 0, -400, null].map(points), ["+6", "−1.5", "0", "0", "–"]);
   assert.deepEqual([null, 250_000, 9e9, -5, "x" as unknown as number].map(part), [0, 0.25, 1, 0, 0]);
 });
@@ -74,4 +77,63 @@ test("figures of a signal are told by their unit; what is none is a dash", () =>
 test("a report's hash is that of the bytes in which it came", () => {
   const canonical = '{"accounts":1,"begins":"2026-01-01T00:00:00.000Z","income":{"giniPpm":null,"topAccounts":1},"levels":[],"paid":"0.001953"}';
   assert.equal(reportHash(JSON.parse(canonical)), "0x2965e8d87cba10385b8fac21fb9ce78b09b065c579b4b430ea43b55daa5b16ce");
+});
+
+test("how evenly pay was spread has a word for each Gini coefficient", () => {
+  assert.deepEqual([0, 149_999, 150_000, 349_999, 350_000, 599_999, 600_000, 1_000_000].map(evenness), [
+    "nearlyAlike", "nearlyAlike", "ratherEven", "ratherEven", "uneven", "uneven", "veryUneven", "veryUneven",
+  ]);
+});
+
+/** A page of the list of epochs, from `newest` down to `oldest`. */
+function page(newest: number, oldest: number, nextCursor: string | null = `before ${oldest}`) {
+  const epochs = Array.from({ length: newest - oldest + 1 }, (_, index) => ({ epoch: newest - index }) as Headline);
+  return { epochs, nextCursor };
+}
+
+const numbers = (known: Known | undefined) => known!.epochs.map(({ epoch }) => epoch);
+
+test("earlier epochs are added below, and new ones above, each once", () => {
+  let known: Known | undefined = withNewest(undefined, page(9, 7));
+  known = withEarlier(known, "before 7", page(6, 4));
+  known = withNewest(known, page(10, 8));
+  assert.deepEqual(numbers(known), [10, 9, 8, 7, 6, 5, 4]);
+  assert.equal(known.earlier, "before 4");
+  known = withEarlier(known, "before 4", page(3, 1, null))!;
+  assert.deepEqual([numbers(known).at(-1), known.earlier], [1, null]);
+  assert.deepEqual(numbers(withNewest(known, page(10, 8))), numbers(known), "nothing is new");
+});
+
+test("where the newest page does not reach back to what is known, all begins anew: there might be a gap", () => {
+  const known = withEarlier(withNewest(undefined, page(9, 7)), "before 7", page(6, 4));
+  const anew = withNewest(known, page(20, 18));
+  assert.deepEqual(numbers(anew), [20, 19, 18]);
+  assert.equal(anew.earlier, "before 18");
+  assert.equal(withEarlier(anew, "before 4", page(3, 1)), anew, "a page that was asked for before that is of no use");
+});
+
+test("epochs that came by themselves do not become ever more; those that somebody asked for stay", () => {
+  let known: Known | undefined = withEarlier(withNewest(undefined, page(50, 1)), "before 1", page(0, 0, null))!;
+  let most = 0;
+  for (let newest = 51; newest < 60 + 2 * GROWN_EPOCHS_MAX; newest += 1) {
+    known = withNewest(known, page(newest, newest - 49));
+    most = Math.max(most, known.epochs.length);
+  }
+  assert.equal(most, 51 + GROWN_EPOCHS_MAX);
+});
+
+test("a region is told by the cities in it that are nearest to its middle", () => {
+  const region = locate(-33.86, 151.2, 1);
+  const english = citiesIn(region, "en").map(({ name }) => name);
+  assert.ok(english.includes("Sydney") && !english.includes("Zurich"), String(english));
+  assert.ok(citiesIn(locate(48.2, 16.37, 1), "de").some(({ name }) => name === "Wien"));
+  assert.throws(() => citiesIn("<b>", "en"), RangeError);
+});
+
+test("a place is told by the city that is nearest", () => {
+  const { name, metres } = nearestCity(48.3, 16.37, "de");
+  assert.equal(name, "Wien");
+  // A tenth of a degree of latitude is 11.1 km; the city's own place is rounded to a hundredth.
+  assert.ok(metres > 8_500 && metres < 12_500, String(metres));
+  assert.equal(nearestCity(-18, 179.9, "en").name, "Suva", "over the antimeridian");
 });

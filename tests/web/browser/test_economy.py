@@ -97,7 +97,7 @@ def test_how_plausible_an_account_and_a_triangle_look_is_told_with_what_it_is_ma
     page.goto(f"{network.app()}#/account/{address}")
     card = page.locator(".plausibility")
     expect(card.get_by_role("heading", name="How plausible it looks")).to_be_visible()
-    expect(card.get_by_text("Nothing stands out").or_(card.get_by_text("nothing to say"))).to_be_visible()
+    expect(card.get_by_text("Nothing stands out").or_(card.get_by_text("Nothing to say"))).to_be_visible()
 
     def tell(route: Route) -> None:
         answer = route.fetch()
@@ -145,10 +145,13 @@ def test_who_got_how_much_is_drawn_and_told_for_each_epoch(page: Page, network: 
     page.goto(f"{network.app()}#/explorer")
     page.get_by_role("link", name="Fairness").click()
     expect(page).to_have_title("Who gets how much · STEP")
-    plot = page.get_by_role("img", name=re.compile("^How unevenly, over the last epochs: Gini of pay"))
+    plot = page.get_by_role("img", name=re.compile("^How even, epoch by epoch: Inequality of pay"))
     expect(plot).to_be_visible()
+    expect(page.get_by_role("heading", name="The latest epoch")).to_be_visible()
+    in_short = r"[\d.]+ STEP went to (one account|\d+ accounts) for (one proof|\d+ proofs)\."
+    expect(page.get_by_text(re.compile(in_short))).to_be_visible()
     page.get_by_text("As a table").click()
-    expect(page.get_by_role("region", name="How unevenly").get_by_role("row")).not_to_have_count(1)
+    expect(page.get_by_role("region", name="How even").get_by_role("row")).not_to_have_count(1)
     assert accessibility_violations(page) == []
     shoot(page, "fairness", widths=WIDTHS, full=True)
     with page.expect_response(re.compile(r"/fairness/1$")) as waited:
@@ -159,9 +162,13 @@ def test_who_got_how_much_is_drawn_and_told_for_each_epoch(page: Page, network: 
     expect(tiers).to_have_count(len([tier for tier in report["tiers"] if tier["accounts"]]))
     expect(tiers.first).to_contain_text("nothing")
     expect(page.get_by_role("list", name="By region").get_by_role("listitem")).to_have_count(len(report["regions"]))
-    expect(page.get_by_role("list", name="By level").get_by_role("listitem")).to_have_count(len(report["levels"]))
+    sizes = page.get_by_role("list", name="By size of the triangle").get_by_role("listitem")
+    expect(sizes).to_have_count(len(report["levels"]))
+    expect(sizes.first).to_contain_text("Level 10, about 13.8 km a side")
     validators = report["validators"]["members"]
-    expect(page.get_by_role("list", name="Earned").get_by_role("listitem")).to_have_count(len(validators))
+    expect(page.get_by_role("list", name="What their owners earned by them").get_by_role("listitem")).to_have_count(
+        len(validators)
+    )
     # Counted by the page itself, of what it has read.
     expect(page.get_by_text(f"0x{hashlib.sha256(waited.value.body()).hexdigest()}")).to_be_visible()
     assert accessibility_violations(page) == []
@@ -170,3 +177,29 @@ def test_who_got_how_much_is_drawn_and_told_for_each_epoch(page: Page, network: 
     expect(page.get_by_role("list", name="Nach Gegend")).to_be_visible()
     page.goto(f"{network.app()}#/fairness/9999999")
     expect(page.get_by_role("alert")).to_be_visible()
+
+
+@pytest.mark.usefixtures("keys")
+def test_earlier_epochs_are_added_when_they_are_wanted(page: Page, network: Network) -> None:
+    limited = re.compile(r"/fairness\?limit=50")
+    page.route(limited, lambda route: route.continue_(url=route.request.url.replace("limit=50", "limit=1")))
+    page.goto(f"{network.app()}#/fairness")
+    epochs = page.get_by_role("region", name="Epochs", exact=True).get_by_role("row")
+    expect(epochs).to_have_count(1 + 1)
+    newest = int(epochs.last.get_by_role("link").inner_text())
+    assert newest > 1
+    earlier = page.get_by_role("button", name="Earlier epochs")
+    earlier.focus()
+    for shown in range(2, newest + 1):
+        page.keyboard.press("Enter")
+        expect(epochs).to_have_count(1 + shown)
+    assert [int(link.inner_text()) for link in epochs.get_by_role("link").all()] == list(range(newest, 0, -1))
+    expect(earlier).to_have_count(0)
+    # What cannot be had is told, and asked for again.
+    page.route(re.compile("before="), lambda route: route.abort())
+    page.reload()
+    earlier.click()
+    expect(page.get_by_role("alert").filter(has_text="No node answers.")).to_be_visible()
+    page.unroute(re.compile("before="))
+    page.get_by_role("button", name="Try again").click()
+    expect(epochs).to_have_count(1 + 2)

@@ -32,6 +32,7 @@ PAGES: Final = (
     "nowhere",
 )
 LIGHTHOUSE: Final = WEB / "audit" / "node_modules" / "lighthouse" / "cli" / "index.js"
+BEYOND_PX: Final = "document.documentElement.scrollWidth - innerWidth"
 SCORE_MIN: Final = 0.95
 SECONDS_MAX: Final = 300
 
@@ -50,6 +51,12 @@ def test_axe_finds_nothing_light_or_dark_small_or_large(visitor: Visitor, networ
             page.emulate_media(color_scheme=scheme)
             assert accessibility_violations(page) == [], (width, scheme)
     shoot(page, f"page-{path.replace('/', '-') or 'globe'}")
+    # Nothing is wider than a phone, in the language with the longer words either.
+    page.set_viewport_size({"width": min(WIDTHS), "height": WIDTHS[min(WIDTHS)]})
+    assert page.evaluate(BEYOND_PX) <= 0
+    page.get_by_role("button", name="Deutsch").click()
+    expect(page.get_by_text("Wird geladen …")).to_have_count(0)
+    assert page.evaluate(BEYOND_PX) <= 0
 
 
 @pytest.mark.long

@@ -6,7 +6,10 @@ export const plausibility = {
   ofHundred: { en: "{share} of 100 %", de: "{share} von 100 %" },
   isImplausible: { en: "shown as implausible, from {limit} % on", de: "gilt als unglaubwürdig, ab {limit} %" },
   nothing: { en: "Nothing stands out.", de: "Nichts fällt auf." },
-  noProofs: { en: "No proofs in the last 48 hours, so there is nothing to say.", de: "Keine Beweise in den letzten 48 Stunden, also ist nichts zu sagen." },
+  noProofs: {
+    en: "Nothing to say: there were no proofs in the 48 hours before {time}, when it was last reckoned. That is done every ten minutes.",
+    de: "Nichts zu sagen: In den 48 Stunden vor {time}, als zuletzt gerechnet wurde, gab es keine Beweise. Gerechnet wird alle zehn Minuten.",
+  },
   proofs: { en: "Proofs in 48 hours", de: "Beweise in 48 Stunden" },
   accounts: { en: "Accounts", de: "Konten" },
   ofThem: { en: "{count}, of which {implausible} look implausible", de: "{count}, davon sehen {implausible} unglaubwürdig aus" },

@@ -2,9 +2,11 @@ export const trending = {
   title: { en: "Where much happens", de: "Wo viel geschieht" },
   none: { en: "Nothing has been proven here in the last two days.", de: "Hier wurde in den letzten zwei Tagen nichts bewiesen." },
   how: {
-    en: "Triangles of level {level} by their score: proofs of the last {window}, of which each counts half after {halfLife}, less doubt, times the square root of how many accounts made them. Every node reckons the same.",
-    de: "Dreiecke der Stufe {level} nach ihrer Punktzahl: Beweise der letzten {window}, von denen jeder nach {halfLife} halb zählt, abzüglich Zweifel, mal der Wurzel aus der Zahl ihrer Konten. Jeder Knoten rechnet dasselbe.",
+    en: "Triangles of level {level} by their score: their proofs of the last {window}, each counting half after {halfLife}, less what looks doubtful, times the square root of how many accounts made them. So many people count for more than one busy account. Every node reckons the same.",
+    de: "Dreiecke der Stufe {level} nach ihrer Punktzahl: ihre Beweise der letzten {window}, von denen jeder nach {halfLife} halb zählt, ohne das Zweifelhafte, mal der Wurzel aus der Zahl ihrer Konten. So zählen viele Menschen mehr als ein fleißiges Konto. Jeder Knoten rechnet dasselbe.",
   },
+  near: { en: "at {city}", de: "bei {city}" },
+  from: { en: "{length} from {city}", de: "{length} von {city}" },
   score: { en: "Score", de: "Punkte" },
   scoreIs: { en: "score {score}", de: "{score} Punkte" },
   why: { en: "Why", de: "Warum" },

@@ -5,8 +5,9 @@ import { Notice } from "../../shell/notice.tsx";
 import { say } from "../../shell/texts.ts";
 import type { Listing } from "./pages.ts";
 
-export function More<P>({ of }: { of: Listing<P> }) {
+export function More({ of, label = say(explorer.more) }: { of: Pick<Listing<unknown>, "error" | "isAsking" | "hasMore" | "more">; label?: string }) {
   if (of.error) return <Notice error={of.error} again={of.more} />;
-  if (of.isAsking) return <p role="status">{say(shell.loading)}</p>;
-  return of.hasMore ? <button type="button" onClick={of.more}>{say(explorer.more)}</button> : null;
+  // The button stays while its page comes: who pressed it by keyboard is still there.
+  if (of.hasMore) return <button type="button" aria-disabled={of.isAsking} onClick={() => of.isAsking || of.more()}>{of.isAsking ? say(shell.loading) : label}</button>;
+  return of.isAsking ? <p role="status">{say(shell.loading)}</p> : null;
 }

@@ -15,7 +15,7 @@ export interface Listing<P> {
 const PAGE_ENTRIES = 20;
 
 /** Begins anew when `path` or `round` changes; what is there stays until the new one has come. */
-export function useListing<P extends { nextCursor: string | null }>(path: string, round = 0, limit = PAGE_ENTRIES): Listing<P> {
+export function useListing<P extends { nextCursor: string | null }>(path: string, round = 0): Listing<P> {
   const [state, setState] = useState<{ path: string; pages: P[]; error?: StepError; isAsking: boolean }>({ path, pages: [], isAsking: true });
   const stop = useRef<AbortController | null>(null);
 
@@ -24,7 +24,7 @@ export function useListing<P extends { nextCursor: string | null }>(path: string
     const mine = (stop.current = new AbortController());
     const cursor = before.at(-1)?.nextCursor;
     setState((last) => ({ path, pages: last.path === path ? last.pages : [], isAsking: true }));
-    ask<P>(path, { limit, ...(cursor ? { before: cursor } : {}) }, mine.signal)
+    ask<P>(path, { limit: PAGE_ENTRIES, ...(cursor ? { before: cursor } : {}) }, mine.signal)
       .then((page) => mine.signal.aborted || setState({ path, pages: [...before, page], isAsking: false }))
       .catch((error: unknown) => {
         if (mine.signal.aborted) return;

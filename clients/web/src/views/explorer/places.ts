@@ -1,4 +1,5 @@
 // Cities by name, in any of their spellings.
+import { centroid, locate, parseTriangle, unitVector } from "step-client";
 import type { Language } from "../../shell/texts.ts";
 import { CITIES } from "./cities.ts";
 
@@ -9,6 +10,7 @@ export interface City {
 }
 
 const FOUND_MAX = 8;
+const EARTH_RADIUS_M = 6_371_000;
 
 interface Entry {
   names: readonly string[];
@@ -24,13 +26,40 @@ let entries: readonly Entry[] | undefined;
 export function citiesNamed(text: string, language: Language): City[] {
   const wanted = keyOf(text);
   if (wanted === "") return [];
-  entries ??= CITIES.trim().split("\n").map(entryOf);
-  const found = entries.flatMap((entry) => {
+  const found = allEntries().flatMap((entry) => {
     const rank = Math.min(...entry.keys.map((key) => rankOf(key, wanted)));
     return rank < NOT_FOUND ? [{ rank, city: { name: nameOf(entry, wanted, language), lat: entry.lat, lon: entry.lon } }] : [];
   });
   const exact = found.filter((one) => one.rank === 0);
   return (exact.length ? exact : found).sort((one, other) => one.rank - other.rank).slice(0, FOUND_MAX).map((one) => one.city);
+}
+
+/** Those in a triangle, the nearest to its middle first. Throws RangeError for what is no triangle. */
+export function citiesIn(triangleId: string, language: Language): City[] {
+  const { level } = parseTriangle(triangleId);
+  const [middleLon, middleLat] = centroid(triangleId);
+  const middle = unitVector(middleLat, middleLon);
+  const distance = ({ lat, lon }: City) => Math.hypot(...unitVector(lat, lon).map((part, axis) => part - middle[axis]!));
+  const inside = allEntries().filter(({ lat, lon }) => locate(lat, lon, level) === triangleId);
+  return inside
+    .map((entry) => ({ name: namedIn(entry, language), lat: entry.lat, lon: entry.lon }))
+    .sort((one, other) => distance(one) - distance(other));
+}
+
+/** The city that is nearest to a place, and how far it is. */
+export function nearestCity(lat: number, lon: number, language: Language): { name: string; metres: number } {
+  const here = unitVector(lat, lon);
+  const chord = (city: { lat: number; lon: number }) => Math.hypot(...unitVector(city.lat, city.lon).map((part, axis) => part - here[axis]!));
+  const nearest = allEntries().reduce((best, one) => (chord(one) < chord(best) ? one : best));
+  return { name: namedIn(nearest, language), metres: 2 * Math.asin(chord(nearest) / 2) * EARTH_RADIUS_M };
+}
+
+function namedIn({ names }: Entry, language: Language): string {
+  return names[language === "de" && names.length > 1 ? 1 : 0]!;
+}
+
+function allEntries(): readonly Entry[] {
+  return (entries ??= CITIES.trim().split("\n").map(entryOf));
 }
 
 const NOT_FOUND = 3;
@@ -41,9 +70,9 @@ function rankOf(key: string, wanted: string): number {
   return key.includes(` ${wanted}`) ? 2 : NOT_FOUND;
 }
 
-function nameOf({ names, keys }: Entry, wanted: string, language: Language): string {
-  const meant = keys.findIndex((key) => key === wanted);
-  return names[meant >= 0 ? meant : language === "de" && names.length > 1 ? 1 : 0]!;
+function nameOf(entry: Entry, wanted: string, language: Language): string {
+  const meant = entry.keys.findIndex((key) => key === wanted);
+  return meant >= 0 ? entry.names[meant]! : namedIn(entry, language);
 }
 
 function entryOf(line: string): Entry {

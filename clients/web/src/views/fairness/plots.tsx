@@ -45,7 +45,7 @@ export interface Line {
 }
 
 const BOX = { width: 320, height: 140 };
-const [LEFT, TOP, RIGHT, BELOW] = [44, 8, 10, 22];
+const [LEFT, TOP, RIGHT, BELOW] = [62, 8, 10, 22];
 const TICKS = [0, 0.25, 0.5, 0.75, 1];
 const EPOCH_TICKS_MAX = 6;
 
@@ -74,6 +74,7 @@ export function Lines({ lines, title }: { lines: readonly Line[]; title: string 
             <text class="tick" x={-6} y={y(tick)} text-anchor="end" dominant-baseline="central">{percent(tick * 1_000_000)}</text>
           </g>
         ))}
+        <text class="tick" x={-LEFT} y={BOX.height + 16}>{say(fairness.epochHead)}</text>
         {epochs.filter((epoch) => (epoch - first) % every === 0).map((epoch) => (
           <text class="tick" x={x(epoch)} y={BOX.height + 16} text-anchor="middle">{written(epoch)}</text>
         ))}

@@ -17,6 +17,13 @@ export function points(ppm: number | null): string {
   return size === "0" ? size : `${ppm < 0 ? "−" : "+"}${size}`;
 }
 
+/** How a Gini coefficient reads. Where one word ends and the next begins is a matter of taste; the figure stands beside it. */
+export function evenness(giniPpm: number): "nearlyAlike" | "ratherEven" | "uneven" | "veryUneven" {
+  if (giniPpm < 150_000) return "nearlyAlike";
+  if (giniPpm < 350_000) return "ratherEven";
+  return giniPpm < 600_000 ? "uneven" : "veryUneven";
+}
+
 /** Of parts per million, 0 to 1; what a node says beyond that is at the end. */
 export function part(ppm: number | null): number {
   return Math.min(1, Math.max(0, (Number(ppm) || 0) / (100 * PPM_PER_PERCENT)));

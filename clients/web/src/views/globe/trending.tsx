@@ -6,14 +6,17 @@ import { written } from "../../shell/numbers.ts";
 import { Notice } from "../../shell/notice.tsx";
 import { link } from "../../shell/router.ts";
 import { shortened } from "../../shell/shortened.ts";
-import { say } from "../../shell/texts.ts";
+import { language, say } from "../../shell/texts.ts";
 import { lasting } from "../../shell/times.ts";
 import { shell } from "../../texts/shell.ts";
 import { trending as texts } from "../../texts/trending.ts";
-import { radiusPx, type Camera, type Size, type Spot } from "../../globe/camera.ts";
+import { radiusPx, spotOf, type Camera, type Size, type Spot } from "../../globe/camera.ts";
 import { GlobeButton } from "../../globe/canvas.tsx";
+import { length } from "../../globe/lengths.ts";
+import { middle } from "../../globe/mesh.ts";
 import { regionAt, regionsOf, wholeLevel, type Region, type Told } from "../../globe/trends.ts";
 import { viewBox } from "../../globe/view-box.ts";
+import { nearestCity } from "../explorer/places.ts";
 
 interface Answer {
   height: number;
@@ -34,6 +37,7 @@ interface Props {
 }
 
 const ASK_MS = 15_000;
+const NEAR_M = 5_000;
 const DRAWN_MAX = 100;
 const LISTED_MAX = 10;
 
@@ -74,7 +78,7 @@ function Listed({ region, isTapped, onShow }: { region: Region; isTapped: boolea
     <li data-trending={triangleId}>
       <div class="trending-head">
         <span>
-          <Id text={triangleId} to={link("triangle", triangleId)} /> {isTapped && <span class="tag">{say(texts.here)}</span>}
+          <Id text={triangleId} to={link("triangle", triangleId)} /> <small class="quiet">{whereabouts(region)}</small> {isTapped && <span class="tag">{say(texts.here)}</span>}
         </span>
         <strong>{say(texts.scoreIs, { score: written(score / 1_000, 1) })}</strong>
         <GlobeButton label={say(texts.onGlobe, { triangle: shortened(triangleId) })} path="M8 14S3 9.5 3 6a5 5 0 0 1 10 0c0 3.5-5 8-5 8M8 7.5a1.5 1.5 0 1 0 0-3 1.5 1.5 0 0 0 0 3" onPress={() => onShow(triangleId)} />
@@ -101,4 +105,11 @@ function Listed({ region, isTapped, onShow }: { region: Region; isTapped: boolea
       </details>
     </li>
   );
+}
+
+/** By which city it is: what a triangle is called tells nobody where it is. */
+function whereabouts({ corners }: Region): string {
+  const { lat, lon } = spotOf(middle(...corners));
+  const { name, metres } = nearestCity(lat, lon, language());
+  return metres < NEAR_M ? say(texts.near, { city: name }) : say(texts.from, { city: name, length: length(metres) });
 }

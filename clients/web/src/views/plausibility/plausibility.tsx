@@ -49,7 +49,7 @@ export default function Plausibility({ kind, id }: Props) {
     <section class="card plausibility" aria-labelledby="plausibility">
       <h2 id="plausibility">{say(plausibility.title)}</h2>
       {!answer && error && <Notice error={error} again={again} />}
-      {answer && (answer.proofs === 0 ? <p>{say(plausibility.noProofs)}</p> : <Told answer={answer} />)}
+      {answer && (answer.proofs === 0 ? <p>{say(plausibility.noProofs, { time: timeOrDate(answer.periodBeginsAt) })}</p> : <Told answer={answer} />)}
     </section>
   );
 }

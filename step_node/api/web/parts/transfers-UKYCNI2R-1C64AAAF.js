@@ -1,1 +1,0 @@
-import{a}from"./chunk-U6FEVADU-1C64AAAF.js";import"./chunk-JP4BRAWH.js";import"./chunk-FYES46PX-1C64AAAF.js";import"./chunk-ZCCGMQKS-1C64AAAF.js";import"./first-1C64AAAF.js";import"./first-1C64AAAF.js";0;export{a as signTransfer};

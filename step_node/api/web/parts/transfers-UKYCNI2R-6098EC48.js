@@ -1,0 +1,1 @@
+import{a}from"./chunk-U6FEVADU-6098EC48.js";import"./chunk-JP4BRAWH.js";import"./chunk-FYES46PX-6098EC48.js";import"./chunk-ZCCGMQKS-6098EC48.js";import"./first-6098EC48.js";import"./first-6098EC48.js";0;export{a as signTransfer};
