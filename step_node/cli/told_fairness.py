@@ -48,34 +48,48 @@ class ToldFairnessClaim:
         compared = await FairnessClaim(self.height, self.epoch, report).compare(replay)
         if isinstance(compared, NotCompared):
             return compared
-        return [*compared, *self._headline_differences(replay, await self._drift())]
+        return [*compared, *self._headline_differences(replay)]
 
-    async def _drift(self) -> Mapping[str, object] | None:
-        """What the node tells of the drift; None where it lacks earlier reports."""
-        try:
-            return (await self.answers.get(f"/fairness/{self.epoch}/drift")).body
-        except NotTold:
-            return None
-
-    def _headline_differences(self, replay: Replay, told: Mapping[str, object] | None) -> list[Difference]:
-        """What the list says otherwise of the epoch than its report, and what both say of its drift."""
+    def _headline_differences(self, replay: Replay) -> list[Difference]:
+        """What the list says otherwise of the epoch than its report, and those before it."""
         headlines = replay.derived.headlines
         headline = headlines.get(self.epoch)
         if headline is None:
             return []
-        ours = headline.model_dump(mode="json", by_alias=True)
         listed = f"headline of epoch {self.epoch} in /fairness"
+        ours = headline.model_dump(mode="json", by_alias=True)
         found = [*_named(listed, {name: self.headline.get(name) for name in ours}, ours)]
-        drift = drift_of(headline, headlines)
-        made_drift = None if drift is None else drift.model_dump(mode="json", by_alias=True)
-        told_drift = None if told is None else {name: told.get(name) for name in made_drift or told}
-        for name, said in (
-            (f"drift of epoch {self.epoch}", told_drift),
-            (f"{listed}.drift", self.headline.get("drift")),
-        ):
-            if said is not None:  # A node that lacks earlier reports tells none.
-                found += _named(name, said, made_drift)
+        if self.headline.get("drift") is not None:  # A node that lacks earlier reports tells none.
+            found += _named(f"{listed}.drift", self.headline["drift"], _drift(replay, self.epoch))
         return [Difference(self.height, *one) for one in found[:NAMED_MAX]]
+
+
+@dataclass(frozen=True, slots=True)
+class ToldDriftClaim:
+    """How far an epoch is from those before it, as `GET /fairness/{epoch}/drift` tells it."""
+
+    height: int
+    epoch: int
+    answers: Answers
+    subject: str = "drifts"
+
+    async def compare(self, replay: Replay) -> Sequence[Difference] | NotCompared:
+        """See `Claim`."""
+        try:
+            told = (await self.answers.get(f"/fairness/{self.epoch}/drift")).body
+        except NotTold as error:
+            return NotCompared(f"epoch {self.epoch}", str(error))
+        ours = _drift(replay, self.epoch)
+        if ours is None:
+            return NotCompared(f"epoch {self.epoch}", "an epoch before it has no report")
+        found = _named(f"drift of epoch {self.epoch}", {name: told.get(name) for name in ours}, ours)
+        return [Difference(self.height, *one) for one in found]
+
+
+def _drift(replay: Replay, epoch: int) -> dict[str, object] | None:
+    headlines = replay.derived.headlines
+    drift = drift_of(headlines[epoch], headlines) if epoch in headlines else None
+    return None if drift is None else drift.model_dump(mode="json", by_alias=True)
 
 
 def _named(name: str, said: object, made: object) -> Iterator[tuple[str, str | None, str | None]]:
@@ -99,6 +113,7 @@ async def fairness_claims(answers: Answers, epoch_batches: int, last: int) -> li
         height = heights_of(epoch, epoch_batches)[1]
         if epoch in listed:
             claims.append(ToldFairnessClaim(height, epoch, answers, listed[epoch]))
+            claims.append(ToldDriftClaim(height, epoch, answers))
         else:
             claims.append(UntoldClaim(height, SUBJECT, f"epoch {epoch}", because))
     return claims

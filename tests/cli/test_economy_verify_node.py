@@ -270,6 +270,7 @@ async def test_an_honest_node_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         assert verdict.compared == {
             "accounts": 20,
             "counts by level": 1,
+            "drifts": 2,
             "fairness reports": 2,
             "leaderboards": 1,
             "plausible accounts": 20,
@@ -349,6 +350,7 @@ async def test_what_cannot_be_had_is_named_with_the_reason_and_the_rest_goes_on(
 ) -> None:
     async with served(tmp_path, monkeypatch) as (_, answers):
         del answers["/fairness/2"]
+        del answers["/fairness/2/drift"]
         del answers["/leaderboard"]
         for level in range(1, 22):
             del answers[f"/trending?level={level}&limit=100"]
@@ -356,6 +358,7 @@ async def test_what_cannot_be_had_is_named_with_the_reason_and_the_rest_goes_on(
         assert (verdict.holds, verdict.is_whole) == (True, False)
         assert verdict.compared == {
             "counts by level": 1,
+            "drifts": 1,
             "fairness reports": 1,
             "receipts": 20,
             "statuses": 2,
@@ -366,6 +369,7 @@ async def test_what_cannot_be_had_is_named_with_the_reason_and_the_rest_goes_on(
             f"leaderboards: the highest balances, because {because}",
             f"trending levels: level 1, level 2, level 3, … (21 in all), because {because}",
             f"fairness reports: epoch 2, because {because}",
+            f"drifts: epoch 2, because {because}",
         }
         # A list that cannot be had, and one without an epoch that has ended.
         answers["/fairness"]["epochs"].pop()
