@@ -14,7 +14,10 @@ from step_node.backup.manifest import MANIFEST_NAME, BackupFile, find_manifest, 
 from step_node.backup.reports import read_reports
 from step_node.backup.restoring import Restored, RestoreWishes, restore_backup
 from step_node.backup.verifying import verify_backup
+from step_node.cli.economy_sources import Wishes, verify_backup_chain
+from step_node.cli.progress_lines import ProgressLines
 from step_node.economy.fairness.kept import KeptEpoch
+from step_node.economy.fairness.report import FairnessReport
 from step_node.economy.side_file import EconomyFile
 from step_node.home.config import StorageConfig
 from step_node.home.paths import NodeHome
@@ -212,3 +215,23 @@ async def test_a_file_of_reports_is_unpacked_no_further_than_it_may_go(tmp_path:
     (segment,) = (await create_backup(home, folder, clock=CLOCK)).manifest.reports
     with pytest.raises(DamagedFile, match="at most 64 MB"):
         list(read_reports(folder, segment.model_copy(update={"unpacked_bytes": 65_000_000}), GENESIS))
+
+
+async def test_economy_verify_makes_the_reports_of_a_backup_again_and_names_one_that_is_not_so(
+    tmp_path: Path, folder: Path
+) -> None:
+    home = await home_with_reports(tmp_path / "home")
+    (segment,) = (await create_backup(home, folder, clock=CLOCK)).manifest.reports
+    wishes = Wishes(1, None, None, False, None, ProgressLines(quiet=True))
+    verdict = await verify_backup_chain(folder, wishes)
+    assert (verdict.holds, verdict.compared["fairness reports"]) == (True, 3)
+    content = unpacked((folder / segment.file.path).read_bytes(), segment.unpacked_bytes)
+    records = [(int.from_bytes(number, "big"), body) for number, body in batch_records(content)]
+    second = KeptEpoch.decoded(records[1][1])
+    report = FairnessReport.parse(second.report)
+    lie = report.model_copy(update={"accounts": report.accounts + 1})
+    records[1] = (2, KeptEpoch.of(lie, second.point).encoded())
+    rewritten(folder, records)
+    assert verify_backup(folder).is_sound, "no hash tells that it is a lie"
+    (difference,) = (await verify_backup_chain(folder, wishes)).differences
+    assert (difference.what, difference.height) == ("fairness of epoch 2.accounts", 2 * EPOCH_BATCHES)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Path, Response
+from fastapi import APIRouter, Path, Request, Response
 
 from step_node.api.documentation import EVERYWHERE, refusals
 from step_node.api.errors import ApiError, RequestCode
@@ -14,6 +14,8 @@ from step_node.api.histories.pages import PAGE_DEFAULT, Before, Limit, PageAsked
 from step_node.api.middleware.caching import FINAL_HERE
 from step_node.api.models.fairness import FairnessDriftAnswer, FairnessEpoch, FairnessListAnswer
 from step_node.api.routing import api_router
+from step_node.api.server.bill import bill_of
+from step_node.api.server.limits import SENDING_COST_MS_PER_KIB
 from step_node.api.services import ApiServices
 from step_node.api.submissions.intake import refuse_if_off
 from step_node.economy.fairness.drift import compared_with
@@ -70,7 +72,7 @@ def fairness_routes(services: ApiServices) -> APIRouter:
             **refusals(RequestCode.REPORT_NOT_FOUND, RequestCode.SWITCHED_OFF, *EVERYWHERE),
         },
     )
-    async def fairness_report(epoch: Epoch) -> Response:
+    async def fairness_report(request: Request, epoch: Epoch) -> Response:
         """The report's canonical JSON (RFC 8785), and nothing else: wherever it is given, it is the same bytes.
 
         Made of the epoch's batches and their receipts alone, so that whoever has them makes the same report. `ETag` is
@@ -80,6 +82,8 @@ def fairness_routes(services: ApiServices) -> APIRouter:
         report = await reporter.report(epoch)
         if report is None or not report.canonical_json:
             raise _not_found(epoch, report, await reporter.first_epoch())
+        # Of a thousand validators it has 250 KB.
+        await bill_of(request.scope)["charge"](SENDING_COST_MS_PER_KIB * len(report.canonical_json) / 1024)
         return _final(report.canonical_json, f"0x{report.hash.hex()}")
 
     @routes.get(
