@@ -9,11 +9,14 @@ own doing and provable, so both are reported to `on_fault`.
 What a connection holds says nothing of what it costs: a stream that is opened and reset in one frame is never open. So
 the headers of all frames are watched as they are read (`p2p.yamux_frames`), and each is put down to the account of
 who sent it (`p2p.loop_time`); who is in debt is not read from.
+
+And who has waited on a stream for its end leaves an event behind in py-libp2p, in the place of one that has just gone
+with the stream: one for each question and answer, for as long as the connection lasts. Here it is not kept.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import Any, Final, cast
 
 import libp2p.stream_muxer.yamux.yamux as yamux_module
@@ -121,6 +124,22 @@ class BoundedStream(YamuxStream):
         await self.send_window_update(increment, skip_lock=True)
 
 
+class StreamEvents(dict[int, trio.Event]):
+    """By stream, what wakes its reader. What is put in for a stream that is gone is left out.
+
+    py-libp2p's reader puts in another event once it has been woken, whatever woke it; and the frame that ends a stream
+    lets go of the stream with its event before the reader has its turn.
+    """
+
+    def __init__(self, streams: Container[int]) -> None:
+        super().__init__()
+        self._streams = streams
+
+    def __setitem__(self, stream_id: int, event: trio.Event) -> None:
+        if stream_id in self._streams:
+            super().__setitem__(stream_id, event)
+
+
 class BoundedYamux(Yamux):
     """A Yamux connection within limits."""
 
@@ -136,6 +155,7 @@ class BoundedYamux(Yamux):
         """The secured connection itself, which says who is at the other end."""
         watched = WatchedConn(secured, self.account, lambda: on_fault(peer_id, Fault.FLOOD))
         self.secured_conn = cast(ISecureConn, watched)
+        self.stream_events = StreamEvents(self.streams)
         self.streams_lock = as_lock(Turn())
         self._write_lock = as_lock(Turn())
 

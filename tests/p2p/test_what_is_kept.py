@@ -119,6 +119,28 @@ async def test_a_stream_that_both_sides_have_ended_is_let_go_of_by_both() -> Non
                 await until(lambda: {n.statistics().streams_kept for n in (one, two)} == {2})
 
 
+async def test_no_container_grows_with_the_number_of_streams_on_a_connection_that_lasts() -> None:
+    """Validators' connections last for months, and peers ask one another something every second."""
+    with trio.fail_after(4 * TEST_TIMEOUT_SECONDS):
+        async with open_libp2p_network(settings("one")) as one:
+            await start(one)
+            async with open_libp2p_network(settings("two", one.listen_addresses[0])) as two:
+                await start(two)
+                await connected(two, 1)
+                await connected(one, 1)
+                kept: list[dict[str, int]] = []
+                for _ in range(3):
+                    for _ in range(STREAMS):
+                        await talk(one, with_=two)
+                        await talk(two, with_=one)
+                    await eventually(lambda: {n.statistics().streams_kept for n in (one, two)} == {2})
+                    kept.append(sizes_of_containers((one, two)))
+                _, before, after = kept
+                grown = {path: size - before.get(path, 0) for path, size in after.items()}
+                assert {path: growth for path, growth in grown.items() if growth >= STREAMS // 2} == {}
+                assert any(path.endswith(".stream_events") for path in after)
+
+
 async def test_no_container_grows_with_the_number_of_peers_who_have_come_and_gone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
