@@ -14,7 +14,7 @@ from collections.abc import Callable
 from functools import partial
 
 import trio
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Gauge
 
 from step_node.chain.judging import JudgedBatch
 from step_node.economy.fairness.reporter import FairnessReporter
@@ -76,6 +76,8 @@ class EconomyWatch:
         """Have their gauges shown."""
         registry.register(GuardrailGauges(self.guardrails, self._switches))
         registry.register(FairnessGauges(self.fairness))
+        held = Gauge("step_window_proofs", "Final proofs of the last two days, held in memory.", registry=registry)
+        held.set_function(lambda: len(self.observatory.window))
 
     async def begin(self) -> None:
         """Start at the head. Raises `StorageUnavailable`."""

@@ -89,3 +89,13 @@ async def test_the_other_parts_are_told_after_the_guardrails_and_of_every_batch(
             while window.window.height < height:
                 await trio.sleep(0.01)
         assert economy.needed_from == 1  # Of an epoch that has no report yet.
+
+
+async def test_how_many_proofs_the_window_holds_is_shown(tmp_path: Path) -> None:
+    """What they take of memory is no leak."""
+    genesis, (name,) = make_genesis(1, **QUICK), validator_names(1)
+    async with running_node(MemoryHub(), name, genesis, tmp_path) as node:
+        assert node.registry.get_sample_value("step_window_proofs") == 0
+        for proof in fresh_proofs(3, prefix="held"):
+            await node.admission.submit(proof, wait_ms=60_000, source="client")
+        assert node.registry.get_sample_value("step_window_proofs") == 3

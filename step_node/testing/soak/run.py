@@ -20,8 +20,6 @@ from step_node.testing.soak.peers import VisitingPeers
 from step_node.testing.soak.samples import Sample, take_sample
 from step_node.testing.soak.slopes import Growth, as_json, growth_of
 
-SETTLE_MINUTES: Final = 10.0
-"""What of a soak is left out at its beginning, a third of a short one."""
 PRUNING_PARAMETERS: Final = Parameters(batch_interval_ms=400)
 """Of the chain where nodes prune: more batches, so that the 1,000 that every node keeps are there within ten minutes,
 and SQLite's log has had its 64 MiB within half an hour."""
@@ -42,10 +40,9 @@ class SoakSettings:
 
     @property
     def settled_seconds(self) -> float:
-        """From when on samples count: half of the time where nodes prune, since they must have something to prune."""
-        if self.retention is not None:
-            return 60 * self.minutes / 2
-        return 60 * min(SETTLE_MINUTES, self.minutes / 3)
+        """From when on samples count: the second half. In the first half of an hour what has bounds reaches them (the
+        feed's events, the index of SQLite's log), and nodes that prune come to have something to prune."""
+        return 60 * self.minutes / 2
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ METRICS: Final = {
     "streams_kept": "step_p2p_streams_kept",
     "entries_by_peer": "step_p2p_entries_by_peer",
     "mempool_proofs": "step_mempool_proofs",
+    "window_proofs": "step_window_proofs",
     "api_connections": "step_api_connections",
 }
 """The name of a figure, and the metric that it is read from."""

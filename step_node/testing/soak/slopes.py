@@ -60,8 +60,8 @@ class Growth:
 
     def faults(self, *, is_level: bool = False) -> list[str]:
         """What grows and must not, in words; the store too where it `is_level`, as pruning has it."""
-        rss, proofs = self.slopes["rss_kib"], self.slopes["proofs_finalised"]
-        rss_max = RSS_KIB_PER_MINUTE_MAX + WINDOW_BYTES_A_PROOF * max(0.0, proofs.per_minute) / 1_024
+        rss, window = self.slopes["rss_kib"], self.slopes["window_proofs"]
+        rss_max = RSS_KIB_PER_MINUTE_MAX + WINDOW_BYTES_A_PROOF * max(0.0, window.per_minute) / 1_024
         growing = [("rss_kib", rss, rss_max)] if rss.per_minute > rss_max else []
         # Visitors come and go at every moment, so that a count goes up and down around what it stays at.
         growing += [

@@ -5,16 +5,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import generate_latest
 
 from p2p.memory import MemoryHub
-from step_node.engine.evidence_pool import EvidencePool
 from step_node.home.paths import NodeHome
-from step_node.mempool.pool import Mempool
-from step_node.metrics import NodeMetrics
-from step_node.node.gauges import Gauges
 from step_node.testing.soak.samples import FIGURES, METRICS, take_sample
-from tests.node.test_metrics import STATUS, UNOPENED, WELL
+from tests.support.chains import make_genesis, validator_names
+from tests.support.nodes import QUICK, running_node
 
 
 def test_a_sample_has_the_process_the_metrics_and_the_files(tmp_path: Path) -> None:
@@ -42,10 +39,8 @@ def test_a_sample_has_the_process_the_metrics_and_the_files(tmp_path: Path) -> N
     assert (before.figures["consensus_log_bytes"], before.figures["node_log_bytes"]) == (3, 5)
 
 
-async def test_every_metric_that_is_read_is_one_that_a_node_shows() -> None:
-    registry = CollectorRegistry()
-    NodeMetrics(registry)
-    async with MemoryHub().join("one") as network:
-        registry.register(Gauges(network, Mempool(), UNOPENED, EvidencePool(), lambda: STATUS, lambda: WELL))
-        shown = generate_latest(registry).decode()
+async def test_every_metric_that_is_read_is_one_that_a_node_shows(tmp_path: Path) -> None:
+    genesis, (name,) = make_genesis(1, **QUICK), validator_names(1)
+    async with running_node(MemoryHub(), name, genesis, tmp_path) as node:
+        shown = generate_latest(node.registry).decode()
     assert [metric for metric in METRICS.values() if f"\n{metric}" not in shown] == []
