@@ -133,7 +133,7 @@ async def test_no_container_grows_with_the_number_of_streams_on_a_connection_tha
                     for _ in range(STREAMS):
                         await talk(one, with_=two)
                         await talk(two, with_=one)
-                    await eventually(lambda: {n.statistics().streams_kept for n in (one, two)} == {2})
+                    await until(lambda: {n.statistics().streams_kept for n in (one, two)} == {2})
                     kept.append(sizes_of_containers((one, two)))
                 _, before, after = kept
                 grown = {path: size - before.get(path, 0) for path, size in after.items()}
