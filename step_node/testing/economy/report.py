@@ -35,7 +35,8 @@ figure { margin: 2.5rem 0 } figcaption { padding-left: 0.6rem }
 svg { width: 100%; height: auto; font-family: "DejaVu Sans", Verdana, sans-serif }
 .wide { overflow-x: auto } table { border-collapse: collapse; font-size: 0.9rem; margin: 1rem 0 }
 th, td { padding: 0.2rem 0.6rem; text-align: right; border-bottom: 1px solid #ddd; vertical-align: top }
-th:first-child, td:first-child, .word { text-align: left } td { white-space: nowrap } td.word { white-space: normal }
+th:first-child, td:first-child, .word { text-align: left }
+td:first-child { min-width: 11rem } td { white-space: nowrap } td.word { white-space: normal }
 small { color: #555 }
 """
 
