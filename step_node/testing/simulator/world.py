@@ -9,7 +9,6 @@ must finalise every proof that an honest one has accepted, within a bound.
 
 from __future__ import annotations
 
-import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar, TypeVarTuple
@@ -20,7 +19,6 @@ from p2p.network import PeerId
 from step_node.crypto.eip191 import address_of, public_key_of
 from step_node.economy.guardrails.guardrail import OF_THE_LEDGER
 from step_node.home.config import SyncConfig
-from step_node.ledger.validators import validator_set
 from step_node.mempool.outcomes import Dropped, Outcome
 from step_node.offload import offload_of_task
 from step_node.proofs.proof import Refusal, SignedProof
@@ -29,12 +27,12 @@ from step_node.testing.simulator.clock import true_time_ms
 from step_node.testing.simulator.coverage import Coverage
 from step_node.testing.simulator.decisions import Generator, Schedule
 from step_node.testing.simulator.deterministic import run_deterministically
+from step_node.testing.simulator.faults import Faults
 from step_node.testing.simulator.host import Host
 from step_node.testing.simulator.invariants import Invariants, Violation
-from step_node.testing.simulator.network import Air, LinkQuality
+from step_node.testing.simulator.network import Air
 from step_node.testing.simulator.operators import Operators
 from step_node.testing.simulator.releases import rules_by_release
-from step_node.testing.simulator.schedules import Plot, draw_plot
 from step_node.testing.simulator.settings import FaultKind, RunKind, SeedPlan, SimulationSettings, Tactic, plan_of
 from step_node.testing.simulator.trace import Trace
 
@@ -43,11 +41,6 @@ Arguments = TypeVarTuple("Arguments")
 
 TASKS = "tasks"
 """The purpose of which the order of ready tasks is drawn: by trio, from one seed for all of it."""
-LOCK_WAIT_SECONDS = 3.0
-"""How long those who are to lose their logs keep them until one of them is locked."""
-CLOCK_ERROR_MS_MAX = 20_000
-"""Beyond `clock_drift_ms`: such a validator refuses everybody's batches, and proposes none that others take."""
-CLOCK_ERROR_AT_PEACE_MS_MAX = 500
 LIVELY_SYNC = SyncConfig(snapshot_distance_batches=3, snapshot_every_batches=2)
 LIVELY_FACTOR = 1.3
 """How much longer faults go on where operators are at work, since their procedures take epochs."""
@@ -120,11 +113,6 @@ class _World:
         self._end = trio.CancelScope()
         self._genesis = genesis_of(settings.validators, is_lively=bool(self.plan.operators))
         self._air = Air(self._rng("air"))
-        self._plot: Plot | None = None
-        self._plots_sprung = 0
-        self._logs_lost_at = -1
-        """The height at which somebody has lost a log last, and at which somebody a proof of lock with it."""
-        self._proof_of_lock_lost_at = -1
         self._stuck: str | None = None
         self._contested: set[bytes] = set()
         """Proofs with a twin of the same nonce: at most one of the two can be finalised, and the other is dropped."""
@@ -134,6 +122,14 @@ class _World:
         self._invariants = Invariants(self._genesis, honest, self._trace, self._broken)
         self._hosts: list[Host] = []
         self._nursery: trio.Nursery | None = None
+        self._faults = Faults(
+            plan=self.plan,
+            hosts=self._hosts,
+            honest=lambda: self._honest,
+            air=self._air,
+            rng=self._rng,
+            note=lambda what: self._trace.note("", what),
+        )
         for index, key in enumerate(keys):
             self._new_host(f"v{index}", key, tactics=self.plan.tactics if index in liars else None)
         self._operators = Operators(
@@ -169,7 +165,7 @@ class _World:
             rng=self._rng(f"host {name.removeprefix('v')}"),
             on_finalised=self._finalised,
             is_honest_peer=lambda name: any(one.name == name and one.is_honest for one in self._hosts),
-            plot=lambda: self._plot,
+            plot=lambda: self._faults.plot,
             others=frozenset(PeerId(f"v{index}") for index in range(self._settings.validators)) - {PeerId(name)},
             coverage=self._coverage,
             starts=starts,
@@ -224,7 +220,7 @@ class _World:
             equivocations_seen=len(self._invariants.equivocations),
             slashed=self._invariants.slashed([host.storage for host in self._honest]),
             virtual_seconds=trio.current_time(),
-            plots_sprung=self._plots_sprung,
+            plots_sprung=self._faults.plots_sprung,
             procedures=self._operators.done,
             draws={TASKS: 1} | {purpose: rng.draws for purpose, rng in self._rngs.items()},
         )
@@ -237,50 +233,21 @@ class _World:
 
     async def _first_part(self) -> None:
         plan = self.plan
-        self._air.quality = LinkQuality(
-            loss=plan.loss,
-            duplication=plan.duplication,
-            reordering=plan.reordering,
-            delay_spread=plan.delay_spread,
-        )
-        self._air.relay_rate = plan.relay_rate
-        for host in self._hosts:
-            host.disk.crash_rate = plan.crash_at_write
         lively = LIVELY_FACTOR if plan.operators else 1
         proofs = self._settings.proofs * (LIVELY_PROOFS_FACTOR if plan.operators else 1)
         with trio.move_on_after(self._settings.fault_seconds * lively):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._submit, proofs)
-                if self._nursery is not None and plan.operators:
-                    self._operators.begin(self._nursery, self._settings.fault_seconds * lively)
-                nursery.start_soon(self._reconnect)
-                for rate, name, fault in (
-                    (plan.partition_rate, "partition", self._partition),
-                    (plan.one_way_rate, "cut one way", self._cut_one_way),
-                    (plan.crash_rate, "crash one", self._crash_one),
-                    (plan.clock_rate, "change a clock", self._change_a_clock),
-                    (plan.slow_disk_rate, "slow a disk", self._slow_a_disk),
-                    (plan.full_disk_rate, "fill a disk", self._fill_a_disk),
-                    (plan.plot_rate, "hatch a plot", self._hatch_a_plot),
-                    (plan.lost_log_rate, "lose logs", self._lose_logs),
-                ):
-                    if rate:
-                        nursery.start_soon(self._now_and_then, rate, name, fault)
+                if self._nursery is not None:
+                    if plan.operators:
+                        self._operators.begin(self._nursery, self._settings.fault_seconds * lively)
+                    self._faults.begin(nursery, self._nursery)
                 await trio.sleep_forever()
 
     async def _second_part(self) -> None:
         self._trace.note("", "the faults stop")
         self._operators.end_faults()
-        self._air.quality = LinkQuality()
-        self._air.cut.clear()
-        self._air.filters.clear()
-        rng = self._rng("peace")
-        for host in self._hosts:
-            host.disk.crash_rate = 0.0
-            host.disk.slowness_ms = 0
-            host.disk.fill(False)
-            host.clock.error_ms = rng.randint(-CLOCK_ERROR_AT_PEACE_MS_MAX, CLOCK_ERROR_AT_PEACE_MS_MAX)
-            host.restart()
+        self._faults.end()
         with trio.move_on_after(self._settings.liveness_seconds) as patience:
             while any(host.node is None for host in self._honest):
                 await trio.sleep(0.2)
@@ -387,8 +354,8 @@ class _World:
         ]
 
     def _finalised(self, name: str, height: int) -> None:
-        if self._plot is not None:
-            self._plot.finalised(name, height)
+        if self._faults.plot is not None:
+            self._faults.plot.finalised(name, height)
 
     # --- clients ------------------------------------------------------------------------------------------------
 
@@ -440,139 +407,6 @@ class _World:
         dropped = host.disk.journal.execute("SELECT 1 FROM dropped WHERE proof_id = ?", (proof.proof_id,)).fetchone()
         if row is None and dropped is None and proof.proof_id not in host.storage.proof_ids:
             self._invariants.broken("an accepted proof is on disk", host.name, proof.proof_id.hex()[:8])
-
-    # --- faults -------------------------------------------------------------------------------------------------
-
-    async def _now_and_then(self, rate: float, name: str, fault: Callable[[random.Random], Awaitable[None]]) -> None:
-        rng = self._rng(name)
-        while True:
-            await trio.sleep(rng.expovariate(rate))
-            await fault(rng)
-
-    async def _partition(self, rng: random.Random) -> None:
-        names = [host.name for host in self._hosts]
-        rng.shuffle(names)
-        size = rng.randint(1, max(1, len(names) // 2))
-        few, many = names[:size], names[size:]
-        links = {(a, b) for a in few for b in many} | {(b, a) for a in few for b in many}
-        await self._cut(links, rng.uniform(0.5, 6), f"{' '.join(sorted(few))} | {' '.join(sorted(many))}")
-
-    async def _cut_one_way(self, rng: random.Random) -> None:
-        names = [host.name for host in self._hosts]
-        links = {(a, b) for a in names for b in names if a != b and rng.random() < 0.25}
-        await self._cut(links, rng.uniform(0.5, 6), "one way: " + " ".join(f"{a}>{b}" for a, b in sorted(links)))
-
-    async def _cut(self, links: set[tuple[str, str]], seconds: float, what: str) -> None:
-        self._trace.note("", f"partition for {seconds:.1f} s: {what}")
-        self._air.cut |= links
-        await trio.sleep(seconds)
-        self._air.cut -= links
-        self._trace.note("", "partition heals")
-
-    async def _crash_one(self, rng: random.Random) -> None:
-        await self._crash(rng.choice(self._hosts), rng.uniform(0.05, 3), "killed")
-
-    async def _crash(self, host: Host, seconds: float, why: str) -> None:
-        host.crash(why)
-        await trio.sleep(seconds)
-        host.restart()
-
-    async def _lose_logs(self, rng: random.Random) -> None:
-        """Of few nodes the proof of lock as well: of so many that a batch, once locked on, is still somewhere.
-
-        Half of the time at the worst moment: when somebody is locked, and a batch may be known from the logs alone.
-        """
-        losers = rng.sample(
-            self._hosts, rng.choice((1, min(2, len(self._hosts)), rng.randint(1, len(self._hosts)), len(self._hosts)))
-        )
-        faults_max = (len(self._hosts) - 1) // 3
-        if rng.random() < 0.5:
-            with trio.move_on_after(LOCK_WAIT_SECONDS):
-                while not any(host.is_locked for host in losers):
-                    await trio.sleep(0.01)
-        height = max(host.storage.height for host in self._hosts)
-        with_proof_of_lock = len(losers) <= faults_max and height != self._logs_lost_at
-        if height == self._proof_of_lock_lost_at:
-            return  # Somebody needs what the others' logs hold.
-        self._logs_lost_at = height
-        if with_proof_of_lock:
-            self._proof_of_lock_lost_at = height
-        for host in losers:
-            self._in_background(self._lose_log, host, rng.uniform(0.05, 1), with_proof_of_lock)
-
-    async def _lose_log(self, host: Host, seconds: float, with_proof_of_lock: bool) -> None:
-        host.crash("its consensus log is lost")
-        await host.ended.wait()
-        host.lose_consensus_log(with_proof_of_lock=with_proof_of_lock)
-        await trio.sleep(seconds)
-        host.restart()
-
-    async def _change_a_clock(self, rng: random.Random) -> None:
-        host = rng.choice(self._hosts)
-        host.clock.error_ms = rng.choice((0, rng.randint(-3_000, 3_000), rng.randint(-1, 1) * CLOCK_ERROR_MS_MAX))
-        host.note(f"has a clock that is {host.clock.error_ms} ms off")
-        await trio.lowlevel.checkpoint()
-
-    async def _slow_a_disk(self, rng: random.Random) -> None:
-        host = rng.choice(self._hosts)
-        host.disk.slowness_ms = rng.choice((20, 200, 1_000))
-        host.note(f"has a disk that takes up to {host.disk.slowness_ms} ms")
-        await trio.sleep(rng.uniform(0.5, 4))
-        host.disk.slowness_ms = 0
-        host.changed_at = trio.current_time()
-
-    async def _fill_a_disk(self, rng: random.Random) -> None:
-        host = rng.choice(self._hosts)
-        host.disk.fill(True)
-        host.note("has a full disk")
-        await trio.sleep(rng.uniform(0.2, 2))
-        host.disk.fill(False)
-        host.changed_at = trio.current_time()
-
-    async def _reconnect(self) -> None:
-        """Bans run out, and whoever hung up dials again."""
-        while True:
-            await trio.sleep(1)
-            self._air.settle()
-
-    async def _hatch_a_plot(self, rng: random.Random) -> None:
-        if self._plot is not None and not self._plot.is_over:
-            return
-        best = max(self._honest, key=lambda host: host.storage.height)
-        validators = validator_set(best.storage.records().validators)
-        names = {host.address: host.name for host in self._hosts if host.address in validators}
-        if len(names) < len(validators):
-            return  # Somebody's key has just changed.
-        addresses = {name: address for address, name in names.items()}
-        plot = draw_plot(
-            rng,
-            next_height=best.storage.height + 1,
-            proposers=lambda height, number: names[validators.proposer(height, number).address],
-            honest=[host.name for host in self._honest if host.name in addresses],
-            address_of=addresses.__getitem__,
-            faults_max=validators.faults_max,
-            on_sprung=self._sprung,
-        )
-        await trio.lowlevel.checkpoint()
-        if plot is None:
-            return
-        self._plot = plot
-        self._air.filters = [plot.lets_pass]
-        self._trace.note("", f"plot against {plot}")
-
-    def _sprung(self, plot: Plot) -> None:
-        self._plots_sprung += 1
-        self._trace.note("", f"plot is sprung at {plot.hermit}")
-        if plot.crashes:
-            rng = self._rng(f"plot {self._plots_sprung}")
-            loses_logs = self.plan.lost_log_rate > 0 and rng.random() < 0.5
-            for host in self._hosts:
-                if host.name in plot.locked:
-                    seconds = rng.uniform(0.05, 0.5)
-                    if loses_logs:
-                        self._in_background(self._lose_log, host, seconds, False)
-                    else:
-                        self._in_background(self._crash, host, seconds, "plot")
 
 
 async def _at_once(work: Callable[[], T], /) -> T:
