@@ -9,7 +9,7 @@ from step_node.ledger.records import Account
 from step_node.storage import mongo_documents as documents
 from step_node.storage.interface import RANK_MAX, AccountPage, FinalisedOperation, Transaction
 from step_node.storage.mongo_driver import Driver, settled
-from step_node.storage.mongo_pages import Page
+from step_node.storage.mongo_pages import MongoPage
 from step_node.storage.mongo_session import MongoDatabase
 from step_node.storage.transactions import edge_of_proofs, merged
 
@@ -44,7 +44,7 @@ async def read_operations(
 
 
 async def read_transactions(
-    database: MongoDatabase, session: Driver, address: bytes, asked: Page
+    database: MongoDatabase, session: Driver, address: bytes, asked: MongoPage
 ) -> tuple[Transaction, ...]:
     """What it has done and been sent: a look into an index for proofs, and one for operations."""
     of_proofs = replace(asked, before=edge_of_proofs(asked.before), after=edge_of_proofs(asked.after))
@@ -64,5 +64,5 @@ async def read_account_page(database: MongoDatabase, session: Driver, address: b
     return AccountPage(
         account,
         await read_rank(database, session, account),
-        await read_transactions(database, session, address, Page(limit)),
+        await read_transactions(database, session, address, MongoPage(limit)),
     )

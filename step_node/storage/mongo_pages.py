@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from pymongo import ASCENDING, DESCENDING
 
-from step_node.storage import checks
-from step_node.storage.interface import Place
 from step_node.storage.mongo_documents import Document
 from step_node.storage.mongo_driver import Driver, settled
+from step_node.storage.pages import Page
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Which part of a history is asked for. Raises `ValueError` for one that is too long."""
+class MongoPage(Page):
+    """One as a query."""
 
-    limit: int
-    before: Place | None = None
-    after: Place | None = None
-
-    def __post_init__(self) -> None:
-        checks.require_limit(self.limit)
-
-    @property
-    def is_oldest_first(self) -> bool:
-        """The direction."""
-        return self.after is not None and self.before is None
+    __slots__ = ()
 
     @property
     def height_last(self) -> int | None:

@@ -33,7 +33,7 @@ from step_node.storage.interface import (
 )
 from step_node.storage.mongo_documents import Document
 from step_node.storage.mongo_driver import Driver, settled
-from step_node.storage.mongo_pages import Page
+from step_node.storage.mongo_pages import MongoPage
 from step_node.storage.mongo_session import MongoDatabase
 
 RANGES_PER_QUERY: Final = 100
@@ -117,7 +117,7 @@ class MongoReads(StorageReads):
     async def transactions(
         self, address: bytes, *, limit: int, before: Place | None = None, after: Place | None = None
     ) -> Sequence[Transaction]:
-        page = Page(limit, before, after)
+        page = MongoPage(limit, before, after)
         return await self._read_chain(
             lambda session: accounts.read_transactions(self._database, session, address, page),
             last_height=page.height_last,
@@ -130,13 +130,17 @@ class MongoReads(StorageReads):
         self, address: bytes, *, limit: int, before: Place | None = None, after: Place | None = None
     ) -> Sequence[FinalisedProof]:
         of: Document = {"account": address}
-        return await self._read_page(documents.PROOFS, documents.finalised_proof_from, of, Page(limit, before, after))
+        return await self._read_page(
+            documents.PROOFS, documents.finalised_proof_from, of, MongoPage(limit, before, after)
+        )
 
     async def triangle_proofs(
         self, triangle_id: int, *, limit: int, before: Place | None = None, after: Place | None = None
     ) -> Sequence[FinalisedProof]:
         of: Document = {"triangle": triangle_id}
-        return await self._read_page(documents.PROOFS, documents.finalised_proof_from, of, Page(limit, before, after))
+        return await self._read_page(
+            documents.PROOFS, documents.finalised_proof_from, of, MongoPage(limit, before, after)
+        )
 
     async def triangle(self, triangle_id: int) -> Triangle | None:
         async def work(session: Driver) -> Triangle | None:
@@ -175,16 +179,16 @@ class MongoReads(StorageReads):
     async def slashings(
         self, *, limit: int, before: Place | None = None, after: Place | None = None
     ) -> Sequence[Slashing]:
-        return await self._read_page(documents.SLASHINGS, documents.slashing_from, {}, Page(limit, before, after))
+        return await self._read_page(documents.SLASHINGS, documents.slashing_from, {}, MongoPage(limit, before, after))
 
     async def validator_changes(
         self, *, limit: int, before: Place | None = None, after: Place | None = None
     ) -> Sequence[ValidatorChange]:
         read = documents.validator_change_from
-        return await self._read_page(documents.VALIDATOR_CHANGES, read, {}, Page(limit, before, after))
+        return await self._read_page(documents.VALIDATOR_CHANGES, read, {}, MongoPage(limit, before, after))
 
     async def _read_page(
-        self, collection: str, entry_from: Callable[[Document], EntryT], of: Document, page: Page
+        self, collection: str, entry_from: Callable[[Document], EntryT], of: Document, page: MongoPage
     ) -> Sequence[EntryT]:
         """A page of a history: of the entries that `of` selects."""
 

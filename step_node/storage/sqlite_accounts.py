@@ -9,7 +9,7 @@ from dataclasses import replace
 from step_node.ledger.records import Account
 from step_node.storage import sqlite_rows as rows
 from step_node.storage.interface import RANK_MAX, AccountPage, FinalisedOperation, Transaction
-from step_node.storage.sqlite_pages import Page
+from step_node.storage.sqlite_pages import SqlPage
 from step_node.storage.transactions import edge_of_proofs, merged, place_of
 
 
@@ -40,10 +40,10 @@ def read_operations(connection: sqlite3.Connection, operation_ids: Sequence[byte
     return tuple(map(rows.operation_from, rows.read_rows_in(connection, rows.OPERATIONS, "operation_id", keys)))
 
 
-def read_transactions(connection: sqlite3.Connection, address: bytes, asked: Page) -> tuple[Transaction, ...]:
+def read_transactions(connection: sqlite3.Connection, address: bytes, asked: SqlPage) -> tuple[Transaction, ...]:
     """What it has done and been sent: a look into an index for each of the three kinds."""
 
-    def found(table: rows.Table, account: str, page: Page) -> list[list[object]]:
+    def found(table: rows.Table, account: str, page: SqlPage) -> list[list[object]]:
         of = (account, address)
         return rows.read_rows(connection, table, page.where(of), page.values(of))
 
@@ -64,5 +64,5 @@ def read_account_page(connection: sqlite3.Connection, address: bytes, *, limit: 
     return AccountPage(
         read_account(connection, address),
         read_rank(connection, address),
-        read_transactions(connection, address, Page(limit)),
+        read_transactions(connection, address, SqlPage(limit)),
     )

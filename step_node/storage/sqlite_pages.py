@@ -3,28 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from step_node.storage import checks
 from step_node.storage import sqlite_rows as rows
 from step_node.storage.interface import Place
+from step_node.storage.pages import Page
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Which part of a history is asked for, as SQL. Raises `ValueError` for one that is too long."""
+class SqlPage(Page):
+    """One as SQL."""
 
-    limit: int
-    before: Place | None = None
-    after: Place | None = None
-
-    def __post_init__(self) -> None:
-        checks.require_limit(self.limit)
-
-    @property
-    def is_oldest_first(self) -> bool:
-        return self.after is not None and self.before is None
+    __slots__ = ()
 
     def where(self, of: tuple[str, rows.Value] | None) -> str:
         """With the order and the limit. `of[0]` is a column of the table, named by the caller."""

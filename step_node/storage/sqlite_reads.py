@@ -32,7 +32,7 @@ from step_node.storage.interface import (
     Transaction,
 )
 from step_node.storage.sqlite_file import meaningful_errors, open_reader, transaction
-from step_node.storage.sqlite_pages import Page
+from step_node.storage.sqlite_pages import SqlPage
 
 ResultT = TypeVar("ResultT")
 EntryT = TypeVar("EntryT")
@@ -87,7 +87,7 @@ class SqliteReads(StorageReads):
     async def transactions(
         self, address: bytes, *, limit: int, before: Place | None = None, after: Place | None = None
     ) -> Sequence[Transaction]:
-        page = Page(limit, before, after)
+        page = SqlPage(limit, before, after)
         return await self._read_chain(lambda connection: accounts.read_transactions(connection, address, page))
 
     async def operations(self, operation_ids: Sequence[bytes]) -> Sequence[FinalisedOperation]:
@@ -96,13 +96,13 @@ class SqliteReads(StorageReads):
     async def account_proofs(
         self, address: bytes, *, limit: int, before: Place | None = None, after: Place | None = None
     ) -> Sequence[FinalisedProof]:
-        page = Page(limit, before, after)
+        page = SqlPage(limit, before, after)
         return await self._read_page(rows.PROOFS, rows.finalised_proof_from, page, ("account", address))
 
     async def triangle_proofs(
         self, triangle_id: int, *, limit: int, before: Place | None = None, after: Place | None = None
     ) -> Sequence[FinalisedProof]:
-        page = Page(limit, before, after)
+        page = SqlPage(limit, before, after)
         return await self._read_page(rows.PROOFS, rows.finalised_proof_from, page, ("triangle", triangle_id))
 
     async def triangle(self, triangle_id: int) -> Triangle | None:
@@ -140,12 +140,12 @@ class SqliteReads(StorageReads):
     async def slashings(
         self, *, limit: int, before: Place | None = None, after: Place | None = None
     ) -> Sequence[Slashing]:
-        return await self._read_page(rows.SLASHINGS, rows.slashing_from, Page(limit, before, after))
+        return await self._read_page(rows.SLASHINGS, rows.slashing_from, SqlPage(limit, before, after))
 
     async def validator_changes(
         self, *, limit: int, before: Place | None = None, after: Place | None = None
     ) -> Sequence[ValidatorChange]:
-        page = Page(limit, before, after)
+        page = SqlPage(limit, before, after)
         return await self._read_page(rows.VALIDATOR_CHANGES, rows.validator_change_from, page)
 
     async def first_height(self) -> int | None:
@@ -162,7 +162,7 @@ class SqliteReads(StorageReads):
         self,
         table: rows.Table,
         entry_from: Callable[[Sequence[Any]], EntryT],
-        page: Page,
+        page: SqlPage,
         of: tuple[str, rows.Value] | None = None,
     ) -> Sequence[EntryT]:
         """A page of a history: of all, or of those entries whose column `of[0]` is `of[1]`."""
