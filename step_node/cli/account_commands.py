@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from step_node.cli.keys_commands import PasswordFileOption, load_private_key
-from step_node.cli.output import plain, print_json, print_table
+from step_node.cli.output import plain, print_table
 from step_node.cli.owner_calls import (
     DEFAULT_URL,
     WAIT_SECONDS_DEFAULT,
@@ -17,7 +17,7 @@ from step_node.cli.owner_calls import (
     UrlOption,
     WaitSecondsOption,
     chain_and_sequence,
-    end_refused,
+    is_left_to_tell,
     parse_address,
     send_and_wait,
 )
@@ -85,11 +85,7 @@ def transfer(
         typer.echo(f"signed, not sent: hand it to POST /account/transfer; GET /operation/{name} follows it", err=True)
         return
     answer = send_and_wait(url, "/account/transfer", body, name, wait_seconds)
-    if as_json:
-        print_json(answer)
-    if answer.get("status") == "dropped" or not answer.get("ok"):
-        end_refused(answer)
-    if as_json:
+    if not is_left_to_tell(answer, as_json=as_json):
         return
     sent = f"{body['amount']} STEP to {body['to']}"
     if answer.get("status") == "applied":
@@ -108,11 +104,7 @@ def show(
     from step_node.cli.http_calls import get_json
 
     answer = get_json(url, f"/account/0x{parse_address(address, 'ADDRESS').hex()}")
-    if as_json:
-        print_json(answer)
-    if not answer.get("ok"):
-        end_refused(answer)
-    if as_json:
+    if not is_left_to_tell(answer, as_json=as_json):
         return
     names = ("account", "balance", "proofs", "rank", "lastProofAt", "nextSequence")
     for name in names:

@@ -10,6 +10,7 @@ import typer
 
 from step_node.cli import waiting
 from step_node.cli.error_lines import CommandError
+from step_node.cli.output import print_json
 
 DEFAULT_URL = "http://127.0.0.1:8600"
 
@@ -71,6 +72,15 @@ def send_and_wait(url: str, path: str, body: dict[str, object], name: str, wait_
             continue
         answer = found
     return answer
+
+
+def is_left_to_tell(answer: dict[str, object], *, as_json: bool) -> bool:
+    """Whether people are still to be told of the answer: programs are given it as it is, and a refusal ends here."""
+    if as_json:
+        print_json(answer)
+    if answer.get("status") == "dropped" or not answer.get("ok"):
+        end_refused(answer)
+    return not as_json
 
 
 def end_refused(answer: dict[str, object]) -> NoReturn:

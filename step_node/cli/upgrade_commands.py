@@ -19,6 +19,7 @@ from step_node.cli.owner_calls import (
     UrlOption,
     chain_and_sequence,
     end_refused,
+    is_left_to_tell,
     parse_address,
 )
 
@@ -89,11 +90,7 @@ def _submit(
     except ValidationError as error:
         raise CommandError(describe_validation_error(error)) from error
     answer = post_json(url, f"/validator/{name_of(operation)}", operation_json(operation), parameters={})
-    if as_json:
-        print_json(answer)
-    if not answer.get("ok"):
-        end_refused(answer)
-    if not as_json:
+    if is_left_to_tell(answer, as_json=as_json):
         typer.echo(f"accepted; `step-node upgrade show --url {url}` follows it")
 
 

@@ -10,7 +10,7 @@ import typer
 
 from step_node.cli.common_ending import ending_in
 from step_node.cli.keys_commands import PasswordFileOption, load_private_key
-from step_node.cli.output import plain, print_json, print_table
+from step_node.cli.output import plain, print_table
 from step_node.cli.owner_calls import (
     DEFAULT_URL,
     WAIT_SECONDS_DEFAULT,
@@ -18,7 +18,7 @@ from step_node.cli.owner_calls import (
     UrlOption,
     WaitSecondsOption,
     chain_and_sequence,
-    end_refused,
+    is_left_to_tell,
     parse_address,
     send_and_wait,
 )
@@ -86,11 +86,7 @@ def _submit(
     name = f"0x{operation_id(operation, chain_id).hex()}"
     body = operation_json(operation)
     answer = send_and_wait(url, f"/validator/{name_of(operation)}", body, name, wait_seconds)
-    if as_json:
-        print_json(answer)
-    if answer.get("status") == "dropped" or not answer.get("ok"):
-        end_refused(answer)
-    if as_json:
+    if not is_left_to_tell(answer, as_json=as_json):
         return
     if answer.get("status") == "applied":
         typer.echo(f"applied in batch {plain(answer.get('height'))}")
@@ -221,11 +217,7 @@ def show(
         watch_until(url, parse_address(validator, "--validator"), until, wait_seconds)
     path = "/validators" if validator is None else f"/validators/{validator}"
     answer = get_json(url, path)
-    if as_json:
-        print_json(answer)
-    if not answer.get("ok"):
-        end_refused(answer)
-    if as_json:
+    if not is_left_to_tell(answer, as_json=as_json):
         return
     entries = answer.get("validators", [answer.get("validator")])
     _print_table(entries if isinstance(entries, list) else [])
