@@ -20,6 +20,7 @@ import trio
 from step_node.home.paths import NodeHome
 from step_node.signing.keystore import PASSWORD_ENVIRONMENT_VARIABLE
 from step_node.testing.devnet.node_client import NodeClient, Unavailable
+from step_node.testing.devnet.node_process import stop_process
 from step_node.testing.devnet.ports import LOOPBACK, NodePorts
 
 ROOT = Path(__file__).parents[2]
@@ -158,14 +159,7 @@ class Machine:
         process, self._process = self._process, None
         if process is None:
             return
-        with trio.CancelScope(shield=True):
-            process.send_signal(number)
-            with trio.move_on_after(STOP_SECONDS_MAX):
-                await process.wait()
-            process.kill()
-            await process.wait()
-            if process.stdin is not None:
-                await process.stdin.aclose()
+        await stop_process(process, number, seconds_max=STOP_SECONDS_MAX)
 
     async def _start(self, command: str) -> None:
         assert self._process is None, "stop the node first, as the page says"

@@ -114,14 +114,7 @@ class NodeProcess:
         process = self._process
         if process is None:
             return
-        with trio.CancelScope(shield=True):
-            process.send_signal(number)
-            with trio.move_on_after(STOP_SECONDS_MAX):
-                await process.wait()
-            process.kill()
-            await process.wait()
-            if process.stdin is not None:
-                await process.stdin.aclose()
+        await stop_process(process, number, seconds_max=STOP_SECONDS_MAX)
         self._process = None
 
     def pause(self) -> None:
@@ -179,3 +172,15 @@ def _environment() -> dict[str, str]:
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, (root, environment.get("PYTHONPATH"))))
     environment["PYTHONUNBUFFERED"] = "1"
     return environment
+
+
+async def stop_process(process: trio.Process, number: signal.Signals, *, seconds_max: float) -> None:
+    """Send a signal that ends the process, SIGKILL after `seconds_max`, and wait for the end, whoever is cancelled."""
+    with trio.CancelScope(shield=True):
+        process.send_signal(number)
+        with trio.move_on_after(seconds_max):
+            await process.wait()
+        process.kill()
+        await process.wait()
+        if process.stdin is not None:
+            await process.stdin.aclose()
