@@ -203,6 +203,8 @@ async def test_what_is_not_of_the_backups_chain_is_found_and_not_restored(
         rewritten(folder, changed)
         (damage,) = verify_backup(folder).damages
         assert reason in damage.what, damage
+        if number not in (0, len(wrong) - 1):
+            continue  # What is found is the same in a restore, which takes longer.
         result = await restored(folder, NodeHome(tmp_path / f"restored-{number}"))
         assert [reason in one.what for one in result.passed_over] == [True]
         assert result.reports == 0
