@@ -36,7 +36,8 @@ def report(
 ) -> None:
     """Show who got how much in an epoch, and how evenly (docs/fairness.md).
 
-    The hash is computed of what the node has told. Whether the figures are so, economy verify says.
+    The hash is computed of the report as it was told; the drift is not in it. Whether the figures are so, economy
+    verify says.
     """
     from step_node.cli.fairness_lines import report_lines
     from step_node.cli.fairness_source import report_of_home, report_of_node
