@@ -93,6 +93,19 @@ async def test_what_the_replay_has_begun_too_late_for_is_said_to_be_not_checked(
     assert not verdict.is_whole
 
 
+async def test_an_epoch_of_which_no_node_makes_a_report_has_none_in_a_replay_either(
+    eventful: EventfulChain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with kept(eventful, tmp_path / "sound.sqlite"):
+        pass
+    monkeypatch.setattr("step_node.economy.fairness.fold.ACCOUNTS_MAX", 1)
+    async with kept(eventful, tmp_path / "economy.sqlite"):
+        verdict = await verdict_on(eventful, tmp_path / "economy.sqlite")
+    assert (verdict.holds, verdict.compared["fairness reports"]) == (True, 4)
+    verdict = await verdict_on(eventful, tmp_path / "sound.sqlite")
+    assert ("fairness of epoch 1", "a report", None) in {(d.what, d.said, d.recomputed) for d in verdict.differences}
+
+
 async def test_a_changed_report_is_named_to_its_field(eventful: EventfulChain, tmp_path: Path) -> None:
     path = tmp_path / "economy.sqlite"
     async with kept(eventful, path) as file:
