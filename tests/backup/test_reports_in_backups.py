@@ -14,7 +14,7 @@ from step_node.backup.manifest import MANIFEST_NAME, BackupFile, find_manifest, 
 from step_node.backup.reports import read_reports
 from step_node.backup.restoring import Restored, RestoreWishes, restore_backup
 from step_node.backup.verifying import verify_backup
-from step_node.cli.economy_sources import Wishes, verify_backup_chain
+from step_node.cli.economy.sources import Wishes, verify_backup_chain
 from step_node.cli.progress_lines import ProgressLines
 from step_node.economy.fairness.kept import KeptEpoch
 from step_node.economy.fairness.report import FairnessReport

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 import trio
 
+from step_node.cli.economy.fairness_lines import BAR_CELLS, report_lines
+from step_node.cli.economy.fairness_plots import draw_all
+from step_node.cli.economy.fairness_source import report_of_home
 from step_node.cli.error_lines import CommandError
-from step_node.cli.fairness_lines import BAR_CELLS, report_lines
-from step_node.cli.fairness_plots import draw_all
-from step_node.cli.fairness_source import report_of_home
 from step_node.economy.fairness.report import FairnessReport, report_hash
 from step_node.home.paths import NodeHome
 from tests.cli.conftest import Command
@@ -110,8 +110,8 @@ def answering(reported: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
                 raise CommandError(f"{url}{path}: REPORT_NOT_FOUND: epoch: 99 has not ended yet")
             return shown.report.canonical_json() if told is None else told
 
-        monkeypatch.setattr("step_node.cli.fairness_source.get_json", get_json)
-        monkeypatch.setattr("step_node.cli.fairness_source.get_bytes", get_bytes)
+        monkeypatch.setattr("step_node.cli.economy.fairness_source.get_json", get_json)
+        monkeypatch.setattr("step_node.cli.economy.fairness_source.get_bytes", get_bytes)
 
     return answer
 
@@ -195,7 +195,7 @@ def test_without_matplotlib_only_figures_are_refused(
     command: Command, reported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    monkeypatch.delitem(sys.modules, "step_node.cli.fairness_plots", raising=False)
+    monkeypatch.delitem(sys.modules, "step_node.cli.economy.fairness_plots", raising=False)
     assert command("economy", "report", "--home", reported).exit_code == 0
     refused = command("economy", "report", "--home", reported, "--plots", tmp_path / "plots")
     assert refused.exit_code == 1

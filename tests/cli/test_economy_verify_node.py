@@ -23,13 +23,13 @@ from step_node.api.models.trending import TrendingTriangle
 from step_node.api.routes.trending import level_for
 from step_node.batch.batch import decode_batch
 from step_node.chain.chain import Chain
-from step_node.cli import economy_node_source, told_fairness
-from step_node.cli.economy_node_source import verify_node
-from step_node.cli.economy_sources import Wishes
+from step_node.cli.economy import node_source, told_fairness
+from step_node.cli.economy.node_answers import NotTold, Told
+from step_node.cli.economy.node_source import verify_node
+from step_node.cli.economy.sources import Wishes
+from step_node.cli.economy.told_by_node import BOX_LEVELS, _box_about_first
 from step_node.cli.error_lines import CommandError
-from step_node.cli.node_answers import NotTold, Told
 from step_node.cli.progress_lines import ProgressLines
-from step_node.cli.told_by_node import BOX_LEVELS, _box_about_first
 from step_node.economy.fairness.reporter import FairnessReporter
 from step_node.economy.observatory import Observatory
 from step_node.economy.side_file import EconomyFile
@@ -76,7 +76,7 @@ async def served(home: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[t
     await grow(chain, HEIGHT)
     async with syncing_node(Loopback(), "node", chain, home) as node:
         answers = await truth(chain, node.network)
-        monkeypatch.setattr(economy_node_source, "NodeAnswers", partial(MadeUpAnswers, answers=answers))
+        monkeypatch.setattr(node_source, "NodeAnswers", partial(MadeUpAnswers, answers=answers))
         yield chain, answers
 
 
@@ -410,7 +410,7 @@ async def test_a_node_that_goes_on_while_it_is_asked_is_held_to_one_of_the_heigh
                 told = await super().get(path)
                 return Told(told.body, HEIGHT - 1) if path.partition("?")[0] in asked_at else told
 
-        monkeypatch.setattr(economy_node_source, "NodeAnswers", partial(Ahead, answers=answers))
+        monkeypatch.setattr(node_source, "NodeAnswers", partial(Ahead, answers=answers))
         verdict = await verify_node(URL, [], wishes())
         assert (verdict.holds, verdict.compared["leaderboards"], verdict.compared["accounts"]) == (True, 1, 20)
         answers["/leaderboard"]["accounts"][0]["proofs"] += 1

@@ -10,10 +10,11 @@ import trio
 from trio.testing import MockClock
 
 from step_node.api.middleware.as_of import AS_OF_HEIGHT
-from step_node.cli import http_calls, node_answers
+from step_node.cli import http_calls
+from step_node.cli.economy import node_answers
+from step_node.cli.economy.node_answers import NodeAnswers, NotTold
 from step_node.cli.error_lines import CommandError
 from step_node.cli.http_calls import HttpAnswer, NoAnswer
-from step_node.cli.node_answers import NodeAnswers, NotTold
 
 URL = "http://node.example"
 OK = HttpAnswer(200, b'{"ok": true}', None, 12)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from mesh import TriangleId, centroid
-from step_node.cli.fairness_source import ShownReport
+from step_node.cli.economy.fairness_source import ShownReport
 from step_node.economy.fairness.measures import PPM
 from step_node.economy.fairness.report import AccountsPart, PaidPart, TierPart, ValidatorPart
 

@@ -8,11 +8,11 @@ from urllib.parse import urlsplit
 
 from p2p.addresses import parse_peer_address
 from step_node.chain.genesis import Genesis, load_genesis, parse_genesis
-from step_node.cli.economy_sources import IN_MEMORY_RECORDS_MAX, Wishes, scratch_store
+from step_node.cli.economy.node_answers import NodeAnswers, NotTold
+from step_node.cli.economy.sources import IN_MEMORY_RECORDS_MAX, Wishes, scratch_store
+from step_node.cli.economy.told_by_node import Said, said_by
+from step_node.cli.economy.told_receipts import receipt_claims
 from step_node.cli.error_lines import CommandError
-from step_node.cli.node_answers import NodeAnswers, NotTold
-from step_node.cli.told_by_node import Said, said_by
-from step_node.cli.told_receipts import receipt_claims
 from step_node.clock import SystemClock
 from step_node.economy.verifying.replay import Replay
 from step_node.economy.verifying.verdict import Verdict, verify

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from step_node.api.models.proofs import FinalisedStatus
-from step_node.cli.node_answers import Answers, NotTold
+from step_node.cli.economy.node_answers import Answers, NotTold
 from step_node.economy.verifying.claims import (
     NAMED_MAX,
     Claim,

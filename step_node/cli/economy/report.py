@@ -12,7 +12,7 @@ import typer
 from step_node.cli.output import print_json
 
 if TYPE_CHECKING:
-    from step_node.cli.fairness_source import ShownReport
+    from step_node.cli.economy.fairness_source import ShownReport
 
 READABLE = 0o644
 """Figures are to be shown around."""
@@ -39,8 +39,8 @@ def report(
     The hash is computed of the report as it was told; the drift is not in it. Whether the figures are so, economy
     verify says.
     """
-    from step_node.cli.fairness_lines import report_lines
-    from step_node.cli.fairness_source import report_of_home, report_of_node
+    from step_node.cli.economy.fairness_lines import report_lines
+    from step_node.cli.economy.fairness_source import report_of_home, report_of_node
 
     if url is not None and home is not None:
         raise typer.BadParameter("give one of --url and --home")
@@ -60,7 +60,7 @@ def _drawing() -> Callable[[ShownReport], dict[str, bytes]]:
     from step_node.errors import StepNodeError
 
     try:
-        from step_node.cli.fairness_plots import draw_all
+        from step_node.cli.economy.fairness_plots import draw_all
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != "matplotlib":
             raise

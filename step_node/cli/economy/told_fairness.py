@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
 
-from step_node.cli.node_answers import Answers, NotTold
+from step_node.cli.economy.node_answers import Answers, NotTold
 from step_node.economy.fairness.drift import drift_of
 from step_node.economy.fairness.fold import heights_of
 from step_node.economy.verifying.claims import (

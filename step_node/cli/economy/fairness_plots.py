@@ -17,8 +17,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from step_node.cli.fairness_lines import region_text, report_lines, tier_text
-from step_node.cli.fairness_source import ShownReport
+from step_node.cli.economy.fairness_lines import region_text, report_lines, tier_text
+from step_node.cli.economy.fairness_source import ShownReport
 
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#999999"
 WIDTH_INCHES: Final = 8.0

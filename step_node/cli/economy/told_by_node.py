@@ -15,10 +15,8 @@ from mesh import LEVEL_MAX, LEVEL_MIN, Box, TriangleId, TriangleIdError, centroi
 from step_node.api.models.schema import ADDRESS_PATTERN
 from step_node.api.routes.trending import level_for
 from step_node.chain.genesis import Genesis
-from step_node.cli.error_lines import CommandError
-from step_node.cli.node_answers import Answers, NotTold, Told
-from step_node.cli.output import plain
-from step_node.cli.told_claims import (
+from step_node.cli.economy.node_answers import Answers, NotTold, Told
+from step_node.cli.economy.told_claims import (
     LEADERBOARD_MAX,
     AccountClaim,
     LeaderboardClaim,
@@ -26,7 +24,9 @@ from step_node.cli.told_claims import (
     SupplyClaim,
     TrendingClaim,
 )
-from step_node.cli.told_fairness import fairness_claims
+from step_node.cli.economy.told_fairness import fairness_claims
+from step_node.cli.error_lines import CommandError
+from step_node.cli.output import plain
 from step_node.economy.trends import TRENDING_MAX, Area
 from step_node.economy.verifying.claims import Claim, LevelCountsClaim, OfSomeHeight, RootClaim, UntoldClaim
 from step_node.ledger.level_counts import CountsByLevel, LevelCounts

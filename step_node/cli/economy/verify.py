@@ -72,8 +72,8 @@ def verify(
     """
     import trio
 
-    from step_node.cli.economy_node_source import verify_node
-    from step_node.cli.economy_sources import Wishes, verify_backup_chain, verify_home
+    from step_node.cli.economy.node_source import verify_node
+    from step_node.cli.economy.sources import Wishes, verify_backup_chain, verify_home
     from step_node.cli.error_lines import CommandError
     from step_node.home.config import LogConfig
     from step_node.node.logging import logging_set_up
