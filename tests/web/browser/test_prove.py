@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -31,7 +32,8 @@ def test_a_place_is_proven_and_its_receipt_verified_offline(visitor: Visitor, ne
     prove(visitor, page, *ZURICH)
     expect_final(page)
     assert len(wallet.lines) == 1
-    expect(page.get_by_text("1.00 STEP").first).to_be_visible()
+    # As much as the triangle pays that is open there: the network is shared, and others may have used up the largest.
+    expect(page.get_by_text(re.compile(r"^\+(1\.00|0\.50|0\.25) STEP$")).first).to_be_visible()
     page.get_by_role("link", name="Receipt", exact=True).click()
     expect(page.get_by_text("Verified here")).to_be_visible()
     page.go_back()
