@@ -22,8 +22,8 @@ class KeptBreach(BaseModel):
     height: Whole
     since_ms: Whole
     message: Annotated[str, Field(max_length=MESSAGE_CHARACTERS_MAX)]
-    figure: int
-    bound: int
+    figure: int | None
+    bound: int | None
 
 
 class GuardrailsKept(BaseModel):

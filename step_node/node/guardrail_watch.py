@@ -195,8 +195,8 @@ class GuardrailWatch:
                 guardrail=breach.guardrail.value,
                 height=breach.height,
                 reason=breach.message,
-                figure=str(breach.figure),
-                bound=str(breach.bound),
+                figure=None if breach.figure is None else str(breach.figure),
+                bound=None if breach.bound is None else str(breach.bound),
             )
             await self._lower_share(breach)
         if breaches:

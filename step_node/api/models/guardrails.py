@@ -20,7 +20,7 @@ class GuardrailEntry(Answer):
     holds: str = Field(description="What is so while it is whole.")
     is_broken: bool
     figure: str | None = Field(
-        description="What was found; of one that only says yes or no, null while it is whole.",
+        description="What was found; null of one that only says yes or no while it is whole, and of clicks.",
         examples=["400000.123456"],
     )
     bound: str | None = Field(

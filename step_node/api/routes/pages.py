@@ -50,6 +50,9 @@ _LINKS: Final = {
     "rules": ("/proof/config", "what proofs are judged by"),
     "submit": ("/proof/submit", "POST a signed proof of where you are"),
     "triangleAt": ("/mesh/triangleAt?lat=47.3769&lon=8.5417&level=10", "the triangle that holds a point"),
+    "trending": ("/trending", "where most is proven, by people who look like people"),
+    "fairness": ("/fairness", "who was paid how much in each epoch"),
+    "guardrails": ("/guardrails", "whether the ledger does what its rules say"),
     "leaderboard": ("/leaderboard", "the accounts with the highest balances"),
     "validators": ("/validators", "who votes"),
 }

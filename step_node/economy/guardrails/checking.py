@@ -37,7 +37,7 @@ class Checked:
     paid_ustep: int = 0
     minted_ustep: int = 0
 
-    def note(self, guardrail: Guardrail, message: str, *, figure: int = 0, bound: int = 0) -> None:
+    def note(self, guardrail: Guardrail, message: str, *, figure: int | None = None, bound: int | None = None) -> None:
         """Something is not as it must be; only the first of each guardrail is kept."""
         self.breaches.setdefault(guardrail, Breach(guardrail, self.height, message, figure, bound))
 
@@ -120,8 +120,6 @@ def _follow_operations(
         checked.note(
             Guardrail.BALANCES,
             f"{len(operations)} operations have {len(receipts)} receipts",
-            figure=len(receipts),
-            bound=len(operations),
         )
     if not operations:
         return 0
@@ -161,8 +159,6 @@ def _follow_proofs(checked: Checked, sheet: _Sheet, judged: JudgedBatch) -> None
         checked.note(
             Guardrail.REWARDS,
             f"{len(proofs)} proofs have {len(receipts)} receipts",
-            figure=len(receipts),
-            bound=len(proofs),
         )
     earnings = EARNINGS[judged.batch.header.protocol_version]
     has, clicked, paid_ustep = sheet.ustep, dict(judged.transition.clicks_before), 0
@@ -186,8 +182,6 @@ def _follow_proofs(checked: Checked, sheet: _Sheet, judged: JudgedBatch) -> None
                 Guardrail.CLICKS,
                 f"triangle {told(triangle)}, of level {triangle & LEVEL_BITS}, has {told(clicks)} clicks and the state"
                 f" {told(int(state))}, and {told(clicked.get(triangle, 0))} clicks before",
-                figure=clicks,
-                bound=clicked.get(triangle, 0) + 1,
             )
         clicked[triangle] = clicks
         has_ustep = has.get(account, 0) + reward_ustep

@@ -54,10 +54,11 @@ SENTENCES: Final[Mapping[Guardrail, str]] = MappingProxyType(
 @dataclass(frozen=True, slots=True)
 class Breach:
     """A guardrail was broken by the batch of `height`: `figure` is what was found, `bound` what it must be, or may be
-    at most, both of whatever size. `message` is for people."""
+    at most, both of whatever size, in the guardrail's unit; None where the fault is in no amount, but in clicks or
+    receipts. `message` is for people."""
 
     guardrail: Guardrail
     height: int
     message: str
-    figure: int = 0
-    bound: int = 0
+    figure: int | None = None
+    bound: int | None = None

@@ -235,8 +235,8 @@ class Guardrails:
         told_of = replace(
             breach,
             message=breach.message[:MESSAGE_CHARACTERS_MAX],
-            figure=bounded(breach.figure),
-            bound=bounded(breach.bound),
+            figure=_bounded(breach.figure),
+            bound=_bounded(breach.bound),
         )
         self._broken[breach.guardrail] = Broken(told_of, self._batch_time_ms)
         return told_of

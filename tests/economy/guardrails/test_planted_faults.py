@@ -228,6 +228,8 @@ def test_a_planted_fault_is_found_with_the_batch_that_it_is_in(fault: Planted, m
     assert {breach.height for breach in world.breaches} == {11}
     assert set(world.guardrails.broken) == fault.breaks <= OF_THE_LEDGER
     assert all(breach.message for breach in world.breaches)
+    # Clicks are no amount, and would be shown as one.
+    assert all((breach.figure is None) == (breach.guardrail is Guardrail.CLICKS) for breach in world.breaches)
 
 
 def test_without_a_fault_the_same_batch_breaks_nothing() -> None:
