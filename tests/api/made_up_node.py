@@ -250,6 +250,13 @@ class MadeUpNode:
             while (at := self.trends.now()) is None or at.height != self.chain.head.chain.height:
                 await trio.sleep(0.01)
 
+    async def until_followed(self) -> None:
+        """Wait until what follows the chain has caught up, and reads nothing more of the store."""
+        await self.until_trending()
+        with trio.fail_after(30):
+            while self.fairness.height != self.chain.head.chain.height:
+                await trio.sleep(0.01)
+
     async def drop(self, proof_id: bytes, refusal: Refusal) -> None:
         """Let the chain have moved past a waiting proof."""
         proof = self.mempool.remove(proof_id)

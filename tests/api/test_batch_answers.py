@@ -26,6 +26,7 @@ async def finalise(node: MadeUpNode, batches: int) -> None:
         proof = Walker(number).proof(node.clock.now_ms())
         await node.admission.submit(parse_payload(proof["payload"], proof["signature"]), wait_ms=0, source="client")
         await node.finalise()
+    await node.until_followed()
 
 
 async def test_readers_that_ask_together_have_it_made_once(node: MadeUpNode, storage: CountingStorage) -> None:

@@ -158,6 +158,7 @@ async def test_a_batch_is_decoded_once_for_all_of_its_receipts(
     node: MadeUpNode, client: httpx.AsyncClient, storage: CountingStorage
 ) -> None:
     proof_ids = await final(node, client, *range(1, 9))
+    await node.until_followed()
     storage.read.clear()
     async with trio.open_nursery() as readers:
         for proof_id in proof_ids * 3:
@@ -172,6 +173,7 @@ async def test_what_was_asked_for_the_longest_ago_is_dropped(
         await final(node, client, 2 * number + 1, 2 * number + 2)
     monkeypatch.setattr(batch_receipts, "KEPT_PROOFS_MAX", 4)
     maker = ReceiptMaker(storage, trust=node.chain.genesis.trust(), links_to=lambda _hash: ())
+    await node.until_followed()
     storage.read.clear()
     for height in (1, 2, 1, 3, 1, 3, 2):
         assert isinstance(await maker.of_batch(height), BatchReceipts)

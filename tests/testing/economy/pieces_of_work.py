@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from threading import Event
 
@@ -35,6 +36,8 @@ def without_end(piece: int) -> int:
 
 
 if __name__ == "__main__":
+    # Who was begun in the background by a shell has it ignored, and its children have.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     from tests.testing.economy import pieces_of_work
 
     list(in_order(pieces_of_work.without_end, range(2), 2))
