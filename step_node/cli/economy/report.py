@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from step_node.cli.economy.figure_files import needing_matplotlib, write_files
 from step_node.cli.output import print_json
 
 if TYPE_CHECKING:
     from step_node.cli.economy.fairness_source import ShownReport
-
-READABLE = 0o644
-"""Figures are to be shown around."""
 
 EPILOG = "Example: step-node economy report --url http://127.0.0.1:8600"
 
@@ -46,7 +43,7 @@ def report(
         raise typer.BadParameter("give one of --url and --home")
     draw = None if plots is None else _drawing()
     shown = report_of_node(url or "http://127.0.0.1:8600", epoch) if home is None else report_of_home(home, epoch)
-    written = [] if plots is None or draw is None else _write(plots, draw(shown))
+    written = [] if plots is None or draw is None else write_files(plots, draw(shown))
     if as_json:
         print_json({**shown.as_json(), "files": [str(path) for path in written]} if written else shown.as_json())
         return
@@ -57,24 +54,6 @@ def report(
 
 
 def _drawing() -> Callable[[ShownReport], dict[str, bytes]]:
-    from step_node.errors import StepNodeError
-
-    try:
+    with needing_matplotlib("leave --plots out"):
         from step_node.cli.economy.fairness_plots import draw_all
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] != "matplotlib":
-            raise
-        raise StepNodeError(
-            f"figures need Matplotlib, which is not installed here: {sys.executable} -m pip install 'step-node[plots]',"
-            " or leave --plots out"
-        ) from error
     return draw_all
-
-
-def _write(folder: Path, files: dict[str, bytes]) -> list[Path]:
-    from step_node.durable.atomic_file import write_atomically
-
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, data in files.items():
-        write_atomically(folder / name, data, READABLE)
-    return [folder / name for name in files]

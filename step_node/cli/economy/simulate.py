@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import shlex
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from step_node.cli.economy.figure_files import needing_matplotlib, write_files
 from step_node.cli.output import print_json, print_table
 from step_node.cli.progress_lines import ProgressLines
 
@@ -92,17 +92,8 @@ def _chosen(name: str, only: Sequence[str] | None) -> dict[str, Scenario]:
 
 
 def _drawing() -> Draw:
-    from step_node.errors import StepNodeError
-
-    try:
+    with needing_matplotlib("give --no-plots"):
         from step_node.testing.economy.plots import draw_all
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] != "matplotlib":
-            raise
-        raise StepNodeError(
-            f"figures need Matplotlib, which is not installed here: {sys.executable} -m pip install 'step-node[plots]',"
-            " or give --no-plots"
-        ) from error
     return draw_all
 
 
@@ -136,9 +127,8 @@ def _run_alone(source: str, variant: str, seed: int, *, exact: bool) -> str:
 
 
 def _write(out: Path, outcomes: Sequence[Outcome], draw: Draw | None) -> list[Path]:
-    from step_node.durable.atomic_file import write_atomically
     from step_node.testing.economy.report import REPORT, page
-    from step_node.testing.economy.results import READABLE, tables, write_tables
+    from step_node.testing.economy.results import tables, write_tables
 
     written = write_tables(out, tables(outcomes))
     if draw is None:
@@ -146,10 +136,7 @@ def _write(out: Path, outcomes: Sequence[Outcome], draw: Draw | None) -> list[Pa
     drawings = draw(outcomes)
     files = {f"{one.name}.svg": one.svg for one in drawings}
     files[REPORT] = page(outcomes, drawings).encode()
-    for name, content in files.items():
-        written.append(out / name)
-        write_atomically(written[-1], content, READABLE)
-    return written
+    return [*written, *write_files(out, files)]
 
 
 def _print(
